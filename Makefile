@@ -1,0 +1,102 @@
+# Encore. `make` alone lists the targets.
+
+PYTHON ?= $(shell command -v python3 || command -v python3.11 || command -v python3.12 || \
+	command -v python3.13 || command -v python || echo python3)
+VENV_PYTHON := .venv/bin/python
+MANAGE := $(VENV_PYTHON) manage.py
+SOURCES := apps concert_project devstack tests manage.py
+
+# Checks read the settings without any server, so they get values that lead nowhere.
+NOWHERE := env DJANGO_SETTINGS_MODULE=concert_project.settings.test \
+	DATABASE_URL=postgresql://nobody@127.0.0.1:1/nothing \
+	QUEUE_URL=redis://127.0.0.1:1/0 CACHE_URL=redis://127.0.0.1:1/0 BROKER_URL=redis://127.0.0.1:1/0 \
+	SECRET_KEY=only-for-checks-q8Zr3mXw1vN7cK5tB9yD2hF6jL0pS4gA8eUoViTn \
+	QUEUE_TOKEN_KEYS=k1:bm90LWEtc2VjcmV0LW9ubHktZm9yLWNoZWNrcy0wMDA \
+	WEBHOOK_SECRETS=whsec_bm90LWEtc2VjcmV0LW9ubHktZm9yLWNoZWNrcy0wMDA= \
+	ALLOWED_HOSTS=encore.example BASE_URL=https://encore.example
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:  ## list these targets
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | \
+		while IFS='|' read -r target purpose; do printf '  make %-14s%s\n' "$$target" "$$purpose"; done
+
+.PHONY: run
+run: embedded  ## install and start everything; PORT (8000) and DATA_DIR (.data) move it
+	@exec $(VENV_PYTHON) -m devstack
+
+.PHONY: test
+test: development  ## run every test against servers of its own; ARGS="-k seats" narrows it
+	@exec $(VENV_PYTHON) -m pytest -n logical --dist loadscope $(ARGS)
+
+LINT_TARGETS := lint-code lint-format lint-types lint-imports lint-templates lint-migrations \
+	lint-deployment lint-openapi lint-messages
+
+.PHONY: lint $(LINT_TARGETS)
+lint: $(LINT_TARGETS)  ## run every static check, the same here and in CI
+
+lint-code: development
+	$(VENV_PYTHON) -m ruff check $(SOURCES)
+
+lint-format: development
+	$(VENV_PYTHON) -m ruff format --check $(SOURCES)
+
+lint-types: development
+	$(NOWHERE) $(VENV_PYTHON) -m mypy $(SOURCES)
+
+lint-imports: development
+	$(NOWHERE) PYTHONPATH=. .venv/bin/lint-imports
+
+lint-templates: development
+	find templates apps -name '*.html' -exec $(VENV_PYTHON) -m djade --check --target-version 5.2 {} +
+
+lint-migrations: development
+	$(NOWHERE) $(MANAGE) makemigrations --check --dry-run
+
+lint-deployment: development
+	$(NOWHERE) DJANGO_SETTINGS_MODULE=concert_project.settings.production \
+		$(MANAGE) check --deploy --fail-level WARNING
+
+lint-openapi: development
+	@mkdir -p .mypy_cache
+	$(NOWHERE) $(MANAGE) spectacular --validate --fail-on-warn --file .mypy_cache/openapi.yaml
+	diff -u docs/openapi.yaml .mypy_cache/openapi.yaml || { echo 'Run: make openapi'; exit 1; }
+
+lint-messages: development
+	$(VENV_PYTHON) -m devstack.messages --check
+
+.PHONY: format
+format: development  ## rewrite the code in the common format
+	$(VENV_PYTHON) -m ruff check --fix $(SOURCES)
+	$(VENV_PYTHON) -m ruff format $(SOURCES)
+
+.PHONY: openapi
+openapi: development  ## write docs/openapi.yaml from the code
+	$(NOWHERE) $(MANAGE) spectacular --validate --fail-on-warn --file docs/openapi.yaml
+
+.PHONY: messages
+messages: development  ## collect and compile the Korean messages
+	$(VENV_PYTHON) -m devstack.messages
+
+.PHONY: bench
+bench:  ## measure (not yet)
+	@echo 'There is nothing to measure yet: the load tests come with a later change.'
+
+.PHONY: requirements
+requirements: development  ## resolve requirements/*.in again, keeping what still fits
+	cd requirements && for set in production embedded development; do \
+		UV_CUSTOM_COMPILE_COMMAND='make requirements' ../$(VENV_PYTHON) -m uv pip compile --quiet \
+			--universal --python-version 3.11 --generate-hashes --no-annotate \
+			--no-emit-index-url --no-emit-find-links $$set.in -o $$set.txt || exit 1; \
+	done
+
+.PHONY: clean
+clean:  ## remove the environment, the caches and the data of `make run`
+	rm -rf .venv .venv.lock .data staticfiles .mypy_cache .pytest_cache .ruff_cache \
+		.import_linter_cache .hypothesis .schemathesis
+	find $(filter-out manage.py,$(SOURCES)) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: embedded development
+embedded development:
+	@$(PYTHON) devstack/bootstrap.py $@

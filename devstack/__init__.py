@@ -1,0 +1,1 @@
+"""What a developer's machine needs to run Encore: no part of a deployment."""

@@ -1,0 +1,54 @@
+"""What the processes of a stack are told: secrets that are made once, and where servers listen."""
+
+import base64
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+
+def new_secrets() -> dict[str, str]:
+    """Return fresh values for every secret that the settings ask for."""
+    queue_token_key = base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"=").decode()
+    webhook_secret = base64.b64encode(secrets.token_bytes(32)).decode()
+    return {
+        "SECRET_KEY": secrets.token_urlsafe(50),
+        "QUEUE_TOKEN_KEYS": f"k1:{queue_token_key}",
+        "WEBHOOK_SECRETS": f"whsec_{webhook_secret}",
+    }
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """Return the variables of `path`, none if it does not exist."""
+    return {key: value for key, value in dotenv_values(path, interpolate=False).items() if value}
+
+
+def write_env_file(path: Path, values: Mapping[str, str], *, comment: str) -> None:
+    """Replace `path` in one step; only its owner may read it."""
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.unlink(missing_ok=True)
+    lines = [f"# {comment}", *(f"{key}={value}" for key, value in values.items())]
+    with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write("\n".join(lines) + "\n")
+    unfinished.replace(path)
+
+
+def stack_secrets(data_dir: Path) -> dict[str, str]:
+    """Return the secrets of the stack in `data_dir`, made on its first start.
+
+    The passwords of the embedded servers are among them: loopback is shared by every user of a
+    machine, and a superuser of PostgreSQL can start programs as its owner.
+    """
+    path = data_dir / "secrets.env"
+    known = read_env_file(path)
+    wanted = {
+        **new_secrets(),
+        "EMBEDDED_POSTGRES_PASSWORD": secrets.token_urlsafe(24),
+        "EMBEDDED_VALKEY_PASSWORD": secrets.token_urlsafe(24),
+    }
+    if wanted.keys() - known.keys():
+        known = {**wanted, **known}
+        write_env_file(path, known, comment="Made by `make run` for this machine; keep it private.")
+    return known

@@ -1,0 +1,168 @@
+"""The outside data platform, for development: verifies signed messages and shows them.
+
+    POST /           take a Standard Webhooks message: 204, or 400 if the signature is wrong
+    GET /            the last messages, as a page or, with `Accept: application/json`, as JSON
+    PUT /behaviour   {"status": 503, "delay_seconds": 2}: how to answer from now on
+
+It listens on loopback; `WEBHOOK_URL` says where, `WEBHOOK_SECRETS` are the accepted secrets.
+"""
+
+import html
+import json
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
+
+from standardwebhooks import Webhook, WebhookVerificationError
+
+KEPT_MESSAGES = 200
+MAX_BODY_BYTES = 1024 * 1024
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="2">
+<title>Webhook receiver</title><style>body{{font:15px/1.5 system-ui;margin:2rem}}
+td,th{{text-align:left;vertical-align:top;padding:.3rem 1rem .3rem 0}}pre{{margin:0}}</style>
+<h1>What the outside world was told</h1><p>{count} messages since this process started, newest first.</p>
+<table><tr><th>Received<th>Message<th>Signature<th>Answer<th>Body</tr>{rows}</table></html>"""
+ROW = "<tr><td>{received_at}<td>{id}<td>{signature}<td>{answer}<td><pre>{body}</pre></tr>"
+
+
+class Receiver(ThreadingHTTPServer):
+    """Keeps what arrived in memory, newest last."""
+
+    daemon_threads = True
+
+    def __init__(self, *, host: str, port: int, webhook_secrets: Sequence[str]) -> None:
+        super().__init__((host, port), Handler)
+        self.webhooks = [Webhook(secret) for secret in webhook_secrets]
+        self.lock = threading.Lock()
+        self.count = 0
+        self.messages: deque[dict[str, Any]] = deque(maxlen=KEPT_MESSAGES)
+        self.status = int(HTTPStatus.NO_CONTENT)
+        self.delay_seconds = 0.0
+
+    def has_valid_signature(self, body: bytes, headers: dict[str, str]) -> bool:
+        for webhook in self.webhooks:
+            # ValueError: the library does not expect headers of any other form.
+            with suppress(WebhookVerificationError, ValueError):
+                webhook.verify(body, headers, json_parse=False)
+                return True
+        return False
+
+    def keep(self, message: dict[str, Any]) -> None:
+        with self.lock:
+            self.count += 1
+            self.messages.append(message)
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Receiver
+    protocol_version = "HTTP/1.1"
+    timeout = 30
+
+    def do_POST(self) -> None:
+        body = self._read_body()
+        if body is None:
+            return
+        is_valid = self.server.has_valid_signature(
+            body, {key.lower(): value for key, value in self.headers.items()}
+        )
+        status = self.server.status if is_valid else int(HTTPStatus.BAD_REQUEST)
+        self.server.keep(
+            {
+                "id": self.headers.get("webhook-id"),
+                "received_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                "signature": "valid" if is_valid else "invalid",
+                "answer": status,
+                "body": _parsed(body),
+            }
+        )
+        time.sleep(self.server.delay_seconds)
+        self._answer(status)
+
+    def do_GET(self) -> None:
+        with self.server.lock:
+            count, messages = self.server.count, list(self.server.messages)[::-1]
+        if "text/html" in self.headers.get("Accept", ""):
+            rows = "".join(
+                ROW.format(
+                    **{
+                        key: html.escape(
+                            json.dumps(value, ensure_ascii=False, indent=1)
+                            if isinstance(value, dict)
+                            else str(value)
+                        )
+                        for key, value in message.items()
+                    }
+                )
+                for message in messages
+            )
+            self._answer(
+                HTTPStatus.OK, PAGE.format(count=count, rows=rows), "text/html; charset=utf-8"
+            )
+        else:
+            answer = json.dumps({"count": count, "messages": messages}, ensure_ascii=False)
+            self._answer(HTTPStatus.OK, answer, "application/json")
+
+    def do_PUT(self) -> None:
+        body = self._read_body()
+        if body is None:
+            return
+        try:
+            wanted = json.loads(body)
+            status = HTTPStatus(wanted.get("status", HTTPStatus.NO_CONTENT))
+            delay_seconds = min(max(float(wanted.get("delay_seconds", 0)), 0.0), 60.0)
+        except (AttributeError, TypeError, ValueError):
+            self._answer(HTTPStatus.BAD_REQUEST)
+            return
+        self.server.status, self.server.delay_seconds = int(status), delay_seconds
+        self._answer(HTTPStatus.NO_CONTENT)
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        print(f"{self.command} {self.path} {' '.join(map(str, arguments[1:]))}", flush=True)
+
+    def _read_body(self) -> bytes | None:
+        length = self.headers.get("Content-Length", "")
+        if not length.isdecimal():
+            self._answer(HTTPStatus.LENGTH_REQUIRED)
+            return None
+        if int(length) > MAX_BODY_BYTES:
+            self.close_connection = True
+            self._answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            return None
+        return self.rfile.read(int(length))
+
+    def _answer(self, status: int, body: str = "", content_type: str = "text/plain") -> None:
+        content = body.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body.decode(errors="replace")
+
+
+def main() -> None:
+    address = urlsplit(os.environ["WEBHOOK_URL"])
+    receiver = Receiver(
+        host=address.hostname or "127.0.0.1",
+        port=address.port or 80,
+        webhook_secrets=os.environ["WEBHOOK_SECRETS"].split(","),
+    )
+    receiver.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

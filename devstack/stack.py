@@ -1,0 +1,314 @@
+"""Start everything Encore consists of, in order, and stop it again in the reverse order."""
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import IO, NoReturn
+
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+from rich.table import Table
+
+from devstack.children import Child, ChildFailed, stop_all
+from devstack.environment import stack_secrets, write_env_file
+from devstack.logs import LogFollower
+from devstack.servers import (
+    HOST,
+    PostgresServer,
+    ServerFailed,
+    ValkeyServer,
+    free_port,
+    postgres_home,
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+STORE_VARIABLES = ("QUEUE_URL", "CACHE_URL", "BROKER_URL")
+ENDPOINTS = ("DATABASE_URL", *STORE_VARIABLES, "BASE_URL", "WEBHOOK_URL")
+# Where the embedded servers listen unless somebody else does.
+POSTGRES_PORT, VALKEY_PORT, RECEIVER_PORT = 15432, 16379, 18090
+PREPARE_TIMEOUT, READY_TIMEOUT = 300.0, 60.0
+WATCH_SECONDS = 0.25
+
+
+class StackRefused(Exception):
+    """The stack cannot start here and now. The message is for people."""
+
+
+class StopRequested(BaseException):
+    """Somebody pressed Ctrl-C or sent SIGTERM."""
+
+
+class Stack:
+    """The processes of one data folder."""
+
+    def __init__(self, *, data_dir: Path, port: int, environment: Mapping[str, str]) -> None:
+        """`environment` wins: servers and secrets that it names are used as they are."""
+        self.data_dir = data_dir
+        self.port = port
+        self.console = Console(highlight=False)
+        self.environment = dict(environment)
+        self.servers: list[PostgresServer | ValkeyServer] = []
+        self.children: list[Child] = []
+        self.is_stopping = False
+
+    def run(self) -> int:
+        """Boot, then watch until somebody stops it or a process ends; return an exit status."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._request_stop)
+        lock = None
+        try:
+            lock = self._lock_data_dir()
+            started_at = time.monotonic()
+            self._refuse_taken_port()
+            self._boot()
+            self._introduce(time.monotonic() - started_at)
+            self._watch()
+        except StopRequested:
+            return 0
+        except (StackRefused, ServerFailed, ChildFailed) as error:
+            self.console.print(f"[bold red]✗[/] {escape(str(error))}", soft_wrap=True)
+            return 1
+        finally:
+            self.is_stopping = True
+            if lock is not None:
+                self._stop()
+                lock.close()
+
+    def _request_stop(self, number: int, frame: FrameType | None) -> None:
+        if not self.is_stopping:  # once: a second Ctrl-C must not interrupt the shutdown
+            self.is_stopping = True
+            raise StopRequested
+
+    def _lock_data_dir(self) -> IO[str]:
+        try:
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            lock = (self.data_dir / "stack.lock").open("a+")
+        except OSError as error:
+            raise StackRefused(
+                f"Cannot write to {self.data_dir} ({error.strerror}). "
+                "Choose another folder: make run DATA_DIR=/path/to/folder"
+            ) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.seek(0)
+            raise StackRefused(
+                f"A stack already runs on {self.data_dir} (process {lock.read().strip() or '?'}). "
+                "Stop it, or start a second one: make run PORT=8100 DATA_DIR=.data2"
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        return lock
+
+    def _refuse_taken_port(self) -> None:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, self.port))
+            except OSError as error:
+                raise StackRefused(
+                    f"Port {self.port} cannot be used ({error.strerror}). "
+                    f"Choose another: make run PORT={free_port(8100)}"
+                ) from error
+
+    def _boot(self) -> None:
+        for folder in ("logs", "static"):
+            (self.data_dir / folder).mkdir(exist_ok=True)
+        self._define("DJANGO_SETTINGS_MODULE", "concert_project.settings.local")
+        self._define("BASE_URL", f"http://{HOST}:{self.port}")
+        self.environment.update(DATA_DIR=str(self.data_dir), PYTHONUNBUFFERED="1")
+        # Celery warns root of a danger that loopback and JSON messages do not have.
+        self._define("PYTHONWARNINGS", "ignore:You're running the worker with superuser")
+        secrets = stack_secrets(self.data_dir)
+        for key, value in secrets.items():
+            self._define(key, value)
+        if "DATABASE_URL" not in self.environment:
+            with self._step("PostgreSQL"):
+                self._start_postgres(secrets["EMBEDDED_POSTGRES_PASSWORD"])
+        if any(variable not in self.environment for variable in STORE_VARIABLES):
+            with self._step("Valkey"):
+                self._start_valkey(secrets["EMBEDDED_VALKEY_PASSWORD"])
+        has_receiver = "WEBHOOK_URL" not in self.environment
+        if has_receiver:
+            self._define("WEBHOOK_URL", f"http://{HOST}:{free_port(RECEIVER_PORT)}/")
+        write_env_file(
+            self.data_dir / "endpoints.env",
+            {key: self.environment[key] for key in ENDPOINTS},
+            comment="Where the running stack listens; removed when it stops.",
+        )
+        with self._step("Migrations and demo data"):
+            self._run_to_end(self._python("prepare", "devstack.prepare"))
+        if has_receiver:
+            self._start(self._python("receiver", "devstack.receiver"))
+        with self._step("Web"):
+            self._start_web()
+        # They need seconds of both processors, so they start once the pages are there.
+        self._start_background()
+
+    def _define(self, key: str, value: str) -> None:
+        self.environment.setdefault(key, value)
+
+    @contextmanager
+    def _step(self, title: str) -> Iterator[None]:
+        started_at = time.monotonic()
+        with self.console.status(f"{title} ..."):
+            yield
+        self.console.print(f"[green]✓[/] {title}  [dim]{time.monotonic() - started_at:.1f} s[/]")
+
+    def _log(self, name: str) -> Path:
+        path = self.data_dir / "logs" / f"{name}.log"
+        path.write_bytes(b"")
+        return path
+
+    def _start_postgres(self, password: str) -> None:
+        try:
+            home = postgres_home(self.data_dir)
+        except OSError as error:
+            raise ServerFailed(f"Cannot make a folder for PostgreSQL: {error}") from error
+        postgres = PostgresServer(
+            home=home,
+            log_path=self._log("postgres"),
+            password=password,
+            port=free_port(POSTGRES_PORT),
+        )
+        self.servers.append(postgres)
+        postgres.start()
+        self._define("DATABASE_URL", postgres.url)
+
+    def _start_valkey(self, password: str) -> None:
+        valkey = ValkeyServer(
+            directory=self.data_dir / "valkey",
+            log_path=self._log("valkey"),
+            port=free_port(VALKEY_PORT),
+            password=password,
+            append_only=True,
+        )
+        self.servers.append(valkey)
+        valkey.start()
+        for variable in STORE_VARIABLES:
+            self._define(variable, valkey.url)
+
+    def _python(
+        self, name: str, *arguments: str, stop_signal: signal.Signals = signal.SIGTERM
+    ) -> Child:
+        return Child(
+            name=name,
+            command=[sys.executable, "-m", *arguments],
+            log_path=self._log(name),
+            environment=self.environment,
+            directory=ROOT,
+            stop_signal=stop_signal,
+            patience=15.0,
+        )
+
+    def _start(self, child: Child) -> None:
+        self.children.append(child)
+        child.start()
+
+    def _run_to_end(self, child: Child) -> None:
+        """:raises ChildFailed: it took too long or returned an error."""
+        self._start(child)
+        with suppress(ChildFailed):
+            child.wait_until(lambda: False, timeout=PREPARE_TIMEOUT)
+        if child.is_running() or child.process is None or child.process.returncode != 0:
+            raise ChildFailed(child.describe_end())
+        self.children.remove(child)
+
+    def _start_web(self) -> None:
+        web = self._python(
+            "web",
+            *("granian", "--interface", "wsgi", "concert_project.wsgi:application"),
+            *("--host", HOST, "--port", str(self.port)),
+            *("--workers", "2", "--blocking-threads", "3"),
+            *("--no-ws", "--log-level", "warning"),
+        )
+        self._start(web)
+        web.wait_until(self._answers, timeout=READY_TIMEOUT)
+
+    def _start_background(self) -> None:
+        celery = ("celery", "--quiet", "-A", "concert_project")
+        # Workers of one machine have nothing to tell each other, and asking takes a second.
+        worker_alone = ("worker", "--without-mingle", "--without-gossip")
+        worker = self._python(
+            "worker",
+            *(*celery, *worker_alone, "--hostname", "worker@%h"),
+            *("--queues", "default,admission", "--concurrency", "2"),
+        )
+        # Of its own, so that an outside world that is slow delays nothing here.
+        sync = self._python(
+            "sync",
+            *(*celery, *worker_alone, "--hostname", "sync@%h"),
+            *("--queues", "external", "--pool", "threads", "--concurrency", "4"),
+        )
+        for child in (worker, sync, self._python("beat", *celery, "beat")):
+            self._start(child)
+
+    def _answers(self) -> bool:
+        self._refuse_ended_child()
+        with suppress(OSError):
+            url = f"http://{HOST}:{self.port}/readyz"
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return bool(answer.status == 200)
+        return False
+
+    def _introduce(self, seconds: float) -> None:
+        base_url = self.environment["BASE_URL"]
+        table = Table.grid(padding=(0, 3))
+        table.add_row("API and its explorer", f"{base_url}/api/docs/")
+        table.add_row("Box office", f"{base_url}/admin/")
+        table.add_row("Webhooks that went out", self.environment["WEBHOOK_URL"])
+        table.add_row("Where servers listen", str(self.data_dir / "endpoints.env"))
+        table.add_row("Logs", str(self.data_dir / "logs"))
+        for login in self._demo_logins():
+            table.add_row(
+                f"Demo {login['role']}",
+                f"{escape(login['email'])}  [bold]{escape(login['password'])}[/]",
+            )
+        self.console.print(
+            Panel(table, title=f"Encore runs, {seconds:.1f} s", subtitle="Ctrl-C stops everything"),
+        )
+
+    def _demo_logins(self) -> list[dict[str, str]]:
+        """`load_demo` writes them; there are none on a database without demo data."""
+        with suppress(OSError, ValueError):
+            logins: list[dict[str, str]] = json.loads(
+                (self.data_dir / "demo_logins.json").read_text()
+            )
+            return logins
+        return []
+
+    def _watch(self) -> NoReturn:
+        follower = LogFollower(self.console, [child.log_path for child in self.children])
+        while True:
+            time.sleep(WATCH_SECONDS)
+            follower.show_new_lines()
+            self._refuse_ended_child()
+
+    def _refuse_ended_child(self) -> None:
+        """:raises ChildFailed: naming the first process that ended by itself."""
+        for child in (*self.children, *(server.child for server in self.servers)):
+            if not child.is_running():
+                raise ChildFailed(child.describe_end())
+
+    def _stop(self) -> None:
+        """Stop what uses the servers before the servers."""
+        if not (self.children or self.servers):
+            return
+        started_at = time.monotonic()
+        with self.console.status("Stopping ..."):
+            stop_all(self.children)
+            for server in reversed(self.servers):
+                server.stop()
+        (self.data_dir / "endpoints.env").unlink(missing_ok=True)
+        self.console.print(f"[dim]Everything stopped, {time.monotonic() - started_at:.1f} s[/]")

@@ -1,0 +1,104 @@
+"""Fixtures that every test may use. Factories are in `tests/factories/`."""
+
+import threading
+from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
+from typing import Any
+
+import pgtrigger
+import pytest
+import redis
+from django.conf import settings
+from django.core.cache import caches
+from django.db import connection, connections
+from django.test import TransactionTestCase
+
+from devstack.servers import ValkeyServer
+from tests.servers import start_valkey
+
+RACE_TIMEOUT = 60.0
+
+Race = Callable[[Sequence[Callable[[], Any]]], list[Any]]
+StartValkey = Callable[..., ValkeyServer]
+
+
+@pytest.fixture(scope="session")
+def store() -> Generator[redis.Redis]:
+    """A plain client of this process's Valkey, for looking behind the code under test."""
+    with redis.Redis.from_url(settings.QUEUE_URL) as client:
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def _clean_store(store: redis.Redis) -> None:
+    """Every test starts with an empty Valkey, which also is the cache and the broker."""
+    store.flushall()
+    for cache in caches.all(initialized_only=True):
+        cache.clear()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _flush_append_only_tables() -> Generator[None]:
+    """Tests with `transaction=True` end by truncating every table, which the ledger's triggers refuse."""
+    with pytest.MonkeyPatch.context() as patch:
+        flush = pgtrigger.ignore()(TransactionTestCase._fixture_teardown)  # type: ignore[attr-defined]
+        patch.setattr(TransactionTestCase, "_fixture_teardown", flush)
+        yield
+
+
+@pytest.fixture
+def valkey_server() -> Generator[StartValkey]:
+    """Start further Valkey servers: `valkey_server(append_only=True, options={...})`.
+
+    Each can be stopped, started again, killed, and frozen with `pause` and `resume`.
+    """
+    started: list[ValkeyServer] = []
+
+    def start(**options: Any) -> ValkeyServer:
+        started.append(start_valkey(**options))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture
+def race() -> Race:
+    """Run callables at the same moment: `race([a, b])` returns what each returned or raised.
+
+    Each runs in a thread with its own database connection, opened before the start, so the
+    test needs `django_db(transaction=True)` if the callables use the database.
+    """
+
+    def run(contestants: Sequence[Callable[[], Any]]) -> list[Any]:
+        if connection.in_atomic_block:
+            raise RuntimeError("Other threads cannot see this test's data: use transaction=True.")
+        barrier = threading.Barrier(len(contestants))
+        outcomes: list[Any] = [None] * len(contestants)
+
+        def compete(place: int, contestant: Callable[[], Any]) -> None:
+            try:
+                # pytest-django forbids it to tests that are not marked `django_db`.
+                with suppress(RuntimeError):
+                    connection.ensure_connection()
+                barrier.wait(RACE_TIMEOUT)
+                outcomes[place] = contestant()
+            except Exception as error:
+                outcomes[place] = error
+            finally:
+                connections.close_all()
+
+        threads = [
+            threading.Thread(target=compete, args=pair, daemon=True)
+            for pair in enumerate(contestants)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(RACE_TIMEOUT)
+        if any(thread.is_alive() for thread in threads):
+            raise TimeoutError(f"A contestant was still running after {RACE_TIMEOUT:.0f} s.")
+        return outcomes
+
+    return run

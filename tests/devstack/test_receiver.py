@@ -1,0 +1,97 @@
+import json
+import threading
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+from standardwebhooks import Webhook
+
+from devstack.environment import new_secrets
+from devstack.receiver import KEPT_MESSAGES, Receiver
+
+CURRENT, PREVIOUS, FOREIGN = (new_secrets()["WEBHOOK_SECRETS"] for _ in range(3))
+BODY = '{"type": "reservation.confirmed", "data": {"title": "<b>가을 밤</b>"}}'
+
+
+@pytest.fixture
+def client():
+    """A client of a receiver that accepts two secrets."""
+    receiver = Receiver(host="127.0.0.1", port=0, webhook_secrets=[CURRENT, PREVIOUS])
+    thread = threading.Thread(target=receiver.serve_forever, args=(0.01,))
+    thread.start()
+    with httpx.Client(base_url=f"http://127.0.0.1:{receiver.server_port}") as client:
+        yield client
+    receiver.shutdown()
+    thread.join()
+    receiver.server_close()
+
+
+def post(client, *, secret=CURRENT, body=BODY, **changed):
+    now = datetime.now(UTC)
+    headers = {
+        "webhook-id": "event-1",
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Webhook(secret).sign("event-1", now, body),
+        **changed,
+    }
+    return client.post("/", content=body, headers=headers)
+
+
+class TestReceiver:
+    @pytest.mark.parametrize("secret", [CURRENT, PREVIOUS], ids=["current", "previous"])
+    def test_takes_a_signed_message_and_shows_it(self, client, secret):
+        assert post(client, secret=secret).status_code == 204
+
+        shown = client.get("/").json()
+        assert shown["count"] == 1
+        assert shown["messages"][0]["id"] == "event-1"
+        assert shown["messages"][0]["signature"] == "valid"
+        assert shown["messages"][0]["body"] == json.loads(BODY)
+
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            {"secret": FOREIGN},
+            {"webhook-id": "event-2"},
+            {"webhook-timestamp": "1000000000"},
+            {"webhook-signature": "v1"},
+            {"webhook-signature": "v1,not base64"},
+            {"webhook-signature": ""},
+        ],
+        ids=["secret", "id", "age", "incomplete", "no base64", "empty"],
+    )
+    def test_refuses_a_message_that_is_not_signed_properly(self, client, changed):
+        assert post(client, **changed).status_code == 400
+
+        assert client.get("/").json()["messages"][0]["signature"] == "invalid"
+
+    def test_shows_a_page_to_people_with_the_content_escaped(self, client):
+        post(client)
+
+        page = client.get("/", headers={"Accept": "text/html,*/*"}).text
+
+        assert "&lt;b&gt;가을 밤&lt;/b&gt;" in page
+        assert "<b>" not in page
+
+    def test_forgets_old_messages(self, client):
+        for _ in range(KEPT_MESSAGES + 1):
+            post(client)
+
+        shown = client.get("/").json()
+
+        assert shown["count"] == KEPT_MESSAGES + 1
+        assert len(shown["messages"]) == KEPT_MESSAGES
+
+    def test_fails_when_it_is_told_to(self, client):
+        client.put("/behaviour", json={"status": 503})
+
+        assert post(client).status_code == 503
+
+        client.put("/behaviour", json={})
+
+        assert post(client).status_code == 204
+
+    @pytest.mark.parametrize("wanted", ['{"status": 99}', '{"delay_seconds": "x"}', "[]", "{"])
+    def test_refuses_a_behaviour_it_does_not_know(self, client, wanted):
+        assert client.put("/behaviour", content=wanted).status_code == 400
+        assert post(client).status_code == 204

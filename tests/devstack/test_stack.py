@@ -1,0 +1,189 @@
+"""`python -m devstack` as a newcomer meets it: a real stack, booted once for all these tests."""
+
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import psutil
+import psycopg
+import pytest
+import redis
+
+from devstack.environment import read_env_file
+from devstack.servers import HOST, free_port
+from tests.servers import new_folder
+
+ROOT = Path(__file__).resolve().parents[2]
+BOOT_TIMEOUT = 120.0
+
+
+def start(*, data_dir, port, **variables):
+    """Start a stack that knows nothing of this test's servers."""
+    kept = {key: os.environ[key] for key in ("PATH", "HOME", "TMPDIR") if key in os.environ}
+    return subprocess.Popen(
+        [sys.executable, "-m", "devstack"],
+        cwd=ROOT,
+        env={**kept, "DATA_DIR": str(data_dir), "PORT": str(port), **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def refusal(**options):
+    """Return what a stack says that must not start."""
+    process = start(**options)
+    output, _ = process.communicate(timeout=BOOT_TIMEOUT)
+    assert process.returncode == 1
+    return " ".join(output.split())
+
+
+@pytest.fixture(scope="module")
+def data_dir():
+    return new_folder() / "data"
+
+
+@pytest.fixture(scope="module")
+def port():
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def supervisor(data_dir, port):
+    process = start(data_dir=data_dir, port=port)
+    output = []
+    for line in process.stdout:
+        output.append(line)
+        if "Ctrl-C stops everything" in line:
+            break
+    else:
+        pytest.fail("".join(output))
+    process.introduction = "".join(output)
+    yield process
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+
+
+@pytest.fixture
+def endpoints(supervisor, data_dir):
+    return read_env_file(data_dir / "endpoints.env")
+
+
+class TestRunningStack:
+    """`make test` keeps a class in one process, so one stack is booted for all of these."""
+
+    def test_writes_down_where_everything_listens(self, endpoints, data_dir, port):
+        assert endpoints["BASE_URL"] == f"http://{HOST}:{port}"
+        assert stat.S_IMODE((data_dir / "endpoints.env").stat().st_mode) == 0o600
+        with psycopg.connect(endpoints["DATABASE_URL"]) as connection:
+            applied = connection.execute("SELECT count(*) FROM django_migrations").fetchone()
+        assert applied is not None
+        assert applied[0] > 0
+        for name in ("QUEUE_URL", "CACHE_URL", "BROKER_URL"):
+            with redis.Redis.from_url(endpoints[name]) as client:
+                assert client.ping()
+        assert httpx.get(endpoints["WEBHOOK_URL"]).json()["count"] >= 0
+
+    def test_answers_and_serves_its_static_files(self, endpoints):
+        with httpx.Client(base_url=endpoints["BASE_URL"], timeout=30) as client:
+            assert client.get("/readyz").json()["status"] == "ok"
+            page = client.get("/admin/login/")
+            assert page.status_code == 200
+            stylesheet = re.search(r'href="(/static/[^"]+\.css)"', page.text)
+            assert stylesheet is not None
+            assert client.get(stylesheet[1]).status_code == 200
+
+    def test_keeps_the_waiting_room_through_restarts(self, endpoints):
+        with redis.Redis.from_url(endpoints["QUEUE_URL"]) as client:
+            assert client.config_get("appendonly")["appendonly"] == "yes"
+            assert client.config_get("maxmemory-policy")["maxmemory-policy"] == "noeviction"
+
+    def test_asks_for_passwords(self, endpoints):
+        guesses = {
+            name: endpoints[name].replace(endpoints[name].split("@")[0].rsplit(":")[-1], "guess")
+            for name in ("DATABASE_URL", "QUEUE_URL")
+        }
+
+        with pytest.raises(psycopg.OperationalError, match="password"):
+            psycopg.connect(guesses["DATABASE_URL"])
+        with pytest.raises(redis.AuthenticationError):
+            redis.Redis.from_url(guesses["QUEUE_URL"]).ping()
+
+    def test_says_what_to_open_and_who_to_be(self, supervisor, endpoints):
+        assert f"{endpoints['BASE_URL']}/api/docs/" in supervisor.introduction
+        assert f"{endpoints['BASE_URL']}/admin/" in supervisor.introduction
+        assert "Demo" in supervisor.introduction
+
+    def test_is_found_by_a_command_without_any_environment(self, supervisor, data_dir, endpoints):
+        program = "from django.conf import settings; print(settings.QUEUE_URL)"
+
+        output = subprocess.check_output(
+            [sys.executable, "manage.py", "shell", "--no-imports", "--command", program],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], "DATA_DIR": str(data_dir)},
+            text=True,
+        )
+
+        assert output.strip() == endpoints["QUEUE_URL"]
+
+    def test_is_not_started_twice(self, supervisor, data_dir):
+        message = refusal(data_dir=data_dir, port=free_port())
+
+        assert f"A stack already runs on {data_dir}" in message
+        assert f"(process {supervisor.pid})" in message
+        assert supervisor.poll() is None
+
+    def test_leaves_no_process_behind(self, supervisor, data_dir):
+        children = psutil.Process(supervisor.pid).children(recursive=True)
+
+        supervisor.send_signal(signal.SIGINT)
+        output, _ = supervisor.communicate(timeout=60)
+
+        assert supervisor.returncode == 0
+        assert "Everything stopped" in output
+        assert len(children) > 8
+        assert not [child for child in children if child.is_running()]
+        assert not (data_dir / "endpoints.env").exists()
+
+
+class TestStackThatCannotStart:
+    def test_names_the_port_that_is_taken(self):
+        port = free_port()
+        with socket.create_server((HOST, port)):
+            message = refusal(data_dir=new_folder() / "data", port=port)
+
+        assert f"Port {port} cannot be used (Address already in use)" in message
+        assert "make run PORT=" in message
+
+    @pytest.mark.parametrize("port", ["0", "65536", "http"])
+    def test_wants_a_port_number(self, port):
+        assert "PORT must be a number" in refusal(data_dir=new_folder() / "data", port=port)
+
+    def test_names_the_folder_it_cannot_write_to(self):
+        assert "Cannot write to /proc/encore" in refusal(data_dir="/proc/encore", port=free_port())
+
+    def test_shows_why_a_server_failed_and_stops_the_others(self):
+        data_dir = new_folder() / "data"
+        (data_dir / "postgres" / "data").mkdir(parents=True)
+        (data_dir / "postgres" / "data" / "PG_VERSION").write_text("12\n")
+
+        message = refusal(data_dir=data_dir, port=free_port())
+
+        assert "was made by PostgreSQL 12" in message
+
+    def test_shows_the_log_of_a_process_that_failed(self):
+        data_dir = new_folder() / "data"
+
+        message = refusal(
+            data_dir=data_dir, port=free_port(), DJANGO_SETTINGS_MODULE="no_such_settings"
+        )
+
+        assert "prepare ended (exit code 1)" in message
+        assert "No module named 'no_such_settings'" in message
+        assert not list(data_dir.rglob("postmaster.pid"))

@@ -1,0 +1,156 @@
+"""Servers for the tests: an early pytest plugin, because settings need to know where they are.
+
+`addopts` names it with `-p`, so it runs before pytest-django imports the settings. The first
+process starts one PostgreSQL for all; each process that runs tests starts its own Valkey, which
+it may flush. `TEST_DATABASE_URL` names a PostgreSQL to use instead: its role must be allowed to
+create databases.
+"""
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from devstack.environment import new_secrets
+from devstack.servers import (
+    PostgresServer,
+    ServerFailed,
+    ValkeyServer,
+    free_port,
+    is_open_to_everybody,
+    unprivileged_user,
+)
+
+FOLDER_PREFIX = "encore-tests-"
+ATTEMPTS = 5
+
+# Nothing that a test writes has to survive a crash of the machine.
+POSTGRES_SETTINGS = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "max_connections": "300",
+    "max_wal_senders": "0",
+    "wal_level": "minimal",
+}
+
+Server = TypeVar("Server", PostgresServer, ValkeyServer)
+
+_running: list[PostgresServer | ValkeyServer] = []
+_folders: list[Path] = []
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
+    options = early_config.known_args_namespace
+    if not (options.help or options.version):
+        atexit.register(stop_servers)
+        try:
+            _prepare_environment(has_workers=bool(getattr(options, "numprocesses", None)))
+        except ServerFailed as error:
+            raise pytest.UsageError(str(error)) from error
+    return (yield)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure() -> None:
+    stop_servers()
+
+
+def start_valkey(**options: Any) -> ValkeyServer:
+    """Start a Valkey server in a folder of its own; `stop_servers` ends it at the latest."""
+    server = _start(lambda folder: _valkey(folder, **options))
+    _running.append(server)
+    return server
+
+
+def stop_servers() -> None:
+    while _running:
+        _running.pop().stop()
+    while _folders:
+        shutil.rmtree(_folders.pop(), ignore_errors=True)
+
+
+def _prepare_environment(*, has_workers: bool) -> None:
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    if not is_worker:
+        _remove_abandoned_folders()
+        database_url = os.environ.get("TEST_DATABASE_URL") or _start_postgres().url
+        os.environ.update(new_secrets(), DATABASE_URL=database_url, LOG_LEVEL="WARNING")
+    # The process that only hands out tests to workers needs no Valkey.
+    store_url = "redis://127.0.0.1:1/0" if has_workers and not is_worker else start_valkey().url
+    data_dir = new_folder()
+    (data_dir / "static").mkdir()  # whitenoise warns if there is none
+    os.environ.update(
+        DATA_DIR=str(data_dir),
+        QUEUE_URL=store_url,
+        CACHE_URL=store_url,
+        BROKER_URL=store_url,
+    )
+
+
+def _start_postgres() -> PostgresServer:
+    server = _start(
+        lambda folder: PostgresServer(
+            home=folder,
+            log_path=folder / "postgres.log",
+            password="tests",
+            port=free_port(),
+            settings=POSTGRES_SETTINGS,
+        )
+    )
+    _running.append(server)
+    return server
+
+
+def _valkey(folder: Path, **options: Any) -> ValkeyServer:
+    return ValkeyServer(
+        directory=folder, log_path=folder / "valkey.log", port=free_port(), **options
+    )
+
+
+def _start(make: Callable[[Path], Server]) -> Server:
+    """Start a server; another process may take a free port first, so try again with another."""
+    for attempt in range(ATTEMPTS):
+        server = make(new_folder())
+        try:
+            server.start()
+        except ServerFailed as error:
+            if "already in use" not in str(error) or attempt == ATTEMPTS - 1:
+                raise
+        else:
+            return server
+    raise AssertionError("unreachable")
+
+
+def new_folder() -> Path:
+    """Return a folder that PostgreSQL's user can reach; `stop_servers` removes it."""
+    folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-", dir=_temporary_root()))
+    folder.chmod(0o755)
+    _folders.append(folder)
+    return folder
+
+
+def _temporary_root() -> Path:
+    """Root's PostgreSQL runs as somebody else, who must be able to reach its folder."""
+    for root in (tempfile.gettempdir(), "/tmp", "/var/tmp"):  # noqa: S108
+        if unprivileged_user() is None or is_open_to_everybody(Path(root)):
+            return Path(root)
+    raise ServerFailed("No temporary folder that every user can reach: set TMPDIR to one.")
+
+
+def _remove_abandoned_folders() -> None:
+    """A run that was killed could not tidy up behind itself."""
+    for folder in _temporary_root().glob(f"{FOLDER_PREFIX}*-*"):
+        owner = folder.name.removeprefix(FOLDER_PREFIX).split("-")[0]
+        with suppress(PermissionError, ValueError):
+            try:
+                os.kill(int(owner), 0)
+            except ProcessLookupError:
+                shutil.rmtree(folder, ignore_errors=True)
