@@ -1,0 +1,123 @@
+"""The one place where exceptions become answers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import redis
+import structlog
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views import defaults
+from rest_framework import exceptions as drf
+from rest_framework.response import Response
+
+from apps.shared.api.middleware import API_PREFIX
+from apps.shared.api.renderers import as_problem
+from apps.shared.api.responses import refusal_body
+from apps.shared.codes import CODES
+from apps.shared.errors import DomainError
+
+logger = structlog.get_logger(__name__)
+
+_CODE_OF_EXCEPTION: tuple[tuple[type[Exception], str], ...] = (
+    (drf.ParseError, "MALFORMED_REQUEST"),
+    (drf.NotAuthenticated, "AUTHENTICATION_REQUIRED"),
+    (drf.AuthenticationFailed, "AUTHENTICATION_REQUIRED"),
+    (drf.PermissionDenied, "PERMISSION_DENIED"),
+    (PermissionDenied, "PERMISSION_DENIED"),
+    (drf.NotFound, "NOT_FOUND"),
+    (Http404, "NOT_FOUND"),
+    (drf.MethodNotAllowed, "METHOD_NOT_ALLOWED"),
+    (drf.NotAcceptable, "NOT_ACCEPTABLE"),
+    (drf.UnsupportedMediaType, "UNSUPPORTED_MEDIA_TYPE"),
+    (RequestDataTooBig, "PAYLOAD_TOO_LARGE"),
+    (SuspiciousOperation, "MALFORMED_REQUEST"),
+    (redis.ConnectionError, "SERVICE_UNAVAILABLE"),
+    (redis.TimeoutError, "SERVICE_UNAVAILABLE"),
+    (OperationalError, "SERVICE_UNAVAILABLE"),
+    (InterfaceError, "SERVICE_UNAVAILABLE"),
+)
+
+
+def render_exception(error: Exception, context: Mapping[str, Any]) -> Response:
+    """DRF's exception handler: answers every exception with the envelope of its code."""
+    code, details, retry_after = _explain(error)
+    entry = CODES[code]
+    if entry.status >= 500:
+        logger.error("request_failed", code=code, exc_info=error)
+    headers = {}
+    if entry.retryable:
+        headers["Retry-After"] = str(retry_after or 1)
+    if code == "AUTHENTICATION_REQUIRED":
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, drf.MethodNotAllowed):
+        headers["Allow"] = ", ".join(context["view"].allowed_methods)
+    return Response(refusal_body(code, details), status=entry.status, headers=headers)
+
+
+def _explain(error: Exception) -> tuple[str, Mapping[str, object], int | None]:
+    if isinstance(error, DomainError):
+        return error.code, error.details, error.retry_after
+    if isinstance(error, drf.ValidationError):
+        return "VALIDATION_ERROR", {"errors": _flattened(error.detail)}, None
+    for kind, code in _CODE_OF_EXCEPTION:
+        if isinstance(error, kind):
+            return code, {}, None
+    return "INTERNAL_ERROR", {}, None
+
+
+def _flattened(detail: Any, path: str = "") -> dict[str, list[str]]:
+    """`{"field": ["message"]}`, nested fields joined by dots, also for the errors of lists."""
+    if isinstance(detail, Mapping):
+        children: Any = detail.items()
+    elif any(isinstance(item, (Mapping, list)) for item in detail):
+        children = enumerate(detail)
+    else:
+        return {path or "non_field_errors": [str(item) for item in detail]}
+    flat: dict[str, list[str]] = {}
+    for key, value in children:
+        if value:
+            flat.update(_flattened(value, f"{path}.{key}" if path else str(key)))
+    return flat
+
+
+# --- Errors outside DRF: unknown paths, refused hosts, failures of middleware -----------------------------------------
+
+
+def _api_refusal(request: HttpRequest, code: str) -> HttpResponse:
+    status = CODES[code].status
+    body = refusal_body(code)
+    if "application/problem+json" in request.headers.get("Accept", ""):
+        return JsonResponse(
+            as_problem(body, status), status=status, content_type="application/problem+json"
+        )
+    return JsonResponse(body, status=status)
+
+
+def _is_api(request: HttpRequest) -> bool:
+    return request.path_info.startswith(API_PREFIX) or request.path_info + "/" == API_PREFIX
+
+
+def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if _is_api(request):
+        return _api_refusal(request, "MALFORMED_REQUEST")
+    return defaults.bad_request(request, exception)
+
+
+def handler403(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if _is_api(request):
+        return _api_refusal(request, "PERMISSION_DENIED")
+    return defaults.permission_denied(request, exception)
+
+
+def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if _is_api(request):
+        return _api_refusal(request, "NOT_FOUND")
+    return defaults.page_not_found(request, exception)
+
+
+def handler500(request: HttpRequest) -> HttpResponse:
+    if _is_api(request):
+        return _api_refusal(request, "INTERNAL_ERROR")
+    return defaults.server_error(request)

@@ -1,0 +1,58 @@
+"""Middleware that the API needs and the pages do not mind."""
+
+import re
+import uuid
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.middleware.locale import LocaleMiddleware
+
+API_PREFIX = "/api/v1/"
+_USABLE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
+
+Handler = Callable[[HttpRequest], HttpResponse]
+
+
+class RequestIdMiddleware:
+    """Takes the caller's `X-Request-ID` if it is fit for a log line, makes one otherwise, and returns it."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        request_id = request.META.get("HTTP_X_REQUEST_ID", "")
+        if not _USABLE_REQUEST_ID.fullmatch(request_id):
+            request_id = str(uuid.uuid4())
+        request.META["HTTP_X_REQUEST_ID"] = request_id
+        response = self.get_response(request)
+        response["X-Request-ID"] = request_id
+        return response
+
+
+class ApiPathMiddleware:
+    """Answers `/api/v1/concerts/` like `/api/v1/concerts`, without a redirect; `/api/v1` itself keeps its slash."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if f"{request.path_info}/" == API_PREFIX:
+            request.path_info = API_PREFIX
+        elif request.path_info.startswith(API_PREFIX) and request.path_info != API_PREFIX:
+            request.path_info = request.path_info.removesuffix("/")
+        return self.get_response(request)
+
+
+class NegotiatedLocaleMiddleware(LocaleMiddleware):
+    """Leaves answers alone that are the same bytes in every language, so that caches keep one copy of them.
+
+    A view marks such an answer by naming its `Content-Language` itself.
+    """
+
+    def process_response(
+        self, request: HttpRequest, response: HttpResponseBase
+    ) -> HttpResponseBase:
+        if "Content-Language" in response.headers:
+            return response
+        return super().process_response(request, response)

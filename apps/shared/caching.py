@@ -1,0 +1,56 @@
+"""Answers that are the same for everybody, kept in the memory of the process.
+
+Kept here and not in the cache server: reading them costs nothing, they need no invalidation, and a cache server that is down
+or slow cannot matter.
+"""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class _Slot(Generic[V]):
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.fresh_until = float("-inf")
+        self.value: V | None = None
+
+
+class ProcessCache(Generic[K, V]):
+    """Values that are computed by one thread at a time and then serve everybody for `seconds`.
+
+    A crowd that finds a value stale waits for the one thread that computes it, instead of computing it as well (a "stampede");
+    other keys are not held up. What was asked for least recently makes room beyond `entries_max`.
+    """
+
+    def __init__(
+        self, *, seconds: float, entries_max: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._seconds = seconds
+        self._entries_max = entries_max
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._slots: OrderedDict[K, _Slot[V]] = OrderedDict()
+
+    def get(self, key: K, compute: Callable[[], V]) -> V:
+        """The value of `key`; what `compute` raises is raised and not kept."""
+        with self._lock:
+            slot = self._slots.setdefault(key, _Slot())
+            self._slots.move_to_end(key)
+            if len(self._slots) > self._entries_max:
+                self._slots.popitem(last=False)
+        with slot.lock:
+            if slot.value is None or self._clock() >= slot.fresh_until:
+                slot.value = compute()
+                # From after the computation: a slow one must not be stale when it is done.
+                slot.fresh_until = self._clock() + self._seconds
+            return slot.value
+
+    def clear(self) -> None:
+        with self._lock:
+            self._slots.clear()

@@ -1,0 +1,61 @@
+"""The families of refusals. They know nothing of HTTP: `codes.py` says what each code means to a caller."""
+
+from typing import ClassVar
+
+
+class DomainError(Exception):
+    """A refusal with a stable code.
+
+    `details` are put into the answer's `data`; `retry_after` is the number of seconds after which trying again makes sense.
+    """
+
+    code: ClassVar[str]
+
+    def __init__(self, *, retry_after: int | None = None, **details: object) -> None:
+        super().__init__(self.code)
+        self.retry_after = retry_after
+        self.details = details
+
+
+class NotFound(DomainError):
+    """What was asked for does not exist, or belongs to somebody else."""
+
+    code = "NOT_FOUND"
+
+
+class Conflict(DomainError):
+    """The state of things does not allow it now."""
+
+
+class RuleViolation(DomainError):
+    """A rule of the business forbids it."""
+
+
+class AccessRefused(DomainError):
+    """The caller has not shown the right to do it."""
+
+
+class Unavailable(DomainError):
+    """Something this needs does not answer at the moment."""
+
+
+class ServiceUnavailable(Unavailable):
+    code = "SERVICE_UNAVAILABLE"
+
+    def __init__(self, *, retry_after: int = 1, **details: object) -> None:
+        super().__init__(retry_after=retry_after, **details)
+
+
+class IdempotencyKeyRequired(RuleViolation):
+    code = "IDEMPOTENCY_KEY_REQUIRED"
+
+
+class IdempotencyKeyInUse(Conflict):
+    code = "IDEMPOTENCY_KEY_IN_USE"
+
+    def __init__(self) -> None:
+        super().__init__(retry_after=1)
+
+
+class IdempotencyKeyReused(RuleViolation):
+    code = "IDEMPOTENCY_KEY_REUSED"

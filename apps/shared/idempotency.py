@@ -1,0 +1,82 @@
+"""Calls that may be repeated without a second effect.
+
+The stored answer is written in the transaction of the effect, so a crash leaves both or neither. Semantics follow the IETF
+draft "The Idempotency-Key HTTP Header Field": same key and same request replays, same key and another request is refused.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+
+from apps.shared.errors import IdempotencyKeyInUse, IdempotencyKeyReused
+from apps.shared.models import IdempotencyRecord
+from apps.shared.transactions import run_in_transaction
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    status: int
+    body: bytes
+    is_replay: bool = False
+
+
+def run_once(
+    *,
+    customer_id: int,
+    endpoint: str,
+    key: str | None,
+    fingerprint: str,
+    effect: Callable[[], T],
+    render: Callable[[T], tuple[int, bytes]],
+) -> StoredAnswer:
+    """Run `effect` and keep its rendered answer under (customer, endpoint, key), in one durable transaction.
+
+    Without a key the effect simply runs in the transaction. Refusals are not stored.
+
+    :raises IdempotencyKeyInUse: a call with this key is under way.
+    :raises IdempotencyKeyReused: the key was used with another fingerprint.
+    """
+
+    def work() -> StoredAnswer:
+        if key is None:
+            return StoredAnswer(*render(effect()))
+        _lock_key(f"{customer_id}\n{endpoint}\n{key}")
+        record = IdempotencyRecord.objects.filter(
+            customer_id=customer_id, endpoint=endpoint, key=key
+        ).first()
+        if record is not None:
+            if record.fingerprint != fingerprint:
+                raise IdempotencyKeyReused
+            return StoredAnswer(record.status, bytes(record.body), is_replay=True)
+        status, body = render(effect())
+        IdempotencyRecord.objects.create(
+            customer_id=customer_id,
+            endpoint=endpoint,
+            key=key,
+            fingerprint=fingerprint,
+            status=status,
+            body=body,
+        )
+        return StoredAnswer(status, body)
+
+    return run_in_transaction(work)
+
+
+def purge_idempotency_records() -> int:
+    """Forget answers older than the retention; returns how many."""
+    oldest = timezone.now() - settings.IDEMPOTENCY_RETENTION
+    deleted, _ = IdempotencyRecord.objects.filter(created_at__lt=oldest).delete()
+    return deleted
+
+
+def _lock_key(name: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+        if not cursor.fetchone()[0]:
+            raise IdempotencyKeyInUse

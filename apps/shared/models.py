@@ -1,0 +1,101 @@
+"""Records of the machinery that every app shares: stored answers of idempotent calls, events and their deliveries."""
+
+import uuid
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+
+
+class IdempotencyRecord(models.Model):
+    """The answer that one customer's call with one key got; repeated calls get these bytes again."""
+
+    customer = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
+    endpoint = models.CharField(max_length=100)
+    key = models.CharField(max_length=255)
+    fingerprint = models.CharField(max_length=64, help_text="SHA-256 of what was asked.")
+    status = models.PositiveSmallIntegerField()
+    body = models.BinaryField()
+    created_at = models.DateTimeField(db_default=Now(), db_index=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["customer", "endpoint", "key"], name="idempotency_key_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.endpoint} {self.key}"
+
+
+class OutboxEvent(models.Model):
+    """A fact that was committed, in the same transaction as what it tells of."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    type = models.CharField(max_length=100)
+    payload = models.JSONField()
+    occurred_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.id}"
+
+
+class EventDeliveryQuerySet(models.QuerySet["EventDelivery"]):
+    def pending(self) -> Self:
+        return self.filter(status=EventDelivery.Status.PENDING)
+
+    def due(self) -> Self:
+        """Pending, and nobody is at work on it, or whoever was has not come back."""
+        return self.pending().filter(next_attempt_at__lte=Now())
+
+    def dead(self) -> Self:
+        return self.filter(status=EventDelivery.Status.DEAD)
+
+
+class EventDelivery(models.Model):
+    """What one consumer did with one event. DEAD ones wait for staff to replay them."""
+
+    class Status(models.TextChoices):
+        PENDING = "PENDING"
+        DONE = "DONE"
+        DEAD = "DEAD"
+
+    event = models.ForeignKey(OutboxEvent, on_delete=models.PROTECT, related_name="deliveries")
+    consumer = models.CharField(max_length=50)
+    status = models.CharField(max_length=10, choices=Status, default=Status.PENDING)
+    attempts = models.PositiveIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(
+        help_text="Nobody but the fast path touches the delivery before this time."
+    )
+    last_error = models.TextField(blank=True)
+    done_at = models.DateTimeField(null=True, blank=True)
+
+    objects = EventDeliveryQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "event deliveries"
+        constraints = [
+            models.UniqueConstraint(fields=["event", "consumer"], name="event_delivered_once"),
+            models.CheckConstraint(
+                condition=models.Q(status="DONE", done_at__isnull=False)
+                | (~models.Q(status="DONE") & models.Q(done_at__isnull=True)),
+                name="event_delivery_done_has_time",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["consumer", "next_attempt_at"],
+                condition=models.Q(status="PENDING"),
+                name="event_delivery_pending",
+            ),
+            models.Index(
+                fields=["consumer"], condition=models.Q(status="DEAD"), name="event_delivery_dead"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.consumer}: {self.event_id}"

@@ -1,0 +1,15 @@
+"""The Celery application: `celery -A concert_project worker` and `celery -A concert_project beat`."""
+
+import os
+
+from celery import Celery
+from django_structlog.celery.steps import DjangoStructLogInitStep
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "concert_project.settings.local")
+
+app = Celery("encore")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.steps["worker"].add(
+    DjangoStructLogInitStep
+)  # binds the request id of the call that sent a task
+app.autodiscover_tasks()

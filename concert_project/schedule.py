@@ -1,0 +1,25 @@
+"""Everything Celery beat does, in one place. Intervals are seconds.
+
+Nothing here decides whether a sale is right: expiry is a predicate of the hold, and what a lost run leaves undone the next
+one does. `expires` keeps a worker that was away from running what piled up meanwhile.
+"""
+
+from typing import Any
+
+
+def _every(seconds: float, task: str, *, queue: str = "default") -> dict[str, Any]:
+    return {
+        "task": task,
+        "schedule": seconds,
+        "options": {"expires": seconds * 2, "queue": queue},
+    }
+
+
+BEAT_SCHEDULE = {
+    "admit visitors": _every(1, "queue.admit_visitors", queue="admission"),
+    "expire holds": _every(5, "reservations.expire_holds"),
+    "relay events": _every(5, "shared.relay_events"),
+    "rebuild a lost ranking": _every(60, "concerts.rebuild_lost_ranking"),
+    "purge idempotency records": _every(600, "shared.purge_idempotency_records"),
+    "purge access tokens": _every(3600, "accounts.purge_access_tokens"),
+}

@@ -1,0 +1,363 @@
+"""What every environment shares.
+
+Every value that differs between installations is read from the environment here; `docs/operations.md` has the table.
+"""
+
+import base64
+import logging
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import structlog
+from csp.constants import NONE, SELF
+from django.utils.translation import gettext_lazy as _
+from environs import Env
+
+from concert_project.schedule import BEAT_SCHEDULE
+
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
+
+env = Env()
+
+DATA_DIR = Path(env.str("DATA_DIR", str(BASE_DIR / ".data")))
+DEBUG = False
+DEMO_ALLOWED = False
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", [])
+SECRET_KEY: str = env.str("SECRET_KEY")
+SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", [])
+BASE_URL: str = env.str("BASE_URL", "http://127.0.0.1:8000")
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_structlog",
+    "csp",
+    "pgtrigger",
+    "apps.shared.apps.SharedConfig",
+    "apps.accounts.apps.AccountsConfig",
+    "apps.concerts.apps.ConcertsConfig",
+    "apps.queue.apps.QueueConfig",
+    "apps.payments.apps.PaymentsConfig",
+    "apps.reservations.apps.ReservationsConfig",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "apps.shared.api.middleware.RequestIdMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+    "apps.shared.api.middleware.ApiPathMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "apps.shared.api.middleware.NegotiatedLocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "concert_project.urls"
+WSGI_APPLICATION = "concert_project.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- PostgreSQL -------------------------------------------------------------------------------------------------------
+
+DATABASES: dict[str, Any] = {
+    "default": env.dj_db_url("DATABASE_URL", conn_max_age=600, conn_health_checks=True)
+}
+# A statement that waits longer than this is answered with 503 and tried again by the client.
+DATABASES["default"].setdefault("OPTIONS", {})["options"] = (
+    f"-c lock_timeout={env.int('DATABASE_LOCK_TIMEOUT_MS', 3_000)}"
+    f" -c statement_timeout={env.int('DATABASE_STATEMENT_TIMEOUT_MS', 15_000)}"
+    " -c idle_in_transaction_session_timeout=30000"
+)
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Valkey: three purposes with different needs, kept apart by key prefix when they share one server -----------------
+
+QUEUE_URL: str = env.str("QUEUE_URL")
+CACHE_URL: str = env.str("CACHE_URL")
+BROKER_URL: str = env.str("BROKER_URL")
+STORE_TIMEOUT: float = env.float("STORE_TIMEOUT_SECONDS", 0.3)
+
+CACHES = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": CACHE_URL,
+        "KEY_PREFIX": "cache",
+        "OPTIONS": {
+            "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
+            "SOCKET_CONNECT_TIMEOUT": STORE_TIMEOUT,
+            "SOCKET_TIMEOUT": STORE_TIMEOUT,
+        },
+    }
+}
+DJANGO_REDIS_IGNORE_EXCEPTIONS = True  # a dead cache makes answers slower, never wrong
+DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
+
+# --- Celery -----------------------------------------------------------------------------------------------------------
+
+CELERY_BROKER_URL = BROKER_URL
+CELERY_BEAT_SCHEDULE = BEAT_SCHEDULE
+CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "celerybeat-schedule")
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_TIME_LIMIT = 120
+CELERY_TASK_SOFT_TIME_LIMIT = 110
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_ROUTES = {
+    "queue.admit_visitors": {"queue": "admission"},
+    "reservations.sync_externally": {"queue": "external"},
+}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "global_keyprefix": "celery:",
+    # Above the longest task: a shorter one would run a task a second time beside itself.
+    "visibility_timeout": 600,
+    # A committed sale must not wait for a broker that does not answer.
+    "max_retries": 0,
+    "socket_timeout": 1.5,
+    "socket_connect_timeout": 0.5,
+    "socket_keepalive": True,
+}
+
+# --- Accounts and sessions --------------------------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "accounts.User"
+ACCESS_TOKEN_LIFETIME = timedelta(hours=12)
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ("email", "name")},
+    },
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+SESSION_ENGINE = "django.contrib.sessions.backends.db"
+SESSION_COOKIE_HTTPONLY = True
+
+# --- Business rules (the per-concert ones are columns that staff edit) ------------------------------------------------
+
+HOLD_TIME = timedelta(seconds=env.int("HOLD_SECONDS", 300))
+CANCELLATION_WINDOW = timedelta(hours=env.int("CANCELLATION_HOURS", 24))
+CHARGE_LIMIT = 1_000_000  # won at a time
+BALANCE_LIMIT = 10_000_000  # won
+IDEMPOTENCY_RETENTION = timedelta(hours=24)
+
+# --- Waiting room -----------------------------------------------------------------------------------------------------
+
+
+def _queue_token_keys() -> list[tuple[str, bytes]]:
+    """`kid:base64url,kid:base64url`: the first signs, all verify."""
+    entries: list[str] = env.list("QUEUE_TOKEN_KEYS")
+    pairs = [entry.split(":", 1) for entry in entries]
+    return [(kid, base64.urlsafe_b64decode(key + "=" * (-len(key) % 4))) for kid, key in pairs]
+
+
+QUEUE_TOKEN_KEYS = _queue_token_keys()
+
+# --- The outside data platform ----------------------------------------------------------------------------------------
+
+WEBHOOK_URL: str = env.str("WEBHOOK_URL", "")
+WEBHOOK_SECRETS: list[str] = env.list(
+    "WEBHOOK_SECRETS"
+)  # every one signs, so that they can be rotated
+WEBHOOK_TIMEOUT: float = env.float("WEBHOOK_TIMEOUT_SECONDS", 5.0)
+
+# --- HTTP API ---------------------------------------------------------------------------------------------------------
+
+NUM_PROXIES: int = env.int(
+    "NUM_PROXIES", 0
+)  # trusted proxies in front, each appending to X-Forwarded-For
+RATE_LIMIT_ENABLED: bool = env.bool("RATE_LIMIT_ENABLED", True)
+RATE_LIMITS = {  # calls per minute
+    "login": 10,
+    "register": 5,
+    "join": 60,
+    "hold": 30,
+    "charge": 30,
+    "write": 60,
+}
+MAX_BODY_BYTES = 64 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["apps.accounts.authentication.AccessTokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["apps.shared.api.parsers.BoundedJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": [
+        "rest_framework.renderers.JSONRenderer",
+        "apps.shared.api.renderers.ProblemJSONRenderer",
+    ],
+    "DEFAULT_SCHEMA_CLASS": "apps.shared.api.schema.EnvelopeAutoSchema",
+    "DEFAULT_METADATA_CLASS": None,
+    "EXCEPTION_HANDLER": "apps.shared.api.exceptions.render_exception",
+    "NUM_PROXIES": NUM_PROXIES,
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+    "COERCE_DECIMAL_TO_STRING": False,
+    "URL_FORMAT_OVERRIDE": None,
+}
+
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "Encore",
+    "DESCRIPTION": (
+        "Concert reservations through a fair waiting room. Every answer is an envelope of `code`, `message` and `data`; "
+        "programs read `code`, people read `message` (English or Korean by `Accept-Language`)."
+    ),
+    "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.0",
+    "LICENSE": {"name": "MIT"},
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SCHEMA_PATH_PREFIX": r"/api/v1",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "ENUM_NAME_OVERRIDES": {
+        "SeatStatus": ["AVAILABLE", "HELD", "RESERVED"],
+        "HoldStatus": ["HELD", "CONFIRMED", "RELEASED", "EXPIRED"],
+        "ReservationStatus": ["CONFIRMED", "CANCELLED"],
+        "QueueTokenStatus": ["WAITING", "ACTIVE", "EXPIRED"],
+        "Grade": ["VIP", "R", "S", "A"],
+        "SuccessCode": ["SUCCESS"],
+    },
+}
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    },
+    # The admin's theme evaluates expressions in attributes; the API explorer starts from an inline script.
+    "EXCLUDE_URL_PREFIXES": ["/admin", "/api/docs"],
+}
+
+UNFOLD = {
+    "SITE_TITLE": "Encore",
+    "SITE_HEADER": "Encore box office",
+    "SITE_SYMBOL": "confirmation_number",
+}
+
+# --- Languages, static files ------------------------------------------------------------------------------------------
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English")), ("ko", _("Korean"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+TIME_ZONE = "UTC"
+USE_TZ = True
+VENUE_TIME_ZONE = "Asia/Seoul"
+
+STATIC_URL = "/static/"
+STATIC_ROOT = Path(env.str("STATIC_ROOT", str(DATA_DIR / "static")))
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+# --- Logs -------------------------------------------------------------------------------------------------------------
+
+LOG_LEVEL: str = env.str("LOG_LEVEL", "INFO")
+LOG_FORMAT: str = env.str("LOG_FORMAT", "json")
+DJANGO_STRUCTLOG_CELERY_ENABLED = True
+DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG  # the line at the end says it all
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = (
+    True  # RequestIdMiddleware has made it fit for a log line
+)
+DJANGO_STRUCTLOG_USER_ID_FIELD = None  # reading it would load the session on every call of the API
+DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False
+
+_LOG_PROCESSORS: list[Any] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.StackInfoRenderer(),
+]
+structlog.configure(
+    processors=[
+        structlog.stdlib.filter_by_level,
+        *_LOG_PROCESSORS,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    cache_logger_on_first_use=True,
+)
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "json": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "foreign_pre_chain": _LOG_PROCESSORS,
+            "processors": [
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(),
+            ],
+        },
+        "console": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "foreign_pre_chain": _LOG_PROCESSORS,
+            "processors": [
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.dev.ConsoleRenderer(
+                    colors=False, exception_formatter=structlog.dev.plain_traceback
+                ),
+            ],
+        },
+    },
+    "handlers": {"stream": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
+    "root": {"handlers": ["stream"], "level": LOG_LEVEL},
+    "loggers": {
+        "django.server": {"level": "WARNING"},
+        "django.request": {"level": "ERROR"},
+        "celery.beat": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
+        "django_structlog": {"level": env.str("REQUEST_LOG_LEVEL", "INFO")},
+        "django_structlog.celery": {"level": "WARNING"},
+    },
+}

@@ -1,0 +1,31 @@
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path, re_path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from apps.shared.api import exceptions
+from apps.shared.api.views import UnknownPathView
+from apps.shared.health import livez, metrics, readyz
+
+handler400 = exceptions.handler400
+handler403 = exceptions.handler403
+handler404 = exceptions.handler404
+handler500 = exceptions.handler500
+
+api_v1: list[URLPattern | URLResolver] = [
+    path("", include("apps.accounts.urls")),
+    path("", include("apps.queue.urls")),
+    path("", include("apps.concerts.urls")),
+    path("", include("apps.payments.urls")),
+    path("", include("apps.reservations.urls")),
+    re_path("", UnknownPathView.as_view()),  # whatever else, line breaks included
+]
+
+urlpatterns = [
+    path("api/v1/", include(api_v1)),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("admin/", admin.site.urls),
+    path("livez", livez, name="livez"),
+    path("readyz", readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
+]

@@ -1,0 +1,91 @@
+import itertools
+import threading
+from functools import partial
+
+import pytest
+
+from apps.shared.caching import ProcessCache
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+class TestProcessCache:
+    def test_keeps_a_value_for_its_time_and_no_longer(self):
+        clock = Clock()
+        cache: ProcessCache[str, object] = ProcessCache(seconds=2, entries_max=1, clock=clock)
+        values = iter("ab")
+
+        assert cache.get("key", lambda: next(values)) == "a"
+        clock.now = 1.9
+        assert cache.get("key", lambda: next(values)) == "a"
+        clock.now = 2.0
+        assert cache.get("key", lambda: next(values)) == "b"
+
+    def test_keeps_nothing_of_a_failure(self):
+        def fail():
+            raise ZeroDivisionError
+
+        cache: ProcessCache[str, object] = ProcessCache(seconds=2, entries_max=1)
+
+        with pytest.raises(ZeroDivisionError):
+            cache.get("key", fail)
+
+        assert cache.get("key", lambda: 1) == 1
+
+    def test_drops_what_was_asked_for_least_recently(self):
+        cache: ProcessCache[str, object] = ProcessCache(seconds=2, entries_max=2)
+        for key in ("old", "used", "old"):
+            cache.get(key, partial("first {}".format, key))
+
+        cache.get("new", lambda: "first new")
+
+        assert cache.get("old", lambda: "second old") == "first old"
+        assert cache.get("used", lambda: "second used") == "second used"
+
+    def test_a_crowd_waits_for_one_computation(self, race):
+        cache: ProcessCache[str, object] = ProcessCache(seconds=60, entries_max=1)
+        computations = itertools.count(1)
+
+        outcomes = race([lambda: cache.get("key", lambda: next(computations))] * 8)
+
+        assert outcomes == [1] * 8
+
+    def test_without_waiting_everybody_computes(self, race):
+        # The twin: the same crowd, each of them finding the value missing.
+        everybody = threading.Barrier(8)
+        known, computations = {}, []
+
+        def get():
+            if "key" not in known:
+                everybody.wait(10)
+                computations.append(1)
+                known["key"] = 42
+            return known["key"]
+
+        assert race([get] * 8) == [42] * 8
+        assert len(computations) == 8
+
+    def test_another_key_is_not_held_up(self):
+        cache: ProcessCache[str, object] = ProcessCache(seconds=60, entries_max=2)
+        started, release = threading.Event(), threading.Event()
+
+        def slow():
+            started.set()
+            release.wait(10)
+            return "slow"
+
+        thread = threading.Thread(target=lambda: cache.get("slow", slow))
+        thread.start()
+        started.wait(10)
+
+        assert cache.get("fast", lambda: "fast") == "fast"
+        assert thread.is_alive()
+
+        release.set()
+        thread.join(10)
+        assert cache.get("slow", lambda: "again") == "slow"
