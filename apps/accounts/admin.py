@@ -1,0 +1,112 @@
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from unfold.admin import ModelAdmin
+from unfold.decorators import action, display
+from unfold.forms import AdminPasswordChangeForm, UserCreationForm
+
+from apps.accounts.models import AccessToken, User
+from apps.accounts.services import revoke_access_tokens
+from apps.shared.admin import ReadOnlyAdmin
+
+
+class UserAddForm(UserCreationForm):
+    class Meta:
+        model = User
+        fields = ("email", "name")
+
+
+class NewPasswordForm(AdminPasswordChangeForm):
+    def save(self, commit: bool = True) -> User:
+        """Whoever knew the old password is logged out of the API."""
+        user: User = super().save(commit)
+        tokens = user.access_tokens.values_list("pk", flat=True)
+        revoke_access_tokens(access_token_ids=list(tokens))
+        return user
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
+    form = forms.ModelForm  # the usual one shows a summary of the hash
+    add_form = UserAddForm
+    change_password_form = NewPasswordForm
+    list_display = ("email", "name", "is_active", "is_staff", "joined_at")
+    list_filter = ("is_active", "is_staff", "joined_at")
+    search_fields = ("email", "name")
+    ordering = ("email",)
+    readonly_fields = ("joined_at", "last_login", "password_link")
+    show_full_result_count = False
+    fieldsets = (
+        (None, {"fields": ("email", "name", "password_link", "joined_at", "last_login")}),
+        (
+            _("Rights"),
+            {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")},
+        ),
+    )
+    add_fieldsets = (
+        (None, {"fields": ("email", "name", "usable_password", "password1", "password2")}),
+    )
+
+    @display(description=_("password"))
+    def password_link(self, user: User) -> SafeString:
+        return format_html('<a href="../password/">{}</a>', _("Set a new password"))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
+        fields = super().get_readonly_fields(request, obj)
+        if request.user.is_superuser:
+            return fields
+        return (*fields, "is_staff", "is_superuser", "groups", "user_permissions")
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        # Whoever may reset a colleague's password has the colleague's rights.
+        is_allowed = super().has_change_permission(request, obj)
+        return is_allowed and (obj is None or not obj.is_staff or request.user.is_superuser)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(AccessToken)
+class AccessTokenAdmin(ReadOnlyAdmin):
+    list_display = ("id", "user", "created_at", "expires_at", "revoked_at", "is_live")
+    list_filter = ("created_at", "expires_at", ("revoked_at", admin.EmptyFieldListFilter))
+    list_select_related = ("user",)
+    search_fields = ("user__email", "user__name")
+    ordering = ("-id",)
+    fields = ("user", "created_at", "expires_at", "revoked_at")
+    actions = ("revoke",)
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("accounts.change_accesstoken")
+
+    @display(description=_("live"), boolean=True)
+    def is_live(self, token: AccessToken) -> bool:
+        return token.revoked_at is None and token.expires_at > timezone.now()
+
+    @action(description=_("Revoke"), permissions=["revoke"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[AccessToken]) -> None:
+        revoked = revoke_access_tokens(access_token_ids=list(queryset.values_list("pk", flat=True)))
+        self.message_user(
+            request,
+            ngettext("%d access token revoked.", "%d access tokens revoked.", revoked) % revoked,
+            messages.SUCCESS,
+        )
+
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
+    pass

@@ -1,0 +1,132 @@
+from datetime import datetime
+from typing import Any, ClassVar, Self
+
+from django.contrib.auth.models import (
+    AbstractBaseUser,
+    BaseUserManager,
+    PermissionsMixin,
+)
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+def validate_ascii(value: str) -> None:
+    # Lower-casing is the same in Python and in every PostgreSQL locale for ASCII only; an
+    # international domain can be given in its xn-- form.
+    if not value.isascii():
+        raise ValidationError(_("Enter a valid email address."), code="invalid")
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(
+        self, email: str, password: str | None = None, *, name: str = "", **fields: Any
+    ) -> "User":
+        """Insert an account; without a password it cannot log in."""
+        user = self.model(email=normalized_email(email), name=name, **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(
+        self, email: str, password: str | None = None, *, name: str = "", **fields: Any
+    ) -> "User":
+        return self.create_user(
+            email, password, name=name, is_staff=True, is_superuser=True, **fields
+        )
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        return self.get(email=normalized_email(username or ""))
+
+
+def normalized_email(email: str) -> str:
+    """The form in which addresses are stored and compared."""
+    return email.strip().lower()
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    email = models.EmailField(_("email address"), max_length=254, validators=[validate_ascii])
+    name = models.CharField(_("name"), max_length=100)
+    is_active = models.BooleanField(
+        _("active"),
+        default=True,
+        help_text=_("Take this away instead of deleting the account."),
+    )
+    is_staff = models.BooleanField(
+        _("staff"), default=False, help_text=_("May open the administration.")
+    )
+    joined_at = models.DateTimeField(_("joined at"), default=timezone.now, editable=False)
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = ["name"]
+
+    class Meta:
+        verbose_name = _("user")
+        verbose_name_plural = _("users")
+        constraints = [
+            # Together: unique without regard to case, and one plain index serves the log-in.
+            models.UniqueConstraint(fields=["email"], name="user_email_unique"),
+            models.CheckConstraint(
+                condition=models.Q(email=Lower("email")), name="user_email_lower_case"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.email
+
+    def clean(self) -> None:
+        self.email = normalized_email(self.email)
+
+    def get_full_name(self) -> str:
+        return self.name
+
+    def get_short_name(self) -> str:
+        return self.name
+
+
+class AccessTokenQuerySet(models.QuerySet["AccessToken"]):
+    def live(self, *, at: datetime) -> Self:
+        return self.filter(revoked_at=None, expires_at__gt=at)
+
+    def expired(self, *, at: datetime) -> Self:
+        return self.filter(expires_at__lte=at)
+
+
+class AccessToken(models.Model):
+    """A login of the API. Only the digest of the token is kept."""
+
+    user = models.ForeignKey(
+        User,
+        on_delete=models.CASCADE,
+        related_name="access_tokens",
+        verbose_name=_("user"),
+    )
+    token_hash = models.BinaryField(_("SHA-256 of the token"), max_length=32)
+    created_at = models.DateTimeField(_("created at"))
+    expires_at = models.DateTimeField(_("expires at"))
+    revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True)
+
+    objects = AccessTokenQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("access token")
+        verbose_name_plural = _("access tokens")
+        constraints = [
+            models.UniqueConstraint(fields=["token_hash"], name="access_token_hash_unique"),
+            models.CheckConstraint(
+                condition=models.Q(expires_at__gt=models.F("created_at")),
+                name="access_token_expires_after_creation",
+            ),
+        ]
+        indexes = [
+            # The purge walks it in this order.
+            models.Index(fields=["expires_at", "id"], name="access_token_expiry"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.pk}"

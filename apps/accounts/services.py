@@ -1,0 +1,138 @@
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+from django.contrib.auth import authenticate
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from apps.accounts.errors import EmailTaken, InvalidCredentials
+from apps.accounts.models import AccessToken, User, normalized_email
+from apps.shared.transactions import use_case
+
+TOKEN_BYTES = 32
+BULK_BATCH = 1_000
+PURGE_BATCH = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """The only place where a token is seen in the clear."""
+
+    user_id: int
+    token: str
+    expires_at: datetime
+
+
+def token_digest(token: str) -> bytes:
+    """What is stored of a token. It has 256 random bits, so a fast hash without salt is enough."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def register_customer(*, email: str, password: str, name: str) -> User:
+    """Open an account; the address is kept in lower case.
+
+    :raises EmailTaken: there is an account with this address.
+    """
+    email = normalized_email(email)
+    if User.objects.filter(email=email).exists():
+        raise EmailTaken
+    user = User(email=email, name=name)
+    # Slow on purpose, so not inside the transaction.
+    user.set_password(password)
+    return _insert_customer(user)
+
+
+@use_case
+def _insert_customer(user: User) -> User:
+    try:
+        with transaction.atomic():
+            user.save(force_insert=True)
+    except IntegrityError:
+        if User.objects.filter(email=user.email).exists():
+            raise EmailTaken from None
+        raise
+    return user
+
+
+def log_in(*, email: str, password: str) -> IssuedToken:
+    """Exchange an address and a password for an access token that lives `ACCESS_TOKEN_LIFETIME`.
+
+    An unknown address costs as much time as a wrong password.
+
+    :raises InvalidCredentials: no active account has this address and this password.
+    """
+    user = authenticate(username=email, password=password)
+    if not isinstance(user, User):
+        raise InvalidCredentials
+    return _open_session(user_id=user.pk)
+
+
+@use_case
+def _open_session(*, user_id: int) -> IssuedToken:
+    now = timezone.now()
+    User.objects.filter(pk=user_id).update(last_login=now)
+    [issued] = _issue(user_ids=[user_id], now=now)
+    return issued
+
+
+@use_case
+def issue_access_tokens(*, user_ids: Sequence[int]) -> list[IssuedToken]:
+    """Tokens for many customers at once, without their passwords: for load tests and drills."""
+    return _issue(user_ids=user_ids, now=timezone.now())
+
+
+def _issue(*, user_ids: Sequence[int], now: datetime) -> list[IssuedToken]:
+    expires_at = now + settings.ACCESS_TOKEN_LIFETIME
+    issued = [
+        IssuedToken(
+            user_id=user_id, token=secrets.token_urlsafe(TOKEN_BYTES), expires_at=expires_at
+        )
+        for user_id in user_ids
+    ]
+    AccessToken.objects.bulk_create(
+        [
+            AccessToken(
+                user_id=one.user_id,
+                token_hash=token_digest(one.token),
+                created_at=now,
+                expires_at=one.expires_at,
+            )
+            for one in issued
+        ],
+        batch_size=BULK_BATCH,
+    )
+    return issued
+
+
+@use_case
+def log_out(*, access_token_id: int) -> None:
+    """Kill one access token. What is dead stays as it is."""
+    AccessToken.objects.filter(pk=access_token_id, revoked_at=None).update(
+        revoked_at=timezone.now()
+    )
+
+
+@use_case
+def revoke_access_tokens(*, access_token_ids: Sequence[int]) -> int:
+    """Kill these access tokens and say how many were alive."""
+    now = timezone.now()
+    return AccessToken.objects.live(at=now).filter(pk__in=access_token_ids).update(revoked_at=now)
+
+
+def purge_access_tokens() -> int:
+    """Delete expired access tokens in short transactions and say how many there were."""
+    deleted = 0
+    while batch := _purge_batch(before=timezone.now()):
+        deleted += batch
+    return deleted
+
+
+@use_case
+def _purge_batch(*, before: datetime) -> int:
+    expired = AccessToken.objects.expired(at=before).order_by("expires_at", "pk")
+    deleted, _ = AccessToken.objects.filter(pk__in=expired.values("pk")[:PURGE_BATCH]).delete()
+    return deleted

@@ -1,0 +1,112 @@
+from typing import ClassVar, cast
+
+from django.utils.translation import gettext_lazy as _
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.accounts import services
+from apps.accounts.errors import EmailTaken, InvalidCredentials
+from apps.accounts.models import AccessToken, User
+from apps.accounts.serializers import (
+    AccessTokenSerializer,
+    CustomerSerializer,
+    LoginSerializer,
+    RegistrationSerializer,
+)
+from apps.shared.api.responses import success
+from apps.shared.api.schema import operation
+from apps.shared.api.views import ApiView
+
+NO_STORE = {"Cache-Control": "no-store"}
+CUSTOMER_EXAMPLE = {"user_id": 42, "email": "mina@example.com", "name": "Mina"}
+
+
+class RegisterView(ApiView):
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    rate_limits: ClassVar = {"POST": "register"}
+
+    @operation(
+        summary="Open an account",
+        description="Addresses are compared without regard to case. Log in afterwards to get an access token.",
+        request=RegistrationSerializer,
+        response=CustomerSerializer,
+        status=201,
+        errors=[EmailTaken],
+        message="Welcome to Encore.",
+        examples={
+            "request": {
+                "email": "mina@example.com",
+                "password": "seven-green-kites",
+                "name": "Mina",
+            },
+            "response": CUSTOMER_EXAMPLE,
+        },
+        tags=["accounts"],
+    )
+    def post(self, request: Request) -> Response:
+        customer = services.register_customer(**self.validated(RegistrationSerializer))
+        return success(
+            CustomerSerializer(customer).data, message=_("Welcome to Encore."), status=201
+        )
+
+
+class LoginView(ApiView):
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    rate_limits: ClassVar = {"POST": "login"}
+
+    @operation(
+        summary="Get an access token",
+        description="The token goes into `Authorization: Bearer <access_token>` until it expires or is logged out.",
+        request=LoginSerializer,
+        response=AccessTokenSerializer,
+        errors=[InvalidCredentials],
+        message="You are logged in.",
+        examples={
+            "request": {"email": "mina@example.com", "password": "seven-green-kites"},
+            "response": {
+                "access_token": "Zk3rA0Wl8c2mQ5vT9yB7nE1xH4uJ6sDgPqLfOiRwXaY",
+                "token_type": "Bearer",
+                "expires_at": "2026-11-22T21:00:00Z",
+                "user_id": 42,
+            },
+        },
+        tags=["accounts"],
+    )
+    def post(self, request: Request) -> Response:
+        issued = services.log_in(**self.validated(LoginSerializer))
+        return success(
+            AccessTokenSerializer(issued).data, message=_("You are logged in."), headers=NO_STORE
+        )
+
+
+class LogoutView(ApiView):
+    @operation(
+        summary="End this login",
+        description="The access token of this call is dead at once; other logins of the customer live on.",
+        message="You are logged out.",
+        examples={"response": {}},
+        tags=["accounts"],
+    )
+    def post(self, request: Request) -> Response:
+        token = cast(AccessToken, request.auth)
+        services.log_out(access_token_id=token.pk)
+        return success({}, message=_("You are logged out."))
+
+
+class MeView(ApiView):
+    @operation(
+        summary="Who is logged in",
+        response=CustomerSerializer,
+        message="Your account.",
+        examples={"response": CUSTOMER_EXAMPLE},
+        tags=["accounts"],
+    )
+    def get(self, request: Request) -> Response:
+        return success(
+            CustomerSerializer(cast(User, request.user)).data,
+            message=_("Your account."),
+            headers=NO_STORE,
+        )

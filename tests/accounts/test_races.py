@@ -1,0 +1,73 @@
+import threading
+from collections import Counter
+from functools import partial
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from apps.accounts.models import AccessToken, User
+from apps.accounts.services import log_in
+from tests.conftest import Race
+from tests.factories.accounts import PASSWORD, CustomerFactory
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+RIVALS = 8
+
+
+def register(name: str) -> Any:
+    return Client().post(
+        "/api/v1/accounts/register",
+        {"email": "mina@example.com", "password": PASSWORD, "name": name},
+        content_type="application/json",
+    )
+
+
+@pytest.fixture
+def all_look_before_anyone_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The password is set between the look whether the address is taken and the insert."""
+    everybody_has_looked = threading.Barrier(RIVALS, timeout=30)
+    set_password = User.set_password
+
+    def wait_and_set_password(user: User, password: str | None) -> None:
+        everybody_has_looked.wait()
+        set_password(user, password)
+
+    monkeypatch.setattr(User, "set_password", wait_and_set_password)
+
+
+@pytest.mark.usefixtures("all_look_before_anyone_writes")
+class TestParallelRegistrations:
+    def test_of_one_address_open_one_account(self, race: Race) -> None:
+        responses = race([partial(register, f"Mina {n}") for n in range(RIVALS)])
+
+        codes = Counter(one.json()["code"] for one in responses)
+        assert codes == {"SUCCESS": 1, "EMAIL_TAKEN": RIVALS - 1}
+        [winner] = [one for one in responses if one.status_code == 201]
+        assert {one.status_code for one in responses if one is not winner} == {409}
+        assert User.objects.get().name == winner.json()["data"]["name"]
+
+    def test_without_the_constraint_open_many(self, race: Race) -> None:
+        [unique] = [one for one in User._meta.constraints if one.name == "user_email_unique"]
+        with connection.schema_editor() as editor:
+            editor.remove_constraint(User, unique)
+        try:
+            responses = race([partial(register, f"Mina {n}") for n in range(RIVALS)])
+
+            assert [one.status_code for one in responses] == [201] * RIVALS
+            assert User.objects.filter(email="mina@example.com").count() == RIVALS
+        finally:
+            User.objects.all().delete()
+            with connection.schema_editor() as editor:
+                editor.add_constraint(User, unique)
+
+
+def test_parallel_logins_get_tokens_of_their_own(race: Race) -> None:
+    customer = CustomerFactory(password=PASSWORD)
+
+    issued = race([lambda: log_in(email=customer.email, password=PASSWORD)] * RIVALS)
+
+    assert len({one.token for one in issued}) == RIVALS
+    assert AccessToken.objects.filter(user=customer).count() == RIVALS

@@ -1,0 +1,244 @@
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.contrib.auth.hashers import get_hasher
+from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries, Settings
+
+from apps.accounts import services
+from apps.accounts.errors import EmailTaken, InvalidCredentials
+from apps.accounts.models import AccessToken, User
+from apps.accounts.services import (
+    issue_access_tokens,
+    log_in,
+    log_out,
+    purge_access_tokens,
+    register_customer,
+    revoke_access_tokens,
+    token_digest,
+)
+from apps.accounts.tasks import purge_access_tokens as purge_task
+from tests.factories.accounts import PASSWORD, CustomerFactory
+
+pytestmark = pytest.mark.django_db
+
+
+class TestRegisterCustomer:
+    def test_opens_an_account(self) -> None:
+        customer = register_customer(email="mina@example.com", password=PASSWORD, name="Mina")
+
+        kept = User.objects.get()
+        assert kept == customer
+        assert (kept.email, kept.name) == ("mina@example.com", "Mina")
+        assert kept.check_password(PASSWORD)
+        assert kept.password != PASSWORD
+        assert (kept.is_active, kept.is_staff, kept.is_superuser) == (True, False, False)
+
+    def test_keeps_the_address_in_lower_case(self) -> None:
+        customer = register_customer(email=" Mina@Example.COM ", password=PASSWORD, name="Mina")
+
+        assert customer.email == "mina@example.com"
+
+    @pytest.mark.parametrize("email", ["mina@example.com", "MINA@example.com", "mina@EXAMPLE.com"])
+    def test_refuses_an_address_that_is_taken_in_any_case(self, email: str) -> None:
+        CustomerFactory(email="mina@example.com", name="The first")
+
+        with pytest.raises(EmailTaken):
+            register_customer(email=email, password=PASSWORD, name="The second")
+
+        assert User.objects.get().name == "The first"
+
+
+class TestUser:
+    def test_cannot_share_an_address(self) -> None:
+        CustomerFactory(email="mina@example.com")
+
+        with pytest.raises(IntegrityError, match="user_email_unique"), transaction.atomic():
+            User.objects.bulk_create([User(email="mina@example.com")])
+
+    def test_cannot_have_an_address_in_upper_case(self) -> None:
+        with pytest.raises(IntegrityError, match="user_email_lower_case"), transaction.atomic():
+            User.objects.bulk_create([User(email="Mina@example.com")])
+
+    def test_without_a_password_cannot_log_in(self) -> None:
+        customer = User.objects.create_user("mina@example.com", name="Mina")
+
+        assert not customer.has_usable_password()
+
+    def test_may_be_a_superuser(self) -> None:
+        admin = User.objects.create_superuser("Admin@example.com", PASSWORD, name="Admin")
+
+        assert (admin.is_staff, admin.is_superuser) == (True, True)
+        assert User.objects.get_by_natural_key("ADMIN@example.com") == admin
+
+
+class TestLogIn:
+    def test_gives_a_token_that_lives_its_time(self, settings: Settings) -> None:
+        customer = CustomerFactory(password=PASSWORD)
+
+        with time_machine.travel(timezone.now(), tick=False):
+            now = timezone.now()
+            issued = log_in(email=customer.email, password=PASSWORD)
+
+        assert issued.user_id == customer.pk
+        assert issued.expires_at == now + settings.ACCESS_TOKEN_LIFETIME
+        kept = AccessToken.objects.get()
+        assert (kept.user, kept.created_at, kept.expires_at) == (customer, now, issued.expires_at)
+        customer.refresh_from_db()
+        assert customer.last_login == now
+
+    def test_takes_the_address_in_any_case(self) -> None:
+        customer = CustomerFactory(email="mina@example.com", password=PASSWORD)
+
+        assert log_in(email=" MINA@example.com", password=PASSWORD).user_id == customer.pk
+
+    def test_keeps_a_digest_of_the_token_only(self) -> None:
+        customer = CustomerFactory(password=PASSWORD)
+
+        issued = log_in(email=customer.email, password=PASSWORD)
+
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT t::text FROM accounts_accesstoken t")
+            [[row]] = cursor.fetchall()
+        assert issued.token not in row
+        assert issued.token.encode().hex() not in row
+        assert token_digest(issued.token).hex() in row
+
+    def test_gives_every_login_a_token_of_256_bits_of_its_own(self) -> None:
+        customer = CustomerFactory(password=PASSWORD)
+
+        tokens = {log_in(email=customer.email, password=PASSWORD).token for _ in range(5)}
+
+        assert len(tokens) == 5
+        assert {len(token) for token in tokens} == {43}
+
+    @pytest.mark.parametrize(
+        ("email", "password"),
+        [
+            ("mina@example.com", "wrong"),
+            ("mina@example.com", PASSWORD.upper()),
+            ("mina@example.com", PASSWORD + " "),
+            ("mina@example.com", ""),
+            ("nobody@example.com", PASSWORD),
+            ("", PASSWORD),
+            ("gone@example.com", PASSWORD),
+            ("nopassword@example.com", PASSWORD),
+        ],
+    )
+    def test_refuses_everybody_else(self, email: str, password: str) -> None:
+        CustomerFactory(email="mina@example.com", password=PASSWORD)
+        CustomerFactory(email="gone@example.com", password=PASSWORD, is_active=False)
+        CustomerFactory(email="nopassword@example.com")
+
+        with pytest.raises(InvalidCredentials):
+            log_in(email=email, password=password)
+
+        assert not AccessToken.objects.exists()
+
+    @pytest.mark.parametrize(
+        "email",
+        ["mina@example.com", "nobody@example.com", "gone@example.com", "nopassword@example.com"],
+    )
+    def test_works_as_hard_for_every_refusal(
+        self, email: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Otherwise the time of the answer would tell which addresses have accounts."""
+        CustomerFactory(email="mina@example.com", password=PASSWORD)
+        CustomerFactory(email="gone@example.com", password=PASSWORD, is_active=False)
+        CustomerFactory(email="nopassword@example.com")
+        hasher = type(get_hasher())
+        encode, hashed = hasher.encode, []
+
+        def counted(self: Any, password: str, salt: str, *more: object) -> str:
+            hashed.append(password)
+            return encode(self, password, salt, *more)
+
+        monkeypatch.setattr(hasher, "encode", counted)
+
+        with pytest.raises(InvalidCredentials):
+            log_in(email=email, password="wrong")
+
+        assert len(hashed) == 1
+
+
+class TestLogOut:
+    def test_kills_this_login_and_no_other(self) -> None:
+        customer = CustomerFactory()
+        issue_access_tokens(user_ids=[customer.pk, customer.pk])
+        first, second = AccessToken.objects.order_by("pk")
+
+        log_out(access_token_id=first.pk)
+
+        assert list(AccessToken.objects.live(at=timezone.now())) == [second]
+
+    def test_keeps_the_time_of_the_first(self) -> None:
+        issue_access_tokens(user_ids=[CustomerFactory().pk])
+        token = AccessToken.objects.get()
+        log_out(access_token_id=token.pk)
+        token.refresh_from_db()
+
+        log_out(access_token_id=token.pk)
+
+        assert AccessToken.objects.get().revoked_at == token.revoked_at is not None
+
+
+class TestRevokeAccessTokens:
+    def test_counts_those_that_were_alive(self) -> None:
+        issue_access_tokens(user_ids=[CustomerFactory().pk for _ in range(3)])
+        ids = list(AccessToken.objects.order_by("pk").values_list("pk", flat=True))
+        log_out(access_token_id=ids[0])
+
+        assert revoke_access_tokens(access_token_ids=ids[:2]) == 1
+
+        assert [one.pk for one in AccessToken.objects.live(at=timezone.now())] == [ids[2]]
+
+
+class TestIssueAccessTokens:
+    def test_serves_many_customers_in_one_statement(
+        self, django_assert_num_queries: DjangoAssertNumQueries
+    ) -> None:
+        customers = CustomerFactory.create_batch(5)
+
+        with django_assert_num_queries(3) as statements:
+            issued = issue_access_tokens(user_ids=[one.pk for one in customers])
+
+        verbs = [query["sql"].split()[0] for query in statements.captured_queries]
+        assert verbs == ["SAVEPOINT", "INSERT", "RELEASE"]
+        for one, customer in zip(issued, customers, strict=True):
+            assert one.user_id == customer.pk
+            assert AccessToken.objects.get(token_hash=token_digest(one.token)).user == customer
+
+
+class TestPurgeAccessTokens:
+    def test_deletes_what_is_over_and_nothing_else(
+        self, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(services, "PURGE_BATCH", 2)
+        customer = CustomerFactory()
+        now = timezone.now()
+        with time_machine.travel(now - settings.ACCESS_TOKEN_LIFETIME, tick=False):
+            issue_access_tokens(user_ids=[customer.pk] * 5)
+        with time_machine.travel(
+            now - settings.ACCESS_TOKEN_LIFETIME + timedelta(seconds=1), tick=False
+        ):
+            issue_access_tokens(user_ids=[customer.pk])
+
+        with time_machine.travel(now, tick=False):
+            assert purge_access_tokens() == 5
+            assert purge_access_tokens() == 0
+
+        assert AccessToken.objects.get().expires_at == now + timedelta(seconds=1)
+
+    def test_is_what_the_task_does(self, settings: Settings) -> None:
+        with time_machine.travel(timezone.now() - 2 * settings.ACCESS_TOKEN_LIFETIME):
+            issue_access_tokens(user_ids=[CustomerFactory().pk])
+
+        purge_task(invented_by_a_newer_caller=True)
+
+        assert not AccessToken.objects.exists()
+
+    def test_has_the_name_that_beat_calls(self) -> None:
+        assert purge_task.name == "accounts.purge_access_tokens"
