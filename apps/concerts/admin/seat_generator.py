@@ -1,0 +1,145 @@
+"""The form with which staff give performances their seats: sections x rows x seats x grade x price."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from django.views.generic import FormView
+from unfold.views import UnfoldModelAdminViewMixin
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from apps.concerts.errors import LayoutRefused
+from apps.concerts.layouts import (
+    PRICE_MAX,
+    ROWS_MAX,
+    SEATS_PER_ROW_MAX,
+    SectionLayout,
+    refuse_bad_layout,
+)
+from apps.concerts.models import Grade, Performance
+from apps.concerts.services import generate_seats
+
+SECTIONS_OFFERED = 8
+
+
+class PerformanceField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
+    def label_from_instance(self, performance: Performance) -> str:
+        return f"{performance.concert} · {performance}"
+
+
+class PerformancesForm(forms.Form):
+    performances = PerformanceField(
+        label=_("Performances"),
+        queryset=Performance.objects.without_seats().select_related("concert").by_date(),
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text=_("Only performances without seats are offered."),
+    )
+
+
+class SectionForm(forms.Form):
+    name = forms.CharField(label=_("Section"), max_length=20, widget=UnfoldAdminTextInputWidget)
+    rows = forms.IntegerField(
+        label=_("Rows"), min_value=1, max_value=ROWS_MAX, widget=UnfoldAdminIntegerFieldWidget
+    )
+    seats_per_row = forms.IntegerField(
+        label=_("Seats per row"),
+        min_value=1,
+        max_value=SEATS_PER_ROW_MAX,
+        widget=UnfoldAdminIntegerFieldWidget,
+    )
+    grade = forms.ChoiceField(
+        label=_("Grade"), choices=Grade.choices, initial=Grade.R, widget=UnfoldAdminSelectWidget
+    )
+    price = forms.IntegerField(
+        label=_("Price in won"),
+        min_value=0,
+        max_value=PRICE_MAX,
+        widget=UnfoldAdminIntegerFieldWidget,
+    )
+
+
+class SectionFormSet(forms.BaseFormSet):  # type: ignore[type-arg]
+    """Lines that are left empty are passed over."""
+
+    def layout(self) -> list[SectionLayout]:
+        return [
+            SectionLayout(**{**form.cleaned_data, "grade": Grade(form.cleaned_data["grade"])})
+            for form in self.forms
+            if form.cleaned_data and form.has_changed()
+        ]
+
+    def clean(self) -> None:
+        if any(self.errors):
+            return
+        try:
+            refuse_bad_layout(self.layout())
+        except LayoutRefused as refusal:
+            raise forms.ValidationError(refusal.reason) from refusal
+
+
+Sections: Any = forms.formset_factory(
+    SectionForm, formset=SectionFormSet, extra=SECTIONS_OFFERED, max_num=SECTIONS_OFFERED * 4
+)
+
+
+class SeatGeneratorView(UnfoldModelAdminViewMixin, FormView):  # type: ignore[type-arg]
+    """What `?performance=1&performance=2` or `?concert=3` name is ticked at first."""
+
+    title = _("Generate seats")
+    permission_required = ("concerts.add_seat",)
+    template_name = "admin/concerts/generate_seats.html"
+    form_class = PerformancesForm
+
+    def get_initial(self) -> dict[str, Any]:
+        asked = Q(pk__in=_ids(self.request, "performance")) | Q(
+            concert__in=_ids(self.request, "concert")
+        )
+        return {"performances": Performance.objects.without_seats().filter(asked)}
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        kwargs.setdefault("sections", Sections())
+        context: dict[str, Any] = super().get_context_data(**kwargs)
+        return context
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        form, sections = self.get_form(), Sections(request.POST)
+        if not (form.is_valid() and sections.is_valid()):
+            return self.render_to_response(self.get_context_data(form=form, sections=sections))
+        performances = list(form.cleaned_data["performances"])
+        for performance in performances:
+            try:
+                made = generate_seats(performance_id=performance.pk, layout=sections.layout())
+            except LayoutRefused as refusal:
+                messages.error(request, f"{performance}: {refusal.reason}")
+            else:
+                text = ngettext("%(count)d seat made.", "%(count)d seats made.", made)
+                messages.success(request, f"{performance}: {text % {'count': made}}")
+        return self.back_to(performances)
+
+    def back_to(self, performances: list[Performance]) -> HttpResponse:
+        concerts = {performance.concert_id for performance in performances}
+        if len(concerts) == 1:
+            return redirect("admin:concerts_concert_change", concerts.pop())
+        return redirect("admin:concerts_performance_changelist")
+
+
+def _ids(request: HttpRequest, name: str) -> list[int]:
+    return [
+        int(value) for value in request.GET.getlist(name) if value.isascii() and value.isdecimal()
+    ]
+
+
+def seat_generator_url(**query: Any) -> str:
+    return f"{reverse('admin:concerts_performance_generate_seats')}?{urlencode(query, doseq=True)}"

@@ -1,0 +1,41 @@
+from apps.shared.errors import Conflict, NotFound, RuleViolation
+
+
+class ConcertNotFound(NotFound):
+    code = "CONCERT_NOT_FOUND"
+
+
+class PerformanceNotFound(NotFound):
+    code = "PERFORMANCE_NOT_FOUND"
+
+
+class SeatNotFound(NotFound):
+    code = "SEAT_NOT_FOUND"
+
+
+class SalesNotOpen(Conflict):
+    """`retry_after` tells how many seconds are left until sales open."""
+
+    code = "SALES_NOT_OPEN"
+
+
+class SalesClosed(Conflict):
+    """The sales window is over, or the performance has begun."""
+
+    code = "SALES_CLOSED"
+
+
+class LayoutRefused(RuleViolation):
+    """Seats cannot be generated like this; `details["errors"]` says why, as a validation error does."""
+
+    code = "VALIDATION_ERROR"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(errors={"layout": [reason]})
+        self.reason = reason
+
+
+class PerformanceAlreadyScheduled(Conflict):
+    """The concert has a performance at that time."""
+
+    code = "VALIDATION_ERROR"

@@ -1,0 +1,387 @@
+import math
+from datetime import date, datetime, timedelta
+from typing import Self
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Count, Exists, ExpressionWrapper, F, Max, Min, OuterRef, Q
+from django.db.models.functions import Now
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from apps.concerts.errors import SalesClosed, SalesNotOpen
+
+SEATS_PER_CUSTOMER_MAX = 10
+
+
+def venue_day(at: datetime) -> date:
+    """The calendar day at the venues; rankings count such days, not days of UTC."""
+    return at.astimezone(ZoneInfo(settings.VENUE_TIME_ZONE)).date()
+
+
+class ConcertQuerySet(models.QuerySet["Concert"]):
+    def published(self) -> Self:
+        return self.filter(is_published=True)
+
+    def not_over(self, *, at: datetime) -> Self:
+        """Those with a performance that has not begun, or without any date yet."""
+        performances = Performance.objects.filter(concert=OuterRef("pk"))
+        return self.filter(Exists(performances.not_begun(at=at)) | ~Exists(performances))
+
+    def matching(self, text: str) -> Self:
+        """Those with every word of `text` in the title, the artist or the venue."""
+        found = self
+        for word in text.split():
+            found = found.filter(
+                Q(title__icontains=word) | Q(artist__icontains=word) | Q(venue__icontains=word)
+            )
+        return found
+
+    def with_dates(self) -> Self:
+        """Annotates `first_performance_at` and `last_performance_at`; both are None without a performance."""
+        return self.annotate(
+            first_performance_at=Min("performances__starts_at"),
+            last_performance_at=Max("performances__starts_at"),
+        )
+
+    def lock(self, *, nowait: bool = False) -> Self:
+        return self.order_by("pk").select_for_update(of=("self",), no_key=True, nowait=nowait)
+
+
+class Concert(models.Model):
+    """The production that is sold."""
+
+    title = models.CharField(_("title"), max_length=200)
+    artist = models.CharField(_("artist"), max_length=200)
+    venue = models.CharField(_("venue"), max_length=200)
+    description = models.TextField(_("description"), blank=True)
+    sales_open_at = models.DateTimeField(_("sales open at"))
+    sales_close_at = models.DateTimeField(
+        _("sales close at"),
+        null=True,
+        blank=True,
+        help_text=_("Leave empty to sell until each performance begins."),
+    )
+    seats_per_customer = models.PositiveSmallIntegerField(
+        _("seats per customer"),
+        default=1,
+        validators=[MinValueValidator(1), MaxValueValidator(SEATS_PER_CUSTOMER_MAX)],
+        help_text=_("How many seats of one performance a customer may hold or own, 1 to 10."),
+    )
+    is_published = models.BooleanField(
+        _("published"),
+        default=False,
+        help_text=_("Only published concerts can be seen and sold."),
+    )
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+
+    # Annotated by `with_dates()`.
+    first_performance_at: datetime | None
+    last_performance_at: datetime | None
+    # Set by `selectors.published_concert`.
+    price_min: int | None
+    price_max: int | None
+
+    objects = ConcertQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("concert")
+        verbose_name_plural = _("concerts")
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(title="") & ~Q(artist="") & ~Q(venue=""),
+                name="concert_is_named",
+                violation_error_message=_("A concert needs a title, an artist and a venue."),
+            ),
+            models.CheckConstraint(
+                condition=Q(sales_close_at=None) | Q(sales_close_at__gt=F("sales_open_at")),
+                name="concert_sales_close_after_they_open",
+                violation_error_message=_("Sales must close after they open."),
+            ),
+            models.CheckConstraint(
+                condition=Q(seats_per_customer__range=(1, SEATS_PER_CUSTOMER_MAX)),
+                name="concert_seats_per_customer_1_to_10",
+                violation_error_message=_("A customer may have 1 to 10 seats."),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    def has_opened(self, at: datetime) -> bool:
+        return self.sales_open_at <= at
+
+    def has_closed(self, at: datetime) -> bool:
+        return self.sales_close_at is not None and self.sales_close_at <= at
+
+    def is_on_sale(self, at: datetime) -> bool:
+        """Published, and `at` lies in the sales window. Whether a date is left to sell is another question."""
+        return self.is_published and self.has_opened(at) and not self.has_closed(at)
+
+    def has_date_to_sell(self, at: datetime) -> bool:
+        """On sale, and a performance has not begun. Needs `with_dates()`."""
+        last = self.last_performance_at
+        return self.is_on_sale(at) and last is not None and last > at
+
+
+class PerformanceQuerySet(models.QuerySet["Performance"]):
+    def published(self) -> Self:
+        return self.filter(concert__is_published=True)
+
+    def of_concert(self, concert_id: int) -> Self:
+        return self.filter(concert_id=concert_id)
+
+    def not_begun(self, *, at: datetime) -> Self:
+        return self.filter(starts_at__gt=at)
+
+    def by_date(self) -> Self:
+        return self.order_by("starts_at", "pk")
+
+    def fastest_sold_out(self) -> Self:
+        """Sold-out ones by `sold_out_in`, the time from the opening of sales to the sale of the last seat.
+
+        Leaves out what sold out before a sales window that was moved since.
+        """
+        return (
+            self.filter(sold_out_at__gte=F("concert__sales_open_at"))
+            .annotate(
+                sold_out_in=ExpressionWrapper(
+                    F("sold_out_at") - F("concert__sales_open_at"), models.DurationField()
+                )
+            )
+            .order_by("sold_out_in", "pk")
+        )
+
+    def without_seats(self) -> Self:
+        return self.filter(~Exists(Seat.objects.filter(performance=OuterRef("pk"))))
+
+    def with_seat_counts(self) -> Self:
+        """Annotates `seats_total` and `seats_unblocked`."""
+        return self.annotate(
+            seats_total=Count("seats"),
+            seats_unblocked=Count("seats", filter=Q(seats__is_blocked=False)),
+        )
+
+    def lock(self, *, nowait: bool = False) -> Self:
+        return self.order_by("pk").select_for_update(of=("self",), no_key=True, nowait=nowait)
+
+
+class Performance(models.Model):
+    """One date of a concert; seats belong to it."""
+
+    concert = models.ForeignKey(
+        Concert,
+        on_delete=models.PROTECT,
+        related_name="performances",
+        # The unique constraint below begins with this column.
+        db_index=False,
+        verbose_name=_("concert"),
+    )
+    starts_at = models.DateTimeField(_("starts at"))
+    seat_map_version = models.PositiveIntegerField(
+        _("seat map version"),
+        default=1,
+        editable=False,
+        help_text=_("Grows whenever the unchanging part of the seat map does change."),
+    )
+    sold_out_at = models.DateTimeField(_("sold out at"), null=True, blank=True, editable=False)
+
+    # Annotated by `with_seat_counts()`.
+    seats_total: int
+    seats_unblocked: int
+    # Annotated by `fastest_sold_out()`.
+    sold_out_in: timedelta
+
+    objects = PerformanceQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("performance")
+        verbose_name_plural = _("performances")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["concert", "starts_at"],
+                name="performance_once_per_concert_and_time",
+                violation_error_message=_("This concert has a performance at that time already."),
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["concert"],
+                condition=~Q(sold_out_at=None),
+                include=["sold_out_at"],
+                name="performance_sold_out",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.pk} {timezone.localtime(self.starts_at, ZoneInfo(settings.VENUE_TIME_ZONE)):%Y-%m-%d %H:%M}"
+
+    def has_begun(self, at: datetime) -> bool:
+        return self.starts_at <= at
+
+    def is_on_sale(self, at: datetime) -> bool:
+        """Needs `concert` to be loaded."""
+        return self.concert.is_on_sale(at) and not self.has_begun(at)
+
+    def refuse_unless_on_sale(self, at: datetime) -> None:
+        """Needs `concert` to be loaded.
+
+        :raises SalesNotOpen: before the sales window.
+        :raises SalesClosed: after it, or once the performance has begun.
+        """
+        if not self.concert.has_opened(at):
+            raise SalesNotOpen(
+                retry_after=math.ceil((self.concert.sales_open_at - at).total_seconds())
+            )
+        if self.concert.has_closed(at) or self.has_begun(at):
+            raise SalesClosed
+
+
+class Grade(models.TextChoices):
+    """Price classes, the dearest first."""
+
+    VIP = "VIP", "VIP"
+    R = "R", "R"
+    S = "S", "S"
+    A = "A", "A"
+
+
+class SeatQuerySet(models.QuerySet["Seat"]):
+    def of_performance(self, performance_id: int) -> Self:
+        return self.filter(performance_id=performance_id)
+
+    def in_section(self, section: str) -> Self:
+        return self.filter(section=section)
+
+    def unblocked(self) -> Self:
+        return self.filter(is_blocked=False)
+
+    def in_map_order(self) -> Self:
+        """The order in which seats were generated: section by section, row by row, number by number."""
+        return self.order_by("pk")
+
+    def lock(self, *, nowait: bool = False) -> Self:
+        return self.order_by("pk").select_for_update(of=("self",), no_key=True, nowait=nowait)
+
+
+class Seat(models.Model):
+    """One seat of one performance. Whether it is free is derived from the claims on it, never stored here."""
+
+    performance = models.ForeignKey(
+        Performance,
+        on_delete=models.CASCADE,
+        related_name="seats",
+        # The unique constraint below begins with this column.
+        db_index=False,
+        verbose_name=_("performance"),
+    )
+    section = models.CharField(_("section"), max_length=20)
+    row = models.CharField(_("row"), max_length=5)
+    number = models.PositiveSmallIntegerField(_("number"))
+    grade = models.CharField(_("grade"), max_length=3, choices=Grade)
+    price = models.PositiveIntegerField(
+        _("price"), validators=[MinValueValidator(1)], help_text=_("In whole won.")
+    )
+    x = models.PositiveSmallIntegerField(
+        _("x"), help_text=_("Position in the seat map: one unit is one seat, from the left.")
+    )
+    y = models.PositiveSmallIntegerField(
+        _("y"), help_text=_("Position in the seat map: one unit is one row, from the stage.")
+    )
+    is_blocked = models.BooleanField(
+        _("blocked"), default=False, help_text=_("Kept back by staff: it cannot be sold.")
+    )
+
+    objects = SeatQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("seat")
+        verbose_name_plural = _("seats")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["performance", "section", "row", "number"],
+                name="seat_once_per_performance",
+            ),
+            models.CheckConstraint(
+                condition=~Q(section="") & ~Q(row="") & Q(number__gte=1),
+                name="seat_is_named",
+            ),
+            # What costs nothing cannot be paid, and so not be reserved.
+            models.CheckConstraint(condition=Q(price__gte=1), name="seat_has_price"),
+            models.CheckConstraint(condition=Q(grade__in=Grade.values), name="seat_grade_is_known"),
+        ]
+        indexes = [
+            # The lowest and the highest price of a concert are read from its two ends.
+            models.Index(fields=["performance", "price"], name="seat_price_range"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.section} {self.row}-{self.number}"
+
+
+class RankingEntryQuerySet(models.QuerySet["RankingEntry"]):
+    def between(self, *, first_day: date, last_day: date) -> Self:
+        """Those of the days from `first_day` to `last_day`, both included."""
+        return self.filter(day__range=(first_day, last_day))
+
+    def of_performance(self, performance_id: int) -> Self:
+        return self.filter(performance_id=performance_id)
+
+
+class RankingEntry(models.Model):
+    """What the ranking took from one event: its own record, so that it never asks the reservations."""
+
+    event_id = models.UUIDField(_("event"), primary_key=True)
+    concert = models.ForeignKey(
+        Concert,
+        on_delete=models.PROTECT,
+        related_name="ranking_entries",
+        # The index on concert and day serves it.
+        db_index=False,
+        verbose_name=_("concert"),
+    )
+    performance = models.ForeignKey(
+        Performance,
+        on_delete=models.PROTECT,
+        related_name="ranking_entries",
+        db_index=False,
+        verbose_name=_("performance"),
+    )
+    day = models.DateField(_("day"), help_text=_("Calendar day at the venue."))
+    reservations = models.SmallIntegerField(
+        _("reservations"), help_text=_("1 for a sale, -1 for a cancellation.")
+    )
+    seats = models.SmallIntegerField(_("seats"), help_text=_("Negative for a cancellation."))
+    occurred_at = models.DateTimeField(_("occurred at"))
+    recorded_at = models.DateTimeField(_("recorded at"), db_default=Now(), editable=False)
+
+    objects = RankingEntryQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("ranking entry")
+        verbose_name_plural = _("ranking entries")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(reservations=1, seats__gte=1) | Q(reservations=-1, seats__lte=-1),
+                name="ranking_entry_adds_or_takes",
+            ),
+        ]
+        indexes = [
+            # Both answer their sums from the index alone.
+            models.Index(
+                fields=["day", "concert"], include=["reservations"], name="ranking_entry_day"
+            ),
+            models.Index(
+                fields=["concert"], include=["reservations"], name="ranking_entry_concert"
+            ),
+            models.Index(
+                fields=["performance"],
+                include=["seats", "occurred_at"],
+                name="ranking_entry_performance",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.event_id)

@@ -1,0 +1,17 @@
+from django.dispatch import receiver
+
+from apps.concerts.tasks import update_ranking
+from apps.reservations.signals import (
+    ReservationCancelled,
+    ReservationConfirmed,
+    reservation_cancelled,
+    reservation_confirmed,
+)
+from apps.shared.publishing import publish
+
+
+@receiver([reservation_confirmed, reservation_cancelled], dispatch_uid="concerts.ranking")
+def enqueue_ranking_update(
+    *, event: ReservationConfirmed | ReservationCancelled, **_: object
+) -> None:
+    publish(update_ranking, event_id=str(event.event_id))

@@ -1,0 +1,283 @@
+"""Reads of concerts, seats and rankings, for this app and for those above it."""
+
+import hashlib
+import json
+import unicodedata
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+
+import structlog
+from django.db.models import (
+    F,
+    Max,
+    Min,
+    OuterRef,
+    QuerySet,
+    Subquery,
+    Sum,
+)
+from django.utils import timezone
+
+from apps.concerts import projection
+from apps.shared.caching import ProcessCache
+from apps.concerts.errors import ConcertNotFound, PerformanceNotFound
+from apps.concerts.models import Concert, Grade, Performance, RankingEntry, Seat, venue_day
+from apps.shared.store import StoreUnavailable
+
+logger = structlog.get_logger(__name__)
+
+
+# --- Concerts and their dates -----------------------------------------------------------------------------------------
+
+
+def concerts_not_over(*, at: datetime, text: str = "") -> QuerySet[Concert]:
+    """Published concerts with a date left, or none yet, that match `text`; the next to begin first, undated ones last."""
+    # What is typed on a Mac arrives decomposed, what is stored is composed: for Korean not a single letter would be equal.
+    text = unicodedata.normalize("NFC", text)
+    return (
+        Concert.objects.published()
+        .not_over(at=at)
+        .matching(text)
+        .with_dates()
+        .order_by(F("first_performance_at").asc(nulls_last=True), "pk")
+    )
+
+
+def published_concert(concert_id: int) -> Concert:
+    """A published concert with its dates and prices, also when it is over.
+
+    :raises ConcertNotFound: there is none, or it is not published.
+    """
+    concert = Concert.objects.published().with_dates().filter(pk=concert_id).first()
+    if concert is None:
+        raise ConcertNotFound
+    concert.price_min, concert.price_max = _price_range(concert_id)
+    return concert
+
+
+def _price_range(concert_id: int) -> tuple[int | None, int | None]:
+    # Two index look-ups for each performance, however many seats it has.
+    by_price = Seat.objects.filter(performance=OuterRef("pk")).values("price")
+    found = (
+        Performance.objects.of_concert(concert_id)
+        .annotate(
+            cheapest=Subquery(by_price.order_by("price")[:1]),
+            dearest=Subquery(by_price.order_by("-price")[:1]),
+        )
+        .aggregate(lowest=Min("cheapest"), highest=Max("dearest"))
+    )
+    return found["lowest"], found["highest"]
+
+
+def performances_of(concert_id: int) -> QuerySet[Performance]:
+    """The dates of a published concert in order, with `seats_total` and `seats_unblocked`."""
+    return (
+        Performance.objects.published()
+        .of_concert(concert_id)
+        .select_related("concert")
+        .with_seat_counts()
+        .by_date()
+    )
+
+
+def published_performance(performance_id: int) -> Performance:
+    """A performance with its concert.
+
+    :raises PerformanceNotFound: there is none, or its concert is not published.
+    """
+    performance = (
+        Performance.objects.published().select_related("concert").filter(pk=performance_id).first()
+    )
+    if performance is None:
+        raise PerformanceNotFound
+    return performance
+
+
+# --- Seats ------------------------------------------------------------------------------------------------------------
+
+
+def seats_of(performance_id: int, section: str | None = None) -> QuerySet[Seat]:
+    """The seats of a performance, or of one section of it, in seat-map order."""
+    seats = Seat.objects.of_performance(performance_id).in_map_order()
+    return seats if section is None else seats.in_section(section)
+
+
+@dataclass(frozen=True, slots=True)
+class SeatMap:
+    """The part of a hall that does not change while seats are sold.
+
+    `data` is the answer's `data` as JSON, ready to be put into an envelope; `seat_ids` are in the order of its seats;
+    `etag` is a strong validator of `data` alone, in quotes.
+    """
+
+    performance_id: int
+    concert_id: int
+    version: int
+    etag: str
+    data: bytes = field(repr=False)
+    seat_ids: tuple[int, ...] = field(repr=False)
+
+
+# A map never changes within its version, so this bounds memory and not age: a map of 5,000 seats takes 0.4 MB.
+seat_maps: ProcessCache[tuple[int, int], SeatMap] = ProcessCache(seconds=24 * 3600, entries_max=32)
+
+
+def seat_map(performance_id: int) -> SeatMap:
+    """The seat map of a published performance: one query, and one more the first time a process needs this version.
+
+    :raises PerformanceNotFound: there is none, or its concert is not published.
+    """
+    performance = published_performance(performance_id)
+    key = (performance.pk, performance.seat_map_version)
+    return seat_maps.get(key, lambda: _drawn_map(performance))
+
+
+def _drawn_map(performance: Performance) -> SeatMap:
+    seats = list(
+        seats_of(performance.pk).values_list(
+            "pk", "section", "row", "number", "x", "y", "grade", "price"
+        )
+    )
+    corners: dict[str, tuple[int, int]] = {}
+    for _pk, section, _row, _number, x, y, _grade, _price in seats:
+        left, top = corners.get(section, (x, y))
+        corners[section] = (min(left, x), min(top, y))
+    prices = {(seat[6], seat[7]) for seat in seats}
+    drawn: dict[str, Any] = {
+        "performance_id": performance.pk,
+        "sections": [{"name": name, "x": x, "y": y} for name, (x, y) in corners.items()],
+        "grades": [
+            {"grade": grade, "price": price}
+            for grade, price in sorted(
+                prices, key=lambda pair: (Grade.values.index(pair[0]), pair[1])
+            )
+        ],
+        "seats": [list(seat[:7]) for seat in seats],
+    }
+    data = json.dumps(drawn, ensure_ascii=False, separators=(",", ":")).encode()
+    return SeatMap(
+        performance_id=performance.pk,
+        concert_id=performance.concert_id,
+        version=performance.seat_map_version,
+        etag=f'"{hashlib.sha256(data).hexdigest()[:32]}"',
+        data=data,
+        seat_ids=tuple(seat[0] for seat in seats),
+    )
+
+
+# --- Rankings ---------------------------------------------------------------------------------------------------------
+
+
+class RankingWindow(StrEnum):
+    """Today, the last seven days including today, or ever; days are those of the venues."""
+
+    DAY = "day"
+    WEEK = "week"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class PopularConcert:
+    """`reservations` is what was reserved in the window less what was cancelled in it."""
+
+    rank: int
+    concert_id: int
+    title: str
+    venue: str
+    reservations: int
+
+
+@dataclass(frozen=True, slots=True)
+class SoldOutPerformance:
+    rank: int
+    concert_id: int
+    performance_id: int
+    title: str
+    sold_out_in_seconds: int
+
+
+RANKING_LIMIT_MAX = 100
+# With the second that clients may keep the answer: two seconds at most.
+RANKING_SECONDS = 1.0
+
+popular_answers: ProcessCache[RankingWindow, list[PopularConcert]] = ProcessCache(
+    seconds=RANKING_SECONDS, entries_max=len(RankingWindow)
+)
+sold_out_answers: ProcessCache[None, list[SoldOutPerformance]] = ProcessCache(
+    seconds=RANKING_SECONDS, entries_max=1
+)
+
+
+def popular_concerts(*, window: RankingWindow, limit: int) -> list[PopularConcert]:
+    """The `limit` (at most 100) published concerts with the most reservations in `window`, ties by id.
+
+    Answered by the projection; by PostgreSQL while the store is down or has lost it.
+    """
+    return popular_answers.get(window, lambda: _most_reserved(window))[:limit]
+
+
+def fastest_sold_out(*, limit: int) -> list[SoldOutPerformance]:
+    """The `limit` (at most 100) published performances that sold out soonest after their sales opened."""
+    return sold_out_answers.get(None, _soonest_sold_out)[:limit]
+
+
+def recorded_reservations(window: RankingWindow) -> dict[int, int]:
+    """Reservations by concert id in `window`, from the table."""
+    entries = RankingEntry.objects.all()
+    if days := _days_of(window):
+        entries = entries.between(first_day=min(days), last_day=max(days))
+    return dict(
+        entries.values("concert")
+        .annotate(total=Sum("reservations"))
+        .values_list("concert", "total")
+    )
+
+
+def _most_reserved(window: RankingWindow) -> list[PopularConcert]:
+    sums = _projected_reservations(window)
+    if sums is None:
+        sums = recorded_reservations(window)
+    ranked = {concert_id: total for concert_id, total in sums.items() if total > 0}
+    concerts = Concert.objects.published().filter(pk__in=ranked).only("pk", "title", "venue")
+    best = sorted(concerts, key=lambda concert: (-ranked[concert.pk], concert.pk))
+    return [
+        PopularConcert(rank, concert.pk, concert.title, concert.venue, ranked[concert.pk])
+        for rank, concert in enumerate(best[:RANKING_LIMIT_MAX], start=1)
+    ]
+
+
+def _projected_reservations(window: RankingWindow) -> dict[int, int] | None:
+    try:
+        sums = projection.read(days=_days_of(window))
+    except StoreUnavailable:
+        logger.warning("ranking_store_unavailable")
+        return None
+    return None if sums is None else sums.reservations
+
+
+def _days_of(window: RankingWindow) -> list[date]:
+    """Empty for all time."""
+    today = venue_day(timezone.now())
+    match window:
+        case RankingWindow.DAY:
+            return [today]
+        case RankingWindow.WEEK:
+            return projection.window_days(today)
+        case RankingWindow.ALL:
+            return []
+
+
+def _soonest_sold_out() -> list[SoldOutPerformance]:
+    fastest = Performance.objects.published().fastest_sold_out().select_related("concert")
+    return [
+        SoldOutPerformance(
+            rank,
+            performance.concert_id,
+            performance.pk,
+            performance.concert.title,
+            int(performance.sold_out_in.total_seconds()),
+        )
+        for rank, performance in enumerate(fastest[:RANKING_LIMIT_MAX], start=1)
+    ]

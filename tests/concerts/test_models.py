@@ -1,0 +1,193 @@
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from django.db import IntegrityError, transaction
+from django.db.models import ProtectedError
+from django.utils import timezone
+
+from apps.concerts.errors import SalesClosed, SalesNotOpen
+from apps.concerts.models import Concert, Performance, Seat, venue_day
+from tests.factories.concerts import (
+    ConcertFactory,
+    PerformanceFactory,
+    RankingEntryFactory,
+    SeatFactory,
+)
+
+pytestmark = pytest.mark.django_db
+
+NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
+
+
+def refused(constraint, make):
+    """`make` breaks `constraint`, and the database says so."""
+    with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
+        make()
+
+
+class TestConstraints:
+    @pytest.mark.parametrize("field", ["title", "artist", "venue"])
+    def test_a_concert_is_named(self, field):
+        refused("concert_is_named", lambda: ConcertFactory(**{field: ""}))
+
+    def test_sales_close_after_they_open(self):
+        refused(
+            "concert_sales_close_after_they_open",
+            lambda: ConcertFactory(sales_open_at=NOON, sales_close_at=NOON),
+        )
+
+    @pytest.mark.parametrize("seats", [0, 11])
+    def test_a_customer_may_have_1_to_10_seats(self, seats):
+        refused(
+            "concert_seats_per_customer_1_to_10", lambda: ConcertFactory(seats_per_customer=seats)
+        )
+
+    def test_a_concert_has_one_performance_at_a_time(self):
+        performance = PerformanceFactory()
+
+        refused(
+            "performance_once_per_concert_and_time",
+            lambda: PerformanceFactory(
+                concert=performance.concert, starts_at=performance.starts_at
+            ),
+        )
+
+    def test_a_seat_exists_once_in_a_performance(self):
+        seat = SeatFactory(section="1", row="A", number=1)
+
+        refused(
+            "seat_once_per_performance",
+            lambda: SeatFactory(performance=seat.performance, section="1", row="A", number=1),
+        )
+        assert SeatFactory(section="1", row="A", number=1).performance != seat.performance
+
+    @pytest.mark.parametrize(
+        ("constraint", "broken"),
+        [
+            ("seat_is_named", {"section": ""}),
+            ("seat_is_named", {"row": ""}),
+            ("seat_is_named", {"number": 0, "x": 0}),
+            ("seat_price_check", {"price": -1}),
+            ("seat_grade_is_known", {"grade": "B"}),
+        ],
+    )
+    def test_a_seat_is_named_graded_and_priced(self, constraint, broken):
+        refused(constraint, lambda: SeatFactory(**broken))
+
+    @pytest.mark.parametrize(("reservations", "seats"), [(1, 0), (1, -1), (-1, 1), (0, 0), (2, 2)])
+    def test_a_ranking_entry_adds_or_takes(self, reservations, seats):
+        refused(
+            "ranking_entry_adds_or_takes",
+            lambda: RankingEntryFactory(reservations=reservations, seats=seats),
+        )
+
+    def test_an_event_is_recorded_once(self):
+        entry = RankingEntryFactory()
+
+        refused("rankingentry_pkey", lambda: RankingEntryFactory(event_id=entry.event_id))
+
+    def test_what_was_sold_cannot_be_deleted(self):
+        performance = RankingEntryFactory().performance
+
+        with pytest.raises(ProtectedError):
+            performance.delete()
+        with pytest.raises(ProtectedError):
+            performance.concert.delete()
+
+    def test_a_date_that_was_never_sold_is_deleted_with_its_seats(self):
+        performance = PerformanceFactory(seats=3)
+
+        performance.delete()
+
+        assert not Seat.objects.exists()
+
+
+class TestSalesWindow:
+    @pytest.mark.parametrize(
+        ("opens_in", "closes_in", "is_published", "on_sale"),
+        [
+            (0, None, True, True),
+            (0, 1, True, True),
+            (-5, 0, True, False),
+            (1, None, True, False),
+            (0, 1, False, False),
+        ],
+    )
+    def test_a_concert_is_on_sale_from_opening_until_just_before_closing(
+        self, opens_in, closes_in, is_published, on_sale
+    ):
+        concert = Concert(
+            sales_open_at=NOON + timedelta(seconds=opens_in),
+            sales_close_at=closes_in if closes_in is None else NOON + timedelta(seconds=closes_in),
+            is_published=is_published,
+        )
+
+        assert concert.is_on_sale(NOON) is on_sale
+
+    def test_a_performance_is_on_sale_until_it_begins(self):
+        performance = Performance(
+            concert=Concert(sales_open_at=NOON, is_published=True),
+            starts_at=NOON + timedelta(hours=1),
+        )
+
+        assert performance.is_on_sale(NOON)
+        assert not performance.is_on_sale(performance.starts_at)
+
+    def test_refuses_before_opening_and_says_how_long(self):
+        performance = Performance(
+            concert=Concert(sales_open_at=NOON), starts_at=NOON + timedelta(days=1)
+        )
+
+        with pytest.raises(SalesNotOpen) as refusal:
+            performance.refuse_unless_on_sale(NOON - timedelta(seconds=90, milliseconds=1))
+
+        assert refusal.value.retry_after == 91
+
+    def test_refuses_after_closing_and_after_the_beginning(self):
+        closes_at = NOON + timedelta(hours=1)
+        concert = Concert(sales_open_at=NOON, sales_close_at=closes_at)
+        performance = Performance(concert=concert, starts_at=NOON + timedelta(minutes=30))
+
+        performance.refuse_unless_on_sale(NOON)
+        for at in (performance.starts_at, closes_at):
+            with pytest.raises(SalesClosed):
+                performance.refuse_unless_on_sale(at)
+
+
+class TestConcertQuerySet:
+    def test_leaves_out_what_is_over(self):
+        now = timezone.now()
+        over = PerformanceFactory(starts_at=now - timedelta(hours=1)).concert
+        half_over = PerformanceFactory(starts_at=now - timedelta(hours=1)).concert
+        PerformanceFactory(concert=half_over)
+        undated = ConcertFactory()
+
+        found = set(Concert.objects.not_over(at=now))
+
+        assert found == {half_over, undated}
+        assert over not in found
+
+    @pytest.mark.parametrize(
+        ("text", "is_found"),
+        [
+            ("", True),
+            ("hElLo", True),
+            ("안녕", True),
+            ("  mina   hall ", True),
+            ("hello nobody", False),
+            ("100%", True),
+            ("10_%", False),
+            ("\\", False),
+            ("'; --", False),
+        ],
+    )
+    def test_finds_every_word_in_title_artist_or_venue(self, text, is_found):
+        ConcertFactory(title="Hello 안녕 100%", artist="Mina", venue="Harbour Hall")
+
+        assert Concert.objects.matching(text).exists() is is_found
+
+
+class TestVenueDay:
+    def test_a_day_ends_at_midnight_in_seoul(self):
+        assert venue_day(datetime(2026, 12, 1, 14, 59, tzinfo=UTC)) == date(2026, 12, 1)
+        assert venue_day(datetime(2026, 12, 1, 15, 0, tzinfo=UTC)) == date(2026, 12, 2)

@@ -1,0 +1,608 @@
+"""The ranking: counted once per event, equal to the table, answered whatever happens to the store."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from apps.concerts import projection, services
+from apps.concerts.models import PerformanceQuerySet, RankingEntry, venue_day
+from apps.concerts.selectors import (
+    PopularConcert,
+    RankingWindow,
+    fastest_sold_out,
+    popular_answers,
+    popular_concerts,
+    seats_of,
+)
+from apps.concerts.services import (
+    RankingDrift,
+    block_seats,
+    ranking_drift,
+    rebuild_ranking,
+    rebuild_ranking_if_needed,
+    unblock_seats,
+    update_ranking,
+)
+from apps.concerts.tasks import rebuild_lost_ranking
+from apps.concerts.tasks import update_ranking as update_ranking_task
+from apps.shared.models import EventDelivery, OutboxEvent
+from apps.shared.outbox import DeliveryRefused
+from apps.shared.store import StoreUnavailable
+from tests.factories.concerts import ConcertFactory, PerformanceFactory, RankingEntryFactory
+
+pytestmark = pytest.mark.django_db
+
+DAY, WEEK, ALL = RankingWindow.DAY, RankingWindow.WEEK, RankingWindow.ALL
+WINDOWS = list(RankingWindow)
+
+
+def event_of(performance, *, type="reservation.confirmed", seats=1, occurred_at=None):
+    return OutboxEvent.objects.create(
+        type=type,
+        payload={
+            "concert_id": performance.concert_id,
+            "performance_id": performance.pk,
+            "seat_count": seats,
+        },
+        occurred_at=occurred_at or timezone.now(),
+    )
+
+
+def cancellation_of(performance, **attributes):
+    return event_of(performance, type="reservation.cancelled", **attributes)
+
+
+def sell(performance, times=1, **attributes):
+    for _ in range(times):
+        update_ranking(event_of(performance, **attributes))
+
+
+def ranked(window=ALL, limit=10):
+    """Concert id and reservations, as somebody reads them whose answer is not remembered."""
+    popular_answers.clear()
+    return [
+        (item.concert_id, item.reservations)
+        for item in popular_concerts(window=window, limit=limit)
+    ]
+
+
+def projected(days=()):
+    """What the projection alone says; it must not be lost."""
+    sums = projection.read(days=days)
+    assert sums is not None
+    return sums.reservations
+
+
+def begun_rebuild():
+    generation = projection.begin_rebuild()
+    assert generation is not None
+    return generation
+
+
+@pytest.fixture(params=["projection", "table"])
+def answered_by(request, settings):
+    """Every reading must be the same whether the store answers or PostgreSQL has to."""
+    rebuild_ranking()
+
+    def switch():
+        if request.param == "table":
+            projection._client(settings.QUEUE_URL).delete(f"{projection.ROOT}:built")
+
+    return switch
+
+
+class TestUpdateRanking:
+    def test_counts_an_event_once_however_often_it_comes(self):
+        performance = PerformanceFactory()
+        rebuild_ranking()
+        event = event_of(performance, seats=3)
+
+        for _ in range(3):
+            update_ranking(event)
+
+        assert ranked(DAY) == ranked(WEEK) == ranked(ALL) == [(performance.concert_id, 1)]
+        entry = RankingEntry.objects.get()
+        assert (entry.event_id, entry.reservations, entry.seats) == (event.pk, 1, 3)
+        assert ranking_drift() == []
+
+    def test_takes_a_cancellation_back(self):
+        performance = PerformanceFactory()
+        sell(performance, times=2)
+
+        cancelled = cancellation_of(performance)
+        update_ranking(cancelled)
+        update_ranking(cancelled)
+
+        assert ranked() == [(performance.concert_id, 1)]
+
+    def test_does_not_care_which_of_sale_and_cancellation_comes_first(self):
+        performance = PerformanceFactory()
+        sale, cancelled = event_of(performance), cancellation_of(performance)
+
+        update_ranking(cancelled)
+        assert ranked() == []
+        update_ranking(sale)
+
+        assert ranked() == []
+        assert ranking_drift() == []
+
+    def test_counts_in_the_projection_what_only_the_table_had(self, settings):
+        # A worker that dies between the two, or a store that did not answer.
+        performance = PerformanceFactory()
+        rebuild_ranking()
+        event = event_of(performance)
+        store_url = settings.QUEUE_URL
+        settings.QUEUE_URL = "redis://127.0.0.1:1/0"
+        with pytest.raises(StoreUnavailable):
+            update_ranking(event)
+        settings.QUEUE_URL = store_url
+        assert RankingEntry.objects.count() == 1
+        assert ranked() == []
+
+        update_ranking(event)
+
+        assert RankingEntry.objects.count() == 1
+        assert ranked() == [(performance.concert_id, 1)]
+
+    def test_rebuilds_a_projection_that_is_lost(self, store):
+        performance = PerformanceFactory()
+        sell(performance, times=2)
+        store.flushall()
+
+        sell(performance)
+
+        assert projected() == {performance.concert_id: 3}
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"type": "reservation.moved"},
+            {"payload": {}},
+            {"payload": {"concert_id": 1, "performance_id": None, "seat_count": 1}},
+            {"payload": {"concert_id": 1, "performance_id": 1, "seat_count": 0}},
+            {"payload": {"concert_id": 1, "performance_id": 1, "seat_count": 1}},
+        ],
+    )
+    def test_refuses_for_good_what_it_cannot_count(self, change):
+        event = event_of(PerformanceFactory())
+        for name, value in change.items():
+            setattr(event, name, value)
+
+        with pytest.raises(DeliveryRefused):
+            update_ranking(event)
+
+        assert not RankingEntry.objects.exists()
+
+    def test_the_task_settles_the_delivery(self):
+        event = event_of(PerformanceFactory())
+        delivery = EventDelivery.objects.create(
+            event=event, consumer="ranking", next_attempt_at=timezone.now()
+        )
+
+        update_ranking_task(event_id=str(event.pk), sent_by_a_newer_version=True)
+
+        delivery.refresh_from_db()
+        assert delivery.status == EventDelivery.Status.DONE
+        assert RankingEntry.objects.get().event_id == event.pk
+
+
+@pytest.mark.django_db(transaction=True)
+class TestUpdateRankingAtOnce:
+    def test_many_deliveries_of_one_event_count_once(self, race):
+        performance = PerformanceFactory(seats=1)
+        rebuild_ranking()
+        event = event_of(performance)
+
+        outcomes = race([lambda: update_ranking(event)] * 8)
+
+        assert outcomes == [None] * 8
+        assert RankingEntry.objects.count() == 1
+        assert projected() == {performance.concert_id: 1}
+
+    def test_a_plain_increment_would_count_them_all(self, race, store):
+        # The twin: without the set of event ids, the script is an increment.
+        outcomes = race([lambda: store.zincrby("plain", 1, "concert")] * 8)
+
+        assert sorted(outcomes) == [1, 2, 3, 4, 5, 6, 7, 8]
+
+    def test_the_last_two_seats_sold_at_once_are_seen_as_sold_out(self, race):
+        performance = PerformanceFactory(seats=2)
+        rebuild_ranking()
+        events = [event_of(performance), event_of(performance)]
+
+        race([lambda event=event: update_ranking(event) for event in events])
+
+        performance.refresh_from_db()
+        assert performance.sold_out_at == max(event.occurred_at for event in events)
+
+    def test_without_the_lock_neither_would_see_the_other(self, race, monkeypatch):
+        performance = PerformanceFactory(seats=2)
+        rebuild_ranking()
+        events = [event_of(performance), event_of(performance)]
+        monkeypatch.setattr(PerformanceQuerySet, "lock", lambda self: self.order_by("pk"))
+        both, note = threading.Barrier(2), services.note_whether_sold_out
+
+        def note_together(**arguments):
+            both.wait(10)
+            note(**arguments)
+            both.wait(10)
+
+        monkeypatch.setattr(services, "note_whether_sold_out", note_together)
+        outcomes = race([lambda event=event: update_ranking(event) for event in events])
+
+        assert outcomes == [None, None]
+        performance.refresh_from_db()
+        assert performance.sold_out_at is None
+
+
+class TestPopularConcerts:
+    def test_ranks_by_reservations_and_breaks_ties_by_id(self, answered_by):
+        first, second, third = (PerformanceFactory() for _ in range(3))
+        sell(third, times=2)
+        sell(second)
+        sell(first)
+        answered_by()
+
+        ranking = popular_concerts(window=ALL, limit=2)
+
+        assert ranking == [
+            PopularConcert(1, third.concert_id, third.concert.title, third.concert.venue, 2),
+            PopularConcert(2, first.concert_id, first.concert.title, first.concert.venue, 1),
+        ]
+
+    def test_breaks_ties_by_number_and_not_by_text(self, answered_by):
+        small = PerformanceFactory(concert=ConcertFactory(pk=900_000_009))
+        large = PerformanceFactory(concert=ConcertFactory(pk=900_000_010))
+        sell(large)
+        sell(small)
+        answered_by()
+
+        assert ranked() == [(900_000_009, 1), (900_000_010, 1)]
+
+    def test_counts_days_of_seoul(self, answered_by, time_machine):
+        performance = PerformanceFactory(starts_at=datetime(2027, 1, 1, tzinfo=UTC))
+        # 23:59 and 00:00 in Seoul.
+        time_machine.move_to(datetime(2026, 12, 1, 16, tzinfo=UTC), tick=True)
+        for at in ("2026-12-01T14:59Z", "2026-12-01T15:00Z"):
+            sell(performance, occurred_at=datetime.fromisoformat(at))
+        answered_by()
+
+        assert ranked(DAY) == [(performance.concert_id, 1)]
+        assert ranked(WEEK) == [(performance.concert_id, 2)]
+
+    def test_a_week_is_today_and_the_six_days_before(self, answered_by):
+        performance = PerformanceFactory()
+        now = timezone.now()
+        sell(performance, occurred_at=now)
+        sell(performance, occurred_at=now - timedelta(days=6))
+        sell(performance, occurred_at=now - timedelta(days=7))
+        sell(performance, occurred_at=now - timedelta(days=400))
+        answered_by()
+
+        assert [ranked(window) for window in WINDOWS] == [
+            [(performance.concert_id, 1)],
+            [(performance.concert_id, 2)],
+            [(performance.concert_id, 4)],
+        ]
+
+    def test_leaves_out_what_is_not_published_or_not_sold_on_balance(self, answered_by):
+        hidden = PerformanceFactory(concert__is_published=False)
+        returned = PerformanceFactory()
+        sold = PerformanceFactory()
+        sell(hidden, times=3)
+        sell(returned, occurred_at=timezone.now() - timedelta(days=2))
+        update_ranking(cancellation_of(returned))
+        sell(sold)
+        answered_by()
+
+        assert [ranked(window) for window in WINDOWS] == [[(sold.concert_id, 1)]] * 3
+
+    @pytest.mark.parametrize("window", WINDOWS)
+    def test_is_empty_when_nothing_was_sold(self, answered_by, window):
+        answered_by()
+
+        assert ranked(window) == []
+
+    def test_answers_from_the_table_while_the_store_is_down(self, settings):
+        performance = PerformanceFactory()
+        sell(performance)
+        settings.QUEUE_URL = "redis://127.0.0.1:1/0"
+
+        assert ranked(DAY) == ranked(WEEK) == ranked(ALL) == [(performance.concert_id, 1)]
+
+    def test_answers_from_the_table_while_the_store_is_frozen(self, settings, valkey_server):
+        performance = PerformanceFactory()
+        server = valkey_server()
+        settings.QUEUE_URL = server.url
+        sell(performance)
+        server.pause()
+
+        answer = ranked()
+
+        server.resume()
+        assert answer == [(performance.concert_id, 1)]
+
+
+class TestRebuildRanking:
+    def test_restores_what_was_lost(self, store):
+        performance = PerformanceFactory()
+        sell(performance, times=3)
+        update_ranking(cancellation_of(performance))
+        today = venue_day(timezone.now())
+        before = projection.read(), projection.read(days=[today])
+        store.flushall()
+        assert projection.read() is None
+
+        assert rebuild_ranking()
+
+        assert (projection.read(), projection.read(days=[today])) == before
+        assert projected() == projected([today]) == {performance.concert_id: 2}
+
+    def test_an_event_counted_before_is_not_counted_again_after(self):
+        performance = PerformanceFactory()
+        event = event_of(performance)
+        update_ranking(event)
+
+        rebuild_ranking()
+        update_ranking(event)
+
+        assert ranked() == [(performance.concert_id, 1)]
+
+    def test_misses_nothing_that_is_sold_meanwhile(self, monkeypatch):
+        performance = PerformanceFactory()
+        sell(performance, times=4)
+        monkeypatch.setattr(services, "REBUILD_BATCH", 2)
+        count = projection.count
+        late = [event_of(performance) for _ in range(2)]
+
+        def count_and_sell(entries, *, filling=""):
+            if filling and late:
+                update_ranking(late.pop())
+            return count(entries, filling=filling)
+
+        monkeypatch.setattr(projection, "count", count_and_sell)
+        assert rebuild_ranking()
+
+        assert not late
+        assert ranked() == [(performance.concert_id, 6)]
+        assert ranking_drift() == []
+
+    def test_would_miss_it_if_events_were_counted_in_the_old_generation_alone(self, monkeypatch):
+        # The twin: the same sale, with the second generation hidden from the consumer.
+        performance = PerformanceFactory()
+        sell(performance, times=2)
+        hidden = projection.COUNT.replace(
+            "if rebuilding then count(rebuilding", "if false then count(rebuilding"
+        )
+        assert hidden != projection.COUNT
+        monkeypatch.setattr(projection, "COUNT", hidden)
+        generation = begun_rebuild()
+        projection.count(list(RankingEntry.objects.all()), filling=generation)
+        sell(performance)
+
+        projection.publish_rebuild(generation)
+
+        assert ranked() == [(performance.concert_id, 2)]
+
+    def test_readers_see_the_old_generation_until_the_new_one_is_complete(self):
+        performance = PerformanceFactory()
+        sell(performance, times=2)
+        generation = begun_rebuild()
+
+        projection.count(RankingEntry.objects.all()[:1], filling=generation)
+
+        assert ranked() == [(performance.concert_id, 2)]
+
+    def test_leaves_nothing_of_the_old_generation(self, store):
+        sell(PerformanceFactory(), times=2)
+        rebuild_ranking()
+        keys = len(store.keys())
+
+        rebuild_ranking()
+
+        assert len(store.keys()) == keys
+
+    def test_gives_way_to_a_rebuild_that_is_under_way(self):
+        projection.begin_rebuild()
+
+        assert not rebuild_ranking()
+        with pytest.raises(CommandError, match="under way"):
+            call_command("rebuild_ranking")
+
+    def test_gives_up_when_another_took_over(self, store):
+        sell(PerformanceFactory())
+        generation = begun_rebuild()
+        store.set(f"{projection.ROOT}:rebuilding", "another")
+
+        assert not projection.count(list(RankingEntry.objects.all()), filling=generation)
+        assert not projection.publish_rebuild(generation)
+
+    def test_what_a_dead_rebuild_left_goes_away_by_itself(self, store):
+        sell(PerformanceFactory())
+        generation = begun_rebuild()
+        projection.count(list(RankingEntry.objects.all()), filling=generation)
+
+        left = [
+            key for key in store.scan_iter() if generation.encode() in key or b"rebuilding" in key
+        ]
+
+        assert len(left) == 4
+        assert all(store.ttl(key) > 0 for key in left)
+
+    def test_the_live_generation_stays(self, store):
+        sell(PerformanceFactory())
+        rebuild_ranking()
+
+        lasting = {key.rsplit(b":", 1)[-1] for key in store.scan_iter() if store.ttl(key) == -1}
+        assert lasting == {b"all", b"built", b"events"}
+        [day] = [key for key in store.scan_iter() if b":day:" in key]
+        assert 7 * 86_400 < store.ttl(day) <= 9 * 86_400
+
+    def test_every_key_has_the_hash_tag(self, store):
+        sell(PerformanceFactory())
+        projection.begin_rebuild()
+        sell(PerformanceFactory())
+
+        assert len(store.keys()) > 6
+        assert all(b"{ranking}" in key for key in store.scan_iter())
+
+    def test_the_command_rebuilds(self, capsys):
+        performance = RankingEntryFactory().performance
+
+        call_command("rebuild_ranking")
+
+        assert projected() == {performance.concert_id: 1}
+        assert "rebuilt" in capsys.readouterr().out
+
+
+class TestRankingDrift:
+    def test_reports_a_sum_that_is_not_the_recount(self, store):
+        performance = PerformanceFactory()
+        sell(performance)
+        today = venue_day(timezone.now()).isoformat()
+        generation = store.get(f"{projection.ROOT}:built").decode()
+
+        store.zincrby(f"{projection.ROOT}:{generation}:day:{today}", 4, performance.concert_id)
+
+        assert ranking_drift() == [RankingDrift(today, performance.concert_id, 5, 1)]
+
+    def test_reports_a_concert_that_was_never_sold(self, store):
+        sell(PerformanceFactory())
+        generation = store.get(f"{projection.ROOT}:built").decode()
+
+        store.zincrby(f"{projection.ROOT}:{generation}:all", 1, 77)
+
+        assert ranking_drift() == [RankingDrift("all", 77, 1, 0)]
+
+    def test_reports_a_lost_projection(self, store):
+        performance = PerformanceFactory()
+        RankingEntryFactory(
+            performance=performance, recorded_at=timezone.now() - timedelta(minutes=5)
+        )
+
+        assert {drift.window for drift in ranking_drift()} >= {"all"}
+        assert all(drift.projected == 0 for drift in ranking_drift())
+
+    def test_an_entry_on_its_way_is_no_drift_but_a_stranded_one_is(self):
+        performance = PerformanceFactory()
+        rebuild_ranking()
+        entry = RankingEntryFactory(performance=performance)
+
+        assert ranking_drift() == []
+        RankingEntry.objects.filter(pk=entry.pk).update(
+            recorded_at=timezone.now() - timedelta(minutes=5)
+        )
+
+        assert RankingDrift("all", performance.concert_id, 0, 1) in ranking_drift()
+
+    def test_what_is_sold_while_it_reads_is_no_drift(self, monkeypatch):
+        performance = PerformanceFactory()
+        sell(performance)
+        read = projection.read
+
+        def read_and_sell(**query):
+            sums = read(**query)
+            sell(performance)
+            return sums
+
+        monkeypatch.setattr(projection, "read", read_and_sell)
+
+        assert ranking_drift() == []
+
+    def test_a_store_that_came_back_from_an_old_file_is_rebuilt(self, store):
+        performance = PerformanceFactory()
+        sell(performance)
+        old = {key: store.dump(key) for key in store.scan_iter()}
+        sell(performance)
+        RankingEntry.objects.update(recorded_at=timezone.now() - timedelta(minutes=5))
+        store.flushall()
+        for key, value in old.items():
+            store.restore(key, 0, value)
+        assert ranked() == [(performance.concert_id, 1)]
+
+        rebuild_lost_ranking()
+
+        assert ranked() == [(performance.concert_id, 2)]
+        assert not rebuild_ranking_if_needed()
+
+
+class TestSoldOut:
+    def test_is_the_moment_of_the_last_sale(self):
+        performance = PerformanceFactory(seats=3)
+        opened = performance.concert.sales_open_at
+        sell(performance, seats=2, occurred_at=opened + timedelta(seconds=90))
+        performance.refresh_from_db()
+        assert performance.sold_out_at is None
+
+        sell(performance, occurred_at=opened + timedelta(seconds=61))
+
+        performance.refresh_from_db()
+        assert performance.sold_out_at == opened + timedelta(seconds=90)
+
+    def test_ends_with_a_cancellation_and_comes_back_with_the_next_sale(self):
+        performance = PerformanceFactory(seats=1)
+        sell(performance)
+        update_ranking(cancellation_of(performance))
+        performance.refresh_from_db()
+        assert performance.sold_out_at is None
+
+        again = event_of(performance)
+        update_ranking(again)
+
+        performance.refresh_from_db()
+        assert performance.sold_out_at == again.occurred_at
+
+    def test_blocked_seats_are_not_waited_for(self):
+        performance = PerformanceFactory(seats=2)
+        seat_ids = list(seats_of(performance.pk).values_list("pk", flat=True))
+        sell(performance)
+
+        block_seats(seat_ids=seat_ids[1:])
+        performance.refresh_from_db()
+        assert performance.sold_out_at is not None
+        unblock_seats(seat_ids=seat_ids[1:])
+
+        performance.refresh_from_db()
+        assert performance.sold_out_at is None
+
+    def test_nothing_sold_is_not_sold_out(self):
+        performance = PerformanceFactory(seats=1)
+
+        block_seats(seat_ids=list(seats_of(performance.pk).values_list("pk", flat=True)))
+
+        performance.refresh_from_db()
+        assert performance.sold_out_at is None
+
+    def test_ranks_by_the_time_since_sales_opened(self):
+        slow, fast, hidden, early, unsold = (
+            PerformanceFactory(seats=1, concert__is_published=published)
+            for published in (True, True, False, True, True)
+        )
+        for performance, seconds in ((slow, 500.9), (fast, 20), (hidden, 1), (early, -60)):
+            opened = performance.concert.sales_open_at
+            sell(performance, occurred_at=opened + timedelta(seconds=seconds))
+
+        items = fastest_sold_out(limit=10)
+
+        assert [
+            (item.rank, item.concert_id, item.performance_id, item.title, item.sold_out_in_seconds)
+            for item in items
+        ] == [
+            (1, fast.concert_id, fast.pk, fast.concert.title, 20),
+            (2, slow.concert_id, slow.pk, slow.concert.title, 500),
+        ]
+        assert unsold.sold_out_at is None
+
+
+class TestAnswersAreShared:
+    def test_a_crowd_costs_one_computation(self, django_assert_num_queries):
+        performance = PerformanceFactory()
+        sell(performance)
+
+        with django_assert_num_queries(1):
+            answers = [popular_concerts(window=ALL, limit=limit) for limit in (1, 10, 100)]
+
+        assert answers[0] == answers[1] == answers[2]

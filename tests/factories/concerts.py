@@ -1,0 +1,76 @@
+"""Concerts to test with: published, on sale since yesterday, first date in thirty days."""
+
+from datetime import timedelta
+from typing import Any
+
+import factory
+from django.utils import timezone
+
+from apps.concerts.models import Concert, Grade, Performance, RankingEntry, Seat, venue_day
+
+
+class ConcertFactory(factory.django.DjangoModelFactory[Concert]):
+    class Meta:
+        model = Concert
+
+    title = factory.Sequence(lambda n: f"Night Train {n}")
+    artist = "The Lanterns"
+    venue = "Harbour Hall"
+    description = "One evening, one orchestra."
+    sales_open_at = factory.LazyFunction(lambda: timezone.now() - timedelta(days=1))
+    is_published = True
+
+    class Params:
+        upcoming = factory.Trait(
+            sales_open_at=factory.LazyFunction(lambda: timezone.now() + timedelta(hours=1))
+        )
+        closed = factory.Trait(
+            sales_open_at=factory.LazyFunction(lambda: timezone.now() - timedelta(days=2)),
+            sales_close_at=factory.LazyFunction(lambda: timezone.now() - timedelta(hours=1)),
+        )
+
+
+class PerformanceFactory(factory.django.DjangoModelFactory[Performance]):
+    """`PerformanceFactory(seats=3)` also makes seats 1 to 3 of row A, grade R, 50,000 won each."""
+
+    class Meta:
+        model = Performance
+        skip_postgeneration_save = True
+
+    concert = factory.SubFactory(ConcertFactory)
+    starts_at = factory.Sequence(lambda n: timezone.now() + timedelta(days=30, minutes=n))
+
+    @factory.post_generation
+    def seats(obj: Performance, create: bool, extracted: int | None, **fields: Any) -> None:  # noqa: N805
+        if create and extracted:
+            Seat.objects.bulk_create(
+                SeatFactory.build(performance=obj, number=number, x=number, **fields)
+                for number in range(1, extracted + 1)
+            )
+
+
+class SeatFactory(factory.django.DjangoModelFactory[Seat]):
+    class Meta:
+        model = Seat
+
+    performance = factory.SubFactory(PerformanceFactory)
+    section = "1"
+    row = "A"
+    number = factory.Sequence(lambda n: n % 30_000 + 1)
+    grade = Grade.R
+    price = 50_000
+    x = factory.SelfAttribute("number")
+    y = 1
+
+
+class RankingEntryFactory(factory.django.DjangoModelFactory[RankingEntry]):
+    class Meta:
+        model = RankingEntry
+
+    event_id = factory.Faker("uuid4", cast_to=None)
+    performance = factory.SubFactory(PerformanceFactory)
+    concert = factory.SelfAttribute("performance.concert")
+    occurred_at = factory.LazyFunction(timezone.now)
+    day = factory.LazyAttribute(lambda entry: venue_day(entry.occurred_at))
+    reservations = 1
+    seats = 1
