@@ -1,0 +1,157 @@
+"""Staff see each room's policy beside its live figures. The state changes through the services only, as does every edit."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import admin
+from django.forms import ModelForm
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from unfold.admin import ModelAdmin
+from unfold.decorators import display
+
+from apps.queue.core.room import Figures
+from apps.queue.models import PolicyChange, QueueExit, WaitingRoom
+from apps.queue.selectors import live_figures
+from apps.queue.services import edit_policy
+from apps.shared.admin import ReadOnlyAdmin
+from apps.shared.errors import ServiceUnavailable
+
+UNKNOWN = "–"
+
+
+@admin.register(WaitingRoom)
+class WaitingRoomAdmin(ModelAdmin):
+    list_display = ("concert", "state", "opening", "capacity", "admissions_per_minute")
+    list_filter = ("state",)
+    list_select_related = ("concert",)
+    search_fields = ("concert__title", "concert__artist")
+    ordering = ("-concert__sales_open_at", "-pk")
+    show_full_result_count = False
+    readonly_fields = (
+        "concert",
+        "state",
+        "generation",
+        "people_waiting",
+        "people_active",
+        "admitted",
+        "longest_wait",
+        "health",
+    )
+    fieldsets = (
+        (None, {"fields": ("concert", "state", "opens_at", "generation")}),
+        (
+            _("Now"),
+            {"fields": ("people_waiting", "people_active", "admitted", "longest_wait", "health")},
+        ),
+        (
+            _("Policy"),
+            {
+                "fields": (
+                    "capacity",
+                    "admissions_per_minute",
+                    "lease",
+                    "patience",
+                    "lottery_window",
+                )
+            },
+        ),
+    )
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Rooms make themselves."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> WaitingRoom | None:
+        room: WaitingRoom | None = super().get_object(request, object_id, from_field)
+        if room is not None:
+            # Read once for the whole page, which has to open while the store is down, too.
+            room.figures = _figures_if_reachable(room)  # type: ignore[attr-defined]
+        return room
+
+    def save_model(
+        self, request: HttpRequest, obj: WaitingRoom, form: "ModelForm[WaitingRoom]", change: bool
+    ) -> None:
+        edits = {field: form.cleaned_data[field] for field in form.changed_data}
+        edit_policy(concert_id=obj.concert_id, staff_id=request.user.pk, **edits)
+
+    @display(description=_("opens at"), ordering="opens_at")
+    def opening(self, room: WaitingRoom) -> Any:
+        return room.opening_at
+
+    @display(description=_("waiting"))
+    def people_waiting(self, room: WaitingRoom) -> str:
+        figures = _figures(room)
+        return f"{figures.waiting:,}" if figures else UNKNOWN
+
+    @display(description=_("active"))
+    def people_active(self, room: WaitingRoom) -> str:
+        figures = _figures(room)
+        return f"{figures.active:,} / {figures.capacity:,}" if figures else UNKNOWN
+
+    @display(description=_("admitted"))
+    def admitted(self, room: WaitingRoom) -> str:
+        figures = _figures(room)
+        if not figures:
+            return UNKNOWN
+        return _("%(total)s in all, %(minute)s within the last minute") % {
+            "total": f"{figures.admitted_total:,}",
+            "minute": f"{figures.admitted_per_minute:,}",
+        }
+
+    @display(description=_("longest wait"))
+    def longest_wait(self, room: WaitingRoom) -> str:
+        figures = _figures(room)
+        return str(timedelta(seconds=figures.longest_wait // 1_000_000)) if figures else UNKNOWN
+
+    @display(description=_("health"))
+    def health(self, room: WaitingRoom) -> Any:
+        figures = _figures(room)
+        if figures is None:
+            return _("No live figures: nobody has come yet, or the store does not answer.")
+        if figures.is_healing:
+            return _("Healing after a loss of the store: visitors are coming back to their places.")
+        if figures.exits_pending:
+            return ngettext(
+                "%(count)d end is waiting to be recorded.",
+                "%(count)d ends are waiting to be recorded.",
+                figures.exits_pending,
+            ) % {"count": figures.exits_pending}
+        return _("All well.")
+
+
+def _figures(room: WaitingRoom) -> Figures | None:
+    return getattr(room, "figures", None)
+
+
+def _figures_if_reachable(room: WaitingRoom) -> Figures | None:
+    try:
+        return live_figures(room.concert_id)
+    except ServiceUnavailable:
+        return None
+
+
+@admin.register(QueueExit)
+class QueueExitAdmin(ReadOnlyAdmin):
+    list_display = ("customer", "concert", "reason", "joined_at", "admitted_at", "ended_at")
+    list_filter = ("reason", "ended_at")
+    list_select_related = ("customer", "concert")
+    search_fields = ("customer__email", "concert__title")
+    ordering = ("-pk",)
+    show_full_result_count = False
+
+
+@admin.register(PolicyChange)
+class PolicyChangeAdmin(ReadOnlyAdmin):
+    list_display = ("room", "field", "old_value", "new_value", "changed_by", "changed_at")
+    list_filter = ("field", "changed_at")
+    list_select_related = ("room__concert", "changed_by")
+    search_fields = ("room__concert__title", "changed_by__email")
+    ordering = ("-pk",)
+    show_full_result_count = False

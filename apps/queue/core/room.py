@@ -1,0 +1,268 @@
+"""One waiting room, live in Valkey. Each method is one atomic script and one round trip.
+
+{queue:<concert>}:room     hash    policy copy, epoch, last place, counters
+{queue:<concert>}:waiting  zset    customer -> place
+{queue:<concert>}:seen     zset    customer -> the moment the room's patience with them ends
+{queue:<concert>}:active   zset    customer -> end of the lease
+{queue:<concert>}:visits   hash    customer -> place, admission and whether they have shown up, of the ACTIVE
+{queue:<concert>}:ended    zset    customer:place -> when and how it ended, for ten minutes
+{queue:<concert>}:exits    stream  ends on their way to the exit log
+{queue:<concert>}:pace     hash    second -> admissions, of the last minute
+"""
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from itertools import chain
+from typing import Any
+
+from apps.queue.core.scripts import SERVER_CLOCK, ScriptClient, run, source
+from apps.queue.core.tokens import Ticket
+
+SECOND = 1_000_000
+BATCH = 250  # visitors that one step of admission touches; keeps a script in the low milliseconds
+HOLD_OFF = (
+    10 * SECOND
+)  # what those at the head have to come back after a loss, before anybody is admitted
+
+KEY_NAMES = ("room", "waiting", "seen", "active", "visits", "ended", "exits", "pace")
+
+
+class Standing(StrEnum):
+    """Where a visitor stands, or why there is no answer to that."""
+
+    WAITING = "WAITING"
+    ACTIVE = "ACTIVE"
+    EXPIRED = "EXPIRED"
+    # Joining was refused.
+    QUEUE_CLOSED = "QUEUE_CLOSED"
+    SALES_CLOSED = "SALES_CLOSED"
+    SALES_NOT_OPEN = "SALES_NOT_OPEN"
+    # The room cannot say: it is gone, does not know the visitor, or may tell an old story.
+    LOST = "LOST"
+    UNKNOWN = "UNKNOWN"
+    UNCERTAIN = "UNCERTAIN"
+
+    @property
+    def needs_healing(self) -> bool:
+        return self in (Standing.LOST, Standing.UNKNOWN, Standing.UNCERTAIN)
+
+
+class EndReason(StrEnum):
+    COMPLETED = "COMPLETED"
+    TIMED_OUT = "TIMED_OUT"
+    LEFT = "LEFT"
+    REMOVED = "REMOVED"
+    CLOSED = "CLOSED"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The room's copy of what staff decided; a copy with a lower `version` than the room's is ignored.
+
+    Times and spans are microseconds; 0 stands for "never" in `closes_at` and for "no limit" in `per_minute`.
+    """
+
+    concert: int
+    version: int
+    generation: int
+    state: str
+    opens_at: int
+    closes_at: int
+    capacity: int
+    per_minute: int
+    lease: int
+    patience: int
+    lottery_window: int
+    lottery_inner: str
+    lottery_outer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What the room says about one visitor.
+
+    Times are microseconds by the store's clock, 0 where there is none: only the ACTIVE were admitted, the EXPIRED expire no
+    more.
+    """
+
+    standing: Standing
+    at: int
+    generation: int
+    place: int
+    position: int | None
+    wait_seconds: int | None
+    poll_after_seconds: int | None
+    expires_at: int
+    admitted_at: int
+    new_holds_until: int
+    ended_reason: EndReason | None
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one step of admission did. `is_done` is False when the room has to be healed first."""
+
+    is_done: bool
+    admitted: int
+    dropped: int
+    timed_out: int
+    has_more: bool
+    present: int
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The end of one visit; `id` is its entry in the room's stream, if it came from there."""
+
+    customer_id: int
+    place: int
+    generation: int
+    reason: EndReason
+    ended_at: int
+    joined_at: int = 0
+    admitted_at: int = 0
+    id: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    was_there: bool
+    admitted_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The room at a glance; `at`, `opens_at` and `longest_wait` are microseconds."""
+
+    state: str
+    at: int
+    opens_at: int
+    waiting: int
+    active: int
+    capacity: int
+    admitted_total: int
+    admitted_per_minute: int
+    longest_wait: int
+    exits_pending: int
+    is_healing: bool
+
+
+class Room:
+    def __init__(self, client: ScriptClient, concert_id: int, *, clock: str = SERVER_CLOCK) -> None:
+        """`clock` is Lua that defines `clock()`; tests put a movable one in."""
+        self.concert_id = concert_id
+        self._client = client
+        self._clock = clock
+        self._keys = {name: f"{{queue:{concert_id}}}:{name}" for name in KEY_NAMES}
+
+    def configure(
+        self, policy: Policy, *, epoch: str, was_stored: bool, hold_off: int = HOLD_OFF
+    ) -> bool:
+        """Write the policy copy, making the room if it is not there; says whether ends must be replayed first.
+
+        `epoch` names this life of the room. A room that `was_stored` and is gone, or whose server has restarted, is lost: for
+        `hold_off` microseconds nobody is admitted, so that those at the head can come back.
+        """
+        pairs = chain.from_iterable(asdict(policy).items())
+        return bool(self._run("configure", epoch, int(was_stored), hold_off, *pairs))
+
+    def join(
+        self, customer_id: int, *, previous: Ticket | None = None, is_checked: bool = False
+    ) -> Visit:
+        """Take a place, or give back the one there is. `is_checked`: the exit log knows of no end of it."""
+        place, generation, lease_until = (
+            (previous.place, previous.generation, previous.lease_until) if previous else (-1, 0, 0)
+        )
+        return self._visit("join", customer_id, int(is_checked), place, generation, lease_until)
+
+    def touch(self, ticket: Ticket) -> Visit:
+        """Where the visitor stands; counts as being seen."""
+        return self._visit(
+            "touch", ticket.customer_id, ticket.place, ticket.generation, ticket.lease_until
+        )
+
+    def restore(self, ticket: Ticket) -> Visit:
+        """Put a visitor back who has no end on record, at the old place, or into the lease the token proves."""
+        return self._visit(
+            "restore",
+            *(ticket.customer_id, ticket.place, ticket.generation),
+            *(ticket.lease_until, ticket.admitted_at),
+        )
+
+    def admit(self, *, batch: int = BATCH) -> Step:
+        """One bounded step of admission; call it again while it has more."""
+        outcome, admitted, dropped, timed_out, more, present = self._run("admit", batch)
+        return Step(outcome == b"DONE", admitted, dropped, timed_out, bool(more), present)
+
+    def finish(self, *, customer_id: int, place: int, generation: int, reason: EndReason) -> Finish:
+        """End the visit at this place; another visit of the same customer is left alone."""
+        was_there, admitted_at = self._run("finish", customer_id, place, generation, reason)
+        return Finish(bool(was_there), admitted_at)
+
+    def visit_of(self, customer_id: int) -> tuple[int, int] | None:
+        """Place and generation of the customer's visit, without counting as being seen; None if there is none."""
+        found = self._run("find", customer_id)
+        return (found[0], found[1]) if found else None
+
+    def extend_lease(self, *, customer_id: int, place: int, until: int) -> bool:
+        """Let the lease last at least `until`; False when the visitor is not ACTIVE at this place."""
+        return bool(self._run("lease", customer_id, place, until, "extend"))
+
+    def shorten_lease(self, *, customer_id: int, place: int, until: int = 0) -> bool:
+        """Take extensions back; `until` is what other holds still need."""
+        return bool(self._run("lease", customer_id, place, until, "shorten"))
+
+    def replay(self, ends: Sequence[End], *, is_last: bool) -> None:
+        """Apply ends that the room may have forgotten; after the last ones it admits again."""
+        details = ((end.customer_id, end.place, end.reason, end.ended_at) for end in ends)
+        self._run("replay", int(is_last), *chain.from_iterable(details))
+
+    def exits(self, *, count: int) -> list[End]:
+        """The oldest ends that the exit log does not have yet."""
+        entries = self._client.xrange(self._keys["exits"], count=count)
+        return [_end(entry_id, fields) for entry_id, fields in entries]
+
+    def forget_exits(self, ids: Iterable[bytes]) -> None:
+        self._client.xdel(self._keys["exits"], *ids)
+
+    def figures(self) -> Figures | None:
+        """None if the store has no such room."""
+        answer = self._run("figures")
+        if not answer:
+            return None
+        state, *numbers, is_healing = answer
+        figures: list[Any] = [state.decode(), *numbers, bool(is_healing)]
+        return Figures(*figures)
+
+    def _visit(self, script: str, customer_id: int, *arguments: object) -> Visit:
+        answer = self._run(script, customer_id, random.random(), *arguments)
+        standing, *numbers, reason, is_new = answer
+        visit: list[Any] = [
+            Standing(standing.decode()),
+            *(None if number == -1 else number for number in numbers),
+            EndReason(reason.decode()) if reason else None,
+            bool(is_new),
+        ]
+        return Visit(*visit)
+
+    def _run(self, script: str, *arguments: object) -> Any:
+        keys = list(self._keys.values())
+        return run(self._client, source(script, self._clock), keys, *arguments)
+
+
+def _end(entry_id: bytes, fields: dict[bytes, bytes]) -> End:
+    numbers = {
+        name: int(fields[name.encode()])
+        for name in (
+            "customer_id",
+            "place",
+            "generation",
+            "joined_at",
+            "admitted_at",
+            "ended_at",
+        )
+    }
+    return End(id=entry_id, reason=EndReason(fields[b"reason"].decode()), **numbers)

@@ -1,0 +1,53 @@
+"""Loads the Lua scripts and runs them with one round trip each.
+
+A script is `clock` + `common.lua` + its own file. It is called by its digest; a server that does not have it yet (new,
+restarted, a cluster node seen for the first time) gets the source once, with the same call, so it works on one server and on
+a cluster alike.
+"""
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+
+from redis.exceptions import NoScriptError
+
+# With this line the server refuses a script as a whole when its memory is full, instead of half-way.
+SHEBANG = "#!lua\n"
+SERVER_CLOCK = """
+local function clock()
+  local time = redis.call('TIME')
+  return time[1] * 1000000 + time[2]
+end
+"""
+
+
+class ScriptClient(Protocol):
+    """What the core needs of a redis-py client; both the plain and the cluster client have it."""
+
+    def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any: ...
+
+    def eval(self, script: str, numkeys: int, *keys_and_args: Any) -> Any: ...
+
+    def xrange(self, name: Any, min: Any = ..., max: Any = ..., count: int | None = ...) -> Any: ...
+
+    def xdel(self, name: Any, *ids: Any) -> Any: ...
+
+
+@cache
+def source(name: str, clock: str = SERVER_CLOCK) -> str:
+    folder = Path(__file__).parent
+    parts = (folder / "common.lua", folder / f"{name}.lua")
+    return SHEBANG + clock + "\n".join(path.read_text() for path in parts)
+
+
+@cache
+def _digest(script: str) -> str:
+    return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
+
+
+def run(client: ScriptClient, script: str, keys: list[str], *arguments: object) -> Any:
+    try:
+        return client.evalsha(_digest(script), len(keys), *keys, *arguments)
+    except NoScriptError:
+        return client.eval(script, len(keys), *keys, *arguments)

@@ -1,0 +1,120 @@
+-- One step of admission: end the leases that are over, admit from the head, drop the impatient; at most BATCH visitors in
+-- all, so that the server is never blocked for long. Call it again while it returns more = 1. ARGV: batch.
+-- The budget is computed here and nowhere else: ten ticks at once admit no more than one.
+
+local INTERRUPTION = 20 * SECOND    -- a longer gap between ticks means that visitors could not be seen either
+local MEMORY = 120                  -- seconds over which visits are averaged
+local PRIOR = 0.2                   -- departures: how much an assumed visit of a whole lease weighs
+local ENDS_KEPT = 600000            -- milliseconds
+local ENDS_FORGOTTEN = 1000         -- at most per call
+
+if not room.epoch then
+  return { 'LOST', 0, 0, 0, 0, 0 }
+end
+if is_uncertain() then
+  return { 'UNCERTAIN', 0, 0, 0, 0, 0 }
+end
+
+local left = tonumber(ARGV[1])
+local lease = num('lease')
+local ticked_at = num('ticked_at')
+local grace_until = num('grace_until')
+local was_interrupted = ticked_at > 0 and now - ticked_at > INTERRUPTION
+if was_interrupted then
+  grace_until = now + math.max(num('patience'), 2 * LONGEST_ADVICE * SECOND)
+  redis.call('HSET', ROOM, 'grace_until', text(grace_until))
+end
+
+local timed_out = 0
+for _, user in ipairs(redis.call('ZRANGE', ACTIVE, '-inf', text(now), 'BYSCORE', 'LIMIT', 0, left)) do
+  left = left - 1
+  local visit = find(user)
+  if was_interrupted and not visit.has_shown_up then
+    redis.call('ZADD', ACTIVE, text(now + SHOW_UP), user)
+  else
+    time_out(user, visit)
+    timed_out = timed_out + 1
+  end
+end
+
+-- What the limit per minute leaves: nowhere more than the limit in any 60 seconds, nor more than its tenth in any six, so
+-- that a minute's admissions do not come in one burst. Counted by second, the one that has begun included.
+local function pace_budget(per_minute)
+  local second = math.floor(now / SECOND)
+  local minute, moment = 0, 0
+  local counts = redis.call('HGETALL', PACE)
+  for i = 1, #counts, 2 do
+    local age, count = second - tonumber(counts[i]), tonumber(counts[i + 1])
+    if age > 60 then
+      redis.call('HDEL', PACE, counts[i])
+    else
+      minute = minute + count
+      moment = moment + (age <= 6 and count or 0)
+    end
+  end
+  if per_minute == 0 then
+    return math.huge
+  end
+  return math.min(per_minute - minute, math.ceil(per_minute / 10) - moment)
+end
+
+local admitted, dropped = 0, 0
+local pace_left = pace_budget(num('per_minute'))
+local is_open = room.state == 'OPEN' and not is_early() and not is_closed()
+if is_open and not room.last_place then
+  redis.call('HSET', ROOM, 'last_place', text(now))
+end
+if is_open and not is_healing() then
+  local budget = math.min(num('capacity') - redis.call('ZCARD', ACTIVE), pace_left)
+  while budget > 0 and left > 0 do
+    local head = redis.call('ZRANGE', WAITING, 0, math.min(budget, left) - 1, 'WITHSCORES')
+    if #head == 0 then
+      break
+    end
+    for i = 1, #head, 2 do
+      local user, found = head[i], { standing = 'WAITING', place = tonumber(head[i + 1]) }
+      left = left - 1
+      local patient_until = tonumber(redis.call('ZSCORE', SEEN, user) or now + 1)
+      if now >= grace_until and patient_until <= now then
+        time_out(user, found)
+        dropped = dropped + 1
+      else
+        remove(user, found)
+        save_visit(user, { place = found.place, admitted_at = now }, now + math.min(SHOW_UP, lease))
+        admitted = admitted + 1
+        budget = budget - 1
+      end
+    end
+  end
+end
+
+if left > 0 and now >= grace_until then
+  for _, user in ipairs(redis.call('ZRANGE', SEEN, '-inf', text(now), 'BYSCORE', 'LIMIT', 0, left)) do
+    left = left - 1
+    time_out(user, { standing = 'WAITING', place = tonumber(redis.call('ZSCORE', WAITING, user)) })
+    dropped = dropped + 1
+  end
+end
+
+local old_ends = redis.call('ZCOUNT', ENDED, '-inf', text((math.floor(now / 1000) - ENDS_KEPT) * 8))
+if old_ends > 0 then
+  redis.call('ZREMRANGEBYRANK', ENDED, 0, math.min(old_ends, ENDS_FORGOTTEN) - 1)
+end
+
+-- Mean visit = time spent inside / departures (Little's law), the past fading exponentially.
+local elapsed = ticked_at > 0 and (now - ticked_at) / SECOND or 0
+local departures = tonumber(redis.call('HGET', ROOM, 'departures') or 0)
+local fading = math.exp(-elapsed / MEMORY)
+local presence = num('presence') * fading + redis.call('ZCARD', ACTIVE) * elapsed
+local leaving = num('leaving') * fading + departures - num('departures_counted')
+local mean_visit = (PRIOR * lease / SECOND + presence) / (PRIOR + leaving)
+redis.call('HSET', ROOM, 'ticked_at', text(now), 'presence', presence, 'leaving', leaving,
+  'mean_visit', math.min(mean_visit, lease / SECOND), 'departures_counted', text(departures))
+
+if admitted > 0 then
+  redis.call('HINCRBY', ROOM, 'admitted_total', admitted)
+  redis.call('HINCRBY', PACE, text(math.floor(now / SECOND)), admitted)
+end
+local has_more = left == 0 or old_ends > ENDS_FORGOTTEN
+local present = redis.call('ZCARD', WAITING) + redis.call('ZCARD', ACTIVE)
+return { 'DONE', admitted, dropped, timed_out, has_more and 1 or 0, present }

@@ -1,0 +1,237 @@
+-- Shared by every script of a room. `clock()` is put in front: microseconds of the server's own time.
+--
+-- All keys of a room carry one hash tag, so they live on one node and a script is one atomic step. Places are microseconds
+-- too: a double holds them exactly, `tostring` does not, hence `text`.
+
+local ROOM, WAITING, SEEN, ACTIVE, VISITS, ENDED, EXITS, PACE = unpack(KEYS)
+
+local SECOND = 1000000
+local SHOW_UP = 60 * SECOND     -- what an admitted visitor has to come back
+local EARLY = 2 ^ 48            -- places drawn by lottery are at most this; every reading of the clock is above it
+local LONGEST_ADVICE = 50       -- seconds; below SHOW_UP, so that who obeys is never late for being admitted
+local REASONS = { COMPLETED = 1, TIMED_OUT = 2, LEFT = 3, REMOVED = 4 }
+local REASON_NAMES = { 'COMPLETED', 'TIMED_OUT', 'LEFT', 'REMOVED' }
+
+local now = clock()
+
+local room = {}
+do
+  local fields = redis.call('HGETALL', ROOM)
+  for i = 1, #fields, 2 do
+    room[fields[i]] = fields[i + 1]
+  end
+end
+
+local function text(number)
+  return string.format('%.0f', number)
+end
+
+local function num(field)
+  return tonumber(room[field]) or 0
+end
+
+local function run_id()
+  return redis.call('INFO', 'server'):match('run_id:(%w+)')
+end
+
+-- Whether the server began anew since the room was last looked after: what it loaded from disk may be old.
+local function is_restarted()
+  return room.run_id ~= run_id()
+end
+
+-- Whether the room may have forgotten ends: until they are replayed, nobody is believed to be ACTIVE unchecked.
+local function is_uncertain()
+  return room.replay ~= nil or is_restarted()
+end
+
+local function is_healing()
+  return room.replay ~= nil or now < num('healing_until')
+end
+
+local function is_closed()
+  local closes_at = num('closes_at')
+  return room.state == 'CLOSED' or (closes_at > 0 and closes_at <= now)
+end
+
+local function is_early()
+  return now < num('opens_at')
+end
+
+-- The lottery is over for good once the room has opened, even if its opening is postponed later.
+local function lottery_runs()
+  return is_early() and not room.last_place
+end
+
+-- Tokens and the exit log write 0 for a place drawn by lottery: it is a secret, and can be drawn again.
+local function public_place(place)
+  return place <= EARLY and 0 or place
+end
+
+local function bytes(hex)
+  return (hex:gsub('%x%x', function(pair) return string.char(tonumber(pair, 16)) end))
+end
+
+-- HMAC-SHA1 (RFC 2104) under the room's key, whose two padded blocks the room keeps ready; the first 48 bits.
+local function draw(user)
+  local inner = redis.sha1hex(bytes(room.lottery_inner) .. room.concert .. ':' .. user)
+  local digest = redis.sha1hex(bytes(room.lottery_outer) .. bytes(inner))
+  return tonumber(digest:sub(1, 12), 16) + 1
+end
+
+local function visit_of(user)
+  local record = redis.call('HGET', VISITS, user)
+  if not record then
+    return nil
+  end
+  local place, admitted_at, shown = record:match('(%d+):(%d+):(%d)')
+  return { place = tonumber(place), admitted_at = tonumber(admitted_at), has_shown_up = shown == '1' }
+end
+
+local function save_visit(user, visit, lease_until)
+  local shown = visit.has_shown_up and ':1' or ':0'
+  redis.call('HSET', VISITS, user, text(visit.place) .. ':' .. text(visit.admitted_at) .. shown)
+  redis.call('ZADD', ACTIVE, text(lease_until), user)
+end
+
+-- Where the user stands now: ACTIVE with the visit, WAITING with the place, or nil.
+local function find(user)
+  local lease_until = redis.call('ZSCORE', ACTIVE, user)
+  if lease_until then
+    local visit = visit_of(user)
+    visit.standing, visit.lease_until = 'ACTIVE', tonumber(lease_until)
+    return visit
+  end
+  local place = redis.call('ZSCORE', WAITING, user)
+  if place then
+    return { standing = 'WAITING', place = tonumber(place) }
+  end
+  return nil
+end
+
+local function remove(user, found)
+  if found.standing == 'ACTIVE' then
+    redis.call('ZREM', ACTIVE, user)
+    redis.call('HDEL', VISITS, user)
+    redis.call('HINCRBY', ROOM, 'departures', 1)
+  else
+    redis.call('ZREM', WAITING, user)
+    redis.call('ZREM', SEEN, user)
+  end
+end
+
+-- `ended` scores are milliseconds * 8 + reason: one sorted set answers "how?" and forgets by age.
+local function remember_end(user, place, reason, at)
+  local score = math.floor(at / 1000) * 8 + REASONS[reason]
+  redis.call('ZADD', ENDED, 'NX', text(score), user .. ':' .. text(place))
+end
+
+local function how_it_ended(user, place)
+  local score = redis.call('ZSCORE', ENDED, user .. ':' .. text(place))
+  return score and REASON_NAMES[tonumber(score) % 8]
+end
+
+-- An end that the room itself found: remembered, and on its way to the exit log.
+local function log_time_out(user, found)
+  local place = public_place(found.place)
+  remember_end(user, place, 'TIMED_OUT', now)
+  local joined_at = place > 0 and place or num('opens_at')
+  redis.call('XADD', EXITS, '*', 'customer_id', user, 'place', text(place), 'generation', room.generation,
+    'reason', 'TIMED_OUT', 'joined_at', text(joined_at), 'admitted_at', text(found.admitted_at or 0),
+    'ended_at', text(now))
+end
+
+local function time_out(user, found)
+  remove(user, found)
+  log_time_out(user, found)
+end
+
+-- Seconds until the visitor at `position` is admitted: slots free up at capacity / mean visit (Little's law).
+local function wait_for(position)
+  local free = num('capacity') - redis.call('ZCARD', ACTIVE)
+  local mean_visit = tonumber(room.mean_visit) or num('lease') / SECOND
+  local wait = math.max(0, position - math.max(0, free)) * mean_visit / num('capacity')
+  local per_minute = num('per_minute')
+  if per_minute > 0 then
+    wait = math.max(wait, position * 60 / per_minute)
+  end
+  return wait
+end
+
+-- When to ask again, in seconds: soon at the head, where a slot may come free any moment; far behind, a fraction of the wait.
+-- `jitter` in [0, 1) spreads a crowd that arrived together.
+local function advice(position, jitter)
+  if is_early() then
+    local crowd = redis.call('ZCARD', WAITING)
+    local spread = math.max(2, math.min(30, crowd / 2000))
+    return math.ceil((num('opens_at') - now) / SECOND + jitter * spread)
+  end
+  local seconds = math.max(1, math.min(wait_for(position) / 4, position / 5, LONGEST_ADVICE))
+  return math.ceil(seconds * (0.8 + 0.2 * jitter))
+end
+
+-- What every script about one visitor returns; -1 stands for null.
+local function answer(standing, fields)
+  return { standing, now, num('generation'), fields.place or 0, fields.position or -1, fields.wait or -1,
+    fields.poll_after or -1, fields.expires_at or 0, fields.admitted_at or 0, fields.new_holds_until or 0,
+    fields.reason or '', fields.is_new or 0 }
+end
+
+local function ended(place, reason)
+  return answer('EXPIRED', { place = place, reason = reason })
+end
+
+-- Tell a visitor who is there how it stands, and note that they were seen.
+local function welcome(user, found, jitter, is_new)
+  local place = public_place(found.place)
+  if found.standing == 'ACTIVE' then
+    if found.lease_until <= now then
+      time_out(user, found)
+      return ended(place, 'TIMED_OUT')
+    end
+    local lease = num('lease')
+    if not found.has_shown_up then
+      found.has_shown_up = true
+      found.lease_until = math.max(found.lease_until, found.admitted_at + lease)
+      save_visit(user, found, found.lease_until)
+    end
+    return answer('ACTIVE', { place = place, position = 0, wait = 0, poll_after = 10, is_new = is_new,
+      expires_at = found.lease_until, admitted_at = found.admitted_at,
+      new_holds_until = found.admitted_at + 2 * lease })
+  end
+
+  local position = redis.call('ZRANK', WAITING, user) + 1
+  local poll_after = advice(position, jitter)
+  local patience = num('patience')
+  local patient_until = math.max(now + math.max(patience, 2 * poll_after * SECOND), num('opens_at') + patience)
+  redis.call('ZADD', SEEN, text(patient_until), user)
+  local is_shown = not is_early() and not is_healing()
+  local is_estimated = is_shown and room.state == 'OPEN' and num('admitted_total') > 0
+  return answer('WAITING', { place = place, poll_after = poll_after, expires_at = patient_until, is_new = is_new,
+    position = is_shown and position or nil, wait = is_estimated and math.ceil(wait_for(position)) or nil })
+end
+
+-- Why a token of this generation cannot be looked at, if so.
+local function refusal(generation)
+  if not room.epoch or generation > num('generation') then
+    return answer('LOST', {})
+  end
+  if generation < num('generation') or is_closed() then
+    return ended(0, 'CLOSED')
+  end
+  return nil
+end
+
+-- Whether somebody found in the room stands behind the place of the token shown: the two are then different visits.
+local function is_later(found, place)
+  local found_place = public_place(found.place)
+  if place == 0 or found_place == 0 then
+    return place == 0 and found_place ~= 0
+  end
+  return found_place > place
+end
+
+-- Whether the token proves more than the room knows: an older visit, or an admission that the store has lost.
+local function knows_less(found, place, lease_until)
+  return not found or is_later(found, place)
+    or (lease_until > 0 and found.standing == 'WAITING' and public_place(found.place) == place)
+end

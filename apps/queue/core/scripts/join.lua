@@ -1,0 +1,50 @@
+-- Take a place, or give back the one there is.
+-- ARGV: user, jitter, 1 if the exit log was asked about this visit; then place (or -1), generation and lease deadline of a
+-- token from before.
+-- The place is the moment of arrival, strictly increasing; before opening it is drawn by lottery.
+
+local user, jitter, is_checked, previous = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1', tonumber(ARGV[4])
+
+if not room.epoch then
+  return answer('LOST', {})
+end
+if room.state == 'CLOSED' then
+  return answer('QUEUE_CLOSED', {})
+end
+if is_closed() then
+  return answer('SALES_CLOSED', {})
+end
+
+local found = find(user)
+if previous >= 0 and tonumber(ARGV[5]) == num('generation') and knows_less(found, previous, tonumber(ARGV[6]))
+  and not how_it_ended(user, previous) then
+  return answer('UNKNOWN', { place = previous })
+end
+if found and found.standing == 'ACTIVE' then
+  if not is_checked and is_uncertain() then
+    return answer('UNCERTAIN', { place = public_place(found.place) })
+  end
+  if found.lease_until <= now then
+    time_out(user, found)
+    found = nil
+  end
+end
+if found then
+  return welcome(user, found, jitter)
+end
+local joining_starts_at = num('opens_at') - num('lottery_window')
+if now < joining_starts_at then
+  return answer('SALES_NOT_OPEN', { poll_after = math.ceil((joining_starts_at - now) / SECOND) })
+end
+
+local place
+if lottery_runs() then
+  place = draw(user)
+  redis.call('ZREM', ENDED, user .. ':0')
+else
+  place = math.max(now, num('last_place') + 1)
+  redis.call('HSET', ROOM, 'last_place', text(place))
+  room.last_place = place
+end
+redis.call('ZADD', WAITING, text(place), user)
+return welcome(user, { standing = 'WAITING', place = place }, jitter, 1)

@@ -1,0 +1,18 @@
+-- Let a lease follow the visitor's holds. ARGV: user, place, until (0 if nothing is held any more), extend or shorten.
+-- Shortened, it is what it would have been, but leaves a minute to choose again while new holds are allowed.
+
+local user, until_, lease = ARGV[1], tonumber(ARGV[3]), num('lease')
+
+local visit = find(user)
+if not visit or visit.standing ~= 'ACTIVE' or public_place(visit.place) ~= tonumber(ARGV[2]) then
+  return 0
+end
+if ARGV[4] == 'extend' then
+  until_ = math.max(until_, visit.lease_until)
+else
+  local second_chance = math.min(now + SHOW_UP, visit.admitted_at + 2 * lease)
+  until_ = math.max(until_, visit.admitted_at + lease, second_chance)
+end
+visit.has_shown_up = true
+save_visit(user, visit, until_)
+return 1

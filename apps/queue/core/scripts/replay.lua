@@ -1,0 +1,15 @@
+-- Apply ends from the exit log to a room that may have forgotten them.
+-- ARGV: 1 with the last batch, then user, place, reason and time in microseconds of each.
+
+for i = 2, #ARGV, 4 do
+  local user, place = ARGV[i], tonumber(ARGV[i + 1])
+  local found = find(user)
+  if found and public_place(found.place) == place then
+    remove(user, found)
+  end
+  remember_end(user, place, ARGV[i + 2], tonumber(ARGV[i + 3]))
+end
+if ARGV[1] == '1' then
+  redis.call('HDEL', ROOM, 'replay')
+end
+return 1

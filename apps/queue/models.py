@@ -1,0 +1,240 @@
+"""What the waiting rooms must never forget: the policy of each, who had their turn, and who changed what."""
+
+import secrets
+from datetime import datetime, timedelta
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from apps.concerts.models import Concert
+from apps.queue.core.room import EndReason
+
+CAPACITY_MAX = 100_000
+SPAN_MIN, SPAN_MAX = timedelta(seconds=10), timedelta(hours=4)
+LOTTERY_WINDOW_MAX = timedelta(days=7)
+
+
+def new_epoch() -> str:
+    return secrets.token_hex(16)
+
+
+def new_lottery_key() -> str:
+    return secrets.token_hex(32)
+
+
+class WaitingRoomQuerySet(models.QuerySet["WaitingRoom"]):
+    def with_concert(self) -> Self:
+        return self.select_related("concert")
+
+    def lock(self) -> Self:
+        return self.order_by("pk").select_for_update(of=("self",), no_key=True)
+
+
+class WaitingRoom(models.Model):
+    """The policy of one concert's waiting room; whom it holds at the moment is in Valkey.
+
+    `version` grows with every change, so that a late copy never replaces a newer one. `generation` grows when the room is
+    closed: tokens from before are over. `epoch` names this room's life in the store; once `epoch_stored_at` is set, a store
+    without it has lost the room.
+    """
+
+    class State(models.TextChoices):
+        OPEN = "OPEN", _("open")
+        PAUSED = "PAUSED", _("paused")
+        CLOSED = "CLOSED", _("closed")
+
+    concert = models.OneToOneField(
+        Concert,
+        on_delete=models.CASCADE,
+        related_name="waiting_room",
+        verbose_name=_("concert"),
+    )
+    state = models.CharField(
+        _("state"),
+        max_length=6,
+        choices=State,
+        default=State.OPEN,
+        help_text=_("An open room admits from its opening time on."),
+    )
+    opens_at = models.DateTimeField(
+        _("opens at"),
+        null=True,
+        blank=True,
+        help_text=_("Leave empty to open when the sales of the concert open."),
+    )
+    capacity = models.PositiveIntegerField(
+        _("capacity"), default=50, help_text=_("How many visitors may be active at once.")
+    )
+    admissions_per_minute = models.PositiveIntegerField(
+        _("admissions per minute"),
+        null=True,
+        blank=True,
+        help_text=_("Leave empty for no limit."),
+    )
+    lease = models.DurationField(
+        _("lease"),
+        default=timedelta(minutes=5),
+        help_text=_("How long a visitor stays active after admission."),
+    )
+    patience = models.DurationField(
+        _("patience"),
+        default=timedelta(minutes=5),
+        help_text=_("A waiting visitor who is not seen for this long loses the place."),
+    )
+    lottery_window = models.DurationField(
+        _("lottery window"),
+        default=timedelta(hours=1),
+        help_text=_("Who arrives this long before opening draws a place at random."),
+    )
+    generation = models.PositiveIntegerField(_("generation"), default=1, editable=False)
+    version = models.PositiveIntegerField(_("version"), default=1, editable=False)
+    lottery_key = models.CharField(max_length=64, default=new_lottery_key, editable=False)
+    epoch = models.CharField(max_length=32, default=new_epoch, editable=False)
+    epoch_stored_at = models.DateTimeField(null=True, blank=True, editable=False)
+    next_tick_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects = WaitingRoomQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("waiting room")
+        verbose_name_plural = _("waiting rooms")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=["OPEN", "PAUSED", "CLOSED"]),
+                name="waiting_room_state_is_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(capacity__range=(1, CAPACITY_MAX)),
+                name="waiting_room_capacity",
+                violation_error_message=_("The capacity must be 1 to 100,000."),
+            ),
+            models.CheckConstraint(
+                condition=Q(admissions_per_minute=None) | Q(admissions_per_minute__gte=1),
+                name="waiting_room_admissions_per_minute",
+                violation_error_message=_("To admit nobody, pause the room."),
+            ),
+            models.CheckConstraint(
+                condition=Q(lease__range=(SPAN_MIN, SPAN_MAX))
+                & Q(patience__range=(SPAN_MIN, SPAN_MAX)),
+                name="waiting_room_spans",
+                violation_error_message=_("Lease and patience must be 10 seconds to 4 hours."),
+            ),
+            models.CheckConstraint(
+                condition=Q(lottery_window__range=(timedelta(0), LOTTERY_WINDOW_MAX)),
+                name="waiting_room_lottery_window",
+                violation_error_message=_("The lottery window must be 7 days at most."),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.concert)
+
+    @property
+    def opening_at(self) -> datetime:
+        """When it opens. Needs `concert` to be loaded."""
+        return self.opens_at or self.concert.sales_open_at
+
+
+class QueueExitQuerySet(models.QuerySet["QueueExit"]):
+    def of_concert(self, concert_id: int) -> Self:
+        return self.filter(concert_id=concert_id)
+
+    def since(self, moment: datetime) -> Self:
+        return self.filter(ended_at__gte=moment)
+
+
+class QueueExit(models.Model):
+    """The end of one visit: the durable memory of who has had their turn, and of how long people waited.
+
+    `place` is 0 for one drawn by lottery; waiting then counts from the opening, which `joined_at` says.
+    """
+
+    class Reason(models.TextChoices):
+        COMPLETED = EndReason.COMPLETED.value, _("completed")
+        TIMED_OUT = EndReason.TIMED_OUT.value, _("timed out")
+        LEFT = EndReason.LEFT.value, _("left")
+        REMOVED = EndReason.REMOVED.value, _("removed by staff")
+
+    concert = models.ForeignKey(
+        Concert,
+        on_delete=models.CASCADE,
+        related_name="queue_exits",
+        # The unique constraint below begins with this column.
+        db_index=False,
+        verbose_name=_("concert"),
+    )
+    # No constraint on the customer: one account that is gone must not keep a batch of others from being recorded.
+    customer = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        related_name="queue_exits",
+        verbose_name=_("customer"),
+    )
+    generation = models.PositiveIntegerField(_("generation"))
+    place = models.BigIntegerField(_("place"))
+    reason = models.CharField(_("reason"), max_length=9, choices=Reason)
+    joined_at = models.DateTimeField(_("joined at"))
+    admitted_at = models.DateTimeField(_("admitted at"), null=True, blank=True)
+    ended_at = models.DateTimeField(_("ended at"))
+
+    objects = QueueExitQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("queue exit")
+        verbose_name_plural = _("queue exits")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["concert", "customer", "generation", "place"], name="queue_exit_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(reason__in=["COMPLETED", "TIMED_OUT", "LEFT", "REMOVED"]),
+                name="queue_exit_reason_is_known",
+            ),
+        ]
+        indexes = [
+            # Healing replays the last minutes of one room.
+            models.Index(fields=["concert", "ended_at"], name="queue_exit_recent"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.customer_id}: {self.reason}"
+
+
+class PolicyChange(models.Model):
+    """Who changed which part of a room's policy, and when. `changed_by` is empty for the system itself."""
+
+    room = models.ForeignKey(
+        WaitingRoom,
+        on_delete=models.CASCADE,
+        related_name="changes",
+        # The index below begins with this column.
+        db_index=False,
+        verbose_name=_("waiting room"),
+    )
+    field = models.CharField(_("field"), max_length=30)
+    old_value = models.CharField(_("old value"), max_length=50, blank=True)
+    new_value = models.CharField(_("new value"), max_length=50, blank=True)
+    changed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        verbose_name=_("changed by"),
+    )
+    changed_at = models.DateTimeField(_("changed at"), db_default=Now(), editable=False)
+
+    class Meta:
+        verbose_name = _("policy change")
+        verbose_name_plural = _("policy changes")
+        indexes = [
+            models.Index(fields=["room", "changed_at"], name="policy_change_of_room"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.old_value} → {self.new_value}"

@@ -1,0 +1,44 @@
+from rest_framework import serializers
+
+from apps.queue.core.room import EndReason
+from apps.shared.api.fields import StrictIntegerField
+
+
+class JoinSerializer(serializers.Serializer):  # type: ignore[type-arg]
+    concert_id = StrictIntegerField()
+
+
+class QueueTokenSerializer(serializers.Serializer):  # type: ignore[type-arg]
+    """The place just taken."""
+
+    token = serializers.CharField()
+    concert_id = serializers.IntegerField()
+    status = serializers.ChoiceField(["WAITING", "ACTIVE"])
+    position = serializers.IntegerField(allow_null=True, min_value=0)
+    estimated_wait_seconds = serializers.IntegerField(allow_null=True, min_value=0)
+    poll_after_seconds = serializers.IntegerField(min_value=1)
+    expires_at = serializers.DateTimeField()
+
+
+class VisitorStatusSerializer(serializers.Serializer):  # type: ignore[type-arg]
+    concert_id = serializers.IntegerField()
+    status = serializers.ChoiceField(["WAITING", "ACTIVE", "EXPIRED"])
+    position = serializers.IntegerField(allow_null=True, min_value=0)
+    estimated_wait_seconds = serializers.IntegerField(allow_null=True, min_value=0)
+    poll_after_seconds = serializers.IntegerField(allow_null=True, min_value=1)
+    expires_at = serializers.DateTimeField(allow_null=True)
+    expired_reason = serializers.ChoiceField(
+        [reason.value for reason in EndReason], allow_null=True
+    )
+    token = serializers.CharField()
+
+
+class BoardSerializer(serializers.Serializer):  # type: ignore[type-arg]
+    concert_id = serializers.IntegerField()
+    state = serializers.ChoiceField(["SCHEDULED", "OPEN", "PAUSED", "CLOSED"])
+    opens_at = serializers.DateTimeField()
+    waiting = serializers.IntegerField()
+    active = serializers.IntegerField()
+    capacity = serializers.IntegerField()
+    admitted_total = serializers.IntegerField()
+    admitted_per_minute = serializers.IntegerField()

@@ -1,0 +1,52 @@
+"""Everything that other apps, views and tasks may do with a waiting room."""
+
+from apps.queue.services.admission import admit_now, admit_visitors
+from apps.queue.services.controls import (
+    close_room,
+    edit_policy,
+    open_room,
+    pause_room,
+    remove_visitor,
+    resume_room,
+    set_admissions_per_minute,
+    set_capacity,
+)
+from apps.queue.services.finishing import FINISH_PAID_VISITS, finish_visit
+from apps.queue.services.gate import (
+    Admission,
+    Place,
+    admitted_visitor,
+    extend_lease,
+    require_new_hold_allowed,
+    shorten_lease,
+    verified_place,
+)
+from apps.queue.services.rooms import waiting_room_of
+from apps.queue.services.visits import VisitorStatus, join_queue, leave_queue, visitor_status
+
+__all__ = [
+    "FINISH_PAID_VISITS",
+    "Admission",
+    "Place",
+    "VisitorStatus",
+    "admit_now",
+    "admit_visitors",
+    "admitted_visitor",
+    "close_room",
+    "edit_policy",
+    "extend_lease",
+    "finish_visit",
+    "join_queue",
+    "leave_queue",
+    "open_room",
+    "pause_room",
+    "remove_visitor",
+    "require_new_hold_allowed",
+    "resume_room",
+    "set_admissions_per_minute",
+    "set_capacity",
+    "shorten_lease",
+    "verified_place",
+    "visitor_status",
+    "waiting_room_of",
+]

@@ -1,0 +1,120 @@
+"""Admission: beat ticks every second, and a lease that ends by payment or leaving is passed on at once."""
+
+import time
+from datetime import timedelta
+
+import structlog
+from django.db import connection
+from django.db.models.functions import Now
+
+from apps.queue.core.room import Room
+from apps.queue.live import live_room, store_needed
+from apps.queue.models import QueueExit, WaitingRoom
+from apps.queue.services.rooms import TICK, bring_up_to_date, moment, replay_recent_ends
+from apps.shared.errors import ServiceUnavailable
+
+logger = structlog.get_logger(__name__)
+
+REST = timedelta(seconds=30)  # between two looks at a room with nobody in it; who joins it wakes it
+SHARE = 10  # rooms that one claim takes
+SECONDS_PER_CALL = 0.9
+SECONDS_PER_ROOM = 0.4
+EXITS_BATCH = 500
+
+
+def admit_visitors() -> int:
+    """One tick: look after the rooms that are due and that no other worker has taken. Returns how many were admitted."""
+    admitted = 0
+    stop_at = time.monotonic() + SECONDS_PER_CALL
+    while time.monotonic() < stop_at and (rooms := _claim_due_rooms()):
+        for room in rooms:
+            try:
+                admitted += _look_after(room)
+            except ServiceUnavailable:
+                logger.warning("waiting_room_unreachable", concert_id=room.concert_id)
+    return admitted
+
+
+def admit_now(concert_id: int) -> int:
+    """Pass on slots that have just become free. Without a store it does nothing: the next tick will."""
+    try:
+        with store_needed():
+            return _admit(live_room(concert_id))[0]
+    except ServiceUnavailable:
+        return 0
+
+
+def _claim_due_rooms() -> list[WaitingRoom]:
+    """Take some rooms by moving their next tick, in one committed statement; no lock outlives it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE queue_waitingroom SET next_tick_at = clock_timestamp() + make_interval(secs => %s)
+            WHERE id IN (
+                SELECT id FROM queue_waitingroom WHERE next_tick_at <= clock_timestamp()
+                ORDER BY next_tick_at, id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
+            )
+            RETURNING id, next_tick_at
+            """,
+            [TICK.total_seconds(), SHARE],
+        )
+        claims = dict(cursor.fetchall())
+    rooms = list(WaitingRoom.objects.with_concert().filter(pk__in=claims).order_by("pk"))
+    for room in rooms:
+        room.next_tick_at = claims[room.pk]
+    return rooms
+
+
+def _look_after(room: WaitingRoom) -> int:
+    if bring_up_to_date(room):
+        replay_recent_ends(room)
+    with store_needed():
+        live = live_room(room.concert_id)
+        admitted, present = _admit(live)
+        drained = _drain_exits(live)
+    if present == 0 and not drained:
+        _rest(room)
+    return admitted
+
+
+def _admit(live: Room) -> tuple[int, int]:
+    """Admit until nobody more may come in, or this room's share of the time is used. Returns admitted and present."""
+    admitted = 0
+    stop_at = time.monotonic() + SECONDS_PER_ROOM
+    while True:
+        step = live.admit()
+        admitted += step.admitted
+        if not step.has_more or time.monotonic() > stop_at:
+            return admitted, step.present
+
+
+def _drain_exits(live: Room) -> int:
+    """Move ends from the room to the exit log: read, insert, commit, and only then forget."""
+    drained = 0
+    while ends := live.exits(count=EXITS_BATCH):
+        QueueExit.objects.bulk_create(
+            [
+                QueueExit(
+                    concert_id=live.concert_id,
+                    customer_id=end.customer_id,
+                    generation=end.generation,
+                    place=end.place,
+                    reason=end.reason,
+                    joined_at=moment(end.joined_at),
+                    admitted_at=moment(end.admitted_at) if end.admitted_at else None,
+                    ended_at=moment(end.ended_at),
+                )
+                for end in ends
+            ],
+            ignore_conflicts=True,
+        )
+        live.forget_exits([end.id for end in ends])
+        drained += len(ends)
+    return drained
+
+
+def _rest(room: WaitingRoom) -> None:
+    """Nobody is there: look again after a while, unless somebody has woken the room since it was claimed."""
+    WaitingRoom.objects.filter(pk=room.pk, next_tick_at=room.next_tick_at).update(
+        next_tick_at=Now() + REST
+    )

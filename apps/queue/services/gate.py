@@ -1,0 +1,125 @@
+"""The gate of everything that only admitted visitors may do, and what happens to their leases."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from apps.queue.core.room import Standing
+from apps.queue.core.tokens import Ticket
+from apps.queue.errors import QueueTokenExpired, QueueTokenInvalid, QueueTokenNotActive
+from apps.queue.live import live_room, store_needed
+from apps.queue.services.rooms import micros, moment
+from apps.queue.services.visits import look_up, read_ticket
+from apps.shared.errors import ServiceUnavailable
+
+logger = structlog.get_logger(__name__)
+
+HOLD_MARGIN = timedelta(minutes=1)  # a lease outlives the customer's hold by this much
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One visit: what a payment has to end. `place` is 0 for one drawn by lottery."""
+
+    generation: int
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """An ACTIVE visit as the gate saw it, at `seen_at` by the store's clock."""
+
+    concert_id: int
+    customer_id: int
+    generation: int
+    place: int
+    admitted_at: datetime
+    lease_until: datetime
+    new_holds_until: datetime
+    seen_at: datetime
+
+
+def admitted_visitor(*, token: str | None, customer_id: int, concert_id: int) -> Admission:
+    """The gate: let an admitted visitor pass, and note that they were seen.
+
+    :raises QueueTokenRequired: there is no token.
+    :raises QueueTokenInvalid: forged, altered, of another customer or of another concert.
+    :raises QueueTokenNotActive: still waiting; `retry_after` is when to ask again.
+    :raises QueueTokenExpired: the visit is over.
+    :raises ServiceUnavailable: the store does not answer; nobody passes.
+    """
+    ticket = _own_ticket(token, customer_id=customer_id, concert_id=concert_id)
+    visit = look_up(ticket)
+    if visit.standing is Standing.WAITING:
+        raise QueueTokenNotActive(retry_after=visit.poll_after_seconds)
+    if visit.standing is Standing.EXPIRED:
+        raise QueueTokenExpired(expired_reason=visit.ended_reason)
+    return Admission(
+        concert_id=concert_id,
+        customer_id=customer_id,
+        generation=visit.generation,
+        place=visit.place,
+        admitted_at=moment(visit.admitted_at),
+        lease_until=moment(visit.expires_at),
+        new_holds_until=moment(visit.new_holds_until),
+        seen_at=moment(visit.at),
+    )
+
+
+def require_new_hold_allowed(*, admission: Admission) -> None:
+    """Two leases after admission a visitor may pay for what is held, but claim nothing new.
+
+    :raises QueueTokenExpired: that time is over.
+    """
+    if admission.seen_at > admission.new_holds_until:
+        raise QueueTokenExpired
+
+
+def verified_place(*, token: str | None, customer_id: int, concert_id: int) -> Place:
+    """The visit that a token names, by its signature alone: the store is not asked, so it need not be up.
+
+    :raises QueueTokenRequired: there is no token.
+    :raises QueueTokenInvalid: forged, altered, of another customer or of another concert.
+    """
+    ticket = _own_ticket(token, customer_id=customer_id, concert_id=concert_id)
+    return Place(generation=ticket.generation, place=ticket.place)
+
+
+def extend_lease(*, concert_id: int, customer_id: int, place: int, until: datetime) -> None:
+    """Let the lease outlive a hold that ends at `until`. Call it after the commit; it never fails.
+
+    The store may be down: the hold is paid without a lease.
+    """
+    try:
+        with store_needed():
+            live_room(concert_id).extend_lease(
+                customer_id=customer_id, place=place, until=micros(until + HOLD_MARGIN)
+            )
+    except ServiceUnavailable:
+        logger.warning("lease_not_extended", concert_id=concert_id, customer_id=customer_id)
+
+
+def shorten_lease(
+    *, concert_id: int, customer_id: int, place: int, until: datetime | None = None
+) -> None:
+    """Take back what a hold had added; `until` is when the last of the customer's other holds ends.
+
+    A minute to choose again is left while new holds are allowed. Call it after the commit; it never fails.
+    """
+    try:
+        with store_needed():
+            live_room(concert_id).shorten_lease(
+                customer_id=customer_id,
+                place=place,
+                until=micros(until + HOLD_MARGIN) if until else 0,
+            )
+    except ServiceUnavailable:
+        logger.warning("lease_not_shortened", concert_id=concert_id, customer_id=customer_id)
+
+
+def _own_ticket(token: str | None, *, customer_id: int, concert_id: int) -> Ticket:
+    ticket = read_ticket(token)
+    if (ticket.customer_id, ticket.concert_id) != (customer_id, concert_id):
+        raise QueueTokenInvalid
+    return ticket

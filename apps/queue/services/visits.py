@@ -1,0 +1,200 @@
+"""A visitor's way through the waiting room: joining, waiting, leaving."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from apps.concerts.errors import ConcertNotFound, SalesClosed, SalesNotOpen
+from apps.queue.core.room import EndReason, Standing, Visit
+from apps.queue.core.tokens import InvalidToken, Ticket
+from apps.queue.errors import QueueClosed, QueueTokenInvalid, QueueTokenRequired
+from apps.queue.live import live_room, store_needed, token_signer
+from apps.queue.services.finishing import finish_visit
+from apps.queue.services.rooms import (
+    bring_up_to_date,
+    heal,
+    moment,
+    recorded_end,
+    waiting_room_of,
+    wake,
+)
+from apps.shared.errors import ServiceUnavailable
+
+
+@dataclass(frozen=True, slots=True)
+class VisitorStatus:
+    """What a visitor is told. `position` is None before opening, while a lost room heals, and when EXPIRED."""
+
+    token: str
+    concert_id: int
+    status: str
+    position: int | None
+    estimated_wait_seconds: int | None
+    poll_after_seconds: int | None
+    expires_at: datetime | None
+    expired_reason: str | None
+    is_new: bool
+
+
+def join_queue(
+    *, customer_id: int, concert_id: int, previous_token: str | None = None
+) -> VisitorStatus:
+    """Take a place in the queue, or get back the one that the customer has.
+
+    `previous_token` brings back a place that the store has lost; one that is good for nothing is ignored.
+
+    :raises ConcertNotFound: there is no such concert.
+    :raises SalesNotOpen: joining begins with the lottery window; `retry_after` tells when.
+    :raises SalesClosed, QueueClosed: it is too late.
+    :raises ServiceUnavailable: the store does not answer.
+    """
+    previous = _previous_ticket(previous_token, customer_id=customer_id, concert_id=concert_id)
+    visit = _join(customer_id, concert_id, previous)
+    match visit.standing:
+        case Standing.SALES_NOT_OPEN:
+            raise SalesNotOpen(retry_after=visit.poll_after_seconds)
+        case Standing.SALES_CLOSED:
+            raise SalesClosed
+        case Standing.QUEUE_CLOSED:
+            _refuse_unless_published(concert_id)
+            raise QueueClosed
+    if visit.is_new and (visit.position or 1) == 1:
+        wake(concert_id)
+    nobody = Ticket(concert_id, customer_id, place=0, generation=0, issued_at=0)
+    return _status(visit, previous or nobody, previous_token or "")
+
+
+def visitor_status(*, token: str | None) -> VisitorStatus:
+    """Where the visitor stands; counts as being seen, and needs no SQL unless the room has to be healed.
+
+    :raises QueueTokenRequired, QueueTokenInvalid: there is no token of ours.
+    :raises ServiceUnavailable: the store does not answer.
+    """
+    ticket = read_ticket(token)
+    return _status(look_up(ticket), ticket, token or "")
+
+
+def leave_queue(*, token: str | None) -> VisitorStatus:
+    """Give the place up. Leaving what is over already changes nothing.
+
+    :raises QueueTokenRequired, QueueTokenInvalid: there is no token of ours.
+    :raises ServiceUnavailable: the store does not answer.
+    """
+    ticket = read_ticket(token)
+    visit = look_up(ticket)
+    if visit.standing is not Standing.EXPIRED:
+        finish_visit(
+            concert_id=ticket.concert_id,
+            customer_id=ticket.customer_id,
+            place=visit.place,
+            generation=visit.generation,
+            reason=EndReason.LEFT,
+        )
+        visit = replace(visit, standing=Standing.EXPIRED, ended_reason=EndReason.LEFT)
+    return _status(visit, ticket, token or "")
+
+
+def read_ticket(token: str | None) -> Ticket:
+    """
+    :raises QueueTokenRequired: there is no token.
+    :raises QueueTokenInvalid: it is not one of ours, or was altered.
+    """
+    if not token:
+        raise QueueTokenRequired
+    try:
+        return token_signer().read(token)
+    except InvalidToken as error:
+        raise QueueTokenInvalid from error
+
+
+def look_up(ticket: Ticket) -> Visit:
+    """Where the owner of a ticket stands, healing the room if it has lost them.
+
+    :raises QueueTokenInvalid: the concert is gone.
+    :raises ServiceUnavailable: the store does not answer, or has just been lost once more.
+    """
+    with store_needed():
+        visit = live_room(ticket.concert_id).touch(ticket)
+    if visit.standing.needs_healing:
+        try:
+            visit = heal(ticket)
+        except ConcertNotFound as error:
+            raise QueueTokenInvalid from error
+    if visit.standing.needs_healing:
+        raise ServiceUnavailable
+    return visit
+
+
+def _join(customer_id: int, concert_id: int, previous: Ticket | None) -> Visit:
+    with store_needed():
+        live = live_room(concert_id)
+        visit = live.join(customer_id, previous=previous)
+        if visit.standing is Standing.LOST:
+            _refuse_unless_published(concert_id)
+            bring_up_to_date(waiting_room_of(concert_id))
+            visit = live.join(customer_id, previous=previous)
+        if visit.standing is Standing.UNKNOWN and previous:
+            visit = heal(previous)
+            if visit.standing is Standing.EXPIRED:
+                visit = live.join(customer_id)
+        if visit.standing is Standing.UNCERTAIN:
+            _end_again_if_ended(customer_id, concert_id, visit)
+            visit = live.join(customer_id, is_checked=True)
+    if visit.standing.needs_healing:
+        raise ServiceUnavailable
+    return visit
+
+
+def _end_again_if_ended(customer_id: int, concert_id: int, visit: Visit) -> None:
+    """The store came back from an old file, in which the visit may go on that has ended since."""
+    ended = {
+        "customer_id": customer_id,
+        "place": visit.place,
+        "generation": visit.generation,
+    }
+    reason = recorded_end(concert_id=concert_id, **ended)
+    if reason:
+        live_room(concert_id).finish(**ended, reason=reason)
+
+
+def _refuse_unless_published(concert_id: int) -> None:
+    if not waiting_room_of(concert_id).concert.is_published:
+        raise ConcertNotFound
+
+
+def _previous_ticket(token: str | None, *, customer_id: int, concert_id: int) -> Ticket | None:
+    try:
+        ticket = read_ticket(token)
+    except (QueueTokenRequired, QueueTokenInvalid):
+        return None
+    is_own = (ticket.customer_id, ticket.concert_id) == (customer_id, concert_id)
+    return ticket if is_own else None
+
+
+def _status(visit: Visit, ticket: Ticket, token: str) -> VisitorStatus:
+    has_ended = visit.standing is Standing.EXPIRED
+    return VisitorStatus(
+        token=token if has_ended else _current_token(visit, ticket, token),
+        concert_id=ticket.concert_id,
+        status=visit.standing.value,
+        position=None if has_ended else visit.position,
+        estimated_wait_seconds=None if has_ended else visit.wait_seconds,
+        poll_after_seconds=None if has_ended else visit.poll_after_seconds,
+        expires_at=moment(visit.expires_at) if visit.expires_at and not has_ended else None,
+        expired_reason=visit.ended_reason.value if visit.ended_reason else None,
+        is_new=visit.is_new,
+    )
+
+
+def _current_token(visit: Visit, ticket: Ticket, token: str) -> str:
+    """The token that says what is true now: the one shown if nothing has changed, else a renewed one."""
+    is_active = visit.standing is Standing.ACTIVE
+    current = replace(
+        ticket,
+        place=visit.place,
+        generation=visit.generation,
+        lease_until=visit.expires_at if is_active else 0,
+        admitted_at=visit.admitted_at,
+    )
+    if current == ticket and token_signer().is_current(token):
+        return token
+    return token_signer().issue(replace(current, issued_at=visit.at))

@@ -1,0 +1,171 @@
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import conditional_page
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.concerts.errors import ConcertNotFound, SalesClosed, SalesNotOpen
+from apps.queue import services
+from apps.queue.errors import QueueClosed
+from apps.queue.selectors import waiting_room_board
+from apps.queue.serializers import (
+    BoardSerializer,
+    JoinSerializer,
+    QueueTokenSerializer,
+    VisitorStatusSerializer,
+)
+from apps.queue.services import VisitorStatus
+from apps.shared.api.responses import success
+from apps.shared.api.schema import operation
+from apps.shared.api.views import ApiView
+
+NO_STORE = {"Cache-Control": "no-store"}
+# The same bytes for everybody, so the message is always English; the header keeps the locale middleware away.
+SAME_FOR_ALL = {"Cache-Control": "public, max-age=1", "Content-Language": "en"}
+
+TOKEN = "q1.k1.NzQ6NDI6MTc2MzgwMDAwMDAwMDAwMDoxOjE3NjM4MDAwMDAwMDAwMDA6MDow.2fW0nT3Jm5xkq8Zr"  # noqa: S105
+PLACE = {
+    "token": TOKEN,
+    "concert_id": 74,
+    "status": "WAITING",
+    "position": 1204,
+    "estimated_wait_seconds": 610,
+    "poll_after_seconds": 44,
+    "expires_at": "2026-11-22T11:05:00Z",
+}
+
+
+def _advice(status: VisitorStatus) -> Mapping[str, str]:
+    """A queue token is nobody else's business, and `Retry-After` says when to ask again."""
+    if status.poll_after_seconds is None:
+        return NO_STORE
+    return {**NO_STORE, "Retry-After": str(status.poll_after_seconds)}
+
+
+class QueueTokensView(ApiView):
+    rate_limits: ClassVar = {"POST": "join"}
+
+    @operation(
+        summary="Join the queue",
+        description=(
+            "One place per customer and concert: joining again returns it. Before opening, from the start of the lottery "
+            "window on, places are drawn at random. Send the `Queue-Token` you have, if any: it brings your place back "
+            "should the waiting room have lost it."
+        ),
+        request=JoinSerializer,
+        response=QueueTokenSerializer,
+        status=(201, 200),
+        errors=[ConcertNotFound, SalesNotOpen, SalesClosed, QueueClosed],
+        message="You are in the queue.",
+        examples={"request": {"concert_id": 74}, "response": PLACE},
+        tags=["waiting room"],
+    )
+    def post(self, request: Request) -> Response:
+        status = services.join_queue(
+            customer_id=self.customer_id,
+            concert_id=self.validated(JoinSerializer)["concert_id"],
+            previous_token=request.headers.get("Queue-Token"),
+        )
+        return success(
+            QueueTokenSerializer(status).data,
+            message=_("You are in the queue.")
+            if status.is_new
+            else _("You have this place already."),
+            status=201 if status.is_new else 200,
+            headers=_advice(status),
+        )
+
+
+class OwnQueueTokenView(ApiView):
+    """The token alone says who asks: an expired login must not cost anybody the place."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+    @operation(
+        summary="Show your place",
+        description=(
+            "Ask again after `poll_after_seconds`: who does keeps the place. `token` may be a renewed one; use it from "
+            "then on. `position` is 1 for the next to be admitted, 0 when ACTIVE, null before opening and when EXPIRED."
+        ),
+        response=VisitorStatusSerializer,
+        queue_token=True,
+        message="Your place in the queue.",
+        examples={"response": {**PLACE, "expired_reason": None}},
+        tags=["waiting room"],
+    )
+    def get(self, request: Request) -> Response:
+        status = services.visitor_status(token=request.headers.get("Queue-Token"))
+        return success(
+            VisitorStatusSerializer(status).data,
+            message=_("Your place in the queue."),
+            headers=_advice(status),
+        )
+
+    @operation(
+        summary="Leave the queue",
+        description="Gives the place up. Joining again after the opening means a new one at the end.",
+        response=VisitorStatusSerializer,
+        queue_token=True,
+        message="You have left the queue.",
+        examples={
+            "response": {
+                **PLACE,
+                "status": "EXPIRED",
+                "position": None,
+                "estimated_wait_seconds": None,
+                "poll_after_seconds": None,
+                "expires_at": None,
+                "expired_reason": "LEFT",
+            }
+        },
+        tags=["waiting room"],
+    )
+    def delete(self, request: Request) -> Response:
+        status = services.leave_queue(token=request.headers.get("Queue-Token"))
+        return success(
+            VisitorStatusSerializer(status).data,
+            message=_("You have left the queue."),
+            headers=_advice(status),
+        )
+
+
+@method_decorator(conditional_page, name="dispatch")
+class WaitingRoomBoardView(ApiView):
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+    @operation(
+        summary="Show the board of a waiting room",
+        description=(
+            "At most a second old and the same for everybody, so any cache may serve it. With the position of your last "
+            "status, `admitted_total` then and `admitted_total` now, you can count down without asking for your place."
+        ),
+        response=BoardSerializer,
+        errors=[ConcertNotFound],
+        conditional=True,
+        message="The waiting room.",
+        examples={
+            "response": {
+                "concert_id": 74,
+                "state": "OPEN",
+                "opens_at": "2026-11-22T11:00:00Z",
+                "waiting": 18423,
+                "active": 50,
+                "capacity": 50,
+                "admitted_total": 312,
+                "admitted_per_minute": 37,
+            }
+        },
+        tags=["waiting room"],
+    )
+    def get(self, request: Request, concert_id: int, **_path: Any) -> Response:
+        return success(
+            BoardSerializer(waiting_room_board(concert_id)).data,
+            message="The waiting room.",
+            headers=SAME_FOR_ALL,
+        )

@@ -1,0 +1,368 @@
+"""The store loses everything, or wakes up with an old file, in the middle of a sale."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import redis
+from django.conf import LazySettings
+
+from apps.concerts.models import Concert
+from apps.queue import services
+from apps.queue.core.room import EndReason
+from apps.queue.errors import QueueTokenExpired, QueueTokenInvalid
+from apps.queue.live import live_room, token_signer
+from apps.queue.models import QueueExit, WaitingRoom
+from apps.queue.services.rooms import recorded_end
+from devstack.servers import ValkeyServer
+from tests.conftest import StartValkey
+from tests.queue.rooms import Clock, Visitor
+
+pytestmark = pytest.mark.django_db
+
+
+def tick() -> int:
+    WaitingRoom.objects.update(next_tick_at="2000-01-01T00:00:00Z")
+    return services.admit_visitors()
+
+
+class TestLosingEverything:
+    @pytest.fixture
+    def clock(self, concert: Concert, time_of: Callable[[Concert], Clock]) -> Clock:
+        return time_of(concert)
+
+    def test_places_come_back_in_the_old_order(self, clock: Clock, visitors: list[Visitor]) -> None:
+        tick()
+        clock.lose_everything()
+
+        for visitor in reversed(visitors):
+            visitor.poll()
+        clock.advance(seconds=10)
+        tick()
+
+        assert [visitor.standing for visitor in visitors] == ["ACTIVE"] * 2 + ["WAITING"] * 3
+        assert [visitor.poll().position for visitor in visitors] == [0, 0, 1, 2, 3]
+
+    def test_newcomers_stand_behind_everybody_from_before(
+        self, clock: Clock, concert: Concert, visitors: list[Visitor]
+    ) -> None:
+        clock.lose_everything()
+
+        newcomer = Visitor(concert).join()
+        for visitor in visitors:
+            visitor.poll()
+        tick()
+        clock.advance(seconds=10)
+
+        assert newcomer.poll().position == 6
+
+    def test_nobody_is_admitted_until_the_head_had_time_to_come_back(
+        self, clock: Clock, concert: Concert, visitors: list[Visitor]
+    ) -> None:
+        clock.lose_everything()
+        newcomers = [Visitor(concert).join() for _ in range(2)]
+
+        admitted = [tick()]
+        clock.advance(seconds=9)
+        admitted.append(tick())
+        visitors[0].poll()
+        visitors[1].poll()
+        clock.advance(seconds=1)
+        admitted.append(tick())
+
+        assert admitted == [0, 0, 2]
+        assert [visitor.standing for visitor in (*visitors[:2], *newcomers)] == [
+            "ACTIVE",
+            "ACTIVE",
+            "WAITING",
+            "WAITING",
+        ]
+
+    def test_positions_are_not_shown_meanwhile(self, clock: Clock, visitors: list[Visitor]) -> None:
+        clock.lose_everything()
+
+        status = visitors[3].poll()
+
+        assert (status.status, status.position, status.estimated_wait_seconds) == (
+            "WAITING",
+            None,
+            None,
+        )
+
+    def test_a_new_room_admits_at_once(self, clock: Clock, visitors: list[Visitor]) -> None:
+        assert tick() == 2
+
+    def test_running_leases_come_back_as_they_were(
+        self, clock: Clock, visitors: list[Visitor]
+    ) -> None:
+        tick()
+        before = visitors[0].poll()
+        clock.lose_everything()
+        clock.advance(minutes=1)
+
+        after = visitors[0].poll()
+
+        assert (after.status, after.expires_at) == ("ACTIVE", before.expires_at)
+        assert visitors[0].enter().place > 0
+
+    def test_a_lease_that_ran_out_meanwhile_is_over(
+        self, clock: Clock, visitors: list[Visitor]
+    ) -> None:
+        tick()
+        visitors[0].poll()
+        clock.lose_everything()
+        clock.advance(minutes=5)
+
+        assert visitors[0].standing == "TIMED_OUT"
+
+    def test_capacity_holds_whoever_comes_back(
+        self, clock: Clock, concert: Concert, visitors: list[Visitor]
+    ) -> None:
+        """Four leases under a capacity that was lowered to two since."""
+        services.set_capacity(concert_id=concert.pk, capacity=4, staff_id=None)
+        tick()
+        for visitor in visitors[:4]:
+            visitor.poll()
+        services.set_capacity(concert_id=concert.pk, capacity=2, staff_id=None)
+        clock.lose_everything()
+
+        standings = [visitor.standing for visitor in visitors[:4]]
+        tick()
+
+        assert standings == ["ACTIVE", "ACTIVE", "WAITING", "WAITING"]
+        figures = live_room(concert.pk).figures()
+        assert figures is not None
+        assert figures.active == 2
+
+    def end(self, visitors: list[Visitor], clock: Clock) -> None:
+        """One pays, one leaves, one idles out, one lets the patience run out, one waits on."""
+        paying, idling, leaving, _impatient, waiting = visitors
+        tick()
+        paying.poll()
+        idling.poll()
+        paying.pay()
+        leaving.leave()
+        for _ in range(31):
+            clock.advance(seconds=10)
+            waiting.poll()
+            tick()
+        assert QueueExit.objects.count() == 4
+
+    @pytest.mark.parametrize("action", ["poll", "join", "enter"])
+    def test_what_ended_stays_ended(
+        self, clock: Clock, concert: Concert, visitors: list[Visitor], action: str
+    ) -> None:
+        first_tokens = [visitor.token for visitor in visitors]
+        self.end(visitors, clock)
+        clock.lose_everything()
+
+        for visitor, first_token in zip(visitors[:4], first_tokens, strict=False):
+            old_place = token_signer().read(first_token or "").place
+            visitor.token = first_token
+            if action == "join":
+                visitor.join()
+                assert token_signer().read(visitor.token or "").place > old_place
+            elif action == "enter":
+                with pytest.raises(QueueTokenExpired) as refusal:
+                    visitor.enter()
+                assert refusal.value.details["expired_reason"] == visitor.standing
+            else:
+                assert visitor.standing in ("COMPLETED", "TIMED_OUT", "LEFT")
+
+    def test_without_the_exit_log_they_would_slip_back_in(
+        self, clock: Clock, visitors: list[Visitor]
+    ) -> None:
+        """The twin: the same with the durable memory taken away."""
+        first_tokens = [visitor.token for visitor in visitors]
+        self.end(visitors, clock)
+        clock.lose_everything()
+        QueueExit.objects.all().delete()
+
+        for visitor, first_token in zip(visitors, first_tokens, strict=True):
+            visitor.token = first_token
+
+        assert [visitor.standing for visitor in visitors] == ["WAITING"] * 5
+
+    def test_joining_without_a_token_and_then_polling_with_one_keeps_the_older_place(
+        self, clock: Clock, concert: Concert, visitors: list[Visitor]
+    ) -> None:
+        first = visitors[0]
+        clock.lose_everything()
+        clock.advance(seconds=1)
+        other_device = Visitor(concert, first.customer).join()
+        clock.advance(seconds=1)
+
+        old_place = token_signer().read(first.token or "").place
+        first.poll()
+        other_device.poll()
+
+        assert token_signer().read(other_device.token or "").place == old_place
+        assert first.token is not None
+        assert token_signer().read(first.token).place == old_place
+
+    def test_joining_with_the_old_token_brings_the_place_back(
+        self, clock: Clock, visitors: list[Visitor]
+    ) -> None:
+        clock.lose_everything()
+        old_place = token_signer().read(visitors[1].token or "").place
+        clock.advance(seconds=5)
+
+        visitors[1].join()
+
+        assert token_signer().read(visitors[1].token or "").place == old_place
+
+    def test_an_early_bird_gets_the_drawn_place_back(
+        self, time_of: Callable[[Concert], Clock], store: redis.Redis, upcoming: Concert
+    ) -> None:
+        clock = time_of(upcoming)
+        early = Visitor(upcoming).join()
+        waiting = f"{{queue:{upcoming.pk}}}:waiting"
+        place = store.zscore(waiting, early.customer.pk)
+        clock.lose_everything()
+
+        early.poll()
+
+        assert place is not None
+        assert store.zscore(waiting, early.customer.pk) == place
+
+    def test_a_closed_room_stays_closed_to_old_tokens(
+        self, clock: Clock, concert: Concert, visitors: list[Visitor]
+    ) -> None:
+        services.close_room(concert_id=concert.pk, staff_id=None)
+        services.open_room(concert_id=concert.pk, staff_id=None)
+        clock.lose_everything()
+
+        assert visitors[0].standing == "CLOSED"
+
+    def test_lost_once_more_while_it_heals(self, clock: Clock, visitors: list[Visitor]) -> None:
+        clock.lose_everything()
+        visitors[0].poll()
+        clock.advance(seconds=8)
+        clock.lose_everything()
+        visitors[0].poll()
+        clock.advance(seconds=8)
+
+        assert tick() == 0
+
+    def test_a_token_of_a_concert_that_is_gone_is_worth_nothing(
+        self, clock: Clock, visitors: list[Visitor], concert: Concert
+    ) -> None:
+        stranger = replace(token_signer().read(visitors[0].token or ""), concert_id=concert.pk + 1)
+        clock = Clock(clock._store, concert.pk + 1, clock.now)
+
+        with pytest.raises(QueueTokenInvalid):
+            services.visitor_status(token=token_signer().issue(stranger))
+
+
+class TestRestarting:
+    """A server that keeps an append-only file, and comes back with a copy of it that lacks the last moments."""
+
+    @pytest.fixture
+    def server(self, valkey_server: StartValkey, settings: LazySettings) -> ValkeyServer:
+        server = valkey_server(append_only=True, options={"appendfsync": "always"})
+        settings.QUEUE_URL = server.url
+        return server
+
+    @pytest.fixture
+    def keep(self, server: ValkeyServer, tmp_path: Any) -> Callable[[], None]:
+        return lambda: shutil.copytree(server.directory, tmp_path / "kept")  # type: ignore[return-value]
+
+    @pytest.fixture
+    def come_back(self, server: ValkeyServer, tmp_path: Any) -> Callable[[], None]:
+        def restart() -> None:
+            server.kill()
+            shutil.rmtree(server.directory)
+            shutil.copytree(tmp_path / "kept", server.directory)
+            server.start()
+
+        return restart
+
+    def test_what_ended_in_the_lost_moments_stays_ended(
+        self, keep: Callable[[], None], come_back: Callable[[], None], visitors: list[Visitor]
+    ) -> None:
+        tick()
+        paying, leaving, *_ = visitors
+        paying.poll()
+        leaving.poll()
+        keep()
+        paying.pay()
+        leaving.leave()
+        come_back()
+
+        assert paying.standing == "COMPLETED"
+        assert leaving.standing == "LEFT"
+
+    def test_the_tick_tells_the_room_what_it_forgot(
+        self,
+        keep: Callable[[], None],
+        come_back: Callable[[], None],
+        visitors: list[Visitor],
+        concert: Concert,
+    ) -> None:
+        tick()
+        visitors[0].poll()
+        keep()
+        visitors[0].pay()
+        come_back()
+
+        admitted = tick()
+
+        assert admitted == 0  # the hold-off
+        assert live_room(concert.pk).visit_of(visitors[0].customer.pk) is None
+        figures = live_room(concert.pk).figures()
+        assert figures is not None
+        assert figures.is_healing
+
+    def test_who_had_paid_may_join_anew_at_the_end(
+        self, keep: Callable[[], None], come_back: Callable[[], None], visitors: list[Visitor]
+    ) -> None:
+        tick()
+        visitors[0].poll()
+        keep()
+        visitors[0].pay()
+        old_place = token_signer().read(visitors[0].token or "").place
+        come_back()
+        visitors[0].token = None
+
+        visitors[0].join()
+
+        assert token_signer().read(visitors[0].token or "").place > old_place
+
+    def test_who_was_admitted_in_the_lost_moments_is_still_active(
+        self, keep: Callable[[], None], come_back: Callable[[], None], visitors: list[Visitor]
+    ) -> None:
+        keep()
+        tick()
+        before = visitors[0].poll()
+        come_back()
+
+        after = visitors[0].poll()
+
+        assert (before.status, after.status) == ("ACTIVE", "ACTIVE")
+        assert after.expires_at == before.expires_at
+
+    def test_a_restart_without_persistence(
+        self, valkey_server: StartValkey, settings: LazySettings, concert: Concert
+    ) -> None:
+        server = valkey_server()
+        settings.QUEUE_URL = server.url
+        visitors = [Visitor(concert).join() for _ in range(3)]
+        tick()
+        visitors[0].poll()
+        server.kill()
+        server.start()
+
+        assert [visitor.standing for visitor in visitors] == ["ACTIVE", "WAITING", "WAITING"]
+
+
+def test_the_exit_log_tells_one_visit_from_another(concert: Concert, visitor: Visitor) -> None:
+    visitor.join()
+    mine = token_signer().read(visitor.token or "")
+    visitor.leave()
+
+    ended = {"concert_id": concert.pk, "customer_id": visitor.customer.pk}
+    assert recorded_end(**ended, place=mine.place, generation=1) is EndReason.LEFT
+    assert recorded_end(**ended, place=mine.place, generation=2) is None
+    assert recorded_end(**ended, place=mine.place + 1, generation=1) is None

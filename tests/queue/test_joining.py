@@ -1,0 +1,277 @@
+"""Taking a place: order, lottery, refusals. The core alone, against Valkey."""
+
+import hashlib
+import hmac
+from dataclasses import replace
+
+import pytest
+import redis
+
+from apps.queue.core.lottery import key_blocks
+from apps.queue.core.room import SECOND, EndReason, Room, Standing
+from tests.factories.queue import LOTTERY_KEY, OPENED_AT
+from tests.queue.rooms import CONCERT, Clock, TestedRoom, ticket
+
+WAITING_KEY = f"{{queue:{CONCERT}}}:waiting"
+
+
+class TestJoining:
+    def test_gives_positions_in_the_order_of_arrival(self, room: TestedRoom) -> None:
+        visits = [room.join(customer) for customer in (30, 10, 20)]
+
+        assert [visit.position for visit in visits] == [1, 2, 3]
+        assert all(visit.is_new for visit in visits)
+
+    def test_a_place_is_the_moment_of_arrival_and_never_given_twice(
+        self, room: TestedRoom, clock: Clock
+    ) -> None:
+        places = [room.join(customer).place for customer in (1, 2, 3)]
+
+        assert places == [clock.now, clock.now + 1, clock.now + 2]
+
+    def test_a_clock_that_goes_back_puts_nobody_before_others(
+        self, room: TestedRoom, clock: Clock
+    ) -> None:
+        [first] = room.join_all(1)
+        clock.advance(minutes=-10)
+
+        second = room.join(2)
+
+        assert second.place > first.place
+        assert second.position == 2
+
+    def test_joining_again_gives_back_the_same_place(self, room: TestedRoom, clock: Clock) -> None:
+        first = room.join(1)
+        room.join(2)
+        clock.advance(minutes=1)
+
+        again = room.join(1)
+
+        assert (again.place, again.position, again.is_new) == (first.place, 1, False)
+
+    def test_joining_again_when_active_gives_no_fresh_lease(
+        self, room: TestedRoom, clock: Clock
+    ) -> None:
+        room.join(1)
+        room.tick()
+        first = room.join(1)
+        clock.advance(minutes=2)
+
+        again = room.join(1)
+
+        assert again.standing is Standing.ACTIVE
+        assert again.expires_at == first.expires_at
+
+    @pytest.mark.parametrize(
+        ("policy", "standing"),
+        [
+            ({"state": "CLOSED"}, Standing.QUEUE_CLOSED),
+            ({"closes_at": OPENED_AT + SECOND}, Standing.SALES_CLOSED),
+            ({"opens_at": OPENED_AT + 7201 * SECOND}, Standing.SALES_NOT_OPEN),
+        ],
+    )
+    def test_refuses_when_nobody_may_join(
+        self, room: TestedRoom, policy: dict[str, object], standing: Standing
+    ) -> None:
+        room.set_policy(version=2, **policy)
+
+        refused = room.join(1)
+
+        assert refused.standing is standing
+        assert room.visit_of(1) is None
+
+    def test_says_when_joining_begins(self, room: TestedRoom, clock: Clock) -> None:
+        room.set_policy(version=2, opens_at=clock.now + 3700 * SECOND)
+
+        assert room.join(1).poll_after_seconds == 100
+
+    def test_a_paused_room_keeps_places_and_gives_new_ones(
+        self, room: TestedRoom, clock: Clock
+    ) -> None:
+        [first] = room.join_all(1)
+        room.set_policy(version=2, state="PAUSED")
+
+        newcomer = room.join(2)
+        clock.advance(minutes=1)
+
+        assert newcomer.position == 2
+        assert room.tick() == 0
+        assert room.touch(first).position == 1
+        assert room.touch(first).wait_seconds is None
+
+    def test_a_room_that_the_store_does_not_have_says_so(self, store: redis.Redis) -> None:
+        assert Room(store, CONCERT).join(1).standing is Standing.LOST
+
+
+class TestLottery:
+    @pytest.fixture
+    def early(self, room: TestedRoom, clock: Clock) -> TestedRoom:
+        """A room that opens in half an hour."""
+        room.set_policy(version=2, opens_at=clock.now + 1800 * SECOND, capacity=100)
+        return room
+
+    def test_a_place_is_an_hmac_under_the_key_of_the_room(
+        self, early: TestedRoom, store: redis.Redis
+    ) -> None:
+        early.join(42)
+
+        digest = hmac.new(LOTTERY_KEY, f"{CONCERT}:42".encode(), hashlib.sha1).hexdigest()
+        assert store.zscore(WAITING_KEY, 42) == int(digest[:12], 16) + 1
+
+    def test_shows_neither_place_nor_position_nor_wait(self, early: TestedRoom) -> None:
+        visit = early.join(1)
+
+        assert (visit.place, visit.position, visit.wait_seconds) == (0, None, None)
+
+    def test_draws_are_uniform(self, early: TestedRoom, store: redis.Redis) -> None:
+        """Chi-square over 20 bins: a fair lottery stays below 43.8 (p = 0.999 at 19 degrees of freedom).
+
+        The key is fixed, so the outcome is, too; another key fails one time in a thousand.
+        """
+        count, bins = 4000, [0] * 20
+
+        for customer in range(count):
+            early.join(customer)
+        for _, place in store.zscan_iter(WAITING_KEY):
+            bins[int(place) * len(bins) // (2**48 + 1)] += 1
+
+        expected = count / len(bins)
+        assert sum((found - expected) ** 2 / expected for found in bins) < 43.8
+
+    def test_draws_do_not_follow_arrival(self, early: TestedRoom, clock: Clock) -> None:
+        """The mean rank of the first half of 1,000 arrivals is that of all within four standard errors (36)."""
+        early.join_all(*range(1000))
+        early.set_policy(version=3, opens_at=clock.now)
+
+        positions = [early.join(customer).position or 0 for customer in range(500)]
+
+        assert abs(sum(positions) / 500 - 500.5) < 4 * 9.13
+
+    def test_leaving_and_joining_again_draws_the_same(
+        self, early: TestedRoom, store: redis.Redis
+    ) -> None:
+        [mine] = early.join_all(1)
+        place = store.zscore(WAITING_KEY, 1)
+        early.finish(customer_id=1, place=0, generation=1, reason=EndReason.LEFT)
+        assert early.touch(mine).ended_reason is EndReason.LEFT
+
+        again = early.join(1)
+
+        assert again.is_new
+        assert store.zscore(WAITING_KEY, 1) == place
+        assert early.touch(mine).standing is Standing.WAITING
+
+    def test_nobody_is_admitted_before_opening(self, early: TestedRoom, clock: Clock) -> None:
+        early.join_all(*range(10))
+        clock.advance(seconds=1799)
+
+        before = early.tick()
+        clock.advance(seconds=1)
+
+        assert (before, early.tick()) == (0, 10)
+
+    def test_later_arrivals_stand_behind_all_early_ones_in_order(
+        self, early: TestedRoom, clock: Clock
+    ) -> None:
+        early.join_all(*range(1, 6))
+        clock.advance(minutes=30)
+
+        late = [early.join(customer) for customer in (9, 8, 7)]
+
+        assert [visit.position for visit in late] == [6, 7, 8]
+        assert sorted(early.join(customer).position or 0 for customer in range(1, 6)) == [
+            *range(1, 6)
+        ]
+
+    def test_the_lottery_does_not_come_back_when_the_opening_is_postponed(
+        self, early: TestedRoom, clock: Clock
+    ) -> None:
+        clock.advance(minutes=30)
+        [first] = early.join_all(1)
+        early.set_policy(version=3, opens_at=clock.now + 60 * SECOND)
+
+        second = early.join(2)
+
+        assert second.place > first.place
+
+    def test_a_new_generation_draws_anew(
+        self, early: TestedRoom, clock: Clock, store: redis.Redis
+    ) -> None:
+        early.join(1)
+        first = store.zscore(WAITING_KEY, 1)
+        inner, outer = key_blocks(b"another key")
+        opens_at = clock.now + 600 * SECOND
+        early.set_policy(version=3, generation=2, state="CLOSED", opens_at=opens_at)
+        early.set_policy(
+            version=4, generation=2, opens_at=opens_at, lottery_inner=inner, lottery_outer=outer
+        )
+
+        early.join(1)
+
+        assert store.zscore(WAITING_KEY, 1) != first
+
+    def test_an_early_bird_who_polls_as_advised_is_there_at_the_opening_an_hour_later(
+        self, room: TestedRoom, clock: Clock
+    ) -> None:
+        opens_at = clock.now + 3600 * SECOND
+        room.set_policy(version=2, opens_at=opens_at)
+        [mine] = room.join_all(1)
+        while clock.now < opens_at:
+            visit = room.touch(mine)
+            room.tick()
+            clock.advance(seconds=visit.poll_after_seconds or 0)
+
+        room.tick()
+
+        assert room.touch(mine).standing is Standing.ACTIVE
+
+    def test_advice_reaches_to_the_opening_and_spreads_the_crowd(
+        self, early: TestedRoom, store: redis.Redis
+    ) -> None:
+        store.zadd(WAITING_KEY, {f"x{n}": n for n in range(20_000)})
+
+        advice = {early.join(customer).poll_after_seconds for customer in range(200)}
+
+        assert min(advice, key=lambda seconds: seconds or 0) >= 1800  # type: ignore[operator]
+        assert max(advice, key=lambda seconds: seconds or 0) <= 1811  # type: ignore[operator]
+        assert len(advice) > 8
+
+    def test_a_key_longer_than_a_block_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="block"):
+            key_blocks(bytes(65))
+
+
+class TestPreviousToken:
+    def test_a_place_that_the_store_lost_is_asked_for(self, room: TestedRoom) -> None:
+        [mine] = room.join_all(1)
+        lost = replace(mine, customer_id=2)
+
+        assert room.join(2, previous=lost).standing is Standing.UNKNOWN
+
+    def test_a_place_that_ended_does_not_stand_in_the_way(
+        self, room: TestedRoom, clock: Clock
+    ) -> None:
+        [mine] = room.join_all(1)
+        room.finish(customer_id=1, place=mine.place, generation=1, reason=EndReason.LEFT)
+        clock.advance(seconds=1)
+
+        again = room.join(1, previous=mine)
+
+        assert again.is_new
+        assert again.place > mine.place
+
+    def test_an_older_generation_does_not_count(self, room: TestedRoom) -> None:
+        [mine] = room.join_all(1)
+        room.set_policy(version=2, generation=2, state="CLOSED")
+        room.set_policy(version=3, generation=2)
+
+        assert room.join(1, previous=mine).is_new
+
+    def test_the_place_in_the_room_is_given_back_whatever_the_token_says(
+        self, room: TestedRoom
+    ) -> None:
+        [mine] = room.join_all(1)
+
+        again = room.join(1, previous=replace(mine, place=mine.place + 5))
+
+        assert ticket(1, again).place == mine.place

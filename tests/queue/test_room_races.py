@@ -1,0 +1,181 @@
+"""What many processes do to one room at once, with the server's own clock."""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from apps.queue.core import scripts
+from apps.queue.core.room import SECOND, EndReason, Room, Standing
+from apps.queue.core.tokens import Ticket
+from tests.conftest import Race
+from tests.factories.queue import policy
+from tests.queue.rooms import CONCERT
+
+CAPACITY = 7
+
+
+@pytest.fixture
+def room(store: redis.Redis) -> Room:
+    """Open, with the server's clock."""
+    room = Room(store, CONCERT)
+    room.configure(policy(capacity=CAPACITY), epoch="first", was_stored=False)
+    return room
+
+
+def ticket_of(customer_id: int, place: int) -> Ticket:
+    return Ticket(CONCERT, customer_id, place, generation=1, issued_at=0)
+
+
+def in_order_of_place(store: redis.Redis) -> list[int]:
+    waiting = store.zrange(f"{{queue:{CONCERT}}}:waiting", 0, -1)
+    return [int(customer) for customer in waiting]  # type: ignore[union-attr]
+
+
+class TestJoiningAtOnce:
+    def test_places_follow_arrival_and_none_is_given_twice(
+        self, room: Room, store: redis.Redis, race: Race
+    ) -> None:
+        """50 threads, four joins each: whoever was answered before another began stands before it."""
+        intervals: dict[int, tuple[float, float, int]] = {}
+
+        def join(customers: range) -> None:
+            for customer in customers:
+                began = time.monotonic()
+                place = room.join(customer).place
+                intervals[customer] = (began, time.monotonic(), place)
+
+        race(
+            [lambda thread=thread: join(range(thread * 4, thread * 4 + 4)) for thread in range(50)]
+        )
+
+        assert len({place for *_, place in intervals.values()}) == 200
+        assert sorted(intervals, key=lambda customer: intervals[customer][2]) == in_order_of_place(
+            store
+        )
+        finished_before = sorted((end, place) for _, end, place in intervals.values())
+        for began, _, place in intervals.values():
+            earlier = [other for end, other in finished_before if end < began]
+            assert not earlier or max(earlier) < place
+
+    def test_one_login_gets_one_place(self, room: Room, race: Race) -> None:
+        visits = race([lambda: room.join(42) for _ in range(16)])
+
+        assert len({visit.place for visit in visits}) == 1
+        assert sum(visit.is_new for visit in visits) == 1
+
+
+class TestTickingAtOnce:
+    def test_arrival_order_and_capacity_hold_under_eight_tickers(
+        self, room: Room, store: redis.Redis, race: Race
+    ) -> None:
+        """200 visitors pass through 7 slots while 8 threads tick and one watches."""
+        arrivals = list(range(200))
+        random.Random(1).shuffle(arrivals)
+        places = {customer: room.join(customer).place for customer in arrivals}
+        admitted_at: list[int] = []
+        most_seen = 0
+        is_over = False
+
+        def tick() -> None:
+            while not is_over:
+                room.admit()
+
+        def watch() -> None:
+            nonlocal most_seen
+            while not is_over:
+                most_seen = max(most_seen, room.figures().active)  # type: ignore[union-attr]
+
+        def serve() -> None:
+            nonlocal is_over
+            try:
+                for customer in arrivals:
+                    mine = ticket_of(customer, places[customer])
+                    while (visit := room.touch(mine)).standing is not Standing.ACTIVE:
+                        pass
+                    admitted_at.append(visit.admitted_at)
+                    room.finish(
+                        customer_id=customer,
+                        place=mine.place,
+                        generation=1,
+                        reason=EndReason.COMPLETED,
+                    )
+            finally:
+                is_over = True
+
+        outcomes = race([serve, watch, *[tick] * 8])
+
+        assert outcomes == [None] * 10
+        assert admitted_at == sorted(admitted_at)
+        assert 1 < most_seen <= CAPACITY
+        figures = room.figures()
+        assert figures is not None
+        assert (figures.admitted_total, figures.waiting, figures.active) == (200, 0, 0)
+        assert len(admitted_at) == 200
+        assert room.exits(count=1) == []
+
+    def admit_at_once(self, store: redis.Redis, race: Race, step: Callable[[], Any]) -> int:
+        room = Room(store, CONCERT)
+        for customer in range(200):
+            room.join(customer)
+        race([step] * 8)
+        return store.zcard(f"{{queue:{CONCERT}}}:active")  # type: ignore[return-value]
+
+    def test_eight_ticks_admit_no_more_than_one(
+        self, room: Room, store: redis.Redis, race: Race
+    ) -> None:
+        assert self.admit_at_once(store, race, room.admit) == CAPACITY
+
+    def test_the_race_is_real_when_the_budget_is_computed_outside(
+        self, room: Room, store: redis.Redis, race: Race
+    ) -> None:
+        """The same with the budget taken before the call: eight ticks that all saw seven free slots fill them eight times."""
+        keys = [f"{{queue:{CONCERT}}}:{name}" for name in ("waiting", "active")]
+        admit_many = store.register_script("""
+            local head = redis.call('ZPOPMIN', KEYS[1], ARGV[1])
+            for i = 1, #head, 2 do redis.call('ZADD', KEYS[2], ARGV[2], head[i]) end
+        """)
+        all_have_looked = threading.Barrier(8)
+
+        def step() -> None:
+            budget = CAPACITY - store.zcard(keys[1])  # type: ignore[operator]
+            all_have_looked.wait(30)
+            admit_many(keys, [budget, 2_000_000_000 * SECOND])
+
+        assert self.admit_at_once(store, race, step) == 8 * CAPACITY
+
+
+class TestScripts:
+    def test_a_server_that_forgot_the_scripts_learns_them_again(
+        self, room: Room, store: redis.Redis
+    ) -> None:
+        room.join(1)
+        store.script_flush()
+
+        assert room.join(1).position == 1
+
+    @pytest.mark.parametrize("operation", ["join", "touch"])
+    def test_one_round_trip_each(self, room: Room, store: redis.Redis, operation: str) -> None:
+        mine = ticket_of(1, room.join(1).place)
+        calls: dict[str, Callable[[], object]] = {
+            "join": lambda: room.join(1),
+            "touch": lambda: room.touch(mine),
+        }
+        calls[operation]()
+        store.config_resetstat()
+
+        calls[operation]()
+
+        stats = store.info("commandstats")
+        assert stats["cmdstat_evalsha"]["calls"] == 1  # type: ignore[index]
+        assert "cmdstat_eval" not in stats
+
+    def test_every_script_touches_declared_keys_of_one_slot_only(self) -> None:
+        """Keys come from KEYS alone, so that a cluster can route them."""
+        for path in Path(scripts.__file__).parent.glob("*.lua"):
+            assert "{queue" not in path.read_text(), path.name

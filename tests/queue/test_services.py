@@ -1,0 +1,641 @@
+"""The services over a real room: gate, leases, ticks, controls."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.test import TestCase
+from django.utils import timezone
+
+from apps.concerts.errors import ConcertNotFound, SalesClosed, SalesNotOpen
+from apps.concerts.models import Concert
+from apps.queue import services
+from apps.queue.core.room import SECOND
+from apps.queue.errors import (
+    QueueClosed,
+    QueueTokenExpired,
+    QueueTokenInvalid,
+    QueueTokenNotActive,
+    QueueTokenRequired,
+    VisitorNotFound,
+)
+from apps.queue.live import live_room, token_signer
+from apps.queue.models import PolicyChange, QueueExit, WaitingRoom
+from apps.queue.services.admission import REST
+from apps.queue.services.finishing import FINISH_PAID_VISITS
+from apps.queue.services.rooms import micros
+from apps.shared.models import OutboxEvent
+from tests.conftest import Race
+from tests.factories.accounts import CustomerFactory
+from tests.factories.concerts import ConcertFactory
+from tests.factories.queue import WaitingRoomFactory
+from tests.queue.rooms import Clock, Visitor
+
+pytestmark = pytest.mark.django_db
+
+
+def tick() -> int:
+    WaitingRoom.objects.update(next_tick_at="2000-01-01T00:00:00Z")
+    return services.admit_visitors()
+
+
+@pytest.fixture
+def clock(concert: Concert, time_of: Callable[[Concert], Clock]) -> Clock:
+    return time_of(concert)
+
+
+@pytest.fixture
+def admitted(visitors: list[Visitor]) -> Visitor:
+    tick()
+    visitors[0].poll()
+    return visitors[0]
+
+
+class TestJoinQueue:
+    def test_makes_the_room_of_a_concert_that_had_none(self) -> None:
+        concert = ConcertFactory()
+
+        Visitor(concert).join()
+
+        room = WaitingRoom.objects.get(concert=concert)
+        assert (room.capacity, room.state, room.lease) == (50, "OPEN", timedelta(minutes=5))
+        assert room.epoch_stored_at is not None
+
+    @pytest.mark.parametrize("is_known", [True, False])
+    def test_refuses_a_concert_that_is_not_there(self, is_known: bool) -> None:
+        concert_id = ConcertFactory(is_published=False).pk + (0 if is_known else 1)
+
+        with pytest.raises(ConcertNotFound):
+            services.join_queue(customer_id=1, concert_id=concert_id)
+
+    def test_refuses_once_the_concert_is_withdrawn(
+        self, concert: Concert, visitors: list[Visitor]
+    ) -> None:
+        Concert.objects.update(is_published=False)
+        tick()
+
+        with pytest.raises(ConcertNotFound):
+            Visitor(concert).join()
+        assert visitors[0].standing == "CLOSED"
+
+    def test_refuses_before_the_lottery_window(self) -> None:
+        concert = ConcertFactory(sales_open_at=timezone.now() + timedelta(hours=3))
+
+        with pytest.raises(SalesNotOpen) as refusal:
+            Visitor(concert).join()
+
+        assert 7190 <= (refusal.value.retry_after or 0) <= 7200
+
+    def test_refuses_after_the_sales(self) -> None:
+        concert = ConcertFactory(closed=True)
+
+        with pytest.raises(SalesClosed):
+            Visitor(concert).join()
+
+    def test_refuses_when_closed(self, concert: Concert) -> None:
+        services.close_room(concert_id=concert.pk, staff_id=None)
+
+        with pytest.raises(QueueClosed):
+            Visitor(concert).join()
+
+    @pytest.mark.parametrize("token", ["", "nonsense", "q1.k1.MTox.abc", None])
+    def test_ignores_a_previous_token_that_is_good_for_nothing(
+        self, visitor: Visitor, token: str | None
+    ) -> None:
+        visitor.token = token
+
+        assert visitor.join().standing == "WAITING"
+
+    def test_ignores_a_previous_token_of_another_customer(
+        self, visitors: list[Visitor], concert: Concert
+    ) -> None:
+        thief = Visitor(concert)
+        thief.token = visitors[0].token
+
+        assert thief.join().poll().position == 6
+
+    def test_in_parallel_with_one_login_gives_one_place(
+        self, transactional_db: None, race: Race
+    ) -> None:
+        concert, customer = ConcertFactory(), CustomerFactory()
+
+        visitors = race([Visitor(concert, customer).join for _ in range(10)])
+
+        places = {token_signer().read(visitor.token).place for visitor in visitors}
+        assert len(places) == 1
+        assert WaitingRoom.objects.count() == 1
+
+    def test_wakes_a_room_that_rests(self, concert: Concert) -> None:
+        tick()
+        assert WaitingRoom.objects.get().next_tick_at > timezone.now() + REST / 2
+
+        Visitor(concert).join()
+
+        assert WaitingRoom.objects.get().next_tick_at <= timezone.now()
+        assert services.admit_visitors() == 1
+
+
+class TestVisitorStatus:
+    def test_needs_no_sql(
+        self, visitors: list[Visitor], admitted: Visitor, django_assert_num_queries: Any
+    ) -> None:
+        with django_assert_num_queries(0):
+            assert [visitor.poll().position for visitor in visitors] == [0, 0, 1, 2, 3]
+
+    def test_renews_the_token_when_the_visitor_becomes_active(
+        self, visitors: list[Visitor]
+    ) -> None:
+        waiting = visitors[0].token or ""
+        tick()
+
+        active = visitors[0].poll()
+
+        ticket = token_signer().read(active.token)
+        assert token_signer().read(waiting).lease_until == 0
+        assert ticket.lease_until == micros(active.expires_at)  # type: ignore[arg-type]
+        assert 0 < ticket.admitted_at < ticket.lease_until
+
+    def test_keeps_the_token_as_long_as_it_is_true(
+        self, visitors: list[Visitor], admitted: Visitor
+    ) -> None:
+        for visitor in (admitted, visitors[4]):
+            token = visitor.token
+            assert visitor.poll().token == token
+
+    def test_renews_a_token_of_an_old_key(self, visitor: Visitor, settings: Any) -> None:
+        visitor.join()
+        old = visitor.token
+        settings.QUEUE_TOKEN_KEYS = [("k9", b"new" * 11), *settings.QUEUE_TOKEN_KEYS]
+
+        renewed = visitor.poll().token
+
+        assert renewed != old
+        settings.QUEUE_TOKEN_KEYS = settings.QUEUE_TOKEN_KEYS[:1]
+        assert visitor.poll().token == renewed
+        visitor.token = old
+        with pytest.raises(QueueTokenInvalid):
+            visitor.poll()
+
+    def test_an_early_token_does_not_show_the_place(self, upcoming: Concert) -> None:
+        early = Visitor(upcoming).join()
+
+        assert token_signer().read(early.token or "").place == 0
+        assert early.poll().position is None
+
+    def test_the_clock_of_the_web_process_does_not_matter(
+        self, visitors: list[Visitor], admitted: Visitor, time_machine: Any
+    ) -> None:
+        before = admitted.poll()
+        time_machine.move_to(timezone.now() + timedelta(minutes=10), tick=True)
+
+        newcomer = Visitor(admitted.concert).join()
+
+        assert admitted.poll().expires_at == before.expires_at
+        assert newcomer.poll().position == 4
+        assert (
+            token_signer().read(newcomer.token or "").place < micros(timezone.now()) - 500 * SECOND
+        )
+
+
+class TestLeaveQueue:
+    def test_gives_the_place_up(self, visitors: list[Visitor]) -> None:
+        visitors[0].leave()
+
+        assert visitors[0].standing == "LEFT"
+        assert visitors[1].poll().position == 1
+        exit = QueueExit.objects.get()
+        assert (exit.customer, exit.reason, exit.admitted_at) == (
+            visitors[0].customer,
+            "LEFT",
+            None,
+        )
+        assert exit.joined_at < exit.ended_at
+
+    def test_gives_an_active_slot_to_the_next_at_once(
+        self, visitors: list[Visitor], admitted: Visitor
+    ) -> None:
+        admitted.leave()
+
+        assert visitors[2].standing == "ACTIVE"
+        assert QueueExit.objects.get().admitted_at is not None
+
+    def test_twice_changes_nothing(self, visitors: list[Visitor]) -> None:
+        visitors[0].leave()
+        visitors[0].leave()
+
+        assert QueueExit.objects.count() == 1
+
+    def test_before_the_opening_leaves_no_end_on_record(self, upcoming: Concert) -> None:
+        early = Visitor(upcoming).join()
+
+        early.leave()
+
+        assert not QueueExit.objects.exists()
+        assert early.standing == "LEFT"
+        assert early.join().standing == "WAITING"
+
+    def test_joining_again_means_the_end_of_the_queue(self, visitors: list[Visitor]) -> None:
+        visitors[0].leave()
+        visitors[0].join()
+
+        assert visitors[0].poll().position == 5
+
+
+class TestAdmittedVisitor:
+    def test_lets_the_admitted_pass(self, admitted: Visitor) -> None:
+        admission = admitted.enter()
+
+        assert admission.customer_id == admitted.customer.pk
+        assert admission.lease_until - admission.admitted_at == timedelta(minutes=5)
+        assert admission.new_holds_until - admission.admitted_at == timedelta(minutes=10)
+        assert admission.place == token_signer().read(admitted.token or "").place
+
+    @pytest.mark.parametrize("token", [None, ""])
+    def test_refuses_without_a_token(self, admitted: Visitor, token: str | None) -> None:
+        admitted.token = token
+
+        with pytest.raises(QueueTokenRequired):
+            admitted.enter()
+
+    @pytest.mark.parametrize("token", ["x", "\xff\xfe", "q1.k1..", "q1.k1.MTox.c2ln", "a" * 9999])
+    def test_refuses_what_is_no_token(self, admitted: Visitor, token: str) -> None:
+        admitted.token = token
+
+        with pytest.raises(QueueTokenInvalid):
+            admitted.enter()
+
+    def test_refuses_the_token_of_another_customer(
+        self, admitted: Visitor, visitors: list[Visitor]
+    ) -> None:
+        visitors[4].token = admitted.token
+
+        with pytest.raises(QueueTokenInvalid):
+            visitors[4].enter()
+
+    def test_refuses_the_token_of_another_concert(self, admitted: Visitor) -> None:
+        admitted.concert = ConcertFactory()
+
+        with pytest.raises(QueueTokenInvalid):
+            admitted.enter()
+
+    def test_refuses_who_is_waiting_and_says_when_to_ask_again(
+        self, visitors: list[Visitor], admitted: Visitor
+    ) -> None:
+        with pytest.raises(QueueTokenNotActive) as refusal:
+            visitors[2].enter()
+
+        assert refusal.value.retry_after == 1
+
+    def test_refuses_when_the_lease_is_over(self, clock: Clock, admitted: Visitor) -> None:
+        clock.advance(minutes=5)
+
+        with pytest.raises(QueueTokenExpired):
+            admitted.enter()
+
+    def test_counts_as_being_seen(self, clock: Clock, visitors: list[Visitor]) -> None:
+        tick()
+        visitors[0].enter()
+        for _ in range(10):
+            clock.advance(seconds=10)
+            tick()
+
+        assert visitors[0].standing == "ACTIVE"
+        assert visitors[1].standing == "TIMED_OUT"
+
+    def test_new_holds_end_two_leases_after_admission(
+        self, clock: Clock, admitted: Visitor
+    ) -> None:
+        admission = admitted.enter()
+        services.extend_lease(
+            concert_id=admission.concert_id,
+            customer_id=admission.customer_id,
+            place=admission.place,
+            until=admission.seen_at + timedelta(minutes=20),
+        )
+        clock.advance(minutes=10)
+        services.require_new_hold_allowed(admission=admitted.enter())
+        clock.advance(seconds=1)
+
+        with pytest.raises(QueueTokenExpired):
+            services.require_new_hold_allowed(admission=admitted.enter())
+
+
+class TestLeases:
+    def change(self, service: Callable[..., None], visitor: Visitor, until: Any) -> Any:
+        service(
+            concert_id=visitor.concert.pk,
+            customer_id=visitor.customer.pk,
+            place=token_signer().read(visitor.token or "").place,
+            until=until,
+        )
+        return visitor.poll().expires_at
+
+    def test_a_lease_outlives_the_hold_by_a_minute(self, clock: Clock, admitted: Visitor) -> None:
+        held_until = admitted.enter().seen_at + timedelta(minutes=30)
+
+        lease_until = self.change(services.extend_lease, admitted, held_until)
+
+        assert lease_until == held_until + timedelta(minutes=1)
+
+    def test_a_release_takes_it_back(self, clock: Clock, admitted: Visitor) -> None:
+        before = admitted.poll().expires_at
+        held_until = admitted.enter().seen_at + timedelta(minutes=30)
+        self.change(services.extend_lease, admitted, held_until)
+
+        assert self.change(services.shorten_lease, admitted, None) == before
+
+    def test_a_release_keeps_what_another_hold_needs(self, clock: Clock, admitted: Visitor) -> None:
+        other_until = admitted.enter().seen_at + timedelta(minutes=20)
+        self.change(services.extend_lease, admitted, other_until + timedelta(minutes=10))
+
+        lease_until = self.change(services.shorten_lease, admitted, other_until)
+
+        assert lease_until == other_until + timedelta(minutes=1)
+
+    def test_a_lease_carries_its_extension_into_the_token(
+        self, clock: Clock, admitted: Visitor
+    ) -> None:
+        until = admitted.enter().seen_at + timedelta(minutes=30)
+        self.change(services.extend_lease, admitted, until)
+        clock.lose_everything()
+        clock.advance(minutes=20)
+
+        assert admitted.standing == "ACTIVE"
+
+
+class TestFinishing:
+    def paid(self, visitor: Visitor, **payload: Any) -> OutboxEvent:
+        ticket = token_signer().read(visitor.token or "")
+        return OutboxEvent(
+            type="reservation.confirmed",
+            payload={
+                "concert_id": visitor.concert.pk,
+                "customer_id": visitor.customer.pk,
+                "queue_place": ticket.place,
+                "queue_generation": ticket.generation,
+                **payload,
+            },
+        )
+
+    def test_paying_ends_the_visit_and_admits_the_next(
+        self, visitors: list[Visitor], admitted: Visitor
+    ) -> None:
+        FINISH_PAID_VISITS.effect(self.paid(admitted))
+
+        assert admitted.standing == "COMPLETED"
+        assert visitors[2].standing == "ACTIVE"
+
+    def test_a_repeated_event_changes_nothing(
+        self, visitors: list[Visitor], admitted: Visitor
+    ) -> None:
+        for _ in range(3):
+            FINISH_PAID_VISITS.effect(self.paid(admitted))
+
+        assert QueueExit.objects.count() == 1
+        assert live_room(admitted.concert.pk).figures().admitted_total == 3  # type: ignore[union-attr]
+
+    def test_a_late_event_does_not_end_the_visit_of_who_has_joined_anew(
+        self, visitors: list[Visitor], admitted: Visitor
+    ) -> None:
+        event = self.paid(admitted)
+        admitted.leave()
+        admitted.join()
+
+        FINISH_PAID_VISITS.effect(event)
+
+        assert admitted.standing == "WAITING"
+
+    def test_a_sale_at_the_box_office_is_no_visit(self, admitted: Visitor) -> None:
+        FINISH_PAID_VISITS.effect(self.paid(admitted, queue_place=None, queue_generation=None))
+
+        assert admitted.standing == "ACTIVE"
+        assert not QueueExit.objects.exists()
+
+    def test_an_early_bird_who_pays_is_done(
+        self, upcoming: Concert, time_of: Callable[[Concert], Clock]
+    ) -> None:
+        clock = time_of(upcoming)
+        early = Visitor(upcoming).join()
+        clock.advance(minutes=31)
+        tick()
+        early.poll()
+
+        early.pay()
+
+        exit = QueueExit.objects.get()
+        assert early.standing == "COMPLETED"
+        assert (exit.place, exit.joined_at) == (0, upcoming.sales_open_at)
+
+
+class TestAdmitVisitors:
+    def test_looks_after_every_room_that_is_due(self) -> None:
+        visitors = [Visitor(ConcertFactory()).join() for _ in range(25)]
+
+        assert services.admit_visitors() == 25
+        assert {visitor.standing for visitor in visitors} == {"ACTIVE"}
+
+    def test_leaves_rooms_alone_that_are_not_due(self, visitors: list[Visitor]) -> None:
+        WaitingRoom.objects.update(next_tick_at=timezone.now() + timedelta(minutes=1))
+
+        assert services.admit_visitors() == 0
+
+    def test_ten_workers_share_the_rooms(self, transactional_db: None, race: Race) -> None:
+        concerts = [ConcertFactory() for _ in range(20)]
+        for concert in concerts:
+            for _ in range(3):
+                Visitor(concert).join()
+        WaitingRoom.objects.update(next_tick_at="2000-01-01T00:00:00Z", capacity=2)
+
+        admitted = race([services.admit_visitors] * 10)
+
+        assert sum(admitted) == 40
+
+    def test_records_the_ends_it_finds_once(
+        self, clock: Clock, concert: Concert, visitors: list[Visitor]
+    ) -> None:
+        tick()
+        clock.advance(seconds=60)
+        live = live_room(concert.pk)
+        live.admit()
+        pending = live.exits(count=10)
+        QueueExit.objects.create(
+            concert=concert,
+            customer=visitors[0].customer,
+            generation=1,
+            place=pending[0].place,
+            reason="TIMED_OUT",
+            joined_at=timezone.now(),
+            ended_at=timezone.now(),
+        )
+
+        tick()
+
+        assert live.exits(count=10) == []
+        assert QueueExit.objects.filter(reason="TIMED_OUT").count() == 2
+        second = QueueExit.objects.get(customer=visitors[1].customer)
+        assert second.admitted_at is not None
+        assert second.ended_at - second.admitted_at == timedelta(minutes=1)
+
+    def test_an_end_of_an_account_that_is_gone_stops_nobody(
+        self, clock: Clock, concert: Concert, visitors: list[Visitor]
+    ) -> None:
+        tick()
+        live_room(concert.pk).join(999_999_999)
+        clock.advance(seconds=60)
+        tick()
+        for _ in range(35):
+            clock.advance(seconds=10)
+            tick()
+
+        assert QueueExit.objects.filter(customer_id=999_999_999).exists()
+        assert live_room(concert.pk).exits(count=10) == []
+
+
+class TestControls:
+    def run(self, control: Callable[..., Any], **arguments: Any) -> WaitingRoom:
+        """Run the hooks of the commit, too, as outside a test."""
+        with TestCase.captureOnCommitCallbacks(execute=True):
+            room: WaitingRoom = control(staff_id=arguments.pop("staff_id", None), **arguments)
+        return room
+
+    def test_a_pause_reaches_the_room_at_once_and_keeps_every_place(
+        self, concert: Concert, visitors: list[Visitor]
+    ) -> None:
+        self.run(services.pause_room, concert_id=concert.pk)
+
+        assert live_room(concert.pk).admit().admitted == 0
+        assert [visitor.poll().position for visitor in visitors] == [1, 2, 3, 4, 5]
+        self.run(services.resume_room, concert_id=concert.pk)
+        assert live_room(concert.pk).admit().admitted == 2
+
+    def test_capacity_and_rate_reach_the_room_at_once(
+        self, concert: Concert, visitors: list[Visitor]
+    ) -> None:
+        self.run(services.set_capacity, concert_id=concert.pk, capacity=4)
+        self.run(
+            services.set_admissions_per_minute, concert_id=concert.pk, admissions_per_minute=30
+        )
+
+        assert live_room(concert.pk).admit().admitted == 3  # a tenth of a minute's
+
+    def test_closing_sends_everybody_away_for_good(
+        self, concert: Concert, visitors: list[Visitor]
+    ) -> None:
+        self.run(services.close_room, concert_id=concert.pk)
+        closed = [visitor.standing for visitor in visitors]
+        self.run(services.open_room, concert_id=concert.pk)
+
+        assert closed == ["CLOSED"] * 5
+        assert [visitor.standing for visitor in visitors] == ["CLOSED"] * 5
+        assert visitors[4].join().poll().position == 1
+
+    def test_opening_before_the_sales_opens_now(self, upcoming: Concert) -> None:
+        early = Visitor(upcoming).join()
+
+        self.run(services.open_room, concert_id=upcoming.pk)
+
+        assert tick() == 1
+        assert early.standing == "ACTIVE"
+
+    def test_opening_can_be_scheduled(self, concert: Concert) -> None:
+        at = timezone.now() + timedelta(minutes=10)
+
+        self.run(services.open_room, concert_id=concert.pk, at=at)
+
+        assert Visitor(concert).join().poll().position is None
+
+    @pytest.mark.parametrize("control", [services.pause_room, services.resume_room])
+    def test_a_closed_room_can_only_be_opened(
+        self, concert: Concert, control: Callable[..., Any]
+    ) -> None:
+        self.run(services.close_room, concert_id=concert.pk)
+
+        with pytest.raises(QueueClosed):
+            control(concert_id=concert.pk, staff_id=None)
+
+    def test_every_change_is_recorded_with_who_and_what(self, concert: Concert) -> None:
+        clerk = CustomerFactory(staff=True)
+
+        self.run(services.set_capacity, concert_id=concert.pk, capacity=80, staff_id=clerk.pk)
+        self.run(services.pause_room, concert_id=concert.pk, staff_id=clerk.pk)
+
+        assert list(
+            PolicyChange.objects.order_by("pk").values_list(
+                "field", "old_value", "new_value", "changed_by"
+            )
+        ) == [("capacity", "2", "80", clerk.pk), ("state", "OPEN", "PAUSED", clerk.pk)]
+
+    def test_what_changes_nothing_is_not_recorded(self, concert: Concert) -> None:
+        self.run(services.resume_room, concert_id=concert.pk)
+        self.run(services.set_capacity, concert_id=concert.pk, capacity=2)
+
+        assert not PolicyChange.objects.exists()
+
+    @pytest.mark.parametrize(
+        "edits",
+        [
+            {"capacity": 0},
+            {"capacity": 100_001},
+            {"admissions_per_minute": 0},
+            {"lease": timedelta(seconds=9)},
+            {"patience": timedelta(hours=5)},
+            {"lottery_window": timedelta(days=8)},
+        ],
+    )
+    def test_refuses_what_is_out_of_bounds(self, concert: Concert, edits: dict[str, Any]) -> None:
+        with pytest.raises(ValidationError):
+            services.edit_policy(concert_id=concert.pk, staff_id=None, **edits)
+
+        assert not PolicyChange.objects.exists()
+        assert WaitingRoom.objects.get().version == 1
+
+    def test_a_concert_gets_its_room_with_the_first_control(self) -> None:
+        concert = ConcertFactory()
+
+        room = self.run(services.set_capacity, concert_id=concert.pk, capacity=9)
+
+        assert (room.concert_id, room.capacity) == (concert.pk, 9)
+
+    def test_refuses_a_concert_that_is_not_there(self) -> None:
+        with pytest.raises(ConcertNotFound):
+            services.pause_room(concert_id=4711, staff_id=None)
+
+    def test_a_visitor_can_be_removed(self, concert: Concert, visitors: list[Visitor]) -> None:
+        clerk = CustomerFactory(staff=True)
+
+        services.remove_visitor(
+            concert_id=concert.pk, customer_id=visitors[1].customer.pk, staff_id=clerk.pk
+        )
+
+        assert visitors[1].standing == "REMOVED"
+        assert PolicyChange.objects.get().changed_by == clerk
+        assert visitors[2].poll().position == 2
+
+    def test_who_is_not_there_cannot_be_removed(self, concert: Concert, visitor: Visitor) -> None:
+        with pytest.raises(VisitorNotFound):
+            services.remove_visitor(
+                concert_id=concert.pk, customer_id=visitor.customer.pk, staff_id=None
+            )
+
+    def test_a_change_of_the_sales_window_follows_with_the_tick(
+        self, concert: Concert, visitors: list[Visitor]
+    ) -> None:
+        Concert.objects.update(sales_open_at=timezone.now() + timedelta(minutes=5))
+
+        assert tick() == 0
+        assert visitors[0].poll().position is None
+
+
+class TestConstraints:
+    @pytest.mark.parametrize(
+        "values", [{"capacity": 0}, {"admissions_per_minute": 0}, {"state": "AJAR"}]
+    )
+    def test_the_database_refuses_an_impossible_policy(self, values: dict[str, Any]) -> None:
+        from django.db import IntegrityError, transaction
+
+        with pytest.raises(IntegrityError), transaction.atomic():
+            WaitingRoomFactory(**values)
+
+        assert not WaitingRoom.objects.exists()
