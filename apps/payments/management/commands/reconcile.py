@@ -1,0 +1,40 @@
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from apps.payments import selectors
+
+
+class Command(BaseCommand):
+    help = (
+        "Add up the ledger, per customer and in total; fails when it does not match the balances."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        totals = selectors.ledger_totals()
+        for name, amount in (
+            ("top-ups", totals.charged),
+            ("corrections", totals.adjusted),
+            ("payments", -totals.paid),
+            ("refunds", totals.refunded),
+            ("owed to customers", totals.owed),
+            ("balances of wallets", totals.balances),
+        ):
+            self.stdout.write(f"{name:<20}{amount:>22,} won")
+        self.stdout.write(f"{totals.transactions:,} transactions, {totals.wallets:,} wallets")
+
+        breaches = [
+            *(
+                f"customer {one.customer_id}: balance {one.balance:,}, ledger {one.ledger:,}"
+                for one in selectors.wallet_differences()
+            ),
+            *(f"customer {pk}: balance below zero" for pk in selectors.negative_wallets()),
+            *(f"transaction {pk}: unbalanced" for pk in selectors.unbalanced_transactions()),
+        ]
+        if not totals.adds_up:
+            breaches.append("the totals differ")
+        for breach in breaches:
+            self.stderr.write(breach)
+        if breaches:
+            raise CommandError(f"The books do not balance: {len(breaches)} differences.")
+        self.stdout.write(self.style.SUCCESS("The books balance."))

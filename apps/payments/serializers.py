@@ -1,0 +1,30 @@
+from typing import Any
+
+from django.conf import settings
+from rest_framework import serializers
+
+from apps.payments.models import LedgerTransaction
+from apps.shared.api.fields import StrictIntegerField
+
+
+class ChargeSerializer(serializers.Serializer[Any]):
+    amount = StrictIntegerField(min_value=1, max_value=settings.CHARGE_LIMIT)
+
+
+class BalanceSerializer(serializers.Serializer[Any]):
+    balance = serializers.IntegerField()
+
+
+class ChargedSerializer(serializers.Serializer[LedgerTransaction]):
+    transaction_id = serializers.UUIDField(source="pk")
+    amount = serializers.IntegerField()
+    balance = serializers.IntegerField(source="balance_after")
+
+
+class TransactionSerializer(serializers.Serializer[LedgerTransaction]):
+    transaction_id = serializers.UUIDField(source="pk")
+    type = serializers.ChoiceField(choices=LedgerTransaction.Type.choices)
+    amount = serializers.IntegerField()
+    balance_after = serializers.IntegerField()
+    reservation_id = serializers.UUIDField(source="reference", allow_null=True)
+    created_at = serializers.DateTimeField()

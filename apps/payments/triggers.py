@@ -1,0 +1,129 @@
+"""What the database itself holds true about money, whoever writes to it.
+
+The services keep these rules politely and under a lock; the triggers refuse whatever gets past them. The deferred ones look
+at the outcome of a transaction as it commits. All of them raise integrity errors.
+"""
+
+import pgtrigger
+
+_UNBALANCED = """
+    IF EXISTS (
+        SELECT 1
+        FROM payments_ledgerentry entry
+        JOIN payments_ledgertransaction booked ON booked.id = entry.transaction_id
+        WHERE entry.transaction_id = NEW.transaction_id
+        GROUP BY booked.id
+        HAVING SUM(entry.amount) <> 0
+            OR SUM(entry.amount) FILTER (WHERE entry.account = 'CUSTOMER_LIABILITY')
+                IS DISTINCT FROM booked.amount
+            OR BOOL_OR(entry.customer_id <> booked.customer_id)
+    ) THEN
+        RAISE EXCEPTION 'The entries of transaction % do not balance.', NEW.transaction_id
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NULL;
+"""
+
+_UNACCOUNTED = """
+    IF NOT EXISTS (SELECT 1 FROM payments_ledgerentry WHERE transaction_id = NEW.id) THEN
+        RAISE EXCEPTION 'Transaction % has no entries.', NEW.id
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF NEW.balance_after - NEW.amount IS DISTINCT FROM (
+        CASE NEW.number WHEN 1 THEN 0 ELSE (
+            SELECT balance_after FROM payments_ledgertransaction
+            WHERE customer_id = NEW.customer_id AND number = NEW.number - 1
+        ) END
+    ) THEN
+        RAISE EXCEPTION 'Transaction % does not follow from the balance before it.', NEW.id
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF NOT EXISTS (
+        SELECT 1 FROM payments_wallet
+        WHERE customer_id = NEW.customer_id AND movements >= NEW.number
+    ) THEN
+        RAISE EXCEPTION 'Transaction % did not reach the wallet.', NEW.id
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF NEW.type = 'REFUND' AND NOT EXISTS (
+        SELECT 1 FROM payments_ledgertransaction
+        WHERE type = 'PAYMENT' AND reference = NEW.reference
+            AND customer_id = NEW.customer_id AND -amount >= NEW.amount
+    ) THEN
+        RAISE EXCEPTION 'Transaction % refunds what was not paid.', NEW.id
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NULL;
+"""
+
+# Looks at the wallet as it is by then: it may have been updated several times.
+_UNEXPLAINED = """
+    IF EXISTS (
+        SELECT 1
+        FROM payments_wallet wallet
+        LEFT JOIN LATERAL (
+            SELECT number, balance_after FROM payments_ledgertransaction
+            WHERE customer_id = wallet.customer_id
+            ORDER BY number DESC LIMIT 1
+        ) latest ON TRUE
+        WHERE wallet.customer_id = NEW.customer_id
+            AND (wallet.movements, wallet.balance)
+                IS DISTINCT FROM (COALESCE(latest.number, 0), COALESCE(latest.balance_after, 0))
+    ) THEN
+        RAISE EXCEPTION 'The ledger does not explain the balance of customer %.', NEW.customer_id
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NULL;
+"""
+
+
+def append_only() -> pgtrigger.Trigger:
+    """Refuse UPDATE, DELETE and TRUNCATE, even those that would touch no row."""
+    return pgtrigger.Trigger(
+        name="append_only",
+        level=pgtrigger.Statement,
+        when=pgtrigger.Before,
+        operation=pgtrigger.Update | pgtrigger.Delete | pgtrigger.Truncate,
+        func="""
+            RAISE EXCEPTION '% is append-only: % refused.', TG_TABLE_NAME, TG_OP
+                USING ERRCODE = 'restrict_violation';
+        """,
+    )
+
+
+def kept() -> pgtrigger.Trigger:
+    """Refuse DELETE: a wallet without its past would start again at zero."""
+    return pgtrigger.Trigger(
+        name="kept",
+        when=pgtrigger.Before,
+        operation=pgtrigger.Delete,
+        func="""
+            RAISE EXCEPTION '% keeps its rows: % refused.', TG_TABLE_NAME, TG_OP
+                USING ERRCODE = 'restrict_violation';
+        """,
+    )
+
+
+def _at_commit(name: str, operation: pgtrigger.Operation, func: str) -> pgtrigger.Trigger:
+    return pgtrigger.Trigger(
+        name=name,
+        when=pgtrigger.After,
+        operation=operation,
+        timing=pgtrigger.Deferred,
+        func=func,
+    )
+
+
+def entries_balanced() -> pgtrigger.Trigger:
+    """The entries of a transaction sum to zero and move its amount for its customer."""
+    return _at_commit("balanced", pgtrigger.Insert, _UNBALANCED)
+
+
+def transaction_accounted() -> pgtrigger.Trigger:
+    """A transaction has entries, continues the customer's balance and has reached the wallet."""
+    return _at_commit("accounted", pgtrigger.Insert, _UNACCOUNTED)
+
+
+def balance_explained() -> pgtrigger.Trigger:
+    """A balance is the one that the customer's last transaction left."""
+    return _at_commit("explained", pgtrigger.Insert | pgtrigger.Update, _UNEXPLAINED)

@@ -1,0 +1,191 @@
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.db import transaction
+from django.test import Client
+from django.urls import reverse
+from pytest_django import DjangoAssertNumQueries
+
+from apps.accounts.models import User
+from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
+from apps.payments.selectors import wallet_balance
+from apps.payments.services import debit_wallet
+from tests.factories.accounts import CustomerFactory
+from tests.factories.payments import WalletFactory
+
+pytestmark = pytest.mark.django_db
+
+MODELS = ["wallet", "ledgertransaction", "ledgerentry"]
+
+
+def page(model: str, kind: str, *arguments: Any) -> str:
+    return reverse(f"admin:payments_{model}_{kind}", args=arguments)
+
+
+@pytest.fixture
+def wallet() -> Wallet:
+    return WalletFactory(balance=50_000)
+
+
+@pytest.fixture
+def admin() -> User:
+    return CustomerFactory(admin=True)
+
+
+@pytest.fixture
+def browser(admin: User) -> Client:
+    browser = Client()
+    browser.force_login(admin)
+    return browser
+
+
+def clerk_with(*codenames: str) -> Client:
+    clerk = CustomerFactory(staff=True)
+    clerk.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+    browser = Client()
+    browser.force_login(clerk)
+    return browser
+
+
+class TestMoney:
+    @pytest.mark.parametrize("model", MODELS)
+    def test_is_listed(self, browser: Client, wallet: Wallet, model: str) -> None:
+        response = browser.get(page(model, "changelist"))
+
+        assert response.status_code == 200
+        assert wallet.customer.email in response.content.decode()
+
+    @pytest.mark.parametrize("model", MODELS)
+    def test_is_found_by_its_customer(self, browser: Client, wallet: Wallet, model: str) -> None:
+        other = WalletFactory(balance=1)
+
+        found = browser.get(page(model, "changelist"), {"q": wallet.customer.email})
+
+        assert wallet.customer.email in found.content.decode()
+        assert other.customer.email not in found.content.decode()
+
+    @pytest.mark.parametrize("model", ["ledgertransaction", "ledgerentry"])
+    def test_is_found_by_what_was_paid(self, browser: Client, wallet: Wallet, model: str) -> None:
+        reference = uuid4()
+        with transaction.atomic():
+            debit_wallet(customer_id=wallet.pk, amount=1_234, reference=reference)
+
+        found = browser.get(page(model, "changelist"), {"q": str(reference)})
+
+        assert "1234" in found.content.decode().replace(",", "")
+        assert found.context["cl"].result_count == (1 if model == "ledgertransaction" else 2)
+
+    @pytest.mark.parametrize("model", MODELS)
+    def test_is_listed_in_a_fixed_number_of_queries(
+        self,
+        browser: Client,
+        model: str,
+        django_assert_max_num_queries: DjangoAssertNumQueries,
+    ) -> None:
+        for _ in range(10):
+            WalletFactory(balance=1_000)
+
+        with django_assert_max_num_queries(8):
+            browser.get(page(model, "changelist"))
+
+    def test_is_shown_with_its_entries(self, browser: Client, wallet: Wallet) -> None:
+        booked = LedgerTransaction.objects.get()
+
+        response = browser.get(page("ledgertransaction", "change", booked.pk))
+
+        assert response.status_code == 200
+        assert "cash from top-ups" in response.content.decode()
+
+    def test_cannot_be_edited_or_deleted(self, browser: Client, wallet: Wallet) -> None:
+        booked = LedgerTransaction.objects.get()
+        rows = [
+            ("wallet", wallet.pk),
+            ("ledgertransaction", booked.pk),
+            ("ledgerentry", LedgerEntry.objects.order_by("pk")[0].pk),
+        ]
+
+        for model, pk in rows:
+            assert browser.get(page(model, "change", pk)).status_code == 200
+            assert browser.post(page(model, "change", pk), {"balance": 1}).status_code == 403
+            assert browser.post(page(model, "delete", pk), {"post": "yes"}).status_code == 403
+        for model in ("wallet", "ledgerentry"):
+            assert browser.get(page(model, "add")).status_code == 403
+        assert wallet_balance(customer_id=wallet.pk) == 50_000
+
+
+class TestAdjustment:
+    form = property(lambda self: page("ledgertransaction", "add"))
+
+    def test_is_offered_at_the_wallet(self, browser: Client, wallet: Wallet) -> None:
+        shown = browser.get(page("wallet", "change", wallet.pk)).content.decode()
+        link = reverse("admin:payments_wallet_adjust", args=[wallet.pk])
+
+        response = browser.get(link, follow=True)
+
+        assert link in shown
+        assert response.status_code == 200
+        assert response.context["adminform"].form.initial["customer"] == str(wallet.pk)
+
+    def test_is_booked_with_its_reason(self, browser: Client, admin: User, wallet: Wallet) -> None:
+        response = browser.post(
+            self.form, {"customer": wallet.pk, "amount": "-4000", "reason": "Charged twice"}
+        )
+
+        booked = LedgerTransaction.objects.get(type="ADJUSTMENT")
+        assert response.status_code == 302
+        assert (booked.amount, booked.balance_after) == (-4_000, 46_000)
+        assert (booked.reason, booked.adjusted_by) == ("Charged twice", admin)
+        assert wallet_balance(customer_id=wallet.pk) == 46_000
+
+    @pytest.mark.parametrize(
+        ("field", "value"), [("amount", "0"), ("amount", ""), ("amount", "x"), ("reason", " ")]
+    )
+    def test_needs_an_amount_and_a_reason(
+        self, browser: Client, wallet: Wallet, field: str, value: str
+    ) -> None:
+        entered = {"customer": wallet.pk, "amount": "100", "reason": "Charged twice"}
+
+        response = browser.post(self.form, entered | {field: value})
+
+        assert response.status_code == 200
+        assert field in response.context["adminform"].form.errors
+        assert wallet_balance(customer_id=wallet.pk) == 50_000
+
+    @pytest.mark.parametrize("amount", ["-50001", "9950001", str(2**63 - 1)])
+    def test_beyond_the_bounds_of_a_balance_comes_back_with_what_was_entered(
+        self, browser: Client, wallet: Wallet, amount: str
+    ) -> None:
+        entered = {"customer": str(wallet.pk), "amount": amount, "reason": "Charged twice"}
+
+        response = browser.post(self.form, entered)
+
+        assert response.status_code == 302
+        assert parse_qs(urlsplit(response.headers["Location"]).query) == {
+            k: [v] for k, v in entered.items()
+        }
+        shown = browser.get(response.headers["Location"])
+        assert [str(one) for one in shown.context["messages"]]
+        assert wallet_balance(customer_id=wallet.pk) == 50_000
+        assert not LedgerTransaction.objects.filter(type="ADJUSTMENT").exists()
+
+    def test_needs_the_right_to_it(self, wallet: Wallet) -> None:
+        onlooker = clerk_with("view_wallet", "view_ledgertransaction")
+        entered = {"customer": wallet.pk, "amount": "100", "reason": "Charged twice"}
+
+        assert onlooker.get(self.form).status_code == 403
+        assert onlooker.post(self.form, entered).status_code == 403
+        assert (
+            onlooker.get(reverse("admin:payments_wallet_adjust", args=[wallet.pk])).status_code
+            == 403
+        )
+        assert wallet_balance(customer_id=wallet.pk) == 50_000
+
+    def test_is_open_to_a_clerk_who_has_it(self, wallet: Wallet) -> None:
+        clerk = clerk_with("add_ledgertransaction", "view_ledgertransaction")
+
+        clerk.post(self.form, {"customer": wallet.pk, "amount": "100", "reason": "Sorry"})
+
+        assert wallet_balance(customer_id=wallet.pk) == 50_100

@@ -1,0 +1,296 @@
+"""Money under contention. Each race has a twin without its protection that shows what it is good for."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+import pgtrigger
+import pytest
+from django.db import connection, transaction
+from django.db.models import Sum
+
+from apps.payments import services
+from apps.payments.errors import BalanceLimitExceeded, InsufficientBalance
+from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
+from apps.payments.selectors import (
+    ledger_totals,
+    unbalanced_transactions,
+    wallet_balance,
+    wallet_differences,
+)
+from apps.payments.services import charge_wallet, debit_wallet, refund_to_wallet
+from tests.conftest import Race
+from tests.factories.accounts import CustomerFactory
+from tests.factories.payments import WalletFactory
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+RIVALS = 20
+
+
+def in_transaction(step: Callable[..., Any], **arguments: Any) -> Callable[[], Any]:
+    def run() -> Any:
+        with transaction.atomic():
+            return step(**arguments)
+
+    return run
+
+
+def kinds(outcomes: list[Any]) -> Counter[str]:
+    return Counter(type(outcome).__name__ for outcome in outcomes)
+
+
+def assert_books_balance() -> None:
+    assert wallet_differences() == []
+    assert unbalanced_transactions() == []
+    assert ledger_totals().adds_up
+
+
+@pytest.fixture
+def without_lock(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Read wallets without a lock, and let nobody write before all `rivals` have read."""
+
+    def remove(rivals: int) -> None:
+        everybody_has_read = threading.Barrier(rivals, timeout=30)
+
+        def read(*, customer_id: int) -> Wallet:
+            wallet = Wallet.objects.get(pk=customer_id)
+            everybody_has_read.wait()
+            return wallet
+
+        monkeypatch.setattr(services, "locked_wallet", read)
+
+    return remove
+
+
+@contextmanager
+def without_constraint(constraint: str) -> Generator[None]:
+    model = LedgerTransaction
+    [dropped] = [one for one in model._meta.constraints if one.name == constraint]
+    with connection.schema_editor() as editor:
+        editor.remove_constraint(model, dropped)
+    try:
+        yield
+    finally:
+        with pgtrigger.ignore(), connection.cursor() as cursor:
+            cursor.execute(
+                "TRUNCATE payments_ledgerentry, payments_ledgertransaction, payments_wallet"
+            )
+        with connection.schema_editor() as editor:
+            editor.add_constraint(model, dropped)
+
+
+def ignoring_triggers(run: Callable[[], Any]) -> Callable[[], Any]:
+    def inner() -> Any:
+        with pgtrigger.ignore():
+            return run()
+
+    return inner
+
+
+class TestParallelCharges:
+    def test_all_of_them_count(self, race: Race) -> None:
+        wallet = WalletFactory(balance=1_000)
+        charge = in_transaction(charge_wallet, customer_id=wallet.pk, amount=700)
+
+        outcomes = race([charge] * RIVALS)
+
+        assert kinds(outcomes) == {"LedgerTransaction": RIVALS}
+        assert wallet_balance(customer_id=wallet.pk) == 1_000 + RIVALS * 700
+        assert {one.number for one in outcomes} == set(range(2, RIVALS + 2))
+        assert_books_balance()
+
+    def test_open_one_wallet(self, race: Race) -> None:
+        customer = CustomerFactory()
+        charge = in_transaction(charge_wallet, customer_id=customer.pk, amount=700)
+
+        outcomes = race([charge] * RIVALS)
+
+        assert kinds(outcomes) == {"LedgerTransaction": RIVALS}
+        assert wallet_balance(customer_id=customer.pk) == RIVALS * 700
+        assert_books_balance()
+
+    def test_without_the_lock_all_but_one_are_refused_and_none_is_lost(
+        self, race: Race, without_lock: Callable[[int], None]
+    ) -> None:
+        wallet = WalletFactory(balance=1_000)
+        charge = in_transaction(charge_wallet, customer_id=wallet.pk, amount=700)
+        without_lock(RIVALS)
+
+        outcomes = race([charge] * RIVALS)
+
+        assert kinds(outcomes) == {"LedgerTransaction": 1, "IntegrityError": RIVALS - 1}
+        assert wallet_balance(customer_id=wallet.pk) == 1_700
+        assert_books_balance()
+
+    def test_without_lock_and_constraints_money_is_lost(
+        self, race: Race, without_lock: Callable[[int], None]
+    ) -> None:
+        wallet = WalletFactory(balance=1_000)
+        charge = in_transaction(charge_wallet, customer_id=wallet.pk, amount=700)
+        without_lock(RIVALS)
+
+        with without_constraint("ledger_transaction_number_unique"):
+            outcomes = race([ignoring_triggers(charge)] * RIVALS)
+
+            assert kinds(outcomes) == {"LedgerTransaction": RIVALS}
+            assert wallet_balance(customer_id=wallet.pk) == 1_700
+            booked = LedgerEntry.objects.filter(customer=wallet.pk).aggregate(Sum("amount"))
+            assert booked == {"amount__sum": 1_000 + RIVALS * 700}
+            assert [one.customer_id for one in wallet_differences()] == [wallet.pk]
+
+    def test_stop_at_the_limit(self, race: Race) -> None:
+        wallet = WalletFactory(balance=9_000_000)
+        charge = in_transaction(charge_wallet, customer_id=wallet.pk, amount=200_000)
+
+        outcomes = race([charge] * RIVALS)
+
+        assert kinds(outcomes) == {"LedgerTransaction": 5, "BalanceLimitExceeded": RIVALS - 5}
+        assert {
+            one.details["balance"] for one in outcomes if isinstance(one, BalanceLimitExceeded)
+        } == {10_000_000}
+        assert wallet_balance(customer_id=wallet.pk) == 10_000_000
+        assert_books_balance()
+
+
+class TestParallelPayments:
+    def test_spend_what_there_is_and_no_more(self, race: Race) -> None:
+        wallet = WalletFactory(balance=7_000)
+
+        outcomes = race(
+            [
+                in_transaction(debit_wallet, customer_id=wallet.pk, amount=1_000, reference=uuid4())
+                for _ in range(RIVALS)
+            ]
+        )
+
+        assert kinds(outcomes) == {"LedgerTransaction": 7, "InsufficientBalance": RIVALS - 7}
+        assert {
+            one.details["balance"] for one in outcomes if isinstance(one, InsufficientBalance)
+        } == {0}
+        assert wallet_balance(customer_id=wallet.pk) == 0
+        assert_books_balance()
+
+    def test_without_lock_and_constraints_more_is_spent_than_there_is(
+        self, race: Race, without_lock: Callable[[int], None]
+    ) -> None:
+        wallet = WalletFactory(balance=1_000)
+        without_lock(2)
+
+        with without_constraint("ledger_transaction_number_unique"):
+            outcomes = race(
+                [
+                    ignoring_triggers(
+                        in_transaction(
+                            debit_wallet, customer_id=wallet.pk, amount=1_000, reference=uuid4()
+                        )
+                    )
+                    for _ in range(2)
+                ]
+            )
+
+            assert kinds(outcomes) == {"LedgerTransaction": 2}
+            assert wallet_balance(customer_id=wallet.pk) == 0
+            assert ledger_totals().paid == 2_000
+
+    def test_and_charges_lose_no_update(self, race: Race) -> None:
+        wallet = WalletFactory(balance=10_000)
+        charges = [in_transaction(charge_wallet, customer_id=wallet.pk, amount=300)] * 10
+        debits = [
+            in_transaction(debit_wallet, customer_id=wallet.pk, amount=1_000, reference=uuid4())
+            for _ in range(10)
+        ]
+
+        outcomes = race([step for pair in zip(charges, debits, strict=True) for step in pair])
+
+        assert kinds(outcomes) == {"LedgerTransaction": 20}
+        assert wallet_balance(customer_id=wallet.pk) == 3_000
+        balances = LedgerTransaction.objects.order_by("number").values_list(
+            "amount", "balance_after"
+        )
+        running = 0
+        for amount, balance_after in balances:
+            running += amount
+            assert balance_after == running
+        assert_books_balance()
+
+    def test_of_one_reference_happen_once(self, race: Race) -> None:
+        wallet = WalletFactory(balance=10_000)
+        pay = in_transaction(debit_wallet, customer_id=wallet.pk, amount=100, reference=uuid4())
+
+        outcomes = race([pay] * RIVALS)
+
+        assert kinds(outcomes) == {"LedgerTransaction": 1, "IntegrityError": RIVALS - 1}
+        assert wallet_balance(customer_id=wallet.pk) == 9_900
+        assert_books_balance()
+
+    def test_without_the_constraint_one_reference_is_paid_many_times(self, race: Race) -> None:
+        wallet = WalletFactory(balance=10_000)
+        pay = in_transaction(debit_wallet, customer_id=wallet.pk, amount=100, reference=uuid4())
+
+        with without_constraint("ledger_one_payment_per_reference"):
+            outcomes = race([pay] * RIVALS)
+
+            assert kinds(outcomes) == {"LedgerTransaction": RIVALS}
+            assert wallet_balance(customer_id=wallet.pk) == 10_000 - RIVALS * 100
+
+
+class TestParallelRefunds:
+    def test_give_back_once(self, race: Race) -> None:
+        wallet = WalletFactory(balance=10_000)
+        reference = uuid4()
+        in_transaction(debit_wallet, customer_id=wallet.pk, amount=4_000, reference=reference)()
+        refund = in_transaction(
+            refund_to_wallet, customer_id=wallet.pk, amount=4_000, reference=reference
+        )
+
+        outcomes = race([refund] * RIVALS)
+
+        assert kinds(outcomes) == {"LedgerTransaction": 1, "IntegrityError": RIVALS - 1}
+        assert wallet_balance(customer_id=wallet.pk) == 10_000
+        assert_books_balance()
+
+    def test_without_the_constraint_give_back_many_times(self, race: Race) -> None:
+        wallet = WalletFactory(balance=10_000)
+        reference = uuid4()
+        in_transaction(debit_wallet, customer_id=wallet.pk, amount=4_000, reference=reference)()
+        refund = in_transaction(
+            refund_to_wallet, customer_id=wallet.pk, amount=4_000, reference=reference
+        )
+
+        with without_constraint("ledger_one_refund_per_reference"):
+            outcomes = race([refund] * RIVALS)
+
+            assert kinds(outcomes) == {"LedgerTransaction": RIVALS}
+            assert wallet_balance(customer_id=wallet.pk) == 6_000 + RIVALS * 4_000
+
+
+def test_transactions_of_different_customers_do_not_wait_for_each_other(race: Race) -> None:
+    first, second = WalletFactory(balance=1_000), WalletFactory(balance=1_000)
+    charge = in_transaction(charge_wallet, customer_id=second.pk, amount=100)
+
+    with transaction.atomic():
+        charge_wallet(customer_id=first.pk, amount=100)
+        [outcome] = _elsewhere(charge)
+
+    assert outcome.balance_after == 1_100
+    assert_books_balance()
+
+
+def _elsewhere(run: Callable[[], Any]) -> list[Any]:
+    """What `run` returns in another thread, with a connection of its own."""
+    outcomes: list[Any] = []
+
+    def work() -> None:
+        try:
+            outcomes.append(run())
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(30)
+    return outcomes
