@@ -1,0 +1,13 @@
+from django.apps import AppConfig
+
+
+class ReservationsConfig(AppConfig):
+    name = "apps.reservations"
+    label = "reservations"
+
+    def ready(self) -> None:
+        from apps.reservations import receivers  # noqa: F401
+        from apps.reservations.services.external_sync import EXTERNAL_SYNC
+        from apps.shared.outbox import register_consumer
+
+        register_consumer(EXTERNAL_SYNC)

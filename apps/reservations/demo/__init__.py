@@ -1,0 +1,1 @@
+"""Data and visitors for trying Encore out: nothing here runs in production."""

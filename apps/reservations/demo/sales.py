@@ -1,0 +1,66 @@
+"""Sales before the demo begins, through the same services as every other sale: ledger, tickets and ranking are right."""
+
+from collections.abc import Iterator, Sequence
+from itertools import cycle
+
+from django.conf import settings
+
+from apps.accounts.models import User
+from apps.concerts.models import Performance, Seat
+from apps.concerts.selectors import seats_of
+from apps.payments.selectors import wallet_balance
+from apps.payments.services import charge_wallet
+from apps.reservations.models import Reservation
+from apps.reservations.services import confirm_reservation, hold_seats
+from apps.shared.models import EventDelivery
+from apps.shared.outbox import deliver
+from apps.shared.transactions import run_in_transaction
+
+PARTY_SIZES = (2, 4, 1, 3, 2)
+
+
+def sell_seats(*, performance: Performance, seats: int, fans: Sequence[User]) -> int:
+    """Sell the first `seats` seats, each fan buying once, and go on where an earlier call was interrupted.
+
+    Returns how many reservations were made. `performance` comes with its concert.
+    """
+    parties = _parties(seats, largest=performance.concert.seats_per_customer)
+    made_before = Reservation.objects.filter(performance=performance, customer__in=fans).count()
+    if made_before >= len(parties):
+        return 0
+    seat_ids = list(seats_of(performance.pk).values_list("pk", flat=True)[:seats])
+    taken = sum(parties[:made_before])
+    for fan, size in zip(fans[made_before:], parties[made_before:], strict=False):
+        _buy(fan, performance, seat_ids[taken : taken + size])
+        taken += size
+    return len(parties) - made_before
+
+
+def settle_ranking() -> None:
+    """Count what was sold now, instead of waiting for a worker."""
+    pending = EventDelivery.objects.pending().filter(consumer="ranking", attempts=0)
+    for event_id in pending.order_by("pk").values_list("event_id", flat=True):
+        deliver(consumer="ranking", event_id=event_id)
+
+
+def _parties(seats: int, *, largest: int) -> list[int]:
+    """How many seats each buyer takes, `seats` in all."""
+    sizes: Iterator[int] = cycle(PARTY_SIZES)
+    parties: list[int] = []
+    while (left := seats - sum(parties)) > 0:
+        parties.append(min(next(sizes), largest, left))
+    return parties
+
+
+def _buy(fan: User, performance: Performance, seat_ids: Sequence[int]) -> None:
+    price = sum(Seat.objects.filter(pk__in=seat_ids).values_list("price", flat=True))
+    if wallet_balance(customer_id=fan.pk) < price:
+        run_in_transaction(lambda: charge_wallet(customer_id=fan.pk, amount=settings.CHARGE_LIMIT))
+
+    def buy() -> None:
+        hold = hold_seats(
+            customer_id=fan.pk, performance=performance, seat_ids=seat_ids, admission=None
+        )
+        confirm_reservation(customer_id=fan.pk, hold_id=hold.pk)
+
+    run_in_transaction(buy)

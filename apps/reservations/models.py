@@ -1,0 +1,250 @@
+"""Holds, the claims they make on seats, and what is bought.
+
+A seat is taken as long as a claim on it is live: its hold is HELD and not yet over, or was CONFIRMED and not cancelled. That is
+read from here, never stored with the seat.
+"""
+
+import base64
+import secrets
+import uuid
+from datetime import datetime
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from apps.concerts.models import Performance, Seat
+
+
+class HoldQuerySet(models.QuerySet["Hold"]):
+    def of_customer(self, customer_id: int) -> Self:
+        return self.filter(customer_id=customer_id)
+
+    def live(self, *, at: datetime) -> Self:
+        return self.filter(status=Hold.Status.HELD, expires_at__gt=at)
+
+    def overdue(self, *, at: datetime) -> Self:
+        """Over by the clock, though no sweep has said so yet."""
+        return self.filter(status=Hold.Status.HELD, expires_at__lte=at)
+
+    def lock(self, *, nowait: bool = False) -> Self:
+        return self.order_by("pk").select_for_update(of=("self",), no_key=True, nowait=nowait)
+
+
+class Hold(models.Model):
+    """A customer's exclusive claim on seats of one performance until `expires_at`. Its seats never change."""
+
+    class Status(models.TextChoices):
+        HELD = "HELD", _("held")
+        CONFIRMED = "CONFIRMED", _("confirmed")
+        RELEASED = "RELEASED", _("released")
+        EXPIRED = "EXPIRED", _("expired")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    customer = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        related_name="holds",
+        db_index=False,
+        verbose_name=_("customer"),
+    )
+    performance = models.ForeignKey(
+        Performance,
+        on_delete=models.PROTECT,
+        related_name="holds",
+        db_index=False,
+        verbose_name=_("performance"),
+    )
+    status = models.CharField(
+        _("status"), max_length=10, choices=Status, default=Status.HELD, db_default=Status.HELD
+    )
+    total_price = models.PositiveIntegerField(_("total price"), help_text=_("In whole won."))
+    seat_limit = models.PositiveSmallIntegerField(
+        _("seat limit"), help_text=_("What one customer might have when this was held.")
+    )
+    queue_place = models.BigIntegerField(
+        _("place in the queue"),
+        null=True,
+        blank=True,
+        help_text=_("The visit to the waiting room that paying will end."),
+    )
+    queue_generation = models.PositiveIntegerField(
+        _("generation of the waiting room"), null=True, blank=True
+    )
+    held_at = models.DateTimeField(_("held at"))
+    expires_at = models.DateTimeField(_("expires at"))
+    ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
+
+    objects = HoldQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("hold")
+        verbose_name_plural = _("holds")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(expires_at__gt=F("held_at")), name="hold_expires_after_it_began"
+            ),
+            models.CheckConstraint(
+                condition=Q(status="HELD", ended_at=None)
+                | Q(status__in=["CONFIRMED", "RELEASED", "EXPIRED"], ended_at__isnull=False),
+                name="hold_ended_has_time",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="CONFIRMED") | Q(ended_at__lt=F("expires_at")),
+                name="hold_confirmed_before_it_expired",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["customer", "performance"], name="hold_of_customer"),
+            models.Index(
+                fields=["performance"],
+                condition=Q(status__in=["HELD", "CONFIRMED"]),
+                name="hold_may_claim",
+            ),
+            models.Index(fields=["expires_at"], condition=Q(status="HELD"), name="hold_to_expire"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+    def is_expired(self, at: datetime) -> bool:
+        """Over because its time is; whether a sweep has noted it makes no difference."""
+        return self.status == self.Status.EXPIRED or (
+            self.status == self.Status.HELD and self.expires_at <= at
+        )
+
+
+class SeatClaimQuerySet(models.QuerySet["SeatClaim"]):
+    def open(self) -> Self:
+        """Not ended on record. Some of them may be overdue."""
+        return self.filter(ended_at=None)
+
+    def live(self, *, at: datetime) -> Self:
+        return self.open().filter(
+            Q(hold__status=Hold.Status.CONFIRMED)
+            | Q(hold__status=Hold.Status.HELD, hold__expires_at__gt=at)
+        )
+
+
+class SeatClaim(models.Model):
+    """One seat of one hold, with the price it had. Ends when the hold does without payment, or with a cancellation."""
+
+    hold = models.ForeignKey(Hold, on_delete=models.CASCADE, related_name="claims", db_index=False)
+    seat = models.ForeignKey(Seat, on_delete=models.PROTECT, related_name="claims", db_index=False)
+    price = models.PositiveIntegerField(_("price"), help_text=_("In whole won."))
+    ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
+
+    objects = SeatClaimQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("seat claim")
+        verbose_name_plural = _("seat claims")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["seat"], condition=Q(ended_at=None), name="seat_claimed_once"
+            ),
+            models.UniqueConstraint(fields=["hold", "seat"], name="seat_once_per_hold"),
+        ]
+        indexes = [models.Index(fields=["seat"], name="seat_claims_of_seat")]
+
+    def __str__(self) -> str:
+        return f"{self.hold_id}: {self.seat_id}"
+
+
+class ReservationQuerySet(models.QuerySet["Reservation"]):
+    def of_customer(self, customer_id: int) -> Self:
+        return self.filter(customer_id=customer_id)
+
+    def newest_first(self) -> Self:
+        return self.order_by("-reserved_at", "pk")
+
+    def with_details(self) -> Self:
+        """Everything that describes a reservation to its owner, in a fixed number of queries."""
+        return self.select_related("performance__concert").prefetch_related(
+            models.Prefetch(
+                "tickets", Ticket.objects.select_related("seat").order_by("seat_id", "pk")
+            )
+        )
+
+
+class Reservation(models.Model):
+    """A paid hold. The lock on its hold is also the lock on it."""
+
+    class Status(models.TextChoices):
+        CONFIRMED = "CONFIRMED", _("confirmed")
+        CANCELLED = "CANCELLED", _("cancelled")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    hold = models.OneToOneField(
+        Hold, on_delete=models.PROTECT, related_name="reservation", verbose_name=_("hold")
+    )
+    customer = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        related_name="reservations",
+        db_index=False,
+        verbose_name=_("customer"),
+    )
+    performance = models.ForeignKey(
+        Performance,
+        on_delete=models.PROTECT,
+        related_name="reservations",
+        verbose_name=_("performance"),
+    )
+    status = models.CharField(_("status"), max_length=10, choices=Status, default=Status.CONFIRMED)
+    total_price = models.PositiveIntegerField(_("total price"), help_text=_("In whole won."))
+    reserved_at = models.DateTimeField(_("reserved at"))
+    cancelled_at = models.DateTimeField(_("cancelled at"), null=True, blank=True)
+
+    objects = ReservationQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("reservation")
+        verbose_name_plural = _("reservations")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status="CONFIRMED", cancelled_at=None)
+                | Q(status="CANCELLED", cancelled_at__gte=F("reserved_at")),
+                name="reservation_cancelled_has_time",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["customer", "-reserved_at"], name="reservation_of_customer"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+    @property
+    def cancellable_until(self) -> datetime:
+        """Needs `performance` to be loaded."""
+        return self.performance.starts_at - settings.CANCELLATION_WINDOW
+
+
+def new_ticket_code() -> str:
+    """16 characters with 80 random bits, without the ones that are easily confused."""
+    return base64.b32encode(secrets.token_bytes(10)).decode()
+
+
+class Ticket(models.Model):
+    """One seat of a reservation. Whoever shows `code` at the door gets in."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    reservation = models.ForeignKey(Reservation, on_delete=models.PROTECT, related_name="tickets")
+    seat = models.ForeignKey(Seat, on_delete=models.PROTECT, related_name="tickets")
+    price = models.PositiveIntegerField(_("price"), help_text=_("In whole won."))
+    code = models.CharField(_("code"), max_length=16, unique=True, default=new_ticket_code)
+
+    class Meta:
+        verbose_name = _("ticket")
+        verbose_name_plural = _("tickets")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["reservation", "seat"], name="seat_once_per_reservation"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)

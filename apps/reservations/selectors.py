@@ -1,0 +1,216 @@
+"""Reads that span seats and the claims on them."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Count, Prefetch
+from django.utils import timezone
+
+from apps.concerts import selectors as concerts
+from apps.shared.caching import ProcessCache
+from apps.concerts.models import Grade, Performance, Seat
+from apps.reservations.errors import HoldNotFound, ReservationNotFound
+from apps.reservations.models import Hold, Reservation, SeatClaim, Ticket
+from apps.shared.errors import NotFound
+
+AVAILABLE, HELD, RESERVED = "AVAILABLE", "HELD", "RESERVED"
+
+
+# --- Holds, reservations, tickets of one customer ---------------------------------------------------------------------
+
+
+def hold_of(*, customer_id: int, hold_id: UUID) -> Hold:
+    """A customer's hold with its seats, whatever has become of it.
+
+    :raises HoldNotFound: there is none, or it is somebody else's.
+    """
+    claims = SeatClaim.objects.select_related("seat").order_by("seat_id")
+    hold = (
+        Hold.objects.of_customer(customer_id)
+        .select_related("performance")
+        .prefetch_related(Prefetch("claims", claims))
+        .filter(pk=hold_id)
+        .first()
+    )
+    if hold is None:
+        raise HoldNotFound
+    return hold
+
+
+def reservation_of(*, customer_id: int, reservation_id: UUID) -> Reservation:
+    """:raises ReservationNotFound: there is none, or it is somebody else's."""
+    found = Reservation.objects.of_customer(customer_id).with_details()
+    reservation = found.filter(pk=reservation_id).first()
+    if reservation is None:
+        raise ReservationNotFound
+    return reservation
+
+
+def valid_ticket_of(*, customer_id: int, ticket_id: UUID) -> Ticket:
+    """A ticket that gets its owner in; one of a cancelled reservation is none.
+
+    :raises NotFound: there is none, or it is somebody else's.
+    """
+    ticket = Ticket.objects.filter(
+        pk=ticket_id,
+        reservation__customer=customer_id,
+        reservation__status=Reservation.Status.CONFIRMED,
+    ).first()
+    if ticket is None:
+        raise NotFound
+    return ticket
+
+
+# --- What is free -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PerformanceAvailability:
+    performance: Performance
+    seats_total: int
+    seats_available: int
+    reservable: bool
+
+
+def performances_with_availability(concert_id: int) -> list[PerformanceAvailability]:
+    """The dates of a concert in order, with what is left of each; two queries."""
+    now = timezone.now()
+    claimed = dict(
+        SeatClaim.objects.live(at=now)
+        .filter(hold__performance__concert=concert_id, seat__is_blocked=False)
+        .values("hold__performance")
+        .annotate(count=Count("pk"))
+        .values_list("hold__performance", "count")
+    )
+    answers = []
+    for performance in concerts.performances_of(concert_id):
+        available = performance.seats_unblocked - claimed.get(performance.pk, 0)
+        reservable = available > 0 and performance.is_on_sale(now)
+        answers.append(
+            PerformanceAvailability(performance, performance.seats_total, available, reservable)
+        )
+    return answers
+
+
+@dataclass(frozen=True, slots=True)
+class SeatState:
+    seat: Seat
+    status: str
+    held_by_me: bool
+
+
+def seats_with_states(
+    *, performance_id: int, customer_id: int, section: str | None = None
+) -> list[SeatState]:
+    """Every seat in seat-map order with its state for one customer; two queries whatever the size of the hall."""
+    claims = {
+        seat_id: (status, holder_id)
+        for seat_id, status, holder_id in SeatClaim.objects.live(at=timezone.now())
+        .filter(hold__performance=performance_id)
+        .values_list("seat_id", "hold__status", "hold__customer_id")
+    }
+    states = []
+    for seat in concerts.seats_of(performance_id, section):
+        hold_status, holder_id = claims.get(seat.pk, (None, None))
+        is_held = hold_status == Hold.Status.HELD and not seat.is_blocked
+        states.append(
+            SeatState(
+                seat,
+                _state(hold_status, is_blocked=seat.is_blocked),
+                held_by_me=is_held and holder_id == customer_id,
+            )
+        )
+    return states
+
+
+def _state(hold_status: str | None, *, is_blocked: bool) -> str:
+    if is_blocked or hold_status == Hold.Status.CONFIRMED:
+        return RESERVED
+    return HELD if hold_status == Hold.Status.HELD else AVAILABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """`statuses` has one letter for each seat in seat-map order: Available, Held, Reserved. `version` names its content."""
+
+    version: str
+    statuses: str
+
+
+AVAILABILITY_SECONDS = 0.8
+_availabilities: ProcessCache[int, Availability] = ProcessCache(
+    seconds=AVAILABILITY_SECONDS, entries_max=256
+)
+
+
+def availability(performance_id: int) -> Availability:
+    """What the seats of a performance are, at most a second old, for everybody alike."""
+    return _availabilities.get(performance_id, lambda: _current_availability(performance_id))
+
+
+def _current_availability(performance_id: int) -> Availability:
+    claims = dict(
+        SeatClaim.objects.live(at=timezone.now())
+        .filter(hold__performance=performance_id)
+        .values_list("seat_id", "hold__status")
+    )
+    seats = concerts.seats_of(performance_id).values_list("pk", "is_blocked")
+    statuses = "".join(
+        _state(claims.get(seat_id), is_blocked=is_blocked)[0] for seat_id, is_blocked in seats
+    )
+    return Availability(hashlib.sha256(statuses.encode()).hexdigest()[:16], statuses)
+
+
+# The best seat is of the dearest grade, near the stage and near the middle of its row. `run_length` free seats in a row with
+# consecutive numbers start at a seat whose (quantity - 1)th follower has the number that is that much higher: gaps and islands.
+_ADJACENT_SQL = """
+WITH free AS (
+    SELECT seat.id, seat.section, seat.row, seat.number, seat.grade, seat.x, seat.y
+    FROM concerts_seat seat
+    WHERE seat.performance_id = %(performance_id)s AND NOT seat.is_blocked
+      AND (%(grade)s::text IS NULL OR seat.grade = %(grade)s)
+      AND NOT EXISTS (
+          SELECT FROM reservations_seatclaim claim JOIN reservations_hold hold ON hold.id = claim.hold_id
+          WHERE claim.seat_id = seat.id AND claim.ended_at IS NULL
+            AND (hold.status = 'CONFIRMED' OR (hold.status = 'HELD' AND hold.expires_at > %(at)s))
+      )
+), runs AS (
+    SELECT grade, y, id, x + (%(quantity)s - 1) / 2.0 AS middle,
+        array_agg(id) OVER follow AS seat_ids,
+        number + %(quantity)s - 1 = last_value(number) OVER follow AS is_adjacent
+    FROM free
+    WINDOW follow AS (
+        PARTITION BY section, row, grade ORDER BY number
+        ROWS BETWEEN CURRENT ROW AND %(quantity)s - 1 FOLLOWING
+    )
+)
+SELECT seat_ids FROM runs
+WHERE is_adjacent
+ORDER BY array_position(%(grades)s::text[], grade::text), y,
+    abs(middle - (SELECT (min(x) + max(x)) / 2.0 FROM free)), id
+LIMIT %(limit)s
+"""
+
+
+def best_available_seat_ids(
+    *, performance_id: int, quantity: int, grade: str | None, at: datetime, limit: int
+) -> Iterable[list[int]]:
+    """Up to `limit` choices of `quantity` free seats, the best first: side by side; one scattered choice after them."""
+    parameters = {
+        "performance_id": performance_id,
+        "quantity": quantity,
+        "grade": grade,
+        "grades": Grade.values,
+        "at": at,
+        "limit": limit,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_ADJACENT_SQL, parameters)
+        yield from [row[0] for row in cursor.fetchall()]
+        if quantity > 1:
+            cursor.execute(_ADJACENT_SQL, parameters | {"quantity": 1, "limit": quantity})
+            yield [row[0][0] for row in cursor.fetchall()]

@@ -1,0 +1,203 @@
+from typing import Any
+
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from apps.concerts.models import SEATS_PER_CUSTOMER_MAX, Grade
+from apps.reservations.models import Hold, Reservation, SeatClaim, Ticket
+from apps.reservations.selectors import (
+    AVAILABLE,
+    HELD,
+    RESERVED,
+    PerformanceAvailability,
+    SeatState,
+)
+from apps.shared.api.fields import StrictCharField, StrictIntegerField, StrictUUIDField
+
+# --- Requests ---------------------------------------------------------------------------------------------------------
+
+
+class HoldRequest(serializers.Serializer[Any]):
+    performance_id = StrictIntegerField(min_value=1)
+    seat_ids = serializers.ListField(
+        child=StrictIntegerField(min_value=1),
+        min_length=1,
+        max_length=SEATS_PER_CUSTOMER_MAX,
+    )
+
+    def validate_seat_ids(self, seat_ids: list[int]) -> list[int]:
+        if len(set(seat_ids)) != len(seat_ids):
+            raise serializers.ValidationError(_("A seat is named twice."))
+        return seat_ids
+
+
+class BestAvailableRequest(serializers.Serializer[Any]):
+    performance_id = StrictIntegerField(min_value=1)
+    quantity = StrictIntegerField(min_value=1, max_value=SEATS_PER_CUSTOMER_MAX)
+    grade = serializers.ChoiceField(Grade.values, required=False, allow_null=True, default=None)
+
+
+class ReservationRequest(serializers.Serializer[Any]):
+    hold_id = StrictUUIDField()
+
+
+class ReservationQuery(serializers.Serializer[Any]):
+    status = serializers.ChoiceField(Reservation.Status.values, required=False)
+
+
+class SeatQuery(serializers.Serializer[Any]):
+    section = StrictCharField(required=False, max_length=20)
+
+
+# --- Performances and seats -------------------------------------------------------------------------------------------
+
+
+class PerformanceSerializer(serializers.Serializer[PerformanceAvailability]):
+    performance_id = serializers.IntegerField(source="performance.pk")
+    starts_at = serializers.DateTimeField(source="performance.starts_at")
+    seats_total = serializers.IntegerField()
+    seats_available = serializers.IntegerField()
+    reservable = serializers.BooleanField()
+
+
+class PerformancesSerializer(serializers.Serializer[Any]):
+    items = PerformanceSerializer(many=True)
+
+
+class SeatStateSerializer(serializers.Serializer[SeatState]):
+    seat_id = serializers.IntegerField(source="seat.pk")
+    section = serializers.CharField(source="seat.section")
+    row = serializers.CharField(source="seat.row")
+    number = serializers.IntegerField(source="seat.number")
+    grade = serializers.ChoiceField(Grade.values, source="seat.grade")
+    price = serializers.IntegerField(source="seat.price")
+    status = serializers.ChoiceField([AVAILABLE, HELD, RESERVED])
+    held_by_me = serializers.BooleanField()
+
+    def to_representation(self, instance: SeatState) -> dict[str, Any]:
+        # Written out: a hall has thousands of these, and going through the fields takes ten times as long.
+        seat = instance.seat
+        return {
+            "seat_id": seat.pk,
+            "section": seat.section,
+            "row": seat.row,
+            "number": seat.number,
+            "grade": seat.grade,
+            "price": seat.price,
+            "status": instance.status,
+            "held_by_me": instance.held_by_me,
+        }
+
+
+class SeatsSerializer(serializers.Serializer[Any]):
+    performance_id = serializers.IntegerField()
+    concert_id = serializers.IntegerField()
+    seats = SeatStateSerializer(many=True)
+
+
+class MapSectionSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    x = serializers.IntegerField()
+    y = serializers.IntegerField()
+
+
+class MapGradeSerializer(serializers.Serializer[Any]):
+    grade = serializers.ChoiceField(Grade.values)
+    price = serializers.IntegerField()
+
+
+@extend_schema_field(
+    {
+        "type": "array",
+        "description": "seat_id, section, row, number, x, y, grade",
+        "prefixItems": [
+            {"type": "integer"},
+            {"type": "string"},
+            {"type": "string"},
+            {"type": "integer"},
+            {"type": "integer"},
+            {"type": "integer"},
+            {"type": "string", "enum": list(Grade.values)},
+        ],
+        "minItems": 7,
+        "maxItems": 7,
+    }
+)
+class MapSeatField(serializers.ListField):
+    pass
+
+
+class SeatMapSerializer(serializers.Serializer[Any]):
+    """Describes the answer; its bytes are rendered once and kept (`apps/concerts/selectors.py`)."""
+
+    performance_id = serializers.IntegerField()
+    sections = MapSectionSerializer(many=True)
+    grades = MapGradeSerializer(many=True)
+    seats = serializers.ListField(child=MapSeatField())
+
+
+class AvailabilitySerializer(serializers.Serializer[Any]):
+    version = serializers.CharField()
+    statuses = serializers.RegexField("^[AHR]*$")
+
+
+# --- Holds and reservations -------------------------------------------------------------------------------------------
+
+
+class ClaimedSeatSerializer(serializers.Serializer[SeatClaim | Ticket]):
+    """A seat with the price that was agreed on, from a claim or a ticket."""
+
+    seat_id = serializers.IntegerField()
+    section = serializers.CharField(source="seat.section")
+    row = serializers.CharField(source="seat.row")
+    number = serializers.IntegerField(source="seat.number")
+    grade = serializers.ChoiceField(Grade.values, source="seat.grade")
+    price = serializers.IntegerField()
+
+
+class HoldSerializer(serializers.Serializer[Hold]):
+    hold_id = serializers.UUIDField(source="pk")
+    performance_id = serializers.IntegerField()
+    concert_id = serializers.IntegerField(source="performance.concert_id")
+    seats = ClaimedSeatSerializer(source="claims.all", many=True)
+    total_price = serializers.IntegerField()
+    status = serializers.SerializerMethodField()
+    expires_at = serializers.DateTimeField()
+
+    @extend_schema_field(serializers.ChoiceField(Hold.Status.values))
+    def get_status(self, hold: Hold) -> str:
+        return Hold.Status.EXPIRED if hold.is_expired(timezone.now()) else hold.status
+
+
+class TicketSerializer(serializers.Serializer[Ticket]):
+    ticket_id = serializers.UUIDField(source="pk")
+    seat_id = serializers.IntegerField()
+    code = serializers.CharField()
+
+
+class ReservationSerializer(serializers.Serializer[Reservation]):
+    reservation_id = serializers.UUIDField(source="pk")
+    concert_id = serializers.IntegerField(source="performance.concert_id")
+    title = serializers.CharField(source="performance.concert.title")
+    venue = serializers.CharField(source="performance.concert.venue")
+    performance_id = serializers.IntegerField()
+    starts_at = serializers.DateTimeField(source="performance.starts_at")
+    seats = ClaimedSeatSerializer(source="tickets.all", many=True)
+    total_price = serializers.IntegerField()
+    status = serializers.ChoiceField(Reservation.Status.values)
+    reserved_at = serializers.DateTimeField()
+    cancelled_at = serializers.DateTimeField(allow_null=True)
+    tickets = TicketSerializer(source="tickets.all", many=True)
+
+
+class ConfirmedReservationSerializer(ReservationSerializer):
+    balance = serializers.IntegerField()
+
+
+class CancellationSerializer(serializers.Serializer[Any]):
+    reservation_id = serializers.UUIDField(source="reservation.pk")
+    status = serializers.ChoiceField([Reservation.Status.CANCELLED], source="reservation.status")
+    refunded_amount = serializers.IntegerField()
+    balance = serializers.IntegerField()

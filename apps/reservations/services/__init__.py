@@ -1,0 +1,25 @@
+"""Every write of holds and reservations, by use case."""
+
+from apps.reservations.services.cancelling import Cancellation, cancel_reservation
+from apps.reservations.services.confirming import Confirmation, confirm_reservation
+from apps.reservations.services.expiring import expire_holds
+from apps.reservations.services.gate import (
+    admission_to_concert,
+    admission_to_performance,
+    verified_payer,
+)
+from apps.reservations.services.holding import hold_best_available, hold_seats, release_hold
+
+__all__ = [
+    "Cancellation",
+    "Confirmation",
+    "admission_to_concert",
+    "admission_to_performance",
+    "cancel_reservation",
+    "confirm_reservation",
+    "expire_holds",
+    "hold_best_available",
+    "hold_seats",
+    "release_hold",
+    "verified_payer",
+]

@@ -1,0 +1,50 @@
+"""Telling the outside data platform about every sale and every cancellation."""
+
+import httpx
+from django.conf import settings
+
+from apps.reservations.clients import post_message
+from apps.reservations.events import RESERVATION_CANCELLED, RESERVATION_CONFIRMED
+from apps.shared.models import OutboxEvent
+from apps.shared.outbox import Consumer, DeliveryPostponed, DeliveryRefused
+
+RETRYABLE_CLIENT_ERRORS = {408, 429}
+OURS_ALONE = {"queue_place", "queue_generation"}
+LONGEST_WAIT = 3600.0  # seconds
+
+
+def sync_externally(event: OutboxEvent) -> None:
+    """POST the event; without a `WEBHOOK_URL` there is nobody to tell.
+
+    :raises DeliveryRefused: the platform will never take it: a 3xx or a 4xx that repeating does not change.
+    :raises DeliveryPostponed: it is overloaded or broken, or cannot be reached.
+    """
+    if not settings.WEBHOOK_URL:
+        return
+    data = {name: value for name, value in event.payload.items() if name not in OURS_ALONE}
+    try:
+        response = post_message(
+            message_id=event.pk, type=event.type, occurred_at=event.occurred_at, data=data
+        )
+    except httpx.TransportError as error:
+        raise DeliveryPostponed(f"{type(error).__name__}: {error}", retry_after=0) from error
+    if response.is_success:
+        return
+    outcome = f"HTTP {response.status_code}: {response.text[:200]}"
+    if response.is_server_error or response.status_code in RETRYABLE_CLIENT_ERRORS:
+        raise DeliveryPostponed(outcome, retry_after=_named_wait(response))
+    raise DeliveryRefused(outcome)
+
+
+def _named_wait(response: httpx.Response) -> float:
+    """Seconds of `Retry-After`; 0 without one, or when it is a date."""
+    value = response.headers.get("retry-after", "")
+    return min(float(value), LONGEST_WAIT) if value.isdecimal() else 0.0
+
+
+EXTERNAL_SYNC = Consumer(
+    name="external_sync",
+    event_types=frozenset({RESERVATION_CONFIRMED, RESERVATION_CANCELLED}),
+    effect=sync_externally,
+    queue="external",
+)

@@ -1,0 +1,52 @@
+"""Who may look at seats and claim them: the visitors whom the waiting room of the concert has admitted."""
+
+from uuid import UUID
+
+from apps.concerts.errors import ConcertNotFound, PerformanceNotFound
+from apps.concerts.models import Concert, Performance
+from apps.queue.services import Admission, Place, admitted_visitor, verified_place
+from apps.reservations.errors import HoldNotFound
+from apps.reservations.models import Hold
+
+
+def admission_to_concert(*, token: str | None, customer_id: int, concert_id: int) -> Admission:
+    """:raises ConcertNotFound: and whatever the waiting room refuses with."""
+    if not Concert.objects.published().filter(pk=concert_id).exists():
+        raise ConcertNotFound
+    return admitted_visitor(token=token, customer_id=customer_id, concert_id=concert_id)
+
+
+def admission_to_performance(
+    *, token: str | None, customer_id: int, performance_id: int
+) -> tuple[Performance, Admission]:
+    """The performance with its concert, and the admission to it.
+
+    :raises PerformanceNotFound: and whatever the waiting room refuses with.
+    """
+    performance = (
+        Performance.objects.published().select_related("concert").filter(pk=performance_id).first()
+    )
+    if performance is None:
+        raise PerformanceNotFound
+    admission = admitted_visitor(
+        token=token, customer_id=customer_id, concert_id=performance.concert_id
+    )
+    return performance, admission
+
+
+def verified_payer(*, token: str | None, customer_id: int, hold_id: UUID) -> Place:
+    """The place that a token names, if it was given to this customer for the concert of this hold.
+
+    The waiting room itself is not asked: whoever has a live hold was admitted, and pays also while the room's store is down.
+
+    :raises HoldNotFound: there is none, or it is somebody else's.
+    """
+    concert_id = (
+        Hold.objects.of_customer(customer_id)
+        .filter(pk=hold_id)
+        .values_list("performance__concert_id", flat=True)
+        .first()
+    )
+    if concert_id is None:
+        raise HoldNotFound
+    return verified_place(token=token, customer_id=customer_id, concert_id=concert_id)

@@ -1,0 +1,151 @@
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpResponse
+from django.utils.translation import gettext_lazy as _
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.concerts.errors import PerformanceNotFound, SalesClosed, SalesNotOpen, SeatNotFound
+from apps.reservations import errors, selectors, serializers, services
+from apps.reservations.models import Hold
+from apps.reservations.views.seats import NOT_ADMITTED
+from apps.shared.api.idempotent import IdempotentView
+from apps.shared.api.responses import success
+from apps.shared.api.schema import operation
+from apps.shared.api.views import ApiView
+
+HOLD_EXAMPLE = {
+    "hold_id": "3f0d1f63-2f1c-4d6e-9d57-0c4c8f2f7a11",
+    "performance_id": 7,
+    "concert_id": 3,
+    "seats": [
+        {"seat_id": 912, "section": "A", "row": "4", "number": 12, "grade": "VIP", "price": 130000}
+    ],
+    "total_price": 130000,
+    "status": "HELD",
+    "expires_at": "2027-01-02T11:05:00Z",
+}
+
+
+def _rendered(hold: Hold) -> tuple[int, Any, Any]:
+    found = selectors.hold_of(customer_id=hold.customer_id, hold_id=hold.pk)
+    return 201, _("Seats held."), serializers.HoldSerializer(found).data
+
+
+class HoldsView(IdempotentView):
+    rate_limits = {"POST": "hold"}
+
+    @operation(
+        summary="Hold seats",
+        description="All of the seats or none of them, for five minutes.",
+        request=serializers.HoldRequest,
+        response=serializers.HoldSerializer,
+        status=201,
+        errors=[
+            *NOT_ADMITTED,
+            PerformanceNotFound,
+            SeatNotFound,
+            errors.SeatAlreadyHeld,
+            errors.SeatAlreadyReserved,
+            errors.SeatLimitExceeded,
+            SalesNotOpen,
+            SalesClosed,
+        ],
+        message="Seats held.",
+        queue_token=True,
+        idempotency_key="optional",
+        tags=["holds"],
+        examples={"request": {"performance_id": 7, "seat_ids": [912]}, "response": HOLD_EXAMPLE},
+    )
+    def post(self, request: Request) -> HttpResponse:
+        body = self.validated(serializers.HoldRequest)
+        performance, admission = services.admission_to_performance(
+            token=request.headers.get("Queue-Token"),
+            customer_id=self.customer_id,
+            performance_id=body["performance_id"],
+        )
+        return self.once(
+            lambda: services.hold_seats(
+                customer_id=self.customer_id,
+                performance=performance,
+                seat_ids=body["seat_ids"],
+                admission=admission,
+            ),
+            _rendered,
+            required=False,
+        )
+
+
+class BestAvailableView(IdempotentView):
+    rate_limits = {"POST": "hold"}
+
+    @operation(
+        summary="Hold the best available seats",
+        description="Side by side where there are such, else the best that are free.",
+        request=serializers.BestAvailableRequest,
+        response=serializers.HoldSerializer,
+        status=201,
+        errors=[
+            *NOT_ADMITTED,
+            PerformanceNotFound,
+            errors.NotEnoughSeats,
+            errors.SeatLimitExceeded,
+            SalesNotOpen,
+            SalesClosed,
+        ],
+        message="Seats held.",
+        queue_token=True,
+        idempotency_key="optional",
+        tags=["holds"],
+        examples={
+            "request": {"performance_id": 7, "quantity": 1, "grade": "VIP"},
+            "response": HOLD_EXAMPLE,
+        },
+    )
+    def post(self, request: Request) -> HttpResponse:
+        body = self.validated(serializers.BestAvailableRequest)
+        performance, admission = services.admission_to_performance(
+            token=request.headers.get("Queue-Token"),
+            customer_id=self.customer_id,
+            performance_id=body["performance_id"],
+        )
+        return self.once(
+            lambda: services.hold_best_available(
+                customer_id=self.customer_id,
+                performance=performance,
+                quantity=body["quantity"],
+                grade=body["grade"],
+                admission=admission,
+            ),
+            _rendered,
+            required=False,
+        )
+
+
+class HoldView(ApiView):
+    @operation(
+        summary="Show a hold",
+        response=serializers.HoldSerializer,
+        errors=[errors.HoldNotFound],
+        message="Hold.",
+        tags=["holds"],
+        examples={"response": HOLD_EXAMPLE},
+    )
+    def get(self, request: Request, hold_id: UUID) -> Response:
+        hold = selectors.hold_of(customer_id=self.customer_id, hold_id=hold_id)
+        data = serializers.HoldSerializer(hold).data
+        return success(data, message=_("Hold."), headers={"Cache-Control": "no-store"})
+
+    @operation(
+        summary="Release a hold",
+        description="The seats are free at once.",
+        response=serializers.HoldSerializer,
+        errors=[errors.HoldNotFound, errors.HoldNotLive, errors.HoldExpired],
+        message="Hold released.",
+        tags=["holds"],
+    )
+    def delete(self, request: Request, hold_id: UUID) -> Response:
+        services.release_hold(customer_id=self.customer_id, hold_id=hold_id)
+        hold = selectors.hold_of(customer_id=self.customer_id, hold_id=hold_id)
+        return success(serializers.HoldSerializer(hold).data, message=_("Hold released."))

@@ -1,0 +1,159 @@
+import io
+from typing import Any
+from uuid import UUID
+
+import segno
+from django.http import HttpResponse
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.payments.errors import InsufficientBalance
+from apps.reservations import errors, selectors, serializers, services
+from apps.reservations.models import Reservation
+from apps.reservations.services import Cancellation, Confirmation
+from apps.shared.api.idempotent import IdempotentView
+from apps.shared.api.pagination import paginated
+from apps.shared.api.responses import success
+from apps.shared.api.schema import operation
+from apps.shared.api.views import ApiView
+
+
+class ReservationsView(IdempotentView):
+    @operation(
+        summary="List reservations",
+        description="Your own, the newest first.",
+        response=serializers.ReservationSerializer,
+        message="Reservations.",
+        paginated=True,
+        query=[OpenApiParameter("status", str, enum=Reservation.Status.values)],
+        tags=["reservations"],
+    )
+    def get(self, request: Request) -> Response:
+        query = self.validated(serializers.ReservationQuery, request.query_params.dict())
+        found = Reservation.objects.of_customer(self.customer_id).with_details().newest_first()
+        if "status" in query:
+            found = found.filter(status=query["status"])
+        return paginated(
+            request, found, serializers.ReservationSerializer, message=_("Reservations.")
+        )
+
+    @operation(
+        summary="Pay for a hold",
+        description=(
+            "Takes the price from the balance and turns the hold into a reservation. A live hold proves that you were admitted: "
+            "the queue token may have ended meanwhile."
+        ),
+        request=serializers.ReservationRequest,
+        response=serializers.ConfirmedReservationSerializer,
+        status=201,
+        errors=[
+            errors.HoldNotFound,
+            errors.HoldNotLive,
+            errors.HoldExpired,
+            InsufficientBalance,
+        ],
+        message="Reservation confirmed.",
+        queue_token=True,
+        idempotency_key="required",
+        tags=["reservations"],
+        examples={"request": {"hold_id": "3f0d1f63-2f1c-4d6e-9d57-0c4c8f2f7a11"}},
+    )
+    def post(self, request: Request) -> HttpResponse:
+        body = self.validated(serializers.ReservationRequest)
+        customer_id, hold_id = self.customer_id, body["hold_id"]
+        services.verified_payer(
+            token=request.headers.get("Queue-Token"), customer_id=customer_id, hold_id=hold_id
+        )
+        return self.once(
+            lambda: services.confirm_reservation(customer_id=customer_id, hold_id=hold_id),
+            self._rendered,
+        )
+
+    @staticmethod
+    def _rendered(confirmation: Confirmation) -> tuple[int, Any, Any]:
+        reservation = selectors.reservation_of(
+            customer_id=confirmation.reservation.customer_id,
+            reservation_id=confirmation.reservation.pk,
+        )
+        data = serializers.ReservationSerializer(reservation).data
+        return 201, _("Reservation confirmed."), data | {"balance": confirmation.balance}
+
+
+class ReservationView(ApiView):
+    @operation(
+        summary="Show a reservation",
+        response=serializers.ReservationSerializer,
+        errors=[errors.ReservationNotFound],
+        message="Reservation.",
+        tags=["reservations"],
+    )
+    def get(self, request: Request, reservation_id: UUID) -> Response:
+        found = selectors.reservation_of(
+            customer_id=self.customer_id, reservation_id=reservation_id
+        )
+        data = serializers.ReservationSerializer(found).data
+        return success(data, message=_("Reservation."), headers={"Cache-Control": "no-store"})
+
+
+class CancellationView(IdempotentView):
+    @operation(
+        summary="Cancel a reservation",
+        description="Until 24 hours before the performance; the full price goes back to the balance.",
+        response=serializers.CancellationSerializer,
+        errors=[errors.ReservationNotFound, errors.AlreadyCancelled, errors.CancellationClosed],
+        message="Reservation cancelled.",
+        idempotency_key="required",
+        tags=["reservations"],
+        examples={
+            "response": {
+                "reservation_id": "5d1c0d5e-5c0e-4a53-8a2b-7f6b6a0f3c55",
+                "status": "CANCELLED",
+                "refunded_amount": 130000,
+                "balance": 250000,
+            }
+        },
+    )
+    def post(self, request: Request, reservation_id: UUID) -> HttpResponse:
+        return self.once(
+            lambda: services.cancel_reservation(
+                customer_id=self.customer_id, reservation_id=reservation_id
+            ),
+            self._rendered,
+        )
+
+    @staticmethod
+    def _rendered(cancellation: Cancellation) -> tuple[int, Any, Any]:
+        data = serializers.CancellationSerializer(cancellation).data
+        return 200, _("Reservation cancelled."), data
+
+
+class SvgRenderer(BaseRenderer):
+    """Lets a caller ask for the picture by its media type; errors of such a call are JSON all the same."""
+
+    media_type = "image/svg+xml"
+    format = "svg"
+
+
+class TicketQrView(ApiView):
+    renderer_classes = [*ApiView.renderer_classes, SvgRenderer]
+
+    @operation(
+        summary="Show the QR code of a ticket",
+        response=None,
+        errors=["NOT_FOUND"],
+        message="The QR code of the ticket's code.",
+        media_type="image/svg+xml",
+        tags=["reservations"],
+    )
+    def get(self, request: Request, ticket_id: UUID) -> HttpResponse:
+        ticket = selectors.valid_ticket_of(customer_id=self.customer_id, ticket_id=ticket_id)
+        picture = io.BytesIO()
+        segno.make(ticket.code, error="m").save(picture, kind="svg", scale=8, border=4)
+        return HttpResponse(
+            picture.getvalue(),
+            content_type="image/svg+xml",
+            headers={"Cache-Control": "private, no-store"},
+        )

@@ -1,0 +1,152 @@
+"""What an admitted visitor sees: dates, seats, the hall and what is free in it."""
+
+from typing import Any
+
+from django.http import HttpResponse
+from django.utils.cache import get_conditional_response
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.concerts import selectors as concerts
+from apps.concerts.errors import ConcertNotFound, PerformanceNotFound
+from apps.reservations import selectors, serializers
+from apps.reservations.services import admission_to_concert, admission_to_performance
+from apps.shared.api.responses import SUCCESS, as_json, envelope, success
+from apps.shared.api.schema import operation
+from apps.shared.api.views import ApiView
+
+NOT_ADMITTED = ["QUEUE_TOKEN_NOT_ACTIVE", "QUEUE_TOKEN_EXPIRED"]
+
+
+class GatedView(ApiView):
+    """A view for visitors whom the waiting room has admitted."""
+
+    def refuse_unless_admitted(self, *, performance_id: int) -> None:
+        admission_to_performance(
+            token=self.request.headers.get("Queue-Token"),
+            customer_id=self.customer_id,
+            performance_id=performance_id,
+        )
+
+
+class PerformancesView(GatedView):
+    @operation(
+        summary="List performances",
+        description="The dates of a concert with what is left of each, in order.",
+        response=serializers.PerformancesSerializer,
+        errors=[ConcertNotFound, *NOT_ADMITTED],
+        message="Performances.",
+        queue_token=True,
+        tags=["seats"],
+        examples={
+            "response": {
+                "items": [
+                    {
+                        "performance_id": 7,
+                        "starts_at": "2027-01-09T10:00:00Z",
+                        "seats_total": 400,
+                        "seats_available": 31,
+                        "reservable": True,
+                    }
+                ]
+            }
+        },
+    )
+    def get(self, request: Request, concert_id: int) -> Response:
+        admission_to_concert(
+            token=request.headers.get("Queue-Token"),
+            customer_id=self.customer_id,
+            concert_id=concert_id,
+        )
+        found = selectors.performances_with_availability(concert_id)
+        data = serializers.PerformancesSerializer({"items": found}).data
+        return success(data, message=_("Performances."), headers={"Cache-Control": "no-store"})
+
+
+class SeatsView(GatedView):
+    @operation(
+        summary="List seats",
+        description="Every seat with its state. For large halls take the seat map and the availability.",
+        response=serializers.SeatsSerializer,
+        errors=[PerformanceNotFound, *NOT_ADMITTED],
+        message="Seats.",
+        queue_token=True,
+        query=[
+            OpenApiParameter(
+                "section", {"type": "string", "maxLength": 20}, description="Only this section."
+            )
+        ],
+        tags=["seats"],
+    )
+    def get(self, request: Request, performance_id: int) -> Response:
+        section = self.validated(serializers.SeatQuery, request.query_params.dict()).get("section")
+        performance, _admission = admission_to_performance(
+            token=request.headers.get("Queue-Token"),
+            customer_id=self.customer_id,
+            performance_id=performance_id,
+        )
+        states = selectors.seats_with_states(
+            performance_id=performance_id, customer_id=self.customer_id, section=section
+        )
+        found: dict[str, Any] = {
+            "performance_id": performance_id,
+            "concert_id": performance.concert_id,
+            "seats": states,
+        }
+        data = serializers.SeatsSerializer(found).data
+        return success(data, message=_("Seats."), headers={"Cache-Control": "no-store"})
+
+
+class SeatMapView(GatedView):
+    @operation(
+        summary="Show the seat map",
+        description="The part of the hall that does not change while seats are sold; keep it as long as its ETag matches.",
+        response=serializers.SeatMapSerializer,
+        errors=[PerformanceNotFound, *NOT_ADMITTED],
+        message="Seat map.",
+        queue_token=True,
+        conditional=True,
+        tags=["seats"],
+    )
+    def get(self, request: Request, performance_id: int) -> Any:
+        self.refuse_unless_admitted(performance_id=performance_id)
+        drawn = concerts.seat_map(performance_id)
+        message = str(_("Seat map."))
+        body = b'{"code":%s,"message":%s,"data":%s}' % (
+            as_json(SUCCESS),
+            as_json(message),
+            drawn.data,
+        )
+        return conditional_json(request, body, etag=drawn.etag, cache="private, max-age=86400")
+
+
+class AvailabilityView(GatedView):
+    @operation(
+        summary="Show the availability",
+        description="One letter for each seat in seat-map order: `A` available, `H` held, `R` reserved. At most a second old.",
+        response=serializers.AvailabilitySerializer,
+        errors=[PerformanceNotFound, *NOT_ADMITTED],
+        message="Availability.",
+        queue_token=True,
+        conditional=True,
+        tags=["seats"],
+        examples={"response": {"version": "9f86d081884c7d65", "statuses": "AAHRRA"}},
+    )
+    def get(self, request: Request, performance_id: int) -> Any:
+        self.refuse_unless_admitted(performance_id=performance_id)
+        current = selectors.availability(performance_id)
+        data = serializers.AvailabilitySerializer(current).data
+        body = as_json(envelope(SUCCESS, _("Availability."), data))
+        return conditional_json(
+            request, body, etag=f'"{current.version}"', cache="private, no-cache"
+        )
+
+
+def conditional_json(request: Request, body: bytes, *, etag: str, cache: str) -> Any:
+    """The body, or 304 for a caller that has it already."""
+    response = HttpResponse(body, content_type="application/json")
+    response["Cache-Control"] = cache
+    response["ETag"] = etag
+    return get_conditional_response(request._request, etag=etag, response=response)

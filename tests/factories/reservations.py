@@ -1,0 +1,47 @@
+"""Holds and reservations, made by the services, for customers who were let in without a queue."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from django.db.models import F
+
+from apps.accounts.models import User
+from apps.concerts.models import Performance, Seat
+from apps.reservations.models import Hold, Reservation
+from apps.reservations.services import confirm_reservation, hold_seats
+from apps.shared.transactions import run_in_transaction
+from tests.factories.payments import WalletFactory
+
+
+def hold(customer: User, seats: Sequence[Seat], **changes: Any) -> Hold:
+    """Hold seats of one performance for `customer`."""
+    performance = Performance.objects.select_related("concert").get(pk=seats[0].performance_id)
+    arguments: dict[str, Any] = {
+        "customer_id": customer.pk,
+        "performance": performance,
+        "seat_ids": [seat.pk for seat in seats],
+        "admission": None,
+    }
+    return run_in_transaction(partial(hold_seats, **arguments | changes))
+
+
+def overdue_hold(customer: User, seats: Sequence[Seat]) -> Hold:
+    """A hold whose time was over a second ago, and which no sweep has met."""
+    made = hold(customer, seats)
+    age = made.expires_at - made.held_at + timedelta(seconds=1)
+    Hold.objects.filter(pk=made.pk).update(
+        held_at=F("held_at") - age, expires_at=F("expires_at") - age
+    )
+    made.refresh_from_db()
+    return made
+
+
+def reservation(customer: User, seats: Sequence[Seat]) -> Reservation:
+    """A paid hold; the customer gets a wallet with a million won if there is none."""
+    if not hasattr(customer, "wallet"):
+        WalletFactory(customer=customer, balance=1_000_000)
+    held = hold(customer, seats)
+    confirm = partial(confirm_reservation, customer_id=customer.pk, hold_id=held.pk)
+    return run_in_transaction(confirm).reservation

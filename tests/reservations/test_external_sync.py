@@ -1,0 +1,144 @@
+"""Against a real HTTP server on loopback that answers as it is told."""
+
+import threading
+from collections.abc import Generator
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from django.utils import timezone
+from standardwebhooks import Webhook
+
+from apps.reservations.tasks import sync_externally
+from apps.shared.models import EventDelivery, OutboxEvent
+from apps.shared.outbox import deliver
+from tests.factories.accounts import CustomerFactory
+from tests.factories.concerts import PerformanceFactory
+from tests.factories.reservations import reservation
+
+pytestmark = pytest.mark.django_db
+
+FIRST_SECRET = "whsec_Zmlyc3Qtc2VjcmV0LWZvci10aGUtdGVzdHM="
+SECOND_SECRET = "whsec_c2Vjb25kLXNlY3JldC1mb3ItdGhlLXRlc3Q="
+
+
+class Platform:
+    """The outside platform: keeps what it received, answers with `status` and `answer_headers`."""
+
+    def __init__(self) -> None:
+        self.received: list[tuple[str, dict[str, str], bytes]] = []
+        self.status = 204
+        self.answer_headers: dict[str, str] = {}
+
+    def handler(platform):  # noqa: N805
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                platform.received.append((self.path, headers, body))
+                self.send_response(platform.status)
+                for name, value in platform.answer_headers.items():
+                    self.send_header(name, value)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *args: object) -> None: ...
+
+        return Handler
+
+
+@pytest.fixture
+def platform(settings) -> Generator[Platform]:
+    platform = Platform()
+    with ThreadingHTTPServer(("127.0.0.1", 0), platform.handler()) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        settings.WEBHOOK_URL = f"http://127.0.0.1:{server.server_port}/hook"
+        settings.WEBHOOK_SECRETS = [FIRST_SECRET]
+        yield platform
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def sold():
+    """A sale that the platform has not been told about."""
+    performance = PerformanceFactory(seats=1)
+    reservation(CustomerFactory(), list(performance.seats.all()))
+    return OutboxEvent.objects.get()
+
+
+def delivery() -> EventDelivery:
+    return EventDelivery.objects.get(consumer="external_sync")
+
+
+class TestSyncExternally:
+    def test_posts_a_signed_message(self, platform, sold):
+        sync_externally(event_id=str(sold.pk))
+
+        [(path, headers, body)] = platform.received
+        message = Webhook(FIRST_SECRET).verify(body, headers)
+        assert path == "/hook"
+        assert headers["webhook-id"] == str(sold.pk)
+        assert message["type"] == "reservation.confirmed"
+        assert message["timestamp"] == sold.occurred_at.isoformat()
+        assert message["data"]["reservation_id"] == sold.payload["reservation_id"]
+        assert message["data"]["total_price"] == 50_000
+        assert "queue_place" not in message["data"]
+        assert delivery().status == EventDelivery.Status.DONE
+
+    def test_tells_it_once(self, platform, sold):
+        for _ in range(3):
+            sync_externally(event_id=str(sold.pk))
+
+        assert len(platform.received) == 1
+
+    def test_signs_with_every_secret_while_they_are_rotated(self, platform, sold, settings):
+        settings.WEBHOOK_SECRETS = [SECOND_SECRET, FIRST_SECRET]
+
+        sync_externally(event_id=str(sold.pk))
+
+        [(_path, headers, body)] = platform.received
+        assert Webhook(FIRST_SECRET).verify(body, headers)
+        assert Webhook(SECOND_SECRET).verify(body, headers)
+
+    @pytest.mark.parametrize("status", [408, 429, 500, 503])
+    def test_tries_again_later_when_the_platform_is_in_trouble(self, platform, sold, status):
+        platform.status = status
+
+        assert deliver(consumer="external_sync", event_id=sold.pk) is False
+
+        assert delivery().status == EventDelivery.Status.PENDING
+        assert delivery().next_attempt_at > timezone.now()
+        assert f"HTTP {status}" in delivery().last_error
+
+    def test_waits_as_long_as_it_is_told(self, platform, sold):
+        platform.status, platform.answer_headers = 429, {"retry-after": "1800"}
+
+        deliver(consumer="external_sync", event_id=sold.pk)
+
+        assert delivery().next_attempt_at > timezone.now() + timedelta(minutes=29)
+
+    @pytest.mark.parametrize("status", [301, 307, 400, 410])
+    def test_gives_up_on_what_repeating_does_not_change(self, platform, sold, status):
+        platform.status, platform.answer_headers = status, {"location": "/elsewhere"}
+
+        deliver(consumer="external_sync", event_id=sold.pk)
+
+        assert delivery().status == EventDelivery.Status.DEAD
+        assert [path for path, _headers, _body in platform.received] == ["/hook"]
+
+    def test_tries_again_later_when_nobody_answers(self, platform, sold, settings):
+        settings.WEBHOOK_URL = "http://127.0.0.1:1/hook"
+
+        deliver(consumer="external_sync", event_id=sold.pk)
+
+        assert delivery().status == EventDelivery.Status.PENDING
+        assert "ConnectError" in delivery().last_error
+
+    def test_has_nothing_to_do_without_a_platform(self, sold, settings):
+        settings.WEBHOOK_URL = ""
+
+        sync_externally(event_id=str(sold.pk))
+
+        assert delivery().status == EventDelivery.Status.DONE
