@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3 || command -v python3.11 || command -v pyth
 	command -v python3.13 || command -v python || echo python3)
 VENV_PYTHON := .venv/bin/python
 MANAGE := $(VENV_PYTHON) manage.py
-SOURCES := apps concert_project devstack tests manage.py
+SOURCES := apps benchmarks concert_project devstack tests manage.py
 
 # Checks read the settings without any server, so they get values that lead nowhere.
 NOWHERE := env DJANGO_SETTINGS_MODULE=concert_project.settings.test \
@@ -37,65 +37,72 @@ LINT_TARGETS := lint-code lint-format lint-types lint-imports lint-templates lin
 lint: $(LINT_TARGETS)  ## run every static check, the same here and in CI
 
 lint-code: development
-	$(VENV_PYTHON) -m ruff check $(SOURCES)
+	@$(VENV_PYTHON) -m ruff check $(SOURCES)
 
 lint-format: development
-	$(VENV_PYTHON) -m ruff format --check $(SOURCES)
+	@$(VENV_PYTHON) -m ruff format --check $(SOURCES)
 
 lint-types: development
-	$(NOWHERE) $(VENV_PYTHON) -m mypy $(SOURCES)
+	@$(NOWHERE) $(VENV_PYTHON) -m mypy $(SOURCES)
 
 lint-imports: development
-	$(NOWHERE) PYTHONPATH=. .venv/bin/lint-imports
+	@$(NOWHERE) PYTHONPATH=. .venv/bin/lint-imports
 
 lint-templates: development
-	find templates apps -name '*.html' -exec $(VENV_PYTHON) -m djade --check --target-version 5.2 {} +
+	@find templates apps -name '*.html' -exec .venv/bin/djade --check --target-version 5.2 {} +
 
 lint-migrations: development
-	$(NOWHERE) $(MANAGE) makemigrations --check --dry-run
+	@$(NOWHERE) $(VENV_PYTHON) -W 'ignore:Got an error checking a consistent migration history' \
+		manage.py makemigrations --check --dry-run
 
 lint-deployment: development
-	$(NOWHERE) DJANGO_SETTINGS_MODULE=concert_project.settings.production \
+	@$(NOWHERE) DJANGO_SETTINGS_MODULE=concert_project.settings.production \
 		$(MANAGE) check --deploy --fail-level WARNING
 
 lint-openapi: development
 	@mkdir -p .mypy_cache
-	$(NOWHERE) $(MANAGE) spectacular --validate --fail-on-warn --file .mypy_cache/openapi.yaml
-	diff -u docs/openapi.yaml .mypy_cache/openapi.yaml || { echo 'Run: make openapi'; exit 1; }
+	@$(NOWHERE) $(MANAGE) spectacular --validate --fail-on-warn --file .mypy_cache/openapi.yaml
+	@diff -u docs/openapi.yaml .mypy_cache/openapi.yaml || { echo 'Run: make openapi'; exit 1; }
 
 lint-messages: development
-	$(VENV_PYTHON) -m devstack.messages --check
+	@$(VENV_PYTHON) -m devstack.messages --check
 
 .PHONY: format
 format: development  ## rewrite the code in the common format
-	$(VENV_PYTHON) -m ruff check --fix $(SOURCES)
-	$(VENV_PYTHON) -m ruff format $(SOURCES)
+	@$(VENV_PYTHON) -m ruff check --fix $(SOURCES)
+	@$(VENV_PYTHON) -m ruff format $(SOURCES)
+	@find templates apps -name '*.html' -exec .venv/bin/djade --target-version 5.2 {} +
 
 .PHONY: openapi
 openapi: development  ## write docs/openapi.yaml from the code
-	$(NOWHERE) $(MANAGE) spectacular --validate --fail-on-warn --file docs/openapi.yaml
+	@$(NOWHERE) $(MANAGE) spectacular --validate --fail-on-warn --file docs/openapi.yaml
 
 .PHONY: messages
 messages: development  ## collect and compile the Korean messages
-	$(VENV_PYTHON) -m devstack.messages
+	@$(VENV_PYTHON) -m devstack.messages
 
 .PHONY: bench
 bench:  ## measure (not yet)
 	@echo 'There is nothing to measure yet: the load tests come with a later change.'
 
+.PHONY: explain
+explain: embedded  ## explain the hot queries; ARGS=--write refreshes docs/database.md
+	@$(VENV_PYTHON) -m benchmarks.explain $(ARGS)
+
 .PHONY: requirements
-requirements: development  ## resolve requirements/*.in again, keeping what still fits
-	cd requirements && for set in production embedded development; do \
+requirements: development  ## resolve requirements/*.in again; UPGRADE=--upgrade takes newer versions
+	@cd requirements && for set in production embedded development; do \
 		UV_CUSTOM_COMPILE_COMMAND='make requirements' ../$(VENV_PYTHON) -m uv pip compile --quiet \
 			--universal --python-version 3.11 --generate-hashes --no-annotate \
-			--no-emit-index-url --no-emit-find-links $$set.in -o $$set.txt || exit 1; \
+			--no-emit-index-url --no-emit-find-links $(UPGRADE) $$set.in -o $$set.txt || exit 1; \
 	done
 
 .PHONY: clean
 clean:  ## remove the environment, the caches and the data of `make run`
-	rm -rf .venv .venv.lock .data staticfiles .mypy_cache .pytest_cache .ruff_cache \
+	@if [ -L .data/postgres ]; then rm -rf "$$(readlink -f .data/postgres)"; fi
+	@rm -rf .venv .venv.lock .data staticfiles .mypy_cache .pytest_cache .ruff_cache \
 		.import_linter_cache .hypothesis .schemathesis
-	find $(filter-out manage.py,$(SOURCES)) -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find $(filter-out manage.py,$(SOURCES)) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: embedded development
 embedded development:

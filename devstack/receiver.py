@@ -74,15 +74,15 @@ class Handler(BaseHTTPRequestHandler):
             body, {key.lower(): value for key, value in self.headers.items()}
         )
         status = self.server.status if is_valid else int(HTTPStatus.BAD_REQUEST)
-        self.server.keep(
-            {
-                "id": self.headers.get("webhook-id"),
-                "received_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-                "signature": "valid" if is_valid else "invalid",
-                "answer": status,
-                "body": _parsed(body),
-            }
-        )
+        message = {
+            "id": self.headers.get("webhook-id"),
+            "received_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "signature": "valid" if is_valid else "invalid",
+            "answer": status,
+            "body": _parsed(body),
+        }
+        self.server.keep(message)
+        print(json.dumps(message, ensure_ascii=False), flush=True)
         time.sleep(self.server.delay_seconds)
         self._answer(status)
 
@@ -125,7 +125,7 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(HTTPStatus.NO_CONTENT)
 
     def log_message(self, format: str, *arguments: object) -> None:
-        print(f"{self.command} {self.path} {' '.join(map(str, arguments[1:]))}", flush=True)
+        """Say nothing of requests; messages are logged where they are kept."""
 
     def _read_body(self) -> bytes | None:
         length = self.headers.get("Content-Length", "")

@@ -150,8 +150,8 @@ class PostgresServer:
             process = self.child.process
             return (
                 process is not None
+                and len(lines) > 7  # it is written line by line
                 and lines[0] == str(process.pid)
-                and len(lines) > 7
                 and lines[7].strip() == "ready"
             )
         return False

@@ -139,9 +139,9 @@ class Stack:
         if any(variable not in self.environment for variable in STORE_VARIABLES):
             with self._step("Valkey"):
                 self._start_valkey(secrets["EMBEDDED_VALKEY_PASSWORD"])
-        has_receiver = "WEBHOOK_URL" not in self.environment
-        if has_receiver:
+        if "WEBHOOK_URL" not in self.environment:
             self._define("WEBHOOK_URL", f"http://{HOST}:{free_port(RECEIVER_PORT)}/")
+            self._start(self._python("receiver", "devstack.receiver"))
         write_env_file(
             self.data_dir / "endpoints.env",
             {key: self.environment[key] for key in ENDPOINTS},
@@ -149,8 +149,6 @@ class Stack:
         )
         with self._step("Migrations and demo data"):
             self._run_to_end(self._python("prepare", "devstack.prepare"))
-        if has_receiver:
-            self._start(self._python("receiver", "devstack.receiver"))
         with self._step("Web"):
             self._start_web()
         # They need seconds of both processors, so they start once the pages are there.
@@ -289,7 +287,9 @@ class Stack:
         return []
 
     def _watch(self) -> NoReturn:
-        follower = LogFollower(self.console, [child.log_path for child in self.children])
+        # What the receiver took is on its page; the demo data alone would fill the screen.
+        shown = [child.log_path for child in self.children if child.name != "receiver"]
+        follower = LogFollower(self.console, shown)
         while True:
             time.sleep(WATCH_SECONDS)
             follower.show_new_lines()

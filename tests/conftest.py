@@ -13,6 +13,7 @@ from django.core.cache import caches
 from django.db import connection, connections
 from django.test import TransactionTestCase
 
+from apps.shared.caching import forget_everything
 from devstack.servers import ValkeyServer
 from tests.servers import start_valkey
 
@@ -31,10 +32,11 @@ def store() -> Generator[redis.Redis]:
 
 @pytest.fixture(autouse=True)
 def _clean_store(store: redis.Redis) -> None:
-    """Every test starts with an empty Valkey, which also is the cache and the broker."""
+    """Every test starts with an empty Valkey, which also is the cache and the broker, and a forgetful process."""
     store.flushall()
     for cache in caches.all(initialized_only=True):
         cache.clear()
+    forget_everything()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -72,7 +72,7 @@ class TestMissingVenvModule:
 
 class TestInstalledEnvironment:
     @pytest.fixture(autouse=True)
-    def _environment(self, monkeypatch, tmp_path):
+    def _environment(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         self.installed: list[str] = []
         monkeypatch.setattr(bootstrap, "VENV", sys.prefix)
         monkeypatch.setattr(bootstrap, "VENV_PYTHON", sys.executable)
