@@ -121,6 +121,10 @@ class SeatClaimQuerySet(models.QuerySet["SeatClaim"]):
         """Not ended on record. Some of them may be overdue."""
         return self.filter(ended_at=None)
 
+    def of_performance(self, performance_id: int) -> Self:
+        # Said of both, so that either side of the join is found by an index.
+        return self.filter(performance_id=performance_id, hold__performance_id=performance_id)
+
     def live(self, *, at: datetime) -> Self:
         return self.open().filter(
             Q(hold__status=Hold.Status.CONFIRMED)
@@ -132,6 +136,10 @@ class SeatClaim(models.Model):
     """One seat of one hold, with the price it had. Ends when the hold does without payment, or with a cancellation."""
 
     hold = models.ForeignKey(Hold, on_delete=models.CASCADE, related_name="claims", db_index=False)
+    # Known from both of the others, but the index on it finds the open claims of one hall among those of all.
+    performance = models.ForeignKey(
+        Performance, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     seat = models.ForeignKey(Seat, on_delete=models.PROTECT, related_name="claims", db_index=False)
     price = models.PositiveIntegerField(_("price"), help_text=_("In whole won."))
     ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
@@ -147,7 +155,12 @@ class SeatClaim(models.Model):
             ),
             models.UniqueConstraint(fields=["hold", "seat"], name="seat_once_per_hold"),
         ]
-        indexes = [models.Index(fields=["seat"], name="seat_claims_of_seat")]
+        indexes = [
+            models.Index(fields=["seat"], name="seat_claims_of_seat"),
+            models.Index(
+                fields=["performance"], condition=Q(ended_at=None), name="seat_claims_open"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.hold_id}: {self.seat_id}"

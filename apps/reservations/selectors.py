@@ -11,10 +11,10 @@ from django.db.models import Count, Prefetch
 from django.utils import timezone
 
 from apps.concerts import selectors as concerts
-from apps.shared.caching import ProcessCache
 from apps.concerts.models import Grade, Performance, Seat
 from apps.reservations.errors import HoldNotFound, ReservationNotFound
 from apps.reservations.models import Hold, Reservation, SeatClaim, Ticket
+from apps.shared.caching import ProcessCache
 from apps.shared.errors import NotFound
 
 AVAILABLE, HELD, RESERVED = "AVAILABLE", "HELD", "RESERVED"
@@ -79,15 +79,20 @@ class PerformanceAvailability:
 def performances_with_availability(concert_id: int) -> list[PerformanceAvailability]:
     """The dates of a concert in order, with what is left of each; two queries."""
     now = timezone.now()
+    performances = list(concerts.performances_of(concert_id))
     claimed = dict(
         SeatClaim.objects.live(at=now)
-        .filter(hold__performance__concert=concert_id, seat__is_blocked=False)
-        .values("hold__performance")
+        .filter(
+            performance__in=performances,
+            hold__performance__in=performances,
+            seat__is_blocked=False,
+        )
+        .values("performance")
         .annotate(count=Count("pk"))
-        .values_list("hold__performance", "count")
+        .values_list("performance", "count")
     )
     answers = []
-    for performance in concerts.performances_of(concert_id):
+    for performance in performances:
         available = performance.seats_unblocked - claimed.get(performance.pk, 0)
         reservable = available > 0 and performance.is_on_sale(now)
         answers.append(
@@ -110,7 +115,7 @@ def seats_with_states(
     claims = {
         seat_id: (status, holder_id)
         for seat_id, status, holder_id in SeatClaim.objects.live(at=timezone.now())
-        .filter(hold__performance=performance_id)
+        .of_performance(performance_id)
         .values_list("seat_id", "hold__status", "hold__customer_id")
     }
     states = []
@@ -155,7 +160,7 @@ def availability(performance_id: int) -> Availability:
 def _current_availability(performance_id: int) -> Availability:
     claims = dict(
         SeatClaim.objects.live(at=timezone.now())
-        .filter(hold__performance=performance_id)
+        .of_performance(performance_id)
         .values_list("seat_id", "hold__status")
     )
     seats = concerts.seats_of(performance_id).values_list("pk", "is_blocked")
@@ -176,6 +181,7 @@ WITH free AS (
       AND NOT EXISTS (
           SELECT FROM reservations_seatclaim claim JOIN reservations_hold hold ON hold.id = claim.hold_id
           WHERE claim.seat_id = seat.id AND claim.ended_at IS NULL
+            AND claim.performance_id = %(performance_id)s AND hold.performance_id = %(performance_id)s
             AND (hold.status = 'CONFIRMED' OR (hold.status = 'HELD' AND hold.expires_at > %(at)s))
       )
 ), runs AS (

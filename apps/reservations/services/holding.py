@@ -63,8 +63,9 @@ def hold_seats(
     _lock_customer(customer_id, performance)
     _refuse_unless_allowed(customer_id, performance, len(seat_ids), at=database_now())
     seats = _lock_seats(performance, seat_ids)
-    _end_overdue_or_refuse(seats, at=database_now())
-    return _claim(customer_id, performance, seats, admission)
+    now = database_now()
+    _end_overdue_or_refuse(seats, at=now)
+    return _claim(customer_id, performance, seats, admission, at=now)
 
 
 @requires_transaction
@@ -100,8 +101,9 @@ def hold_best_available(
             .order_by("pk")
             .select_for_update(of=("self",), no_key=True, skip_locked=True)
         )
-        if len(seats) == quantity and _are_free(seats):
-            return _claim(customer_id, performance, seats, admission)
+        now = database_now()
+        if len(seats) == quantity and _are_free(seats, at=now):
+            return _claim(customer_id, performance, seats, admission, at=now)
     raise NotEnoughSeats(retry_after=1)
 
 
@@ -181,7 +183,8 @@ def _refuse_unless_allowed(
     limit = performance.concert.seats_per_customer
     taken = (
         SeatClaim.objects.live(at=at)
-        .filter(hold__customer=customer_id, hold__performance=performance)
+        .of_performance(performance.pk)
+        .filter(hold__customer=customer_id)
         .count()
     )
     if taken + quantity > limit:
@@ -204,10 +207,14 @@ def _lock_seats(performance: Performance, seat_ids: Sequence[int]) -> list[Seat]
 
 
 def _claim(
-    customer_id: int, performance: Performance, seats: list[Seat], admission: Admission | None
+    customer_id: int,
+    performance: Performance,
+    seats: list[Seat],
+    admission: Admission | None,
+    *,
+    at: datetime,
 ) -> Hold:
     """Insert the hold on seats that are locked and found free."""
-    now = database_now()
     hold = Hold.objects.create(
         customer_id=customer_id,
         performance=performance,
@@ -215,12 +222,13 @@ def _claim(
         seat_limit=performance.concert.seats_per_customer,
         queue_place=admission.place if admission else None,
         queue_generation=admission.generation if admission else None,
-        held_at=now,
-        expires_at=now + settings.HOLD_TIME,
+        held_at=at,
+        expires_at=at + settings.HOLD_TIME,
     )
     try:
         SeatClaim.objects.bulk_create(
-            SeatClaim(hold=hold, seat=seat, price=seat.price) for seat in seats
+            SeatClaim(hold=hold, performance=performance, seat=seat, price=seat.price)
+            for seat in seats
         )
     except IntegrityError as error:
         # The locks should have prevented this; the constraint is what makes it impossible.
@@ -235,9 +243,9 @@ def _claim(
     return hold
 
 
-def _are_free(seats: list[Seat]) -> bool:
+def _are_free(seats: list[Seat], *, at: datetime) -> bool:
     try:
-        _end_overdue_or_refuse(seats, at=database_now())
+        _end_overdue_or_refuse(seats, at=at)
     except (SeatAlreadyHeld, SeatAlreadyReserved):
         return False
     return True
