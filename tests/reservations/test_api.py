@@ -10,6 +10,7 @@ from apps.concerts.models import Concert, Performance, Seat
 from apps.payments.models import Wallet
 from apps.queue.services import admit_visitors
 from apps.reservations.models import Hold, Reservation, SeatClaim
+from apps.shared.caching import forget_everything
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.reservations import hold, overdue_hold, reservation
@@ -224,24 +225,13 @@ class TestSeatMapAndAvailability:
             name: self.etag(visitor, performance, name) for name in ("seat-map", "availability")
         }
         hold(CustomerFactory(), seats[:1])
-        forget_what_is_kept_for_a_second()
+        forget_everything()
 
         assert self.etag(visitor, performance, "seat-map") == tags["seat-map"]
         assert self.etag(visitor, performance, "availability") != tags["availability"]
 
     def etag(self, visitor, performance, name):
         return visitor.get(f"/performances/{performance.pk}/{name}")["ETag"]
-
-
-@pytest.fixture(autouse=True)
-def forget_availabilities():
-    forget_what_is_kept_for_a_second()
-
-
-def forget_what_is_kept_for_a_second():
-    from apps.reservations import selectors
-
-    selectors._availabilities.clear()
 
 
 class TestHolds:
