@@ -21,9 +21,9 @@ from django.db.models import (
 from django.utils import timezone
 
 from apps.concerts import projection
-from apps.shared.caching import ProcessCache
 from apps.concerts.errors import ConcertNotFound, PerformanceNotFound
 from apps.concerts.models import Concert, Grade, Performance, RankingEntry, Seat, venue_day
+from apps.shared.caching import ProcessCache
 from apps.shared.store import StoreUnavailable
 
 logger = structlog.get_logger(__name__)

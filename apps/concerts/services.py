@@ -28,7 +28,7 @@ logger = structlog.get_logger(__name__)
 
 RESERVATION_CONFIRMED = "reservation.confirmed"
 RESERVATION_CANCELLED = "reservation.cancelled"
-REBUILD_BATCH = 500  # entries per script call: a few milliseconds of the store's time
+REBUILD_BATCH = 250  # entries per script call: a millisecond or two of the store's time
 RECENT = timedelta(seconds=10)
 
 

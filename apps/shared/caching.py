@@ -6,9 +6,10 @@ or slow cannot matter.
 
 import threading
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -19,6 +20,15 @@ class _Slot(Generic[V]):
         self.lock = threading.Lock()
         self.fresh_until = float("-inf")
         self.value: V | None = None
+
+
+_all_caches: "weakref.WeakSet[ProcessCache[Any, Any]]" = weakref.WeakSet()
+
+
+def forget_everything() -> None:
+    """Empty every cache of this process: between tests, nothing else needs it."""
+    for cache in _all_caches:
+        cache.clear()
 
 
 class ProcessCache(Generic[K, V]):
@@ -36,6 +46,7 @@ class ProcessCache(Generic[K, V]):
         self._clock = clock
         self._lock = threading.Lock()
         self._slots: OrderedDict[K, _Slot[V]] = OrderedDict()
+        _all_caches.add(self)
 
     def get(self, key: K, compute: Callable[[], V]) -> V:
         """The value of `key`; what `compute` raises is raised and not kept."""

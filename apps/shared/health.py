@@ -49,10 +49,8 @@ def _database_answers() -> bool:
 
 
 def _store_answers(url: str) -> bool:
-    client = connect(url)
     try:
-        return bool(client.ping())
+        with connect(url) as client:
+            return bool(client.ping())
     except redis.RedisError:
         return False
-    finally:
-        client.close()

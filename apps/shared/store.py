@@ -17,6 +17,13 @@ from redis.retry import Retry
 
 BREAK_SECONDS = 1.0
 CLUSTER_SCHEMES = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
+_NO_ANSWER = (redis.ConnectionError, redis.TimeoutError, OSError)
+# It is there, but not fit to serve: a cluster without its nodes, a replica in the middle of a fail-over.
+_UNFIT = (
+    redis.exceptions.ClusterError,
+    redis.exceptions.MasterDownError,
+    redis.exceptions.ReadOnlyError,
+)
 
 
 class StoreUnavailable(redis.ConnectionError):
@@ -47,7 +54,10 @@ class Breaker:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if isinstance(error, (redis.ConnectionError, redis.TimeoutError, OSError)):
+        # The client of a cluster wraps these into an exception of another family, which also tells of mistakes in our calls.
+        is_wrapped = isinstance(error, redis.exceptions.RedisClusterException)
+        reason = (error.__cause__ or error.__context__) if error and is_wrapped else error
+        if isinstance(reason, (*_NO_ANSWER, *_UNFIT)):
             if not isinstance(error, StoreUnavailable):
                 self.trip()
             raise StoreUnavailable(str(error)) from error
@@ -90,5 +100,8 @@ def connect(url: str) -> StoreClient | ClusterStoreClient:
     scheme = urlsplit(url).scheme
     if scheme in CLUSTER_SCHEMES:
         plain = url.replace(scheme, CLUSTER_SCHEMES[scheme], 1)
-        return cast(ClusterStoreClient, ClusterStoreClient.from_url(plain, **connection_options()))
+        with Breaker():  # other than a plain client, it asks for the nodes at once
+            return cast(
+                ClusterStoreClient, ClusterStoreClient.from_url(plain, **connection_options())
+            )
     return cast(StoreClient, StoreClient.from_url(url, **connection_options()))

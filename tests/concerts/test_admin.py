@@ -1,8 +1,10 @@
 """Staff put a concert on sale from the administration alone."""
 
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import Permission
 from django.urls import reverse
 from django.utils import timezone
@@ -57,6 +59,12 @@ def layout_form(*sections, **fields):
     }
 
 
+def typed(field, at):
+    """A moment as staff type it: by the clocks at the venue."""
+    local = timezone.localtime(at, ZoneInfo(settings.VENUE_TIME_ZONE))
+    return {f"{field}_0": local.date().isoformat(), f"{field}_1": f"{local:%H:%M:%S}"}
+
+
 class TestPuttingAConcertOnSale:
     def test_from_nothing_to_the_public(self, staff):
         at = (timezone.now() + timedelta(days=10)).replace(microsecond=0)
@@ -72,8 +80,7 @@ class TestPuttingAConcertOnSale:
                 "seats_per_customer": 2,
                 "performances-TOTAL_FORMS": 1,
                 "performances-INITIAL_FORMS": 0,
-                "performances-0-starts_at_0": at.date().isoformat(),
-                "performances-0-starts_at_1": at.time().isoformat(),
+                **typed("performances-0-starts_at", at),
             },
         )
         concert = Concert.objects.get()
@@ -289,8 +296,7 @@ class TestPerformanceAdmin:
             reverse("admin:concerts_performance_change", args=[performance.pk]),
             {
                 "concert": other.pk,
-                "starts_at_0": moved_to.date().isoformat(),
-                "starts_at_1": moved_to.time().isoformat(),
+                **typed("starts_at", moved_to),
             },
         )
 

@@ -155,7 +155,7 @@ class TestLayout:
 
         seats = list(laid_out(layout))
 
-        corners: dict[str, tuple[int, int]] = {}
+        corners = {}
         for seat in seats:
             corners.setdefault(seat.section, (seat.x, seat.y))
         # 3 x 10 seats and 2 aisles of 2 are 34 wide, so 10 seats behind them begin at 12.

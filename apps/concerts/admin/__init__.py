@@ -41,7 +41,7 @@ class SeatCount:
     def seat_count(self, performance: Performance) -> SafeString:
         url = reverse("admin:concerts_seat_changelist")
         return format_html(
-            '<a href="{}?performance__id__exact={}">{}</a>',
+            '<a class="text-primary-600 underline" href="{}?performance__id__exact={}">{}</a>',
             url,
             performance.pk,
             f"{performance.seats_total:,}",

@@ -10,6 +10,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from rest_framework import exceptions as drf
+from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
 from apps.shared.api.middleware import API_PREFIX
@@ -44,6 +45,11 @@ def render_exception(error: Exception, context: Mapping[str, Any]) -> Response:
     """DRF's exception handler: answers every exception with the envelope of its code."""
     code, details, retry_after = _explain(error)
     entry = CODES[code]
+    request = context.get("request")
+    if request and not isinstance(getattr(request, "accepted_renderer", None), JSONRenderer):
+        # Who asked for a picture gets the reason why there is none in JSON all the same.
+        request.accepted_renderer = JSONRenderer()
+        request.accepted_media_type = JSONRenderer.media_type
     if entry.status >= 500:
         logger.error("request_failed", code=code, exc_info=error)
     headers = {}

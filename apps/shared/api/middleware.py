@@ -3,10 +3,13 @@
 import re
 import uuid
 from collections.abc import Callable
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.locale import LocaleMiddleware
+from django.utils import timezone
 
 API_PREFIX = "/api/v1/"
 _USABLE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
@@ -42,6 +45,19 @@ class ApiPathMiddleware:
         elif request.path_info.startswith(API_PREFIX) and request.path_info != API_PREFIX:
             request.path_info = request.path_info.removesuffix("/")
         return self.get_response(request)
+
+
+class VenueTimeMiddleware:
+    """Pages show and take times as the clocks at the venue have them; the API speaks UTC."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path_info.startswith(API_PREFIX):
+            return self.get_response(request)
+        with timezone.override(ZoneInfo(settings.VENUE_TIME_ZONE)):
+            return self.get_response(request)
 
 
 class NegotiatedLocaleMiddleware(LocaleMiddleware):

@@ -145,7 +145,9 @@ class EnvelopeAutoSchema(AutoSchema):
 
     def _component(self, name: str, schema: dict[str, Any]) -> dict[str, Any]:
         """A reference to a schema that many answers share."""
-        component = ResolvedComponent(name, ResolvedComponent.SCHEMA, schema, object=name)
+        component = ResolvedComponent(  # type: ignore[no-untyped-call]
+            name, ResolvedComponent.SCHEMA, schema, object=name
+        )
         self.registry.register_on_missing(component)
         ref: dict[str, Any] = component.ref
         return ref
@@ -182,6 +184,8 @@ class EnvelopeAutoSchema(AutoSchema):
             codes.append("AUTHENTICATION_REQUIRED")
         if cast(ApiView, self.view).rate_limit_of(self.method):
             codes.append("RATE_LIMITED")
+        if "{" in self.path:
+            codes.append("NOT_FOUND")  # what is no id at all names no path
         codes += ["NOT_ACCEPTABLE", "INTERNAL_ERROR", "SERVICE_UNAVAILABLE"]
         return list(dict.fromkeys(codes))
 

@@ -1,6 +1,7 @@
 from typing import Any, ClassVar
 
 from django.conf import settings
+from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
@@ -37,7 +38,7 @@ class ApiView(APIView):
         """
         body = self.request.data if data is None else data
         if not isinstance(body, dict):
-            raise ValidationError({"non_field_errors": ["Expected a JSON object."]})
+            raise ValidationError({"non_field_errors": [_("Expected a JSON object.")]})
         serializer = serializer_class(data=body)
         serializer.is_valid(raise_exception=True)
         validated: dict[str, Any] = serializer.validated_data
@@ -73,5 +74,5 @@ class UnknownPathView(APIView):
     def default_response_headers(self) -> dict[str, str]:
         return {"Vary": "Accept"}  # and no `Allow`: no method would do
 
-    def http_method_not_allowed(self, request: Request, *args: Any, **kwargs: Any) -> Any:
+    def http_method_not_allowed(self, *args: Any, **kwargs: Any) -> Any:
         raise NotFound
