@@ -9,12 +9,19 @@ from rest_framework.response import Response
 from apps.concerts.errors import PerformanceNotFound, SalesClosed, SalesNotOpen, SeatNotFound
 from apps.reservations import errors, selectors, serializers, services
 from apps.reservations.models import Hold
-from apps.reservations.views.seats import NOT_ADMITTED
+from apps.reservations.views.seats import NOT_ADMITTED, GatedView
 from apps.shared.api.idempotent import IdempotentView
 from apps.shared.api.responses import success
 from apps.shared.api.schema import operation
 from apps.shared.api.views import ApiView
 
+MAY_NOT_BUY = [
+    *NOT_ADMITTED,
+    PerformanceNotFound,
+    errors.SeatLimitExceeded,
+    SalesNotOpen,
+    SalesClosed,
+]
 HOLD_EXAMPLE = {
     "hold_id": "3f0d1f63-2f1c-4d6e-9d57-0c4c8f2f7a11",
     "performance_id": 7,
@@ -33,7 +40,7 @@ def _rendered(hold: Hold) -> tuple[int, Any, Any]:
     return 201, _("Seats held."), serializers.HoldSerializer(found).data
 
 
-class HoldsView(IdempotentView):
+class HoldsView(GatedView, IdempotentView):
     rate_limits = {"POST": "hold"}
 
     @operation(
@@ -43,14 +50,10 @@ class HoldsView(IdempotentView):
         response=serializers.HoldSerializer,
         status=201,
         errors=[
-            *NOT_ADMITTED,
-            PerformanceNotFound,
+            *MAY_NOT_BUY,
             SeatNotFound,
             errors.SeatAlreadyHeld,
             errors.SeatAlreadyReserved,
-            errors.SeatLimitExceeded,
-            SalesNotOpen,
-            SalesClosed,
         ],
         message="Seats held.",
         queue_token=True,
@@ -60,11 +63,7 @@ class HoldsView(IdempotentView):
     )
     def post(self, request: Request) -> HttpResponse:
         body = self.validated(serializers.HoldRequest)
-        performance, admission = services.admission_to_performance(
-            token=request.headers.get("Queue-Token"),
-            customer_id=self.customer_id,
-            performance_id=body["performance_id"],
-        )
+        performance, admission = self.admitted_to(body["performance_id"])
         return self.once(
             lambda: services.hold_seats(
                 customer_id=self.customer_id,
@@ -77,7 +76,7 @@ class HoldsView(IdempotentView):
         )
 
 
-class BestAvailableView(IdempotentView):
+class BestAvailableView(GatedView, IdempotentView):
     rate_limits = {"POST": "hold"}
 
     @operation(
@@ -86,14 +85,7 @@ class BestAvailableView(IdempotentView):
         request=serializers.BestAvailableRequest,
         response=serializers.HoldSerializer,
         status=201,
-        errors=[
-            *NOT_ADMITTED,
-            PerformanceNotFound,
-            errors.NotEnoughSeats,
-            errors.SeatLimitExceeded,
-            SalesNotOpen,
-            SalesClosed,
-        ],
+        errors=[*MAY_NOT_BUY, errors.NotEnoughSeats],
         message="Seats held.",
         queue_token=True,
         idempotency_key="optional",
@@ -105,11 +97,7 @@ class BestAvailableView(IdempotentView):
     )
     def post(self, request: Request) -> HttpResponse:
         body = self.validated(serializers.BestAvailableRequest)
-        performance, admission = services.admission_to_performance(
-            token=request.headers.get("Queue-Token"),
-            customer_id=self.customer_id,
-            performance_id=body["performance_id"],
-        )
+        performance, admission = self.admitted_to(body["performance_id"])
         return self.once(
             lambda: services.hold_best_available(
                 customer_id=self.customer_id,

@@ -11,6 +11,8 @@ from rest_framework.response import Response
 
 from apps.concerts import selectors as concerts
 from apps.concerts.errors import ConcertNotFound, PerformanceNotFound
+from apps.concerts.models import Performance
+from apps.queue.services import Admission
 from apps.reservations import selectors, serializers
 from apps.reservations.services import admission_to_concert, admission_to_performance
 from apps.shared.api.responses import SUCCESS, as_json, envelope, success
@@ -23,8 +25,9 @@ NOT_ADMITTED = ["QUEUE_TOKEN_NOT_ACTIVE", "QUEUE_TOKEN_EXPIRED"]
 class GatedView(ApiView):
     """A view for visitors whom the waiting room has admitted."""
 
-    def refuse_unless_admitted(self, *, performance_id: int) -> None:
-        admission_to_performance(
+    def admitted_to(self, performance_id: int) -> tuple[Performance, Admission]:
+        """The performance with its concert, and the caller's admission to it; refuses everybody else."""
+        return admission_to_performance(
             token=self.request.headers.get("Queue-Token"),
             customer_id=self.customer_id,
             performance_id=performance_id,
@@ -82,11 +85,7 @@ class SeatsView(GatedView):
     )
     def get(self, request: Request, performance_id: int) -> Response:
         section = self.validated(serializers.SeatQuery, request.query_params.dict()).get("section")
-        performance, _admission = admission_to_performance(
-            token=request.headers.get("Queue-Token"),
-            customer_id=self.customer_id,
-            performance_id=performance_id,
-        )
+        performance, _admission = self.admitted_to(performance_id)
         states = selectors.seats_with_states(
             performance_id=performance_id, customer_id=self.customer_id, section=section
         )
@@ -111,7 +110,7 @@ class SeatMapView(GatedView):
         tags=["seats"],
     )
     def get(self, request: Request, performance_id: int) -> Any:
-        self.refuse_unless_admitted(performance_id=performance_id)
+        self.admitted_to(performance_id)
         drawn = concerts.seat_map(performance_id)
         message = str(_("Seat map."))
         body = b'{"code":%s,"message":%s,"data":%s}' % (
@@ -135,7 +134,7 @@ class AvailabilityView(GatedView):
         examples={"response": {"version": "9f86d081884c7d65", "statuses": "AAHRRA"}},
     )
     def get(self, request: Request, performance_id: int) -> Any:
-        self.refuse_unless_admitted(performance_id=performance_id)
+        self.admitted_to(performance_id)
         current = selectors.availability(performance_id)
         data = serializers.AvailabilitySerializer(current).data
         body = as_json(envelope(SUCCESS, _("Availability."), data))
