@@ -45,6 +45,6 @@ class CustomerSerializer(serializers.Serializer[User]):
 
 class AccessTokenSerializer(serializers.Serializer[Any]):
     access_token = serializers.CharField(source="token")
-    token_type = serializers.ChoiceField(choices=["Bearer"], default="Bearer")
+    token_type = serializers.ChoiceField(choices=["Bearer"], default="Bearer", read_only=True)
     expires_at = serializers.DateTimeField()
     user_id = serializers.IntegerField()

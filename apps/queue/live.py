@@ -22,9 +22,8 @@ _UNFIT = (
     redis.exceptions.ReadOnlyError,
     redis.exceptions.OutOfMemoryError,
     redis.exceptions.ClusterError,
-    redis.exceptions.ClusterDownError,
+    redis.exceptions.RedisClusterException,
     redis.exceptions.TryAgainError,
-    redis.exceptions.MasterDownError,
 )
 
 

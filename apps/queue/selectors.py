@@ -1,19 +1,21 @@
 """What a waiting room looks like from outside."""
 
-import threading
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+
+from django.db import connection
 
 from apps.concerts.errors import ConcertNotFound
 from apps.concerts.models import Concert
 from apps.queue.core.room import Figures
 from apps.queue.live import live_room, store_needed
 from apps.queue.models import WaitingRoom
+from apps.shared.caching import ProcessCache
 from apps.shared.transactions import database_now
 
 BOARD_SECONDS = 1.0
 BOARDS_KEPT = 1_000
+POLICY_DELAY_SECONDS = 5  # above what a change of policy takes to reach the live room
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,7 @@ class Board:
     admitted_per_minute: int
 
 
-_boards: dict[int, tuple[float, Board]] = {}
-_refreshing = threading.Lock()
+_boards: ProcessCache[int, Board] = ProcessCache(seconds=BOARD_SECONDS, entries_max=BOARDS_KEPT)
 
 
 def waiting_room_board(concert_id: int) -> Board:
@@ -40,16 +41,7 @@ def waiting_room_board(concert_id: int) -> Board:
     :raises ConcertNotFound: there is no such concert.
     :raises ServiceUnavailable: the store does not answer.
     """
-    board = _fresh_board(concert_id)
-    if board is None:
-        with _refreshing:
-            board = _fresh_board(concert_id)
-            if board is None:
-                board = _read_board(concert_id)
-                if len(_boards) >= BOARDS_KEPT:
-                    _boards.clear()
-                _boards[concert_id] = (time.monotonic() + BOARD_SECONDS, board)
-    return board
+    return _boards.get(concert_id, lambda: _read_board(concert_id))
 
 
 def live_figures(concert_id: int) -> Figures | None:
@@ -61,14 +53,59 @@ def live_figures(concert_id: int) -> Figures | None:
         return live_room(concert_id).figures()
 
 
-def forget_boards() -> None:
-    """Make the next reader see what is true now."""
-    _boards.clear()
+@dataclass(frozen=True, slots=True)
+class OverAdmission:
+    """A moment at which somebody was admitted beside as many as the capacity allows."""
+
+    concert_id: int
+    admitted_at: datetime
+    active: int
+    capacity: int
 
 
-def _fresh_board(concert_id: int) -> Board | None:
-    fresh_until, board = _boards.get(concert_id, (0.0, None))
-    return board if time.monotonic() < fresh_until else None
+# Visits as +1 at admission and -1 at the end, summed up in the order of time; the capacity is the highest that was in force
+# within the seconds in which a change reaches the room. Who is still inside is not in the log yet.
+_OVER_ADMISSIONS = """
+    WITH steps AS (
+        SELECT concert_id, generation, admitted_at AS at, 1 AS step
+        FROM queue_queueexit WHERE admitted_at IS NOT NULL
+        UNION ALL
+        SELECT concert_id, generation, ended_at, -1
+        FROM queue_queueexit WHERE admitted_at IS NOT NULL
+    ), sums AS (
+        SELECT concert_id, at, step, sum(step) OVER (
+            PARTITION BY concert_id, generation ORDER BY at, step ROWS UNBOUNDED PRECEDING
+        ) AS active
+        FROM steps
+    )
+    SELECT sums.concert_id, sums.at, sums.active::int, limits.capacity
+    FROM sums
+    JOIN queue_waitingroom room ON room.concert_id = sums.concert_id
+    CROSS JOIN LATERAL (
+        SELECT greatest(
+            coalesce(
+                (SELECT new_value::int FROM queue_policychange
+                 WHERE room_id = room.id AND field = 'capacity' AND changed_at <= sums.at - make_interval(secs => %(delay)s)
+                 ORDER BY changed_at DESC, id DESC LIMIT 1),
+                (SELECT old_value::int FROM queue_policychange
+                 WHERE room_id = room.id AND field = 'capacity' ORDER BY changed_at, id LIMIT 1),
+                room.capacity
+            ),
+            (SELECT max(new_value::int) FROM queue_policychange
+             WHERE room_id = room.id AND field = 'capacity'
+               AND changed_at > sums.at - make_interval(secs => %(delay)s) AND changed_at <= sums.at)
+        ) AS capacity
+    ) limits
+    WHERE sums.step = 1 AND sums.active > limits.capacity
+    ORDER BY sums.at, sums.concert_id
+"""
+
+
+def admissions_above_capacity() -> list[OverAdmission]:
+    """Every admission above the capacity in force at that moment, by the exit log. There must be none."""
+    with connection.cursor() as cursor:
+        cursor.execute(_OVER_ADMISSIONS, {"delay": POLICY_DELAY_SECONDS})
+        return [OverAdmission(*row) for row in cursor.fetchall()]
 
 
 def _read_board(concert_id: int) -> Board:

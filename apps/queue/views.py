@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import conditional_page
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -19,13 +20,12 @@ from apps.queue.serializers import (
     VisitorStatusSerializer,
 )
 from apps.queue.services import VisitorStatus
+from apps.shared.api.middleware import same_in_every_language
 from apps.shared.api.responses import success
 from apps.shared.api.schema import operation
 from apps.shared.api.views import ApiView
 
 NO_STORE = {"Cache-Control": "no-store"}
-# The same bytes for everybody, so the message is always English; the header keeps the locale middleware away.
-SAME_FOR_ALL = {"Cache-Control": "public, max-age=1", "Content-Language": "en"}
 
 TOKEN = "q1.k1.NzQ6NDI6MTc2MzgwMDAwMDAwMDAwMDoxOjE3NjM4MDAwMDAwMDAwMDA6MDow.2fW0nT3Jm5xkq8Zr"  # noqa: S105
 PLACE = {
@@ -60,6 +60,14 @@ class QueueTokensView(ApiView):
         response=QueueTokenSerializer,
         status=(201, 200),
         errors=[ConcertNotFound, SalesNotOpen, SalesClosed, QueueClosed],
+        query=[
+            OpenApiParameter(
+                "Queue-Token",
+                str,
+                OpenApiParameter.HEADER,
+                description="The token you have, if any.",
+            )
+        ],
         message="You are in the queue.",
         examples={"request": {"concert_id": 74}, "response": PLACE},
         tags=["waiting room"],
@@ -164,8 +172,13 @@ class WaitingRoomBoardView(ApiView):
         tags=["waiting room"],
     )
     def get(self, request: Request, concert_id: int, **_path: Any) -> Response:
+        same_in_every_language(request._request)
         return success(
             BoardSerializer(waiting_room_board(concert_id)).data,
             message="The waiting room.",
-            headers=SAME_FOR_ALL,
+            headers={"Cache-Control": "public, max-age=1"},
         )
+
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        return {"Allow": "GET, HEAD"}  # and no `Vary`: a cache is to keep one copy for everybody

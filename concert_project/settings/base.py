@@ -187,7 +187,7 @@ IDEMPOTENCY_RETENTION = timedelta(hours=24)
 def _queue_token_keys() -> list[tuple[str, bytes]]:
     """`kid:base64url,kid:base64url`: the first signs, all verify."""
     entries: list[str] = env.list("QUEUE_TOKEN_KEYS")
-    pairs = [entry.split(":", 1) for entry in entries]
+    pairs = [entry.partition(":")[::2] for entry in entries]
     return [(kid, base64.urlsafe_b64decode(key + "=" * (-len(key) % 4))) for kid, key in pairs]
 
 

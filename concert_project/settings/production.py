@@ -1,13 +1,24 @@
 """A real deployment: refuses to start without its secrets, and speaks HTTPS only."""
 
+from django.core.exceptions import ImproperlyConfigured
+
 from concert_project.settings.base import *  # noqa: F403
-from concert_project.settings.base import BASE_URL, SECRET_KEY, env
+from concert_project.settings.base import BASE_URL, QUEUE_TOKEN_KEYS, SECRET_KEY, env
 
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", [BASE_URL])
 
+# A variable that somebody forgot to fill in arrives from an orchestrator as an empty one.
+_NEEDED = "ALLOWED_HOSTS QUEUE_URL CACHE_URL BROKER_URL QUEUE_TOKEN_KEYS WEBHOOK_SECRETS"
+for _name in _NEEDED.split():
+    if not globals()[_name]:
+        raise ImproperlyConfigured(f"{_name} must not be empty.")
 if len(SECRET_KEY) < 50:
-    raise ValueError("SECRET_KEY must have at least 50 characters.")
+    raise ImproperlyConfigured("SECRET_KEY must have at least 50 characters.")
+if any(not kid or len(key) < 32 for kid, key in QUEUE_TOKEN_KEYS):
+    raise ImproperlyConfigured(
+        "QUEUE_TOKEN_KEYS must be kid:base64url pairs, 32 bytes or more each."
+    )
 
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", True)
 SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$", r"^metrics$"]

@@ -7,7 +7,6 @@ import redis
 from django.utils import timezone
 
 from apps.concerts.models import Concert
-from apps.queue import selectors
 from apps.queue.core.room import SECOND, Room
 from tests.factories.queue import OPENED_AT, WaitingRoomFactory
 from tests.queue.rooms import CONCERT, FROZEN_CLOCK, Clock, TestedRoom, Visitor
@@ -35,11 +34,6 @@ def time_of(store: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Callable[[Co
     assert defaults is not None
     monkeypatch.setitem(defaults, "clock", FROZEN_CLOCK)
     return lambda concert: Clock(store, concert.pk, int(time.time()) * SECOND)
-
-
-@pytest.fixture(autouse=True)
-def _fresh_boards() -> None:
-    selectors.forget_boards()
 
 
 @pytest.fixture

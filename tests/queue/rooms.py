@@ -8,7 +8,7 @@ import redis
 from apps.accounts.models import User
 from apps.concerts.models import Concert
 from apps.queue import services
-from apps.queue.core.room import SECOND, EndReason, Policy, Room, Visit
+from apps.queue.core.room import SECOND, EndReason, Figures, Policy, Room, Visit
 from apps.queue.core.tokens import Ticket
 from apps.queue.services import Admission, VisitorStatus
 from tests.factories.accounts import CustomerFactory
@@ -66,6 +66,11 @@ class TestedRoom(Room):
             if not step.has_more:
                 return admitted
 
+    def glance(self) -> Figures:
+        figures = self.figures()
+        assert figures is not None
+        return figures
+
     def pass_time(self, **span: float) -> None:
         """Let time go by with a tick every ten seconds, so that nothing looks like an outage."""
         end = self.clock.now + timedelta(**span) // timedelta(microseconds=1)
@@ -80,7 +85,7 @@ class Visitor:
     def __init__(self, concert: Concert, customer: User | None = None) -> None:
         self.concert = concert
         self.customer: User = customer or CustomerFactory()
-        self.token: str | None = None
+        self.token = ""
 
     def join(self) -> Self:
         status = services.join_queue(

@@ -117,6 +117,40 @@ class TestLosingEverything:
 
         assert visitors[0].standing == "TIMED_OUT"
 
+    def test_a_lease_that_ran_out_gives_no_place_in_a_full_room_either(
+        self, clock: Clock, visitors: list[Visitor]
+    ) -> None:
+        tick()
+        clock.advance(seconds=1)
+        first, second, third, fourth, _ = visitors
+        first.poll()
+        second.leave()
+        first_token = first.token
+        first.pay()
+        clock.lose_everything()
+        QueueExit.objects.filter(customer=first.customer).delete()  # a sale not recorded yet
+        clock.advance(minutes=5)
+        third.poll()
+        fourth.poll()
+        tick()
+        clock.advance(seconds=10)
+        assert tick() == 2
+        first.token = first_token
+
+        assert first.standing == "TIMED_OUT"
+
+    def test_newcomers_stand_behind_who_came_back_even_if_the_clock_was_set_back(
+        self, clock: Clock, concert: Concert, visitors: list[Visitor]
+    ) -> None:
+        clock.lose_everything()
+        clock.advance(minutes=-10)
+        visitors[4].poll()
+
+        newcomer = Visitor(concert).join()
+
+        places = [token_signer().read(visitor.token).place for visitor in (visitors[4], newcomer)]
+        assert places == sorted(places)
+
     def test_capacity_holds_whoever_comes_back(
         self, clock: Clock, concert: Concert, visitors: list[Visitor]
     ) -> None:
@@ -159,11 +193,11 @@ class TestLosingEverything:
         clock.lose_everything()
 
         for visitor, first_token in zip(visitors[:4], first_tokens, strict=False):
-            old_place = token_signer().read(first_token or "").place
+            old_place = token_signer().read(first_token).place
             visitor.token = first_token
             if action == "join":
                 visitor.join()
-                assert token_signer().read(visitor.token or "").place > old_place
+                assert token_signer().read(visitor.token).place > old_place
             elif action == "enter":
                 with pytest.raises(QueueTokenExpired) as refusal:
                     visitor.enter()
@@ -194,24 +228,23 @@ class TestLosingEverything:
         other_device = Visitor(concert, first.customer).join()
         clock.advance(seconds=1)
 
-        old_place = token_signer().read(first.token or "").place
+        old_place = token_signer().read(first.token).place
         first.poll()
         other_device.poll()
 
-        assert token_signer().read(other_device.token or "").place == old_place
-        assert first.token is not None
+        assert token_signer().read(other_device.token).place == old_place
         assert token_signer().read(first.token).place == old_place
 
     def test_joining_with_the_old_token_brings_the_place_back(
         self, clock: Clock, visitors: list[Visitor]
     ) -> None:
         clock.lose_everything()
-        old_place = token_signer().read(visitors[1].token or "").place
+        old_place = token_signer().read(visitors[1].token).place
         clock.advance(seconds=5)
 
         visitors[1].join()
 
-        assert token_signer().read(visitors[1].token or "").place == old_place
+        assert token_signer().read(visitors[1].token).place == old_place
 
     def test_an_early_bird_gets_the_drawn_place_back(
         self, time_of: Callable[[Concert], Clock], store: redis.Redis, upcoming: Concert
@@ -249,7 +282,7 @@ class TestLosingEverything:
     def test_a_token_of_a_concert_that_is_gone_is_worth_nothing(
         self, clock: Clock, visitors: list[Visitor], concert: Concert
     ) -> None:
-        stranger = replace(token_signer().read(visitors[0].token or ""), concert_id=concert.pk + 1)
+        stranger = replace(token_signer().read(visitors[0].token), concert_id=concert.pk + 1)
         clock = Clock(clock._store, concert.pk + 1, clock.now)
 
         with pytest.raises(QueueTokenInvalid):
@@ -267,7 +300,10 @@ class TestRestarting:
 
     @pytest.fixture
     def keep(self, server: ValkeyServer, tmp_path: Any) -> Callable[[], None]:
-        return lambda: shutil.copytree(server.directory, tmp_path / "kept")  # type: ignore[return-value]
+        def copy() -> None:
+            shutil.copytree(server.directory, tmp_path / "kept")
+
+        return copy
 
     @pytest.fixture
     def come_back(self, server: ValkeyServer, tmp_path: Any) -> Callable[[], None]:
@@ -315,6 +351,22 @@ class TestRestarting:
         assert figures is not None
         assert figures.is_healing
 
+    def test_nobody_is_admitted_before_a_tick_has_told_it(
+        self,
+        keep: Callable[[], None],
+        come_back: Callable[[], None],
+        visitors: list[Visitor],
+        concert: Concert,
+    ) -> None:
+        keep()
+        come_back()
+
+        step = live_room(concert.pk).admit()
+
+        assert (step.is_done, step.admitted) == (False, 0)
+        assert tick() == 0
+        assert live_room(concert.pk).admit().is_done
+
     def test_who_had_paid_may_join_anew_at_the_end(
         self, keep: Callable[[], None], come_back: Callable[[], None], visitors: list[Visitor]
     ) -> None:
@@ -322,13 +374,13 @@ class TestRestarting:
         visitors[0].poll()
         keep()
         visitors[0].pay()
-        old_place = token_signer().read(visitors[0].token or "").place
+        old_place = token_signer().read(visitors[0].token).place
         come_back()
-        visitors[0].token = None
+        visitors[0].token = ""
 
         visitors[0].join()
 
-        assert token_signer().read(visitors[0].token or "").place > old_place
+        assert token_signer().read(visitors[0].token).place > old_place
 
     def test_who_was_admitted_in_the_lost_moments_is_still_active(
         self, keep: Callable[[], None], come_back: Callable[[], None], visitors: list[Visitor]
@@ -359,7 +411,7 @@ class TestRestarting:
 
 def test_the_exit_log_tells_one_visit_from_another(concert: Concert, visitor: Visitor) -> None:
     visitor.join()
-    mine = token_signer().read(visitor.token or "")
+    mine = token_signer().read(visitor.token)
     visitor.leave()
 
     ended = {"concert_id": concert.pk, "customer_id": visitor.customer.pk}

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import redis
@@ -71,7 +72,7 @@ class TestJoining:
         ],
     )
     def test_refuses_when_nobody_may_join(
-        self, room: TestedRoom, policy: dict[str, object], standing: Standing
+        self, room: TestedRoom, policy: dict[str, Any], standing: Standing
     ) -> None:
         room.set_policy(version=2, **policy)
 
@@ -224,6 +225,26 @@ class TestLottery:
         room.tick()
 
         assert room.touch(mine).standing is Standing.ACTIVE
+
+    def test_patience_lasts_beyond_the_opening(self, early: TestedRoom, clock: Clock) -> None:
+        [mine] = early.join_all(1)
+        opens_at = clock.now + 1800 * SECOND
+        clock.advance(minutes=29)
+
+        assert early.touch(mine).expires_at == opens_at + 300 * SECOND
+
+    def test_who_left_came_back_and_paid_has_paid(self, early: TestedRoom, clock: Clock) -> None:
+        clock.advance(minutes=29)
+        [mine] = early.join_all(1)
+        early.finish(customer_id=1, place=0, generation=1, reason=EndReason.LEFT)
+        early.join(1)
+        clock.advance(minutes=1)
+        early.tick()
+        early.touch(mine)
+
+        early.finish(customer_id=1, place=0, generation=1, reason=EndReason.COMPLETED)
+
+        assert early.touch(mine).ended_reason is EndReason.COMPLETED
 
     def test_advice_reaches_to_the_opening_and_spreads_the_crowd(
         self, early: TestedRoom, store: redis.Redis

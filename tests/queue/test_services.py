@@ -5,7 +5,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import redis
 from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
 from django.test import TestCase
 from django.utils import timezone
 
@@ -23,14 +25,15 @@ from apps.queue.errors import (
 )
 from apps.queue.live import live_room, token_signer
 from apps.queue.models import PolicyChange, QueueExit, WaitingRoom
-from apps.queue.services.admission import REST
+from apps.queue.selectors import admissions_above_capacity
+from apps.queue.services import admission
 from apps.queue.services.finishing import FINISH_PAID_VISITS
 from apps.queue.services.rooms import micros
 from apps.shared.models import OutboxEvent
 from tests.conftest import Race
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import ConcertFactory
-from tests.factories.queue import WaitingRoomFactory
+from tests.factories.queue import PolicyChangeFactory, QueueExitFactory, WaitingRoomFactory
 from tests.queue.rooms import Clock, Visitor
 
 pytestmark = pytest.mark.django_db
@@ -100,9 +103,9 @@ class TestJoinQueue:
         with pytest.raises(QueueClosed):
             Visitor(concert).join()
 
-    @pytest.mark.parametrize("token", ["", "nonsense", "q1.k1.MTox.abc", None])
+    @pytest.mark.parametrize("token", ["", "nonsense", "q1.k1.MTox.abc"])
     def test_ignores_a_previous_token_that_is_good_for_nothing(
-        self, visitor: Visitor, token: str | None
+        self, visitor: Visitor, token: str
     ) -> None:
         visitor.token = token
 
@@ -129,7 +132,7 @@ class TestJoinQueue:
 
     def test_wakes_a_room_that_rests(self, concert: Concert) -> None:
         tick()
-        assert WaitingRoom.objects.get().next_tick_at > timezone.now() + REST / 2
+        assert WaitingRoom.objects.get().next_tick_at > timezone.now() + admission.REST / 2
 
         Visitor(concert).join()
 
@@ -147,7 +150,7 @@ class TestVisitorStatus:
     def test_renews_the_token_when_the_visitor_becomes_active(
         self, visitors: list[Visitor]
     ) -> None:
-        waiting = visitors[0].token or ""
+        waiting = visitors[0].token
         tick()
 
         active = visitors[0].poll()
@@ -181,7 +184,7 @@ class TestVisitorStatus:
     def test_an_early_token_does_not_show_the_place(self, upcoming: Concert) -> None:
         early = Visitor(upcoming).join()
 
-        assert token_signer().read(early.token or "").place == 0
+        assert token_signer().read(early.token).place == 0
         assert early.poll().position is None
 
     def test_the_clock_of_the_web_process_does_not_matter(
@@ -194,9 +197,7 @@ class TestVisitorStatus:
 
         assert admitted.poll().expires_at == before.expires_at
         assert newcomer.poll().position == 4
-        assert (
-            token_signer().read(newcomer.token or "").place < micros(timezone.now()) - 500 * SECOND
-        )
+        assert token_signer().read(newcomer.token).place < micros(timezone.now()) - 500 * SECOND
 
 
 class TestLeaveQueue:
@@ -250,14 +251,12 @@ class TestAdmittedVisitor:
         assert admission.customer_id == admitted.customer.pk
         assert admission.lease_until - admission.admitted_at == timedelta(minutes=5)
         assert admission.new_holds_until - admission.admitted_at == timedelta(minutes=10)
-        assert admission.place == token_signer().read(admitted.token or "").place
+        assert admission.place == token_signer().read(admitted.token).place
 
     @pytest.mark.parametrize("token", [None, ""])
-    def test_refuses_without_a_token(self, admitted: Visitor, token: str | None) -> None:
-        admitted.token = token
-
+    def test_refuses_without_a_token(self, concert: Concert, token: str | None) -> None:
         with pytest.raises(QueueTokenRequired):
-            admitted.enter()
+            services.admitted_visitor(token=token, customer_id=1, concert_id=concert.pk)
 
     @pytest.mark.parametrize("token", ["x", "\xff\xfe", "q1.k1..", "q1.k1.MTox.c2ln", "a" * 9999])
     def test_refuses_what_is_no_token(self, admitted: Visitor, token: str) -> None:
@@ -327,7 +326,7 @@ class TestLeases:
         service(
             concert_id=visitor.concert.pk,
             customer_id=visitor.customer.pk,
-            place=token_signer().read(visitor.token or "").place,
+            place=token_signer().read(visitor.token).place,
             until=until,
         )
         return visitor.poll().expires_at
@@ -367,7 +366,7 @@ class TestLeases:
 
 class TestFinishing:
     def paid(self, visitor: Visitor, **payload: Any) -> OutboxEvent:
-        ticket = token_signer().read(visitor.token or "")
+        ticket = token_signer().read(visitor.token)
         return OutboxEvent(
             type="reservation.confirmed",
             payload={
@@ -441,6 +440,16 @@ class TestAdmitVisitors:
 
         assert services.admit_visitors() == 0
 
+    def test_who_joins_while_a_tick_finds_nobody_does_not_wait_for_the_room_to_rest(
+        self, concert: Concert
+    ) -> None:
+        [room] = admission._claim_due_rooms()
+        WaitingRoom.objects.update(next_tick_at=timezone.now())  # somebody joins, and wakes it
+
+        admission._rest(room)
+
+        assert WaitingRoom.objects.get().next_tick_at <= timezone.now()
+
     def test_ten_workers_share_the_rooms(self, transactional_db: None, race: Race) -> None:
         concerts = [ConcertFactory() for _ in range(20)]
         for concert in concerts:
@@ -452,13 +461,20 @@ class TestAdmitVisitors:
 
         assert sum(admitted) == 40
 
+    def test_one_broken_room_does_not_stop_the_others(self, store: redis.Redis) -> None:
+        broken, sound = (Visitor(ConcertFactory()).join() for _ in range(2))
+        store.set(f"{{queue:{broken.concert.pk}}}:visits", "not a hash")
+
+        assert services.admit_visitors() == 1
+        assert sound.standing == "ACTIVE"
+
     def test_records_the_ends_it_finds_once(
         self, clock: Clock, concert: Concert, visitors: list[Visitor]
     ) -> None:
-        tick()
-        clock.advance(seconds=60)
         live = live_room(concert.pk)
-        live.admit()
+        for _ in range(7):
+            live.admit()
+            clock.advance(seconds=10)
         pending = live.exits(count=10)
         QueueExit.objects.create(
             concert=concert,
@@ -585,7 +601,7 @@ class TestControls:
         ],
     )
     def test_refuses_what_is_out_of_bounds(self, concert: Concert, edits: dict[str, Any]) -> None:
-        with pytest.raises(ValidationError):
+        with pytest.raises(ValidationError), transaction.atomic():
             services.edit_policy(concert_id=concert.pk, staff_id=None, **edits)
 
         assert not PolicyChange.objects.exists()
@@ -633,9 +649,63 @@ class TestConstraints:
         "values", [{"capacity": 0}, {"admissions_per_minute": 0}, {"state": "AJAR"}]
     )
     def test_the_database_refuses_an_impossible_policy(self, values: dict[str, Any]) -> None:
-        from django.db import IntegrityError, transaction
-
         with pytest.raises(IntegrityError), transaction.atomic():
             WaitingRoomFactory(**values)
 
         assert not WaitingRoom.objects.exists()
+
+
+class TestAdmissionsAboveCapacity:
+    def visit(self, room: WaitingRoom, first: int, last: int) -> None:
+        """Inside from the first to the last minute of an hour long ago."""
+        start = timezone.now() - timedelta(days=1)
+        QueueExitFactory(
+            concert=room.concert,
+            admitted_at=start + timedelta(minutes=first),
+            ended_at=start + timedelta(minutes=last),
+        )
+
+    def change(self, room: WaitingRoom, minute: int, old: int, new: int) -> None:
+        changed = PolicyChangeFactory(room=room, old_value=str(old), new_value=str(new))
+        PolicyChange.objects.filter(pk=changed.pk).update(
+            changed_at=timezone.now() - timedelta(days=1) + timedelta(minutes=minute)
+        )
+
+    def test_finds_none_where_visits_follow_each_other(self) -> None:
+        room = WaitingRoomFactory(capacity=2)
+        for first, last in [(0, 10), (1, 5), (5, 9), (9, 12), (10, 11)]:
+            self.visit(room, first, last)
+        other = WaitingRoomFactory(capacity=1)
+        self.visit(other, 0, 60)
+
+        assert admissions_above_capacity() == []
+
+    def test_finds_the_one_that_was_too_many(self) -> None:
+        room = WaitingRoomFactory(capacity=2)
+        for first, last in [(0, 10), (1, 5), (4, 9)]:
+            self.visit(room, first, last)
+
+        [found] = admissions_above_capacity()
+
+        assert (found.concert_id, found.active, found.capacity) == (room.concert_id, 3, 2)
+
+    def test_judges_by_the_capacity_of_that_moment(self) -> None:
+        room = WaitingRoomFactory(capacity=1)
+        self.change(room, 0, 1, 2)
+        self.change(room, 20, 2, 1)
+        self.visit(room, 5, 40)
+        self.visit(room, 6, 40)
+        self.visit(room, 30, 40)
+
+        [found] = admissions_above_capacity()
+
+        assert (found.active, found.capacity) == (3, 1)
+
+    def test_finds_none_after_a_rush(self, visitors: list[Visitor]) -> None:
+        for visitor in visitors:
+            tick()
+            visitor.poll()
+            visitor.leave()
+
+        assert QueueExit.objects.exclude(admitted_at=None).count() == 5
+        assert admissions_above_capacity() == []

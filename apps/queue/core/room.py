@@ -1,13 +1,19 @@
 """One waiting room, live in Valkey. Each method is one atomic script and one round trip.
 
-{queue:<concert>}:room     hash    policy copy, epoch, last place, counters
-{queue:<concert>}:waiting  zset    customer -> place
-{queue:<concert>}:seen     zset    customer -> the moment the room's patience with them ends
-{queue:<concert>}:active   zset    customer -> end of the lease
-{queue:<concert>}:visits   hash    customer -> place, admission and whether they have shown up, of the ACTIVE
-{queue:<concert>}:ended    zset    customer:place -> when and how it ended, for ten minutes
-{queue:<concert>}:exits    stream  ends on their way to the exit log
-{queue:<concert>}:pace     hash    second -> admissions, of the last minute
+    {queue:<concert>}:room     hash    policy copy, epoch, last place, counters
+    {queue:<concert>}:waiting  zset    customer -> place
+    {queue:<concert>}:seen     zset    customer -> the moment the room's patience with them ends
+    {queue:<concert>}:active   zset    customer -> end of the lease
+    {queue:<concert>}:visits   hash    customer -> place, admission and whether they have shown up, of the ACTIVE
+    {queue:<concert>}:ended    zset    customer:place -> when and how it ended, for ten minutes
+    {queue:<concert>}:exits    stream  ends on their way to the exit log
+    {queue:<concert>}:pace     hash    second -> admissions, of the last minute
+
+A place is the server's clock at arrival, made strictly increasing (a hybrid logical clock of one node: Kulkarni et al., "Logical
+physical clocks", 2014). So order needs no counter that could be lost: whatever was lost, newcomers stand behind everybody who
+came before, and a signed token is enough to put a visitor back. Admission is a lease (Gray and Cheriton, "Leases", 1989): a slot
+comes free by the clock, whatever becomes of the visitor. Waits are foretold by Little's law ("A proof for the queuing formula
+L = λW", 1961).
 """
 
 import random
@@ -21,10 +27,10 @@ from apps.queue.core.scripts import SERVER_CLOCK, ScriptClient, run, source
 from apps.queue.core.tokens import Ticket
 
 SECOND = 1_000_000
-BATCH = 250  # visitors that one step of admission touches; keeps a script in the low milliseconds
-HOLD_OFF = (
-    10 * SECOND
-)  # what those at the head have to come back after a loss, before anybody is admitted
+# Visitors that one step of admission touches; it takes a few milliseconds.
+BATCH = 150
+# What those at the head have to come back after a loss, before anybody is admitted.
+HOLD_OFF = 10 * SECOND
 
 KEY_NAMES = ("room", "waiting", "seen", "active", "visits", "ended", "exits", "pace")
 
@@ -129,8 +135,11 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
+    """Whether there was a visit to end; `admitted_at` is 0 if it was not ACTIVE."""
+
     was_there: bool
     admitted_at: int
+    ended_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +161,7 @@ class Figures:
 
 class Room:
     def __init__(self, client: ScriptClient, concert_id: int, *, clock: str = SERVER_CLOCK) -> None:
-        """`clock` is Lua that defines `clock()`; tests put a movable one in."""
+        """`client` is a redis-py client that returns bytes; `clock` is Lua that defines `clock()`."""
         self.concert_id = concert_id
         self._client = client
         self._clock = clock
@@ -199,8 +208,8 @@ class Room:
 
     def finish(self, *, customer_id: int, place: int, generation: int, reason: EndReason) -> Finish:
         """End the visit at this place; another visit of the same customer is left alone."""
-        was_there, admitted_at = self._run("finish", customer_id, place, generation, reason)
-        return Finish(bool(was_there), admitted_at)
+        was_there, *times = self._run("finish", customer_id, place, generation, reason)
+        return Finish(bool(was_there), *times)
 
     def visit_of(self, customer_id: int) -> tuple[int, int] | None:
         """Place and generation of the customer's visit, without counting as being seen; None if there is none."""

@@ -32,6 +32,9 @@ def admit_visitors() -> int:
                 admitted += _look_after(room)
             except ServiceUnavailable:
                 logger.warning("waiting_room_unreachable", concert_id=room.concert_id)
+            except Exception:
+                # One room that is broken must not keep the others from admitting.
+                logger.exception("waiting_room_failed", concert_id=room.concert_id)
     return admitted
 
 

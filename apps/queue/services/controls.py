@@ -14,7 +14,7 @@ from apps.queue.models import PolicyChange, WaitingRoom, new_lottery_key
 from apps.queue.services.finishing import finish_visit
 from apps.queue.services.rooms import bring_up_to_date, waiting_room_of
 from apps.shared.errors import ServiceUnavailable
-from apps.shared.transactions import database_now, use_case
+from apps.shared.transactions import database_now, requires_transaction, use_case
 
 logger = structlog.get_logger(__name__)
 
@@ -89,11 +89,11 @@ class PolicyEdits(TypedDict, total=False):
     lottery_window: timedelta
 
 
-@use_case
+@requires_transaction
 def edit_policy(
     *, concert_id: int, staff_id: int | None, **edits: Unpack[PolicyEdits]
 ) -> WaitingRoom:
-    """Change anything but the state.
+    """Change anything but the state, in the transaction of the admin's form.
 
     :raises ValidationError: a value is out of bounds.
     """

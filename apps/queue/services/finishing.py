@@ -26,7 +26,8 @@ def finish_visit(
     now = database_now()
     joined_at = moment(place) if place else waiting_room_of(concert_id).opening_at
     visit = {"concert_id": concert_id, "customer_id": customer_id, "generation": generation}
-    if joined_at <= now or reason is not EndReason.LEFT:
+    leaves_no_trace = reason is EndReason.LEFT and place == 0 and now < joined_at
+    if not leaves_no_trace:
         QueueExit.objects.bulk_create(
             [QueueExit(**visit, place=place, reason=reason, joined_at=joined_at, ended_at=now)],
             ignore_conflicts=True,
@@ -36,8 +37,9 @@ def finish_visit(
             customer_id=customer_id, place=place, generation=generation, reason=reason
         )
     if finish.admitted_at:
+        # Both by the store's clock, as the ends that the room finds itself: what overlaps is then beyond doubt.
         QueueExit.objects.filter(**visit, place=place, admitted_at=None).update(
-            admitted_at=moment(finish.admitted_at)
+            admitted_at=moment(finish.admitted_at), ended_at=moment(finish.ended_at)
         )
         admit_now(concert_id)
 

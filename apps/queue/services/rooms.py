@@ -107,30 +107,31 @@ def recorded_end(
     return EndReason(reason) if reason else None
 
 
-def heal(ticket: Ticket) -> Visit:
-    """Put a visitor whom the live room has lost back where the ticket says, unless the visit has ended.
+def heal(ticket: Ticket, *, is_lost: bool = False) -> Visit:
+    """Put a visitor whom the live room does not know back where the ticket says, unless the visit has ended.
 
+    `is_lost`: the room itself is gone.
+
+    :raises ConcertNotFound: so is the concert.
     :raises ServiceUnavailable: the store does not answer.
     """
-    bring_up_to_date(waiting_room_of(ticket.concert_id))
-    end = recorded_end(
-        concert_id=ticket.concert_id,
-        customer_id=ticket.customer_id,
-        place=ticket.place,
-        generation=ticket.generation,
-    )
-    live = live_room(ticket.concert_id)
-    wake(ticket.concert_id)
+    if is_lost:
+        bring_up_to_date(waiting_room_of(ticket.concert_id))
+    visit_key = {
+        "customer_id": ticket.customer_id,
+        "place": ticket.place,
+        "generation": ticket.generation,
+    }
+    end = recorded_end(concert_id=ticket.concert_id, **visit_key)
     with store_needed():
+        live = live_room(ticket.concert_id)
         if end is None:
-            return live.restore(ticket)
-        live.finish(
-            customer_id=ticket.customer_id,
-            place=ticket.place,
-            generation=ticket.generation,
-            reason=end,
-        )
-        return live.touch(ticket)
+            visit = live.restore(ticket)
+        else:
+            live.finish(**visit_key, reason=end)
+            visit = live.touch(ticket)
+    wake(ticket.concert_id)
+    return visit
 
 
 def _policy_of(room: WaitingRoom) -> Policy:

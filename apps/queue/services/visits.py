@@ -59,8 +59,8 @@ def join_queue(
             raise QueueClosed
     if visit.is_new and (visit.position or 1) == 1:
         wake(concert_id)
-    nobody = Ticket(concert_id, customer_id, place=0, generation=0, issued_at=0)
-    return _status(visit, previous or nobody, previous_token or "")
+    blank = Ticket(concert_id, customer_id, place=0, generation=0, issued_at=0)
+    return _status(visit, previous or blank, previous_token or "")
 
 
 def visitor_status(*, token: str | None) -> VisitorStatus:
@@ -116,7 +116,7 @@ def look_up(ticket: Ticket) -> Visit:
         visit = live_room(ticket.concert_id).touch(ticket)
     if visit.standing.needs_healing:
         try:
-            visit = heal(ticket)
+            visit = heal(ticket, is_lost=visit.standing is Standing.LOST)
         except ConcertNotFound as error:
             raise QueueTokenInvalid from error
     if visit.standing.needs_healing:
@@ -146,14 +146,14 @@ def _join(customer_id: int, concert_id: int, previous: Ticket | None) -> Visit:
 
 def _end_again_if_ended(customer_id: int, concert_id: int, visit: Visit) -> None:
     """The store came back from an old file, in which the visit may go on that has ended since."""
-    ended = {
+    visit_key = {
         "customer_id": customer_id,
         "place": visit.place,
         "generation": visit.generation,
     }
-    reason = recorded_end(concert_id=concert_id, **ended)
+    reason = recorded_end(concert_id=concert_id, **visit_key)
     if reason:
-        live_room(concert_id).finish(**ended, reason=reason)
+        live_room(concert_id).finish(**visit_key, reason=reason)
 
 
 def _refuse_unless_published(concert_id: int) -> None:

@@ -12,6 +12,7 @@ from django.middleware.locale import LocaleMiddleware
 from django.utils import timezone
 
 API_PREFIX = "/api/v1/"
+_SAME_IN_EVERY_LANGUAGE = "_same_in_every_language"
 _USABLE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 
 Handler = Callable[[HttpRequest], HttpResponse]
@@ -60,15 +61,21 @@ class VenueTimeMiddleware:
             return self.get_response(request)
 
 
+def same_in_every_language(request: HttpRequest) -> None:
+    """Say that the answer to this request does not depend on who asks, nor in which language."""
+    setattr(request, _SAME_IN_EVERY_LANGUAGE, True)
+
+
 class NegotiatedLocaleMiddleware(LocaleMiddleware):
     """Leaves answers alone that are the same bytes in every language, so that caches keep one copy of them.
 
-    A view marks such an answer by naming its `Content-Language` itself.
+    A view marks such an answer by calling `same_in_every_language`.
     """
 
     def process_response(
         self, request: HttpRequest, response: HttpResponseBase
     ) -> HttpResponseBase:
-        if "Content-Language" in response.headers:
+        if hasattr(request, _SAME_IN_EVERY_LANGUAGE):
+            response.headers["Content-Language"] = settings.LANGUAGE_CODE
             return response
         return super().process_response(request, response)

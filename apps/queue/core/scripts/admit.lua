@@ -2,7 +2,8 @@
 -- all, so that the server is never blocked for long. Call it again while it returns more = 1. ARGV: batch.
 -- The budget is computed here and nowhere else: ten ticks at once admit no more than one.
 
-local INTERRUPTION = 20 * SECOND    -- a longer gap between ticks means that visitors could not be seen either
+local INTERRUPTION = 20 * SECOND    -- a longer gap between ticks of a room with people in it is an outage: who tried to be
+                                    -- seen may not have been
 local MEMORY = 120                  -- seconds over which visits are averaged
 local PRIOR = 0.2                   -- departures: how much an assumed visit of a whole lease weighs
 local ENDS_KEPT = 600000            -- milliseconds
@@ -108,7 +109,8 @@ local fading = math.exp(-elapsed / MEMORY)
 local presence = num('presence') * fading + redis.call('ZCARD', ACTIVE) * elapsed
 local leaving = num('leaving') * fading + departures - num('departures_counted')
 local mean_visit = (PRIOR * lease / SECOND + presence) / (PRIOR + leaving)
-redis.call('HSET', ROOM, 'ticked_at', text(now), 'presence', presence, 'leaving', leaving,
+local present = redis.call('ZCARD', WAITING) + redis.call('ZCARD', ACTIVE)
+redis.call('HSET', ROOM, 'ticked_at', text(present > 0 and now or 0), 'presence', presence, 'leaving', leaving,
   'mean_visit', math.min(mean_visit, lease / SECOND), 'departures_counted', text(departures))
 
 if admitted > 0 then
@@ -116,5 +118,4 @@ if admitted > 0 then
   redis.call('HINCRBY', PACE, text(math.floor(now / SECOND)), admitted)
 end
 local has_more = left == 0 or old_ends > ENDS_FORGOTTEN
-local present = redis.call('ZCARD', WAITING) + redis.call('ZCARD', ACTIVE)
 return { 'DONE', admitted, dropped, timed_out, has_more and 1 or 0, present }

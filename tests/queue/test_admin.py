@@ -1,0 +1,138 @@
+from typing import Any
+
+import pytest
+from django.conf import LazySettings
+from django.test import Client
+from django.urls import reverse
+
+from apps.queue import services
+from apps.queue.models import PolicyChange, QueueExit, WaitingRoom
+from tests.factories.accounts import CustomerFactory
+from tests.factories.queue import PolicyChangeFactory, QueueExitFactory, WaitingRoomFactory
+from tests.queue.rooms import Visitor
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def admin(client: Client) -> Client:
+    client.force_login(CustomerFactory(admin=True))
+    return client
+
+
+def page(name: str, *args: object) -> str:
+    return reverse(f"admin:queue_{name}", args=args)
+
+
+class TestLists:
+    @pytest.mark.parametrize(
+        ("name", "factory", "queries"),
+        [
+            ("waitingroom", WaitingRoomFactory, 4),
+            ("queueexit", QueueExitFactory, 4),
+            ("policychange", PolicyChangeFactory, 5),  # the filter lists the fields there are
+        ],
+    )
+    def test_take_a_fixed_number_of_queries(
+        self,
+        admin: Client,
+        name: str,
+        factory: Any,
+        queries: int,
+        django_assert_num_queries: Any,
+    ) -> None:
+        factory.create_batch(3)
+        url = page(f"{name}_changelist") + "?q=night"
+        admin.get(url)
+        with django_assert_num_queries(queries):
+            admin.get(url)
+        factory.create_batch(10)
+
+        with django_assert_num_queries(queries):
+            answer = admin.get(url)
+
+        assert answer.status_code == 200
+
+    def test_an_exit_of_an_account_that_is_gone_can_be_looked_at(self, admin: Client) -> None:
+        exit = QueueExitFactory()
+        QueueExit.objects.update(customer_id=999_999)
+
+        assert admin.get(page("queueexit_change", exit.pk)).status_code == 200
+
+
+class TestWaitingRoom:
+    def edit(self, admin: Client, room: WaitingRoom, **changes: Any) -> Any:
+        values = {
+            "opens_at_0": "",
+            "opens_at_1": "",
+            "capacity": room.capacity,
+            "admissions_per_minute": "",
+            "lease": "00:05:00",
+            "patience": "00:05:00",
+            "lottery_window": "01:00:00",
+        }
+        return admin.post(page("waitingroom_change", room.pk), values | changes)
+
+    def test_shows_what_happens_now(self, admin: Client, visitors: list[Visitor]) -> None:
+        services.admit_visitors()
+
+        answer = admin.get(page("waitingroom_change", WaitingRoom.objects.get().pk))
+
+        assert b"2 / 2" in answer.content
+        assert b"2 in all, 2 within the last minute" in answer.content
+        assert b"All well." in answer.content
+
+    def test_opens_without_a_store(self, admin: Client, settings: LazySettings) -> None:
+        settings.QUEUE_URL = "redis://127.0.0.1:1/0"
+
+        answer = admin.get(page("waitingroom_change", WaitingRoomFactory().pk))
+
+        assert answer.status_code == 200
+        assert b"No live figures" in answer.content
+
+    def test_edits_go_through_the_service(self, admin: Client) -> None:
+        room = WaitingRoomFactory()
+
+        self.edit(admin, room, capacity=80)
+
+        room.refresh_from_db()
+        [change] = PolicyChange.objects.values_list("field", "old_value", "new_value")
+        assert (room.capacity, room.version) == (80, 2)
+        assert change == ("capacity", "50", "80")
+        assert PolicyChange.objects.get().changed_by_id == int(admin.session["_auth_user_id"])
+
+    def test_the_state_cannot_be_edited(self, admin: Client) -> None:
+        room = WaitingRoomFactory()
+
+        self.edit(admin, room, state="CLOSED", generation=9)
+
+        room.refresh_from_db()
+        assert (room.state, room.generation) == ("OPEN", 1)
+        assert not PolicyChange.objects.exists()
+
+    def test_what_is_out_of_bounds_is_refused_in_words(self, admin: Client) -> None:
+        room = WaitingRoomFactory()
+
+        answer = self.edit(admin, room, capacity=0)
+
+        assert b"The capacity must be 1 to 100,000." in answer.content
+        assert not PolicyChange.objects.exists()
+
+    def test_rooms_are_neither_added_nor_deleted(self, admin: Client) -> None:
+        room = WaitingRoomFactory()
+
+        assert admin.get(page("waitingroom_add")).status_code == 403
+        assert admin.post(page("waitingroom_delete", room.pk), {"post": "yes"}).status_code == 403
+        assert WaitingRoom.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "factory"), [("queueexit", QueueExitFactory), ("policychange", PolicyChangeFactory)]
+)
+def test_records_are_read_only(admin: Client, name: str, factory: Any) -> None:
+    record = factory()
+
+    assert admin.get(page(f"{name}_add")).status_code == 403
+    assert admin.post(page(f"{name}_change", record.pk), {}).status_code == 403
+    assert admin.post(page(f"{name}_delete", record.pk), {"post": "yes"}).status_code == 403
+    assert type(record).objects.exists()

@@ -1,0 +1,369 @@
+"""Random histories of one room, played against the services and against a simple model of what should happen."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import redis
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from apps.queue import services
+from apps.queue.core.room import SECOND, EndReason, Room
+from apps.queue.core.tokens import Ticket
+from apps.queue.live import token_signer
+from apps.queue.models import WaitingRoom
+from apps.queue.services.rooms import micros
+from tests.factories.queue import WaitingRoomFactory
+from tests.queue.rooms import FROZEN_CLOCK, Clock
+
+LEASE, PATIENCE = 300 * SECOND, 300 * SECOND
+CUSTOMERS = range(1, 7)
+
+
+@dataclass
+class Stay:
+    """One customer in the model: WAITING, or ACTIVE from `admitted_at` on."""
+
+    place: int
+    until: int  # the end of patience, or of the lease
+    admitted_at: int = 0
+    has_shown_up: bool = False
+
+
+@dataclass
+class Model:
+    now: int
+    capacity: int = 2
+    is_paused: bool = False
+    people: dict[int, Stay] = field(default_factory=dict)
+    # How visits ended: what the room remembers, what waits to be recorded, what is on record.
+    remembered: dict[tuple[int, int], str] = field(default_factory=dict)
+    pending: dict[tuple[int, int], str] = field(default_factory=dict)
+    recorded: dict[tuple[int, int], str] = field(default_factory=dict)
+    last_place: int = 0
+    is_lost: bool = False
+    needs_replay: bool = False
+    healing_until: int = 0
+    ticked_at: int = 0
+    grace_until: int = 0
+
+    @property
+    def active(self) -> dict[int, Stay]:
+        return {who: stay for who, stay in self.people.items() if stay.admitted_at}
+
+    @property
+    def waiting(self) -> list[int]:
+        """Who waits, in the order of their places."""
+        places = {who: stay.place for who, stay in self.people.items() if not stay.admitted_at}
+        return sorted(places, key=places.__getitem__)
+
+    @property
+    def is_healing(self) -> bool:
+        return self.needs_replay or self.now < self.healing_until
+
+    def lose_everything(self) -> None:
+        self.people.clear()
+        self.remembered.clear()
+        self.pending.clear()
+        self.last_place = self.ticked_at = self.grace_until = self.healing_until = 0
+        self.is_lost, self.needs_replay = True, False
+
+    def come_back(self) -> None:
+        if self.is_lost:
+            self.is_lost, self.needs_replay = False, True
+            self.healing_until = self.now + 10 * SECOND
+
+    def time_out(self, who: int, stay: Stay) -> None:
+        self.people.pop(who, None)
+        self.remembered.setdefault((who, stay.place), "TIMED_OUT")
+        self.pending[who, stay.place] = "TIMED_OUT"
+
+    def endings(self, who: int, place: int) -> set[str]:
+        key = (who, place)
+        return {ends[key] for ends in (self.remembered, self.recorded) if key in ends}
+
+    def admit(self) -> None:
+        if self.is_lost or self.needs_replay:
+            return
+        is_interrupted = 0 < self.ticked_at < self.now - 20 * SECOND
+        if is_interrupted:
+            self.grace_until = self.now + PATIENCE
+        for who, stay in self.active.items():
+            if stay.until <= self.now:
+                if is_interrupted and not stay.has_shown_up:
+                    stay.until = self.now + 60 * SECOND
+                else:
+                    self.time_out(who, stay)
+        if not self.is_paused:
+            self.last_place = self.last_place or self.now
+        for who in self.waiting:
+            stay = self.people[who]
+            is_impatient = self.grace_until <= self.now and stay.until <= self.now
+            if is_impatient:
+                self.time_out(who, stay)
+            elif not self.is_paused and not self.is_healing and len(self.active) < self.capacity:
+                self.people[who] = Stay(stay.place, self.now + 60 * SECOND, admitted_at=self.now)
+        self.ticked_at = self.now if self.people else 0
+
+    def tick(self) -> None:
+        self.come_back()
+        self.needs_replay = False
+        for (who, place), reason in self.recorded.items():
+            self.remembered.setdefault((who, place), reason)
+        self.admit()
+        self.recorded = self.pending | self.recorded
+        self.pending.clear()
+
+    def proves_more(self, ticket: Ticket, stay: Stay | None) -> bool:
+        return (
+            stay is None
+            or stay.place > ticket.place
+            or (ticket.lease_until > 0 and not stay.admitted_at and stay.place == ticket.place)
+        )
+
+    def look_up(self, ticket: Ticket) -> str:
+        """WAITING, ACTIVE or EXPIRED; to be followed by `note_advice`."""
+        self.come_back()
+        who = ticket.customer_id
+        stay = self.people.get(who)
+        if self.proves_more(ticket, stay):
+            if self.endings(who, ticket.place):
+                return "EXPIRED"
+            self.restore(ticket, stay)
+            stay = self.people.get(who)
+        if stay is None or (stay.admitted_at and stay.until <= self.now):
+            if stay:
+                self.time_out(who, stay)
+            return "EXPIRED"
+        if not stay.admitted_at:
+            return "WAITING"
+        if not stay.has_shown_up:
+            stay.has_shown_up = True
+            stay.until = max(stay.until, stay.admitted_at + LEASE)
+        return "ACTIVE"
+
+    def restore(self, ticket: Ticket, stay: Stay | None) -> None:
+        who = ticket.customer_id
+        if stay and stay.admitted_at:
+            return
+        if 0 < ticket.lease_until <= self.now:
+            if stay and stay.place == ticket.place:
+                del self.people[who]
+            self.remembered.setdefault((who, ticket.place), "TIMED_OUT")
+            self.pending[who, ticket.place] = "TIMED_OUT"
+            return
+        if ticket.lease_until and len(self.active) < self.capacity:
+            self.people[who] = Stay(
+                ticket.place, ticket.lease_until, ticket.admitted_at, has_shown_up=True
+            )
+        elif stay is None or stay.place > ticket.place:
+            self.people[who] = Stay(ticket.place, self.now)
+        self.last_place = max(self.last_place, ticket.place)
+
+    def join(self, who: int, ticket: Ticket | None) -> tuple[str, bool]:
+        """Standing, and whether the place is new."""
+        self.come_back()
+        stay = self.people.get(who)
+        if ticket and self.proves_more(ticket, stay) and not self.endings(who, ticket.place):
+            standing = self.look_up(ticket)
+            if standing != "EXPIRED":
+                return standing, False
+        stay = self.people.get(who)
+        if stay:
+            standing = self.look_up(Ticket(0, who, stay.place, 1, 0))
+            if standing != "EXPIRED":
+                return standing, False
+        self.last_place = max(self.now, self.last_place + 1)
+        self.people[who] = Stay(self.last_place, self.now)
+        return "WAITING", True
+
+    def note_advice(self, who: int, seconds: int) -> None:
+        stay = self.people[who]
+        if not stay.admitted_at:
+            stay.until = self.now + max(PATIENCE, 2 * seconds * SECOND)
+
+    def finish(self, who: int, place: int, reason: str) -> None:
+        self.recorded.setdefault((who, place), reason)
+        if self.is_lost:
+            return
+        self.remembered.setdefault((who, place), reason)
+        stay = self.people.get(who)
+        if stay and stay.place == place:
+            del self.people[who]
+            if stay.admitted_at:
+                self.admit()
+
+
+class WaitingRoomMachine(RuleBasedStateMachine):
+    store: redis.Redis
+
+    @initialize()
+    def open(self) -> None:
+        room = WaitingRoomFactory(capacity=2)
+        self.concert_id = room.concert_id
+        now = micros(room.concert.sales_open_at) + 24 * 3600 * SECOND
+        self.clock = Clock(self.store, self.concert_id, now)
+        self.model = Model(now)
+        self.tokens: dict[int, list[str]] = {who: [] for who in CUSTOMERS}
+        self.tick()
+
+    def choose(self, who: int, age: int) -> str | None:
+        """One of the tokens the customer got so far, the newest if `age` is 0."""
+        tokens = self.tokens[who]
+        return tokens[-1 - age] if age < len(tokens) else None
+
+    def compare(self, who: int, standing: str, status: services.VisitorStatus) -> None:
+        assert status.status == standing
+        if standing == "EXPIRED":
+            return
+        self.tokens[who].append(status.token)
+        stay = self.model.people[who]
+        assert token_signer().read(status.token).place == stay.place
+        assert status.poll_after_seconds is not None
+        self.model.note_advice(who, status.poll_after_seconds)
+        assert status.expires_at is not None
+        assert micros(status.expires_at) == stay.until
+        if standing == "ACTIVE":
+            assert status.position == 0
+        elif self.model.is_healing:
+            assert status.position is None
+        else:
+            assert status.position == self.model.waiting.index(who) + 1
+
+    @rule(who=st.sampled_from(CUSTOMERS), age=st.sampled_from([0, 0, 0, 1, 3]), shows=st.booleans())
+    def join(self, who: int, age: int, shows: bool) -> None:
+        token = self.choose(who, age) if shows else None
+        ticket = token_signer().read(token) if token else None
+
+        standing, is_new = self.model.join(who, ticket)
+        status = services.join_queue(
+            customer_id=who, concert_id=self.concert_id, previous_token=token
+        )
+
+        assert status.is_new == is_new
+        self.compare(who, standing, status)
+
+    @rule(who=st.sampled_from(CUSTOMERS), age=st.sampled_from([0, 0, 0, 0, 1, 3]))
+    def poll(self, who: int, age: int) -> None:
+        token = self.choose(who, age)
+        if token is None:
+            return
+        ticket = token_signer().read(token)
+
+        standing = self.model.look_up(ticket)
+        status = services.visitor_status(token=token)
+
+        self.compare(who, standing, status)
+        if standing == "EXPIRED":
+            assert status.expired_reason in self.model.endings(who, ticket.place)
+
+    @rule(who=st.sampled_from(CUSTOMERS), age=st.sampled_from([0, 0, 1]))
+    def leave(self, who: int, age: int) -> None:
+        token = self.choose(who, age)
+        if token is None:
+            return
+        standing = self.model.look_up(token_signer().read(token))
+        if standing != "EXPIRED":
+            if not self.model.people[who].admitted_at:
+                self.model.people[who].until = self.model.now + PATIENCE
+            self.model.finish(who, self.model.people[who].place, "LEFT")
+
+        status = services.leave_queue(token=token)
+
+        assert status.status == "EXPIRED"
+
+    @rule(who=st.sampled_from(CUSTOMERS), age=st.sampled_from([0, 0, 1, 3]))
+    def pay(self, who: int, age: int) -> None:
+        """The event of a payment, which may be late: whose hold it was is in the token of then."""
+        token = self.choose(who, age)
+        if token is None:
+            return
+        ticket = token_signer().read(token)
+        if not ticket.admitted_at:
+            return
+
+        self.model.finish(who, ticket.place, "COMPLETED")
+        services.finish_visit(
+            concert_id=self.concert_id,
+            customer_id=who,
+            place=ticket.place,
+            generation=ticket.generation,
+            reason=EndReason.COMPLETED,
+        )
+
+    @rule()
+    def tick(self) -> None:
+        self.model.tick()
+        WaitingRoom.objects.update(next_tick_at="2000-01-01T00:00:00Z")
+        services.admit_visitors()
+
+    @rule(seconds=st.sampled_from([1, 5, 9, 10, 11, 15, 20, 21, 59, 60, 61, 299, 300, 700]))
+    def time(self, seconds: int) -> None:
+        self.clock.advance(seconds=seconds)
+        self.model.now = self.clock.now
+
+    @rule()
+    def steady_minutes(self) -> None:
+        """Two minutes with a tick every ten seconds, so that nothing looks like an outage."""
+        for _ in range(12):
+            self.time(10)
+            self.tick()
+
+    @rule()
+    def lose_everything(self) -> None:
+        self.clock.lose_everything()
+        self.model.lose_everything()
+        self.model.now = self.clock.now
+
+    @rule(capacity=st.integers(1, 4), is_paused=st.booleans())
+    def change_policy(self, capacity: int, is_paused: bool) -> None:
+        """It reaches the live room with the next tick here: transactions of a test never commit."""
+        control = services.pause_room if is_paused else services.resume_room
+        control(concert_id=self.concert_id, staff_id=None)
+        services.set_capacity(concert_id=self.concert_id, capacity=capacity, staff_id=None)
+        self.model.capacity, self.model.is_paused = capacity, is_paused
+        self.tick()
+
+    @invariant()
+    def the_room_is_as_the_model_says(self) -> None:
+        if self.model.is_lost:
+            return
+        key = f"{{queue:{self.concert_id}}}"
+        waiting: Any = self.store.zrange(f"{key}:waiting", 0, -1)
+        active: Any = self.store.zrange(f"{key}:active", 0, -1)
+        assert [int(who) for who in waiting] == self.model.waiting
+        assert {int(who) for who in active} == set(self.model.active)
+
+    def teardown(self) -> None:
+        """The next history has the database and the store to itself again."""
+        WaitingRoom.objects.all().delete()
+        self.store.flushall()
+
+
+@pytest.mark.django_db
+def test_no_history_differs_from_the_model(
+    store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    defaults = Room.__init__.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "clock", FROZEN_CLOCK)
+    WaitingRoomMachine.store = store
+
+    run_state_machine_as_test(
+        WaitingRoomMachine,
+        settings=settings(
+            max_examples=25,
+            stateful_step_count=40,
+            deadline=timedelta(seconds=30),
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

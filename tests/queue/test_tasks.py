@@ -1,0 +1,77 @@
+"""The ways in from outside: beat, the signal of a sale, the delivery of its event."""
+
+from uuid import uuid4
+
+import pytest
+import redis
+from django.db import transaction
+from django.utils import timezone
+
+from apps.queue.live import token_signer
+from apps.queue.tasks import admit_visitors, finish_paid_visit
+from apps.reservations.signals import ReservationConfirmed, reservation_confirmed
+from apps.shared.models import EventDelivery, OutboxEvent
+from apps.shared.outbox import record_event
+from tests.queue.rooms import Visitor
+
+pytestmark = pytest.mark.django_db
+
+
+def paid(visitor: Visitor) -> OutboxEvent:
+    place = token_signer().read(visitor.token)
+    with transaction.atomic():
+        return record_event(
+            type="reservation.confirmed",
+            payload={
+                "concert_id": visitor.concert.pk,
+                "customer_id": visitor.customer.pk,
+                "queue_place": place.place,
+                "queue_generation": place.generation,
+            },
+            occurred_at=timezone.now(),
+        )
+
+
+def test_beat_admits(visitors: list[Visitor]) -> None:
+    admit_visitors(from_a_newer_caller=True)
+
+    assert visitors[0].standing == "ACTIVE"
+
+
+def test_a_confirmed_reservation_enqueues_the_end_of_the_visit(store: redis.Redis) -> None:
+    event_id = uuid4()
+
+    reservation_confirmed.send(
+        sender=None, event=ReservationConfirmed(event_id=event_id, reservation_id=uuid4())
+    )
+
+    messages = store.lrange("celery:default", 0, -1)
+    assert any(b"queue.finish_paid_visit" in message for message in messages)  # type: ignore[union-attr]
+
+
+def test_the_task_ends_the_visit_once(visitors: list[Visitor]) -> None:
+    admit_visitors()
+    visitors[0].poll()
+    event = paid(visitors[0])
+
+    for _ in range(2):
+        finish_paid_visit(event_id=str(event.pk), from_a_newer_caller=True)
+
+    delivery = EventDelivery.objects.get(event=event, consumer="queue")
+    assert (delivery.status, delivery.attempts) == ("DONE", 1)
+    assert visitors[0].standing == "COMPLETED"
+
+
+def test_without_a_store_the_delivery_is_tried_again_later(
+    visitors: list[Visitor], settings: object
+) -> None:
+    admit_visitors()
+    visitors[0].poll()
+    event = paid(visitors[0])
+    settings.QUEUE_URL = "redis://127.0.0.1:1/0"  # type: ignore[attr-defined]
+
+    finish_paid_visit(event_id=str(event.pk))
+
+    delivery = EventDelivery.objects.get(event=event, consumer="queue")
+    assert delivery.status == "PENDING"
+    assert delivery.next_attempt_at > timezone.now()
