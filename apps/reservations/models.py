@@ -135,12 +135,28 @@ class SeatClaimQuerySet(models.QuerySet["SeatClaim"]):
 class SeatClaim(models.Model):
     """One seat of one hold, with the price it had. Ends when the hold does without payment, or with a cancellation."""
 
-    hold = models.ForeignKey(Hold, on_delete=models.CASCADE, related_name="claims", db_index=False)
+    hold = models.ForeignKey(
+        Hold,
+        on_delete=models.CASCADE,
+        related_name="claims",
+        db_index=False,
+        verbose_name=_("hold"),
+    )
     # Known from both of the others, but the index on it finds the open claims of one hall among those of all.
     performance = models.ForeignKey(
-        Performance, on_delete=models.PROTECT, related_name="+", db_index=False
+        Performance,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+        verbose_name=_("performance"),
     )
-    seat = models.ForeignKey(Seat, on_delete=models.PROTECT, related_name="claims", db_index=False)
+    seat = models.ForeignKey(
+        Seat,
+        on_delete=models.PROTECT,
+        related_name="claims",
+        db_index=False,
+        verbose_name=_("seat"),
+    )
     price = models.PositiveIntegerField(_("price"), help_text=_("In whole won."))
     ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
 
@@ -237,7 +253,7 @@ class Reservation(models.Model):
 
 
 def new_ticket_code() -> str:
-    """16 characters with 80 random bits, without the ones that are easily confused."""
+    """16 letters and digits with 80 random bits."""
     return base64.b32encode(secrets.token_bytes(10)).decode()
 
 
@@ -245,8 +261,15 @@ class Ticket(models.Model):
     """One seat of a reservation. Whoever shows `code` at the door gets in."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    reservation = models.ForeignKey(Reservation, on_delete=models.PROTECT, related_name="tickets")
-    seat = models.ForeignKey(Seat, on_delete=models.PROTECT, related_name="tickets")
+    reservation = models.ForeignKey(
+        Reservation,
+        on_delete=models.PROTECT,
+        related_name="tickets",
+        verbose_name=_("reservation"),
+    )
+    seat = models.ForeignKey(
+        Seat, on_delete=models.PROTECT, related_name="tickets", verbose_name=_("seat")
+    )
     price = models.PositiveIntegerField(_("price"), help_text=_("In whole won."))
     code = models.CharField(_("code"), max_length=16, unique=True, default=new_ticket_code)
 

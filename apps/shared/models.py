@@ -6,22 +6,31 @@ from typing import Self
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 
 class IdempotencyRecord(models.Model):
     """The answer that one customer's call with one key got; repeated calls get these bytes again."""
 
     customer = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="+",
+        db_index=False,
+        verbose_name=_("customer"),
     )
-    endpoint = models.CharField(max_length=100)
-    key = models.CharField(max_length=255)
-    fingerprint = models.CharField(max_length=64, help_text="SHA-256 of what was asked.")
-    status = models.PositiveSmallIntegerField()
-    body = models.BinaryField()
-    created_at = models.DateTimeField(db_default=Now(), db_index=True)
+    endpoint = models.CharField(_("endpoint"), max_length=100)
+    key = models.CharField(_("key"), max_length=255)
+    fingerprint = models.CharField(
+        _("fingerprint"), max_length=64, help_text=_("SHA-256 of what was asked.")
+    )
+    status = models.PositiveSmallIntegerField(_("HTTP status"))
+    body = models.BinaryField(_("body"))
+    created_at = models.DateTimeField(_("created at"), db_default=Now(), db_index=True)
 
     class Meta:
+        verbose_name = _("idempotency record")
+        verbose_name_plural = _("idempotency records")
         constraints = [
             models.UniqueConstraint(
                 fields=["customer", "endpoint", "key"], name="idempotency_key_once"
@@ -36,9 +45,13 @@ class OutboxEvent(models.Model):
     """A fact that was committed, in the same transaction as what it tells of."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    type = models.CharField(max_length=100)
-    payload = models.JSONField()
-    occurred_at = models.DateTimeField(db_index=True)
+    type = models.CharField(_("type"), max_length=100)
+    payload = models.JSONField(_("payload"))
+    occurred_at = models.DateTimeField(_("occurred at"), db_index=True)
+
+    class Meta:
+        verbose_name = _("outbox event")
+        verbose_name_plural = _("outbox events")
 
     def __str__(self) -> str:
         return f"{self.type} {self.id}"
@@ -60,24 +73,31 @@ class EventDelivery(models.Model):
     """What one consumer did with one event. DEAD ones wait for staff to replay them."""
 
     class Status(models.TextChoices):
-        PENDING = "PENDING"
-        DONE = "DONE"
-        DEAD = "DEAD"
+        PENDING = "PENDING", _("pending")
+        DONE = "DONE", _("done")
+        DEAD = "DEAD", _("dead")
 
-    event = models.ForeignKey(OutboxEvent, on_delete=models.PROTECT, related_name="deliveries")
-    consumer = models.CharField(max_length=50)
-    status = models.CharField(max_length=10, choices=Status, default=Status.PENDING)
-    attempts = models.PositiveIntegerField(default=0)
-    next_attempt_at = models.DateTimeField(
-        help_text="Nobody but the fast path touches the delivery before this time."
+    event = models.ForeignKey(
+        OutboxEvent,
+        on_delete=models.PROTECT,
+        related_name="deliveries",
+        verbose_name=_("event"),
     )
-    last_error = models.TextField(blank=True)
-    done_at = models.DateTimeField(null=True, blank=True)
+    consumer = models.CharField(_("consumer"), max_length=50)
+    status = models.CharField(_("status"), max_length=10, choices=Status, default=Status.PENDING)
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    next_attempt_at = models.DateTimeField(
+        _("next attempt at"),
+        help_text=_("Nobody but the fast path touches the delivery before this time."),
+    )
+    last_error = models.TextField(_("last error"), blank=True)
+    done_at = models.DateTimeField(_("done at"), null=True, blank=True)
 
     objects = EventDeliveryQuerySet.as_manager()
 
     class Meta:
-        verbose_name_plural = "event deliveries"
+        verbose_name = _("event delivery")
+        verbose_name_plural = _("event deliveries")
         constraints = [
             models.UniqueConstraint(fields=["event", "consumer"], name="event_delivered_once"),
             models.CheckConstraint(
