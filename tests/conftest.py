@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.cache import caches
 from django.db import connection, connections
 from django.test import TransactionTestCase
+from django.utils import translation
 
 from apps.shared.caching import forget_everything
 from devstack.servers import ValkeyServer
@@ -37,6 +38,13 @@ def _clean_store(store: redis.Redis) -> None:
     for cache in caches.all(initialized_only=True):
         cache.clear()
     forget_everything()
+
+
+@pytest.fixture(autouse=True)
+def _english() -> Generator[None]:
+    """Django leaves the language of a request active in its thread."""
+    with translation.override("en"):
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -53,9 +53,9 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "apps.shared.api.middleware.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "apps.shared.api.middleware.RequestIdMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "apps.shared.api.middleware.ApiPathMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -93,7 +93,8 @@ DATABASES: dict[str, Any] = {
     "default": env.dj_db_url("DATABASE_URL", conn_max_age=600, conn_health_checks=True)
 }
 # A statement that waits longer than this is answered with 503 and tried again by the client.
-DATABASES["default"].setdefault("OPTIONS", {})["options"] = (
+DATABASES["default"].setdefault("OPTIONS", {})["connect_timeout"] = 3
+DATABASES["default"]["OPTIONS"]["options"] = (
     f"-c lock_timeout={env.int('DATABASE_LOCK_TIMEOUT_MS', 3_000)}"
     f" -c statement_timeout={env.int('DATABASE_STATEMENT_TIMEOUT_MS', 15_000)}"
     " -c idle_in_transaction_session_timeout=30000"
@@ -253,7 +254,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "COMPONENT_SPLIT_REQUEST": True,
+    "COMPONENT_SPLIT_REQUEST": False,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "ENUM_NAME_OVERRIDES": {
         "SeatStatus": ["AVAILABLE", "HELD", "RESERVED"],

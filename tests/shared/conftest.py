@@ -4,9 +4,11 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from apps.shared import publishing
+from apps.shared import outbox, publishing
 from apps.shared.api import throttling
+from apps.shared.outbox import Consumer, register_consumer
 from apps.shared.store import Breaker
+from tests.shared.deliveries import TYPE, Recorder
 
 API = "/api/v1/probes"
 
@@ -30,3 +32,16 @@ def rival() -> Generator:
     other = connection.copy()
     yield other
     other.close()
+
+
+@pytest.fixture
+def consumer(monkeypatch):
+    """Register consumers for this test; `consumer("first")` returns what its effect records."""
+    monkeypatch.setattr(outbox, "_consumers", {})
+
+    def register(name: str = "first", types: tuple[str, ...] = (TYPE,), **options) -> Recorder:
+        recorder = Recorder()
+        register_consumer(Consumer(name, frozenset(types), recorder, **options))
+        return recorder
+
+    return register

@@ -9,7 +9,6 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from rest_framework.permissions import AllowAny
-from rest_framework.response import Response
 
 from apps.accounts.models import User
 from apps.shared.api import exceptions
@@ -117,7 +116,7 @@ class OnceView(IdempotentView):
 
     required = True
 
-    def post(self, request) -> Response:
+    def post(self, request):
         return self.once(
             lambda: note(refuse=request.data.get("fail", False)),
             lambda event: (201, _("There is nothing here."), {"event_id": str(event.pk)}),

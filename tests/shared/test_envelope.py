@@ -278,9 +278,12 @@ class TestCharset:
         environ["CONTENT_TYPE"] = f"text/plain; Charset={codec}; x=y"
         started = []
 
-        body = without_charset(WSGIHandler())(environ, lambda *line: started.append(line))
+        def start(status, *_details):
+            started.append(status)
 
-        assert started[0][0] == "200 OK"
+        body = without_charset(WSGIHandler())(environ, start)
+
+        assert started == ["200 OK"]
         assert json.loads(b"".join(body))["data"] == {"number": 7, "q": "가"}
 
     @pytest.mark.parametrize("codec", [name for name in CODECS if '"' not in name])

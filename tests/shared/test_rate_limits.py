@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.conf import settings
 from django.test import Client
-from limits import RateLimitItemPerMinute
+from limits import RateLimitItem
 from limits.strategies import SlidingWindowCounterRateLimiter
 
 from apps.shared.api import throttling
@@ -197,7 +197,7 @@ class CheckFirst(SlidingWindowCounterRateLimiter):
         super().__init__(storage)
         self.everybody_has_looked = everybody_has_looked
 
-    def hit(self, item: RateLimitItemPerMinute, *identifiers: str, cost: int = 1) -> bool:
+    def hit(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
         is_allowed = self.test(item, *identifiers)
         self.everybody_has_looked.wait(30)
         super().hit(item, *identifiers)

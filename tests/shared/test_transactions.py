@@ -266,9 +266,13 @@ class TestSendOnCommit:
 
     @pytest.mark.django_db(transaction=True)
     def test_tells_nothing_of_what_was_rolled_back(self, heard):
-        with pytest.raises(ZeroDivisionError), transaction.atomic():
+        @use_case
+        def announce_and_fail():
             send_on_commit(announced, Announced(1))
             raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            announce_and_fail()
 
         assert heard.told == []
 

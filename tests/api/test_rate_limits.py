@@ -1,0 +1,38 @@
+"""Which limit guards which operation."""
+
+import pytest
+
+from apps.shared.api import throttling
+from apps.shared.store import Breaker
+from tests.api.conftest import World, operations
+
+pytestmark = pytest.mark.django_db
+
+NAMED = {
+    "POST /accounts/login": "login",
+    "POST /accounts/register": "register",
+    "POST /queue/tokens": "join",
+    "POST /holds": "hold",
+    "POST /holds/best-available": "hold",
+    "POST /balance/charges": "charge",
+}
+
+
+@pytest.fixture(autouse=True)
+def _limited(settings, monkeypatch):
+    settings.RATE_LIMIT_ENABLED = True
+    monkeypatch.setattr(throttling, "_breaker", Breaker())
+
+
+def test_every_operation_has_the_limit_of_the_contract(world: World):
+    found = {}
+    for operation, described in operations().items():
+        response = world.owner(operation.format(**world.ids), {})
+        policy = response.get("RateLimit-Policy", "")
+        found[operation] = policy.split(";")[0].strip('"') or None
+        assert ("429" in described["responses"]) is bool(policy), operation
+        if operation == "POST /accounts/logout":
+            world.owner.headers |= world.other.headers
+
+    writes = {name: "write" for name in operations() if not name.startswith("GET ")}
+    assert found == dict.fromkeys(operations()) | writes | NAMED
