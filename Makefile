@@ -49,7 +49,7 @@ lint-imports: development
 	@$(NOWHERE) PYTHONPATH=. .venv/bin/lint-imports
 
 lint-templates: development
-	@find templates apps -name '*.html' -exec .venv/bin/djade --check --target-version 5.2 {} +
+	@find apps -name '*.html' -exec .venv/bin/djade --check --target-version 5.2 {} +
 
 lint-migrations: development
 	@$(NOWHERE) $(VENV_PYTHON) -W 'ignore:Got an error checking a consistent migration history' \
@@ -71,7 +71,7 @@ lint-messages: development
 format: development  ## rewrite the code in the common format
 	@$(VENV_PYTHON) -m ruff check --fix $(SOURCES)
 	@$(VENV_PYTHON) -m ruff format $(SOURCES)
-	@find templates apps -name '*.html' -exec .venv/bin/djade --target-version 5.2 {} +
+	@find apps -name '*.html' -exec .venv/bin/djade --target-version 5.2 {} +
 
 .PHONY: openapi
 openapi: development  ## write docs/openapi.yaml from the code

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 NEVER = datetime(2026, 1, 1, tzinfo=UTC)
 LANGUAGES = ("ko",)
 CODE_FOLDERS = ("apps", "concert_project")
-TEMPLATE_FOLDERS = ("templates", "apps")
+TEMPLATE_FOLDERS = ("apps",)
 KEYWORDS = {
     "_": None,
     "gettext": None,

@@ -56,4 +56,4 @@ def test_texts_of_the_code_are_collected_with_their_files():
     locations = {path for message in catalog if message.id for path, _line in message.locations}
 
     assert any(path.startswith("apps/shared/") for path in locations)
-    assert all(path.startswith(("apps/", "concert_project/", "templates/")) for path in locations)
+    assert all(path.startswith(("apps/", "concert_project/")) for path in locations)
