@@ -22,8 +22,11 @@ _NO_ANSWER = (redis.ConnectionError, redis.TimeoutError, OSError)
 _UNFIT = (
     redis.exceptions.ClusterError,
     redis.exceptions.MasterDownError,
+    redis.exceptions.OutOfMemoryError,
     redis.exceptions.ReadOnlyError,
 )
+# The same, where redis-py has no exception of its own: too few replicas, a full disk, a script that does not end.
+_UNFIT_ANSWERS = ("NOREPLICAS", "MISCONF", "BUSY")
 
 
 class StoreUnavailable(redis.ConnectionError):
@@ -57,7 +60,10 @@ class Breaker:
         # The client of a cluster wraps these into an exception of another family, which also tells of mistakes in our calls.
         is_wrapped = isinstance(error, redis.exceptions.RedisClusterException)
         reason = (error.__cause__ or error.__context__) if error and is_wrapped else error
-        if isinstance(reason, (*_NO_ANSWER, *_UNFIT)):
+        is_unfit = isinstance(reason, redis.ResponseError) and str(reason).startswith(
+            _UNFIT_ANSWERS
+        )
+        if is_unfit or isinstance(reason, (*_NO_ANSWER, *_UNFIT)):
             if not isinstance(error, StoreUnavailable):
                 self.trip()
             raise StoreUnavailable(str(error)) from error

@@ -520,3 +520,23 @@ class TestWithAFrozenQueueStore:
         assert "Retry-After" in gated
         assert paid.status_code == 201
         assert Wallet.objects.get(pk=visitor.customer.pk).balance == 950_000
+
+
+@pytest.mark.django_db(transaction=True)
+class TestWithAQueueStoreThatTakesNoWrites:
+    def test_nobody_is_let_in_and_nothing_is_a_500(self, performance, seats, store, visitor):
+        made = held_over_api(visitor, performance, seats[:1])
+        store.config_set("min-replicas-to-write", 1)
+
+        try:
+            joined = Visitor(CustomerFactory()).post(
+                "/queue/tokens", {"concert_id": performance.concert_id}
+            )
+            gated = visitor.get(f"/performances/{performance.pk}/seats")
+            paid = visitor.post("/reservations", {"hold_id": made["hold_id"]}, key="k")
+        finally:
+            store.config_set("min-replicas-to-write", 0)
+
+        assert refused(joined, 503, "SERVICE_UNAVAILABLE")
+        assert refused(gated, 503, "SERVICE_UNAVAILABLE")
+        assert paid.status_code == 201

@@ -125,6 +125,21 @@ def node():
     node.stop()
 
 
+class TestAServerThatIsNotFit:
+    @pytest.mark.parametrize(
+        ("option", "unfit", "fit"), [("min-replicas-to-write", "1", "0"), ("maxmemory", "1", "0")]
+    )
+    def test_counts_as_unavailable(self, client, server, option, unfit, fit):
+        with redis.Redis.from_url(server.url) as operator:
+            operator.config_set(option, unfit)
+
+            with pytest.raises(StoreUnavailable):
+                client.set("key", "value")
+
+            operator.config_set(option, fit)
+        assert recovered(lambda: client.set("key", "value"))
+
+
 class TestCluster:
     @pytest.fixture
     def url(self, node):
