@@ -90,7 +90,8 @@ class PostgresServer:
 
         :raises ServerFailed: with the end of its log.
         """
-        if not (self.data / "PG_VERSION").exists():
+        # Written when a server first runs here; `PG_VERSION` is there while the cluster is still being made.
+        if not (self.data / "postmaster.opts").exists():
             self._initialise()
         major = (self.data / "PG_VERSION").read_text().strip()
         if major != self.version().split(".")[0]:

@@ -166,6 +166,7 @@ class Stack:
 
     def _log(self, name: str) -> Path:
         path = self.data_dir / "logs" / f"{name}.log"
+        path.touch(mode=0o600)
         path.write_bytes(b"")
         return path
 

@@ -10,6 +10,7 @@ from apps.concerts.selectors import (
     RankingWindow,
     SoldOutPerformance,
 )
+from apps.shared.api.fields import StrictChoiceField
 
 SEARCH_LENGTH_MAX = 100
 
@@ -23,7 +24,7 @@ class RankingQuerySerializer(serializers.Serializer[Any]):
 
 
 class PopularQuerySerializer(RankingQuerySerializer):
-    window = serializers.ChoiceField(
+    window = StrictChoiceField(
         [window.value for window in RankingWindow], default=RankingWindow.DAY.value
     )
 

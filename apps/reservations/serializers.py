@@ -14,7 +14,12 @@ from apps.reservations.selectors import (
     PerformanceAvailability,
     SeatState,
 )
-from apps.shared.api.fields import StrictCharField, StrictIntegerField, StrictUUIDField
+from apps.shared.api.fields import (
+    StrictCharField,
+    StrictChoiceField,
+    StrictIntegerField,
+    StrictUUIDField,
+)
 
 # --- Requests ---------------------------------------------------------------------------------------------------------
 
@@ -36,7 +41,7 @@ class HoldRequest(serializers.Serializer[Any]):
 class BestAvailableRequest(serializers.Serializer[Any]):
     performance_id = StrictIntegerField(min_value=1)
     quantity = StrictIntegerField(min_value=1, max_value=SEATS_PER_CUSTOMER_MAX)
-    grade = serializers.ChoiceField(Grade.values, required=False, allow_null=True, default=None)
+    grade = StrictChoiceField(Grade.values, required=False, allow_null=True, default=None)
 
 
 class ReservationRequest(serializers.Serializer[Any]):
@@ -44,7 +49,7 @@ class ReservationRequest(serializers.Serializer[Any]):
 
 
 class ReservationQuery(serializers.Serializer[Any]):
-    status = serializers.ChoiceField(Reservation.Status.values, required=False)
+    status = StrictChoiceField(Reservation.Status.values, required=False)
 
 
 class SeatQuery(serializers.Serializer[Any]):

@@ -59,6 +59,7 @@ MIDDLEWARE = [
     "django_structlog.middlewares.RequestMiddleware",
     "apps.shared.api.middleware.ApiPathMiddleware",
     "csp.middleware.CSPMiddleware",
+    "apps.shared.api.middleware.UsableHeadersMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "apps.shared.api.middleware.NegotiatedLocaleMiddleware",
     "apps.shared.api.middleware.VenueTimeMiddleware",

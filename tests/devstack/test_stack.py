@@ -172,6 +172,7 @@ class TestStackThatCannotStart:
         data_dir = new_folder() / "data"
         (data_dir / "postgres" / "data").mkdir(parents=True)
         (data_dir / "postgres" / "data" / "PG_VERSION").write_text("12\n")
+        (data_dir / "postgres" / "data" / "postmaster.opts").touch()  # a server has run on it
 
         message = refusal(data_dir=data_dir, port=free_port())
 

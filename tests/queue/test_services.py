@@ -228,14 +228,25 @@ class TestLeaveQueue:
 
         assert QueueExit.objects.count() == 1
 
-    def test_before_the_opening_leaves_no_end_on_record(self, upcoming: Concert) -> None:
+    def test_before_the_opening_can_be_taken_back(self, upcoming: Concert) -> None:
         early = Visitor(upcoming).join()
 
         early.leave()
 
-        assert not QueueExit.objects.exists()
+        assert QueueExit.objects.get().reason == "LEFT"
         assert early.standing == "LEFT"
         assert early.join().standing == "WAITING"
+        assert not QueueExit.objects.exists()
+
+    def test_before_the_opening_is_remembered_when_the_store_forgets(
+        self, upcoming: Concert, store: redis.Redis
+    ) -> None:
+        early = Visitor(upcoming).join()
+        early.leave()
+
+        store.flushall()
+
+        assert early.standing == "LEFT"
 
     def test_joining_again_means_the_end_of_the_queue(self, visitors: list[Visitor]) -> None:
         visitors[0].leave()

@@ -1,6 +1,8 @@
 """What happens when everybody clicks at once; each race has a twin that takes its protection away and shows the breach."""
 
 import threading
+import time
+from datetime import timedelta
 from functools import partial
 
 import pytest
@@ -8,9 +10,11 @@ from django.utils import timezone
 
 from apps.concerts.models import Seat, SeatQuerySet
 from apps.payments.models import LedgerTransaction, Wallet
+from apps.payments.services import debit_wallet
 from apps.reservations.errors import (
     AlreadyCancelled,
     HoldNotLive,
+    NotEnoughSeats,
     SeatAlreadyHeld,
     SeatLimitExceeded,
 )
@@ -106,7 +110,7 @@ class TestOneCustomerAndTwoRequests:
         assert refusals(outcomes) == [SeatLimitExceeded]
 
     def test_without_the_lock_both_pass_the_limit(self, race, seats, monkeypatch):
-        monkeypatch.setattr(holding, "_lock_customer", lambda *args: None)
+        monkeypatch.setattr(holding, "_lock", lambda *args: None)
         meet_before(monkeypatch, holding, "_lock_seats", 2)
         customer = CustomerFactory()
 
@@ -135,6 +139,7 @@ class TestOneHoldPaidManyTimesAtOnce:
     def test_without_locks_the_constraint_keeps_it_at_one(self, race, seats, monkeypatch):
         customer = WalletFactory(balance=1_000_000).customer
         held = hold(customer, seats[:1])
+        monkeypatch.setattr(holding, "_lock", lambda *args: None)
         monkeypatch.setattr(SeatQuerySet, "lock", unlocked)
         monkeypatch.setattr(HoldQuerySet, "lock", unlocked)
         monkeypatch.setattr("apps.reservations.services.confirming.locked_wallet", lambda **_: None)
@@ -149,6 +154,74 @@ class TestOneHoldPaidManyTimesAtOnce:
         assert [kind.__name__ for kind in refusals(outcomes)] == ["IntegrityError"]
         assert Wallet.objects.get(pk=customer.pk).balance == 950_000
         assert LedgerTransaction.objects.filter(amount__lt=0).count() == 1
+
+
+class TestHoldThatExpiresWhileItIsPaid:
+    """Another hold request of the same customer must not take the hold for overdue while its payment is about to commit."""
+
+    @pytest.fixture
+    def outcomes(self, race, seats, monkeypatch):
+        from apps.reservations.services import confirming
+
+        customer = WalletFactory(balance=1_000_000).customer
+        held = hold(customer, seats[:1])
+        Hold.objects.filter(pk=held.pk).update(expires_at=timezone.now() + timedelta(seconds=2))
+        held.refresh_from_db()
+        is_overdue, is_answered = threading.Event(), threading.Event()
+
+        def debit_slowly(**arguments):
+            time.sleep(max(0.0, (held.expires_at - timezone.now()).total_seconds()) + 0.05)
+            is_overdue.set()
+            is_answered.wait(timeout=1)
+            return debit_wallet(**arguments)
+
+        def hold_another():
+            assert is_overdue.wait(timeout=20)
+            try:
+                return hold(customer, seats[1:])
+            finally:
+                is_answered.set()
+
+        monkeypatch.setattr(confirming, "debit_wallet", debit_slowly)
+        return lambda: race([partial(pay, customer, held), hold_another])
+
+    def test_the_limit_holds(self, outcomes):
+        paid, another = outcomes()
+
+        assert paid.reservation.status == Reservation.Status.CONFIRMED
+        assert isinstance(another, SeatLimitExceeded)
+
+    def test_without_the_lock_the_customer_gets_both(self, outcomes, monkeypatch):
+        monkeypatch.setattr(holding, "_lock", lambda *args: None)
+
+        assert len(winners(outcomes())) == 2
+
+
+class TestBestAvailableAndManyCustomers:
+    def test_everybody_gets_seats_while_there_are_enough(self, race):
+        performance = PerformanceFactory(seats=4 * CROWD, concert__seats_per_customer=4)
+        crowd = CustomerFactory.create_batch(CROWD)
+
+        outcomes = race([partial(best_four, customer, performance) for customer in crowd])
+
+        assert refusals(outcomes) == []
+        assert SeatClaim.objects.live(at=timezone.now()).count() == 4 * CROWD
+
+    def test_without_the_lock_some_are_sent_away(self, race, monkeypatch):
+        performance = PerformanceFactory(seats=4 * CROWD, concert__seats_per_customer=4)
+        monkeypatch.setattr(holding, "_lock", lambda *args: None)
+        meet_before(monkeypatch, holding, "best_available_seat_ids", CROWD)
+        crowd = CustomerFactory.create_batch(CROWD)
+
+        outcomes = race([partial(best_four, customer, performance) for customer in crowd])
+
+        assert NotEnoughSeats in refusals(outcomes)
+
+
+def best_four(customer, performance):
+    arguments = {"customer_id": customer.pk, "performance": performance, "quantity": 4}
+    call = partial(holding.hold_best_available, **arguments, grade=None, admission=None)
+    return run_in_transaction(call)
 
 
 class TestOneReservationCancelledManyTimesAtOnce:

@@ -19,19 +19,19 @@ def finish_visit(
 ) -> None:
     """End one visit for good; a later visit of the same customer goes on. Finishing twice changes nothing.
 
-    Whoever leaves before the opening leaves no trace: coming back in time draws the same place.
+    Whoever leaves before the opening and comes back in time draws the same place (`join_queue` forgets the end).
 
     :raises ServiceUnavailable: the end is on record, but the store does not answer; call again.
     """
     now = database_now()
     joined_at = moment(place) if place else waiting_room_of(concert_id).opening_at
+    if reason is EndReason.LEFT:
+        joined_at = min(joined_at, now)  # before the opening
     visit = {"concert_id": concert_id, "customer_id": customer_id, "generation": generation}
-    leaves_no_trace = reason is EndReason.LEFT and place == 0 and now < joined_at
-    if not leaves_no_trace:
-        QueueExit.objects.bulk_create(
-            [QueueExit(**visit, place=place, reason=reason, joined_at=joined_at, ended_at=now)],
-            ignore_conflicts=True,
-        )
+    QueueExit.objects.bulk_create(
+        [QueueExit(**visit, place=place, reason=reason, joined_at=joined_at, ended_at=now)],
+        ignore_conflicts=True,
+    )
     with store_needed():
         finish = live_room(concert_id).finish(
             customer_id=customer_id, place=place, generation=generation, reason=reason

@@ -8,6 +8,7 @@ from apps.queue.core.room import EndReason, Standing, Visit
 from apps.queue.core.tokens import InvalidToken, Ticket
 from apps.queue.errors import QueueClosed, QueueTokenInvalid, QueueTokenRequired
 from apps.queue.live import live_room, store_needed, token_signer
+from apps.queue.models import QueueExit
 from apps.queue.services.finishing import finish_visit
 from apps.queue.services.rooms import (
     bring_up_to_date,
@@ -57,6 +58,8 @@ def join_queue(
         case Standing.QUEUE_CLOSED:
             _refuse_unless_published(concert_id)
             raise QueueClosed
+    if visit.is_new and visit.place == 0:
+        _forget_early_leaving(customer_id, concert_id, visit.generation)
     if visit.is_new and (visit.position or 1) == 1:
         wake(concert_id)
     blank = Ticket(concert_id, customer_id, place=0, generation=0, issued_at=0)
@@ -154,6 +157,17 @@ def _end_again_if_ended(customer_id: int, concert_id: int, visit: Visit) -> None
     reason = recorded_end(concert_id=concert_id, **visit_key)
     if reason:
         live_room(concert_id).finish(**visit_key, reason=reason)
+
+
+def _forget_early_leaving(customer_id: int, concert_id: int, generation: int) -> None:
+    """Back before the opening: the place that was given up is taken again, so its end must not come up later."""
+    QueueExit.objects.filter(
+        concert_id=concert_id,
+        customer_id=customer_id,
+        generation=generation,
+        place=0,
+        reason=EndReason.LEFT,
+    ).delete()
 
 
 def _refuse_unless_published(concert_id: int) -> None:

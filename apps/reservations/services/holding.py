@@ -60,7 +60,7 @@ def hold_seats(
     """
     if admission is not None:
         require_new_hold_allowed(admission=admission)
-    _lock_customer(customer_id, performance)
+    _lock("hold", performance.pk, customer_id)
     _refuse_unless_allowed(customer_id, performance, len(seat_ids), at=database_now())
     seats = _lock_seats(performance, seat_ids)
     now = database_now()
@@ -86,7 +86,9 @@ def hold_best_available(
     """
     if admission is not None:
         require_new_hold_allowed(admission=admission)
-    _lock_customer(customer_id, performance)
+    _lock("hold", performance.pk, customer_id)
+    # One after the other, so that each chooses among what the one before it has left.
+    _lock("best available", performance.pk)
     now = database_now()
     _refuse_unless_allowed(customer_id, performance, quantity, at=now)
     for seat_ids in best_available_seat_ids(
@@ -128,11 +130,18 @@ def release_hold(*, customer_id: int, hold_id: UUID) -> Hold:
 
 @requires_transaction
 def lock_hold_with_seats(*, customer_id: int, hold_id: UUID) -> Hold:
-    """Lock the seats of a hold, then the hold, waiting for both. Which seats it has is read unlocked: they never change.
+    """Lock the customer, the seats of a hold, then the hold, waiting for each.
+
+    Which seats it has is read unlocked: they never change. Without the customer's lock a hold request could count the
+    seats of a hold that is overdue for it and paid in time for this transaction.
 
     :raises HoldNotFound: there is none, or it is somebody else's.
     """
-    seat_ids = list(SeatClaim.objects.filter(hold=hold_id).values_list("seat_id", flat=True))
+    claims = list(SeatClaim.objects.filter(hold=hold_id).values_list("seat_id", "performance_id"))
+    if not claims:
+        raise HoldNotFound
+    _lock("hold", claims[0][1], customer_id)
+    seat_ids = [seat_id for seat_id, _performance_id in claims]
     list(Seat.objects.filter(pk__in=seat_ids).lock().values_list("pk"))
     hold = (
         Hold.objects.of_customer(customer_id)
@@ -163,16 +172,20 @@ def _shorten_lease_on_commit(hold: Hold, *, at: datetime) -> None:
     transaction.on_commit(
         lambda: shorten_lease(
             concert_id=concert_id, customer_id=hold.customer_id, place=place, until=until
-        )
+        ),
+        robust=True,
     )
 
 
-def _lock_customer(customer_id: int, performance: Performance) -> None:
-    """One hold request at a time for a customer and a performance, so that two cannot pass the limit together."""
+def _lock(purpose: str, *ids: int) -> None:
+    """Wait for an advisory lock that lasts until the transaction ends.
+
+    "hold" with performance and customer: one request at a time, so that two cannot pass the seat limit together.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
-            [f"hold {performance.pk} {customer_id}"],
+            [" ".join([purpose, *map(str, ids)])],
         )
 
 
@@ -238,7 +251,8 @@ def _claim(
         transaction.on_commit(
             lambda: extend_lease(
                 concert_id=concert_id, customer_id=customer_id, place=place, until=until
-            )
+            ),
+            robust=True,
         )
     return hold
 

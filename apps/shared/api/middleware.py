@@ -13,6 +13,7 @@ from django.utils import timezone
 
 API_PREFIX = "/api/v1/"
 _SAME_IN_EVERY_LANGUAGE = "_same_in_every_language"
+_SESSION_KEY = re.compile(r"[a-z0-9]{8,40}")
 _USABLE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 
 Handler = Callable[[HttpRequest], HttpResponse]
@@ -45,6 +46,25 @@ class ApiPathMiddleware:
             request.path_info = API_PREFIX
         elif request.path_info.startswith(API_PREFIX) and request.path_info != API_PREFIX:
             request.path_info = request.path_info.removesuffix("/")
+        return self.get_response(request)
+
+
+class UsableHeadersMiddleware:
+    """Drops headers of a call that nothing here can mean, before something chokes on them.
+
+    A session cookie that is no session key (Django would look it up, NUL characters and all), and conditions on changing a
+    resource by its tag, which no resource of the API offers.
+    """
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        session_key = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
+        if session_key is not None and not _SESSION_KEY.fullmatch(session_key):
+            del request.COOKIES[settings.SESSION_COOKIE_NAME]
+        for header in ("HTTP_IF_MATCH", "HTTP_IF_UNMODIFIED_SINCE"):
+            request.META.pop(header, None)
         return self.get_response(request)
 
 

@@ -27,6 +27,9 @@ class BoundedJSONParser(JSONParser):
         body = stream.read(settings.MAX_BODY_BYTES + 1)
         if len(body) > settings.MAX_BODY_BYTES:
             raise RequestDataTooBig
+        declared = (parser_context or {})["request"].META.get("CONTENT_LENGTH") or len(body)
+        if len(body) != int(declared):
+            raise ParseError  # cut off on its way here
         try:
             return json.loads(body.decode(), parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
