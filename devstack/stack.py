@@ -8,11 +8,11 @@ import socket
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import IO, NoReturn
+from typing import IO, NoReturn, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
@@ -38,6 +38,8 @@ ENDPOINTS = ("DATABASE_URL", *STORE_VARIABLES, "BASE_URL", "WEBHOOK_URL")
 POSTGRES_PORT, VALKEY_PORT, RECEIVER_PORT = 15432, 16379, 18090
 PREPARE_TIMEOUT, READY_TIMEOUT = 300.0, 60.0
 WATCH_SECONDS = 0.25
+
+Server = TypeVar("Server", PostgresServer, ValkeyServer)
 
 
 class StackRefused(Exception):
@@ -170,31 +172,45 @@ class Stack:
         path.write_bytes(b"")
         return path
 
+    def _start_server(self, make: Callable[[int], Server], *, preferred_port: int) -> Server:
+        """Start a server; somebody else may take its port in this very moment, so try again with another."""
+        for preferred, is_last_try in ((preferred_port, False), (0, False), (0, True)):
+            server = make(free_port(preferred))
+            self.servers.append(server)
+            try:
+                server.start()
+            except ServerFailed as error:
+                if is_last_try or "already in use" not in str(error):
+                    raise
+                self.servers.remove(server)
+            else:
+                break
+        return server
+
     def _start_postgres(self, password: str) -> None:
         try:
             home = postgres_home(self.data_dir)
         except OSError as error:
             raise ServerFailed(f"Cannot make a folder for PostgreSQL: {error}") from error
-        postgres = PostgresServer(
-            home=home,
-            log_path=self._log("postgres"),
-            password=password,
-            port=free_port(POSTGRES_PORT),
+        postgres = self._start_server(
+            lambda port: PostgresServer(
+                home=home, log_path=self._log("postgres"), password=password, port=port
+            ),
+            preferred_port=POSTGRES_PORT,
         )
-        self.servers.append(postgres)
-        postgres.start()
         self._define("DATABASE_URL", postgres.url)
 
     def _start_valkey(self, password: str) -> None:
-        valkey = ValkeyServer(
-            directory=self.data_dir / "valkey",
-            log_path=self._log("valkey"),
-            port=free_port(VALKEY_PORT),
-            password=password,
-            append_only=True,
+        valkey = self._start_server(
+            lambda port: ValkeyServer(
+                directory=self.data_dir / "valkey",
+                log_path=self._log("valkey"),
+                port=port,
+                password=password,
+                append_only=True,
+            ),
+            preferred_port=VALKEY_PORT,
         )
-        self.servers.append(valkey)
-        valkey.start()
         for variable in STORE_VARIABLES:
             self._define(variable, valkey.url)
 
