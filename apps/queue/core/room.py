@@ -28,7 +28,7 @@ from apps.queue.core.tokens import Ticket
 
 SECOND = 1_000_000
 # Visitors that one step of admission touches; it takes a few milliseconds.
-BATCH = 150
+BATCH = 100
 # What those at the head have to come back after a loss, before anybody is admitted.
 HOLD_OFF = 10 * SECOND
 
@@ -263,15 +263,12 @@ class Room:
 
 
 def _end(entry_id: bytes, fields: dict[bytes, bytes]) -> End:
-    numbers = {
-        name: int(fields[name.encode()])
-        for name in (
-            "customer_id",
-            "place",
-            "generation",
-            "joined_at",
-            "admitted_at",
-            "ended_at",
-        )
-    }
-    return End(id=entry_id, reason=EndReason(fields[b"reason"].decode()), **numbers)
+    customer_id, place, generation, reason, *times = fields[b"end"].decode().split(":")
+    return End(
+        int(customer_id),
+        int(place),
+        int(generation),
+        EndReason(reason),
+        id=entry_id,
+        **dict(zip(("joined_at", "admitted_at", "ended_at"), map(int, times), strict=True)),
+    )

@@ -22,7 +22,7 @@ TICK = timedelta(
     milliseconds=500
 )  # below beat's second, so that no beat finds its rooms not due yet
 REPLAYED = timedelta(minutes=10)  # longer than what any append-only file may lack
-REPLAY_BATCH = 200
+REPLAY_BATCH = 50
 
 
 def micros(moment: datetime) -> int:

@@ -72,28 +72,50 @@ if is_open and not is_healing() then
     if #head == 0 then
       break
     end
+    local users, places = {}, {}
     for i = 1, #head, 2 do
-      local user, found = head[i], { standing = 'WAITING', place = tonumber(head[i + 1]) }
-      left = left - 1
-      local patient_until = tonumber(redis.call('ZSCORE', SEEN, user) or now + 1)
-      if now >= grace_until and patient_until <= now then
-        time_out(user, found)
-        dropped = dropped + 1
+      users[#users + 1], places[#places + 1] = head[i], tonumber(head[i + 1])
+    end
+    local patient_until = redis.call('ZMSCORE', SEEN, unpack(users))
+    local visits, leases, impatient = {}, {}, {}
+    local lease_until, since = text(now + math.min(SHOW_UP, lease)), ':' .. text(now) .. ':0'
+    for i, user in ipairs(users) do
+      if now >= grace_until and patient_until[i] and tonumber(patient_until[i]) <= now then
+        impatient[#impatient + 1] = { user = user, place = places[i] }
       else
-        remove(user, found)
-        save_visit(user, { place = found.place, admitted_at = now }, now + math.min(SHOW_UP, lease))
-        admitted = admitted + 1
-        budget = budget - 1
+        visits[#visits + 1], visits[#visits + 2] = user, text(places[i]) .. since
+        leases[#leases + 1], leases[#leases + 2] = lease_until, user
       end
     end
+    -- Their entries in `seen` stay: finding each costs more than all the rest, and in order of time they are dropped together.
+    redis.call('ZREMRANGEBYRANK', WAITING, 0, #users - 1)
+    if #leases > 0 then
+      redis.call('HSET', VISITS, unpack(visits))
+      redis.call('ZADD', ACTIVE, unpack(leases))
+    end
+    log_time_outs(impatient)
+    left = left - #users
+    dropped = dropped + #impatient
+    admitted = admitted + #leases / 2
+    budget = budget - #leases / 2
   end
 end
 
 if left > 0 and now >= grace_until then
-  for _, user in ipairs(redis.call('ZRANGE', SEEN, '-inf', text(now), 'BYSCORE', 'LIMIT', 0, left)) do
-    left = left - 1
-    time_out(user, { standing = 'WAITING', place = tonumber(redis.call('ZSCORE', WAITING, user)) })
-    dropped = dropped + 1
+  local users = redis.call('ZRANGE', SEEN, '-inf', text(now), 'BYSCORE', 'LIMIT', 0, left)
+  if #users > 0 then
+    local places = redis.call('ZMSCORE', WAITING, unpack(users))
+    local impatient = {}
+    for i, user in ipairs(users) do
+      if places[i] then  -- else admitted or dropped since
+        impatient[#impatient + 1] = { user = user, place = tonumber(places[i]) }
+      end
+    end
+    redis.call('ZREMRANGEBYRANK', SEEN, 0, #users - 1)
+    redis.call('ZREM', WAITING, unpack(users))
+    log_time_outs(impatient)
+    left = left - #users
+    dropped = dropped + #impatient
   end
 end
 

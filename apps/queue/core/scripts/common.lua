@@ -73,8 +73,8 @@ end
 
 -- HMAC-SHA1 (RFC 2104) under the room's key, whose two padded blocks the room keeps ready; the first 48 bits.
 local function draw(user)
-  local inner = redis.sha1hex(bytes(room.lottery_inner) .. room.concert .. ':' .. user)
-  local digest = redis.sha1hex(bytes(room.lottery_outer) .. bytes(inner))
+  local inner = redis.sha1hex(room.lottery_blocks:sub(1, 64) .. room.concert .. ':' .. user)
+  local digest = redis.sha1hex(room.lottery_blocks:sub(65) .. bytes(inner))
   return tonumber(digest:sub(1, 12), 16) + 1
 end
 
@@ -130,14 +130,26 @@ local function how_it_ended(user, place)
   return score and REASON_NAMES[tonumber(score) % 8]
 end
 
--- An end that the room itself found: remembered, and on its way to the exit log.
+-- Ends that the room itself found: remembered, and on their way to the exit log. Each visit has user, place and admitted_at.
+-- An entry is one string and the ends are remembered with one call: most of such a step is the cost of calls and arguments.
+local function log_time_outs(visits)
+  local score, remembered = text(math.floor(now / 1000) * 8 + REASONS.TIMED_OUT), {}
+  for _, visit in ipairs(visits) do
+    local place = public_place(visit.place)
+    local place_text = text(place)
+    local joined_at = place > 0 and place_text or text(num('opens_at'))
+    remembered[#remembered + 1] = score
+    remembered[#remembered + 1] = visit.user .. ':' .. place_text
+    redis.call('XADD', EXITS, '*', 'end', table.concat({ visit.user, place_text, room.generation, 'TIMED_OUT', joined_at,
+      text(visit.admitted_at or 0), text(now) }, ':'))
+  end
+  if #remembered > 0 then
+    redis.call('ZADD', ENDED, 'NX', unpack(remembered))
+  end
+end
+
 local function log_time_out(user, found)
-  local place = public_place(found.place)
-  remember_end(user, place, 'TIMED_OUT', now)
-  local joined_at = place > 0 and place or num('opens_at')
-  redis.call('XADD', EXITS, '*', 'customer_id', user, 'place', text(place), 'generation', room.generation,
-    'reason', 'TIMED_OUT', 'joined_at', text(joined_at), 'admitted_at', text(found.admitted_at or 0),
-    'ended_at', text(now))
+  log_time_outs({ { user = user, place = found.place, admitted_at = found.admitted_at } })
 end
 
 local function time_out(user, found)
@@ -162,7 +174,7 @@ end
 local function advice(position, jitter)
   if is_early() then
     local crowd = redis.call('ZCARD', WAITING)
-    local spread = math.max(2, math.min(30, crowd / 2000))
+    local spread = math.max(2, math.min(45, crowd / 2000))  -- seconds; whoever is drawn first has SHOW_UP to come back
     return math.ceil((num('opens_at') - now) / SECOND + jitter * spread)
   end
   local seconds = math.max(1, math.min(wait_for(position) / 4, position / 5, LONGEST_ADVICE))

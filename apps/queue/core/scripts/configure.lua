@@ -24,6 +24,9 @@ if tonumber(policy.version) >= num('version') then
     redis.call('HDEL', ROOM, 'last_place')
   end
   redis.call('HSET', ROOM, unpack(ARGV, 4))
+  -- Every draw needs the blocks as bytes.
+  redis.call('HSET', ROOM, 'lottery_blocks', bytes(policy.lottery_inner .. policy.lottery_outer))
+  redis.call('HDEL', ROOM, 'lottery_inner', 'lottery_outer')
 end
 redis.call('HSET', ROOM, 'epoch', epoch, 'run_id', run_id())
 if is_lost then
