@@ -31,10 +31,18 @@ def store() -> Generator[redis.Redis]:
         yield client
 
 
+@pytest.fixture(scope="session")
+def broker_store() -> Generator[redis.Redis]:
+    """A plain client of where tasks are queued."""
+    with redis.Redis.from_url(settings.BROKER_URL) as client:
+        yield client
+
+
 @pytest.fixture(autouse=True)
-def _clean_store(store: redis.Redis) -> None:
-    """Every test starts with an empty Valkey, which also is the cache and the broker, and a forgetful process."""
+def _clean_store(store: redis.Redis, broker_store: redis.Redis) -> None:
+    """Every test starts with empty stores and a forgetful process. Cache and broker are one server."""
     store.flushall()
+    broker_store.flushall()
     for cache in caches.all(initialized_only=True):
         cache.clear()
     forget_everything()

@@ -10,12 +10,14 @@ import atexit
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+import redis
 
 from devstack.environment import new_secrets
 from devstack.servers import (
@@ -29,6 +31,8 @@ from devstack.servers import (
 
 FOLDER_PREFIX = "encore-tests-"
 ATTEMPTS = 5
+SLOTS = 16_384
+CLUSTER_TIMEOUT = 30.0
 
 # Nothing that a test writes has to survive a crash of the machine.
 POSTGRES_SETTINGS = {
@@ -68,6 +72,30 @@ def start_valkey(**options: Any) -> ValkeyServer:
     server = _start(lambda folder: _valkey(folder, **options))
     _running.append(server)
     return server
+
+
+def start_cluster(size: int) -> list[ValkeyServer]:
+    """Start a Valkey Cluster of `size` nodes that share the slots evenly, in order, without replicas."""
+    options = {"cluster-enabled": "yes", "cluster-node-timeout": "2000"}
+    servers = [start_valkey(options=options) for _ in range(size)]
+    nodes = [redis.Redis.from_url(server.url) for server in servers]
+    for index, node in enumerate(nodes):
+        first, end = (SLOTS * part // size for part in (index, index + 1))
+        node.execute_command("CLUSTER ADDSLOTSRANGE", first, end - 1)
+        node.execute_command("CLUSTER MEET", "127.0.0.1", servers[0].port)
+    deadline = time.monotonic() + CLUSTER_TIMEOUT
+    while not all(_is_joined(node, size) for node in nodes):
+        if time.monotonic() > deadline:
+            raise ServerFailed(f"The nodes did not meet within {CLUSTER_TIMEOUT} s.")
+        time.sleep(0.1)
+    for node in nodes:
+        node.close()
+    return servers
+
+
+def _is_joined(node: redis.Redis, size: int) -> bool:
+    info: dict[str, str] = node.execute_command("CLUSTER INFO")
+    return info["cluster_state"] == "ok" and info["cluster_known_nodes"] == str(size)
 
 
 def stop_servers() -> None:

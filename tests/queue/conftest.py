@@ -1,15 +1,55 @@
+"""Every test of the waiting room runs twice: against one Valkey, and against a cluster of three nodes.
+
+A module whose tests bring servers of their own, or need none, says `STORES = ["node"]`.
+"""
+
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from datetime import timedelta
 
 import pytest
 import redis
+from django.conf import LazySettings, settings
 from django.utils import timezone
+from redis.cluster import RedisCluster
 
 from apps.concerts.models import Concert
 from apps.queue.core.room import SECOND, Room
 from tests.factories.queue import OPENED_AT, WaitingRoomFactory
 from tests.queue.rooms import CONCERT, FROZEN_CLOCK, Clock, TestedRoom, Visitor
+from tests.servers import start_cluster
+
+NODES = 3
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    stores = getattr(metafunc.module, "STORES", ["node", "cluster"])
+    metafunc.parametrize("store", stores, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def cluster_url() -> str:
+    return start_cluster(NODES)[0].url.replace("redis://", "redis+cluster://")
+
+
+@pytest.fixture(scope="session")
+def store(request: pytest.FixtureRequest) -> Generator[redis.Redis | RedisCluster]:
+    """A plain client of the rooms' store, for looking behind the code under test."""
+    if request.param == "node":
+        with redis.Redis.from_url(settings.QUEUE_URL) as client:
+            yield client
+    else:
+        url: str = request.getfixturevalue("cluster_url")
+        with RedisCluster.from_url(url.replace("redis+cluster://", "redis://")) as cluster:
+            yield cluster
+
+
+@pytest.fixture(autouse=True)
+def _rooms_in_this_store(
+    request: pytest.FixtureRequest, store: redis.Redis | RedisCluster, settings: LazySettings
+) -> None:
+    if isinstance(store, RedisCluster):
+        settings.QUEUE_URL = request.getfixturevalue("cluster_url")
 
 
 @pytest.fixture

@@ -332,18 +332,38 @@ class TestPatience:
 
         assert room.touch(last).standing is Standing.WAITING
 
-    def test_half_of_many_vanish_and_the_others_move_up(self, room: TestedRoom) -> None:
-        tickets = room.join_all(*range(2000))
+    def test_half_of_ten_thousand_vanish_and_the_others_move_up_and_are_admitted(
+        self, room: TestedRoom
+    ) -> None:
+        tickets = room.join_all(*range(10_000))
         room.set_policy(version=2, state="PAUSED")
         room.pass_time(minutes=4)
-        for mine in tickets[::2]:
+        there = tickets[1::2]
+        for mine in there:
             room.touch(mine)
 
         room.pass_time(minutes=1)
 
-        assert [room.touch(mine).position for mine in tickets[::2]] == [*range(1, 1001)]
-        assert room.glance().waiting == 1000
-        assert room.glance().exits_pending == 1000
+        assert [room.touch(mine).position for mine in there] == [*range(1, 5_001)]
+        assert room.glance().waiting == 5_000
+        assert room.glance().exits_pending == 5_000
+        room.set_policy(version=3, state="OPEN")
+        assert room.tick() == 3
+        assert [room.touch(mine).standing for mine in there[:4]] == [*["ACTIVE"] * 3, "WAITING"]
+
+    def test_half_of_ten_thousand_vanish_from_an_open_room_and_delay_nobody(
+        self, room: TestedRoom, clock: Clock
+    ) -> None:
+        """Nobody drops them in time: the tick that finds them at the head goes on to those who are there."""
+        room.set_policy(version=2, capacity=5_000)
+        clock.advance(seconds=-290)
+        room.join_all(*range(0, 10_000, 2))
+        clock.advance(seconds=290)
+        there = room.join_all(*range(1, 10_000, 2))
+        clock.advance(seconds=15)
+
+        assert room.tick() == 5_000
+        assert {room.touch(mine).standing for mine in there} == {Standing.ACTIVE}
 
     def test_nobody_is_dropped_because_the_store_could_not_be_reached(
         self, room: TestedRoom, clock: Clock

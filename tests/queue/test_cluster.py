@@ -1,6 +1,6 @@
 """The same code against a Valkey Cluster: rooms live on different nodes, each whole on one."""
 
-import time
+from collections.abc import Generator
 
 import pytest
 import redis
@@ -10,37 +10,24 @@ from redis.crc import key_slot
 from apps.queue import services
 from apps.queue.live import live_room
 from apps.queue.models import QueueExit
-from tests.conftest import StartValkey
 from tests.factories.queue import WaitingRoomFactory
 from tests.queue.rooms import Visitor
+from tests.servers import SLOTS, start_cluster
 
 pytestmark = pytest.mark.django_db
 
-SLOTS = 16_384
+STORES = ["node"]  # a cluster of its own, since a node of it loses everything
 NODES = 3
-OPTIONS = {"cluster-enabled": "yes", "cluster-node-timeout": "2000"}
 
 
 @pytest.fixture
-def cluster(valkey_server: StartValkey, settings: LazySettings) -> list[redis.Redis]:
+def cluster(settings: LazySettings) -> Generator[list[redis.Redis]]:
     """Three nodes that share the slots; `QUEUE_URL` names one of them."""
-    servers = [valkey_server(options=OPTIONS) for _ in range(NODES)]
-    nodes = [redis.Redis.from_url(server.url) for server in servers]
-    for index, node in enumerate(nodes):
-        first, end = (SLOTS * part // NODES for part in (index, index + 1))
-        node.execute_command("CLUSTER ADDSLOTSRANGE", first, end - 1)
-        node.execute_command("CLUSTER MEET", "127.0.0.1", servers[0].port)
-    deadline = time.monotonic() + 30
-    while not all(_is_joined(node) for node in nodes):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    servers = start_cluster(NODES)
     settings.QUEUE_URL = servers[0].url.replace("redis://", "redis+cluster://")
-    return nodes
-
-
-def _is_joined(node: redis.Redis) -> bool:
-    info: dict[str, str] = node.execute_command("CLUSTER INFO")
-    return info["cluster_state"] == "ok" and info["cluster_known_nodes"] == str(NODES)
+    yield [redis.Redis.from_url(server.url) for server in servers]
+    for server in servers:
+        server.stop()
 
 
 def test_rooms_on_different_nodes_work_as_on_one(cluster: list[redis.Redis]) -> None:

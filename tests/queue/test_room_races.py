@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import redis
+from redis.cluster import RedisCluster
 
 from apps.queue.core import scripts
 from apps.queue.core.room import SECOND, EndReason, Room, Standing
@@ -31,6 +32,15 @@ def room(store: redis.Redis) -> TestedRoom:
 
 def ticket_of(customer_id: int, place: int) -> Ticket:
     return Ticket(CONCERT, customer_id, place, generation=1, issued_at=0)
+
+
+def server_of_the_room(store: redis.Redis | RedisCluster) -> redis.Redis:
+    if isinstance(store, RedisCluster):
+        node: redis.Redis = store.get_redis_connection(
+            store.get_node_from_key(f"{{queue:{CONCERT}}}")
+        )
+        return node
+    return store
 
 
 def in_order_of_place(store: redis.Redis) -> list[int]:
@@ -168,11 +178,12 @@ class TestScripts:
             "touch": lambda: room.touch(mine),
         }
         calls[operation]()
-        store.config_resetstat()
+        server = server_of_the_room(store)
+        server.config_resetstat()
 
         calls[operation]()
 
-        stats = store.info("commandstats")
+        stats = server.info("commandstats")
         assert stats["cmdstat_evalsha"]["calls"] == 1
         assert "cmdstat_eval" not in stats
 

@@ -38,14 +38,16 @@ def test_beat_admits(visitors: list[Visitor]) -> None:
     assert visitors[0].standing == "ACTIVE"
 
 
-def test_a_confirmed_reservation_enqueues_the_end_of_the_visit(store: redis.Redis) -> None:
+def test_a_confirmed_reservation_enqueues_the_end_of_the_visit(
+    broker_store: redis.Redis,
+) -> None:
     event_id = uuid4()
 
     reservation_confirmed.send(
         sender=None, event=ReservationConfirmed(event_id=event_id, reservation_id=uuid4())
     )
 
-    messages = store.lrange("celery:default", 0, -1)
+    messages = broker_store.lrange("celery:default", 0, -1)
     assert any(b"queue.finish_paid_visit" in message for message in messages)  # type: ignore[union-attr]
 
 

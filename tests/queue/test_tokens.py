@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from apps.queue.core.tokens import InvalidToken, Ticket, TokenSigner
 
+STORES = ["node"]  # tokens need none
 KEYS = [("k1", b"one" * 11)]
 TICKET = Ticket(7, 42, 1_795_000_000_000_001, 3, 1_795_000_000_000_002)
 
