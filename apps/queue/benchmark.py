@@ -9,12 +9,13 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import redis
 
+from apps.queue.benchmark_report import Operation, Report, RoomReport
 from apps.queue.core.lottery import key_blocks
 from apps.queue.core.room import KEY_NAMES, SECOND, End, EndReason, Policy, Room, Standing
 from apps.queue.core.scripts import source
@@ -23,6 +24,7 @@ from apps.queue.services.admission import EXITS_BATCH
 from apps.queue.services.rooms import REPLAY_BATCH
 
 BULK = 1_000  # members that one ZADD writes
+PORTION = 100  # calls that are sent together to keep the server busy
 PATIENCE = 4 * 3600 * SECOND  # nobody vanishes who is not meant to, however slow the machine
 POLLING = 50 * SECOND  # who polls as advised was last seen at some moment of this span
 FIRST_LOTTERY = 1_000  # rooms above this number have not opened yet
@@ -40,59 +42,6 @@ OnProgress = Callable[[str, int, int], None]
 
 class BenchmarkFailed(Exception):
     """The server cannot be measured, or a room did not do its work. The message is for people."""
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One kind of call at one size. Times are microseconds: `client` is what a caller waits, `server` is spent in scripts.
-
-    `visitors` is how many the calls served; `client_per_visitor` is the median over the calls, `server_per_visitor` the mean.
-    """
-
-    calls: int
-    visitors: int
-    visitors_per_second: float
-    client_p50: float
-    client_p99: float
-    client_per_visitor: float
-    server_p50: float
-    server_p99: float
-    server_longest: float
-    server_per_visitor: float
-    round_trips: float
-
-
-@dataclass(frozen=True, slots=True)
-class RoomReport:
-    """`bytes_per_visitor` adds up the room's keys, `used_memory_per_visitor` is how much larger the server became."""
-
-    waiting: int
-    bytes_per_visitor: float
-    used_memory_per_visitor: float
-    operations: dict[str, Operation]
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    server: str
-    append_only: bool
-    cores: int
-    load_before: float
-    load_after: float
-    rooms: list[RoomReport]
-
-    def ratios(self) -> dict[str, dict[str, float]]:
-        """What one visitor costs in the largest room, as a multiple of the smallest; empty with one room."""
-        if len(self.rooms) < 2:
-            return {}
-        small, large = self.rooms[0].operations, self.rooms[-1].operations
-        return {
-            name: {
-                "client": large[name].client_per_visitor / one.client_per_visitor,
-                "server": large[name].server_per_visitor / one.server_per_visitor,
-            }
-            for name, one in small.items()
-        }
 
 
 def measure(
@@ -132,12 +81,15 @@ def measure(
     try:
         for trial in trials:
             trial.fill()
-        rounds = [trial for _ in range(repeats) for trial in trials]
-        for done, trial in enumerate(rounds):
-            on_progress("measure", done, len(rounds))
+        for done in range(repeats):
+            on_progress("measure", done, repeats)
             beat()
-            trial.play()
-        on_progress("measure", len(rounds), len(rounds))
+            # In turn, and not always the small room first: what else the machine does is to meet both alike.
+            for _ in zip(
+                *(trial.play() for trial in trials[:: -1 if done % 2 else 1]), strict=True
+            ):
+                pass
+        on_progress("measure", repeats, repeats)
         for trial in trials:
             trial.lose_half(beat)
         info: dict[str, Any] = client.info()
@@ -151,6 +103,7 @@ def measure(
         load_before=load_before,
         load_after=os.getloadavg()[0],
         rooms=[trial.report() for trial in trials],
+        ratios=_ratios(trials[0], trials[-1]) if len(trials) > 1 else {},
     )
 
 
@@ -212,7 +165,8 @@ class Trial:
         self._operations = operations
         self._share = min(operations, size // 2)
         self._next_customer = size + 1
-        self._operations_seen: dict[str, list[Operation]] = {}
+        self._touch = client.script_load(source("touch"))
+        self.operations_seen: dict[str, list[Operation]] = {}
         self._key_bytes = self._used_memory = self._admitted = self._dropped = 0
         self._has_more = True
 
@@ -236,21 +190,31 @@ class Trial:
             self._client.memory_usage(key, samples=0) or 0 for key in self._keys.values()
         )
 
-    def play(self) -> None:
-        """One repetition of everything that leaves the room as large as it was."""
+    def play(self) -> Iterator[None]:
+        """One repetition of everything that leaves the room as large as it was; yields after each kind of call."""
         ranks = [random.randrange(self.size) for _ in range(self._operations)]
         waiting = [one for rank in ranks for one in self._waiting(rank, rank + 1)]
         self._time("status", [partial(self._poll, one, Standing.WAITING) for one in waiting])
+        yield
+        portions = [waiting[i : i + PORTION] for i in range(0, len(waiting), PORTION)]
+        self._time("status_busy", [partial(self._poll_many, one) for one in portions])
+        yield
         self._time("board", [self._look] * self._share)
+        yield
         head = self._waiting(0, self._share)
         self._time("admit", self._steps_until_admitted(self._share))
+        yield
         self._time("gate", [partial(self._poll, one, Standing.ACTIVE) for one in head])
+        yield
         self._time("finish", [partial(self._finish, one) for one in head])
+        yield
         newcomers = range(self._next_customer, self._next_customer + self._share)
         self._next_customer = newcomers.stop
         self._time("join", [partial(self._join, self.room, one) for one in newcomers])
+        yield
         lottery = self._lottery_room()
         self._time("join_early", [partial(self._join, lottery, one) for one in newcomers])
+        yield
 
     def lose_half(self, beat: Callable[[], None]) -> None:
         """Every second visitor vanishes and is purged while others are admitted; then some come back, and the room is closed."""
@@ -279,7 +243,7 @@ class Trial:
             waiting=self.size,
             bytes_per_visitor=self._key_bytes / self.size,
             used_memory_per_visitor=self._used_memory / self.size,
-            operations={name: _best(seen) for name, seen in self._operations_seen.items()},
+            operations={name: _best(seen) for name, seen in self.operations_seen.items()},
         )
 
     def _time(self, name: str, calls: Iterable[Callable[[], int]]) -> None:
@@ -294,7 +258,7 @@ class Trial:
         server = info["latency_percentiles_usec_evalsha"]
         times = sorted(spent for spent, _ in samples)
         visitors = sum(served for _, served in samples)
-        self._operations_seen.setdefault(name, []).append(
+        self.operations_seen.setdefault(name, []).append(
             Operation(
                 calls=len(samples),
                 visitors=visitors,
@@ -323,6 +287,17 @@ class Trial:
     def _poll(self, ticket: Ticket, expected: Standing) -> int:
         _require(self.room.touch(ticket).standing is expected, f"a visitor is not {expected}")
         return 1
+
+    def _poll_many(self, tickets: Sequence[Ticket]) -> int:
+        """One visitor after the other without a pause between them: what the server can do at most."""
+        pipeline = self._client.pipeline(transaction=False)
+        keys = self._keys.values()
+        for one in tickets:
+            token = (one.customer_id, random.random(), one.place, one.generation, one.lease_until)
+            pipeline.evalsha(self._touch, len(keys), *keys, *token)
+        standings = {answer[0] for answer in pipeline.execute()}
+        _require(standings == {Standing.WAITING.encode()}, "a visitor is not WAITING")
+        return len(tickets)
 
     def _look(self) -> int:
         _require(self.room.figures() is not None, "the room is gone")
@@ -419,6 +394,25 @@ def _best(seen: Sequence[Operation]) -> Operation:
     """The fastest repetition, with the longest script of all."""
     best = min(seen, key=lambda one: one.client_per_visitor)
     return replace(best, server_longest=max(one.server_longest for one in seen))
+
+
+def _ratios(small: Trial, large: Trial) -> dict[str, dict[str, float]]:
+    """The median over the repetitions, each of which measured both rooms within a moment."""
+    pairs = {
+        name: list(zip(large.operations_seen[name], seen, strict=True))
+        for name, seen in small.operations_seen.items()
+    }
+    return {
+        name: {
+            "client": statistics.median(
+                a.client_per_visitor / b.client_per_visitor for a, b in both
+            ),
+            "server": statistics.median(
+                a.server_per_visitor / b.server_per_visitor for a, b in both
+            ),
+        }
+        for name, both in pairs.items()
+    }
 
 
 def _require(is_so: bool, complaint: str) -> None:

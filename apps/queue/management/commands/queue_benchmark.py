@@ -4,8 +4,6 @@ import secrets
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO, cast
 from urllib.parse import urlsplit
@@ -17,7 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from apps.queue.benchmark import BenchmarkFailed, Report, measure
+from apps.queue.benchmark import BenchmarkFailed, measure
+from apps.queue.benchmark_report import Bounds, Report, Verdict, as_json, judge
 
 SIZES = [1_000, 1_000_000]
 SIZE_MIN, SIZE_MAX = 50, 20_000_000
@@ -28,6 +27,7 @@ TITLES = {
     "join": "join",
     "join_early": "join by lottery",
     "status": "status, WAITING",
+    "status_busy": "status, no pause",
     "gate": "status, ACTIVE",
     "board": "board",
     "admit": "tick, admitting",
@@ -37,25 +37,6 @@ TITLES = {
     "replay": "replay",
     "close": "close",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What must hold. `ratio` compares the largest room with the smallest."""
-
-    ratio: float = 1.2
-    bytes_per_visitor: float = 300
-    longest_script_ms: float = 10
-    round_trips: float = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    what: str
-    measured: float
-    bound: float
-    unit: str
-    holds: bool
 
 
 class Command(BaseCommand):
@@ -87,16 +68,16 @@ class Command(BaseCommand):
         parser.add_argument(
             "--operations",
             type=_whole_number(10, 100_000),
-            default=2_000,
+            default=1_000,
             metavar="N",
-            help="calls of each kind in a repetition, as far as half of the visitors suffice (default: 2000)",
+            help="calls of each kind in a repetition, as far as half of the visitors suffice (default: 1000)",
         )
         parser.add_argument(
             "--repeats",
             type=_whole_number(1, 100),
-            default=5,
+            default=11,
             metavar="N",
-            help="repetitions, of which the fastest counts (default: 5)",
+            help="repetitions: the fastest counts, and the median of their ratios (default: 11)",
         )
         parser.add_argument(
             "--json", type=Path, metavar="FILE", help="write the figures to this file, too"
@@ -165,48 +146,6 @@ class Command(BaseCommand):
             console.print(table)
 
 
-def judge(report: Report, bounds: Bounds) -> list[Verdict]:
-    every = [one for room in report.rooms for one in room.operations.values()]
-    trips = [
-        room.operations[name].round_trips for room in report.rooms for name in ("join", "status")
-    ]
-    ratios = report.ratios()
-    measured = [
-        *(
-            (f"{what}, largest : smallest room", ratios[name]["client"], bounds.ratio, "x")
-            for name, what in (("status", "status"), ("admit", "tick per admission"))
-            if ratios
-        ),
-        (
-            "memory of a waiting visitor",
-            max(room.bytes_per_visitor for room in report.rooms),
-            bounds.bytes_per_visitor,
-            "bytes",
-        ),
-        (
-            "longest script",
-            max(one.server_longest for one in every) / 1000,
-            bounds.longest_script_ms,
-            "ms",
-        ),
-        ("round trips per join and status", max(trips), bounds.round_trips, ""),
-    ]
-    return [
-        Verdict(what, value, bound, unit, holds=value <= bound)
-        for what, value, bound, unit in measured
-    ]
-
-
-def as_json(report: Report, verdicts: list[Verdict]) -> dict[str, Any]:
-    return {
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        **asdict(report),
-        "ratios": report.ratios(),
-        "bounds": [asdict(one) for one in verdicts],
-        "holds": all(one.holds for one in verdicts),
-    }
-
-
 def _tables_of_rooms(report: Report) -> Generator[tuple[str, Table]]:
     for room in report.rooms:
         table = _table(
@@ -226,11 +165,11 @@ def _tables_of_rooms(report: Report) -> Generator[tuple[str, Table]]:
 
 
 def _table_of_ratios(report: Report) -> Generator[tuple[str, Table]]:
-    if ratios := report.ratios():
+    if report.ratios:
         sizes = f"{report.rooms[-1].waiting:,} : {report.rooms[0].waiting:,} waiting"
         table = _table("operation", "caller", "server")
         for name, title in TITLES.items():
-            one = ratios[name]
+            one = report.ratios[name]
             table.add_row(title, f"{one['client']:.2f} x", f"{one['server']:.2f} x")
         yield f"Cost of one visitor, {sizes}", table
 
