@@ -4,10 +4,15 @@ This is the fast path only: what is not published is picked up by the relay (`ou
 must neither fail nor slow down the caller.
 """
 
+from functools import cache
+
 import redis
 import structlog
-from celery import Task
+from celery import Celery, Task
+from django.conf import settings
+from kombu import Connection
 from kombu.exceptions import OperationalError
+from kombu.pools import producers
 
 from apps.shared.store import Breaker
 
@@ -21,9 +26,17 @@ def publish(task: "Task[..., None]", **kwargs: object) -> bool:
     if _breaker.is_open:
         return False
     try:
-        task.delay(**kwargs)
+        with producers[_impatient_connection(task.app)].acquire(block=True) as producer:
+            task.apply_async(kwargs=kwargs, producer=producer)
     except (OperationalError, redis.RedisError, OSError):
         _breaker.trip()
         logger.warning("publish_failed", task=task.name)
         return False
     return True
+
+
+@cache
+def _impatient_connection(app: Celery) -> Connection:
+    """To the same broker, but a worker may wait longer for its next task than a customer for the answer."""
+    timeouts = dict.fromkeys(("socket_timeout", "socket_connect_timeout"), settings.STORE_TIMEOUT)
+    return app.connection_for_write(transport_options=timeouts)
