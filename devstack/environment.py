@@ -46,6 +46,7 @@ def stack_secrets(data_dir: Path) -> dict[str, str]:
     wanted = {
         **new_secrets(),
         "EMBEDDED_POSTGRES_PASSWORD": secrets.token_urlsafe(24),
+        "EMBEDDED_APPLICATION_PASSWORD": secrets.token_urlsafe(24),
         "EMBEDDED_VALKEY_PASSWORD": secrets.token_urlsafe(24),
     }
     if wanted.keys() - known.keys():

@@ -83,7 +83,11 @@ class PostgresServer:
 
     @property
     def url(self) -> str:
-        return f"postgresql://{self.name}:{quote(self.password, safe='')}@{HOST}:{self.port}/{self.name}"
+        return self.url_as(self.name, self.password)
+
+    def url_as(self, role: str, password: str) -> str:
+        """The address of the database for another role than its owner."""
+        return f"postgresql://{role}:{quote(password, safe='')}@{HOST}:{self.port}/{self.name}"
 
     def start(self) -> None:
         """Make the cluster if it is new, start the server, return when it accepts sessions.

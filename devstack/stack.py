@@ -32,6 +32,7 @@ from devstack.servers import (
 )
 
 ROOT = Path(__file__).resolve().parent.parent
+APPLICATION_ROLE = "encore_app"
 STORE_VARIABLES = ("QUEUE_URL", "CACHE_URL", "BROKER_URL")
 ENDPOINTS = ("DATABASE_URL", *STORE_VARIABLES, "BASE_URL", "WEBHOOK_URL")
 # Where the embedded servers listen unless somebody else does.
@@ -59,6 +60,8 @@ class Stack:
         self.port = port
         self.console = Console(highlight=False)
         self.environment = dict(environment)
+        # For migrations alone; nothing else may own the tables.
+        self.owner_database_url = self.environment.pop("OWNER_DATABASE_URL", None)
         self.servers: list[PostgresServer | ValkeyServer] = []
         self.children: list[Child] = []
         self.is_stopping = False
@@ -137,7 +140,7 @@ class Stack:
             self._define(key, value)
         if "DATABASE_URL" not in self.environment:
             with self._step("PostgreSQL"):
-                self._start_postgres(secrets["EMBEDDED_POSTGRES_PASSWORD"])
+                self._start_postgres(secrets)
         if any(variable not in self.environment for variable in STORE_VARIABLES):
             with self._step("Valkey"):
                 self._start_valkey(secrets["EMBEDDED_VALKEY_PASSWORD"])
@@ -150,7 +153,7 @@ class Stack:
             comment="Where the running stack listens; removed when it stops.",
         )
         with self._step("Migrations and demo data"):
-            self._run_to_end(self._python("prepare", "devstack.prepare"))
+            self._prepare_database()
         with self._step("Web"):
             self._start_web()
         # They need seconds of both processors, so they start once the pages are there.
@@ -187,18 +190,23 @@ class Stack:
                 break
         return server
 
-    def _start_postgres(self, password: str) -> None:
+    def _start_postgres(self, secrets: Mapping[str, str]) -> None:
         try:
             home = postgres_home(self.data_dir)
         except OSError as error:
             raise ServerFailed(f"Cannot make a folder for PostgreSQL: {error}") from error
         postgres = self._start_server(
             lambda port: PostgresServer(
-                home=home, log_path=self._log("postgres"), password=password, port=port
+                home=home,
+                log_path=self._log("postgres"),
+                password=secrets["EMBEDDED_POSTGRES_PASSWORD"],
+                port=port,
             ),
             preferred_port=POSTGRES_PORT,
         )
-        self._define("DATABASE_URL", postgres.url)
+        self.owner_database_url = postgres.url
+        application = postgres.url_as(APPLICATION_ROLE, secrets["EMBEDDED_APPLICATION_PASSWORD"])
+        self._define("DATABASE_URL", application)
 
     def _start_valkey(self, password: str) -> None:
         valkey = self._start_server(
@@ -227,6 +235,15 @@ class Stack:
             patience=15.0,
         )
 
+    def _prepare_database(self) -> None:
+        child = self._python("prepare", "devstack.prepare")
+        if self.owner_database_url:
+            child.environment = {
+                **self.environment,
+                "OWNER_DATABASE_URL": self.owner_database_url,
+            }
+        self._run_to_end(child)
+
     def _start(self, child: Child) -> None:
         self.children.append(child)
         child.start()
@@ -240,13 +257,13 @@ class Stack:
             raise ChildFailed(child.describe_end())
         self.children.remove(child)
 
-    def _start_web(self) -> None:
+    def _start_web(self, *options: str) -> None:
         web = self._python(
             "web",
             *("granian", "--interface", "wsgi", "concert_project.wsgi:application"),
             *("--host", HOST, "--port", str(self.port)),
             *("--workers", "2", "--blocking-threads", "3"),
-            *("--no-ws", "--log-level", "warning"),
+            *("--no-ws", "--log-level", "warning", *options),
         )
         self._start(web)
         web.wait_until(self._answers, timeout=READY_TIMEOUT)

@@ -1,4 +1,8 @@
+from typing import Any
+
 from django.apps import AppConfig
+from django.conf import settings
+from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
 
 
@@ -9,3 +13,12 @@ class SharedConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.shared import path_converters  # noqa: F401  (registers `int64`)
+
+        if settings.APPLICATION_ROLE:
+            post_migrate.connect(_grant_rights, sender=self)
+
+
+def _grant_rights(**_: Any) -> None:
+    from apps.shared.grants import grant_rights
+
+    grant_rights(**settings.APPLICATION_ROLE)

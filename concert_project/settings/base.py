@@ -93,6 +93,14 @@ TEMPLATES = [
 DATABASES: dict[str, Any] = {
     "default": env.dj_db_url("DATABASE_URL", conn_max_age=600, conn_health_checks=True)
 }
+# Only migrations get the owner's address; they also grant rights to the role that everything else connects as.
+APPLICATION_ROLE: dict[str, str] = {}
+if env.str("OWNER_DATABASE_URL", ""):
+    APPLICATION_ROLE = {
+        "role": DATABASES["default"]["USER"],
+        "password": DATABASES["default"]["PASSWORD"],
+    }
+    DATABASES["default"] = env.dj_db_url("OWNER_DATABASE_URL")
 # A statement that waits longer than this is answered with 503 and tried again by the client.
 DATABASES["default"].setdefault("OPTIONS", {})["connect_timeout"] = 3
 DATABASES["default"]["OPTIONS"]["options"] = (

@@ -18,7 +18,7 @@ SERVICES = COMPOSE["services"]
 OURS = [name for name, service in SERVICES.items() if service["image"] == "encore"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 # Read by docker-compose.yml itself.
-FOR_COMPOSE = {"POSTGRES_PASSWORD"}
+FOR_COMPOSE = {"POSTGRES_PASSWORD", "APP_POSTGRES_PASSWORD"}
 
 
 def variables_of_settings():

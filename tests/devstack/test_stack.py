@@ -90,6 +90,20 @@ class TestRunningStack:
                 assert client.ping()
         assert httpx.get(endpoints["WEBHOOK_URL"]).json()["count"] >= 0
 
+    def test_serves_with_a_role_that_cannot_rewrite_the_ledger(self, endpoints):
+        with psycopg.connect(endpoints["DATABASE_URL"], autocommit=True) as connection:
+            for statement in (
+                "UPDATE payments_ledgerentry SET amount = 0",
+                "DELETE FROM payments_ledgertransaction",
+                "TRUNCATE payments_ledgerentry",
+                "ALTER TABLE payments_ledgerentry DISABLE TRIGGER ALL",
+            ):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    connection.execute(statement)
+            booked = connection.execute("SELECT count(*) FROM payments_ledgerentry").fetchone()
+        assert booked is not None
+        assert booked[0] > 0
+
     def test_answers_and_serves_its_static_files(self, endpoints):
         with httpx.Client(base_url=endpoints["BASE_URL"], timeout=30) as client:
             assert client.get("/readyz").json()["status"] == "ok"

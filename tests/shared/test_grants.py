@@ -1,0 +1,115 @@
+"""The role of web and workers: it can do the whole business, and cannot rewrite the past."""
+
+from collections.abc import Generator
+from datetime import timedelta
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
+
+from apps.payments.models import LedgerEntry, LedgerTransaction
+from apps.payments.services import charge_wallet
+from apps.reservations.models import Hold, Reservation
+from apps.reservations.services import expire_holds
+from apps.shared.grants import grant_rights
+from tests.factories.concerts import SeatFactory
+from tests.factories.queue import WaitingRoomFactory
+from tests.factories.visitors import Visitor, admitted_visitor
+
+ROLE = "grants_test"
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def role() -> str:
+    """A role like the one of web and workers; goes away with the test's transaction."""
+    grant_rights(role=ROLE, password="unused")
+    return ROLE
+
+
+@pytest.fixture
+def as_role(role: str) -> Generator[None]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL ROLE {role}")
+        yield
+        cursor.execute("RESET ROLE")
+
+
+def refusal(statement: str) -> str | None:
+    """The SQLSTATE of what the database says to it."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(statement)
+    except DatabaseError as error:
+        state: str | None = error.__cause__.sqlstate  # type: ignore[union-attr]
+        return state
+    return None
+
+
+INSUFFICIENT_PRIVILEGE = "42501"
+
+
+@pytest.mark.parametrize("model", [LedgerTransaction, LedgerEntry])
+@pytest.mark.parametrize(
+    "statement",
+    ["UPDATE {table} SET id = id", "DELETE FROM {table}", "TRUNCATE {table} CASCADE"],
+)
+def test_cannot_rewrite_the_ledger(as_role: None, model: type, statement: str) -> None:
+    assert refusal(statement.format(table=model._meta.db_table)) == INSUFFICIENT_PRIVILEGE  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE payments_ledgerentry DISABLE TRIGGER ALL",
+        "DROP TABLE payments_ledgerentry",
+        "TRUNCATE reservations_seatclaim CASCADE",
+        "SET session_replication_role = replica",
+    ],
+)
+def test_cannot_take_the_protection_away(as_role: None, statement: str) -> None:
+    assert refusal(statement) == INSUFFICIENT_PRIVILEGE
+
+
+def test_the_owner_is_stopped_by_the_trigger(role: str) -> None:
+    assert refusal("DELETE FROM payments_ledgerentry") == "23001"
+
+
+def test_can_do_the_whole_business(as_role: None) -> None:
+    """From the top-up to the cancellation, as the API does it."""
+    seat = SeatFactory(performance__starts_at=timezone.now() + timedelta(days=30))
+    WaitingRoomFactory(concert=seat.performance.concert)
+    buyer: Visitor = admitted_visitor(seat.performance.concert_id, balance=0)
+    charge_wallet(customer_id=buyer.customer.pk, amount=seat.price)
+    hold = {"performance_id": seat.performance_id, "seat_ids": [seat.pk]}
+
+    first = buyer.post("/holds", hold)
+    released = buyer.delete(f"/holds/{first.json()['data']['hold_id']}")
+    second = buyer.post("/holds", hold)
+    paid = buyer.post("/reservations", {"hold_id": second.json()["data"]["hold_id"]}, key="p")
+    path = f"/reservations/{paid.json()['data']['reservation_id']}/cancel"
+    cancelled = buyer.post(path, key="c")
+
+    assert [first.status_code, released.status_code, second.status_code] == [201, 200, 201]
+    assert (paid.status_code, cancelled.status_code) == (201, 200)
+    assert Reservation.objects.get().status == Reservation.Status.CANCELLED
+    Hold.objects.filter(pk=second.json()["data"]["hold_id"]).update(expires_at=timezone.now())
+    assert expire_holds() == 0
+
+
+def test_granting_again_changes_nothing(role: str) -> None:
+    grant_rights(role=role, password="another")
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT privilege_type FROM information_schema.role_table_grants"
+            " WHERE grantee = %s AND table_name = %s ORDER BY 1",
+            [role, LedgerEntry._meta.db_table],
+        )
+        assert [row[0] for row in cursor.fetchall()] == ["INSERT", "SELECT"]
+
+
+def test_the_owner_cannot_be_kept_from_anything() -> None:
+    with pytest.raises(ValueError, match="owns the tables"):
+        grant_rights(role=connection.settings_dict["USER"], password="unused")
