@@ -158,6 +158,7 @@ class QueueExit(models.Model):
         TIMED_OUT = EndReason.TIMED_OUT.value, _("timed out")
         LEFT = EndReason.LEFT.value, _("left")
         REMOVED = EndReason.REMOVED.value, _("removed by staff")
+        MERGED = EndReason.MERGED.value, _("merged with an older place")
 
     concert = models.ForeignKey(
         Concert,
@@ -192,7 +193,7 @@ class QueueExit(models.Model):
                 fields=["concert", "customer", "generation", "place"], name="queue_exit_once"
             ),
             models.CheckConstraint(
-                condition=Q(reason__in=["COMPLETED", "TIMED_OUT", "LEFT", "REMOVED"]),
+                condition=Q(reason__in=["COMPLETED", "TIMED_OUT", "LEFT", "REMOVED", "MERGED"]),
                 name="queue_exit_reason_is_known",
             ),
         ]

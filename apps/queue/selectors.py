@@ -64,7 +64,8 @@ class OverAdmission:
 
 
 # Visits as +1 at admission and -1 at the end, summed up in the order of time; the capacity is the highest that was in force
-# within the seconds in which a change reaches the room. Who is still inside is not in the log yet.
+# within the seconds in which a change reaches the room, and is looked up only above the lowest that ever was. Who is still
+# inside is not in the log yet.
 _OVER_ADMISSIONS = """
     WITH steps AS (
         SELECT concert_id, generation, admitted_at AS at, 1 AS step
@@ -77,10 +78,14 @@ _OVER_ADMISSIONS = """
             PARTITION BY concert_id, generation ORDER BY at, step ROWS UNBOUNDED PRECEDING
         ) AS active
         FROM steps
+    ), lowest AS (
+        SELECT room_id, min(least(old_value::int, new_value::int)) AS capacity
+        FROM queue_policychange WHERE field = 'capacity' GROUP BY room_id
     )
     SELECT sums.concert_id, sums.at, sums.active::int, limits.capacity
     FROM sums
     JOIN queue_waitingroom room ON room.concert_id = sums.concert_id
+    LEFT JOIN lowest ON lowest.room_id = room.id
     CROSS JOIN LATERAL (
         SELECT greatest(
             coalesce(
@@ -96,7 +101,7 @@ _OVER_ADMISSIONS = """
                AND changed_at > sums.at - make_interval(secs => %(delay)s) AND changed_at <= sums.at)
         ) AS capacity
     ) limits
-    WHERE sums.step = 1 AND sums.active > limits.capacity
+    WHERE sums.step = 1 AND sums.active > least(room.capacity, lowest.capacity) AND sums.active > limits.capacity
     ORDER BY sums.at, sums.concert_id
 """
 

@@ -28,7 +28,7 @@ class VisitorStatusSerializer(serializers.Serializer):  # type: ignore[type-arg]
     poll_after_seconds = serializers.IntegerField(allow_null=True, min_value=1)
     expires_at = serializers.DateTimeField(allow_null=True)
     expired_reason = serializers.ChoiceField(
-        [reason.value for reason in EndReason], allow_null=True
+        [reason.value for reason in EndReason if reason is not EndReason.MERGED], allow_null=True
     )
     token = serializers.CharField()
 

@@ -190,6 +190,22 @@ class TestLease:
             room.tick()
             assert room.touch(mine).standing is Standing.ACTIVE
 
+    @pytest.mark.parametrize("lease", [10, 45])
+    def test_a_short_lease_costs_nobody_the_turn_who_obeys(
+        self, room: TestedRoom, clock: Clock, lease: int
+    ) -> None:
+        room.set_policy(version=2, lease=lease * SECOND)
+        tickets = room.join_all(*range(500))
+        advice = {mine: room.touch(mine).poll_after_seconds or 0 for mine in tickets}
+        room.set_policy(version=3, lease=lease * SECOND, capacity=500)
+        room.tick()
+        admitted_at = clock.now
+
+        for mine in sorted(advice, key=advice.__getitem__):
+            clock.set(max(clock.now, admitted_at + advice[mine] * SECOND))
+            room.tick()
+            assert room.touch(mine).standing is Standing.ACTIVE
+
 
 class TestExtending:
     @pytest.fixture
@@ -355,12 +371,12 @@ class TestPatience:
         self, room: TestedRoom, clock: Clock
     ) -> None:
         """Nobody drops them in time: the tick that finds them at the head goes on to those who are there."""
-        room.set_policy(version=2, capacity=5_000)
-        clock.advance(seconds=-290)
+        room.set_policy(version=2, state="PAUSED")
         room.join_all(*range(0, 10_000, 2))
-        clock.advance(seconds=290)
+        room.pass_time(seconds=290)
         there = room.join_all(*range(1, 10_000, 2))
         clock.advance(seconds=15)
+        room.set_policy(version=3, capacity=5_000)
 
         assert room.tick() == 5_000
         assert {room.touch(mine).standing for mine in there} == {Standing.ACTIVE}
@@ -404,6 +420,85 @@ class TestPatience:
         clock.advance(seconds=30)
 
         assert room.touch(mine).standing is Standing.ACTIVE
+
+
+class TestOutage:
+    """The ticks, or the store, were away for a while."""
+
+    def test_everybody_just_admitted_gets_another_minute_however_many(
+        self, room: TestedRoom, clock: Clock
+    ) -> None:
+        room.set_policy(version=2, capacity=300)
+        tickets = room.join_all(*range(300))
+        room.tick()
+        clock.advance(seconds=61)
+
+        room.tick()
+
+        assert {room.touch(mine).standing for mine in tickets} == {Standing.ACTIVE}
+
+    def test_who_comes_before_the_first_tick_is_still_admitted(
+        self, room: TestedRoom, clock: Clock
+    ) -> None:
+        one, other = room.join_all(1, 2)
+        room.tick()
+        clock.advance(seconds=70)
+
+        assert room.touch(one).standing is Standing.ACTIVE
+        joined = room.join(2)
+        assert (joined.standing, joined.place) == (Standing.ACTIVE, other.place)
+
+    def test_is_noticed_from_the_first_place_on(self, room: TestedRoom, clock: Clock) -> None:
+        room.set_policy(version=2, capacity=1)
+        room.tick()
+        _, waiting = room.join_all(1, 2)
+        clock.advance(minutes=10)
+
+        room.tick()
+
+        assert room.touch(waiting).standing is Standing.WAITING
+
+    def test_a_lease_that_somebody_used_is_over_all_the_same(
+        self, room: TestedRoom, clock: Clock
+    ) -> None:
+        [mine] = room.join_all(1)
+        room.tick()
+        room.touch(mine)
+        clock.advance(minutes=6)
+
+        assert room.touch(mine).ended_reason is EndReason.TIMED_OUT
+
+
+class TestClockSetBack:
+    def test_waits_stay_sensible(self, room: TestedRoom, clock: Clock) -> None:
+        *_, last = room.join_all(*range(20))
+        room.tick()
+        clock.advance(minutes=-10)
+        room.tick()
+
+        visit = room.touch(last)
+
+        assert visit.wait_seconds is not None
+        assert visit.wait_seconds > 0
+        assert (visit.poll_after_seconds or 0) > 1
+
+    def test_the_limit_per_minute_does_not_stop_admission(
+        self, room: TestedRoom, clock: Clock
+    ) -> None:
+        room.set_policy(version=2, per_minute=60, capacity=100)
+        room.join_all(*range(100))
+        room.tick()
+        clock.advance(minutes=-10)
+
+        assert room.tick() > 0
+
+    def test_a_hold_off_that_lies_far_ahead_is_none(
+        self, room: TestedRoom, clock: Clock, store: redis.Redis
+    ) -> None:
+        room.join_all(*range(5))
+        store.hset(f"{{queue:{CONCERT}}}:room", "healing_until", clock.now + 3600 * SECOND)
+
+        assert room.tick() == 3
 
 
 class TestFinishing:

@@ -3,22 +3,26 @@
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import redis
 from django.conf import LazySettings
+from django.conf import settings as django_settings
+from django.db.models import F
 
 from apps.concerts.models import Concert
 from apps.queue import services
-from apps.queue.core.room import EndReason
+from apps.queue.core.room import SECOND, End, EndReason, Standing
 from apps.queue.errors import QueueTokenExpired, QueueTokenInvalid
 from apps.queue.live import live_room, token_signer
 from apps.queue.models import QueueExit, WaitingRoom
-from apps.queue.services.rooms import recorded_end
+from apps.queue.services import rooms
+from apps.queue.services.exit_log import recorded_end
 from devstack.servers import ValkeyServer
 from tests.conftest import StartValkey
-from tests.queue.rooms import Clock, Visitor
+from tests.queue.rooms import Clock, TestedRoom, Visitor
 
 pytestmark = pytest.mark.django_db
 
@@ -235,6 +239,72 @@ class TestLosingEverything:
         assert token_signer().read(other_device.token).place == old_place
         assert token_signer().read(first.token).place == old_place
 
+    def test_of_two_places_one_turn_is_had(
+        self, clock: Clock, concert: Concert, visitors: list[Visitor]
+    ) -> None:
+        """Joined anew without the token on another device, then shown it: the second place is over with that."""
+        first = visitors[0]
+        clock.lose_everything()
+        other = Visitor(concert, first.customer).join()
+        second_token = other.token
+        first.poll()
+        clock.advance(seconds=11)
+        tick()
+        first.poll()
+        first.pay()
+        newcomer = Visitor(concert).join()
+
+        other.token = second_token
+        assert other.poll().expired_reason == "LEFT"
+        clock.lose_everything()
+        other.token = second_token
+        assert other.poll().expired_reason == "LEFT"
+        assert newcomer.standing == "WAITING"
+
+    def test_the_place_that_was_lost_is_no_second_turn(
+        self, clock: Clock, concert: Concert, visitors: list[Visitor]
+    ) -> None:
+        """The other way round: the turn was had with the new place, and then the old token is shown."""
+        first = visitors[0]
+        clock.lose_everything()
+        other = Visitor(concert, first.customer).join()
+        clock.advance(seconds=11)
+        tick()
+        other.poll()
+        other.pay()
+
+        assert first.standing == "COMPLETED"
+
+    @pytest.mark.parametrize("how", ["leave", "pay"])
+    def test_what_another_tab_ends_in_the_middle_of_healing_stays_ended(
+        self,
+        clock: Clock,
+        concert: Concert,
+        visitors: list[Visitor],
+        monkeypatch: pytest.MonkeyPatch,
+        how: str,
+    ) -> None:
+        tick()
+        mine = visitors[0]
+        mine.poll()
+        clock.lose_everything()
+        visitors[1].poll()
+        tick()
+        tab = Visitor(concert, mine.customer)
+        tab.token = mine.token
+        ask = recorded_end
+
+        def ask_and_be_overtaken(**visit: Any) -> Any:
+            answer = ask(**visit)
+            monkeypatch.setattr(rooms, "recorded_end", ask)
+            getattr(tab, how)()
+            return answer
+
+        monkeypatch.setattr(rooms, "recorded_end", ask_and_be_overtaken)
+        mine.poll()
+
+        assert mine.standing == ("LEFT" if how == "leave" else "COMPLETED")
+
     def test_joining_with_the_old_token_brings_the_place_back(
         self, clock: Clock, visitors: list[Visitor]
     ) -> None:
@@ -287,6 +357,38 @@ class TestLosingEverything:
 
         with pytest.raises(QueueTokenInvalid):
             services.visitor_status(token=token_signer().issue(stranger))
+
+
+class TestRoomThatWasLost:
+    def test_the_limit_per_minute_outlives_the_loss(self, room: TestedRoom, clock: Clock) -> None:
+        """Who was admitted in the last minute is forgotten, so as many as allowed are supposed to have been."""
+        room.set_policy(version=2, per_minute=30, capacity=1000)
+        tickets = room.join_all(*range(100))
+        admitted = [(clock.now, room.tick())]
+        clock.lose_everything()
+        room.set_policy(version=2, per_minute=30, capacity=1000, was_stored=True)
+        room.replay([], generation=1, is_last=True)
+        for mine in tickets:
+            room.restore(mine)
+
+        for _ in range(60):
+            clock.advance(seconds=2)
+            admitted.append((clock.now, room.tick()))
+
+        for now, _ in admitted:
+            minute = [count for at, count in admitted if now - 60 * SECOND < at <= now]
+            assert sum(minute) <= 30
+        assert sum(count for _, count in admitted) > 30
+
+    def test_ends_of_a_generation_that_is_over_do_not_touch_the_next(
+        self, room: TestedRoom, clock: Clock
+    ) -> None:
+        [mine] = room.join_all(1)
+        ends = [End(1, mine.place, 0, EndReason.LEFT, clock.now)]
+
+        room.replay(ends, generation=0, is_last=True)
+
+        assert room.touch(mine).standing is Standing.WAITING
 
 
 class TestRestarting:
@@ -407,6 +509,67 @@ class TestRestarting:
         server.start()
 
         assert [visitor.standing for visitor in visitors] == ["ACTIVE", "WAITING", "WAITING"]
+
+    @pytest.mark.parametrize("was_admitted", [False, True])
+    def test_the_second_place_is_kept(
+        self,
+        keep: Callable[[], None],
+        come_back: Callable[[], None],
+        visitors: list[Visitor],
+        was_admitted: bool,
+    ) -> None:
+        tick()
+        mine = visitors[0 if was_admitted else 4]
+        mine.poll()
+        keep()
+        mine.leave()
+        mine.token = ""
+        place = token_signer().read(mine.join().token).place
+        come_back()
+
+        mine.poll()
+        tick()
+
+        assert mine.standing == "WAITING"
+        assert token_signer().read(mine.token).place == place
+
+    def test_who_left_and_joins_again_without_a_token_gets_a_new_place(
+        self,
+        keep: Callable[[], None],
+        come_back: Callable[[], None],
+        visitors: list[Visitor],
+    ) -> None:
+        mine = visitors[4]
+        keep()
+        mine.leave()
+        come_back()
+        mine.token = ""
+
+        mine.join()
+        tick()
+
+        assert mine.standing == "WAITING"
+
+    def test_what_ended_stays_ended_however_long_the_server_was_away(
+        self,
+        keep: Callable[[], None],
+        come_back: Callable[[], None],
+        visitors: list[Visitor],
+    ) -> None:
+        tick()
+        mine = visitors[4]
+        keep()
+        mine.leave()
+        come_back()
+        # Eleven minutes go by for the log and for the file alike.
+        QueueExit.objects.update(ended_at=F("ended_at") - timedelta(minutes=11))
+        key = f"{{queue:{mine.concert.pk}}}:room"
+        with redis.Redis.from_url(django_settings.QUEUE_URL) as client:
+            for field in ("ticked_at", "last_place"):
+                client.hincrby(key, field, -11 * 60 * SECOND)
+        tick()
+
+        assert mine.standing == "LEFT"
 
 
 def test_the_exit_log_tells_one_visit_from_another(concert: Concert, visitor: Visitor) -> None:

@@ -233,6 +233,50 @@ class TestLottery:
 
         assert early.touch(mine).expires_at == opens_at + 300 * SECOND
 
+    def test_absent_early_birds_are_out_a_while_after_the_opening(
+        self, early: TestedRoom, clock: Clock
+    ) -> None:
+        """However early they came: what holds up the others does not grow with the lottery window."""
+        opens_at = clock.now + 1800 * SECOND
+
+        assert early.join(1).expires_at <= opens_at + 300 * SECOND
+
+    def test_opening_earlier_than_announced_costs_nobody_the_place(
+        self, early: TestedRoom, clock: Clock
+    ) -> None:
+        """Twenty were told to come back in half an hour; staff open now. Slots do not wait for them, places do."""
+        tickets = early.join_all(*range(20))
+        advice = {mine: early.touch(mine).poll_after_seconds or 0 for mine in tickets}
+        early.set_policy(version=2, capacity=50, opens_at=clock.now)
+        opened_at = clock.now
+        [newcomer] = early.join_all(99)
+
+        early.pass_time(minutes=2)
+        assert early.glance().active == 0  # but for the newcomer, all were given up
+        assert early.touch(newcomer).ended_reason is EndReason.TIMED_OUT
+
+        for mine in sorted(advice, key=advice.__getitem__):
+            early.pass_time(seconds=(opened_at + advice[mine] * SECOND - clock.now) / SECOND)
+            visit = early.touch(mine)
+            if visit.standing is Standing.UNKNOWN:  # no end on record
+                visit = early.restore(mine)
+            early.tick()
+            assert early.touch(mine).standing is Standing.ACTIVE
+
+    def test_after_an_opening_in_a_pause_nobody_draws_any_more(
+        self, early: TestedRoom, clock: Clock
+    ) -> None:
+        early.set_policy(version=2, state="PAUSED")
+        tickets = early.join_all(*range(5))
+        clock.set(OPENED_AT + SECOND)
+        early.tick()
+        before = [early.touch(mine).position for mine in tickets]
+        early.set_policy(version=3, opens_at=clock.now + 60 * SECOND)
+        early.join_all(*range(100, 200))
+        clock.advance(seconds=61)
+
+        assert [early.touch(mine).position for mine in tickets] == before
+
     def test_who_left_came_back_and_paid_has_paid(self, early: TestedRoom, clock: Clock) -> None:
         clock.advance(minutes=29)
         [mine] = early.join_all(1)

@@ -27,8 +27,8 @@ from apps.queue.live import live_room, token_signer
 from apps.queue.models import PolicyChange, QueueExit, WaitingRoom
 from apps.queue.selectors import admissions_above_capacity
 from apps.queue.services import admission
+from apps.queue.services.clock import micros
 from apps.queue.services.finishing import FINISH_PAID_VISITS
-from apps.queue.services.rooms import micros
 from apps.shared.models import OutboxEvent
 from tests.conftest import Race
 from tests.factories.accounts import CustomerFactory
@@ -519,6 +519,24 @@ class TestAdmitVisitors:
         assert QueueExit.objects.filter(customer_id=999_999_999).exists()
         assert live_room(concert.pk).exits(count=10) == []
 
+    def test_who_joins_while_a_room_is_put_to_rest_wakes_it(
+        self, concert: Concert, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        services.waiting_room_of(concert.pk)
+        visitor = Visitor(concert)
+        rest = admission._rest
+
+        def join_before_it_rests(room: WaitingRoom) -> None:
+            visitor.join()
+            rest(room)
+
+        monkeypatch.setattr(admission, "_rest", join_before_it_rests)
+        WaitingRoom.objects.update(next_tick_at="2000-01-01T00:00:00Z")
+        services.admit_visitors()
+
+        room = WaitingRoom.objects.get(concert=concert)
+        assert room.next_tick_at - timezone.now() < timedelta(seconds=2)
+
 
 class TestControls:
     def run(self, control: Callable[..., Any], **arguments: Any) -> WaitingRoom:
@@ -639,6 +657,18 @@ class TestControls:
         assert visitors[1].standing == "REMOVED"
         assert PolicyChange.objects.get().changed_by == clerk
         assert visitors[2].poll().position == 2
+
+    def test_who_is_removed_before_the_opening_may_draw_again(self, upcoming: Concert) -> None:
+        early = Visitor(upcoming).join()
+        services.remove_visitor(
+            concert_id=upcoming.pk, customer_id=early.customer.pk, staff_id=None
+        )
+        assert early.standing == "REMOVED"
+
+        early.join()
+
+        assert early.standing == "WAITING"
+        assert not QueueExit.objects.exists()
 
     def test_who_is_not_there_cannot_be_removed(self, concert: Concert, visitor: Visitor) -> None:
         with pytest.raises(VisitorNotFound):

@@ -21,7 +21,7 @@ from apps.queue.core.room import SECOND, EndReason, Room
 from apps.queue.core.tokens import Ticket
 from apps.queue.live import token_signer
 from apps.queue.models import WaitingRoom
-from apps.queue.services.rooms import micros
+from apps.queue.services.clock import micros
 from tests.factories.queue import WaitingRoomFactory
 from tests.queue.rooms import FROZEN_CLOCK, Clock
 
@@ -55,6 +55,7 @@ class Model:
     healing_until: int = 0
     ticked_at: int = 0
     grace_until: int = 0
+    interrupted_at: int = 0
 
     @property
     def active(self) -> dict[int, Stay]:
@@ -74,7 +75,8 @@ class Model:
         self.people.clear()
         self.remembered.clear()
         self.pending.clear()
-        self.last_place = self.ticked_at = self.grace_until = self.healing_until = 0
+        self.last_place = self.ticked_at = self.healing_until = 0
+        self.grace_until = self.interrupted_at = 0
         self.is_lost, self.needs_replay = True, False
 
     def come_back(self) -> None:
@@ -88,23 +90,45 @@ class Model:
         self.pending[who, stay.place] = "TIMED_OUT"
 
     def endings(self, who: int, place: int) -> set[str]:
+        """How this visit ended; also with a later place on record, which must have been taken by a loss."""
         key = (who, place)
-        return {ends[key] for ends in (self.remembered, self.recorded) if key in ends}
+        ends = {ends[key] for ends in (self.remembered, self.recorded) if key in ends}
+        later = {
+            reason
+            for (one, taken), reason in self.recorded.items()
+            if one == who and taken > place and reason != "MERGED"
+        }
+        return ends or later
+
+    def record_pending(self) -> None:
+        self.recorded = self.pending | self.recorded
+        self.pending.clear()
+
+    def merge(self, who: int, place: int) -> None:
+        if (who, place) not in self.remembered:
+            self.remembered[who, place] = self.pending[who, place] = "MERGED"
+
+    @property
+    def is_interrupted(self) -> bool:
+        return 0 < self.ticked_at < self.now - 20 * SECOND
+
+    def is_over(self, stay: Stay) -> bool:
+        could_show_up = not (self.is_interrupted or stay.until <= self.interrupted_at)
+        return stay.until <= self.now and (stay.has_shown_up or could_show_up)
 
     def admit(self) -> None:
         if self.is_lost or self.needs_replay:
             return
-        is_interrupted = 0 < self.ticked_at < self.now - 20 * SECOND
-        if is_interrupted:
+        if self.is_interrupted:
             self.grace_until = self.now + PATIENCE
+            self.interrupted_at = self.now
         for who, stay in self.active.items():
             if stay.until <= self.now:
-                if is_interrupted and not stay.has_shown_up:
+                if stay.until <= self.interrupted_at and not stay.has_shown_up:
                     stay.until = self.now + 60 * SECOND
                 else:
                     self.time_out(who, stay)
-        if not self.is_paused:
-            self.last_place = self.last_place or self.now
+        self.last_place = self.last_place or self.now
         for who in self.waiting:
             stay = self.people[who]
             is_impatient = self.grace_until <= self.now and stay.until <= self.now
@@ -120,8 +144,7 @@ class Model:
         for (who, place), reason in self.recorded.items():
             self.remembered.setdefault((who, place), reason)
         self.admit()
-        self.recorded = self.pending | self.recorded
-        self.pending.clear()
+        self.record_pending()
 
     def proves_more(self, ticket: Ticket, stay: Stay | None) -> bool:
         return (
@@ -136,11 +159,17 @@ class Model:
         who = ticket.customer_id
         stay = self.people.get(who)
         if self.proves_more(ticket, stay):
-            if self.endings(who, ticket.place):
+            if (who, ticket.place) in self.remembered:
+                return "EXPIRED"
+            self.record_pending()
+            if ends := self.endings(who, ticket.place):
+                self.remembered[who, ticket.place] = min(ends)
                 return "EXPIRED"
             self.restore(ticket, stay)
             stay = self.people.get(who)
-        if stay is None or (stay.admitted_at and stay.until <= self.now):
+        elif stay and stay.place < ticket.place:
+            self.merge(who, ticket.place)
+        if stay is None or (stay.admitted_at and self.is_over(stay)):
             if stay:
                 self.time_out(who, stay)
             return "EXPIRED"
@@ -148,7 +177,7 @@ class Model:
             return "WAITING"
         if not stay.has_shown_up:
             stay.has_shown_up = True
-            stay.until = max(stay.until, stay.admitted_at + LEASE)
+            stay.until = max(stay.until, stay.admitted_at + LEASE, self.now + 60 * SECOND)
         return "ACTIVE"
 
     def restore(self, ticket: Ticket, stay: Stay | None) -> None:
@@ -161,11 +190,13 @@ class Model:
             self.remembered.setdefault((who, ticket.place), "TIMED_OUT")
             self.pending[who, ticket.place] = "TIMED_OUT"
             return
+        if stay and stay.place > ticket.place:
+            self.merge(who, stay.place)
         if ticket.lease_until and len(self.active) < self.capacity:
             self.people[who] = Stay(
                 ticket.place, ticket.lease_until, ticket.admitted_at, has_shown_up=True
             )
-        elif stay is None or stay.place > ticket.place:
+        else:
             self.people[who] = Stay(ticket.place, self.now)
         self.last_place = max(self.last_place, ticket.place)
 
@@ -178,12 +209,16 @@ class Model:
             if standing != "EXPIRED":
                 return standing, False
         stay = self.people.get(who)
+        is_there = stay and not (stay.admitted_at and self.is_over(stay))
+        if ticket and stay and is_there and ticket.place > stay.place:
+            self.merge(who, ticket.place)
         if stay:
             standing = self.look_up(Ticket(0, who, stay.place, 1, 0))
             if standing != "EXPIRED":
                 return standing, False
         self.last_place = max(self.now, self.last_place + 1)
         self.people[who] = Stay(self.last_place, self.now)
+        self.ticked_at = self.ticked_at or self.now
         return "WAITING", True
 
     def note_advice(self, who: int, seconds: int) -> None:
@@ -264,7 +299,8 @@ class WaitingRoomMachine(RuleBasedStateMachine):
 
         self.compare(who, standing, status)
         if standing == "EXPIRED":
-            assert status.expired_reason in self.model.endings(who, ticket.place)
+            ends = self.model.endings(who, ticket.place)
+            assert status.expired_reason in {"LEFT" if end == "MERGED" else end for end in ends}
 
     @rule(who=st.sampled_from(CUSTOMERS), age=st.sampled_from([0, 0, 1]))
     def leave(self, who: int, age: int) -> None:

@@ -61,6 +61,7 @@ class EndReason(StrEnum):
     LEFT = "LEFT"
     REMOVED = "REMOVED"
     CLOSED = "CLOSED"
+    MERGED = "MERGED"  # the second place of one customer, after a loss of the store
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,14 +170,15 @@ class Room:
 
     def configure(
         self, policy: Policy, *, epoch: str, was_stored: bool, hold_off: int = HOLD_OFF
-    ) -> bool:
-        """Write the policy copy, making the room if it is not there; says whether ends must be replayed first.
+    ) -> int | None:
+        """Write the policy copy, making the room if it is not there; says since when ends must be replayed, if they must.
 
         `epoch` names this life of the room. A room that `was_stored` and is gone, or whose server has restarted, is lost: for
         `hold_off` microseconds nobody is admitted, so that those at the head can come back.
         """
         pairs = chain.from_iterable(asdict(policy).items())
-        return bool(self._run("configure", epoch, int(was_stored), hold_off, *pairs))
+        since: int = self._run("configure", epoch, int(was_stored), hold_off, *pairs)
+        return None if since < 0 else since
 
     def join(
         self, customer_id: int, *, previous: Ticket | None = None, is_checked: bool = False
@@ -224,10 +226,13 @@ class Room:
         """Take extensions back; `until` is what other holds still need."""
         return bool(self._run("lease", customer_id, place, until, "shorten"))
 
-    def replay(self, ends: Sequence[End], *, is_last: bool) -> None:
-        """Apply ends that the room may have forgotten; after the last ones it admits again."""
+    def replay(self, ends: Sequence[End], *, generation: int, is_last: bool) -> None:
+        """Apply ends of a generation that the room may have forgotten; after the last ones it admits again.
+
+        Does nothing if the room was closed meanwhile.
+        """
         details = ((end.customer_id, end.place, end.reason, end.ended_at) for end in ends)
-        self._run("replay", int(is_last), *chain.from_iterable(details))
+        self._run("replay", int(is_last), generation, *chain.from_iterable(details))
 
     def exits(self, *, count: int) -> list[End]:
         """The oldest ends that the exit log does not have yet."""

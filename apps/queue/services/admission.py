@@ -9,8 +9,9 @@ from django.db.models.functions import Now
 
 from apps.queue.core.room import Room
 from apps.queue.live import live_room, store_needed
-from apps.queue.models import QueueExit, WaitingRoom
-from apps.queue.services.rooms import TICK, bring_up_to_date, moment, replay_recent_ends
+from apps.queue.models import WaitingRoom
+from apps.queue.services.exit_log import drain_exits
+from apps.queue.services.rooms import TICK, bring_up_to_date, replay_ends, wake
 from apps.shared.errors import ServiceUnavailable
 
 logger = structlog.get_logger(__name__)
@@ -19,7 +20,6 @@ REST = timedelta(seconds=30)  # between two looks at a room with nobody in it; w
 SHARE = 10  # rooms that one claim takes
 SECONDS_PER_CALL = 0.9
 SECONDS_PER_ROOM = 0.4
-EXITS_BATCH = 500
 
 
 def admit_visitors() -> int:
@@ -69,14 +69,20 @@ def _claim_due_rooms() -> list[WaitingRoom]:
 
 
 def _look_after(room: WaitingRoom) -> int:
-    if bring_up_to_date(room):
-        replay_recent_ends(room)
+    replay_since = bring_up_to_date(room)
+    if replay_since is not None:
+        replay_ends(room, since=replay_since)
     with store_needed():
         live = live_room(room.concert_id)
         admitted, present = _admit(live)
-        drained = _drain_exits(live)
+        drained = drain_exits(live)
     if present == 0 and not drained:
         _rest(room)
+        with store_needed():
+            # Whoever came in while nobody was found may have found the room not at rest yet, and not woken it.
+            figures = live.figures()
+        if figures and figures.waiting + figures.active:
+            wake(room.concert_id)
     return admitted
 
 
@@ -89,31 +95,6 @@ def _admit(live: Room) -> tuple[int, int]:
         admitted += step.admitted
         if not step.has_more or time.monotonic() > stop_at:
             return admitted, step.present
-
-
-def _drain_exits(live: Room) -> int:
-    """Move ends from the room to the exit log: read, insert, commit, and only then forget."""
-    drained = 0
-    while ends := live.exits(count=EXITS_BATCH):
-        QueueExit.objects.bulk_create(
-            [
-                QueueExit(
-                    concert_id=live.concert_id,
-                    customer_id=end.customer_id,
-                    generation=end.generation,
-                    place=end.place,
-                    reason=end.reason,
-                    joined_at=moment(end.joined_at),
-                    admitted_at=moment(end.admitted_at) if end.admitted_at else None,
-                    ended_at=moment(end.ended_at),
-                )
-                for end in ends
-            ],
-            ignore_conflicts=True,
-        )
-        live.forget_exits([end.id for end in ends])
-        drained += len(ends)
-    return drained
 
 
 def _rest(room: WaitingRoom) -> None:

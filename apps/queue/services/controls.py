@@ -101,7 +101,7 @@ def edit_policy(
 
 
 def remove_visitor(*, concert_id: int, customer_id: int, staff_id: int | None) -> None:
-    """Take the place away from a visitor, who may join again at the end.
+    """Take the place away from a visitor, who may join again at the end; before the opening, by the same draw.
 
     :raises VisitorNotFound: the customer is not in this room.
     :raises ServiceUnavailable: the store does not answer.

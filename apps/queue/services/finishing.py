@@ -6,7 +6,8 @@ from apps.queue.core.room import EndReason
 from apps.queue.live import live_room, store_needed
 from apps.queue.models import QueueExit
 from apps.queue.services.admission import admit_now
-from apps.queue.services.rooms import moment, waiting_room_of
+from apps.queue.services.clock import moment
+from apps.queue.services.rooms import waiting_room_of
 from apps.shared.models import OutboxEvent
 from apps.shared.outbox import Consumer
 from apps.shared.transactions import database_now
@@ -36,11 +37,12 @@ def finish_visit(
         finish = live_room(concert_id).finish(
             customer_id=customer_id, place=place, generation=generation, reason=reason
         )
+    # By the store's clock, as places and the ends that the room finds itself: what overlaps is then beyond doubt.
+    times = {"ended_at": moment(finish.ended_at)}
     if finish.admitted_at:
-        # Both by the store's clock, as the ends that the room finds itself: what overlaps is then beyond doubt.
-        QueueExit.objects.filter(**visit, place=place, admitted_at=None).update(
-            admitted_at=moment(finish.admitted_at), ended_at=moment(finish.ended_at)
-        )
+        times["admitted_at"] = moment(finish.admitted_at)
+    QueueExit.objects.filter(**visit, place=place, ended_at=now).update(**times)
+    if finish.admitted_at:
         admit_now(concert_id)
 
 

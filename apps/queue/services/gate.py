@@ -9,7 +9,7 @@ from apps.queue.core.room import Standing
 from apps.queue.core.tokens import Ticket
 from apps.queue.errors import QueueTokenExpired, QueueTokenInvalid, QueueTokenNotActive
 from apps.queue.live import live_room, store_needed
-from apps.queue.services.rooms import micros, moment
+from apps.queue.services.clock import micros, moment
 from apps.queue.services.visits import look_up, read_ticket
 from apps.shared.errors import ServiceUnavailable
 

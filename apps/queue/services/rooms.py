@@ -1,6 +1,7 @@
 """Where the row of a room meets its live state: policy copies, loss, healing."""
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 
 import structlog
 from django.db.models.functions import Now
@@ -8,30 +9,19 @@ from django.db.models.functions import Now
 from apps.concerts.errors import ConcertNotFound
 from apps.concerts.models import Concert
 from apps.queue.core.lottery import key_blocks
-from apps.queue.core.room import End, EndReason, Policy, Visit
+from apps.queue.core.room import Policy, Standing, Visit
 from apps.queue.core.tokens import Ticket
 from apps.queue.live import live_room, store_needed
-from apps.queue.models import QueueExit, WaitingRoom
-from apps.shared.transactions import database_now
+from apps.queue.models import WaitingRoom
+from apps.queue.services.clock import MICROSECOND, micros, moment
+from apps.queue.services.exit_log import drain_exits, ends_since, recorded_end
 
 logger = structlog.get_logger(__name__)
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 TICK = timedelta(
     milliseconds=500
 )  # below beat's second, so that no beat finds its rooms not due yet
-REPLAYED = timedelta(minutes=10)  # longer than what any append-only file may lack
 REPLAY_BATCH = 50
-
-
-def micros(moment: datetime) -> int:
-    """Microseconds since 1970, as the store counts them."""
-    return (moment - EPOCH) // MICROSECOND
-
-
-def moment(micros: int) -> datetime:
-    return EPOCH + timedelta(microseconds=micros)
 
 
 def waiting_room_of(concert_id: int) -> WaitingRoom:
@@ -49,18 +39,20 @@ def waiting_room_of(concert_id: int) -> WaitingRoom:
     return rooms.get()
 
 
-def bring_up_to_date(room: WaitingRoom) -> bool:
-    """Give the live room the policy of its row, making it if it is gone. Says whether ends must be replayed.
+def bring_up_to_date(room: WaitingRoom) -> int | None:
+    """Give the live room the policy of its row, making it if it is gone.
+
+    Says since when ends must be replayed, in microseconds; None if none must.
 
     :raises ServiceUnavailable: the store does not answer.
     """
     with store_needed():
-        needs_replay = live_room(room.concert_id).configure(
+        replay_since = live_room(room.concert_id).configure(
             _policy_of(room), epoch=room.epoch, was_stored=room.epoch_stored_at is not None
         )
     if room.epoch_stored_at is None:
         WaitingRoom.objects.filter(pk=room.pk, epoch_stored_at=None).update(epoch_stored_at=Now())
-    return needs_replay
+    return replay_since
 
 
 def wake(concert_id: int) -> None:
@@ -70,68 +62,63 @@ def wake(concert_id: int) -> None:
     )
 
 
-def replay_recent_ends(room: WaitingRoom) -> None:
-    """Tell a room that may have forgotten them who ended within the last ten minutes; it admits again afterwards.
+def replay_ends(room: WaitingRoom, *, since: int) -> None:
+    """Tell a room that may have forgotten them which visits ended since then, in microseconds; it admits again afterwards.
 
     :raises ServiceUnavailable: the store does not answer.
     """
     logger.warning("waiting_room_healing", concert_id=room.concert_id)
-    recent = QueueExit.objects.of_concert(room.concert_id).filter(generation=room.generation)
-    ends = [
-        End(
-            exit.customer_id,
-            exit.place,
-            exit.generation,
-            EndReason(exit.reason),
-            micros(exit.ended_at),
-        )
-        for exit in recent.since(database_now() - REPLAYED).order_by("pk")
-    ]
+    ends = ends_since(moment(since), concert_id=room.concert_id, generation=room.generation)
     with store_needed():
         live = live_room(room.concert_id)
         for start in range(0, len(ends), REPLAY_BATCH):
-            live.replay(ends[start : start + REPLAY_BATCH], is_last=False)
-        live.replay([], is_last=True)
+            live.replay(
+                ends[start : start + REPLAY_BATCH], generation=room.generation, is_last=False
+            )
+        live.replay([], generation=room.generation, is_last=True)
 
 
-def recorded_end(
-    *, concert_id: int, customer_id: int, place: int, generation: int
-) -> EndReason | None:
-    """How the exit log says that a visit ended; None if it does not."""
-    reason = (
-        QueueExit.objects.of_concert(concert_id)
-        .filter(customer_id=customer_id, place=place, generation=generation)
-        .values_list("reason", flat=True)
-        .first()
-    )
-    return EndReason(reason) if reason else None
-
-
-def heal(ticket: Ticket, *, is_lost: bool = False) -> Visit:
+def heal(ticket: Ticket, visit: Visit) -> Visit:
     """Put a visitor whom the live room does not know back where the ticket says, unless the visit has ended.
 
-    `is_lost`: the room itself is gone.
+    `visit` is what the room answered instead.
 
-    :raises ConcertNotFound: so is the concert.
+    :raises ConcertNotFound: the room is gone, and so is the concert.
     :raises ServiceUnavailable: the store does not answer.
     """
-    if is_lost:
+    if visit.standing is Standing.LOST:
         bring_up_to_date(waiting_room_of(ticket.concert_id))
+    with store_needed():
+        live = live_room(ticket.concert_id)
+        drain_exits(live)
+        # What the room tells of another place may be old: then that visit has ended since, and the ticket is of a later one.
+        is_other = visit.standing is Standing.UNCERTAIN and visit.place != ticket.place
+        if is_other and end_again_if_ended(replace(ticket, place=visit.place)) is None:
+            healed = live.restore(ticket)
+        else:
+            # Asked again afterwards: another tab may end it meanwhile, and the store lose that at once.
+            healed = end_again_if_ended(ticket) or live.restore(ticket)
+            healed = end_again_if_ended(ticket) or healed
+    wake(ticket.concert_id)
+    return healed
+
+
+def end_again_if_ended(ticket: Ticket) -> Visit | None:
+    """End a visit in the live room that the exit log says is over; None if it does not.
+
+    Inside `store_needed`.
+    """
     visit_key = {
         "customer_id": ticket.customer_id,
         "place": ticket.place,
         "generation": ticket.generation,
     }
-    end = recorded_end(concert_id=ticket.concert_id, **visit_key)
-    with store_needed():
-        live = live_room(ticket.concert_id)
-        if end is None:
-            visit = live.restore(ticket)
-        else:
-            live.finish(**visit_key, reason=end)
-            visit = live.touch(ticket)
-    wake(ticket.concert_id)
-    return visit
+    reason = recorded_end(concert_id=ticket.concert_id, **visit_key)
+    if reason is None:
+        return None
+    live = live_room(ticket.concert_id)
+    live.finish(**visit_key, reason=reason)
+    return live.touch(ticket)
 
 
 def _policy_of(room: WaitingRoom) -> Policy:

@@ -9,12 +9,12 @@ from apps.queue.core.tokens import InvalidToken, Ticket
 from apps.queue.errors import QueueClosed, QueueTokenInvalid, QueueTokenRequired
 from apps.queue.live import live_room, store_needed, token_signer
 from apps.queue.models import QueueExit
+from apps.queue.services.clock import moment
 from apps.queue.services.finishing import finish_visit
 from apps.queue.services.rooms import (
     bring_up_to_date,
+    end_again_if_ended,
     heal,
-    moment,
-    recorded_end,
     waiting_room_of,
     wake,
 )
@@ -59,7 +59,7 @@ def join_queue(
             _refuse_unless_published(concert_id)
             raise QueueClosed
     if visit.is_new and visit.place == 0:
-        _forget_early_leaving(customer_id, concert_id, visit.generation)
+        _forget_early_end(customer_id, concert_id, visit.generation)
     if visit.is_new and (visit.position or 1) == 1:
         wake(concert_id)
     blank = Ticket(concert_id, customer_id, place=0, generation=0, issued_at=0)
@@ -119,7 +119,7 @@ def look_up(ticket: Ticket) -> Visit:
         visit = live_room(ticket.concert_id).touch(ticket)
     if visit.standing.needs_healing:
         try:
-            visit = heal(ticket, is_lost=visit.standing is Standing.LOST)
+            visit = heal(ticket, visit)
         except ConcertNotFound as error:
             raise QueueTokenInvalid from error
     if visit.standing.needs_healing:
@@ -136,37 +136,28 @@ def _join(customer_id: int, concert_id: int, previous: Ticket | None) -> Visit:
             bring_up_to_date(waiting_room_of(concert_id))
             visit = live.join(customer_id, previous=previous)
         if visit.standing is Standing.UNKNOWN and previous:
-            visit = heal(previous)
+            visit = heal(previous, visit)
             if visit.standing is Standing.EXPIRED:
                 visit = live.join(customer_id)
         if visit.standing is Standing.UNCERTAIN:
-            _end_again_if_ended(customer_id, concert_id, visit)
+            # The store came back from an old file, in which a visit may go on that has ended since.
+            end_again_if_ended(
+                Ticket(concert_id, customer_id, visit.place, visit.generation, issued_at=0)
+            )
             visit = live.join(customer_id, is_checked=True)
     if visit.standing.needs_healing:
         raise ServiceUnavailable
     return visit
 
 
-def _end_again_if_ended(customer_id: int, concert_id: int, visit: Visit) -> None:
-    """The store came back from an old file, in which the visit may go on that has ended since."""
-    visit_key = {
-        "customer_id": customer_id,
-        "place": visit.place,
-        "generation": visit.generation,
-    }
-    reason = recorded_end(concert_id=concert_id, **visit_key)
-    if reason:
-        live_room(concert_id).finish(**visit_key, reason=reason)
-
-
-def _forget_early_leaving(customer_id: int, concert_id: int, generation: int) -> None:
-    """Back before the opening: the place that was given up is taken again, so its end must not come up later."""
+def _forget_early_end(customer_id: int, concert_id: int, generation: int) -> None:
+    """Back before the opening: the same place is drawn again, so that its end must not come up later."""
     QueueExit.objects.filter(
         concert_id=concert_id,
         customer_id=customer_id,
         generation=generation,
         place=0,
-        reason=EndReason.LEFT,
+        reason__in=[EndReason.LEFT, EndReason.REMOVED],
     ).delete()
 
 
@@ -194,9 +185,16 @@ def _status(visit: Visit, ticket: Ticket, token: str) -> VisitorStatus:
         estimated_wait_seconds=None if has_ended else visit.wait_seconds,
         poll_after_seconds=None if has_ended else visit.poll_after_seconds,
         expires_at=moment(visit.expires_at) if visit.expires_at and not has_ended else None,
-        expired_reason=visit.ended_reason.value if visit.ended_reason else None,
+        expired_reason=_reason_shown(visit.ended_reason),
         is_new=visit.is_new,
     )
+
+
+def _reason_shown(reason: EndReason | None) -> str | None:
+    """Of two places that were one, nobody needs to know."""
+    if reason is None:
+        return None
+    return EndReason.LEFT.value if reason is EndReason.MERGED else reason.value
 
 
 def _current_token(visit: Visit, ticket: Ticket, token: str) -> str:

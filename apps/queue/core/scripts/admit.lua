@@ -2,8 +2,6 @@
 -- all, so that the server is never blocked for long. Call it again while it returns more = 1. ARGV: batch.
 -- The budget is computed here and nowhere else: ten ticks at once admit no more than one.
 
-local INTERRUPTION = 20 * SECOND    -- a longer gap between ticks of a room with people in it is an outage: who tried to be
-                                    -- seen may not have been
 local MEMORY = 120                  -- seconds over which visits are averaged
 local PRIOR = 0.2                   -- departures: how much an assumed visit of a whole lease weighs
 local ENDS_KEPT = 600000            -- milliseconds
@@ -20,18 +18,22 @@ local left = tonumber(ARGV[1])
 local lease = num('lease')
 local ticked_at = num('ticked_at')
 local grace_until = num('grace_until')
-local was_interrupted = ticked_at > 0 and now - ticked_at > INTERRUPTION
-if was_interrupted then
+if was_interrupted() then
   grace_until = now + math.max(num('patience'), 2 * LONGEST_ADVICE * SECOND)
-  redis.call('HSET', ROOM, 'grace_until', text(grace_until))
+  room.interrupted_at = text(now)
+  redis.call('HSET', ROOM, 'grace_until', text(grace_until), 'interrupted_at', room.interrupted_at)
 end
 
 local timed_out = 0
 for _, user in ipairs(redis.call('ZRANGE', ACTIVE, '-inf', text(now), 'BYSCORE', 'LIMIT', 0, left)) do
   left = left - 1
   local visit = find(user)
-  if was_interrupted and not visit.has_shown_up then
+  if not visit.has_shown_up and visit.lease_until <= num('interrupted_at') then
     redis.call('ZADD', ACTIVE, text(now + SHOW_UP), user)
+  elseif not visit.has_shown_up and visit.place <= EARLY and now < num('promised_until') then
+    -- Told to come back at an opening that staff have moved forward: makes room, but has not had the turn. No end is
+    -- recorded, so the token brings the place back.
+    remove(user, visit)
   else
     time_out(user, visit)
     timed_out = timed_out + 1
@@ -46,7 +48,7 @@ local function pace_budget(per_minute)
   local counts = redis.call('HGETALL', PACE)
   for i = 1, #counts, 2 do
     local age, count = second - tonumber(counts[i]), tonumber(counts[i + 1])
-    if age > 60 then
+    if age > 60 or age < 0 then
       redis.call('HDEL', PACE, counts[i])
     else
       minute = minute + count
@@ -62,7 +64,8 @@ end
 local admitted, dropped = 0, 0
 local pace_left = pace_budget(num('per_minute'))
 local is_open = room.state == 'OPEN' and not is_early() and not is_closed()
-if is_open and not room.last_place then
+-- Also while it is paused: after its opening nobody draws any more.
+if not is_early() and not is_closed() and not room.last_place then
   redis.call('HSET', ROOM, 'last_place', text(now))
 end
 if is_open and not is_healing() then
@@ -78,7 +81,7 @@ if is_open and not is_healing() then
     end
     local patient_until = redis.call('ZMSCORE', SEEN, unpack(users))
     local visits, leases, impatient = {}, {}, {}
-    local lease_until, since = text(now + math.min(SHOW_UP, lease)), ':' .. text(now) .. ':0'
+    local lease_until, since = text(now + SHOW_UP), ':' .. text(now) .. ':0'
     for i, user in ipairs(users) do
       if now >= grace_until and patient_until[i] and tonumber(patient_until[i]) <= now then
         impatient[#impatient + 1] = { user = user, place = places[i] }
@@ -93,7 +96,7 @@ if is_open and not is_healing() then
       redis.call('HSET', VISITS, unpack(visits))
       redis.call('ZADD', ACTIVE, unpack(leases))
     end
-    log_time_outs(impatient)
+    log_ends(impatient, 'TIMED_OUT')
     left = left - #users
     dropped = dropped + #impatient
     admitted = admitted + #leases / 2
@@ -113,7 +116,7 @@ if left > 0 and now >= grace_until then
     end
     redis.call('ZREMRANGEBYRANK', SEEN, 0, #users - 1)
     redis.call('ZREM', WAITING, unpack(users))
-    log_time_outs(impatient)
+    log_ends(impatient, 'TIMED_OUT')
     left = left - #users
     dropped = dropped + #impatient
   end
@@ -125,7 +128,7 @@ if old_ends > 0 then
 end
 
 -- Mean visit = time spent inside / departures (Little's law), the past fading exponentially.
-local elapsed = ticked_at > 0 and (now - ticked_at) / SECOND or 0
+local elapsed = ticked_at > 0 and math.max(0, now - ticked_at) / SECOND or 0
 local departures = tonumber(redis.call('HGET', ROOM, 'departures') or 0)
 local fading = math.exp(-elapsed / MEMORY)
 local presence = num('presence') * fading + redis.call('ZCARD', ACTIVE) * elapsed

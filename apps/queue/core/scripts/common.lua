@@ -7,10 +7,13 @@ local ROOM, WAITING, SEEN, ACTIVE, VISITS, ENDED, EXITS, PACE = unpack(KEYS)
 
 local SECOND = 1000000
 local SHOW_UP = 60 * SECOND     -- what an admitted visitor has to come back
+local INTERRUPTION = 20 * SECOND    -- a longer gap between ticks of a room with people in it is an outage: who tried to be
+                                    -- seen may not have been
+local HEALING_LONGEST = 60 * SECOND -- a hold-off that ends later was set by a clock that has been set back since
 local EARLY = 2 ^ 48            -- places drawn by lottery are at most this; every reading of the clock is above it
 local LONGEST_ADVICE = 50       -- seconds; below SHOW_UP, so that who obeys is never late for being admitted
-local REASONS = { COMPLETED = 1, TIMED_OUT = 2, LEFT = 3, REMOVED = 4 }
-local REASON_NAMES = { 'COMPLETED', 'TIMED_OUT', 'LEFT', 'REMOVED' }
+local REASONS = { COMPLETED = 1, TIMED_OUT = 2, LEFT = 3, REMOVED = 4, MERGED = 5 }
+local REASON_NAMES = { 'COMPLETED', 'TIMED_OUT', 'LEFT', 'REMOVED', 'MERGED' }
 
 local now = clock()
 
@@ -45,7 +48,8 @@ local function is_uncertain()
 end
 
 local function is_healing()
-  return room.replay ~= nil or now < num('healing_until')
+  local left = num('healing_until') - now
+  return room.replay ~= nil or (left > 0 and left <= HEALING_LONGEST)
 end
 
 local function is_closed()
@@ -108,6 +112,19 @@ local function find(user)
   return nil
 end
 
+local function was_interrupted()
+  local ticked_at = num('ticked_at')
+  return ticked_at > 0 and now - ticked_at > INTERRUPTION
+end
+
+-- Whether a lease has ended; not that of an admitted visitor who could not show up because of an outage.
+local function is_over(visit)
+  if visit.lease_until > now then
+    return false
+  end
+  return visit.has_shown_up or not (was_interrupted() or visit.lease_until <= num('interrupted_at'))
+end
+
 local function remove(user, found)
   if found.standing == 'ACTIVE' then
     redis.call('ZREM', ACTIVE, user)
@@ -132,15 +149,15 @@ end
 
 -- Ends that the room itself found: remembered, and on their way to the exit log. Each visit has user, place and admitted_at.
 -- An entry is one string and the ends are remembered with one call: most of such a step is the cost of calls and arguments.
-local function log_time_outs(visits)
-  local score, remembered = text(math.floor(now / 1000) * 8 + REASONS.TIMED_OUT), {}
+local function log_ends(visits, reason)
+  local score, remembered = text(math.floor(now / 1000) * 8 + REASONS[reason]), {}
   for _, visit in ipairs(visits) do
     local place = public_place(visit.place)
     local place_text = text(place)
     local joined_at = place > 0 and place_text or text(num('opens_at'))
     remembered[#remembered + 1] = score
     remembered[#remembered + 1] = visit.user .. ':' .. place_text
-    redis.call('XADD', EXITS, '*', 'end', table.concat({ visit.user, place_text, room.generation, 'TIMED_OUT', joined_at,
+    redis.call('XADD', EXITS, '*', 'end', table.concat({ visit.user, place_text, room.generation, reason, joined_at,
       text(visit.admitted_at or 0), text(now) }, ':'))
   end
   if #remembered > 0 then
@@ -148,13 +165,20 @@ local function log_time_outs(visits)
   end
 end
 
-local function log_time_out(user, found)
-  log_time_outs({ { user = user, place = found.place, admitted_at = found.admitted_at } })
+local function log_end(user, found, reason)
+  log_ends({ { user = user, place = found.place, admitted_at = found.admitted_at } }, reason)
 end
 
 local function time_out(user, found)
   remove(user, found)
-  log_time_out(user, found)
+  log_end(user, found, 'TIMED_OUT')
+end
+
+-- A loss may leave a user with two places: the older one is the one, and `place` is over for good.
+local function merge(user, place)
+  if not how_it_ended(user, place) then
+    log_end(user, { place = place }, 'MERGED')
+  end
 end
 
 -- Seconds until the visitor at `position` is admitted: slots free up at capacity / mean visit (Little's law).
@@ -196,14 +220,14 @@ end
 local function welcome(user, found, jitter, is_new)
   local place = public_place(found.place)
   if found.standing == 'ACTIVE' then
-    if found.lease_until <= now then
+    if is_over(found) then
       time_out(user, found)
       return ended(place, 'TIMED_OUT')
     end
     local lease = num('lease')
     if not found.has_shown_up then
       found.has_shown_up = true
-      found.lease_until = math.max(found.lease_until, found.admitted_at + lease)
+      found.lease_until = math.max(found.lease_until, found.admitted_at + lease, now + math.min(SHOW_UP, lease))
       save_visit(user, found, found.lease_until)
     end
     return answer('ACTIVE', { place = place, position = 0, wait = 0, poll_after = 10, is_new = is_new,
@@ -214,7 +238,7 @@ local function welcome(user, found, jitter, is_new)
   local position = redis.call('ZRANK', WAITING, user) + 1
   local poll_after = advice(position, jitter)
   local patience = num('patience')
-  local patient_until = math.max(now + math.max(patience, 2 * poll_after * SECOND), num('opens_at') + patience)
+  local patient_until = math.max(now, num('opens_at')) + math.max(patience, 2 * math.min(poll_after, LONGEST_ADVICE) * SECOND)
   redis.call('ZADD', SEEN, text(patient_until), user)
   local is_shown = not is_early() and not is_healing()
   local is_estimated = is_shown and room.state == 'OPEN' and num('admitted_total') > 0

@@ -20,16 +20,17 @@ if previous >= 0 and tonumber(ARGV[5]) == num('generation') and knows_less(found
   and not how_it_ended(user, previous) then
   return answer('UNKNOWN', { place = previous })
 end
-if found and found.standing == 'ACTIVE' then
-  if not is_checked and is_uncertain() then
-    return answer('UNCERTAIN', { place = public_place(found.place) })
-  end
-  if found.lease_until <= now then
-    time_out(user, found)
-    found = nil
-  end
+if found and not is_checked and is_uncertain() then
+  return answer('UNCERTAIN', { place = public_place(found.place) })
+end
+if found and found.standing == 'ACTIVE' and is_over(found) then
+  time_out(user, found)
+  found = nil
 end
 if found then
+  if previous > public_place(found.place) and tonumber(ARGV[5]) == num('generation') then
+    merge(user, previous)
+  end
   return welcome(user, found, jitter)
 end
 local joining_starts_at = num('opens_at') - num('lottery_window')
@@ -47,4 +48,7 @@ else
   room.last_place = place
 end
 redis.call('ZADD', WAITING, text(place), user)
+if num('ticked_at') == 0 then
+  redis.call('HSET', ROOM, 'ticked_at', text(now))  -- from now on an outage would be noticed
+end
 return welcome(user, { standing = 'WAITING', place = place }, jitter, 1)

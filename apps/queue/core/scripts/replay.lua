@@ -1,7 +1,10 @@
 -- Apply ends from the exit log to a room that may have forgotten them.
--- ARGV: 1 with the last batch, then user, place, reason and time in microseconds of each.
+-- ARGV: 1 with the last batch, generation, then user, place, reason and time in microseconds of each.
 
-for i = 2, #ARGV, 4 do
+if tonumber(ARGV[2]) ~= num('generation') then
+  return 0  -- closed meanwhile: what ended then is over anyway, and may share its places with those of now
+end
+for i = 3, #ARGV, 4 do
   local user, place = ARGV[i], tonumber(ARGV[i + 1])
   local found = find(user)
   if found and public_place(found.place) == place then

@@ -9,19 +9,32 @@ if refused then
   return refused
 end
 
+local full_place = place > 0 and place or draw(user)
 local found = find(user)
+if found and found.place < full_place then
+  merge(user, place)
+  return welcome(user, found, jitter)
+end
+-- It may have ended after the exit log was asked.
+local reason = how_it_ended(user, place)
+if reason then
+  return ended(place, reason)
+end
 if found and found.standing == 'ACTIVE' then
   return welcome(user, found, jitter)
 end
-local full_place = place > 0 and place or draw(user)
 
 if lease_until > 0 and lease_until <= now then
   -- The turn was had; only its end was lost.
   if found and found.place == full_place then
     remove(user, found)
   end
-  log_time_out(user, { place = full_place, admitted_at = admitted_at })
+  log_end(user, { place = full_place, admitted_at = admitted_at }, 'TIMED_OUT')
   return ended(place, 'TIMED_OUT')
+end
+
+if found and found.place > full_place then
+  merge(user, found.place)
 end
 
 -- Without a free slot the lease is void, but the place is older than all that wait: it is the next to be admitted.
@@ -32,7 +45,7 @@ if lease_until > 0 and redis.call('ZCARD', ACTIVE) < num('capacity') then
   found = { standing = 'ACTIVE', place = full_place, admitted_at = admitted_at, has_shown_up = true,
     lease_until = lease_until }
   save_visit(user, found, lease_until)
-elseif not found or found.place > full_place then
+else
   found = { standing = 'WAITING', place = full_place }
   redis.call('ZADD', WAITING, text(full_place), user)
 end

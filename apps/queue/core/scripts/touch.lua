@@ -13,7 +13,10 @@ if knows_less(found, place, tonumber(ARGV[5])) then
   local reason = how_it_ended(user, place)
   return reason and ended(place, reason) or answer('UNKNOWN', { place = place })
 end
-if found.standing == 'ACTIVE' and is_uncertain() then
-  return answer('UNCERTAIN', { place = place })
+if (found.standing == 'ACTIVE' or public_place(found.place) ~= place) and is_uncertain() then
+  return answer('UNCERTAIN', { place = public_place(found.place) })
+end
+if public_place(found.place) ~= place then
+  merge(user, place)
 end
 return welcome(user, found, jitter)
