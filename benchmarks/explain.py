@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -115,7 +116,6 @@ def cases() -> Iterable[Case]:
     from apps.concerts.services import note_whether_sold_out
     from apps.payments.selectors import transactions_of_customer
     from apps.queue.models import QueueExit
-    from apps.queue.services.rooms import REPLAYED
     from apps.reservations import selectors as reservations
     from apps.reservations.models import Reservation
     from apps.reservations.services import expiring, holding
@@ -243,7 +243,9 @@ def cases() -> Iterable[Case]:
         "Visits that ended lately (healing)",
         ("queue_exit_recent",),
         "queue_queueexit",
-        lambda: list(QueueExit.objects.of_concert(21).since(now - REPLAYED).order_by("pk")),
+        lambda: list(
+            QueueExit.objects.of_concert(21).since(now - timedelta(minutes=10)).order_by("pk")
+        ),
     )
 
 
