@@ -226,6 +226,7 @@ def _entry_of(event: OutboxEvent) -> RankingEntry:
     try:
         seats = int(payload["seat_count"])
         concert_id, performance_id = int(payload["concert_id"]), int(payload["performance_id"])
+        seat_ids = [int(seat["seat_id"]) for seat in payload.get("seats", ())]
     except (KeyError, TypeError, ValueError) as error:
         raise DeliveryRefused(f"{event.type} does not say what was sold: {error!r}") from error
     if sign is None or seats < 1:
@@ -237,6 +238,7 @@ def _entry_of(event: OutboxEvent) -> RankingEntry:
         day=venue_day(event.occurred_at),
         reservations=sign,
         seats=sign * seats,
+        seat_ids=seat_ids,
         occurred_at=event.occurred_at,
     )
 
@@ -258,8 +260,23 @@ def note_whether_sold_out(*, performance_id: int) -> None:
         last_sale_at=Max("occurred_at", filter=Q(seats__gt=0)),
     )
     for_sale = Seat.objects.of_performance(performance_id).unblocked().count()
-    is_sold_out = 0 < sales["sold"] >= for_sale
+    # Which of the sold ones are blocked is asked only when it may matter.
+    is_sold_out = 0 < sales["sold"] >= for_sale and (
+        sales["sold"] - _sold_and_blocked(performance_id) >= for_sale
+    )
     sold_out_at = sales["last_sale_at"] if is_sold_out else None
     if performance.sold_out_at != sold_out_at:
         performance.sold_out_at = sold_out_at
         performance.save(update_fields=["sold_out_at"])
+
+
+def _sold_and_blocked(performance_id: int) -> int:
+    """How many seats were sold, and blocked before or after."""
+    seats = Seat.objects.of_performance(performance_id).filter(is_blocked=True)
+    blocked = set(seats.values_list("pk", flat=True))
+    entries = RankingEntry.objects.of_performance(performance_id)
+    touched = entries.filter(seat_ids__overlap=list(blocked)) if blocked else entries.none()
+    return sum(
+        sign * len(blocked & set(seat_ids))
+        for sign, seat_ids in touched.values_list("reservations", "seat_ids")
+    )
