@@ -85,6 +85,10 @@ messages: development  ## collect and compile the Korean messages
 bench:  ## measure (not yet)
 	@echo 'There is nothing to measure yet: the load tests come with a later change.'
 
+.PHONY: bench-invariants
+bench-invariants: embedded  ## check all invariants on a million made-up reservations; ARGS="--reservations 200000"
+	@$(VENV_PYTHON) -m benchmarks.invariants $(ARGS)
+
 .PHONY: explain
 explain: embedded  ## explain the hot queries; ARGS=--write refreshes docs/database.md
 	@$(VENV_PYTHON) -m benchmarks.explain $(ARGS)

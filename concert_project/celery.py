@@ -3,6 +3,7 @@
 import os
 
 from celery import Celery
+from celery.signals import setup_logging
 from django_structlog.celery.steps import DjangoStructLogInitStep
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "concert_project.settings.local")
@@ -13,3 +14,8 @@ app.steps["worker"].add(
     DjangoStructLogInitStep
 )  # binds the request id of the call that sent a task
 app.autodiscover_tasks()
+
+
+@setup_logging.connect
+def keep_logging_of_django(**_: object) -> None:
+    """Because somebody listens, Celery leaves `LOGGING` as it is; it would raise every level to WARNING."""

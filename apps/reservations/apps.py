@@ -8,8 +8,12 @@ class ReservationsConfig(AppConfig):
     verbose_name = _("Reservations")
 
     def ready(self) -> None:
+        from prometheus_client import REGISTRY
+
         from apps.reservations import receivers  # noqa: F401
+        from apps.reservations.monitoring import InvariantCollector
         from apps.reservations.services.external_sync import EXTERNAL_SYNC
         from apps.shared.outbox import register_consumer
 
         register_consumer(EXTERNAL_SYNC)
+        REGISTRY.register(InvariantCollector())

@@ -12,8 +12,12 @@ class SharedConfig(AppConfig):
     verbose_name = _("Events and answers")
 
     def ready(self) -> None:
-        from apps.shared import path_converters  # noqa: F401  (registers `int64`)
+        from prometheus_client import REGISTRY
 
+        from apps.shared import path_converters  # noqa: F401  (registers `int64`)
+        from apps.shared.metrics import DeliveryCollector
+
+        REGISTRY.register(DeliveryCollector())
         if settings.APPLICATION_ROLE:
             post_migrate.connect(_grant_rights, sender=self)
 

@@ -1,3 +1,4 @@
+from itertools import cycle
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
@@ -5,6 +6,7 @@ from uuid import uuid4
 import pytest
 from django.contrib.auth.models import Permission
 from django.db import transaction
+from django.http import StreamingHttpResponse
 from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
@@ -12,7 +14,7 @@ from pytest_django import DjangoAssertNumQueries
 from apps.accounts.models import User
 from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
 from apps.payments.selectors import wallet_balance
-from apps.payments.services import debit_wallet
+from apps.payments.services import charge_wallet, debit_wallet
 from tests.factories.accounts import CustomerFactory
 from tests.factories.payments import WalletFactory
 
@@ -114,6 +116,63 @@ class TestMoney:
         for model in ("wallet", "ledgerentry"):
             assert browser.get(page(model, "add")).status_code == 403
         assert wallet_balance(customer_id=wallet.pk) == 50_000
+
+
+class TestExport:
+    url = property(lambda self: page("ledgertransaction", "changelist"))
+
+    def test_is_of_the_chosen_ones(self, browser: Client, wallet: Wallet) -> None:
+        WalletFactory(balance=1)
+        [booked] = LedgerTransaction.objects.filter(customer=wallet.customer)
+
+        response = browser.post(self.url, {"action": "export", "_selected_action": [booked.pk]})
+
+        assert isinstance(response, StreamingHttpResponse)
+        assert response["Content-Type"] == "text/csv; charset=utf-8"
+        assert response["Content-Disposition"] == 'attachment; filename="ledger.csv"'
+        assert "no-store" in response["Cache-Control"]
+        text = response.getvalue().decode("utf-8-sig")
+        lines = text.splitlines()
+        assert lines[0].startswith("created_at,transaction_id,")
+        assert len(lines) == 3
+        assert all(str(booked.pk) in line for line in lines[1:])
+
+    def test_is_of_the_whole_filtered_list(self, browser: Client, wallet: Wallet) -> None:
+        for _ in range(120):  # more than a page
+            with transaction.atomic():
+                charge_wallet(customer_id=wallet.pk, amount=1)
+        with transaction.atomic():
+            debit_wallet(customer_id=wallet.pk, amount=500, reference=uuid4())
+        WalletFactory(balance=1)
+        [some] = LedgerTransaction.objects.filter(customer=wallet.customer, number=2)
+
+        response = browser.post(
+            f"{self.url}?type__exact=CHARGE&q={wallet.customer.email}",
+            {"action": "export", "select_across": "1", "_selected_action": [some.pk]},
+        )
+
+        lines = response.getvalue().decode("utf-8-sig").splitlines()
+        assert len(lines) == 1 + 2 * 121
+        assert all(
+            f",CHARGE,{account}," in line
+            for line, account in zip(lines[1:], cycle(["CUSTOMER_LIABILITY", "CASH"]), strict=False)
+        )
+
+    def test_is_offered_to_those_who_may_look(self, wallet: Wallet) -> None:
+        onlooker = clerk_with("view_ledgertransaction")
+        [booked] = LedgerTransaction.objects.all()
+
+        response = onlooker.post(self.url, {"action": "export", "_selected_action": [booked.pk]})
+
+        assert response["Content-Type"] == "text/csv; charset=utf-8"
+
+    def test_is_refused_to_others(self, wallet: Wallet) -> None:
+        outsider = clerk_with("view_wallet")
+        [booked] = LedgerTransaction.objects.all()
+
+        response = outsider.post(self.url, {"action": "export", "_selected_action": [booked.pk]})
+
+        assert response.status_code == 403
 
 
 class TestAdjustment:

@@ -73,6 +73,7 @@ class TestReadyz:
 
 
 class TestMetrics:
+    @pytest.mark.django_db
     def test_are_prometheus_text(self, client):
         response = client.get("/metrics")
 

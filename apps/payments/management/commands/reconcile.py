@@ -3,6 +3,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.payments import selectors
+from apps.shared.long_reads import long_read
 
 
 class Command(BaseCommand):
@@ -11,7 +12,12 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        totals = selectors.ledger_totals()
+        # Each is one statement and sees one moment, so it is right also while money moves.
+        with long_read():
+            totals = selectors.ledger_totals()
+            differences = selectors.wallet_differences()
+            negative = selectors.negative_wallets()
+            unbalanced = selectors.unbalanced_transactions()
         for name, amount in (
             ("top-ups", totals.charged),
             ("corrections", totals.adjusted),
@@ -26,10 +32,10 @@ class Command(BaseCommand):
         breaches = [
             *(
                 f"customer {one.customer_id}: balance {one.balance:,}, ledger {one.ledger:,}"
-                for one in selectors.wallet_differences()
+                for one in differences
             ),
-            *(f"customer {pk}: balance below zero" for pk in selectors.negative_wallets()),
-            *(f"transaction {pk}: unbalanced" for pk in selectors.unbalanced_transactions()),
+            *(f"customer {pk}: balance below zero" for pk in negative),
+            *(f"transaction {pk}: unbalanced" for pk in unbalanced),
         ]
         if not totals.adds_up:
             breaches.append("the totals differ")

@@ -1,0 +1,104 @@
+"""What `/metrics` says beyond the process that answers.
+
+Figures are read when a monitoring system asks, from what all processes share, so each of them answers alike. Every app that
+has some registers a collector of `prometheus_client` when Django starts. A collector whose source does not answer yields
+nothing: the other figures still come, and an alert on the absence of a figure tells.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from django.db import DatabaseError, InterfaceError
+from django.db.models import Count, Min
+from prometheus_client import Metric
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from apps.shared.caching import ProcessCache
+from apps.shared.models import EventDelivery
+from apps.shared.outbox import consumers
+
+logger = structlog.get_logger(__name__)
+
+KEPT_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What one consumer has not done. `oldest_at` is when the oldest event that it waits for happened."""
+
+    pending: int = 0
+    dead: int = 0
+    oldest_at: datetime | None = None
+
+
+_backlogs: ProcessCache[None, dict[str, Backlog]] = ProcessCache(
+    seconds=KEPT_SECONDS, entries_max=1
+)
+
+
+def backlogs() -> dict[str, Backlog]:
+    """The backlog of each consumer, a few seconds old at most: two queries, each by an index of what is not done."""
+    return _backlogs.get(None, _read_backlogs)
+
+
+def _read_backlogs() -> dict[str, Backlog]:
+    pending = {
+        row["consumer"]: row
+        for row in EventDelivery.objects.pending()
+        .values("consumer")
+        .annotate(number=Count("pk"), oldest_at=Min("event__occurred_at"))
+    }
+    dead = dict(
+        EventDelivery.objects.dead()
+        .values("consumer")
+        .annotate(number=Count("pk"))
+        .values_list("consumer", "number")
+    )
+    return {
+        name: Backlog(
+            pending=pending[name]["number"] if name in pending else 0,
+            dead=dead.get(name, 0),
+            oldest_at=pending[name]["oldest_at"] if name in pending else None,
+        )
+        for name in sorted({one.name for one in consumers()} | pending.keys() | dead.keys())
+    }
+
+
+class DeliveryCollector(Collector):
+    """Deliveries of events that are still to be done, or will not be."""
+
+    def describe(self) -> list[Metric]:
+        """Nothing: registering must not read the database."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        try:
+            found = backlogs()
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("metrics_unavailable", source="database", error=str(error))
+            return
+        pending = GaugeMetricFamily(
+            "encore_deliveries_pending",
+            "Deliveries of events that a consumer has not done yet.",
+            labels=["consumer"],
+        )
+        dead = GaugeMetricFamily(
+            "encore_deliveries_dead",
+            "Deliveries of events that were given up and wait for staff.",
+            labels=["consumer"],
+        )
+        oldest = GaugeMetricFamily(
+            "encore_oldest_pending_delivery_seconds",
+            "Age of the oldest event that a consumer has not done yet, 0 without one.",
+            labels=["consumer"],
+        )
+        for name, backlog in found.items():
+            pending.add_metric([name], backlog.pending)
+            dead.add_metric([name], backlog.dead)
+            age = time.time() - backlog.oldest_at.timestamp() if backlog.oldest_at else 0.0
+            oldest.add_metric([name], max(0.0, age))
+        yield from (pending, dead, oldest)

@@ -1,0 +1,135 @@
+"""How long it takes to check every invariant of a service that has sold a lot.
+
+    make bench-invariants                              a million reservations
+    make bench-invariants ARGS="--reservations 200000"
+
+A throw-away PostgreSQL, with its default configuration, is filled from `invariants.sql`, and a throw-away Valkey with the ranking.
+"""
+
+import argparse
+import os
+import secrets
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from devstack.environment import new_secrets
+from devstack.servers import PostgresServer, ValkeyServer, free_port
+
+HERE = Path(__file__).parent
+TABLES = (
+    "reservations_reservation",
+    "reservations_hold",
+    "reservations_seatclaim",
+    "payments_ledgertransaction",
+    "payments_ledgerentry",
+    "shared_outboxevent",
+    "shared_eventdelivery",
+    "queue_queueexit",
+    "shared_idempotencyrecord",
+)
+
+
+def main(*, reservations: int) -> None:
+    with tempfile.TemporaryDirectory(prefix="encore-invariants-") as folder:
+        home = Path(folder)
+        home.chmod(0o755)  # root's servers run as somebody else
+        (home / "valkey").mkdir()
+        postgres = PostgresServer(
+            home=home,
+            log_path=home / "postgres.log",
+            password=secrets.token_hex(8),
+            port=free_port(),
+            # Filling the tables is not what is measured.
+            settings={"max_wal_size": "8GB"},
+        )
+        valkey = ValkeyServer(
+            directory=home / "valkey", log_path=home / "valkey.log", port=free_port()
+        )
+        try:
+            postgres.start()
+            valkey.start()
+            _start_django(postgres, valkey)
+            for line in report(reservations):
+                sys.stdout.write(line + "\n")
+                sys.stdout.flush()
+        finally:
+            _close_connections()
+            valkey.stop()
+            postgres.stop()
+
+
+def report(reservations: int) -> Iterator[str]:
+    """The Markdown, line by line."""
+    begun_at = time.monotonic()
+    _fill(reservations)
+    from apps.reservations.invariants import check_invariants
+
+    sizes = ", ".join(f"{table.split('_')[1]} {count:,}" for table, count in _counts())
+    yield f"{reservations:,} reservations ({sizes}); made in {time.monotonic() - begun_at:.0f} s; {os.cpu_count()} cores.\n"
+    yield "| invariant | first: s | again: s | breaches |"
+    yield "|---|--:|--:|--:|"
+    first, again = check_invariants(), check_invariants()
+    for cold, warm in zip(first, again, strict=True):
+        found = f"{cold.breaches:,}" + (f" ({cold.not_checked})" if cold.not_checked else "")
+        yield f"| `{cold.name}` | {cold.seconds:.2f} | {warm.seconds:.2f} | {found} |"
+    totals = [sum(one.seconds for one in run) for run in (first, again)]
+    yield f"| **all** | {totals[0]:.2f} | {totals[1]:.2f} | {sum(one.breaches for one in first):,} |"
+
+
+def _start_django(postgres: PostgresServer, valkey: ValkeyServer) -> None:
+    os.environ.update(
+        new_secrets(),
+        DJANGO_SETTINGS_MODULE="concert_project.settings.test",
+        DATABASE_URL=postgres.url,
+        **dict.fromkeys(("QUEUE_URL", "CACHE_URL", "BROKER_URL"), valkey.url),
+    )
+    import django
+
+    django.setup()
+
+
+def _fill(reservations: int) -> None:
+    from django.core.management import call_command
+    from django.db import connection
+
+    from apps.concerts.services import rebuild_ranking
+
+    call_command("migrate", verbosity=0)
+    with connection.cursor() as cursor:
+        cursor.execute("SET statement_timeout = 0")
+        script = (HERE / "invariants.sql").read_text()
+        cursor.execute(script.replace(":reservations", str(reservations)))
+        cursor.execute("VACUUM ANALYZE")
+    rebuild_ranking()
+    connection.close()  # and with it what was set for filling
+
+
+def _counts() -> Iterator[tuple[str, int]]:
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        for table in TABLES:
+            cursor.execute(f"SELECT count(*) FROM {table}")  # noqa: S608
+            yield table, cursor.fetchone()[0]
+
+
+def _close_connections() -> None:
+    from django.db import connections
+
+    connections.close_all()
+
+
+def whole_thousands(text: str) -> int:
+    number = int(text.replace("_", "").replace(",", ""))
+    if number < 40_000 or number % 40_000:
+        raise argparse.ArgumentTypeError("a multiple of 40,000, so that every hall is full")
+    return number
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--reservations", type=whole_thousands, default=1_000_000, metavar="N")
+    main(reservations=parser.parse_args().reservations)

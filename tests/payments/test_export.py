@@ -1,0 +1,240 @@
+import csv
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from pathlib import Path
+from uuid import UUID
+
+import pgtrigger
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection, transaction
+
+from apps.payments import export
+from apps.payments.export import HEADER, ledger_csv
+from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
+from apps.payments.selectors import ledger_totals, ledger_transactions
+from apps.payments.services import adjust_wallet, debit_wallet, refund_to_wallet
+from tests.factories.accounts import CustomerFactory
+from tests.factories.payments import WalletFactory
+
+pytestmark = pytest.mark.django_db
+
+REFERENCE = UUID("e2b7c6f4-0d1a-4f53-b3a8-9c5d7e8f1a20")
+
+
+@pytest.fixture
+def wallet() -> Wallet:
+    """A customer who moved money in every way there is."""
+    wallet = WalletFactory(balance=50_000)
+    staff = CustomerFactory(staff=True, email="clerk@example.com")
+    with transaction.atomic():
+        debit_wallet(customer_id=wallet.pk, amount=20_000, reference=REFERENCE)
+        refund_to_wallet(customer_id=wallet.pk, amount=20_000, reference=REFERENCE)
+        adjust_wallet(
+            customer_id=wallet.pk, amount=-1_000, reason="=1+1, or 환불", staff_id=staff.pk
+        )
+        connection.check_constraints()
+    return wallet
+
+
+def run(*arguments: str) -> str:
+    printed = StringIO()
+    call_command("export_ledger", *arguments, stdout=printed, no_color=True)
+    return printed.getvalue()
+
+
+def rows(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(StringIO(text, newline="")))
+
+
+def move_to(wallet: Wallet, *moments: datetime) -> None:
+    """Let the wallet's movements have happened at these moments."""
+    connection.check_constraints()
+    with pgtrigger.ignore():
+        for number, moment in enumerate(moments, start=1):
+            LedgerTransaction.objects.filter(customer_id=wallet.pk, number=number).update(
+                created_at=moment
+            )
+        connection.check_constraints()
+
+
+class TestLedgerCsv:
+    def test_has_both_sides_of_every_movement(self, wallet: Wallet) -> None:
+        found = rows(run())
+
+        assert [
+            (row["type"], row["account"], row["amount"], row["balance_after"]) for row in found
+        ] == [
+            ("CHARGE", "CUSTOMER_LIABILITY", "50000", "50000"),
+            ("CHARGE", "CASH", "-50000", "50000"),
+            ("PAYMENT", "CUSTOMER_LIABILITY", "-20000", "30000"),
+            ("PAYMENT", "SALES_REVENUE", "20000", "30000"),
+            ("REFUND", "CUSTOMER_LIABILITY", "20000", "50000"),
+            ("REFUND", "REFUNDS", "-20000", "50000"),
+            ("ADJUSTMENT", "CUSTOMER_LIABILITY", "-1000", "49000"),
+            ("ADJUSTMENT", "ADJUSTMENTS", "1000", "49000"),
+        ]
+
+    def test_says_whose_and_what_for(self, wallet: Wallet) -> None:
+        paid, adjusted = rows(run())[2], rows(run())[6]
+
+        assert paid["customer_id"] == str(wallet.pk)
+        assert paid["customer_email"] == wallet.customer.email
+        assert paid["number"] == "2"
+        assert paid["reference"] == str(REFERENCE)
+        assert (paid["reason"], paid["adjusted_by"]) == ("", "")
+        assert (adjusted["reference"], adjusted["adjusted_by"]) == ("", "clerk@example.com")
+        booked = LedgerTransaction.objects.get(type="PAYMENT")
+        assert paid["transaction_id"] == str(booked.pk)
+        assert datetime.fromisoformat(paid["created_at"]) == booked.created_at
+        assert paid["created_at"].endswith("Z")
+
+    def test_adds_up_to_what_the_books_say(self, wallet: Wallet) -> None:
+        found = rows(run())
+
+        assert sum(int(row["amount"]) for row in found) == 0
+        assert (
+            sum(int(row["amount"]) for row in found if row["account"] == "CUSTOMER_LIABILITY")
+            == ledger_totals().owed
+        )
+
+    def test_begins_with_its_header_also_when_there_is_nothing(self) -> None:
+        assert run() == ",".join(HEADER) + "\r\n"
+
+    @pytest.mark.parametrize(
+        ("reason", "cell"),
+        [
+            ("=HYPERLINK(1)", "'=HYPERLINK(1)"),
+            ("+1", "'+1"),
+            ("-1", "'-1"),
+            ("@SUM(1)", "'@SUM(1)"),
+            ("＝1", "'＝1"),
+            ('He said "no", twice\nand left', 'He said "no", twice\nand left'),
+            ("1 = 1", "1 = 1"),
+            ("환불", "환불"),
+        ],
+    )
+    def test_smuggles_no_formula_into_a_spreadsheet(self, reason: str, cell: str) -> None:
+        wallet = WalletFactory(balance=5_000)
+        staff = CustomerFactory(staff=True)
+        with transaction.atomic():
+            adjust_wallet(customer_id=wallet.pk, amount=-1, reason=reason, staff_id=staff.pk)
+
+        adjusted = rows(run())[2]
+
+        assert adjusted["reason"] == cell
+        assert adjusted["amount"] == "-1"  # a number stays one
+
+    def test_nor_by_an_address(self) -> None:
+        WalletFactory(customer=CustomerFactory(email="=cmd@example.com"), balance=1_000)
+
+        assert rows(run())[0]["customer_email"] == "'=cmd@example.com"
+
+    def test_is_in_the_order_of_time_and_then_of_ids(self, wallet: Wallet) -> None:
+        other = WalletFactory(balance=1_000)
+        moment = datetime(2026, 7, 1, tzinfo=UTC)
+        move_to(wallet, *[moment + timedelta(hours=hours) for hours in (3, 1, 2, 0)])
+        move_to(other, moment + timedelta(hours=1))
+
+        found = rows(run())
+
+        keys = [(row["created_at"], UUID(row["transaction_id"])) for row in found]
+        assert keys == sorted(keys)
+        assert run() == run()
+
+    def test_reads_a_few_rows_at_a_time(
+        self, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """By a cursor of the server: the client has no more than one batch."""
+        monkeypatch.setattr(export, "BATCH", 2)
+        lines = ledger_csv(ledger_transactions())
+        for _ in range(3):
+            next(lines)
+
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_cursors WHERE is_scrollable = false")
+            assert cursor.fetchone() == (1,)
+        assert len(list(lines)) == 6
+
+    @pytest.mark.django_db(transaction=True)
+    def test_shows_one_moment(self, wallet: Wallet, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(export, "BATCH", 1)
+        lines = ledger_csv(ledger_transactions())
+        first = [next(lines), next(lines)]
+        rival = connection.copy()
+        try:
+            with rival.cursor() as cursor:
+                cursor.execute("SET session_replication_role = replica")
+                cursor.execute("UPDATE payments_ledgerentry SET amount = 7")
+        finally:
+            rival.close()
+
+        text = "".join([*first, *lines])
+
+        assert "7" not in {row["amount"] for row in rows(text)}
+        assert LedgerEntry.objects.filter(amount=7).count() == 8
+
+
+class TestExportLedger:
+    @pytest.fixture
+    def summer(self, wallet: Wallet) -> Wallet:
+        """Movements at the ends of June and July, by the clock of UTC."""
+        move_to(
+            wallet,
+            datetime(2026, 6, 30, 23, 59, 59, tzinfo=UTC),
+            datetime(2026, 7, 1, tzinfo=UTC),
+            datetime(2026, 7, 31, 23, 59, 59, 999_999, tzinfo=UTC),
+            datetime(2026, 8, 1, tzinfo=UTC),
+        )
+        return wallet
+
+    @pytest.mark.parametrize(
+        ("arguments", "numbers"),
+        [
+            ([], [1, 2, 3, 4]),
+            (["--from", "2026-07-01"], [2, 3, 4]),
+            (["--to", "2026-07-31"], [1, 2, 3]),
+            (["--from", "2026-07-01", "--to", "2026-07-31"], [2, 3]),
+            (["--from", "2026-07-01", "--to", "2026-07-01"], [2]),
+            (["--from", "2026-07-01T00:00+09:00", "--to", "2026-08-01T00:00+09:00"], [1, 2]),
+            (["--from", "2026-08-01T00:00:00"], [4]),
+        ],
+    )
+    def test_takes_what_happened_in_between(
+        self, summer: Wallet, arguments: list[str], numbers: list[int]
+    ) -> None:
+        found = [int(row["number"]) for row in rows(run(*arguments))[::2]]
+
+        assert found == numbers
+
+    @pytest.mark.parametrize("by", ["id", "email", "EMAIL"])
+    def test_takes_one_customer(self, wallet: Wallet, by: str) -> None:
+        WalletFactory(balance=1_000)
+        email = wallet.customer.email
+        named = {"id": str(wallet.pk), "email": email, "EMAIL": email.upper()}[by]
+
+        found = rows(run("--customer", named))
+
+        assert len(found) == 8
+        assert {row["customer_id"] for row in found} == {str(wallet.pk)}
+
+    def test_writes_a_file(self, wallet: Wallet, tmp_path: Path) -> None:
+        path = tmp_path / "ledger.csv"
+        printed = run()
+
+        assert f"8 entries in {path}." in run("--output", str(path))
+        assert path.read_bytes().decode() == printed
+
+    @pytest.mark.parametrize("named", ["nobody@example.com", "999999999", "9" * 30])
+    def test_refuses_a_customer_who_does_not_exist(self, wallet: Wallet, named: str) -> None:
+        with pytest.raises(CommandError, match=f"No customer '{named}'"):
+            run("--customer", named)
+
+    @pytest.mark.parametrize("option", ["--from", "--to"])
+    def test_refuses_what_is_no_date(self, option: str) -> None:
+        with pytest.raises(CommandError, match="argument"):
+            run(option, "yesterday")
+
+    def test_refuses_a_file_that_cannot_be_written(self, wallet: Wallet, tmp_path: Path) -> None:
+        with pytest.raises(CommandError, match="cannot be written"):
+            run("--output", str(tmp_path / "missing" / "ledger.csv"))

@@ -1,0 +1,729 @@
+"""Every invariant, by a breach that was planted past locks, triggers and constraints; and none in an honest history."""
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+from uuid import uuid4
+
+import pgtrigger
+import pytest
+from django.db import OperationalError, connection, models
+from django.utils import timezone
+
+from apps.accounts.models import User
+from apps.concerts.models import Concert, Performance, RankingEntry, Seat
+from apps.concerts.services import rebuild_ranking
+from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
+from apps.payments.services import adjust_wallet, charge_wallet, refund_to_wallet
+from apps.queue.models import WaitingRoom
+from apps.queue.services import admit_visitors
+from apps.reservations import invariants
+from apps.reservations.events import RESERVATION_CANCELLED, reservation_payload
+from apps.reservations.invariants import _EFFECTS, INVARIANTS, check_invariants
+from apps.reservations.models import Hold, Reservation, SeatClaim, Ticket
+from apps.reservations.services import cancel_reservation, expire_holds, release_hold
+from apps.shared.api.idempotent import IdempotentView
+from apps.shared.models import EventDelivery, IdempotencyRecord, OutboxEvent
+from apps.shared.outbox import deliver, record_event
+from apps.shared.transactions import run_in_transaction
+from tests.factories.accounts import CustomerFactory
+from tests.factories.concerts import PerformanceFactory
+from tests.factories.payments import WalletFactory
+from tests.factories.queue import QueueExitFactory, WaitingRoomFactory
+from tests.factories.reservations import hold, overdue_hold, reservation
+from tests.factories.visitors import Visitor
+
+pytestmark = pytest.mark.django_db
+
+NOWHERE = "redis://127.0.0.1:1/0"
+
+
+def breaches() -> dict[str, int]:
+    return {one.name: one.breaches for one in check_invariants() if one.breaches}
+
+
+def found(name: str) -> list[str]:
+    return next(one.examples for one in check_invariants() if one.name == name)
+
+
+def consume_events() -> None:
+    for delivery in EventDelivery.objects.pending().order_by("pk"):
+        deliver(consumer=delivery.consumer, event_id=delivery.event_id)
+
+
+def cancel(reserved: Reservation) -> None:
+    call = partial(cancel_reservation, customer_id=reserved.customer_id, reservation_id=reserved.pk)
+    run_in_transaction(call)
+
+
+@contextmanager
+def unprotected(*constraints: tuple[type[models.Model], str]) -> Generator[None]:
+    """Without the triggers and the named constraints; the test's transaction brings them back."""
+    connection.check_constraints()
+    with pgtrigger.ignore():
+        with connection.schema_editor() as editor:
+            for model, name in constraints:
+                [constraint] = [one for one in model._meta.constraints if one.name == name]
+                editor.remove_constraint(model, constraint)
+        yield
+        connection.check_constraints()
+
+
+@pytest.fixture
+def performance() -> Performance:
+    return PerformanceFactory(seats=12, concert__seats_per_customer=2)
+
+
+@pytest.fixture
+def seats(performance: Performance) -> list[Seat]:
+    return list(Seat.objects.of_performance(performance.pk).in_map_order())
+
+
+@pytest.fixture
+def sold(seats: list[Seat]) -> Reservation:
+    """Two seats, paid, and everybody has heard of it."""
+    rebuild_ranking()
+    made = reservation(CustomerFactory(), seats[:2])
+    consume_events()
+    return made
+
+
+@pytest.fixture
+def untold(sold: Reservation, seats: list[Seat]) -> Reservation:
+    """One seat, paid, and nobody has heard of it yet."""
+    return reservation(CustomerFactory(), seats[2:3])
+
+
+class TestHonestHistory:
+    def test_of_an_empty_service_breaks_nothing(self) -> None:
+        results = check_invariants()
+
+        assert [one.name for one in results] == list(INVARIANTS)
+        assert len(results) == 11
+        assert breaches() == {}
+        assert all(one.examples == [] for one in results)
+
+    def test_breaks_nothing(self, performance: Performance, seats: list[Seat]) -> None:
+        WaitingRoomFactory(concert=performance.concert, capacity=2)
+        rebuild_ranking()
+        buyer = CustomerFactory()
+        for chosen in (seats[4:5], seats[5:6]):
+            reserved = reservation(buyer, chosen)
+            cancel(reserved)
+        reservation(buyer, seats[4:6])  # the same seats again, up to the limit again
+        let_go = hold(CustomerFactory(), seats[6:8])
+        release_hold(customer_id=let_go.customer_id, hold_id=let_go.pk)
+        overdue_hold(CustomerFactory(), seats[6:7])
+        taken_over = overdue_hold(CustomerFactory(), seats[7:8])
+        hold(CustomerFactory(), seats[7:8])  # ends the overdue one in its way
+        late = overdue_hold(CustomerFactory(), seats[8:9])
+        expire_holds()
+        self._buy_by_the_api(performance, seats)
+        staff = CustomerFactory(staff=True)
+        run_in_transaction(
+            lambda: adjust_wallet(
+                customer_id=buyer.pk, amount=-1_000, reason="A mistake", staff_id=staff.pk
+            )
+        )
+
+        assert breaches() == {}
+        consume_events()
+        assert breaches() == {}
+        late.refresh_from_db()
+        taken_over.refresh_from_db()
+        assert late.status == taken_over.status == Hold.Status.EXPIRED
+        assert not any(one.not_checked for one in check_invariants())
+        assert IdempotencyRecord.objects.count() == 5  # one of each kind
+        assert LedgerTransaction.objects.filter(type="REFUND").count() == 3
+
+    def test_may_lower_the_seat_limit(self, sold: Reservation) -> None:
+        Concert.objects.update(seats_per_customer=1)
+
+        assert breaches() == {}
+
+    def _buy_by_the_api(self, performance: Performance, seats: list[Seat]) -> None:
+        """Three visitors of a room for two; every kind of call that takes a key, some of them twice."""
+        first, second, third = (Visitor(CustomerFactory()) for _ in range(3))
+        for visitor in (first, second, third):
+            visitor.join(performance.concert_id)
+        admit_visitors()
+        for _ in range(2):
+            first.post("/balance/charges", {"amount": 200_000}, key="charge")
+        held = first.post(
+            "/holds",
+            {"performance_id": performance.pk, "seat_ids": [seats[0].pk, seats[1].pk]},
+            key="hold",
+        ).json()["data"]
+        for _ in range(2):
+            paid = first.post("/reservations", {"hold_id": held["hold_id"]}, key="pay")
+        reserved = paid.json()["data"]["reservation_id"]
+        for _ in range(2):
+            cancelled = first.post(f"/reservations/{reserved}/cancel", key="cancel")
+        assert cancelled.status_code == 200
+        best = {"performance_id": performance.pk, "quantity": 2}
+        assert second.post("/holds/best-available", best, key="best").status_code == 201
+        consume_events()  # the first one's payment lets the third in
+        assert third.post("/holds/best-available", best).status_code == 201
+
+
+class TestSeatClaimedOnce:
+    def test_a_second_claim_is_found(self, sold: Reservation, seats: list[Seat]) -> None:
+        other = hold(CustomerFactory(), seats[5:6])
+
+        with unprotected((SeatClaim, "seat_claimed_once")):
+            SeatClaim.objects.filter(hold=other).update(seat=seats[0])
+
+        assert breaches() == {"seat_claimed_once": 1}
+        first, second = SeatClaim.objects.filter(seat=seats[0]).order_by("pk")
+        assert found("seat_claimed_once") == [
+            f"seat {seats[0].pk}: 2 claims, {first.pk} and {second.pk}"
+        ]
+
+    def test_a_seat_that_was_sold_twice_is_found(
+        self, sold: Reservation, seats: list[Seat]
+    ) -> None:
+        """As after a claim that ended without a cancellation: no two claims are open."""
+        SeatClaim.objects.filter(hold=sold.hold_id, seat=seats[0]).update(ended_at=timezone.now())
+        reservation(CustomerFactory(), seats[:1])
+
+        assert breaches() == {"seat_claimed_once": 1, "reservation_is_its_hold": 1}
+
+    def test_an_overdue_claim_is_none(self, sold: Reservation, seats: list[Seat]) -> None:
+        other = overdue_hold(CustomerFactory(), seats[5:6])
+
+        with unprotected((SeatClaim, "seat_claimed_once")):
+            SeatClaim.objects.filter(hold=other).update(seat=seats[0])
+
+        assert breaches() == {}
+
+
+class TestBalanceIsLedger:
+    def test_another_balance_is_found(self, sold: Reservation) -> None:
+        with unprotected():
+            Wallet.objects.filter(pk=sold.customer_id).update(balance=900_001)
+
+        assert breaches() == {"balance_is_ledger": 1}
+        assert found("balance_is_ledger") == [
+            f"customer {sold.customer_id}: balance 900,001, ledger 900,000"
+        ]
+
+    def test_a_debt_is_found(self, sold: Reservation) -> None:
+        with unprotected((Wallet, "wallet_balance_never_negative")):
+            Wallet.objects.filter(pk=sold.customer_id).update(balance=-1)
+
+        assert breaches() == {"balance_is_ledger": 2}
+        assert f"customer {sold.customer_id}: balance below zero" in found("balance_is_ledger")
+
+
+class TestLedgerBalanced:
+    def test_entries_that_do_not_sum_to_zero_are_found(self, sold: Reservation) -> None:
+        entry = LedgerEntry.objects.get(account="SALES_REVENUE")
+
+        with unprotected():
+            LedgerEntry.objects.filter(pk=entry.pk).update(amount=1)
+
+        assert breaches() == {"ledger_balanced": 1}
+        assert found("ledger_balanced") == [f"transaction {entry.transaction_id}: unbalanced"]
+
+    def test_a_top_up_without_entries_is_found(self, sold: Reservation) -> None:
+        with unprotected():
+            LedgerTransaction.objects.create(
+                customer_id=sold.customer_id, number=9, type="CHARGE", amount=5, balance_after=5
+            )
+
+        assert breaches() == {"ledger_balanced": 2}
+        assert "the ledger as a whole: 5 won too much on one side" in found("ledger_balanced")
+
+
+class TestReservationPaid:
+    def test_a_payment_for_something_else_is_found_on_both_sides(self, sold: Reservation) -> None:
+        other = uuid4()
+
+        with unprotected():
+            LedgerTransaction.objects.filter(reference=sold.pk).update(reference=other)
+
+        assert breaches() == {"reservation_paid": 2}
+        assert sorted(found("reservation_paid")) == sorted(
+            [
+                f"reservation {sold.pk}: 0 payments",
+                f"reservation {other}: does not exist, but was paid for or refunded",
+            ]
+        )
+
+    def test_a_second_payment_is_found(self, sold: Reservation) -> None:
+        with unprotected((LedgerTransaction, "ledger_one_payment_per_reference")):
+            [paid, *_] = LedgerTransaction.objects.filter(reference=sold.pk)
+            again = LedgerTransaction.objects.create(
+                customer_id=sold.customer_id,
+                number=3,
+                type="PAYMENT",
+                amount=paid.amount,
+                balance_after=800_000,
+                reference=sold.pk,
+            )
+            for account, amount, customer_id in (
+                ("CUSTOMER_LIABILITY", paid.amount, sold.customer_id),
+                ("SALES_REVENUE", -paid.amount, None),
+            ):
+                LedgerEntry.objects.create(
+                    transaction=again, account=account, amount=amount, customer_id=customer_id
+                )
+            Wallet.objects.filter(pk=sold.customer_id).update(balance=800_000, movements=3)
+
+        assert breaches() == {"reservation_paid": 1}
+        assert found("reservation_paid") == [f"reservation {sold.pk}: 2 payments"]
+
+    def test_another_price_is_found(self, sold: Reservation) -> None:
+        Reservation.objects.filter(pk=sold.pk).update(total_price=1)
+        Hold.objects.filter(pk=sold.hold_id).update(total_price=1)
+
+        assert breaches() == {"reservation_paid": 1}
+        assert found("reservation_paid") == [f"reservation {sold.pk}: paid 100000 of 1 won"]
+
+    def test_a_refund_without_a_cancellation_is_found(self, sold: Reservation) -> None:
+        run_in_transaction(
+            partial(
+                refund_to_wallet,
+                customer_id=sold.customer_id,
+                amount=sold.total_price,
+                reference=sold.pk,
+            )
+        )
+
+        assert breaches() == {"reservation_paid": 1}
+        assert found("reservation_paid") == [f"reservation {sold.pk}: refunded, but not cancelled"]
+
+    def test_a_cancellation_without_a_refund_is_found(self, sold: Reservation) -> None:
+        now = timezone.now()
+        Reservation.objects.filter(pk=sold.pk).update(status="CANCELLED", cancelled_at=now)
+        SeatClaim.objects.filter(hold=sold.hold_id).update(ended_at=now)
+        run_in_transaction(
+            lambda: record_event(
+                type=RESERVATION_CANCELLED,
+                payload=reservation_payload(sold, occurred_at=now),
+                occurred_at=now,
+            )
+        )
+
+        assert breaches() == {"reservation_paid": 1}
+        assert found("reservation_paid") == [f"reservation {sold.pk}: cancelled, 0 refunds"]
+
+    def test_somebody_elses_payment_is_found(self, sold: Reservation) -> None:
+        other = CustomerFactory()
+
+        Reservation.objects.filter(pk=sold.pk).update(customer=other)
+        Hold.objects.filter(pk=sold.hold_id).update(customer=other)
+
+        assert breaches() == {"reservation_paid": 1}
+
+
+class TestReservationIsItsHold:
+    @pytest.mark.parametrize(
+        ("plant", "example"),
+        [
+            (
+                lambda sold, seats: Hold.objects.filter(pk=sold.hold_id).update(status="RELEASED"),
+                "reservation {sold}: its hold is RELEASED",
+            ),
+            (
+                lambda sold, seats: Hold.objects.filter(pk=sold.hold_id).update(
+                    customer=CustomerFactory()
+                ),
+                "reservation {sold}: its hold is of another customer",
+            ),
+            (
+                lambda sold, seats: Hold.objects.filter(pk=sold.hold_id).update(total_price=1),
+                "reservation {sold}: its hold had another price",
+            ),
+            (
+                lambda sold, seats: Ticket.objects.filter(seat=seats[0]).delete(),
+                "reservation {sold}, seat {seat}: was held, but has no ticket",
+            ),
+            (
+                lambda sold, seats: SeatClaim.objects.filter(seat=seats[0]).delete(),
+                "reservation {sold}, seat {seat}: has a ticket, but was not held",
+            ),
+            (
+                lambda sold, seats: Ticket.objects.filter(seat=seats[0]).update(price=1),
+                "reservation {sold}, seat {seat}: the ticket has another price",
+            ),
+            (
+                lambda sold, seats: SeatClaim.objects.filter(seat=seats[0]).update(
+                    ended_at=timezone.now()
+                ),
+                "reservation {sold}, seat {seat}: the seat has been given up, the reservation has not",
+            ),
+        ],
+    )
+    def test_a_difference_is_found(
+        self,
+        sold: Reservation,
+        seats: list[Seat],
+        plant: Callable[[Reservation, list[Seat]], object],
+        example: str,
+    ) -> None:
+        plant(sold, seats)
+
+        assert breaches() == {"reservation_is_its_hold": 1}
+        assert found("reservation_is_its_hold") == [example.format(sold=sold.pk, seat=seats[0].pk)]
+
+    def test_a_payment_after_the_end_is_found(self, sold: Reservation) -> None:
+        late = sold.hold.expires_at + timedelta(seconds=1)
+
+        with unprotected((Hold, "hold_confirmed_before_it_expired")):
+            Hold.objects.filter(pk=sold.hold_id).update(ended_at=late)
+            Reservation.objects.filter(pk=sold.pk).update(reserved_at=late)
+
+        assert breaches() == {"reservation_is_its_hold": 1}
+        assert found("reservation_is_its_hold") == [
+            f"reservation {sold.pk}: confirmed when its hold was over"
+        ]
+
+    def test_a_paid_hold_without_a_reservation_is_found(
+        self, sold: Reservation, seats: list[Seat]
+    ) -> None:
+        held = hold(CustomerFactory(), seats[5:6])
+        Hold.objects.filter(pk=held.pk).update(status="CONFIRMED", ended_at=held.held_at)
+
+        assert breaches() == {"reservation_is_its_hold": 1}
+        assert found("reservation_is_its_hold") == [
+            f"hold {held.pk}: paid, but without a reservation"
+        ]
+
+    def test_a_cancelled_one_that_keeps_its_seat_is_found(
+        self, sold: Reservation, seats: list[Seat]
+    ) -> None:
+        cancel(sold)
+        SeatClaim.objects.filter(seat=seats[1]).update(ended_at=None)
+
+        assert breaches() == {"reservation_is_its_hold": 1}
+        assert found("reservation_is_its_hold") == [
+            f"reservation {sold.pk}, seat {seats[1].pk}: cancelled, but the seat is still taken"
+        ]
+
+
+class TestSeatLimitKept:
+    def test_a_seat_too_many_is_found(self, sold: Reservation, seats: list[Seat]) -> None:
+        other = hold(CustomerFactory(), seats[5:6])
+        Hold.objects.filter(pk=other.pk).update(customer=sold.customer_id)
+
+        assert breaches() == {"seat_limit_kept": 1}
+        assert found("seat_limit_kept") == [
+            f"customer {sold.customer_id}, hold {other.pk}: 3 seats of 2"
+        ]
+
+    def test_one_that_was_given_up_since_is_found(
+        self, sold: Reservation, seats: list[Seat]
+    ) -> None:
+        let_go = hold(CustomerFactory(), seats[5:6])
+        release_hold(customer_id=let_go.customer_id, hold_id=let_go.pk)
+        Hold.objects.filter(pk=let_go.pk).update(customer=sold.customer_id)
+
+        assert breaches() == {"seat_limit_kept": 1}
+
+    def test_the_limit_of_that_time_counts(self, sold: Reservation) -> None:
+        Hold.objects.filter(pk=sold.hold_id).update(seat_limit=1)
+
+        assert breaches() == {"seat_limit_kept": 1}
+        assert found("seat_limit_kept") == [
+            f"customer {sold.customer_id}, hold {sold.hold_id}: 2 seats of 1"
+        ]
+
+    def test_seats_one_after_the_other_are_fine(self, seats: list[Seat]) -> None:
+        customer = CustomerFactory()
+        overdue_hold(customer, seats[:2])
+        for _ in range(3):
+            held = hold(customer, seats[:2])
+            release_hold(customer_id=customer.pk, hold_id=held.pk)
+
+        assert breaches() == {}
+
+    def test_seats_in_the_moment_in_which_others_end_are_fine(self, seats: list[Seat]) -> None:
+        customer = CustomerFactory()
+        first = hold(customer, seats[:2])
+        release_hold(customer_id=customer.pk, hold_id=first.pk)
+        first.refresh_from_db()
+        second = hold(customer, seats[:2])
+        Hold.objects.filter(pk=second.pk).update(held_at=first.ended_at)
+
+        assert breaches() == {}
+
+
+class TestReservationAnnounced:
+    def test_a_lost_event_is_found(self, untold: Reservation) -> None:
+        event = OutboxEvent.objects.get(payload__reservation_id=str(untold.pk))
+        event.deliveries.all().delete()
+        event.delete()
+
+        assert breaches() == {"reservation_announced": 1}
+        assert found("reservation_announced") == [
+            f"reservation {untold.pk} (CONFIRMED): told 0 times as confirmed, 0 times as cancelled"
+        ]
+
+    def test_an_event_that_was_told_twice_is_found(self, untold: Reservation) -> None:
+        event = OutboxEvent.objects.get(payload__reservation_id=str(untold.pk))
+        run_in_transaction(
+            lambda: record_event(
+                type=event.type, payload=event.payload, occurred_at=event.occurred_at
+            )
+        )
+
+        assert breaches() == {"reservation_announced": 1}
+
+    def test_a_cancellation_that_nobody_told_is_found(self, untold: Reservation) -> None:
+        cancel(untold)
+        [event] = OutboxEvent.objects.filter(type=RESERVATION_CANCELLED)
+        event.deliveries.all().delete()
+        event.delete()
+
+        assert breaches() == {"reservation_announced": 1}
+
+    def test_an_event_of_nothing_is_found(self, untold: Reservation) -> None:
+        run_in_transaction(
+            lambda: record_event(type=RESERVATION_CANCELLED, payload={}, occurred_at=timezone.now())
+        )
+
+        assert breaches() == {"reservation_announced": 1}
+
+
+class TestEventDelivered:
+    def test_a_consumer_that_was_forgotten_is_found(self, sold: Reservation) -> None:
+        [forgotten] = EventDelivery.objects.filter(consumer="external_sync")
+        forgotten.delete()
+
+        assert breaches() == {"event_delivered": 1}
+        assert found("event_delivered") == [
+            f"event {forgotten.event_id}: no delivery to external_sync"
+        ]
+
+    def test_a_second_delivery_is_found(self, sold: Reservation) -> None:
+        with unprotected((EventDelivery, "event_delivered_once")):
+            [delivery] = EventDelivery.objects.filter(consumer="queue")
+            delivery.pk = None
+            delivery.save()
+
+        assert breaches() == {"event_delivered": 1}
+
+    def test_pending_and_dead_ones_are_counted_and_no_breach(self, untold: Reservation) -> None:
+        EventDelivery.objects.pending().filter(consumer="queue").update(status="DEAD")
+
+        [counts] = [one.counts for one in check_invariants() if one.name == "event_delivered"]
+
+        assert breaches() == {}
+        assert counts == {"pending": 2, "dead": 1}
+
+
+class TestRankingRecounted:
+    def test_another_figure_in_the_store_is_found(self, sold: Reservation, store) -> None:
+        [key] = store.keys("*ranking*:all")
+        concert_id = sold.performance.concert_id
+        store.zincrby(key, 5, concert_id)
+
+        assert breaches() == {"ranking_recounted": 1}
+        assert found("ranking_recounted") == [f"concert {concert_id}, all: shows 6, recorded 1"]
+
+    def test_a_sale_that_was_not_recorded_is_found(self, sold: Reservation) -> None:
+        RankingEntry.objects.all().delete()
+        rebuild_ranking()
+
+        assert breaches() == {"ranking_recounted": 1}
+        [event] = OutboxEvent.objects.all()
+        assert found("ranking_recounted") == [
+            f"event {event.pk}: delivered, but not in the ranking"
+        ]
+
+    def test_a_sale_that_never_happened_is_found(self, sold: Reservation) -> None:
+        [entry] = RankingEntry.objects.all()
+        entry.pk = uuid4()
+        entry.save(force_insert=True)
+        rebuild_ranking()
+
+        assert breaches() == {"ranking_recounted": 1}
+        assert found("ranking_recounted") == [
+            f"event {entry.pk}: in the ranking, but never happened"
+        ]
+
+    def test_is_not_checked_while_the_store_is_unavailable(
+        self, sold: Reservation, settings
+    ) -> None:
+        settings.QUEUE_URL = NOWHERE
+        RankingEntry.objects.all().delete()
+
+        [result] = [one for one in check_invariants() if one.name == "ranking_recounted"]
+
+        assert result.not_checked == "store unavailable"
+        assert result.breaches == 1  # the part that needs no store
+
+    def test_is_not_checked_while_it_is_lost(self, sold: Reservation, store) -> None:
+        store.flushall()
+
+        [result] = [one for one in check_invariants() if one.name == "ranking_recounted"]
+
+        assert (result.not_checked, result.breaches) == ("not built", 0)
+
+
+class TestCapacityKept:
+    def test_a_visitor_too_many_is_found(self, performance: Performance) -> None:
+        room: WaitingRoom = WaitingRoomFactory(concert=performance.concert, capacity=1)
+        now = timezone.now()
+        for minutes in (10, 9):
+            QueueExitFactory(
+                concert=room.concert,
+                admitted_at=now - timedelta(minutes=minutes),
+                ended_at=now - timedelta(minutes=5),
+            )
+
+        assert breaches() == {"capacity_kept": 1}
+        assert "2 active of 1" in found("capacity_kept")[0]
+
+
+class TestIdempotencyKeyOnce:
+    @pytest.fixture
+    def record(self) -> IdempotencyRecord:
+        visitor = Visitor(CustomerFactory())
+        visitor.post("/balance/charges", {"amount": 1_000}, key="once")
+        assert breaches() == {}
+        return IdempotencyRecord.objects.get()
+
+    def test_a_second_effect_is_found(self, record: IdempotencyRecord) -> None:
+        charge = partial(charge_wallet, customer_id=record.customer_id, amount=1_000)
+        second = run_in_transaction(charge)
+        [first, _] = LedgerTransaction.objects.order_by("number")
+        with unprotected((IdempotencyRecord, "idempotency_key_once")):
+            record.pk = None
+            record.body = bytes(record.body).replace(
+                str(first.pk).encode(), str(second.pk).encode()
+            )
+            record.save()
+
+        assert breaches() == {"idempotency_key_once": 1}
+        assert found("idempotency_key_once") == [
+            f"customer {record.customer_id}, ChargesView, key once: used 2 times"
+        ]
+
+    def test_an_effect_of_two_keys_is_found(self, record: IdempotencyRecord) -> None:
+        record.pk, record.key = None, "twice"
+        record.save()
+
+        assert breaches() == {"idempotency_key_once": 1}
+        [booked] = LedgerTransaction.objects.all()
+        assert found("idempotency_key_once") == [f"ChargesView: several keys made {booked.pk}"]
+
+    def test_an_answer_without_its_effect_is_found(self, record: IdempotencyRecord) -> None:
+        record.pk, record.key = None, "lost"
+        [booked] = LedgerTransaction.objects.all()
+        record.body = bytes(record.body).replace(str(booked.pk).encode(), str(uuid4()).encode())
+        record.save()
+
+        assert breaches() == {"idempotency_key_once": 1}
+        assert found("idempotency_key_once") == [
+            f"customer {record.customer_id}, ChargesView, key lost: answered, but without effect"
+        ]
+
+    def test_an_answer_of_another_kind_is_found(self, record: IdempotencyRecord) -> None:
+        IdempotencyRecord.objects.filter(pk=record.pk).update(endpoint="ReservationsView")
+
+        assert breaches() == {"idempotency_key_once": 1}
+
+    def test_an_unreadable_answer_is_found(self, record: IdempotencyRecord) -> None:
+        IdempotencyRecord.objects.filter(pk=record.pk).update(body=b"\xff\x00\\ no JSON at all")
+
+        assert breaches() == {"idempotency_key_once": 1}
+
+    def test_every_call_with_a_key_is_known(self) -> None:
+        import apps.payments.views
+        import apps.reservations.views  # noqa: F401
+
+        own = {
+            view.__name__
+            for view in IdempotentView.__subclasses__()
+            if view.__module__.startswith("apps.")
+        }
+
+        assert own == set(_EFFECTS)
+
+
+class TestCheckInvariants:
+    def test_names_ten_examples_and_counts_all(self, seats: list[Seat]) -> None:
+        for _ in range(12):
+            WalletFactory(balance=1_000)
+        with unprotected():
+            Wallet.objects.update(balance=1)
+
+        [result] = [one for one in check_invariants() if one.breaches]
+
+        assert result.breaches == 12
+        assert len(result.examples) == 10
+
+    def test_tells_each_result_as_it_is_there(self) -> None:
+        told: list[str] = []
+
+        results = check_invariants(on_progress=lambda one: told.append(one.name))
+
+        assert told == [one.name for one in results]
+
+    def test_is_not_bound_by_the_time_a_request_may_take(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = '1ms'")
+
+        assert len(check_invariants()) == 11
+
+    def test_gives_up_when_its_own_time_is_over(self) -> None:
+        with pytest.raises(TimeoutError, match="0 of 11 checked"):
+            check_invariants(seconds=0.0)
+
+    def test_gives_up_on_a_statement_that_takes_too_long(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        slow = partial(invariants._breaches, "SELECT pg_sleep(60)::text")
+        monkeypatch.setitem(INVARIANTS, "balance_is_ledger", ("Sleeps.", slow))
+
+        with pytest.raises(OperationalError, match="statement timeout"):
+            check_invariants(seconds=1.0)
+
+    def test_takes_one_statement_or_few_for_each(
+        self, sold: Reservation, django_assert_max_num_queries
+    ) -> None:
+        """However many rows there are."""
+        with django_assert_max_num_queries(60):
+            check_invariants()
+
+
+class TestWhileSalesGoOn:
+    @pytest.mark.django_db(transaction=True)
+    def test_raises_no_false_alarm(self, race) -> None:
+        performance = PerformanceFactory(seats=12, concert__seats_per_customer=2)
+        seats = list(Seat.objects.of_performance(performance.pk).in_map_order())
+        customers: list[User] = [WalletFactory(balance=1_000_000).customer for _ in range(3)]
+        rebuild_ranking()
+        done: list[bool] = []
+
+        def sell(customer: User, own: list[Seat]) -> None:
+            for _ in range(8):
+                reserved = reservation(customer, own)
+                consume_events_of(reserved)
+                cancel(reserved)
+            done.append(True)
+
+        def check() -> set[str]:
+            alarms: set[str] = set()
+            while len(done) < len(customers):
+                alarms |= breaches().keys()
+            return alarms
+
+        sellers = [
+            partial(sell, customer, seats[2 * n : 2 * n + 2])
+            for n, customer in enumerate(customers)
+        ]
+        *sold, alarms = race([*sellers, check])
+
+        assert sold == [None] * 3
+        assert alarms == set()
+        assert Reservation.objects.count() == 24
+
+
+def consume_events_of(reserved: Reservation) -> None:
+    events = OutboxEvent.objects.filter(payload__reservation_id=str(reserved.pk))
+    for delivery in EventDelivery.objects.pending().filter(event__in=events).order_by("pk"):
+        deliver(consumer=delivery.consumer, event_id=delivery.event_id)

@@ -1,0 +1,278 @@
+"""How people and monitoring systems hear of a broken invariant: the command, the task, the log line, the metric."""
+
+import json
+import logging
+from datetime import timedelta
+from io import StringIO
+
+import pgtrigger
+import pytest
+from celery.app.log import Logging
+from django.conf import settings as configured
+from django.core.cache import BaseCache, CacheHandler, cache
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.utils import timezone
+from prometheus_client.parser import text_string_to_metric_families
+from structlog.testing import capture_logs
+
+from apps.concerts.services import rebuild_ranking
+from apps.payments.models import Wallet
+from apps.reservations import monitoring
+from apps.reservations.invariants import INVARIANTS
+from apps.reservations.tasks import verify_invariants
+from apps.shared.caching import forget_everything
+from concert_project.celery import app
+from concert_project.schedule import BEAT_SCHEDULE
+from tests.factories.accounts import CustomerFactory
+from tests.factories.payments import WalletFactory
+
+pytestmark = pytest.mark.django_db
+
+NOWHERE = "redis://127.0.0.1:1/0"
+
+
+@pytest.fixture
+def broken() -> Wallet:
+    """A balance that the ledger does not explain."""
+    wallet = WalletFactory(customer=CustomerFactory(), balance=5_000)
+    connection.check_constraints()
+    with pgtrigger.ignore():
+        Wallet.objects.filter(pk=wallet.pk).update(balance=6_000)
+        connection.check_constraints()
+    return wallet
+
+
+class TestCommand:
+    def run(self, *arguments: str) -> tuple[str, CommandError | None]:
+        printed = StringIO()
+        try:
+            call_command("verify_invariants", *arguments, stdout=printed, no_color=True)
+        except CommandError as failure:
+            return printed.getvalue(), failure
+        return printed.getvalue(), None
+
+    def test_prints_every_invariant_and_succeeds(self) -> None:
+        rebuild_ranking()
+
+        printed, failure = self.run()
+
+        assert failure is None
+        for statement, _ in INVARIANTS.values():
+            assert statement[:60] in printed
+        assert "11 invariants, 0 breaches, " in printed
+        assert "not checked" not in printed
+
+    def test_names_a_breach_and_fails(self, broken: Wallet) -> None:
+        printed, failure = self.run()
+
+        assert f"customer {broken.pk}: balance 6,000, ledger 5,000" in printed
+        assert str(failure) == "1 of 11 are broken: balance_is_ledger."
+        assert failure is not None
+        assert failure.returncode == 1
+
+    def test_says_how_many_more_there_are(self) -> None:
+        for _ in range(12):
+            WalletFactory(balance=1_000)
+        connection.check_constraints()
+        with pgtrigger.ignore():
+            Wallet.objects.update(balance=1)
+            connection.check_constraints()
+
+        printed, _ = self.run()
+
+        assert printed.count("balance 1, ledger 1,000") == 10
+        assert "… and 2 more" in printed
+
+    def test_says_what_it_could_not_check_and_succeeds(self, settings) -> None:
+        settings.QUEUE_URL = NOWHERE
+
+        printed, failure = self.run()
+
+        assert failure is None
+        assert "not checked: store unavailable" in printed
+
+    def test_prints_json(self, broken: Wallet) -> None:
+        printed, failure = self.run("--json")
+
+        answer = json.loads(printed)
+        assert failure is not None
+        assert answer["breaches"] == 1
+        assert [one["name"] for one in answer["invariants"]] == list(INVARIANTS)
+        [found] = [one for one in answer["invariants"] if one["breaches"]]
+        assert found["examples"] == [f"customer {broken.pk}: balance 6,000, ledger 5,000"]
+        assert set(found) == {
+            "name",
+            "statement",
+            "breaches",
+            "examples",
+            "counts",
+            "not_checked",
+            "seconds",
+        }
+
+    def test_prints_nothing_but_json(self) -> None:
+        printed, failure = self.run("--json")
+
+        assert failure is None
+        assert json.loads(printed)["breaches"] == 0
+
+    def test_its_help_says_what_it_means(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit):
+            call_command("verify_invariants", "--help")
+
+        printed = capsys.readouterr().out
+        assert "--json" in printed
+        assert "/metrics" in printed
+
+
+class TestTask:
+    def test_logs_one_line_when_all_is_well(self) -> None:
+        rebuild_ranking()
+
+        with capture_logs() as lines:
+            verify_invariants()
+
+        [line] = [one for one in lines if one["event"] == "invariants_checked"]
+        assert line["log_level"] == "info"
+        assert line["breaches"] == dict.fromkeys(INVARIANTS, 0)
+        assert (line["examples"], line["not_checked"]) == ({}, {})
+        assert line["seconds"] > 0
+
+    def test_logs_an_error_with_its_examples(self, broken: Wallet) -> None:
+        with capture_logs() as lines:
+            verify_invariants()
+
+        [line] = [one for one in lines if one["event"] == "invariants_checked"]
+        assert line["log_level"] == "error"
+        assert line["breaches"]["balance_is_ledger"] == 1
+        assert line["examples"] == {
+            "balance_is_ledger": [f"customer {broken.pk}: balance 6,000, ledger 5,000"]
+        }
+
+    def test_is_not_silenced_by_celery(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A worker that is started without `--loglevel` would let warnings through only."""
+        monkeypatch.setattr(Logging, "already_setup", False)
+        root = logging.getLogger()
+        before = (root.level, list(root.handlers))
+
+        app.log.setup_logging_subsystem(loglevel="CRITICAL")
+
+        assert (root.level, list(root.handlers)) == before
+
+    def test_takes_what_newer_callers_send(self) -> None:
+        verify_invariants(reason="tomorrow's release")
+
+    def test_may_take_longer_than_a_request(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = '1ms'")
+
+        verify_invariants()
+
+        assert cache.get(monitoring.KEY)["breaches"]["balance_is_ledger"] == 0
+
+    def test_ends_before_celery_would_end_or_repeat_it(self, settings) -> None:
+        limits = [
+            monitoring.CHECK_SECONDS,
+            verify_invariants.soft_time_limit,
+            verify_invariants.time_limit,
+            settings.CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"],
+        ]
+
+        assert limits == sorted(set(limits))
+
+    def test_is_done_by_beat_every_five_minutes(self) -> None:
+        [entry] = [
+            one for one in BEAT_SCHEDULE.values() if one["task"] == "reservations.verify_invariants"
+        ]
+
+        assert entry["schedule"] == 300 > monitoring.CHECK_SECONDS
+        assert entry["options"]["queue"] == "external"  # no process that admits waits for it
+        app.loader.import_default_modules()
+        assert "reservations.verify_invariants" in app.tasks
+
+    @pytest.mark.django_db(transaction=True)
+    def test_two_at_once_do_no_harm(self, race) -> None:
+        rebuild_ranking()
+
+        assert race([monitoring.watch_invariants] * 2) == [True, True]
+        assert set(cache.get(monitoring.KEY)["breaches"].values()) == {0}
+
+    def test_does_without_a_cache(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(monitoring, "cache", dead_cache())
+
+        assert monitoring.watch_invariants() is True
+
+
+class TestMetric:
+    def figures(self, client) -> dict[str, float]:
+        forget_everything()
+        response = client.get("/metrics")
+        assert response.status_code == 200
+        return {
+            sample.labels.get("invariant", sample.name): sample.value
+            for family in text_string_to_metric_families(response.content.decode())
+            for sample in family.samples
+            if sample.name.startswith("encore_invariant")
+        }
+
+    def test_is_absent_before_the_first_check(self, client) -> None:
+        assert self.figures(client) == {}
+
+    def test_tells_breaches_and_the_time_of_the_last_check(self, client, broken: Wallet) -> None:
+        rebuild_ranking()
+        before = timezone.now()
+        monitoring.watch_invariants()
+
+        found = self.figures(client)
+
+        checked_at = found.pop("encore_invariants_checked_timestamp_seconds")
+        assert before.timestamp() <= checked_at <= timezone.now().timestamp()
+        assert found.pop("encore_invariants_check_seconds") > 0
+        assert found == dict.fromkeys(INVARIANTS, 0) | {"balance_is_ledger": 1}
+
+    def test_is_absent_for_what_could_not_be_checked(self, client, settings) -> None:
+        settings.QUEUE_URL = NOWHERE
+        monitoring.watch_invariants()
+
+        assert "ranking_recounted" not in self.figures(client)
+        assert self.figures(client)["balance_is_ledger"] == 0
+
+    def test_goes_back_to_zero(self, client, broken: Wallet) -> None:
+        monitoring.watch_invariants()
+        with pgtrigger.ignore():
+            Wallet.objects.filter(pk=broken.pk).update(balance=5_000)
+        monitoring.watch_invariants()
+
+        assert self.figures(client)["balance_is_ledger"] == 0
+
+    def test_is_the_same_in_every_process(self, client) -> None:
+        """Nothing is kept but in the cache, which they share, and for some seconds."""
+        monitoring.watch_invariants()
+        found = self.figures(client)
+
+        assert found == self.figures(client)
+        kept = cache.get(monitoring.KEY)
+        assert found["encore_invariants_checked_timestamp_seconds"] == kept["checked_at"]
+
+    def test_is_kept_for_a_day(self, store) -> None:
+        monitoring.watch_invariants()
+
+        [key] = store.keys(f"cache*{monitoring.KEY}")
+        assert timedelta(hours=23) < timedelta(seconds=store.ttl(key)) <= timedelta(hours=24)
+
+    def test_of_a_dead_cache_leaves_the_other_figures(
+        self, client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monitoring.watch_invariants()
+        monkeypatch.setattr(monitoring, "cache", dead_cache())
+
+        assert self.figures(client) == {}
+        assert b"encore_deliveries_pending" in client.get("/metrics").content
+
+
+def dead_cache() -> BaseCache:
+    """As `CACHES` configures it, with nobody at the other end."""
+    return CacheHandler({"default": configured.CACHES["default"] | {"LOCATION": NOWHERE}})[
+        "default"
+    ]
