@@ -51,7 +51,7 @@ _REGISTRY = (
     ErrorCode("SALES_NOT_OPEN", 409, _("Sales have not opened yet."), retryable=True),
     ErrorCode("SALES_CLOSED", 409, _("Sales are over.")),
     ErrorCode("QUEUE_CLOSED", 409, _("The waiting room is closed.")),
-    ErrorCode("SEAT_ALREADY_HELD", 409, _("Another customer holds this seat."), retryable=True),
+    ErrorCode("SEAT_ALREADY_HELD", 409, _("This seat is held already."), retryable=True),
     ErrorCode("SEAT_ALREADY_RESERVED", 409, _("This seat is sold.")),
     ErrorCode("SEAT_LIMIT_EXCEEDED", 409, _("You cannot take more seats of this performance.")),
     ErrorCode("NOT_ENOUGH_SEATS", 409, _("There are not enough free seats."), retryable=True),

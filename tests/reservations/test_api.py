@@ -291,6 +291,16 @@ class TestHolds:
         assert refused(post([*ids(seats[2:]), 2**62]), 409, "SEAT_LIMIT_EXCEEDED")
         assert refused(post([2**62]), 404, "SEAT_NOT_FOUND")
 
+    def test_says_nothing_false_of_a_seat_that_one_holds_oneself(self, performance, seats, visitor):
+        held_over_api(visitor, performance, seats[:1])
+        hold(CustomerFactory(), seats[1:2])
+        asked = [{"performance_id": performance.pk, "seat_ids": [seat.pk]} for seat in seats[:2]]
+
+        own, others = (visitor.post("/holds", body) for body in asked)
+
+        assert refused(own, 409, "SEAT_ALREADY_HELD")
+        assert own.json()["message"] == others.json()["message"] == "This seat is held already."
+
     def test_repeats_the_answer_for_the_same_key(self, performance, seats, visitor):
         body = {"performance_id": performance.pk, "seat_ids": ids(seats[:1])}
 

@@ -1,16 +1,15 @@
-"""What happens when everybody clicks at once; each race has a twin that takes its protection away and shows the breach."""
+"""What happens when everybody clicks at once; each race has twins that take its protection away and show the breach."""
 
 import threading
-import time
-from datetime import timedelta
 from functools import partial
+from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
 
 from apps.concerts.models import Seat, SeatQuerySet
 from apps.payments.models import LedgerTransaction, Wallet
-from apps.payments.services import debit_wallet
 from apps.reservations.errors import (
     AlreadyCancelled,
     HoldNotLive,
@@ -18,17 +17,44 @@ from apps.reservations.errors import (
     SeatAlreadyHeld,
     SeatLimitExceeded,
 )
-from apps.reservations.models import Hold, HoldQuerySet, Reservation, SeatClaim
-from apps.reservations.services import cancel_reservation, confirm_reservation, holding
-from apps.shared.transactions import run_in_transaction
+from apps.reservations.models import Hold, Reservation, SeatClaim
+from apps.reservations.services import (
+    cancel_reservation,
+    cancelling,
+    confirm_reservation,
+    confirming,
+    holding,
+)
+from apps.shared import idempotency, transactions
+from apps.shared.errors import ServiceUnavailable
+from apps.shared.transactions import (
+    DEADLOCK_DETECTED,
+    LOCK_NOT_AVAILABLE,
+    run_in_transaction,
+    sqlstate,
+)
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.payments import WalletFactory
 from tests.factories.reservations import hold, reservation
+from tests.factories.visitors import admitted_visitor
+from tests.reservations.racing import (
+    breaches,
+    meet_before,
+    outcome_of,
+    pause_before,
+    refusals,
+    unlocked,
+    wait_until_blocked,
+    winners,
+    without_constraints,
+    without_locks,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-CROWD = 12
+CROWD = 50
+CLICKS = 24
 
 
 @pytest.fixture
@@ -37,67 +63,97 @@ def seats():
     return list(Seat.objects.of_performance(performance.pk).in_map_order())
 
 
-def winners(outcomes):
-    return [outcome for outcome in outcomes if not isinstance(outcome, Exception)]
+@pytest.fixture
+def customer():
+    return WalletFactory(balance=1_000_000).customer
 
 
-def refusals(outcomes):
-    return [type(outcome) for outcome in outcomes if isinstance(outcome, Exception)]
+def balance(customer):
+    return Wallet.objects.get(pk=customer.pk).balance
 
 
-def unlocked(self, *, nowait=False):
-    """Stands in for `lock` where a test takes the lock away."""
-    return self.order_by("pk")
+def pay(customer, held):
+    call = partial(confirm_reservation, customer_id=customer.pk, hold_id=held.pk)
+    return run_in_transaction(call)
 
 
-def meet_before(monkeypatch, target, name, parties):
-    """Make every thread wait for the others just before `target.name` runs: the moment the lock would have guarded."""
-    barrier = threading.Barrier(parties)
-    original = getattr(target, name)
-
-    def met(*args, **kwargs):
-        barrier.wait(timeout=20)
-        return original(*args, **kwargs)
-
-    monkeypatch.setattr(target, name, met)
+def cancel(customer, reserved):
+    call = partial(cancel_reservation, customer_id=customer.pk, reservation_id=reserved.pk)
+    return run_in_transaction(call)
 
 
 class TestOneSeatAndManyCustomers:
-    def test_one_gets_it_and_the_others_are_refused_politely(self, race, seats):
+    @pytest.fixture
+    def outcomes(self, race, seats):
         crowd = CustomerFactory.create_batch(CROWD)
+        return lambda: race([partial(hold, customer, seats[:1]) for customer in crowd])
 
-        outcomes = race([partial(hold, customer, seats[:1]) for customer in crowd])
+    def test_one_gets_it_and_the_others_are_refused_politely(self, outcomes):
+        found = outcomes()
 
-        assert len(winners(outcomes)) == 1
-        assert refusals(outcomes) == [SeatAlreadyHeld] * (CROWD - 1)
+        assert len(winners(found)) == 1
+        assert refusals(found) == [SeatAlreadyHeld] * (CROWD - 1)
         assert SeatClaim.objects.live(at=timezone.now()).count() == 1
+        assert breaches() == []
 
-    def test_without_the_lock_the_constraint_still_lets_one_through(self, race, seats, monkeypatch):
+    def test_without_the_lock_the_constraint_still_lets_one_through(self, outcomes, monkeypatch):
         monkeypatch.setattr(SeatQuerySet, "lock", unlocked)
         meet_before(monkeypatch, holding, "_claim", CROWD)
-        crowd = CustomerFactory.create_batch(CROWD)
 
-        outcomes = race([partial(hold, customer, seats[:1]) for customer in crowd])
+        found = outcomes()
 
         # All of them had found the seat free, so the race is real: only the unique index was left to refuse them.
-        assert len(winners(outcomes)) == 1
-        assert refusals(outcomes) == [SeatAlreadyHeld] * (CROWD - 1)
+        assert len(winners(found)) == 1
+        assert refusals(found) == [SeatAlreadyHeld] * (CROWD - 1)
         assert SeatClaim.objects.open().count() == 1
+        assert breaches() == []
+
+    def test_without_lock_and_constraint_everybody_gets_it(self, outcomes, monkeypatch):
+        monkeypatch.setattr(SeatQuerySet, "lock", unlocked)
+        meet_before(monkeypatch, holding, "_claim", CROWD)
+
+        with without_constraints("seat_claimed_once"):
+            assert len(winners(outcomes())) == CROWD
+            assert SeatClaim.objects.live(at=timezone.now()).values("seat").distinct().count() == 1
+            assert breaches() == ["seat_claimed_once"]
 
 
 class TestSeatsInOppositeOrder:
-    def test_nobody_waits_for_the_other(self, race):
+    @pytest.fixture
+    def outcomes(self, race):
         performance = PerformanceFactory(seats=2, concert__seats_per_customer=2)
         first, second = Seat.objects.of_performance(performance.pk).in_map_order()
-        pair = CustomerFactory.create_batch(2)
+        one, other = CustomerFactory.create_batch(2)
+        contestants = [partial(hold, one, [first, second]), partial(hold, other, [second, first])]
+        return lambda: race(contestants)
 
-        outcomes = race(
-            [partial(hold, pair[0], [first, second]), partial(hold, pair[1], [second, first])]
-        )
+    def test_nobody_waits_for_the_other(self, outcomes):
+        found = outcomes()
 
-        assert len(winners(outcomes)) == 1
-        assert refusals(outcomes) == [SeatAlreadyHeld]
+        assert len(winners(found)) == 1
+        assert refusals(found) == [SeatAlreadyHeld]
         assert Hold.objects.count() == 1
+        assert breaches() == []
+
+    def test_locked_in_the_order_of_the_request_and_waited_for_they_deadlock(
+        self, outcomes, monkeypatch
+    ):
+        both_have_one = threading.Barrier(2)
+
+        def lock_one_by_one(performance, seat_ids):
+            first = Seat.objects.lock().get(pk=seat_ids[0])
+            both_have_one.wait(20)
+            return [first, Seat.objects.lock().get(pk=seat_ids[1])]
+
+        monkeypatch.setattr(holding, "_lock_seats", lock_one_by_one)
+        monkeypatch.setattr(transactions, "ATTEMPTS", 1)
+
+        found = outcomes()
+
+        assert len(winners(found)) == 1
+        assert refusals(found) == [ServiceUnavailable]
+        [victim] = [one for one in found if isinstance(one, Exception)]
+        assert sqlstate(victim.__cause__) == DEADLOCK_DETECTED
 
 
 class TestOneCustomerAndTwoRequests:
@@ -108,6 +164,7 @@ class TestOneCustomerAndTwoRequests:
 
         assert len(winners(outcomes)) == 1
         assert refusals(outcomes) == [SeatLimitExceeded]
+        assert breaches() == []
 
     def test_without_the_lock_both_pass_the_limit(self, race, seats, monkeypatch):
         monkeypatch.setattr(holding, "_lock", lambda *args: None)
@@ -117,121 +174,185 @@ class TestOneCustomerAndTwoRequests:
         outcomes = race([partial(hold, customer, [seat]) for seat in seats])
 
         assert len(winners(outcomes)) == 2
-
-
-def pay(customer, held):
-    call = partial(confirm_reservation, customer_id=customer.pk, hold_id=held.pk)
-    return run_in_transaction(call)
+        assert breaches() == ["seat_limit_kept"]
 
 
 class TestOneHoldPaidManyTimesAtOnce:
-    def test_one_payment_is_taken(self, race, seats):
-        customer = WalletFactory(balance=1_000_000).customer
-        held = hold(customer, seats[:1])
+    @pytest.fixture
+    def held(self, customer, seats):
+        return hold(customer, seats[:1])
 
-        outcomes = race([partial(pay, customer, held)] * CROWD)
+    def test_one_payment_is_taken(self, race, customer, held):
+        outcomes = race([partial(pay, customer, held)] * CLICKS)
 
         assert len(winners(outcomes)) == 1
-        assert refusals(outcomes) == [HoldNotLive] * (CROWD - 1)
-        assert Wallet.objects.get(pk=customer.pk).balance == 950_000
+        assert refusals(outcomes) == [HoldNotLive] * (CLICKS - 1)
+        assert balance(customer) == 950_000
         assert Reservation.objects.count() == 1
+        assert breaches() == []
 
-    def test_without_locks_the_constraint_keeps_it_at_one(self, race, seats, monkeypatch):
-        customer = WalletFactory(balance=1_000_000).customer
-        held = hold(customer, seats[:1])
-        monkeypatch.setattr(holding, "_lock", lambda *args: None)
-        monkeypatch.setattr(SeatQuerySet, "lock", unlocked)
-        monkeypatch.setattr(HoldQuerySet, "lock", unlocked)
-        monkeypatch.setattr("apps.reservations.services.confirming.locked_wallet", lambda **_: None)
-        from apps.reservations.services import confirming
-
+    def test_without_locks_the_constraint_keeps_it_at_one(self, race, customer, held, monkeypatch):
+        without_locks(monkeypatch)
         meet_before(monkeypatch, confirming, "debit_wallet", 2)
 
         outcomes = race([partial(pay, customer, held)] * 2)
 
-        # Both had found the hold live. The reservation's unique hold undoes the second, money and all.
+        # Both had found the hold live. A constraint undoes the second, money and all.
         assert len(winners(outcomes)) == 1
         assert [kind.__name__ for kind in refusals(outcomes)] == ["IntegrityError"]
-        assert Wallet.objects.get(pk=customer.pk).balance == 950_000
+        assert balance(customer) == 950_000
         assert LedgerTransaction.objects.filter(amount__lt=0).count() == 1
+        assert breaches() == []
 
+    def test_without_locks_and_constraint_it_is_paid_twice(self, race, customer, held, monkeypatch):
+        without_locks(monkeypatch)
+        meet_before(monkeypatch, confirming, "debit_wallet", 2)
 
-class TestHoldThatExpiresWhileItIsPaid:
-    """Another hold request of the same customer must not take the hold for overdue while its payment is about to commit."""
+        with without_constraints("reservations_reservation_hold_id_key"):
+            outcomes = race([partial(pay, customer, held)] * 2)
 
-    @pytest.fixture
-    def outcomes(self, race, seats, monkeypatch):
-        from apps.reservations.services import confirming
-
-        customer = WalletFactory(balance=1_000_000).customer
-        held = hold(customer, seats[:1])
-        Hold.objects.filter(pk=held.pk).update(expires_at=timezone.now() + timedelta(seconds=2))
-        held.refresh_from_db()
-        is_overdue, is_answered = threading.Event(), threading.Event()
-
-        def debit_slowly(**arguments):
-            time.sleep(max(0.0, (held.expires_at - timezone.now()).total_seconds()) + 0.05)
-            is_overdue.set()
-            is_answered.wait(timeout=1)
-            return debit_wallet(**arguments)
-
-        def hold_another():
-            assert is_overdue.wait(timeout=20)
-            try:
-                return hold(customer, seats[1:])
-            finally:
-                is_answered.set()
-
-        monkeypatch.setattr(confirming, "debit_wallet", debit_slowly)
-        return lambda: race([partial(pay, customer, held), hold_another])
-
-    def test_the_limit_holds(self, outcomes):
-        paid, another = outcomes()
-
-        assert paid.reservation.status == Reservation.Status.CONFIRMED
-        assert isinstance(another, SeatLimitExceeded)
-
-    def test_without_the_lock_the_customer_gets_both(self, outcomes, monkeypatch):
-        monkeypatch.setattr(holding, "_lock", lambda *args: None)
-
-        assert len(winners(outcomes())) == 2
-
-
-class TestBestAvailableAndManyCustomers:
-    def test_everybody_gets_seats_while_there_are_enough(self, race):
-        performance = PerformanceFactory(seats=4 * CROWD, concert__seats_per_customer=4)
-        crowd = CustomerFactory.create_batch(CROWD)
-
-        outcomes = race([partial(best_four, customer, performance) for customer in crowd])
-
-        assert refusals(outcomes) == []
-        assert SeatClaim.objects.live(at=timezone.now()).count() == 4 * CROWD
-
-    def test_without_the_lock_some_are_sent_away(self, race, monkeypatch):
-        performance = PerformanceFactory(seats=4 * CROWD, concert__seats_per_customer=4)
-        monkeypatch.setattr(holding, "_lock", lambda *args: None)
-        meet_before(monkeypatch, holding, "best_available_seat_ids", CROWD)
-        crowd = CustomerFactory.create_batch(CROWD)
-
-        outcomes = race([partial(best_four, customer, performance) for customer in crowd])
-
-        assert NotEnoughSeats in refusals(outcomes)
-
-
-def best_four(customer, performance):
-    arguments = {"customer_id": customer.pk, "performance": performance, "quantity": 4}
-    call = partial(holding.hold_best_available, **arguments, grade=None, admission=None)
-    return run_in_transaction(call)
+            assert len(winners(outcomes)) == 2
+            assert balance(customer) == 900_000
+            assert Reservation.objects.filter(hold=held).count() == 2
+            assert breaches() != []
 
 
 class TestOneReservationCancelledManyTimesAtOnce:
-    def test_one_refund_is_given(self, race, seats):
-        customer = WalletFactory(balance=1_000_000).customer
-        reserved = reservation(customer, seats[:1])
-        call = partial(cancel_reservation, customer_id=customer.pk, reservation_id=reserved.pk)
+    @pytest.fixture
+    def reserved(self, customer, seats):
+        return reservation(customer, seats[:1])
 
-        outcomes = race([partial(run_in_transaction, call)] * CROWD)
+    def test_one_refund_is_given(self, race, customer, reserved):
+        outcomes = race([partial(cancel, customer, reserved)] * CLICKS)
 
         assert len(winners(outcomes)) == 1
-        assert refusals(outcomes) == [AlreadyCancelled] * (CROWD - 1)
-        assert Wallet.objects.get(pk=customer.pk).balance == 1_000_000
+        assert refusals(outcomes) == [AlreadyCancelled] * (CLICKS - 1)
+        assert balance(customer) == 1_000_000
+        assert breaches() == []
+
+    def test_without_locks_the_constraint_keeps_it_at_one(
+        self, race, customer, reserved, monkeypatch
+    ):
+        without_locks(monkeypatch)
+        meet_before(monkeypatch, cancelling, "refund_to_wallet", 2)
+
+        outcomes = race([partial(cancel, customer, reserved)] * 2)
+
+        assert len(winners(outcomes)) == 1
+        assert [kind.__name__ for kind in refusals(outcomes)] == ["IntegrityError"]
+        assert balance(customer) == 1_000_000
+        assert breaches() == []
+
+    def test_without_locks_and_constraint_it_is_refunded_twice(
+        self, race, customer, reserved, monkeypatch
+    ):
+        without_locks(monkeypatch)
+        meet_before(monkeypatch, cancelling, "refund_to_wallet", 2)
+
+        with without_constraints("ledger_one_refund_per_reference"):
+            outcomes = race([partial(cancel, customer, reserved)] * 2)
+
+            assert len(winners(outcomes)) == 2
+            assert balance(customer) == 1_050_000
+            assert breaches() != []
+
+
+class TestPaymentAndAStranger:
+    """Somebody else's hold request has the seats locked for a moment: the owner's payment waits for it and succeeds."""
+
+    @pytest.fixture
+    def outcomes(self, elsewhere, customer, seats, monkeypatch):
+        held = hold(customer, seats[:1])
+        stranger = CustomerFactory()
+        has_locked, may_go_on = pause_before(monkeypatch, holding, "_end_overdue_or_refuse")
+
+        def meet(*, until):
+            click = elsewhere(partial(hold, stranger, seats[:1]))
+            assert has_locked.wait(20)
+            payment = elsewhere(partial(pay, customer, held))
+            until(payment)
+            may_go_on.set()
+            return outcome_of(payment), outcome_of(click)
+
+        return meet
+
+    def test_the_payment_waits_and_succeeds(self, outcomes, customer):
+        payment, click = outcomes(until=lambda _payment: wait_until_blocked())
+
+        assert payment.reservation.status == Reservation.Status.CONFIRMED
+        assert isinstance(click, SeatAlreadyHeld)
+        assert balance(customer) == 950_000
+
+    def test_a_payment_that_did_not_wait_would_be_refused(self, outcomes, customer, monkeypatch):
+        lock = SeatQuerySet.lock
+        monkeypatch.setattr(SeatQuerySet, "lock", lambda self, **_: lock(self, nowait=True))
+
+        payment, _click = outcomes(until=outcome_of)
+
+        assert isinstance(payment, ServiceUnavailable)
+        assert sqlstate(payment.__cause__) == LOCK_NOT_AVAILABLE
+        assert balance(customer) == 1_000_000
+
+
+class TestOneKeyManyTimesAtOnce:
+    """Through the API: a customer whose browser sends the same payment again and again."""
+
+    @pytest.fixture
+    def clicks(self, race, seats):
+        visitor = admitted_visitor(seats[0].performance.concert_id)
+        body = {"performance_id": seats[0].performance_id, "seat_ids": [seats[0].pk]}
+        wanted = {"hold_id": visitor.post("/holds", body).json()["data"]["hold_id"]}
+        click = partial(visitor.post, "/reservations", wanted, key=str(uuid4()))
+        return lambda: (race([click] * CLICKS), click)
+
+    def test_one_effect_and_the_same_bytes_for_everybody(self, clicks):
+        answers, click = clicks()
+
+        paid = [answer for answer in answers if answer.status_code == 201]
+        assert sum("Idempotent-Replayed" not in answer for answer in paid) == 1
+        busy = [answer.json() for answer in answers if answer.status_code != 201]
+        assert {answer["code"] for answer in busy} <= {"IDEMPOTENCY_KEY_IN_USE"}
+        assert all(answer["data"]["retryable"] for answer in busy)
+        again = [click() for _ in busy]
+        assert {answer["Idempotent-Replayed"] for answer in again} <= {"true"}
+        assert {answer.content for answer in [*paid, *again]} == {paid[0].content}
+        assert Reservation.objects.count() == 1
+        assert LedgerTransaction.objects.filter(amount__lt=0).count() == 1
+
+    def test_without_the_lock_on_the_key_a_buyer_is_told_that_the_hold_is_over(
+        self, clicks, monkeypatch
+    ):
+        monkeypatch.setattr(idempotency, "_lock_key", lambda name: None)
+        # All of them have looked for a stored answer by then.
+        meet_before(monkeypatch, confirming, "lock_hold_with_seats", CLICKS)
+
+        answers, _click = clicks()
+
+        codes = [answer.json()["code"] for answer in answers]
+        assert sorted(codes) == ["HOLD_NOT_LIVE"] * (CLICKS - 1) + ["SUCCESS"]
+
+
+class TestBestAvailableAndManyCustomers:
+    CROWD = 12
+
+    @pytest.fixture
+    def outcomes(self, race):
+        performance = PerformanceFactory(seats=4 * self.CROWD, concert__seats_per_customer=4)
+        crowd = CustomerFactory.create_batch(self.CROWD)
+        return lambda: race([partial(best_four, customer, performance) for customer in crowd])
+
+    def test_everybody_gets_seats_while_there_are_enough(self, outcomes):
+        assert refusals(outcomes()) == []
+        assert SeatClaim.objects.live(at=timezone.now()).count() == 4 * self.CROWD
+
+    def test_without_the_lock_some_are_sent_away(self, outcomes, monkeypatch):
+        monkeypatch.setattr(holding, "_lock", lambda *args: None)
+        meet_before(monkeypatch, holding, "best_available_seat_ids", self.CROWD)
+
+        assert NotEnoughSeats in refusals(outcomes())
+
+
+def best_four(customer, performance) -> Any:
+    arguments = {"customer_id": customer.pk, "performance": performance, "quantity": 4}
+    call = partial(holding.hold_best_available, **arguments, grade=None, admission=None)
+    return run_in_transaction(call)

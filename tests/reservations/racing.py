@@ -1,0 +1,130 @@
+"""What races need: a rival in another thread, a moment at which everybody meets, and protections that can be taken away."""
+
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import Any
+
+import pgtrigger
+import pytest
+from django.db import connection
+
+from apps.concerts.models import SeatQuerySet
+from apps.reservations.invariants import check_invariants
+from apps.reservations.models import HoldQuerySet
+from apps.reservations.services import cancelling, confirming, holding
+
+PATIENCE = 20.0
+
+Elsewhere = Callable[[Callable[[], Any]], "Future[Any]"]
+
+
+def winners(outcomes: Sequence[Any]) -> list[Any]:
+    return [outcome for outcome in outcomes if not isinstance(outcome, Exception)]
+
+
+def refusals(outcomes: Sequence[Any]) -> list[type[Exception]]:
+    return [type(outcome) for outcome in outcomes if isinstance(outcome, Exception)]
+
+
+def outcome_of(future: "Future[Any]") -> Any:
+    """What the other thread returned or raised."""
+    return future.exception(PATIENCE) or future.result()
+
+
+def meet_before(monkeypatch: pytest.MonkeyPatch, target: object, name: str, parties: int) -> None:
+    """Make every thread wait for the others just before `target.name` runs: the moment the lock would have guarded."""
+    barrier = threading.Barrier(parties)
+    original = getattr(target, name)
+
+    def met(*args: Any, **kwargs: Any) -> Any:
+        barrier.wait(timeout=PATIENCE)
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(target, name, met)
+
+
+def pause_before(
+    monkeypatch: pytest.MonkeyPatch, target: object, name: str
+) -> tuple[threading.Event, threading.Event]:
+    """Stop whoever calls `target.name`: the first event says that somebody did, setting the second lets go on."""
+    is_there, may_go_on = threading.Event(), threading.Event()
+    original = getattr(target, name)
+
+    def paused(*args: Any, **kwargs: Any) -> Any:
+        is_there.set()
+        assert may_go_on.wait(PATIENCE)
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(target, name, paused)
+    return is_there, may_go_on
+
+
+def wait_until_blocked(sessions: int = 1) -> None:
+    """Until as many sessions of this database wait for a lock that somebody else has."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_stat_clear_snapshot()"
+            )  # a transaction would see the same again and again
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            if cursor.fetchone()[0] >= sessions:
+                return
+        time.sleep(0.01)
+    raise TimeoutError("Nobody waits.")
+
+
+def unlocked(self: Any, *, nowait: bool = False) -> Any:
+    """Stands in for `lock` where a test takes the lock away."""
+    return self.order_by("pk")
+
+
+def without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Payments and cancellations lock nothing any more, but for the wallet in the moment of booking."""
+    monkeypatch.setattr(holding, "_lock", lambda *args: None)
+    for queryset in (SeatQuerySet, HoldQuerySet):
+        monkeypatch.setattr(queryset, "lock", unlocked)
+    for use_case in (confirming, cancelling):
+        monkeypatch.setattr(use_case, "locked_wallet", lambda **arguments: None)
+
+
+@contextmanager
+def without_constraints(*names: str) -> Generator[None]:
+    """Drop constraints or unique indexes by name. All data is gone afterwards: it may be in breach of them."""
+    removed = [_removed(name) for name in names]
+    try:
+        yield
+    finally:
+        with pgtrigger.ignore(), connection.cursor() as cursor:
+            cursor.execute("TRUNCATE accounts_user, concerts_concert, shared_outboxevent CASCADE")
+            for restore in removed:
+                cursor.execute(restore)
+
+
+def _removed(name: str) -> str:
+    """Drops it, and returns the statement that brings it back."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT conrelid::regclass::text, pg_get_constraintdef(oid) FROM pg_constraint"
+            " WHERE conname = %s",
+            [name],
+        )
+        if found := cursor.fetchone():
+            table, definition = found
+            cursor.execute(f'ALTER TABLE {table} DROP CONSTRAINT "{name}"')
+            return f'ALTER TABLE {table} ADD CONSTRAINT "{name}" {definition}'
+        cursor.execute("SELECT pg_get_indexdef(%s::regclass)", [name])
+        [definition] = cursor.fetchone()
+        cursor.execute(f'DROP INDEX "{name}"')
+        return str(definition)
+
+
+def breaches() -> list[str]:
+    """The names of the invariants that do not hold."""
+    return [one.name for one in check_invariants() if one.breaches]

@@ -1,0 +1,213 @@
+"""Every delivery five times and out of order: ranking, queue and outside platform end up as if each had come once."""
+
+from collections.abc import Callable
+from functools import partial
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from apps.concerts import projection
+from apps.concerts.models import RankingEntry
+from apps.concerts.selectors import RankingWindow, popular_answers, popular_concerts
+from apps.concerts.services import block_seats, ranking_drift, rebuild_ranking, unblock_seats
+from apps.queue.models import QueueExit
+from apps.reservations.models import Reservation
+from apps.reservations.services import cancel_reservation, confirm_reservation, external_sync
+from apps.shared.models import EventDelivery, OutboxEvent
+from apps.shared.outbox import consumers, deliver, drain
+from apps.shared.transactions import run_in_transaction
+from tests.factories.accounts import CustomerFactory
+from tests.factories.concerts import PerformanceFactory
+from tests.factories.payments import WalletFactory
+from tests.factories.queue import WaitingRoomFactory
+from tests.factories.reservations import hold, reservation
+from tests.factories.visitors import admitted_visitor
+from tests.reservations.racing import breaches
+from tests.shared.deliveries import make_due
+
+TIMES = 5
+
+
+class Platform:
+    """The outside platform as far as it matters here: it takes everything and remembers the id of each message."""
+
+    status_code, is_success, is_server_error = 204, True, False
+
+    def __init__(self) -> None:
+        self.received: list[str] = []
+
+    def post(self, *, message_id: Any, **_message: Any) -> "Platform":
+        self.received.append(str(message_id))
+        return self
+
+
+@pytest.fixture
+def platform(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Platform:
+    platform = Platform()
+    settings.WEBHOOK_URL = "http://platform.example/"
+    monkeypatch.setattr(external_sync, "post_message", platform.post)
+    return platform
+
+
+@pytest.fixture
+def visitor() -> Any:
+    """Bought two seats, cancelled them, and bought one again; nobody has been told yet."""
+    performance = PerformanceFactory(seats=3, concert__seats_per_customer=2)
+    WaitingRoomFactory(concert=performance.concert, capacity=1)
+    rebuild_ranking()
+    visitor = admitted_visitor(performance.concert_id)
+    visitor.get("/queue/tokens/me")
+    sold = buy(visitor, performance, 2)
+    answer = visitor.post(f"/reservations/{sold['reservation_id']}/cancel", key="cancel")
+    assert answer.status_code == 200, answer.content
+    buy(visitor, performance, 1)
+    return visitor
+
+
+def buy(visitor: Any, performance: Any, quantity: int) -> Any:
+    body = {"performance_id": performance.pk, "quantity": quantity}
+    held = visitor.post("/holds/best-available", body).json()["data"]
+    body = {"hold_id": held["hold_id"]}
+    answer = visitor.post("/reservations", body, key=f"pay-{held['hold_id']}")
+    assert answer.status_code == 201, answer.content
+    return answer.json()["data"]
+
+
+def events() -> list[OutboxEvent]:
+    """Sale, cancellation, sale."""
+    return list(OutboxEvent.objects.order_by("occurred_at"))
+
+
+def ranking() -> list[int]:
+    popular_answers.clear()
+    return [item.reservations for item in popular_concerts(window=RankingWindow.ALL, limit=9)]
+
+
+def as_if_each_had_come_once(visitor: Any) -> bool:
+    assert sorted(RankingEntry.objects.values_list("reservations", "seats")) == [
+        (-1, -2),
+        (1, 1),
+        (1, 2),
+    ]
+    sums = projection.read()
+    assert sums
+    assert list(sums.reservations.values()) == ranking() == [1]
+    assert ranking_drift() == []
+    assert QueueExit.objects.get().reason == "COMPLETED"
+    assert visitor.get("/queue/tokens/me").json()["data"]["expired_reason"] == "COMPLETED"
+    assert breaches() == []
+    return True
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("order", [*permutations(range(3))], ids=str)
+class TestFiveTimesInAnyOrder:
+    def test_delivered(self, visitor: Any, platform: Platform, order: tuple[int, ...]) -> None:
+        for event in [events()[place] for place in order] * TIMES:
+            for consumer in consumers():
+                deliver(consumer=consumer.name, event_id=event.pk)
+
+        assert set(EventDelivery.objects.values_list("status", "attempts")) == {("DONE", 1)}
+        assert sorted(platform.received) == sorted(str(event.pk) for event in events())
+        assert as_if_each_had_come_once(visitor)
+
+    def test_with_effects_that_run_each_time(
+        self, visitor: Any, platform: Platform, order: tuple[int, ...]
+    ) -> None:
+        """As if every claim had lapsed just after its effect: what is guaranteed is at least once."""
+        for _ in range(TIMES):
+            for consumer in consumers():
+                for event in [events()[place] for place in order]:
+                    if event.type in consumer.event_types:
+                        consumer.effect(event)
+        for consumer in consumers():
+            make_due()
+            drain(consumer=consumer.name)
+
+        # The platform recognizes a repetition by its id.
+        assert len(platform.received) == 3 * (TIMES + 1)
+        assert set(platform.received) == {str(event.pk) for event in events()}
+        assert as_if_each_had_come_once(visitor)
+
+
+@pytest.mark.django_db
+def test_a_ranking_that_forgot_its_events_would_count_them_all(
+    visitor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The twin: the same script without its memory."""
+    forgetful = projection.COUNT.replace("ARGV[i]) == 1", "ARGV[i]) >= 0")
+    assert forgetful != projection.COUNT
+    monkeypatch.setattr(projection, "COUNT", forgetful)
+    [ranked] = [one for one in consumers() if one.name == "ranking"]
+
+    for event in events() * TIMES:
+        ranked.effect(event)
+
+    assert ranking() == [TIMES]
+    assert "ranking_recounted" in breaches()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_fast_path_and_relay_at_once(visitor: Any, platform: Platform, race: Any) -> None:
+    make_due()
+    calls: list[Callable[[], int]] = []
+    for event in events():
+        calls += [partial(drain, consumer=one.name) for one in consumers()]
+        calls += [partial(deliver, consumer=one.name, event_id=event.pk) for one in consumers()]
+
+    settled = race(calls)
+
+    assert sum(settled) == EventDelivery.objects.count() == 8
+    assert len(platform.received) == 3
+    assert as_if_each_had_come_once(visitor)
+
+
+@pytest.mark.django_db
+class TestSoldOut:
+    @pytest.fixture
+    def performance(self) -> Any:
+        return PerformanceFactory(seats=2)
+
+    def sell(self, seat: Any) -> Reservation:
+        sold = reservation(CustomerFactory(), [seat])
+        make_due()
+        drain(consumer="ranking")
+        return sold
+
+    def is_sold_out(self, performance: Any) -> bool:
+        performance.refresh_from_db()
+        return performance.sold_out_at is not None
+
+    @pytest.mark.parametrize("is_blocked_first", [False, True])
+    def test_a_seat_that_is_sold_and_blocked_counts_once(
+        self, performance: Any, is_blocked_first: bool
+    ) -> None:
+        first, second = performance.seats.order_by("pk")
+        held = hold(WalletFactory(balance=50_000).customer, [first])
+        if is_blocked_first:
+            block_seats(seat_ids=[first.pk])
+        pay = partial(confirm_reservation, customer_id=held.customer_id, hold_id=held.pk)
+        run_in_transaction(pay)
+        make_due()
+        drain(consumer="ranking")
+        block_seats(seat_ids=[first.pk])
+
+        assert not self.is_sold_out(performance)
+        self.sell(second)
+        assert self.is_sold_out(performance)
+
+    def test_a_cancelled_seat_that_is_blocked_is_not_for_sale(self, performance: Any) -> None:
+        first, second = performance.seats.order_by("pk")
+        sold = self.sell(first)
+        self.sell(second)
+        cancel = partial(cancel_reservation, customer_id=sold.customer_id, reservation_id=sold.pk)
+        run_in_transaction(cancel)
+        make_due()
+        drain(consumer="ranking")
+        assert not self.is_sold_out(performance)
+
+        block_seats(seat_ids=[first.pk])
+        assert self.is_sold_out(performance)
+        unblock_seats(seat_ids=[first.pk])
+        assert not self.is_sold_out(performance)

@@ -1,0 +1,420 @@
+"""The locks of every use case, read from the SQL it emits, are those of `docs/locking.md` in that order."""
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from traceback import walk_stack
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import connection, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from apps.accounts.models import User
+from apps.concerts import services as concerts
+from apps.concerts.layouts import DEFAULT_LAYOUT
+from apps.concerts.models import Performance, Seat
+from apps.payments.services import adjust_wallet, charge_wallet
+from apps.queue import services as queue
+from apps.reservations import services as reservations
+from apps.reservations.models import Hold
+from apps.shared.idempotency import run_once
+from apps.shared.models import OutboxEvent
+from apps.shared.outbox import drain
+from apps.shared.transactions import run_in_transaction
+from tests.factories.accounts import CustomerFactory
+from tests.factories.concerts import ConcertFactory, PerformanceFactory
+from tests.factories.payments import WalletFactory
+from tests.factories.queue import WaitingRoomFactory
+from tests.factories.reservations import hold, overdue_hold, reservation
+from tests.shared.deliveries import make_due
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ROOT = Path(__file__).resolve().parents[2]
+TABLES = {
+    "concerts_seat": "seats",
+    "reservations_hold": "holds",
+    "payments_wallet": "wallet",
+    "concerts_concert": "concert",
+    "concerts_performance": "performance",
+    "queue_waitingroom": "waiting room",
+    "shared_eventdelivery": "delivery",
+}
+ADVISORY = {
+    r"\d+\n": "idempotency key",
+    r"hold ": "customer at performance",
+    r"best ": "best seats",
+}
+MODE = r"tries|waits|NOWAIT|SKIP LOCKED"
+
+
+# --- What the page says -----------------------------------------------------------------------------------------------
+
+
+def documented() -> tuple[list[str], dict[str, list[tuple[str, str]]]]:
+    """The kinds in their order, and for each use case its pairs of kind and mode."""
+    page = (ROOT / "docs" / "locking.md").read_text()
+    table = page.partition("<!-- locks:")[2].partition("<!-- end of locks -->")[0]
+    heading, _, *rows = [line.split("|")[1:-1] for line in table.splitlines() if line[:1] == "|"]
+    kinds = [cell.strip() for cell in heading[1:-1]]
+    locks: dict[str, list[tuple[str, str]]] = {}
+    for first, *cells, others in rows:
+        taken = [
+            (kind, mode[0])
+            for kind, cell in zip(kinds, cells, strict=True)
+            if (mode := re.findall(MODE, cell))
+        ]
+        taken += [(kind.strip(), mode) for kind, mode in re.findall(rf"([a-z ]+) ({MODE})", others)]
+        locks |= dict.fromkeys(re.findall(r"`(\w+)`", first), taken)
+    return kinds, locks
+
+
+KINDS, DOCUMENTED = documented()
+
+
+# --- What the code does -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Lock:
+    kind: str
+    mode: str
+    ids: list[Any]
+    is_ordered: bool  # by the statement itself: what rows come in by chance is no order
+
+
+@dataclass
+class Recorder:
+    """An execute wrapper that understands locks."""
+
+    locks: list[Lock] = field(default_factory=list)
+    unlocked_writes: list[str] = field(default_factory=list)
+    places: set[tuple[str, str]] = field(default_factory=set)
+
+    def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        result = execute(sql, params, many, context)
+        lock = self._advisory(sql, params) or self._row_lock(sql, context["cursor"].cursor)
+        if lock:
+            assert connection.in_atomic_block or "UPDATE queue_waitingroom" in sql
+            self.locks.append(lock)
+            self.places |= set(_places_on_the_stack())
+        written = re.match(r'UPDATE "(\w+)"', sql)
+        needed = {TABLES.get(written[1]) if written else None} & {"seats", "holds", "wallet"}
+        if needed - {one.kind for one in self.locks}:
+            self.unlocked_writes.append(sql)
+        return result
+
+    @staticmethod
+    def _advisory(sql: str, params: Any) -> Lock | None:
+        if "advisory" not in sql:
+            return None
+        [kind] = [kind for name, kind in ADVISORY.items() if re.match(name, params[0])]
+        mode = "tries" if "pg_try_advisory_xact_lock" in sql else "waits"
+        assert mode == "tries" or "pg_advisory_xact_lock" in sql
+        return Lock(kind, mode, [], True)
+
+    @staticmethod
+    def _row_lock(sql: str, cursor: Any) -> Lock | None:
+        found = re.search(
+            r'FOR (?:(NO KEY) )?(?:UPDATE|SHARE)(?: OF "(\w+)")?(?: (NOWAIT|SKIP LOCKED))?', sql
+        )
+        if not found:
+            return None
+        assert found[1] or "shared_eventdelivery" in sql, f"keys are locked, too: {sql}"
+        from_clause = re.search(r'FROM "?(\w+)"?', sql)
+        assert from_clause
+        kind = TABLES[found[2] or from_clause[1]]
+        keys = ("customer_id",) if kind == "wallet" else ("id", "pk")
+        places = [place for place, one in enumerate(cursor.description) if one.name in keys]
+        rows = cursor.fetchall()
+        if rows:
+            cursor.scroll(0, mode="absolute")  # for whom they are meant
+        ids = [row[places[0]] for row in rows if places]
+        return Lock(kind, found[3] or "waits", ids, "ORDER BY" in sql)
+
+    @property
+    def sequence(self) -> list[tuple[str, str]]:
+        """Kinds and modes as they came; taking the same again is nothing new."""
+        return [pair for pair, _ in groupby((lock.kind, lock.mode) for lock in self.locks)]
+
+
+def _places_on_the_stack() -> Iterator[tuple[str, str]]:
+    for frame, _ in walk_stack(None):
+        path = Path(frame.f_code.co_filename)
+        if path.is_relative_to(ROOT / "apps"):
+            yield path.relative_to(ROOT).as_posix(), frame.f_code.co_name
+
+
+def recorded(call: Callable[[], object]) -> Recorder:
+    recorder = Recorder()
+    with connection.execute_wrapper(recorder):
+        call()
+    return recorder
+
+
+# --- Every use case, met with as much in its way as possible ----------------------------------------------------------
+
+
+def seats_in_disorder(count: int = 3) -> list[Seat]:
+    """Seats of one performance by descending id, which also is the order in which they lie in their table."""
+    performance = PerformanceFactory(seats=count, concert__seats_per_customer=count)
+    seats = list(performance.seats.order_by("-pk"))
+    for seat in seats:
+        Seat.objects.filter(pk=seat.pk).update(y=F("y"))
+    return seats
+
+
+def stale_holds(seats: list[Seat]) -> None:
+    """An overdue hold on each, lying in their table by descending id."""
+    holds = [overdue_hold(CustomerFactory(), [seat]) for seat in seats]
+    for stale in sorted(holds, key=lambda one: one.pk, reverse=True):
+        Hold.objects.filter(pk=stale.pk).update(seat_limit=F("seat_limit"))
+
+
+def once(customer: User, effect: Callable[[], object]) -> Callable[[], object]:
+    """As a view calls it, with a key."""
+    return partial(
+        run_once,
+        customer_id=customer.pk,
+        endpoint="Test",
+        key=str(uuid4()),
+        fingerprint="",
+        effect=effect,
+        render=lambda _: (200, b""),
+    )
+
+
+def holding() -> Callable[[], object]:
+    seats, customer = seats_in_disorder(), CustomerFactory()
+    stale_holds(seats)
+    return once(
+        customer,
+        partial(
+            reservations.hold_seats,
+            customer_id=customer.pk,
+            performance=seats[0].performance,
+            seat_ids=[seat.pk for seat in seats],
+            admission=None,
+        ),
+    )
+
+
+def holding_the_best() -> Callable[[], object]:
+    seats, customer = seats_in_disorder(), CustomerFactory()
+    stale_holds(seats)
+    return once(
+        customer,
+        partial(
+            reservations.hold_best_available,
+            customer_id=customer.pk,
+            performance=seats[0].performance,
+            quantity=len(seats),
+            grade=None,
+            admission=None,
+        ),
+    )
+
+
+def releasing() -> Callable[[], object]:
+    held = hold(CustomerFactory(), seats_in_disorder())
+    return partial(reservations.release_hold, customer_id=held.customer_id, hold_id=held.pk)
+
+
+def paying() -> Callable[[], object]:
+    customer = WalletFactory(balance=1_000_000).customer
+    held = hold(customer, seats_in_disorder())
+    pay = reservations.confirm_reservation
+    return once(customer, partial(pay, customer_id=customer.pk, hold_id=held.pk))
+
+
+def cancelling() -> Callable[[], object]:
+    customer = CustomerFactory()
+    reserved = reservation(customer, seats_in_disorder())
+    cancel = reservations.cancel_reservation
+    return once(customer, partial(cancel, customer_id=customer.pk, reservation_id=reserved.pk))
+
+
+def topping_up() -> Callable[[], object]:
+    customer = CustomerFactory()
+    return once(customer, partial(charge_wallet, customer_id=customer.pk, amount=1_000))
+
+
+def adjusting() -> Callable[[], object]:
+    staff, customer = CustomerFactory(staff=True), WalletFactory(balance=5_000).customer
+    adjust = partial(adjust_wallet, customer_id=customer.pk, amount=-1, reason="x")
+    return partial(run_in_transaction, partial(adjust, staff_id=staff.pk))
+
+
+def sweeping() -> Callable[[], object]:
+    stale_holds(seats_in_disorder())
+    return reservations.expire_holds
+
+
+def blocking(service: Callable[..., object]) -> Callable[[], object]:
+    seats = seats_in_disorder() + seats_in_disorder()
+    Seat.objects.update(is_blocked=service is concerts.unblock_seats)
+    return partial(service, seat_ids=[seat.pk for seat in reversed(seats)])
+
+
+def generating() -> Callable[[], object]:
+    return partial(concerts.generate_seats, performance_id=PerformanceFactory().pk)
+
+
+def scheduling() -> Callable[[], object]:
+    schedule = partial(concerts.create_performance, concert_id=ConcertFactory().pk)
+    return partial(schedule, starts_at=timezone.now(), layout=DEFAULT_LAYOUT)
+
+
+def ranking() -> Callable[[], object]:
+    reservation(CustomerFactory(), seats_in_disorder(1))
+    return partial(concerts.update_ranking, OutboxEvent.objects.latest("occurred_at"))
+
+
+def controlling(
+    service: Callable[..., object], **changes: object
+) -> Callable[[], Callable[[], object]]:
+    def prepare() -> Callable[[], object]:
+        concert_id = WaitingRoomFactory().concert_id
+        return partial(service, concert_id=concert_id, staff_id=None, **changes)
+
+    return prepare
+
+
+def editing() -> Callable[[], object]:
+    edit = controlling(queue.edit_policy, capacity=7)()
+    return partial(run_in_transaction, edit)
+
+
+def ticking() -> Callable[[], object]:
+    WaitingRoomFactory()
+    return queue.admit_visitors
+
+
+def relaying() -> Callable[[], object]:
+    reservation(CustomerFactory(), seats_in_disorder(1))
+    make_due()
+    return partial(drain, consumer="queue")
+
+
+USE_CASES: dict[str, Callable[[], Callable[[], object]]] = {
+    "hold_seats": holding,
+    "hold_best_available": holding_the_best,
+    "release_hold": releasing,
+    "confirm_reservation": paying,
+    "cancel_reservation": cancelling,
+    "charge_wallet": topping_up,
+    "adjust_wallet": adjusting,
+    "expire_holds": sweeping,
+    "block_seats": partial(blocking, concerts.block_seats),
+    "unblock_seats": partial(blocking, concerts.unblock_seats),
+    "generate_seats": generating,
+    "create_performance": scheduling,
+    "update_ranking": ranking,
+    "open_room": controlling(queue.open_room),
+    "pause_room": controlling(queue.pause_room),
+    "resume_room": controlling(queue.resume_room),
+    "close_room": controlling(queue.close_room),
+    "set_capacity": controlling(queue.set_capacity, capacity=9),
+    "set_admissions_per_minute": controlling(
+        queue.set_admissions_per_minute, admissions_per_minute=9
+    ),
+    "edit_policy": editing,
+    "admit_visitors": ticking,
+    "drain": relaying,
+}
+
+
+@pytest.mark.parametrize("name", USE_CASES)
+def test_locks_as_the_page_says(name: str) -> None:
+    recorder = recorded(USE_CASES[name]())
+
+    assert recorder.sequence == DOCUMENTED[name]
+    ranks = [KINDS.index(kind) for kind, _ in recorder.sequence if kind in KINDS]
+    assert ranks == sorted(ranks)
+    assert all(len(lock.ids) >= 3 for lock in recorder.locks if lock.kind == "seats")
+    # Who skips what is locked waits for nobody, so any order will do.
+    waiting = [lock for lock in recorder.locks if lock.mode != "SKIP LOCKED"]
+    for kind, group in groupby(waiting, key=lambda one: one.kind):
+        locks = list(group)
+        assert all(lock.is_ordered or len(lock.ids) < 2 for lock in locks), kind
+        ids = [pk for lock in locks for pk in lock.ids]
+        assert ids == sorted(ids), kind
+    assert recorder.unlocked_writes == []
+
+
+class TestThePage:
+    def test_lists_the_kinds_in_the_order_of_its_table(self) -> None:
+        page = (ROOT / "docs" / "locking.md").read_text()
+
+        assert re.findall(r"^\d\. \*\*([a-z ]+)\*\*", page, flags=re.MULTILINE) == KINDS
+
+    def test_has_the_use_cases_that_are_tried_here(self) -> None:
+        assert DOCUMENTED.keys() == USE_CASES.keys()
+
+    def test_knows_every_place_that_takes_a_lock(self) -> None:
+        reached = set()
+        for prepare in USE_CASES.values():
+            reached |= recorded(prepare()).places
+
+        assert set(places_that_lock()) - reached == set()
+
+
+def places_that_lock() -> Iterator[tuple[str, str]]:
+    """File and function of every call of `lock` or `select_for_update`, and of SQL that locks."""
+    for path in sorted((ROOT / "apps").rglob("*.py")):
+        for function in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(function, ast.FunctionDef) or function.name == "lock":
+                continue
+            if any(_locks(node) for node in ast.walk(function)):
+                yield path.relative_to(ROOT).as_posix(), function.name
+
+
+def _locks(node: ast.AST) -> bool:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        return node.func.attr in ("lock", "select_for_update")
+    text = node.value if isinstance(node, ast.Constant) else ""
+    is_sql = isinstance(text, str) and re.search(
+        r"pg_\w*advisory|FOR (NO KEY )?UPDATE|LOCK TABLE", text
+    )
+    return bool(is_sql)
+
+
+class TestTheRecorder:
+    """Twins of the tests above: what they would not want to see is seen."""
+
+    def test_sees_rows_that_come_in_descending_order(self) -> None:
+        seats = seats_in_disorder()
+        rows = Seat.objects.filter(pk__in=[seat.pk for seat in seats])
+
+        def lock() -> None:
+            with transaction.atomic():
+                list(rows.order_by("-pk").select_for_update(no_key=True))
+
+        [taken] = recorded(lock).locks
+
+        assert taken == Lock("seats", "waits", [seat.pk for seat in seats], True)
+
+    def test_sees_rows_that_are_not_ordered(self) -> None:
+        seats = seats_in_disorder()
+
+        def lock() -> None:
+            with transaction.atomic():
+                list(Seat.objects.select_for_update(no_key=True, nowait=True))
+
+        [taken] = recorded(lock).locks
+
+        assert (taken.mode, taken.is_ordered) == ("NOWAIT", False)
+        assert taken.ids == [seat.pk for seat in seats]
+
+    def test_sees_a_change_without_a_lock(self) -> None:
+        seats_in_disorder(1)
+
+        assert recorded(lambda: Seat.objects.update(x=5)).unlocked_writes
+        assert not recorded(lambda: Performance.objects.update(sold_out_at=None)).unlocked_writes

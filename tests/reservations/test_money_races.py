@@ -1,0 +1,129 @@
+"""Top-ups and payments of few customers, all at once: no won is lost, none is spent twice."""
+
+import random
+import threading
+from functools import partial
+
+import pgtrigger
+import pytest
+from django.conf import settings
+from django.utils import timezone
+
+from apps.payments import services as payments
+from apps.payments.errors import InsufficientBalance
+from apps.payments.models import LedgerTransaction, Wallet
+from apps.payments.selectors import ledger_totals, wallet_differences
+from apps.payments.services import charge_wallet
+from apps.reservations.models import Hold, Reservation, SeatClaim
+from apps.reservations.services import confirm_reservation
+from apps.shared.transactions import run_in_transaction
+from tests.factories.accounts import CustomerFactory
+from tests.factories.concerts import PerformanceFactory
+from tests.factories.payments import WalletFactory
+from tests.reservations.racing import breaches, without_constraints
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+CUSTOMERS, SALES, TOP_UPS, RIVALS = 10, 50, 50, 20  # 1,000 operations
+PRICE = 1_000
+
+
+def many_holds(customers, each):
+    """Live holds of one seat, `each` for every customer, in one statement for each table."""
+    performance = PerformanceFactory(seats=len(customers) * each, seats__price=PRICE)
+    now = timezone.now()
+    holds = Hold.objects.bulk_create(
+        Hold(
+            customer=customer,
+            performance=performance,
+            total_price=PRICE,
+            seat_limit=each,
+            held_at=now,
+            expires_at=now + settings.HOLD_TIME,
+        )
+        for customer in customers
+        for _ in range(each)
+    )
+    SeatClaim.objects.bulk_create(
+        SeatClaim(hold=hold, performance=performance, seat=seat, price=PRICE)
+        for hold, seat in zip(holds, performance.seats.all(), strict=True)
+    )
+    return holds
+
+
+def top_up(customer_id):
+    call = partial(charge_wallet, customer_id=customer_id, amount=PRICE)
+    return run_in_transaction(call)
+
+
+def pay(hold):
+    call = partial(confirm_reservation, customer_id=hold.customer_id, hold_id=hold.pk)
+    return run_in_transaction(call)
+
+
+class TestTopUpsAndPayments:
+    def test_a_thousand_of_them_leave_books_that_balance(self, race):
+        customers = CustomerFactory.create_batch(CUSTOMERS)
+        operations = [partial(pay, hold) for hold in many_holds(customers, SALES)]
+        operations += [partial(top_up, one.pk) for one in customers for _ in range(TOP_UPS)]
+        random.Random(4).shuffle(operations)
+        refused: list[Exception] = []
+
+        def work_through(share):
+            for operation in share:
+                try:
+                    operation()
+                except InsufficientBalance as refusal:
+                    refused.append(refusal)
+
+        outcomes = race([partial(work_through, operations[n::RIVALS]) for n in range(RIVALS)])
+
+        assert len(operations) == 1_000
+        assert outcomes == [None] * RIVALS
+        assert refused
+        sold = Reservation.objects.count()
+        assert sold == CUSTOMERS * SALES - len(refused)
+        assert Hold.objects.filter(status=Hold.Status.CONFIRMED).count() == sold
+        assert breaches() == []
+        totals = ledger_totals()
+        assert (totals.charged, totals.paid) == (CUSTOMERS * TOP_UPS * PRICE, sold * PRICE)
+
+    @pytest.fixture
+    def unlocked_pair(self, race, monkeypatch):
+        """A top-up and a payment of one customer that have both read the balance before either writes it."""
+        customer = WalletFactory(balance=10_000).customer
+        [held] = many_holds([customer], 1)
+        both_have_read = threading.Barrier(2)
+
+        def read(*, customer_id):
+            wallet = Wallet.objects.get(pk=customer_id)
+            both_have_read.wait(20)
+            return wallet
+
+        monkeypatch.setattr(payments, "locked_wallet", read)
+        monkeypatch.setattr(
+            "apps.reservations.services.confirming.locked_wallet", lambda **arguments: None
+        )
+
+        def meet(around=lambda call: call):
+            pair = partial(top_up, customer.pk), partial(pay, held)
+            return customer, race([around(call) for call in pair])
+
+        return meet
+
+    def test_without_the_lock_one_of_them_is_refused_and_the_books_balance(self, unlocked_pair):
+        _customer, outcomes = unlocked_pair()
+
+        assert sorted(type(one).__name__ == "IntegrityError" for one in outcomes) == [False, True]
+        assert breaches() == []
+
+    def test_without_lock_and_constraints_one_of_them_is_lost(self, unlocked_pair):
+        with without_constraints("ledger_transaction_number_unique"):
+            customer, outcomes = unlocked_pair(pgtrigger.ignore())
+
+            assert not any(isinstance(one, Exception) for one in outcomes)
+            booked = LedgerTransaction.objects.filter(customer=customer)
+            assert sorted(booked.values_list("amount", flat=True)) == [-PRICE, PRICE, 10_000]
+            assert Wallet.objects.get(pk=customer.pk).balance in (9_000, 11_000)
+            assert [one.customer_id for one in wallet_differences()] == [customer.pk]
+            assert "balance_is_ledger" in breaches()

@@ -1,0 +1,119 @@
+"""How Celery is set up: no work is lost, no request waits for a broker, and nothing outside delays what is inside."""
+
+import json
+from typing import Any
+
+import pytest
+import redis
+import structlog
+from django.conf import settings
+
+from apps.reservations.services.external_sync import EXTERNAL_SYNC
+from apps.reservations.tasks import expire_holds, sync_externally
+from apps.shared import outbox
+from apps.shared.outbox import consumers
+from apps.shared.publishing import publish
+from apps.shared.tasks import drain_consumer
+from concert_project.celery import app
+from concert_project.schedule import BEAT_SCHEDULE
+
+app.loader.import_default_modules()
+
+OURS = sorted(name for name in app.tasks if not name.startswith("celery."))
+
+
+def longest_run(task: Any) -> float:
+    return float(task.time_limit or app.conf.task_time_limit)
+
+
+class TestNoWorkIsLost:
+    @pytest.mark.parametrize("name", OURS)
+    def test_a_task_is_acknowledged_when_it_is_done(self, name: str) -> None:
+        task = app.tasks[name]
+
+        assert task.acks_late is True
+        assert task.reject_on_worker_lost is True
+        assert task.ignore_result is True
+
+    @pytest.mark.parametrize("name", OURS)
+    def test_a_task_ends_before_the_broker_gives_it_to_somebody_else(self, name: str) -> None:
+        task = app.tasks[name]
+
+        soft_limit = task.soft_time_limit or app.conf.task_soft_time_limit
+        assert 0 < soft_limit < longest_run(task)
+        assert longest_run(task) < app.conf.broker_transport_options["visibility_timeout"]
+
+    def test_an_effect_ends_before_its_claim_does(self) -> None:
+        assert outbox.CLAIM.total_seconds() > settings.WEBHOOK_TIMEOUT * 2
+        # The last effect of a drain begins before its time is over.
+        assert outbox.DRAIN_SECONDS + outbox.CLAIM.total_seconds() < app.conf.task_soft_time_limit
+
+    def test_a_worker_takes_no_more_than_it_works_on(self) -> None:
+        assert app.conf.worker_prefetch_multiplier == 1
+
+
+class TestNoRequestWaits:
+    def test_publishing_is_tried_once_and_briefly(self) -> None:
+        options = app.conf.broker_transport_options
+
+        assert app.conf.task_publish_retry is False
+        assert options["max_retries"] == 0
+        assert 0 < options["socket_connect_timeout"] < 1
+        assert 0 < options["socket_timeout"] < 2
+
+
+def queue_of_message(store: redis.Redis) -> str:
+    """The one queue in which something waits."""
+    [key] = [key.decode() for key in store.keys("celery:*") if store.type(key) == b"list"]  # type: ignore[union-attr]
+    return key.removeprefix("celery:")
+
+
+class TestNothingOutsideDelaysWhatIsInside:
+    """Queues as messages really get them, and the processes that consume them."""
+
+    @pytest.mark.parametrize("entry", BEAT_SCHEDULE.values(), ids=BEAT_SCHEDULE)
+    def test_beat_lets_nothing_pile_up(self, store: redis.Redis, entry: dict[str, Any]) -> None:
+        app.tasks[entry["task"]].apply_async(**entry["options"])
+
+        assert queue_of_message(store) == entry["options"]["queue"]
+        assert entry["schedule"] < entry["options"]["expires"]
+
+    @pytest.mark.parametrize(
+        ("task", "queue"),
+        [
+            ("queue.admit_visitors", "admission"),
+            ("reservations.expire_holds", "default"),
+            ("shared.relay_events", "default"),
+            ("concerts.rebuild_lost_ranking", "default"),
+        ],
+    )
+    def test_beat_sends_what_must_not_wait_to_other_queues(self, task: str, queue: str) -> None:
+        [entry] = [one for one in BEAT_SCHEDULE.values() if one["task"] == task]
+
+        assert entry["options"]["queue"] == queue
+
+    def test_the_outside_world_has_a_queue_of_its_own(self, store: redis.Redis) -> None:
+        assert publish(sync_externally, event_id="x")
+        assert queue_of_message(store) == "external"
+
+    def test_so_has_its_relay(self, store: redis.Redis) -> None:
+        drain_consumer.apply_async(kwargs={"consumer": "x"}, queue=EXTERNAL_SYNC.queue)
+
+        assert queue_of_message(store) == "external"
+        assert {one.name: one.queue for one in consumers()} == {
+            "ranking": "default",
+            "queue": "default",
+            "external_sync": "external",
+        }
+
+    def test_expiry_does_not_meet_it(self, store: redis.Redis) -> None:
+        assert publish(expire_holds)
+        assert queue_of_message(store) == "default"
+
+
+def test_a_task_carries_the_request_id_of_its_cause(store: redis.Redis) -> None:
+    with structlog.contextvars.bound_contextvars(request_id="r-1"):
+        assert publish(expire_holds)
+
+    [message] = store.lrange("celery:default", 0, -1)  # type: ignore[misc]
+    assert json.loads(message)["headers"]["__django_structlog__"]["request_id"] == "r-1"

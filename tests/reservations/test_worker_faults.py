@@ -1,0 +1,162 @@
+"""Real workers that are killed with -9 in the middle of an effect, and two beats at once: everything happens once in the end."""
+
+import threading
+from collections.abc import Generator
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from django.db import transaction
+from django.db.models import F
+
+from apps.concerts.models import Performance, RankingEntry
+from apps.concerts.services import rebuild_ranking
+from apps.queue.selectors import admissions_above_capacity, live_figures
+from apps.reservations.models import Hold
+from apps.reservations.tasks import expire_holds
+from apps.shared.models import EventDelivery, OutboxEvent
+from apps.shared.outbox import deliver
+from apps.shared.tasks import relay_events
+from tests.factories.accounts import CustomerFactory
+from tests.factories.concerts import PerformanceFactory
+from tests.factories.payments import WalletFactory
+from tests.factories.queue import WaitingRoomFactory
+from tests.factories.reservations import overdue_hold, reservation
+from tests.factories.visitors import Visitor
+from tests.reservations.racing import breaches, wait_until_blocked
+from tests.reservations.workers import senders_of, started, wait_until, worker
+from tests.shared.deliveries import make_due
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+DONE, PENDING = EventDelivery.Status.DONE, EventDelivery.Status.PENDING
+
+
+@pytest.fixture
+def performance():
+    rebuild_ranking()
+    return PerformanceFactory(seats=8, concert__seats_per_customer=4)
+
+
+def seats_of(performance):
+    return list(performance.seats.order_by("pk"))
+
+
+def delivery(consumer):
+    return EventDelivery.objects.get(consumer=consumer)
+
+
+def is_done(consumer):
+    return lambda: delivery(consumer).status == DONE
+
+
+class Platform(ThreadingHTTPServer):
+    """An outside platform on loopback that takes messages, and answers none of them before it is told to."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), PlatformHandler)
+        self.received: list[str] = []
+        self.may_answer = threading.Event()
+        self.url = f"http://127.0.0.1:{self.server_port}/"
+
+    def handle_error(self, *_: object) -> None:
+        """Whoever asked may have been killed."""
+
+
+class PlatformHandler(BaseHTTPRequestHandler):
+    server: Platform
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.server.received.append(str(self.headers["webhook-id"]))
+        self.server.may_answer.wait(60)
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *args: object) -> None: ...
+
+
+@pytest.fixture
+def platform() -> Generator[Platform]:
+    with Platform() as platform:
+        thread = threading.Thread(target=platform.serve_forever)
+        thread.start()
+        yield platform
+        platform.may_answer.set()
+        platform.shutdown()
+        thread.join()
+
+
+def test_a_child_that_is_killed_in_the_middle_of_an_effect(elsewhere, performance):
+    sell = partial(reservation, WalletFactory(balance=500_000).customer, seats_of(performance)[:2])
+    with worker("default", DATABASE_LOCK_TIMEOUT_MS="60000") as process:
+        with transaction.atomic():
+            Performance.objects.lock().get(pk=performance.pk)  # the effect gets this far
+            elsewhere(sell).result()
+            wait_until_blocked()
+
+            process.kill_pool()
+
+            assert (delivery("ranking").status, delivery("ranking").attempts) == (PENDING, 1)
+            make_due()  # or the task that comes back would leave it to whoever claimed it
+        # Nobody sends it again: the broker gives back what the dead child had not acknowledged.
+        wait_until(is_done("ranking"), "the task that came back")
+    assert delivery("ranking").attempts == 2
+    assert RankingEntry.objects.get().seats == 2
+    assert breaches() == []
+
+
+def test_a_worker_that_is_killed_while_the_platform_hangs(performance, platform):
+    seats = seats_of(performance)
+    stale = overdue_hold(CustomerFactory(), seats[4:6])
+    with worker("external", WEBHOOK_URL=platform.url, WEBHOOK_TIMEOUT_SECONDS="60") as sync:
+        reservation(CustomerFactory(), seats[:1])
+        wait_until(lambda: platform.received, "a message")
+
+        with worker("default,external", WEBHOOK_URL=platform.url):
+            expire_holds.delay()
+            wait_until(is_done("ranking"), "the ranking")
+            wait_until(lambda: Hold.objects.get(pk=stale.pk).status == "EXPIRED", "the sweep")
+            # A platform that does not answer delayed nothing of this.
+            assert len(platform.received) == 1
+            assert delivery("external_sync").status == PENDING
+
+            sync.kill_parent()
+            wait_until(lambda: not sync.survivors(), "the end of its child")
+            platform.may_answer.set()
+            make_due()
+            relay_events.delay()
+            wait_until(is_done("external_sync"), "the relay")
+    event_id = OutboxEvent.objects.get().pk
+    assert deliver(consumer="external_sync", event_id=event_id) is False  # the lost task comes back
+    assert platform.received == [str(event_id)] * 2
+    assert delivery("external_sync").attempts == 2
+    assert breaches() == []
+
+
+def test_two_beats_at_once(performance):
+    seats = seats_of(performance)
+    WaitingRoomFactory(concert=performance.concert, capacity=3)
+    for _ in range(8):
+        Visitor(CustomerFactory()).join(performance.concert_id)
+    for seat in seats[:3]:
+        reservation(CustomerFactory(), [seat])
+    stale = [overdue_hold(CustomerFactory(), [seat]) for seat in seats[3:6]]
+    make_due()
+
+    with started("beat1", "beat"), started("beat2", "beat"):
+        for task in ("reservations.expire_holds", "shared.relay_events"):
+            wait_until(lambda task=task: len(senders_of(task)) == 2, f"{task} from both")
+        with worker("default,admission,external", concurrency=2):
+            wait_until(lambda: not EventDelivery.objects.exclude(status=DONE).exists(), "the relay")
+            wait_until(lambda: not Hold.objects.filter(status="HELD").exists(), "the sweep")
+            wait_until(lambda: live_figures(performance.concert_id).active, "admission")
+    assert live_figures(performance.concert_id).active == 3
+    assert admissions_above_capacity() == []
+    ended = Hold.objects.filter(pk__in=[one.pk for one in stale], status="EXPIRED")
+    assert ended.filter(ended_at=F("expires_at")).count() == 3
+    assert set(EventDelivery.objects.values_list("attempts", flat=True)) == {1}
+    assert RankingEntry.objects.count() == 3
+    assert breaches() == []
