@@ -20,6 +20,12 @@ def new_secrets() -> dict[str, str]:
     }
 
 
+def settings_without_servers() -> dict[str, str]:
+    """Return what the settings ask for, leading nowhere: for commands that bring their own servers."""
+    nowhere = dict.fromkeys(("QUEUE_URL", "CACHE_URL", "BROKER_URL"), "redis://127.0.0.1:1/0")
+    return {**new_secrets(), **nowhere, "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"}
+
+
 def read_env_file(path: Path) -> dict[str, str]:
     """Return the variables of `path`, none if it does not exist."""
     return {key: value for key, value in dotenv_values(path, interpolate=False).items() if value}

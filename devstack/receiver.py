@@ -2,7 +2,12 @@
 
     POST /           take a Standard Webhooks message: 204, or 400 if the signature is wrong
     GET /            the last messages, as a page or, with `Accept: application/json`, as JSON
-    PUT /behaviour   {"status": 503, "delay_seconds": 2}: how to answer from now on
+    PUT /behaviour   how to answer from now on, {} for as it should:
+                     {"status": 429, "retry_after": 2}  fail, with a `Retry-After` if it is named
+                     {"delay_seconds": 2}               be slow
+                     {"mode": "hang"}                   take the message and never answer
+                     {"mode": "drop"}                   take the message and cut the connection
+                     {"mode": "nonsense"}               answer what is no HTTP
 
 It listens on loopback; `WEBHOOK_URL` says where, `WEBHOOK_SECRETS` are the accepted secrets.
 """
@@ -15,6 +20,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,12 +31,41 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 KEPT_MESSAGES = 200
 MAX_BODY_BYTES = 1024 * 1024
+LONGEST_HANG = 60.0  # seconds
+ANSWER, HANG, DROP, NONSENSE = MODES = ("answer", "hang", "drop", "nonsense")
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="2">
 <title>Webhook receiver</title><style>body{{font:15px/1.5 system-ui;margin:2rem}}
 td,th{{text-align:left;vertical-align:top;padding:.3rem 1rem .3rem 0}}pre{{margin:0}}</style>
 <h1>What the outside world was told</h1><p>{count} messages since this process started, newest first.</p>
 <table><tr><th>Received<th>Message<th>Signature<th>Answer<th>Body</tr>{rows}</table></html>"""
 ROW = "<tr><td>{received_at}<td>{id}<td>{signature}<td>{answer}<td><pre>{body}</pre></tr>"
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """How messages with a valid signature are answered."""
+
+    mode: str = ANSWER
+    status: int = int(HTTPStatus.NO_CONTENT)
+    retry_after: int | None = None
+    delay_seconds: float = 0.0
+
+    @classmethod
+    def read(cls, wanted: Any) -> "Behaviour":
+        """
+        :raises ValueError: nobody can behave like that.
+        """
+        try:
+            mode, retry_after = wanted.get("mode", ANSWER), wanted.get("retry_after")
+            status = HTTPStatus(wanted.get("status", HTTPStatus.NO_CONTENT))
+            delay_seconds = min(max(float(wanted.get("delay_seconds", 0)), 0.0), LONGEST_HANG)
+            if mode not in MODES:
+                raise ValueError(mode)
+            return cls(
+                mode, int(status), None if retry_after is None else int(retry_after), delay_seconds
+            )
+        except (AttributeError, TypeError) as error:
+            raise ValueError(str(error)) from error
 
 
 class Receiver(ThreadingHTTPServer):
@@ -44,8 +79,8 @@ class Receiver(ThreadingHTTPServer):
         self.lock = threading.Lock()
         self.count = 0
         self.messages: deque[dict[str, Any]] = deque(maxlen=KEPT_MESSAGES)
-        self.status = int(HTTPStatus.NO_CONTENT)
-        self.delay_seconds = 0.0
+        self.behaviour = Behaviour()
+        self.has_changed = threading.Event()
 
     def has_valid_signature(self, body: bytes, headers: dict[str, str]) -> bool:
         for webhook in self.webhooks:
@@ -56,9 +91,18 @@ class Receiver(ThreadingHTTPServer):
         return False
 
     def keep(self, message: dict[str, Any]) -> None:
+        """Show it from now on, and write it down: one line each, however many arrive at once."""
+        line = json.dumps(message, ensure_ascii=False) + "\n"
         with self.lock:
+            print(line, end="", flush=True)
             self.count += 1
             self.messages.append(message)
+
+    def behave(self, behaviour: Behaviour) -> None:
+        """Answer like this from now on; what hangs is let go."""
+        self.behaviour = behaviour
+        self.has_changed.set()
+        self.has_changed = threading.Event()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -73,18 +117,26 @@ class Handler(BaseHTTPRequestHandler):
         is_valid = self.server.has_valid_signature(
             body, {key.lower(): value for key, value in self.headers.items()}
         )
-        status = self.server.status if is_valid else int(HTTPStatus.BAD_REQUEST)
+        behaviour, has_changed = self.server.behaviour, self.server.has_changed
+        if not is_valid:
+            behaviour = Behaviour(status=int(HTTPStatus.BAD_REQUEST))
         message = {
             "id": self.headers.get("webhook-id"),
             "received_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "signature": "valid" if is_valid else "invalid",
-            "answer": status,
+            "answer": behaviour.status if behaviour.mode == ANSWER else behaviour.mode,
             "body": _parsed(body),
         }
         self.server.keep(message)
-        print(json.dumps(message, ensure_ascii=False), flush=True)
-        time.sleep(self.server.delay_seconds)
-        self._answer(status)
+        time.sleep(behaviour.delay_seconds)
+        if behaviour.mode == ANSWER:
+            self._answer(behaviour.status, retry_after=behaviour.retry_after)
+            return
+        if behaviour.mode == HANG:
+            has_changed.wait(LONGEST_HANG)
+        elif behaviour.mode == NONSENSE:
+            self.wfile.write(b"\x00\xff 200 sure, whatever\r\n\r\n{]")
+        self.close_connection = True
 
     def do_GET(self) -> None:
         with self.server.lock:
@@ -115,13 +167,11 @@ class Handler(BaseHTTPRequestHandler):
         if body is None:
             return
         try:
-            wanted = json.loads(body)
-            status = HTTPStatus(wanted.get("status", HTTPStatus.NO_CONTENT))
-            delay_seconds = min(max(float(wanted.get("delay_seconds", 0)), 0.0), 60.0)
-        except (AttributeError, TypeError, ValueError):
+            behaviour = Behaviour.read(json.loads(body))
+        except ValueError:
             self._answer(HTTPStatus.BAD_REQUEST)
             return
-        self.server.status, self.server.delay_seconds = int(status), delay_seconds
+        self.server.behave(behaviour)
         self._answer(HTTPStatus.NO_CONTENT)
 
     def log_message(self, format: str, *arguments: object) -> None:
@@ -138,9 +188,18 @@ class Handler(BaseHTTPRequestHandler):
             return None
         return self.rfile.read(int(length))
 
-    def _answer(self, status: int, body: str = "", content_type: str = "text/plain") -> None:
+    def _answer(
+        self,
+        status: int,
+        body: str = "",
+        content_type: str = "text/plain",
+        *,
+        retry_after: int | None = None,
+    ) -> None:
         content = body.encode()
         self.send_response(status)
+        if retry_after is not None:
+            self.send_header("Retry-After", str(retry_after))
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()

@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -53,6 +53,8 @@ class StopRequested(BaseException):
 
 class Stack:
     """The processes of one data folder."""
+
+    preparation: Sequence[str] = ("devstack.prepare",)
 
     def __init__(self, *, data_dir: Path, port: int, environment: Mapping[str, str]) -> None:
         """`environment` wins: servers and secrets that it names are used as they are."""
@@ -236,7 +238,7 @@ class Stack:
         )
 
     def _prepare_database(self) -> None:
-        child = self._python("prepare", "devstack.prepare")
+        child = self._python("prepare", *self.preparation)
         if self.owner_database_url:
             child.environment = {
                 **self.environment,

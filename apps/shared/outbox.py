@@ -28,7 +28,9 @@ from apps.shared.transactions import requires_transaction, run_in_transaction
 logger = structlog.get_logger(__name__)
 
 GRACE = timedelta(seconds=10)  # what the fast path has before the relay takes over
-CLAIM = timedelta(seconds=60)  # above the longest effect
+CLAIM = timedelta(
+    seconds=20
+)  # above the longest effect; a killed worker holds up its delivery for as long
 BACKOFF_FIRST = timedelta(seconds=5)
 BACKOFF_LONGEST = timedelta(hours=1)
 MAX_ATTEMPTS = 15

@@ -51,6 +51,16 @@ class TestChild:
 
         assert sleeper.process.returncode == -signal.SIGTERM
 
+    def test_is_killed_with_everything_that_it_started(self, child):
+        parent = child("import subprocess; subprocess.Popen(['sleep', '600'])\n" + STUBBORN)
+        [grandchild] = psutil.Process(parent.process.pid).children()
+
+        parent.kill()
+
+        assert parent.process.returncode == -signal.SIGKILL
+        psutil.wait_procs([grandchild], timeout=10)
+        assert not grandchild.is_running()
+
     def test_is_killed_when_it_does_not_listen(self, child):
         stubborn = child(STUBBORN, patience=0.3)
 

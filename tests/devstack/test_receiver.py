@@ -26,7 +26,7 @@ def client():
     receiver.server_close()
 
 
-def post(client, *, secret=CURRENT, body=BODY, **changed):
+def post(client, *, secret=CURRENT, body=BODY, timeout=5.0, **changed):
     now = datetime.now(UTC)
     headers = {
         "webhook-id": "event-1",
@@ -34,7 +34,7 @@ def post(client, *, secret=CURRENT, body=BODY, **changed):
         "webhook-signature": Webhook(secret).sign("event-1", now, body),
         **changed,
     }
-    return client.post("/", content=body, headers=headers)
+    return client.post("/", content=body, headers=headers, timeout=timeout)
 
 
 class TestReceiver:
@@ -73,6 +73,13 @@ class TestReceiver:
         assert "&lt;b&gt;가을 밤&lt;/b&gt;" in page
         assert "<b>" not in page
 
+    def test_writes_a_line_for_each_message_however_many_arrive_at_once(self, client, race, capfd):
+        race([lambda: [post(client) for _ in range(10)]] * 8)
+
+        lines = capfd.readouterr().out.splitlines()
+        assert len(lines) == 80
+        assert {json.loads(line)["id"] for line in lines} == {"event-1"}
+
     def test_forgets_old_messages(self, client):
         for _ in range(KEPT_MESSAGES + 1):
             post(client)
@@ -91,7 +98,61 @@ class TestReceiver:
 
         assert post(client).status_code == 204
 
-    @pytest.mark.parametrize("wanted", ['{"status": 99}', '{"delay_seconds": "x"}', "[]", "{"])
+    def test_asks_for_patience_when_it_is_told_to(self, client):
+        client.put("/behaviour", json={"status": 429, "retry_after": 7})
+
+        answer = post(client)
+
+        assert (answer.status_code, answer.headers["Retry-After"]) == (429, "7")
+
+    def test_is_slow_when_it_is_told_to(self, client):
+        client.put("/behaviour", json={"delay_seconds": 0.3})
+
+        answer = post(client)
+
+        assert answer.status_code == 204
+        assert answer.elapsed.total_seconds() >= 0.3
+
+    @pytest.mark.parametrize("mode", ["drop", "nonsense"])
+    def test_takes_a_message_without_a_proper_answer_when_it_is_told_to(self, client, mode):
+        client.put("/behaviour", json={"mode": mode})
+
+        with pytest.raises(httpx.RemoteProtocolError):
+            post(client)
+
+        [message] = client.get("/").json()["messages"]
+        assert (message["id"], message["signature"], message["answer"]) == (
+            "event-1",
+            "valid",
+            mode,
+        )
+
+    def test_hangs_until_it_is_told_otherwise(self, client):
+        client.put("/behaviour", json={"mode": "hang"})
+
+        with pytest.raises(httpx.ReadTimeout):
+            post(client, timeout=0.3)
+        client.put("/behaviour", json={})
+
+        assert post(client).status_code == 204
+        assert [one["answer"] for one in client.get("/").json()["messages"]] == [204, "hang"]
+
+    def test_refuses_a_wrong_signature_whatever_it_is_told(self, client):
+        client.put("/behaviour", json={"mode": "drop"})
+
+        assert post(client, secret=FOREIGN).status_code == 400
+
+    @pytest.mark.parametrize(
+        "wanted",
+        [
+            '{"status": 99}',
+            '{"delay_seconds": "x"}',
+            '{"mode": "sulk"}',
+            '{"retry_after": []}',
+            "[]",
+            "{",
+        ],
+    )
     def test_refuses_a_behaviour_it_does_not_know(self, client, wanted):
         assert client.put("/behaviour", content=wanted).status_code == 400
         assert post(client).status_code == 204

@@ -1,0 +1,228 @@
+"""Everything the drill's customers asked for, and what they were told."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+import httpx
+
+
+class Kind(StrEnum):
+    """What a call is for. Those above `JOIN` change the database, and each must settle to one effect."""
+
+    CHARGE = "charge"
+    HOLD = "hold"
+    CONFIRM = "confirm"
+    CANCEL = "cancel"
+    RELEASE = "release"
+    JOIN = "join"
+    READ = "read"
+
+    @property
+    def is_durable(self) -> bool:
+        return self not in (Kind.JOIN, Kind.READ)
+
+
+class Outcome(StrEnum):
+    DONE = "done"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+    NOT_SENT = "not sent"
+
+
+# A first attempt may be under way: this says nothing about what becomes of it.
+STILL_RUNNING = "IDEMPOTENCY_KEY_IN_USE"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One time that a call was sent. `sent_at` is in seconds since 1970; without an answer `status` is None."""
+
+    sent_at: float
+    seconds: float
+    status: int | None
+    body: bytes = b""
+    is_replay: bool = False
+    error: str = ""
+    was_sent: bool = True
+
+    @property
+    def envelope(self) -> dict[str, Any]:
+        try:
+            found = json.loads(self.body)
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def code(self) -> str:
+        return str(self.envelope.get("code", ""))
+
+    @property
+    def outcome(self) -> Outcome:
+        """A server that breaks down may have committed before: 5xx says as little as no answer."""
+        if not self.was_sent:
+            return Outcome.NOT_SENT
+        if self.status is None or self.status >= 500 or not self.code:
+            return Outcome.UNKNOWN
+        return Outcome.DONE if self.status < 300 else Outcome.REFUSED
+
+
+@dataclass(kw_only=True, eq=False)
+class Call:
+    """One thing a customer wanted. All attempts carry the same key and the same body."""
+
+    phase: str
+    user_id: int
+    kind: Kind
+    method: str
+    path: str
+    body: Mapping[str, Any] | None = None
+    key: str | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+    is_settled: bool = False
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the customer knows by now."""
+        found = [one.outcome for one in self.attempts]
+        if Outcome.DONE in found:
+            return Outcome.DONE
+        if Outcome.UNKNOWN in found and not self.is_settled:
+            return Outcome.UNKNOWN
+        return Outcome.REFUSED if Outcome.REFUSED in found else Outcome.NOT_SENT
+
+    @property
+    def unknown_attempts(self) -> int:
+        return sum(one.outcome is Outcome.UNKNOWN for one in self.attempts)
+
+    @property
+    def was_unknown(self) -> bool:
+        """There was a moment at which the customer did not know whether it had happened."""
+        return self.kind.is_durable and self.unknown_attempts > 0
+
+    @property
+    def had_happened(self) -> bool:
+        """Of a settled call: whether an attempt without an answer had its effect nevertheless."""
+        unknown = next(
+            place for place, one in enumerate(self.attempts) if one.outcome is Outcome.UNKNOWN
+        )
+        later = [one for one in self.attempts[unknown:] if one.outcome is not Outcome.UNKNOWN]
+        if self.kind is Kind.RELEASE:
+            return any(one.code == "HOLD_NOT_LIVE" for one in later)
+        return next((one.is_replay for one in later if one.outcome is Outcome.DONE), False)
+
+    @property
+    def answer(self) -> Attempt:
+        """The first attempt that succeeded."""
+        return next(one for one in self.attempts if one.outcome is Outcome.DONE)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the customer was promised."""
+        found: dict[str, Any] = self.answer.envelope["data"]
+        return found
+
+    def forget_data(self) -> None:
+        """Keep only that it was answered: a hall is much to remember."""
+        self.attempts = [
+            replace(one, body=json.dumps({"code": one.code}).encode()) for one in self.attempts
+        ]
+
+    @property
+    def refusal(self) -> str:
+        """The code of the last answer; empty when there was none, or no refusal."""
+        last = self.attempts[-1]
+        return last.code if last.outcome is Outcome.REFUSED else ""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.key or self.path} of customer {self.user_id} ({self.phase})"
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "phase": self.phase,
+            "user_id": self.user_id,
+            "kind": self.kind,
+            "method": self.method,
+            "path": self.path,
+            "body": self.body,
+            "key": self.key,
+            "outcome": self.outcome,
+            "attempts": [
+                {
+                    "sent_at": round(one.sent_at, 3),
+                    "seconds": round(one.seconds, 3),
+                    "status": one.status,
+                    "error": one.error,
+                    "replayed": one.is_replay,
+                    "body": one.envelope,
+                }
+                for one in self.attempts
+            ],
+        }
+
+
+class History:
+    """Calls in the order in which they were first sent; customers write to it from their threads."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self._lock = threading.Lock()
+        self._under_way: set[Call] = set()
+
+    def of_phase(self, phase: str) -> list[Call]:
+        with self._lock:
+            return [call for call in self.calls if call.phase == phase]
+
+    def under_way(self, kind: Kind) -> list[Call]:
+        """Calls that were sent and have no answer at this moment."""
+        with self._lock:
+            return [call for call in self._under_way if call.kind is kind]
+
+    def send(self, call: Call, client: httpx.Client, headers: Mapping[str, str]) -> Attempt:
+        """Send a call once more, or for the first time, and write down what came of it."""
+        with self._sending(call):
+            attempt = _send(call, client, headers)
+        call.attempts.append(attempt)
+        return attempt
+
+    @contextmanager
+    def _sending(self, call: Call) -> Iterator[None]:
+        with self._lock:
+            if not call.attempts:
+                self.calls.append(call)
+            self._under_way.add(call)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._under_way.discard(call)
+
+
+def _send(call: Call, client: httpx.Client, headers: Mapping[str, str]) -> Attempt:
+    own = {"Idempotency-Key": call.key} if call.key else {}
+    sent_at, started_at = time.time(), time.perf_counter()
+    try:
+        response = client.request(
+            call.method, f"/api/v1{call.path}", json=call.body, headers={**headers, **own}
+        )
+    except httpx.TransportError as error:
+        return Attempt(
+            sent_at,
+            time.perf_counter() - started_at,
+            None,
+            error=f"{type(error).__name__}: {error}",
+            was_sent=not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout)),
+        )
+    return Attempt(
+        sent_at,
+        time.perf_counter() - started_at,
+        response.status_code,
+        body=response.content,
+        is_replay=response.headers.get("Idempotent-Replayed") == "true",
+    )
