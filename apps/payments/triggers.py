@@ -17,6 +17,13 @@ _UNBALANCED = """
             OR SUM(entry.amount) FILTER (WHERE entry.account = 'CUSTOMER_LIABILITY')
                 IS DISTINCT FROM booked.amount
             OR BOOL_OR(entry.customer_id <> booked.customer_id)
+            OR ARRAY_AGG(entry.account::TEXT ORDER BY entry.account = 'CUSTOMER_LIABILITY') <> ARRAY[
+                CASE booked.type
+                    WHEN 'CHARGE' THEN 'CASH' WHEN 'PAYMENT' THEN 'SALES_REVENUE'
+                    WHEN 'REFUND' THEN 'REFUNDS' ELSE 'ADJUSTMENTS'
+                END,
+                'CUSTOMER_LIABILITY'
+            ]
     ) THEN
         RAISE EXCEPTION 'The entries of transaction % do not balance.', NEW.transaction_id
             USING ERRCODE = 'integrity_constraint_violation';
@@ -115,7 +122,7 @@ def _at_commit(name: str, operation: pgtrigger.Operation, func: str) -> pgtrigge
 
 
 def entries_balanced() -> pgtrigger.Trigger:
-    """The entries of a transaction sum to zero and move its amount for its customer."""
+    """A transaction has two entries, which sum to zero and move its amount between its customer and the account of its type."""
     return _at_commit("balanced", pgtrigger.Insert, _UNBALANCED)
 
 

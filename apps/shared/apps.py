@@ -18,11 +18,14 @@ class SharedConfig(AppConfig):
         from apps.shared.metrics import DeliveryCollector
 
         REGISTRY.register(DeliveryCollector())
-        if settings.APPLICATION_ROLE:
-            post_migrate.connect(_grant_rights, sender=self)
+        post_migrate.connect(_set_rights, sender=self)
 
 
-def _grant_rights(**_: Any) -> None:
-    from apps.shared.grants import grant_rights
+def _set_rights(**signal: Any) -> None:
+    from apps.shared.grants import grant_rights, guard_triggers
 
-    grant_rights(**settings.APPLICATION_ROLE)
+    if "plan" not in signal:
+        return  # sent by `flush`, which changes no table
+    guard_triggers()
+    if settings.APPLICATION_ROLE:
+        grant_rights(**settings.APPLICATION_ROLE)

@@ -47,13 +47,11 @@ def run_once(
         if key is None:
             return StoredAnswer(*render(effect()))
         _lock_key(f"{customer_id}\n{endpoint}\n{key}")
-        record = IdempotencyRecord.objects.filter(
-            customer_id=customer_id, endpoint=endpoint, key=key
-        ).first()
-        if record is not None:
-            if record.fingerprint != fingerprint:
-                raise IdempotencyKeyReused
-            return StoredAnswer(record.status, bytes(record.body), is_replay=True)
+        kept = stored_answer(
+            customer_id=customer_id, endpoint=endpoint, key=key, fingerprint=fingerprint
+        )
+        if kept is not None:
+            return kept
         status, body = render(effect())
         IdempotencyRecord.objects.create(
             customer_id=customer_id,
@@ -66,6 +64,23 @@ def run_once(
         return StoredAnswer(status, body)
 
     return run_in_transaction(work)
+
+
+def stored_answer(
+    *, customer_id: int, endpoint: str, key: str, fingerprint: str
+) -> StoredAnswer | None:
+    """What the first call with this key was answered; None if there was none, or it is under way.
+
+    :raises IdempotencyKeyReused: the key was used with another fingerprint.
+    """
+    record = IdempotencyRecord.objects.filter(
+        customer_id=customer_id, endpoint=endpoint, key=key
+    ).first()
+    if record is None:
+        return None
+    if record.fingerprint != fingerprint:
+        raise IdempotencyKeyReused
+    return StoredAnswer(record.status, bytes(record.body), is_replay=True)
 
 
 def purge_idempotency_records() -> int:

@@ -103,9 +103,10 @@ if env.str("OWNER_DATABASE_URL", ""):
     DATABASES["default"] = env.dj_db_url("OWNER_DATABASE_URL")
 # A statement that waits longer than this is answered with 503 and tried again by the client.
 DATABASES["default"].setdefault("OPTIONS", {})["connect_timeout"] = 3
+_statement_timeout = 0 if APPLICATION_ROLE else env.int("DATABASE_STATEMENT_TIMEOUT_MS", 15_000)
 DATABASES["default"]["OPTIONS"]["options"] = (
     f"-c lock_timeout={env.int('DATABASE_LOCK_TIMEOUT_MS', 3_000)}"
-    f" -c statement_timeout={env.int('DATABASE_STATEMENT_TIMEOUT_MS', 15_000)}"
+    f" -c statement_timeout={_statement_timeout}"
     " -c idle_in_transaction_session_timeout=30000"
 )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

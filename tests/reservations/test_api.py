@@ -311,6 +311,21 @@ class TestHolds:
         assert again["Idempotent-Replayed"] == "true"
         assert Hold.objects.count() == 1
 
+    @pytest.mark.parametrize("path", ["/holds", "/holds/best-available"])
+    def test_repeats_the_answer_also_when_the_turn_is_over(
+        self, performance, seats, visitor, path
+    ):
+        """Who never got the answer to a hold asks again later, and may not be admitted any more."""
+        choice = {"seat_ids": ids(seats[:1])} if path == "/holds" else {"quantity": 1}
+        body = {"performance_id": performance.pk, **choice}
+        first = visitor.post(path, body, key="click-1")
+        assert visitor.delete("/queue/tokens/me").status_code == 200
+
+        again = visitor.post(path, body, key="click-1")
+
+        assert again.content == first.content
+        assert refused(visitor.post(path, body, key="click-2"), 403, "QUEUE_TOKEN_EXPIRED")
+
     def test_takes_the_best_available(self, performance, visitor):
         body = {"performance_id": performance.pk, "quantity": 2, "grade": None}
 

@@ -7,12 +7,13 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
-from apps.payments.models import LedgerEntry, LedgerTransaction
+from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
 from apps.payments.services import charge_wallet
 from apps.reservations.models import Hold, Reservation
 from apps.reservations.services import expire_holds
 from apps.shared.grants import grant_rights
 from tests.factories.concerts import SeatFactory
+from tests.factories.payments import WalletFactory
 from tests.factories.queue import WaitingRoomFactory
 from tests.factories.visitors import Visitor, admitted_visitor
 
@@ -47,7 +48,7 @@ def refusal(statement: str) -> str | None:
     return None
 
 
-INSUFFICIENT_PRIVILEGE = "42501"
+INSUFFICIENT_PRIVILEGE, INTEGRITY = "42501", "23000"
 
 
 @pytest.mark.parametrize("model", [LedgerTransaction, LedgerEntry])
@@ -70,6 +71,69 @@ def test_cannot_rewrite_the_ledger(as_role: None, model: type, statement: str) -
 )
 def test_cannot_take_the_protection_away(as_role: None, statement: str) -> None:
     assert refusal(statement) == INSUFFICIENT_PRIVILEGE
+
+
+class TestTriggers:
+    """The triggers hold for a role that knows how to ask for exceptions."""
+
+    @pytest.fixture
+    def wallet(self, role: str) -> Wallet:
+        wallet: Wallet = WalletFactory(balance=100_000)
+        return wallet
+
+    def test_cannot_be_ignored(self, wallet: Wallet, as_role: None) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT array_agg(tgname::text)::text FROM pg_trigger")
+            [names] = cursor.fetchone()
+            cursor.execute("SELECT set_config('pgtrigger.ignore', %s, true)", [names])
+
+        assert (
+            refusal(
+                "UPDATE payments_wallet SET balance = balance + 777;SET CONSTRAINTS ALL IMMEDIATE"
+            )
+            == INTEGRITY
+        )
+        assert refusal("DELETE FROM payments_wallet") == INSUFFICIENT_PRIVILEGE
+
+    def test_look_at_the_real_tables(self, wallet: Wallet, as_role: None) -> None:
+        """Also where the role may still make temporary ones, which come first to whoever does not say where to look."""
+        with connection.cursor() as cursor:
+            cursor.execute("RESET ROLE")
+            name = connection.settings_dict["NAME"]
+            cursor.execute(f'GRANT TEMPORARY ON DATABASE "{name}" TO {ROLE}')
+            cursor.execute(f"SET LOCAL ROLE {ROLE}")
+            cursor.execute(
+                "CREATE TEMP TABLE payments_ledgertransaction ON COMMIT DROP AS"
+                " SELECT * FROM public.payments_ledgertransaction"
+            )
+            cursor.execute("UPDATE pg_temp.payments_ledgertransaction SET balance_after = 999999")
+
+        assert (
+            refusal(
+                "UPDATE public.payments_wallet SET balance = 999999;SET CONSTRAINTS ALL IMMEDIATE"
+            )
+            == INTEGRITY
+        )
+
+    def test_no_temporary_tables_for_the_role(self, as_role: None) -> None:
+        assert refusal("CREATE TEMP TABLE mine (id int)") == INSUFFICIENT_PRIVILEGE
+
+    def test_a_past_transaction_takes_no_further_entries(
+        self, wallet: Wallet, as_role: None
+    ) -> None:
+        assert (
+            refusal(
+                "INSERT INTO payments_ledgerentry (transaction_id, account, amount)"
+                " SELECT id, pair.account, pair.amount FROM payments_ledgertransaction"
+                " CROSS JOIN (VALUES ('CASH', 5), ('SALES_REVENUE', -5)) AS pair (account, amount);"
+                "SET CONSTRAINTS ALL IMMEDIATE"
+            )
+            == INTEGRITY
+        )
+
+
+def test_migrations_are_not_the_business_of_the_role(as_role: None) -> None:
+    assert refusal("DELETE FROM django_migrations") == INSUFFICIENT_PRIVILEGE
 
 
 def test_the_owner_is_stopped_by_the_trigger(role: str) -> None:

@@ -63,6 +63,9 @@ class HoldsView(GatedView, IdempotentView):
     )
     def post(self, request: Request) -> HttpResponse:
         body = self.validated(serializers.HoldRequest)
+        # Before the gate: who asks what became of a call may not be admitted any more.
+        if (answered := self.replay()) is not None:
+            return answered
         performance, admission = self.admitted_to(body["performance_id"])
         return self.once(
             lambda: services.hold_seats(
@@ -97,6 +100,9 @@ class BestAvailableView(GatedView, IdempotentView):
     )
     def post(self, request: Request) -> HttpResponse:
         body = self.validated(serializers.BestAvailableRequest)
+        # Before the gate: who asks what became of a call may not be admitted any more.
+        if (answered := self.replay()) is not None:
+            return answered
         performance, admission = self.admitted_to(body["performance_id"])
         return self.once(
             lambda: services.hold_best_available(

@@ -10,7 +10,7 @@ from django.utils.functional import Promise
 from apps.shared.api.responses import SUCCESS, as_json, envelope
 from apps.shared.api.views import ApiView
 from apps.shared.errors import IdempotencyKeyRequired
-from apps.shared.idempotency import run_once
+from apps.shared.idempotency import StoredAnswer, run_once, stored_answer
 
 T = TypeVar("T")
 
@@ -33,8 +33,8 @@ class IdempotentView(ApiView):
 
         :raises IdempotencyKeyRequired: no key, or one that is not 1 to 255 printable characters.
         """
-        key = self.request.headers.get("Idempotency-Key")
-        if (key is None and required) or (key is not None and not _USABLE_KEY.fullmatch(key)):
+        key = self._key()
+        if key is None and required:
             raise IdempotencyKeyRequired
 
         def rendered(result: T) -> tuple[int, bytes]:
@@ -49,11 +49,38 @@ class IdempotentView(ApiView):
             effect=effect,
             render=rendered,
         )
-        response = HttpResponse(answer.body, status=answer.status, content_type="application/json")
-        if answer.is_replay:
-            response["Idempotent-Replayed"] = "true"
-        return response
+        return _as_response(answer)
+
+    def replay(self) -> HttpResponse | None:
+        """The answer that a call with this key was given before; None if there was none.
+
+        For views that would refuse today what they did then.
+        """
+        key = self._key()
+        if key is None:
+            return None
+        answer = stored_answer(
+            customer_id=self.customer_id,
+            endpoint=type(self).__name__,
+            key=key,
+            fingerprint=self._fingerprint(),
+        )
+        return _as_response(answer) if answer else None
+
+    def _key(self) -> str | None:
+        """:raises IdempotencyKeyRequired: it is not 1 to 255 printable characters."""
+        key = self.request.headers.get("Idempotency-Key")
+        if key is not None and not _USABLE_KEY.fullmatch(key):
+            raise IdempotencyKeyRequired
+        return key
 
     def _fingerprint(self) -> str:
         asked = [self.request.method, self.request.path_info, self.request.data]
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def _as_response(answer: StoredAnswer) -> HttpResponse:
+    response = HttpResponse(answer.body, status=answer.status, content_type="application/json")
+    if answer.is_replay:
+        response["Idempotent-Replayed"] = "true"
+    return response

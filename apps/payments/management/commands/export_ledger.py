@@ -1,5 +1,6 @@
 import os
 import sys
+from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -25,7 +26,10 @@ def end(text: str) -> datetime:
         day = date.fromisoformat(text)
     except ValueError:
         return moment(text)
-    return datetime.combine(day, time(), tzinfo=UTC) + timedelta(days=1)
+    try:
+        return datetime.combine(day, time(), tzinfo=UTC) + timedelta(days=1)
+    except OverflowError as error:
+        raise ArgumentTypeError("there is no day after that") from error
 
 
 class Command(BaseCommand):
