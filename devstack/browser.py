@@ -1,0 +1,41 @@
+"""The browser of the tests and the screenshots.
+
+python -m devstack.browser             print where it is; fail if there is none
+python -m devstack.browser --install   the same, but install Chromium first where that is possible: on Debian, as root
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+def find_browser() -> str | None:
+    """The path of the first browser that this machine has."""
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+def install_browser() -> None:
+    """Try to; whether it worked, `find_browser` tells."""
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        return
+    sys.stderr.write("Installing Chromium ...\n")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for arguments in (["update"], ["install", "--yes", "--no-install-recommends", "chromium"]):
+        subprocess.run(
+            ["apt-get", "--quiet", "--quiet", *arguments], env=environment, stdout=sys.stderr
+        )
+
+
+def main(arguments: list[str]) -> int:
+    if "--install" in arguments and find_browser() is None:
+        install_browser()
+    found = find_browser()
+    sys.stdout.write(f"{found or 'There is no browser.'}\n")
+    return 0 if found else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
