@@ -4,12 +4,10 @@ import argparse
 import json
 import os
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from types import FrameType
 
 from rich import box
 from rich.console import Console
@@ -22,14 +20,11 @@ from devstack.drill.faults import FAULTS
 from devstack.drill.options import add_options
 from devstack.drill.plan import PlannedFault, make_plan
 from devstack.drill.report import Row, as_json, as_table, remarks, summary
-from devstack.drill.stack import APPLICATION_NAME, DrillStack, new_folder
+from devstack.drill.stack import APPLICATION_NAME, DrillStack
 from devstack.servers import ServerFailed
+from devstack.throwaway import Interrupted, new_folder, raise_when_interrupted
 
 FILE_WIDTH = 160  # of tables that do not go to a terminal
-
-
-class Interrupted(BaseException):
-    """Somebody pressed Ctrl-C or sent SIGTERM."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -42,8 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.plan:
         console.print(_table_of_plan(plan))
         return 0
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    raise_when_interrupted()
     try:
         # First the file: whoever cannot use the result should not have to wait for it.
         with options.json.open("w") if options.json else nullcontext() as file:
@@ -73,7 +67,7 @@ def _drill(
 
     :raises ServerFailed, ChildFailed: the stack did not start.
     """
-    folder = new_folder()
+    folder = new_folder("drill")
     rows: list[Row] = []
     is_over = False
     stack = DrillStack(folder)
@@ -153,12 +147,6 @@ def _progress() -> Progress:
         TimeElapsedColumn(),
         console=Console(stderr=True, highlight=False),
     )
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    for again in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(again, signal.SIG_IGN)  # a second Ctrl-C must not interrupt the shutdown
-    raise Interrupted
 
 
 if __name__ == "__main__":

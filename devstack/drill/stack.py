@@ -1,9 +1,7 @@
 """The stack that the drill breaks: of its own, thrown away afterwards, and supervised as a deployment is."""
 
-import os
 import shutil
 import signal
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Generator
@@ -16,18 +14,9 @@ import psycopg
 from rich.console import Console
 
 from devstack.children import Child
-from devstack.servers import (
-    PostgresServer,
-    ServerFailed,
-    ValkeyServer,
-    free_port,
-    is_open_to_everybody,
-    unprivileged_user,
-)
-from devstack.stack import Stack
+from devstack.servers import PostgresServer, ValkeyServer
+from devstack.throwaway import ThrowawayStack
 
-# Of the caller's environment: what programs need, and nothing that names a server or a secret.
-KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ")
 SETTINGS = {
     "DJANGO_SETTINGS_MODULE": "concert_project.settings.local",
     # All customers come from one address.
@@ -39,7 +28,7 @@ APPLICATION_NAME = "fault_drill"
 TEND_SECONDS = 0.05
 
 
-class DrillStack(Stack):
+class DrillStack(ThrowawayStack):
     """PostgreSQL, a Valkey for the waiting room and one for the broker, and every process of `make run`.
 
     A process that was killed is started again by `tend`, which has to be called now and then from the main thread.
@@ -52,19 +41,13 @@ class DrillStack(Stack):
     broker: ValkeyServer
 
     def __init__(self, folder: Path) -> None:
-        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-        super().__init__(data_dir=folder, port=free_port(), environment={**kept, **SETTINGS})
+        super().__init__(folder, SETTINGS)
         self.console = Console(quiet=True)
         self.revived: Counter[str] = Counter()
         self._kept_down: set[str] = set()
 
     def boot(self) -> None:
-        """Start everything; call it from the main thread.
-
-        :raises ServerFailed, ChildFailed: with the end of a log.
-        """
         (self.data_dir / "logs").mkdir()
-        (self.data_dir / "static").mkdir()
         self.queue_store = self._valkey("queue", append_only=True)
         # In memory: a broker that is killed comes back with nothing, which is the worst it can do.
         self.broker = self._valkey("broker", append_only=False)
@@ -73,7 +56,7 @@ class DrillStack(Stack):
             CACHE_URL=self.queue_store.url,
             BROKER_URL=self.broker.url,
         )
-        self._boot()
+        super().boot()
 
     def _boot(self) -> None:
         super()._boot()
@@ -82,9 +65,6 @@ class DrillStack(Stack):
     def _start_web(self, *options: str) -> None:
         # As in a deployment; `make run` wants to know of a worker that ended.
         super()._start_web("--respawn-failed-workers", *options)
-
-    def shut_down(self) -> None:
-        self._stop()
 
     def child(self, name: str) -> Child:
         return next(child for child in self.children if child.name == name)
@@ -165,17 +145,3 @@ class DrillStack(Stack):
     def forget_queue(self) -> None:
         """Remove what the waiting room's store, which is down, has written to disk."""
         shutil.rmtree(self.data_dir / "queue", ignore_errors=True)
-
-
-def new_folder() -> Path:
-    """A folder that every user can reach: PostgreSQL does not run as root."""
-    folder = Path(tempfile.mkdtemp(prefix="encore-drill-", dir=_root()))
-    folder.chmod(0o755)
-    return folder
-
-
-def _root() -> Path:
-    for root in (tempfile.gettempdir(), "/tmp", "/var/tmp"):  # noqa: S108
-        if unprivileged_user() is None or is_open_to_everybody(Path(root)):
-            return Path(root)
-    raise ServerFailed("No temporary folder that every user can reach: set TMPDIR to one.")

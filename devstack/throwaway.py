@@ -1,0 +1,62 @@
+"""A stack that a command starts for itself and throws away: in a temporary folder, on free ports, told nothing by the caller."""
+
+import os
+import signal
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from devstack.servers import ServerFailed, free_port, is_open_to_everybody, unprivileged_user
+from devstack.stack import Stack
+
+# Of the caller's environment: what programs need, and nothing that names a server or a secret.
+KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ")
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interrupted(BaseException):
+    """Somebody pressed Ctrl-C or sent SIGTERM."""
+
+
+class ThrowawayStack(Stack):
+    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+        super().__init__(data_dir=folder, port=free_port(), environment={**kept, **settings})
+
+    def boot(self) -> None:
+        """Start everything; call it from the main thread.
+
+        :raises ServerFailed, ChildFailed: with the end of a log.
+        """
+        self._boot()
+
+    def shut_down(self) -> None:
+        self._stop()
+
+
+def new_folder(purpose: str) -> Path:
+    """A folder that every user can reach: PostgreSQL does not run as root."""
+    folder = Path(tempfile.mkdtemp(prefix=f"encore-{purpose}-", dir=_root()))
+    folder.chmod(0o755)
+    return folder
+
+
+def _root() -> Path:
+    for root in (tempfile.gettempdir(), "/tmp", "/var/tmp"):  # noqa: S108
+        if unprivileged_user() is None or is_open_to_everybody(Path(root)):
+            return Path(root)
+    raise ServerFailed("No temporary folder that every user can reach: set TMPDIR to one.")
+
+
+def raise_when_interrupted() -> None:
+    """From now on a signal to end raises `Interrupted` in the main thread, once."""
+    for number in SIGNALS:
+        signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    for again in SIGNALS:
+        signal.signal(again, signal.SIG_IGN)  # a second Ctrl-C must not interrupt the shutdown
+    raise Interrupted
