@@ -1,8 +1,6 @@
-import io
 from typing import Any
 from uuid import UUID
 
-import segno
 from django.http import HttpResponse
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import OpenApiParameter
@@ -13,6 +11,7 @@ from rest_framework.response import Response
 from apps.payments.errors import InsufficientBalance
 from apps.reservations import errors, selectors, serializers, services
 from apps.reservations.models import Reservation
+from apps.reservations.qr import qr_svg
 from apps.reservations.services import Cancellation, Confirmation
 from apps.shared.api.idempotent import IdempotentView
 from apps.shared.api.pagination import paginated
@@ -150,10 +149,8 @@ class TicketQrView(ApiView):
     )
     def get(self, request: Request, ticket_id: UUID) -> HttpResponse:
         ticket = selectors.valid_ticket_of(customer_id=self.customer_id, ticket_id=ticket_id)
-        picture = io.BytesIO()
-        segno.make(ticket.code, error="m").save(picture, kind="svg", scale=8, border=4)
         return HttpResponse(
-            picture.getvalue(),
+            qr_svg(ticket.code),
             content_type="image/svg+xml",
             headers={"Cache-Control": "private, no-store"},
         )
