@@ -57,7 +57,9 @@ def sources() -> Iterator[tuple[Path, str]]:
             yield path, path.read_text()
     for folder in TEMPLATE_FOLDERS:
         for path in sorted((ROOT / folder).rglob("*.html")):
-            yield path, django_template.templatize(path.read_text(), origin=str(path))
+            templatized = django_template.templatize(path.read_text(), origin=str(path))
+            # To Python, how deep HTML is indented means something.
+            yield path, "\n".join(line.strip() for line in templatized.splitlines())
 
 
 def updated(po_path: Path, language: str, texts: Catalog) -> Catalog:

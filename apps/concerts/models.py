@@ -31,6 +31,13 @@ class ConcertQuerySet(models.QuerySet["Concert"]):
         performances = Performance.objects.filter(concert=OuterRef("pk"))
         return self.filter(Exists(performances.not_begun(at=at)) | ~Exists(performances))
 
+    def opened(self, *, at: datetime) -> Self:
+        return self.filter(sales_open_at__lte=at)
+
+    def opening(self, *, at: datetime) -> Self:
+        """Those whose sales have not opened yet, the next to open first."""
+        return self.filter(sales_open_at__gt=at).order_by("sales_open_at", "pk")
+
     def matching(self, text: str) -> Self:
         """Those with every word of `text` in the title, the artist or the venue."""
         found = self

@@ -1,19 +1,23 @@
 """Reads of concerts, seats and rankings, for this app and for those above it."""
 
+import functools
 import hashlib
 import json
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 import structlog
 from django.db.models import (
+    Count,
     F,
     Max,
     Min,
     OuterRef,
+    Q,
     QuerySet,
     Subquery,
     Sum,
@@ -22,7 +26,15 @@ from django.utils import timezone
 
 from apps.concerts import projection
 from apps.concerts.errors import ConcertNotFound, PerformanceNotFound
-from apps.concerts.models import Concert, Grade, Performance, RankingEntry, Seat, venue_day
+from apps.concerts.models import (
+    Concert,
+    ConcertQuerySet,
+    Grade,
+    Performance,
+    RankingEntry,
+    Seat,
+    venue_day,
+)
 from apps.shared.caching import ProcessCache
 from apps.shared.store import StoreUnavailable
 
@@ -32,7 +44,7 @@ logger = structlog.get_logger(__name__)
 # --- Concerts and their dates -----------------------------------------------------------------------------------------
 
 
-def concerts_not_over(*, at: datetime, text: str = "") -> QuerySet[Concert]:
+def concerts_not_over(*, at: datetime, text: str = "") -> ConcertQuerySet:
     """Published concerts with a date left, or none yet, that match `text`; the next to begin first, undated ones last."""
     # What is typed on a Mac arrives decomposed, what is stored is composed: for Korean not a single letter would be equal.
     text = unicodedata.normalize("NFC", text)
@@ -71,6 +83,42 @@ def _price_range(concert_id: int) -> tuple[int | None, int | None]:
     return found["lowest"], found["highest"]
 
 
+@dataclass(frozen=True, slots=True)
+class SaleSummary:
+    """What a customer wants to know of a concert before looking closer. `price_from` is in won, None without seats."""
+
+    price_from: int | None
+    is_sold_out: bool
+
+
+def sale_summaries(concert_ids: Sequence[int], *, at: datetime) -> dict[int, SaleSummary]:
+    """By concert, over the performances that have not begun; one query, and none of the seats is counted."""
+    cheapest = Seat.objects.filter(performance=OuterRef("pk")).order_by("price").values("price")
+    found = (
+        Performance.objects.filter(concert__in=concert_ids)
+        .not_begun(at=at)
+        .annotate(cheapest=Subquery(cheapest[:1]))
+        .values("concert")
+        .annotate(
+            lowest=Min("cheapest"),
+            dates=Count("pk"),
+            sold_out=Count("pk", filter=Q(sold_out_at__isnull=False)),
+        )
+        .values_list("concert", "lowest", "dates", "sold_out")
+    )
+    return {
+        concert_id: SaleSummary(lowest, is_sold_out=dates == sold_out)
+        for concert_id, lowest, dates, sold_out in found
+    }
+
+
+def dates_of(concert_id: int) -> list[Performance]:
+    """The dates of a published concert in order, without counting seats."""
+    return list(
+        Performance.objects.published().of_concert(concert_id).select_related("concert").by_date()
+    )
+
+
 def performances_of(concert_id: int) -> QuerySet[Performance]:
     """The dates of a published concert in order, with `seats_total` and `seats_unblocked`."""
     return (
@@ -102,6 +150,44 @@ def seats_of(performance_id: int, section: str | None = None) -> QuerySet[Seat]:
     """The seats of a performance, or of one section of it, in seat-map order."""
     seats = Seat.objects.of_performance(performance_id).in_map_order()
     return seats if section is None else seats.in_section(section)
+
+
+def grade_prices(performance_id: int) -> list[tuple[str, int]]:
+    """Each grade of a performance with its prices, the dearest grade first."""
+    pairs = set(
+        Seat.objects.of_performance(performance_id).values_list("grade", "price").distinct()
+    )
+    return sorted(pairs, key=lambda pair: (Grade.values.index(pair[0]), pair[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class GradePrices:
+    """What the seats of one grade cost, in won."""
+
+    grade: str
+    lowest: int
+    highest: int
+
+
+# Prices never change within a version of the seat map; reading them takes every seat of the hall.
+_grade_prices: ProcessCache[tuple[int, int], list[tuple[str, int]]] = ProcessCache(
+    seconds=24 * 3600, entries_max=1_000
+)
+
+
+def grade_price_ranges(performances: Sequence[Performance]) -> list[GradePrices]:
+    """What each grade costs over several performances, the dearest grade first."""
+    prices: dict[str, list[int]] = {}
+    for performance in performances:
+        key = (performance.pk, performance.seat_map_version)
+        pairs = _grade_prices.get(key, functools.partial(grade_prices, performance.pk))
+        for grade, price in pairs:
+            prices.setdefault(grade, []).append(price)
+    return [
+        GradePrices(grade, min(prices[grade]), max(prices[grade]))
+        for grade in Grade.values
+        if grade in prices
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +291,7 @@ RANKING_SECONDS = 1.0
 popular_answers: ProcessCache[RankingWindow, list[PopularConcert]] = ProcessCache(
     seconds=RANKING_SECONDS, entries_max=len(RankingWindow)
 )
+_earlier_ranks: ProcessCache[None, dict[int, int]] = ProcessCache(seconds=60, entries_max=1)
 sold_out_answers: ProcessCache[None, list[SoldOutPerformance]] = ProcessCache(
     seconds=RANKING_SECONDS, entries_max=1
 )
@@ -215,7 +302,12 @@ def popular_concerts(*, window: RankingWindow, limit: int) -> list[PopularConcer
 
     Answered by the projection; by PostgreSQL while the store is down or has lost it.
     """
-    return popular_answers.get(window, lambda: _most_reserved(window))[:limit]
+    return popular_answers.get(window, lambda: _most_reserved(_days_of(window)))[:limit]
+
+
+def ranks_of_yesterday() -> dict[int, int]:
+    """Where concerts stood in the week's ranking when yesterday ended, by id; at most a minute old."""
+    return _earlier_ranks.get(None, _ranks_of_yesterday)
 
 
 def fastest_sold_out(*, limit: int) -> list[SoldOutPerformance]:
@@ -225,8 +317,12 @@ def fastest_sold_out(*, limit: int) -> list[SoldOutPerformance]:
 
 def recorded_reservations(window: RankingWindow) -> dict[int, int]:
     """Reservations by concert id in `window`, from the table."""
+    return _recorded_reservations(_days_of(window))
+
+
+def _recorded_reservations(days: Sequence[date]) -> dict[int, int]:
     entries = RankingEntry.objects.all()
-    if days := _days_of(window):
+    if days:
         entries = entries.between(first_day=min(days), last_day=max(days))
     return dict(
         entries.values("concert")
@@ -235,10 +331,17 @@ def recorded_reservations(window: RankingWindow) -> dict[int, int]:
     )
 
 
-def _most_reserved(window: RankingWindow) -> list[PopularConcert]:
-    sums = _projected_reservations(window)
+def _ranks_of_yesterday() -> dict[int, int]:
+    yesterday = venue_day(timezone.now()) - timedelta(days=1)
+    best = _most_reserved(projection.window_days(yesterday))
+    return {concert.concert_id: concert.rank for concert in best}
+
+
+def _most_reserved(days: Sequence[date]) -> list[PopularConcert]:
+    """Within `days`; none means of all time."""
+    sums = _projected_reservations(days)
     if sums is None:
-        sums = recorded_reservations(window)
+        sums = _recorded_reservations(days)
     ranked = {concert_id: total for concert_id, total in sums.items() if total > 0}
     concerts = Concert.objects.published().filter(pk__in=ranked).only("pk", "title", "venue")
     best = sorted(concerts, key=lambda concert: (-ranked[concert.pk], concert.pk))
@@ -248,9 +351,9 @@ def _most_reserved(window: RankingWindow) -> list[PopularConcert]:
     ]
 
 
-def _projected_reservations(window: RankingWindow) -> dict[int, int] | None:
+def _projected_reservations(days: Sequence[date]) -> dict[int, int] | None:
     try:
-        sums = projection.read(days=_days_of(window))
+        sums = projection.read(days=days)
     except StoreUnavailable:
         logger.warning("ranking_store_unavailable")
         return None

@@ -44,6 +44,26 @@ def waiting_room_board(concert_id: int) -> Board:
     return _boards.get(concert_id, lambda: _read_board(concert_id))
 
 
+@dataclass(frozen=True, slots=True)
+class Door:
+    """When visitors may join, by the policy of staff: read from the row, so it is told while the store is down.
+
+    Joining begins at `joinable_at`; whoever joins before `opens_at` draws a place by lot.
+    """
+
+    state: str
+    joinable_at: datetime
+    opens_at: datetime
+
+
+def waiting_room_door(concert: Concert) -> Door:
+    """The door of a concert's waiting room, with the default policy if there is no room yet."""
+    found = WaitingRoom.objects.filter(concert=concert.pk).first()
+    room = found or WaitingRoom()
+    room.concert = concert
+    return Door(str(room.state), room.opening_at - room.lottery_window, room.opening_at)
+
+
 def live_figures(concert_id: int) -> Figures | None:
     """The live figures of a room; None if the store does not have it.
 

@@ -189,6 +189,18 @@ class ReservationQuerySet(models.QuerySet["Reservation"]):
     def newest_first(self) -> Self:
         return self.order_by("-reserved_at", "pk")
 
+    def upcoming(self, *, at: datetime) -> Self:
+        """Tickets for what has not begun, the next to begin first."""
+        return self.filter(
+            status=Reservation.Status.CONFIRMED, performance__starts_at__gt=at
+        ).order_by("performance__starts_at", "pk")
+
+    def past(self, *, at: datetime) -> Self:
+        """What has begun or was cancelled, the latest first."""
+        return self.filter(
+            Q(performance__starts_at__lte=at) | Q(status=Reservation.Status.CANCELLED)
+        ).order_by("-performance__starts_at", "pk")
+
     def with_details(self) -> Self:
         """Everything that describes a reservation to its owner, in a fixed number of queries."""
         return self.select_related("performance__concert").prefetch_related(

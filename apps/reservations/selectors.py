@@ -31,7 +31,7 @@ def hold_of(*, customer_id: int, hold_id: UUID) -> Hold:
     claims = SeatClaim.objects.select_related("seat").order_by("seat_id")
     hold = (
         Hold.objects.of_customer(customer_id)
-        .select_related("performance")
+        .select_related("performance__concert")
         .prefetch_related(Prefetch("claims", claims))
         .filter(pk=hold_id)
         .first()
@@ -39,6 +39,35 @@ def hold_of(*, customer_id: int, hold_id: UUID) -> Hold:
     if hold is None:
         raise HoldNotFound
     return hold
+
+
+def live_holds_of(*, customer_id: int, concert_id: int) -> list[Hold]:
+    """What a customer still has to pay for or to give back, the first to end first."""
+    holds = Hold.objects.of_customer(customer_id).live(at=timezone.now())
+    return list(
+        holds.filter(performance__concert=concert_id)
+        .select_related("performance")
+        .annotate(seats_held=Count("claims"))
+        .order_by("expires_at", "pk")
+    )
+
+
+def own_seat_ids(*, customer_id: int, performance_id: int) -> list[int]:
+    """The seats of a performance that a customer holds or has booked: they count towards the limit."""
+    claims = SeatClaim.objects.live(at=timezone.now()).of_performance(performance_id)
+    return list(
+        claims.filter(hold__customer=customer_id)
+        .order_by("seat_id")
+        .values_list("seat_id", flat=True)
+    )
+
+
+def reservation_of_hold(*, customer_id: int, hold_id: UUID) -> Reservation:
+    """:raises ReservationNotFound: the hold was not paid, or is somebody else's."""
+    found = Reservation.objects.of_customer(customer_id).filter(hold=hold_id).first()
+    if found is None:
+        raise ReservationNotFound
+    return found
 
 
 def reservation_of(*, customer_id: int, reservation_id: UUID) -> Reservation:

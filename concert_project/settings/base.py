@@ -50,6 +50,7 @@ INSTALLED_APPS = [
     "apps.queue.apps.QueueConfig",
     "apps.payments.apps.PaymentsConfig",
     "apps.reservations.apps.ReservationsConfig",
+    "apps.storefront.apps.StorefrontConfig",
 ]
 
 MIDDLEWARE = [
@@ -302,13 +303,14 @@ LANGUAGES = [("en", _("English")), ("ko", _("Korean"))]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True
+LOGIN_URL = "storefront:login"
 VENUE_TIME_ZONE = "Asia/Seoul"
 
 STATIC_URL = "/static/"
 STATIC_ROOT = Path(env.str("STATIC_ROOT", str(DATA_DIR / "static")))
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "concert_project.static_files.FingerprintedFilesStorage"},
 }
 
 # --- Logs -------------------------------------------------------------------------------------------------------------

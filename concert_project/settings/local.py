@@ -29,3 +29,4 @@ ALLOWED_HOSTS = ["*"]
 # Straight from the packages: whoever develops collects nothing.
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}  # noqa: F405
 WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = True  # or it serves an edited file with the length of the old one

@@ -89,7 +89,7 @@ print(json.dumps({
     "plain": [plain.status_code, plain.get("Location")],
     "hsts": safe["Strict-Transport-Security"],
     "livez": other.status_code,
-    "elsewhere": client.get("/livez", headers={"host": "elsewhere.example"}).status_code,
+    "elsewhere": client.get("/api/v1/nothing", headers={"host": "elsewhere.example"}).status_code,
     "debug": settings.DEBUG,
     "demo": settings.DEMO_ALLOWED,
     "cookies": [settings.SESSION_COOKIE_SECURE, settings.SESSION_COOKIE_HTTPONLY, settings.CSRF_COOKIE_SECURE],

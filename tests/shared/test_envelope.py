@@ -79,6 +79,7 @@ class TestUnknownPath:
 
         assert_refusal(response, "NOT_FOUND")
 
+    @pytest.mark.urls("concert_project.urls")
     def test_outside_the_api_is_left_to_the_pages(self, api):
         response = api.get("/nothing")
 

@@ -31,7 +31,7 @@ def sell_seats(*, performance: Performance, seats: int, fans: Sequence[User]) ->
     seat_ids = list(seats_of(performance.pk).values_list("pk", flat=True)[:seats])
     taken = sum(parties[:made_before])
     for fan, size in zip(fans[made_before:], parties[made_before:], strict=False):
-        _buy(fan, performance, seat_ids[taken : taken + size])
+        buy_seats(fan, performance, seat_ids[taken : taken + size])
         taken += size
     return len(parties) - made_before
 
@@ -52,15 +52,18 @@ def _parties(seats: int, *, largest: int) -> list[int]:
     return parties
 
 
-def _buy(fan: User, performance: Performance, seat_ids: Sequence[int]) -> None:
+def buy_seats(customer: User, performance: Performance, seat_ids: Sequence[int]) -> Reservation:
+    """At the box office, topping the balance up if it is too low. `performance` comes with its concert."""
     price = sum(Seat.objects.filter(pk__in=seat_ids).values_list("price", flat=True))
-    if wallet_balance(customer_id=fan.pk) < price:
-        run_in_transaction(lambda: charge_wallet(customer_id=fan.pk, amount=settings.CHARGE_LIMIT))
-
-    def buy() -> None:
-        hold = hold_seats(
-            customer_id=fan.pk, performance=performance, seat_ids=seat_ids, admission=None
+    if wallet_balance(customer_id=customer.pk) < price:
+        run_in_transaction(
+            lambda: charge_wallet(customer_id=customer.pk, amount=settings.CHARGE_LIMIT)
         )
-        confirm_reservation(customer_id=fan.pk, hold_id=hold.pk)
 
-    run_in_transaction(buy)
+    def buy() -> Reservation:
+        hold = hold_seats(
+            customer_id=customer.pk, performance=performance, seat_ids=seat_ids, admission=None
+        )
+        return confirm_reservation(customer_id=customer.pk, hold_id=hold.pk).reservation
+
+    return run_in_transaction(buy)

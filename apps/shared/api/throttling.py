@@ -7,10 +7,11 @@ import functools
 import math
 import time
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import redis
 from django.conf import settings
+from django.http import HttpRequest
 from limits import RateLimitItemPerMinute
 from limits.storage import RedisStorage, Storage
 from limits.storage.redis_cluster import RedisClusterStorage
@@ -73,11 +74,12 @@ def spend(name: str, caller: str) -> Quota | None:
     return Quota(name, limit, stats.remaining, resets_in, is_exceeded=not is_allowed)
 
 
-def caller_of(request: Request) -> str:
+def caller_of(request: HttpRequest | Request) -> str:
     """The customer of a logged-in call, the address of an anonymous one.
 
     Only the addresses that our own `NUM_PROXIES` proxies appended to X-Forwarded-For are believed.
     """
     if request.user.is_authenticated:
         return f"customer-{request.user.pk}"
-    return f"address-{BaseThrottle().get_ident(request)}"
+    # It reads the headers only, which both kinds of request have.
+    return f"address-{BaseThrottle().get_ident(cast(Request, request))}"

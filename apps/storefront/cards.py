@@ -1,0 +1,92 @@
+"""Concerts as the lists of the storefront show them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from apps.concerts.models import Concert
+from apps.concerts.selectors import SaleSummary, sale_summaries
+from apps.queue.models import WaitingRoom
+from apps.queue.selectors import Door
+
+COUNTED_DOWN = timedelta(days=1)  # what opens later is told by its date
+
+
+class SaleState(StrEnum):
+    OPENS_SOON = "OPENS_SOON"
+    ON_SALE = "ON_SALE"
+    SOLD_OUT = "SOLD_OUT"
+    CLOSED = "CLOSED"
+    NO_DATES = "NO_DATES"
+
+
+class Offer(StrEnum):
+    """What the one button of a concert's page says."""
+
+    NO_DATES = "NO_DATES"
+    CLOSED = "CLOSED"
+    SOLD_OUT = "SOLD_OUT"
+    NOT_YET = "NOT_YET"  # too early even for the lottery
+    LOTTERY = "LOTTERY"
+    PAUSED = "PAUSED"
+    JOIN = "JOIN"
+
+
+@dataclass(frozen=True, slots=True)
+class ConcertCard:
+    """`opens_in` is in seconds, None once sales have opened."""
+
+    concert: Concert
+    state: SaleState
+    opens_in: float | None
+    price_from: int | None
+
+    @property
+    def counts_down(self) -> bool:
+        return self.opens_in is not None and self.opens_in <= COUNTED_DOWN.total_seconds()
+
+
+def concert_cards(concerts: Iterable[Concert], *, at: datetime) -> list[ConcertCard]:
+    """In the order given; the concerts need `with_dates()`. One query for all of them."""
+    concerts = list(concerts)
+    summaries = sale_summaries([concert.pk for concert in concerts], at=at)
+    cards = []
+    for concert in concerts:
+        summary = summaries.get(concert.pk, SaleSummary(None, is_sold_out=False))
+        opens_in = (concert.sales_open_at - at).total_seconds()
+        cards.append(
+            ConcertCard(
+                concert,
+                sale_state(concert, summary, at=at),
+                opens_in=opens_in if opens_in > 0 else None,
+                price_from=summary.price_from,
+            )
+        )
+    return cards
+
+
+def sale_state(concert: Concert, summary: SaleSummary, *, at: datetime) -> SaleState:
+    """Needs `with_dates()`."""
+    if concert.first_performance_at is None:
+        return SaleState.NO_DATES
+    if not concert.has_opened(at):
+        return SaleState.OPENS_SOON
+    if not concert.has_date_to_sell(at):
+        return SaleState.CLOSED
+    return SaleState.SOLD_OUT if summary.is_sold_out else SaleState.ON_SALE
+
+
+def offer_of(state: SaleState, door: Door, *, at: datetime) -> Offer:
+    """What a visitor who has no place yet can do about a concert now."""
+    if state is SaleState.NO_DATES:
+        return Offer.NO_DATES
+    if state is SaleState.CLOSED or door.state == WaitingRoom.State.CLOSED:
+        return Offer.CLOSED
+    if state is SaleState.SOLD_OUT:
+        return Offer.SOLD_OUT
+    if at < door.joinable_at:
+        return Offer.NOT_YET
+    if at < door.opens_at:
+        return Offer.LOTTERY
+    return Offer.PAUSED if door.state == WaitingRoom.State.PAUSED else Offer.JOIN

@@ -1,0 +1,97 @@
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib.auth.password_validation import (
+    password_validators_help_text_html,
+    validate_password,
+)
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
+
+from apps.accounts.models import User, validate_ascii
+from apps.accounts.serializers import PASSWORD_MAX_LENGTH
+from apps.concerts.models import SEATS_PER_CUSTOMER_MAX, Grade
+
+
+class RegistrationForm(forms.Form):
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=100,
+        widget=forms.TextInput({"autocomplete": "name"}),
+    )
+    email = forms.EmailField(
+        label=_("Email address"),
+        max_length=254,
+        validators=[validate_ascii],
+        widget=forms.EmailInput({"autocomplete": "email"}),
+    )
+    password = forms.CharField(
+        label=_("Password"),
+        max_length=PASSWORD_MAX_LENGTH,
+        strip=False,
+        help_text=password_validators_help_text_html(),
+        widget=forms.PasswordInput({"autocomplete": "new-password"}),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        if "password" in cleaned:
+            customer = User(email=cleaned.get("email", ""), name=cleaned.get("name", ""))
+            try:
+                validate_password(cleaned["password"], user=customer)
+            except ValidationError as weak:
+                self.add_error("password", weak)
+        return cleaned
+
+
+class LoginForm(forms.Form):
+    email = forms.CharField(
+        label=_("Email address"),
+        max_length=254,
+        widget=forms.EmailInput({"autocomplete": "username"}),
+    )
+    password = forms.CharField(
+        label=_("Password"),
+        max_length=PASSWORD_MAX_LENGTH,
+        strip=False,
+        widget=forms.PasswordInput({"autocomplete": "current-password"}),
+    )
+
+
+class KeyedForm(forms.Form):
+    """A form whose effect happens once: it brings the key that was made when its page was."""
+
+    key = forms.UUIDField(widget=forms.HiddenInput)
+
+
+class TopUpForm(KeyedForm):
+    amount = forms.IntegerField(
+        label=_("Amount in won"), min_value=1, max_value=settings.CHARGE_LIMIT, step_size=1
+    )
+
+
+class SeatsForm(forms.Form):
+    seats = forms.TypedMultipleChoiceField(coerce=int)
+
+    def __init__(self, data: Any) -> None:
+        super().__init__(data)
+        # Which seats there are, the service knows; here they only have to be numbers.
+        chosen = data.getlist("seats")
+        plausible = [
+            text for text in chosen if text.isascii() and text.isdecimal() and len(text) < 19
+        ]
+        seats = self.fields["seats"]
+        assert isinstance(seats, forms.TypedMultipleChoiceField)
+        seats.choices = [(text, text) for text in plausible]
+
+    def clean_seats(self) -> list[int]:
+        seats: list[int] = self.cleaned_data["seats"]
+        if len(set(seats)) != len(seats) or len(seats) > SEATS_PER_CUSTOMER_MAX:
+            raise ValidationError(_("Choose each seat once, and not more than allowed."))
+        return seats
+
+
+class BestAvailableForm(forms.Form):
+    quantity = forms.IntegerField(min_value=1, max_value=SEATS_PER_CUSTOMER_MAX)
+    grade = forms.ChoiceField(choices=[("", ""), *Grade.choices], required=False)

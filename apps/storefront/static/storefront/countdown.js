@@ -1,0 +1,90 @@
+// Counts down every element with data-seconds, a number of seconds that the server reckoned: the visitor's clock is not asked.
+//
+//   data-announce   told once to screen readers when the last minute begins
+//   data-done       the text of the element at zero
+//   data-reload     at zero: load the page anew
+//   data-location   at zero: go there instead
+//   data-spread     at zero: wait up to so many seconds first, so that a crowd does not come in the same instant
+
+const MINUTE = 60;
+const LEAST_WAIT = 1000; // ms; a page that says zero again must not make a loop of it
+const SLEPT = 3000; // ms by which a device's clock runs ahead of ours while it sleeps
+
+const began = performance.now();
+const beganByClock = Date.now();
+const countdowns = [...document.querySelectorAll("[data-seconds]")].flatMap((element) => {
+  const seconds = Number.parseFloat(element.dataset.seconds);
+  return Number.isFinite(seconds) && seconds > 0 ? [{ element, seconds, isOver: false }] : [];
+});
+
+let announcer = null;
+let timer = 0;
+
+function clock(seconds) {
+  const left = Math.max(0, Math.ceil(seconds));
+  const two = (number) => String(number).padStart(2, "0");
+  const minutes = Math.floor(left / 60);
+  return left >= 3600
+    ? `${Math.floor(left / 3600)}:${two(minutes % 60)}:${two(left % 60)}`
+    : `${minutes}:${two(left % 60)}`;
+}
+
+function announce(text) {
+  announcer.textContent = text;
+}
+
+function renewPage() {
+  // Not location.reload(): that would send a form again if this page answers one.
+  location.replace(location.pathname + location.search);
+}
+
+function finish({ element }) {
+  if (element.dataset.done) element.textContent = element.dataset.done;
+  const { location: target, reload, spread } = element.dataset;
+  if (target === undefined && reload === undefined) return;
+  const wait = LEAST_WAIT + Math.random() * 1000 * (Number.parseFloat(spread) || 0);
+  setTimeout(() => (target ? location.assign(target) : renewPage()), wait);
+}
+
+function tick() {
+  clearTimeout(timer);
+  const passed = (performance.now() - began) / 1000;
+  let next = Infinity;
+  for (const countdown of countdowns) {
+    if (countdown.isOver) continue;
+    const { element } = countdown;
+    const left = countdown.seconds - passed;
+    if (!element.hidden) element.textContent = clock(left);
+    if (left <= MINUTE && !("lastMinute" in element.dataset)) {
+      element.dataset.lastMinute = "";
+      if (element.dataset.announce && left > 1) announce(element.dataset.announce);
+    }
+    if (left <= 0) {
+      countdown.isOver = true;
+      finish(countdown);
+    } else {
+      // When the last second shown is over: no drift, and no two changes in one second.
+      next = Math.min(next, left - Math.ceil(left) + 1);
+    }
+  }
+  if (next < Infinity) timer = setTimeout(tick, next * 1000 + 5);
+}
+
+function wake() {
+  if (document.visibilityState === "hidden") return;
+  // Some systems stop our clock while they sleep: then only the server knows how late it is.
+  const slept = Date.now() - beganByClock - (performance.now() - began);
+  const asksServer = countdowns.some(({ element }) => "reload" in element.dataset || element.dataset.location);
+  if (slept > SLEPT && asksServer) renewPage();
+  else tick();
+}
+
+if (countdowns.length > 0) {
+  announcer = document.createElement("div");
+  announcer.className = "visually-hidden";
+  announcer.setAttribute("role", "status");
+  document.body.append(announcer);
+  document.addEventListener("visibilitychange", wake);
+  addEventListener("pageshow", wake);
+  tick();
+}

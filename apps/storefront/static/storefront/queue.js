@@ -1,0 +1,47 @@
+// The waiting room: shows the visitor's place, and moves on when the turn comes. Without it the page refreshes by itself.
+
+import { Board } from "./queue/board.js";
+import { Poller } from "./queue/poller.js";
+import { View } from "./queue/view.js";
+
+const NEAR = 4; // seconds until the next answer: not worth a look at the board
+
+const root = document.getElementById("queue");
+const view = new View(root);
+
+const board = new Board({
+  url: root.dataset.boardUrl,
+  isWorthIt: () => poller.secondsLeft > NEAR,
+  onPlace: (peopleAhead) => view.showAhead(peopleAhead),
+  onState: (state) => view.showState(state),
+});
+
+const poller = new Poller({
+  url: root.dataset.statusUrl,
+  workerUrl: root.dataset.workerUrl,
+  onAnswer: show,
+  onTrouble: (trouble) => view.showTrouble(trouble),
+  // The server knows what became of the place, and says so on its page.
+  onRefused: () => location.reload(),
+});
+
+function show(place) {
+  if (place.status === "WAITING") {
+    view.showPlace(place);
+    if (place.people_ahead) board.countFrom(place.people_ahead);
+    else board.stop();
+    return;
+  }
+  poller.stop();
+  board.stop();
+  if (place.status === "ACTIVE") {
+    view.showTurn();
+    location.replace(root.dataset.seatsUrl);
+  } else {
+    location.reload();
+  }
+}
+
+const known = document.getElementById("queue-answer");
+if (known) show(JSON.parse(known.textContent));
+poller.askAfter(Number(root.dataset.askAfter));

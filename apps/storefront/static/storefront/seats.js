@@ -1,0 +1,307 @@
+// The seat map: draws the hall, keeps it up to date, and holds what the customer chooses. Without it the server chooses.
+
+import { Availability } from "./seats/availability.js";
+import { Camera } from "./seats/camera.js";
+import { Drawing } from "./seats/drawing.js";
+import { Hall } from "./seats/hall.js";
+import { Lease } from "./seats/lease.js";
+import { SeatList } from "./seats/list.js";
+import { Selection } from "./seats/selection.js";
+import { Tray, submit } from "./seats/tray.js";
+import { figure, say } from "./seats/words.js";
+
+const TAPPABLE_FROM = 18; // px for each seat: below it a finger first zooms in
+const CLICKABLE_FROM = 5; // the same for a mouse
+const TAP_SCALE = 32;
+const RETRY = 3_000; // ms
+const STALE_FOR = 1_500; // ms that an answer about seats may be older than a refusal
+const ARROWS = { ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down" };
+
+const root = document.getElementById("seats");
+const view = document.getElementById("map");
+const part = (name) => document.querySelector(`[data-part="${name}"]`);
+const slot = (name) => document.querySelector(`[data-slot="${name}"]`);
+
+const lost = new Map(); // seats that somebody else has, and when we heard of it
+let isUncertain = false; // whether a hold was asked for and no answer came
+let cursor;
+let hovered;
+
+announceTurn();
+part("map").hidden = false;
+const [map, letters] = await Promise.all([
+  fetchUntilItComes(root.dataset.mapUrl).then((response) => response.json()),
+  fetchUntilItComes(root.dataset.availabilityUrl).then((response) => response.text()),
+]);
+showStale(false);
+
+const own = JSON.parse(document.getElementById("own-seats").textContent);
+const hall = new Hall(map, own);
+hall.update(letters);
+const selection = new Selection(Math.max(0, Number(root.dataset.limit) - own.length));
+const drawing = new Drawing(hall);
+drawing.drawAll();
+view.style.setProperty("--hall-shape", `${drawing.bounds.width} / ${drawing.bounds.height}`);
+const camera = new Camera({ view, drawing, seats: hall.size, onTap: tap, onHover: hover, onMove: placeTip });
+const list = new SeatList({ root: part("list"), hall, selection, onToggle: toggle });
+const tray = new Tray({ form: document.getElementById("hold"), hall, selection, onRefused });
+selection.addEventListener("change", ({ detail }) => {
+  drawing.mark(selection.seats);
+  list.update(detail);
+});
+const availability = new Availability({
+  url: root.dataset.availabilityUrl,
+  onLetters: takeLetters,
+  onStale: showStale,
+  onRefused: (status) => (status === 403 ? endTurn() : location.reload()),
+});
+new Lease({
+  element: document.getElementById("lease"),
+  onLastMinute: () => announce(say("lastMinute")),
+  onEnd: endTurn,
+});
+listen();
+part("loading").remove();
+part("help").hidden = false;
+availability.start();
+performance.mark("seats-interactive");
+root.dataset.ready = "";
+
+async function fetchUntilItComes(url) {
+  for (;;) {
+    try {
+      const response = await fetch(url);
+      if (response.ok) return response;
+      if ([401, 403, 404].includes(response.status)) location.reload(); // the page says why
+    } catch {
+      // The same as an answer that is no use.
+    }
+    showStale(true);
+    await new Promise((resolve) => setTimeout(resolve, RETRY));
+  }
+}
+
+function showStale(isStale) {
+  part("stale").hidden = !isStale;
+  part("stale").textContent = isStale ? say("stale") : "";
+}
+
+// --- What is free ---------------------------------------------------------------------------------------------------
+
+function takeLetters(text, askedAt) {
+  const kept = [...lost].filter(([, since]) => askedAt < since + STALE_FOR).map(([seat]) => seat);
+  const changed = new Set(hall.update(text));
+  for (const seat of hall.take(kept)) changed.add(seat);
+  changeSeats([...changed]);
+}
+
+function changeSeats(changed) {
+  if (!changed.length) return;
+  drawing.update(changed);
+  list.update(changed);
+  loseSeats(selection.remove(changed.filter((seat) => !hall.isFree(seat))));
+  showTip();
+  showLeft();
+}
+
+function loseSeats(seats) {
+  if (!seats.length) return;
+  const names = seats.map((seat) => hall.name(seat));
+  tray.say(
+    names.length === 1
+      ? say("seatLost", { seat: names[0] })
+      : say("seatsLost", { seats: names.join(" · ") }),
+  );
+}
+
+function showLeft() {
+  let free = 0;
+  for (const state of hall.states) free += state === 0;
+  const left = slot("left");
+  if (free) left.textContent = left.textContent.replace(/[\d,.]+/, figure(free));
+}
+
+// --- Choosing ---------------------------------------------------------------------------------------------------------
+
+function toggle(seat) {
+  if (!selection.has(seat) && !hall.isFree(seat)) {
+    announce(`${hall.name(seat)}, ${hall.details(seat)}`);
+    return;
+  }
+  tray.say("");
+  if (!selection.toggle(seat)) {
+    tray.say(selection.limit ? say("limit", { limit: figure(selection.limit) }) : say("nothingLeft"));
+    return;
+  }
+  showTip();
+  announce(
+    selection.has(seat)
+      ? `${hall.name(seat)}, ${hall.details(seat, true)}`
+      : say("removed", { seat: hall.name(seat) }),
+  );
+}
+
+function onRefused({ code, data }) {
+  if (code.startsWith("QUEUE_TOKEN")) {
+    endTurn();
+  } else if (code === "AUTHENTICATION_REQUIRED") {
+    location.reload();
+  } else if (code === "OFFLINE") {
+    isUncertain = true;
+  } else if (code.startsWith("SEAT_") && isUncertain) {
+    location.reload(); // the first attempt may have come through: the page then shows the hold
+  } else if (code === "SEAT_ALREADY_HELD" || code === "SEAT_ALREADY_RESERVED") {
+    return refuseSeats(hall.seatsWithIds(data?.seat_ids ?? []));
+  }
+  return undefined;
+}
+
+function refuseSeats(seats) {
+  for (const seat of seats) lost.set(seat, performance.now());
+  availability.ask();
+  if (!seats.length) return say("seatBusy");
+  changeSeats(hall.take(seats));
+  return slot("alert").textContent;
+}
+
+function endTurn() {
+  availability.stop();
+  const dialog = document.getElementById("turn-over");
+  if (!dialog.open) dialog.showModal();
+}
+
+// --- Pointer ----------------------------------------------------------------------------------------------------------
+
+function seatAt({ x, y }) {
+  return hall.at(Math.floor(x), Math.floor(y));
+}
+
+function tap(point) {
+  const least = point.pointerType === "mouse" ? CLICKABLE_FROM : TAPPABLE_FROM;
+  if (camera.scale < least) {
+    camera.approach(Math.floor(point.x), Math.floor(point.y), TAP_SCALE);
+    return;
+  }
+  const seat = seatAt(point);
+  if (seat === undefined) return;
+  setCursor(undefined);
+  toggle(seat);
+}
+
+function hover(point) {
+  hovered = point && camera.scale >= CLICKABLE_FROM ? seatAt(point) : undefined;
+  drawing.place(drawing.shine, hovered);
+  showTip();
+}
+
+// --- Keyboard ---------------------------------------------------------------------------------------------------------
+
+function listen() {
+  view.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (press(event.key)) event.preventDefault();
+  });
+  view.addEventListener("focus", () => {
+    if (view.matches(":focus-visible") && cursor === undefined) moveTo(hall.start());
+  });
+  view.addEventListener("blur", () => {
+    drawing.place(drawing.ring, undefined);
+    showTip();
+  });
+  for (const button of document.querySelectorAll("[data-zoom]")) {
+    button.addEventListener("click", () => zoom(button.dataset.zoom));
+  }
+  const best = document.getElementById("best");
+  best?.addEventListener("submit", (event) => {
+    event.preventDefault();
+    submit(best, best.querySelector("button"), new FormData(best), {
+      onRefused: (error) => (error.code.startsWith("SEAT_ALREADY") ? say("seatBusy") : onRefused(error)),
+      onSay: sayBest,
+    });
+  });
+}
+
+function sayBest(text) {
+  const alert = slot("best-alert");
+  alert.textContent = text;
+  alert.classList.toggle("notice", Boolean(text));
+  alert.classList.toggle("notice--warning", Boolean(text));
+}
+
+function press(key) {
+  if (key in ARROWS) moveTo(cursor === undefined ? hall.start() : hall.next(cursor, ARROWS[key]));
+  else if (key === "Home" || key === "End") {
+    moveTo(hall.edge(cursor ?? hall.start(), key === "Home" ? "left" : "right"));
+  } else if (key === " " || key === "Enter") toggleCursor();
+  else if (key === "+" || key === "=") zoom("in");
+  else if (key === "-") zoom("out");
+  else if (key === "0") zoom("fit");
+  else if (key === "Escape") setCursor(undefined);
+  else return false;
+  return true;
+}
+
+function toggleCursor() {
+  if (cursor === undefined) moveTo(hall.start());
+  else toggle(cursor);
+}
+
+function zoom(direction) {
+  if (direction === "fit") camera.fit();
+  else camera.zoomBy(direction);
+  if (cursor !== undefined) camera.reveal(hall.x(cursor), hall.y(cursor));
+}
+
+function moveTo(seat) {
+  setCursor(seat);
+  camera.reveal(hall.x(seat), hall.y(seat));
+  announce(`${hall.name(seat)}, ${hall.details(seat, selection.has(seat))}`);
+}
+
+function setCursor(seat) {
+  cursor = seat;
+  drawing.place(drawing.ring, seat);
+  showTip();
+}
+
+// --- Words ------------------------------------------------------------------------------------------------------------
+
+function showTip() {
+  const seat = hovered ?? (document.activeElement === view ? cursor : undefined);
+  const tip = slot("tip");
+  tip.hidden = seat === undefined;
+  if (seat === undefined) return;
+  const [name, details] = [document.createElement("strong"), document.createElement("span")];
+  name.textContent = hall.name(seat);
+  details.textContent = hall.details(seat, selection.has(seat));
+  tip.replaceChildren(name, details);
+  tip.dataset.seat = seat;
+  placeTip();
+}
+
+function placeTip() {
+  const tip = slot("tip");
+  if (tip.hidden || !tip.dataset.seat) return;
+  const seat = Number(tip.dataset.seat);
+  const { x, y, size } = camera.locate(hall.x(seat), hall.y(seat));
+  const left = Math.min(Math.max(x + size / 2 - tip.offsetWidth / 2, 4), view.clientWidth - tip.offsetWidth - 4);
+  const above = y - tip.offsetHeight - 8;
+  tip.style.transform = `translate(${Math.round(left)}px, ${Math.round(above < 4 ? y + size + 8 : above)}px)`;
+}
+
+function announce(text) {
+  slot("news").textContent = text;
+}
+
+/** Whoever waited in another tab sees by title and icon that the turn has come. */
+function announceTurn() {
+  if (!document.hidden) return;
+  const icon = document.querySelector('link[rel="icon"]');
+  const [title, href] = [document.title, icon.href];
+  document.title = `● ${say("yourTurn")} · ${title}`;
+  icon.href = root.dataset.turnIcon;
+  document.addEventListener("visibilitychange", () => {
+    document.title = title;
+    icon.href = href;
+  }, { once: true });
+}

@@ -1,0 +1,88 @@
+// The same seats as lists of buttons: for screen readers, and for whoever prefers it. Each part is made when it is opened.
+
+import { figure, say } from "./words.js";
+
+export class SeatList {
+  #hall;
+  #selection;
+  #buttons = new Map();
+  #counts = [];
+
+  constructor({ root, hall, selection, onToggle }) {
+    this.#hall = hall;
+    this.#selection = selection;
+    this.onToggle = onToggle;
+    this.root = root;
+    root.hidden = false;
+    root.addEventListener("toggle", () => this.#fill(), { once: true });
+  }
+
+  update(changed) {
+    for (const seat of changed) {
+      const button = this.#buttons.get(seat);
+      if (button) this.#dress(button, seat);
+    }
+    if (changed.length) for (const count of this.#counts) count();
+  }
+
+  #fill() {
+    const list = this.root.querySelector('[data-slot="list"]');
+    for (const section of this.#hall.sections) {
+      const { name, seats } = section;
+      const title = /^\d+$/.test(name) ? say("section", { section: name }) : name;
+      list.append(this.#part(title, seats, (body) => this.#rows(body, seats)));
+    }
+  }
+
+  #rows(body, seats) {
+    const rows = new Map();
+    for (const seat of seats) {
+      const row = this.#hall.row(seat);
+      rows.set(row, [...(rows.get(row) ?? []), seat]);
+    }
+    for (const [row, inRow] of rows) {
+      body.append(this.#part(say("row", { row }), inRow, (part) => this.#seats(part, inRow)));
+    }
+  }
+
+  #seats(body, seats) {
+    body.classList.add("seat-list__seats");
+    for (const seat of seats) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = `seat-button seat-button--${this.#hall.grade(seat).toLowerCase()}`;
+      button.textContent = this.#hall.number(seat);
+      button.addEventListener("click", () => this.onToggle(seat));
+      this.#buttons.set(seat, button);
+      this.#dress(button, seat);
+      body.append(button);
+    }
+  }
+
+  #dress(button, seat) {
+    const isChosen = this.#selection.has(seat);
+    const isOpen = isChosen || this.#hall.isFree(seat);
+    button.setAttribute("aria-label", `${this.#hall.name(seat)}, ${this.#hall.details(seat)}`);
+    button.setAttribute("aria-pressed", String(isChosen));
+    button.setAttribute("aria-disabled", String(!isOpen));
+  }
+
+  #part(title, seats, fill) {
+    const part = document.createElement("details");
+    part.className = "seat-list__part";
+    const summary = document.createElement("summary");
+    const body = document.createElement("div");
+    const free = document.createElement("span");
+    free.className = "soft figures";
+    const count = () => {
+      const left = seats.filter((seat) => this.#hall.isFree(seat)).length;
+      free.textContent = say("freeCount", { count: figure(left) });
+    };
+    count();
+    this.#counts.push(count);
+    summary.append(title, " ", free);
+    part.append(summary, body);
+    part.addEventListener("toggle", () => fill(body), { once: true });
+    return part;
+  }
+}

@@ -1,0 +1,31 @@
+import math
+
+from django import template
+
+register = template.Library()
+
+
+@register.filter
+def won(amount: int) -> str:
+    """₩130,000, in both languages."""
+    return f"₩{amount:,}" if amount >= 0 else f"−₩{-amount:,}"
+
+
+@register.filter
+def clock(seconds: float) -> str:
+    """12:34 or 1:02:03 for a number of seconds; what `countdown.js` goes on counting from."""
+    left = max(0, math.ceil(seconds))
+    minutes, hours = left // 60, left // 3600
+    return f"{hours}:{minutes % 60:02}:{left % 60:02}" if hours else f"{minutes}:{left % 60:02}"
+
+
+@register.filter
+def code_groups(code: str) -> str:
+    """The code of a ticket in groups of four, so that people can read it to each other."""
+    return " ".join(code[start : start + 4] for start in range(0, len(code), 4))
+
+
+@register.filter
+def figure(number: int | None) -> str:
+    """1,203, in both languages; nothing for nothing."""
+    return f"{number:,}" if isinstance(number, int) else ""

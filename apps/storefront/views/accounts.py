@@ -1,0 +1,134 @@
+"""Register, log in and out, and the wallet."""
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import authenticate, login, logout
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+
+from apps.accounts.errors import EmailTaken
+from apps.accounts.services import register_customer
+from apps.payments.errors import BalanceLimitExceeded
+from apps.payments.selectors import transactions_of_customer, wallet_balance
+from apps.shared.errors import IdempotencyKeyReused
+from apps.storefront.actions import new_key, top_up
+from apps.storefront.forms import LoginForm, RegistrationForm, TopUpForm
+from apps.storefront.views.base import PageView
+
+TRANSACTIONS_A_PAGE = 20
+TOP_UPS = (50_000, 100_000, 300_000, 1_000_000)  # won
+
+
+class RegisterView(PageView):
+    rate_limits: ClassVar = {"POST": "register"}
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        if request.user.is_authenticated:
+            return HttpResponseRedirect(way_on(request))
+        return self._page(RegistrationForm())
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        form = RegistrationForm(request.POST)
+        if not form.is_valid():
+            return self._page(form, status=400)
+        try:
+            customer = register_customer(**form.cleaned_data)
+        except EmailTaken:
+            form.add_error("email", _("There is an account with this email address already."))
+            return self._page(form, status=409)
+        login(request, customer, backend=settings.AUTHENTICATION_BACKENDS[0])
+        messages.success(request, _("Welcome, %(name)s.") % {"name": customer.name})
+        return HttpResponseRedirect(way_on(request))
+
+    def _page(self, form: RegistrationForm, status: int = 200) -> HttpResponse:
+        context = {"form": form, "next": way_on(self.request)}
+        return render(self.request, "storefront/register.html", context, status=status)
+
+
+class LoginView(PageView):
+    rate_limits: ClassVar = {"POST": "login"}
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        if request.user.is_authenticated:
+            return HttpResponseRedirect(way_on(request))
+        return self._page(LoginForm())
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        form = LoginForm(request.POST)
+        if form.is_valid():
+            customer = authenticate(
+                request,
+                username=form.cleaned_data["email"],
+                password=form.cleaned_data["password"],
+            )
+            if customer is not None:
+                login(request, customer)
+                return HttpResponseRedirect(way_on(request))
+            form.add_error(None, _("The email address or the password is wrong."))
+        return self._page(form, status=400)
+
+    def _page(self, form: LoginForm, status: int = 200) -> HttpResponse:
+        context = {"form": form, "next": way_on(self.request)}
+        return render(self.request, "storefront/login.html", context, status=status)
+
+
+class LogoutView(PageView):
+    def post(self, request: HttpRequest) -> HttpResponse:
+        logout(request)
+        return redirect("storefront:home")
+
+
+class WalletView(PageView):
+    needs_login = True
+    rate_limits: ClassVar = {"POST": "charge"}
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return self._page(TopUpForm())
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        form = TopUpForm(request.POST)
+        if not form.is_valid():
+            return self._page(form, status=400)
+        try:
+            balance = top_up(customer_id=self.customer_id, **form.cleaned_data)
+        except BalanceLimitExceeded:
+            form.add_error("amount", _("The balance would exceed its limit."))
+            return self._page(form, status=409)
+        except IdempotencyKeyReused:
+            # The page was shown again by the browser's "back" and sent with another amount.
+            used = _("This form was sent before. Nothing was booked now: choose the amount again.")
+            form.add_error(None, used)
+            return self._page(form, status=409)
+        messages.success(
+            request, _("Topped up. Your balance is ₩%(won)s.") % {"won": f"{balance:,}"}
+        )
+        return HttpResponseRedirect(way_on(request, default="storefront:wallet"))
+
+    def _page(self, form: TopUpForm, status: int = 200) -> HttpResponse:
+        found = transactions_of_customer(customer_id=self.customer_id)
+        context = {
+            "form": form,
+            "keys": {"button": new_key(), "amount": new_key()},
+            "amounts": TOP_UPS,
+            "charge_limit": settings.CHARGE_LIMIT,
+            "balance": wallet_balance(customer_id=self.customer_id),
+            "page": Paginator(found, TRANSACTIONS_A_PAGE).get_page(self.request.GET.get("page")),
+            "next": way_on(self.request, default="storefront:wallet"),
+        }
+        return render(self.request, "storefront/wallet.html", context, status=status)
+
+
+def way_on(request: HttpRequest, default: str = "storefront:home") -> str:
+    """Where the visitor was going; only ever to a page of ours."""
+    wanted = request.POST.get("next") or request.GET.get("next") or ""
+    is_ours = url_has_allowed_host_and_scheme(
+        wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
+    # A path and nothing else: Django would take a word without a slash for the name of a page.
+    return wanted if is_ours and wanted.startswith("/") else reverse(default)

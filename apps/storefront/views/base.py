@@ -1,0 +1,104 @@
+"""What every page has in common: logins, rate limits, and what a refusal of a service looks like."""
+
+import math
+from typing import Any, ClassVar
+
+import redis
+import structlog
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.urls import reverse
+from django.views import View
+
+from apps.shared.api.responses import refusal_body
+from apps.shared.api.throttling import RateLimited, caller_of, spend
+from apps.shared.codes import CODES
+from apps.shared.errors import DomainError, ServiceUnavailable
+
+logger = structlog.get_logger(__name__)
+
+# A server that does not answer, whatever it is needed for.
+_AWAY = (redis.ConnectionError, redis.TimeoutError, OperationalError, InterfaceError)
+
+
+class PageView(View):
+    """A page. Refusals of the services become pages, or JSON for our own scripts, which ask for it.
+
+    `rate_limits` names the limit of each method, as in the API; `needs_login` sends strangers to the login and back.
+    """
+
+    needs_login: ClassVar[bool] = False
+    rate_limits: ClassVar[dict[str, str]] = {}
+    http_method_names = ["get", "head", "post"]
+
+    @property
+    def customer_id(self) -> int:
+        """Who is logged in; for views that need it."""
+        customer_id = self.request.user.pk
+        assert customer_id is not None
+        return customer_id
+
+    @property
+    def is_script(self) -> bool:
+        return wants_json(self.request)
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            self._refuse_if_too_many()
+            if self.needs_login and not request.user.is_authenticated:
+                return self._to_login()
+            response = super().dispatch(request, *args, **kwargs)
+        except DomainError as error:
+            response = self.refused(error)
+        except _AWAY as error:
+            logger.exception("page_unavailable")
+            response = self.refused(ServiceUnavailable(retry_after=2, cause=type(error).__name__))
+        # Pages of a customer are nobody else's; those that may be kept say so themselves.
+        response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+    def refused(self, error: DomainError) -> HttpResponse:
+        """What the visitor sees of a refusal. Overridden where a page can say more, or knows the way on."""
+        return refusal(self.request, error, for_script=self.is_script)
+
+    def _to_login(self) -> HttpResponse:
+        if self.is_script:
+            return JsonResponse(refusal_body("AUTHENTICATION_REQUIRED"), status=401)
+        is_form = self.request.method == "POST"
+        back = reverse("storefront:home") if is_form else self.request.get_full_path()
+        return redirect_to_login(back)
+
+    def _refuse_if_too_many(self) -> None:
+        method = self.request.method or ""
+        name = self.rate_limits.get(method, "write" if method == "POST" else None)
+        if name is None or not settings.RATE_LIMIT_ENABLED:
+            return
+        quota = spend(name, caller_of(self.request))
+        if quota is not None and quota.is_exceeded:
+            raise RateLimited(retry_after=quota.resets_in)
+
+
+def wants_json(request: HttpRequest) -> bool:
+    return "application/json" in request.headers.get("Accept", "")
+
+
+def refusal(request: HttpRequest, error: DomainError, *, for_script: bool) -> HttpResponse:
+    """The page of an error code, or its envelope for a script, with the status that the API would give."""
+    entry = CODES[error.code]
+    if for_script:
+        response: HttpResponse = JsonResponse(
+            refusal_body(error.code, error.details), status=entry.status
+        )
+    else:
+        template = (
+            f"{entry.status}.html" if entry.status in (429, 503) else "storefront/refused.html"
+        )
+        context = {"entry": entry, "retry_after": error.retry_after}
+        response = render(request, template, context, status=entry.status)
+    if entry.retryable:
+        response.headers["Retry-After"] = str(math.ceil(error.retry_after or 1))
+    return response

@@ -1,0 +1,136 @@
+"""Pages that need no login: what is on, and one concert."""
+
+import hashlib
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.templatetags.static import static
+from django.utils import timezone
+from django.utils.cache import get_conditional_response
+
+from apps.concerts.selectors import (
+    PopularConcert,
+    RankingWindow,
+    SaleSummary,
+    concerts_not_over,
+    dates_of,
+    grade_price_ranges,
+    popular_concerts,
+    published_concert,
+    ranks_of_yesterday,
+)
+from apps.queue.selectors import waiting_room_door
+from apps.storefront.cards import COUNTED_DOWN, concert_cards, offer_of, sale_state
+from apps.storefront.posters import poster_svg
+from apps.storefront.queue_cookie import queue_token_of
+from apps.storefront.views.base import PageView
+
+POPULAR_SHOWN = 6
+SOON_SHOWN = 6
+CONCERTS_A_PAGE = 12
+SEARCH_LENGTH_MAX = 100
+
+
+class HomeView(PageView):
+    def get(self, request: HttpRequest) -> HttpResponse:
+        now = timezone.now()
+        text = request.GET.get("q", "").replace("\x00", "").strip()[:SEARCH_LENGTH_MAX]
+        shows_soon = request.GET.get("show") == "soon"
+        concerts = concerts_not_over(at=now, text=text)
+        opening = concerts.opening(at=now)
+        opened = concerts.opened(at=now)
+        listed = concerts if text else opening if shows_soon else opened
+        page = Paginator(listed, CONCERTS_A_PAGE).get_page(request.GET.get("page"))
+        is_front = not text and not shows_soon and page.number == 1
+        soon = list(opening[: SOON_SHOWN + 1]) if is_front else []
+        cards = concert_cards([*page, *soon[:SOON_SHOWN]], at=now)
+        context = {
+            "text": text,
+            "shows_soon": shows_soon,
+            "page": page,
+            "cards": cards[: len(page)],
+            "opening_soon": cards[len(page) :],
+            "more_soon": len(soon) > SOON_SHOWN,
+            "popular": popular_this_week() if is_front else [],
+        }
+        return render(request, "storefront/home.html", context)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """`moved` is how many ranks a concert went up since yesterday; None if it had none."""
+
+    concert: PopularConcert
+    moved: int | None
+    is_new: bool
+
+    @property
+    def fell(self) -> int:
+        return max(0, -(self.moved or 0))
+
+
+def popular_this_week() -> list[Ranked]:
+    before = ranks_of_yesterday()
+    return [
+        Ranked(
+            one,
+            moved=before[one.concert_id] - one.rank if one.concert_id in before else None,
+            # In the first week of all, everything would be.
+            is_new=bool(before) and one.concert_id not in before,
+        )
+        for one in popular_concerts(window=RankingWindow.WEEK, limit=POPULAR_SHOWN)
+    ]
+
+
+class ConcertView(PageView):
+    def get(self, request: HttpRequest, concert_id: int) -> HttpResponse:
+        now = timezone.now()
+        concert = published_concert(concert_id)
+        performances = dates_of(concert_id)
+        ahead = [one for one in performances if not one.has_begun(now)]
+        is_sold_out = bool(ahead) and all(one.sold_out_at for one in ahead)
+        state = sale_state(concert, SaleSummary(concert.price_min, is_sold_out), at=now)
+        door = waiting_room_door(concert)
+        context = {
+            "concert": concert,
+            "performances": ahead or performances,
+            "grades": grade_price_ranges(ahead or performances),
+            "offer": offer_of(state, door, at=now),
+            "door": door,
+            "opens_in": (door.opens_at - now).total_seconds(),
+            "joinable_in": (door.joinable_at - now).total_seconds(),
+            "counts_down": door.opens_at - now <= COUNTED_DOWN,
+            "cancellation_hours": int(settings.CANCELLATION_WINDOW.total_seconds() // 3600),
+            "has_place": queue_token_of(request) is not None,
+        }
+        return render(request, "storefront/concert.html", context)
+
+
+class PosterView(PageView):
+    """Drawn from the words of the concert, so that no page has an empty picture."""
+
+    def get(self, request: HttpRequest, concert_id: int) -> HttpResponseBase:
+        concert = published_concert(concert_id)
+        drawn = poster_svg(seed=concert.pk, title=concert.title, artist=concert.artist).encode()
+        etag = f'"{hashlib.sha256(drawn).hexdigest()[:16]}"'
+        response = HttpResponse(
+            drawn,
+            content_type="image/svg+xml",
+            headers={"Cache-Control": "public, max-age=3600", "ETag": etag},
+        )
+        conditional = get_conditional_response(request, etag=etag, response=response)
+        assert conditional is not None
+        return conditional
+
+
+class FaviconView(PageView):
+    """For browsers that ask at the root whatever the page says."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        response = redirect(static("storefront/favicon.svg"))
+        response.headers["Cache-Control"] = "public, max-age=86400"
+        return response

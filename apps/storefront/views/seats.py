@@ -1,0 +1,198 @@
+"""Choosing seats: what an admitted visitor sees and claims."""
+
+from typing import Any, ClassVar
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.cache import get_conditional_response
+from django.utils.decorators import method_decorator
+from django.views.decorators.gzip import gzip_page
+
+from apps.concerts import selectors as concerts
+from apps.concerts.errors import PerformanceNotFound
+from apps.concerts.models import Performance
+from apps.queue.errors import (
+    QueueTokenExpired,
+    QueueTokenInvalid,
+    QueueTokenNotActive,
+    QueueTokenRequired,
+)
+from apps.queue.services import Admission
+from apps.reservations import selectors
+from apps.reservations.models import Hold
+from apps.reservations.services import (
+    admission_to_concert,
+    admission_to_performance,
+    hold_best_available,
+    hold_seats,
+)
+from apps.shared.api.responses import refusal_body
+from apps.shared.errors import DomainError, ServiceUnavailable
+from apps.shared.transactions import run_in_transaction
+from apps.storefront.errors import InvalidChoice
+from apps.storefront.forms import BestAvailableForm, SeatsForm
+from apps.storefront.queue_cookie import queue_token_of
+from apps.storefront.views.base import PageView
+from apps.storefront.wording import seat_map_words
+
+_NOT_ADMITTED = (QueueTokenRequired, QueueTokenInvalid, QueueTokenNotActive, QueueTokenExpired)
+
+
+class AdmittedView(PageView):
+    """For visitors whom the waiting room has admitted; everybody else is sent to it."""
+
+    needs_login = True
+
+    def admitted_to(self, concert_id: int, performance_id: int) -> tuple[Performance, Admission]:
+        performance, admission = admission_to_performance(
+            token=queue_token_of(self.request),
+            customer_id=self.customer_id,
+            performance_id=performance_id,
+        )
+        if performance.concert_id != concert_id:
+            raise PerformanceNotFound
+        return performance, admission
+
+    def refused(self, error: DomainError) -> HttpResponse:
+        if self.is_script or not isinstance(error, _NOT_ADMITTED):
+            return super().refused(error)
+        concert_id = self.kwargs["concert_id"]
+        if isinstance(error, QueueTokenRequired):
+            messages.error(self.request, str(refusal_body(error.code)["message"]))
+            return redirect("storefront:concert", concert_id)
+        # The waiting room's page shows the place, says how the visit ended, or forgets what is not this customer's.
+        return redirect("storefront:queue", concert_id)
+
+
+class DatesView(AdmittedView):
+    """The way in from the queue: on to the first date that has seats left."""
+
+    def get(self, request: HttpRequest, concert_id: int) -> HttpResponse:
+        admission_to_concert(
+            token=queue_token_of(request), customer_id=self.customer_id, concert_id=concert_id
+        )
+        dates = selectors.performances_with_availability(concert_id)
+        first = next((one for one in dates if one.reservable), None)
+        if first is not None:
+            return redirect("storefront:seat_map", concert_id, first.performance.pk)
+        concert = concerts.published_concert(concert_id)
+        return render(request, "storefront/no_seats.html", {"concert": concert, "dates": dates})
+
+
+class SeatMapPageView(AdmittedView):
+    def get(self, request: HttpRequest, concert_id: int, performance_id: int) -> HttpResponse:
+        performance, admission = self.admitted_to(concert_id, performance_id)
+        return self._page(performance, admission)
+
+    def post(self, request: HttpRequest, concert_id: int, performance_id: int) -> HttpResponse:
+        """Hold the seats named, or the best that there are: then on to the checkout."""
+        performance, admission = self.admitted_to(concert_id, performance_id)
+        hold = self._hold(performance, admission)
+        way_on = reverse("storefront:checkout", args=[concert_id, hold.pk])
+        return JsonResponse({"location": way_on}) if self.is_script else redirect(way_on)
+
+    rate_limits: ClassVar = {"POST": "hold"}
+
+    def refused(self, error: DomainError) -> HttpResponse:
+        is_about_seats = not isinstance(
+            error, (*_NOT_ADMITTED, PerformanceNotFound, ServiceUnavailable)
+        )
+        if self.is_script or self.request.method != "POST" or not is_about_seats:
+            return super().refused(error)
+        messages.error(self.request, str(refusal_body(error.code)["message"]))
+        return redirect(self.request.path)
+
+    def _hold(self, performance: Performance, admission: Admission) -> Hold:
+        customer_id, data = self.customer_id, self.request.POST
+        if "quantity" in data:
+            wanted = BestAvailableForm(data)
+            self._refuse_unless_valid(wanted)
+            quantity, grade = wanted.cleaned_data["quantity"], wanted.cleaned_data["grade"] or None
+            return run_in_transaction(
+                lambda: hold_best_available(
+                    customer_id=customer_id,
+                    performance=performance,
+                    quantity=quantity,
+                    grade=grade,
+                    admission=admission,
+                )
+            )
+        chosen = SeatsForm(data)
+        self._refuse_unless_valid(chosen)
+        seat_ids = chosen.cleaned_data["seats"]
+        return run_in_transaction(
+            lambda: hold_seats(
+                customer_id=customer_id,
+                performance=performance,
+                seat_ids=seat_ids,
+                admission=admission,
+            )
+        )
+
+    @staticmethod
+    def _refuse_unless_valid(form: BestAvailableForm | SeatsForm) -> None:
+        if not form.is_valid():
+            raise InvalidChoice(errors=form.errors.get_json_data())
+
+    def _page(self, performance: Performance, admission: Admission) -> HttpResponse:
+        concert_id = performance.concert_id
+        dates = selectors.performances_with_availability(concert_id)
+        shown = next((one for one in dates if one.performance.pk == performance.pk), None)
+        if shown is None:
+            raise PerformanceNotFound
+        limit = performance.concert.seats_per_customer
+        own = selectors.own_seat_ids(customer_id=self.customer_id, performance_id=performance.pk)
+        context: dict[str, Any] = {
+            "concert": performance.concert,
+            "performance": performance,
+            "dates": dates,
+            "shown": shown,
+            "grades": concerts.grade_prices(performance.pk),
+            "limit": limit,
+            "quantities": range(1, limit - len(own) + 1),
+            "own": own,
+            "holds": selectors.live_holds_of(customer_id=self.customer_id, concert_id=concert_id),
+            "words": seat_map_words(),
+            "lease_seconds": (admission.lease_until - admission.seen_at).total_seconds(),
+        }
+        return render(self.request, "storefront/seats.html", context)
+
+
+@method_decorator(gzip_page, name="dispatch")
+class SeatMapDataView(AdmittedView):
+    """The hall for the script of the page: what does not change while seats are sold."""
+
+    def get(self, request: HttpRequest, concert_id: int, performance_id: int) -> HttpResponseBase:
+        self.admitted_to(concert_id, performance_id)
+        drawn = concerts.seat_map(performance_id)
+        response = HttpResponse(
+            drawn.data,
+            content_type="application/json",
+            headers={"Cache-Control": "private, max-age=86400", "ETag": drawn.etag},
+        )
+        return conditional(request, response, drawn.etag)
+
+
+@method_decorator(gzip_page, name="dispatch")
+class AvailabilityDataView(AdmittedView):
+    """One letter for each seat of the map, in its order, at most a second old."""
+
+    def get(self, request: HttpRequest, concert_id: int, performance_id: int) -> HttpResponseBase:
+        self.admitted_to(concert_id, performance_id)
+        current = selectors.availability(performance_id)
+        etag = f'"{current.version}"'
+        response = HttpResponse(
+            current.statuses,
+            content_type="text/plain; charset=us-ascii",
+            headers={"Cache-Control": "private, no-cache", "ETag": etag},
+        )
+        return conditional(request, response, etag)
+
+
+def conditional(request: HttpRequest, response: HttpResponse, etag: str) -> HttpResponseBase:
+    answer = get_conditional_response(request, etag=etag, response=response)
+    assert answer is not None
+    return answer

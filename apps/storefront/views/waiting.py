@@ -1,0 +1,237 @@
+"""The waiting room: joining, the page that waits, and what its script asks for."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from apps.concerts.errors import ConcertNotFound, SalesClosed, SalesNotOpen
+from apps.concerts.models import Concert
+from apps.concerts.selectors import published_concert
+from apps.queue.errors import QueueClosed, QueueTokenInvalid, QueueTokenRequired
+from apps.queue.models import WaitingRoom
+from apps.queue.selectors import Board, waiting_room_board
+from apps.queue.services import (
+    VisitorStatus,
+    join_queue,
+    leave_queue,
+    verified_place,
+    visitor_status,
+)
+from apps.shared.api.responses import refusal_body
+from apps.shared.errors import DomainError, ServiceUnavailable
+from apps.storefront.queue_cookie import (
+    first_position_of,
+    forget_queue_token,
+    keep_first_position,
+    keep_queue_token,
+    queue_token_of,
+)
+from apps.storefront.views.base import PageView
+from apps.storefront.wording import ended_words, wait_words
+
+RETRY_SECONDS = 3  # how soon to ask again while the store does not answer
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What the page shows of one place. `first_position` is where the progress bar starts."""
+
+    status: VisitorStatus
+    board: Board
+    first_position: int | None
+
+    @property
+    def people_ahead(self) -> int | None:
+        position = self.status.position
+        return None if position is None else max(0, position - 1)
+
+    @property
+    def way_done(self) -> int | None:
+        """How much of the way of `first_position` steps to the door lies behind the visitor."""
+        if self.first_position is None or self.people_ahead is None:
+            return None
+        return self.first_position - self.people_ahead
+
+    @property
+    def wait(self) -> str | None:
+        return wait_words(self.status.estimated_wait_seconds)
+
+    @property
+    def opens_in_seconds(self) -> int:
+        return max(0, round((self.board.opens_at - timezone.now()).total_seconds()))
+
+    @property
+    def lease_seconds(self) -> int | None:
+        """How long an admitted visitor may still choose."""
+        if self.status.status != "ACTIVE" or self.status.expires_at is None:
+            return None
+        return max(0, round((self.status.expires_at - timezone.now()).total_seconds()))
+
+    def as_json(self) -> dict[str, Any]:
+        """For the scripts of the pages; texts come ready in the visitor's language."""
+        return {
+            "status": self.status.status,
+            "people_ahead": self.people_ahead,
+            "first_position": self.first_position,
+            "wait": self.wait,
+            "state": self.board.state,
+            "opens_in_seconds": self.opens_in_seconds,
+            "lease_seconds": self.lease_seconds,
+            "poll_after_seconds": self.status.poll_after_seconds,
+        }
+
+
+class QueueView(PageView):
+    """The page that waits. GET shows the place that the cookie proves, POST takes one."""
+
+    rate_limits: ClassVar = {"POST": "join"}
+
+    def get(self, request: HttpRequest, concert_id: int) -> HttpResponse:
+        concert = published_concert(concert_id)
+        token = queue_token_of(request)
+        if token is None:
+            return redirect("storefront:concert", concert_id)
+        try:
+            self._refuse_if_not_own(concert_id, token)
+            waiting = look(request, concert_id, token)
+        except ServiceUnavailable:
+            response = self._waiting_page(concert, None)
+            response.headers["Retry-After"] = str(RETRY_SECONDS)
+            return response
+        except (QueueTokenInvalid, QueueTokenRequired):
+            response = redirect("storefront:concert", concert_id)
+            forget_queue_token(response, concert_id=concert_id)
+            return response
+        status = waiting.status
+        if status.status == "ACTIVE":
+            response = redirect("storefront:seats", concert_id)
+        elif status.status == "EXPIRED":
+            words = ended_words(status.expired_reason)
+            response = self._page(
+                {"concert": concert, "ended": words, "reason": status.expired_reason}
+            )
+        else:
+            response = self._waiting_page(concert, waiting)
+        return remember(response, waiting)
+
+    def post(self, request: HttpRequest, concert_id: int) -> HttpResponse:
+        if not request.user.is_authenticated:
+            return self._to_login()
+        status = join_queue(
+            customer_id=self.customer_id,
+            concert_id=concert_id,
+            previous_token=queue_token_of(request),
+        )
+        response = redirect("storefront:queue", concert_id)
+        keep_queue_token(response, concert_id=concert_id, token=status.token)
+        if status.is_new and status.position:
+            keep_first_position(response, concert_id=concert_id, position=status.position)
+        return response
+
+    def refused(self, error: DomainError) -> HttpResponse:
+        if self.is_script or not isinstance(error, (SalesNotOpen, SalesClosed, QueueClosed)):
+            return super().refused(error)
+        messages.error(self.request, str(refusal_body(error.code)["message"]))
+        return redirect("storefront:concert", self.kwargs["concert_id"])
+
+    def _refuse_if_not_own(self, concert_id: int, token: str) -> None:
+        """Somebody else may have logged in on this device since; who is not logged in at all is taken at the token's word.
+
+        :raises QueueTokenInvalid: the place is another customer's.
+        """
+        if self.request.user.is_authenticated:
+            verified_place(token=token, customer_id=self.customer_id, concert_id=concert_id)
+
+    def _to_login(self) -> HttpResponse:
+        """And from there back to the concert: a form cannot be sent again by itself."""
+        concert = reverse("storefront:concert", args=[self.kwargs["concert_id"]])
+        return redirect(f"{reverse('storefront:login')}?next={concert}")
+
+    def _waiting_page(self, concert: Concert, waiting: Waiting | None) -> HttpResponse:
+        """`waiting` is None while the store does not answer: the place is kept, only nobody can say which it is."""
+        room = WaitingRoom.objects.filter(concert=concert).first()
+        context = {
+            "concert": concert,
+            "waiting": waiting,
+            "state": waiting.board.state if waiting else "UNAVAILABLE",
+            "poll_after": waiting.status.poll_after_seconds if waiting else RETRY_SECONDS,
+            "board_url": reverse("waiting_room_board", args=[concert.pk]),
+            "lease_minutes": minutes(room.lease) if room else None,
+            "patience_minutes": minutes(room.patience) if room else None,
+        }
+        return self._page(context, status=200 if waiting else 503)
+
+    def _page(self, context: dict[str, Any], status: int = 200) -> HttpResponse:
+        return render(self.request, "storefront/queue.html", context, status=status)
+
+
+class QueueStatusView(PageView):
+    """Asked by the script of the page, as often as it is told to. Needs no login: the cookie proves the place."""
+
+    def get(self, request: HttpRequest, concert_id: int) -> HttpResponse:
+        waiting = look(request, concert_id, queue_token_of(request))
+        response = JsonResponse(waiting.as_json())
+        if waiting.status.status == "EXPIRED":
+            # The page still needs the cookie, to say why; it forgets it then.
+            return response
+        return remember(response, waiting)
+
+    @property
+    def is_script(self) -> bool:
+        return True
+
+
+class LeaveQueueView(PageView):
+    def post(self, request: HttpRequest, concert_id: int) -> HttpResponse:
+        leave_queue(token=queue_token_of(request))
+        messages.info(request, _("You have left the queue."))
+        response = redirect("storefront:concert", concert_id)
+        forget_queue_token(response, concert_id=concert_id)
+        return response
+
+    def refused(self, error: DomainError) -> HttpResponse:
+        if isinstance(error, (QueueTokenRequired, QueueTokenInvalid)):
+            return redirect("storefront:concert", self.kwargs["concert_id"])
+        return super().refused(error)
+
+
+def minutes(span: timedelta) -> int:
+    """Whole minutes that surely have passed after `span`; 0 for less than one."""
+    return int(span.total_seconds()) // 60
+
+
+def look(request: HttpRequest, concert_id: int, token: str | None) -> Waiting:
+    """
+    :raises QueueTokenInvalid: there is no valid token, or it is one of another concert.
+    :raises ServiceUnavailable: the store does not answer.
+    """
+    status = visitor_status(token=token)
+    if status.concert_id != concert_id:
+        raise QueueTokenInvalid
+    try:
+        board = waiting_room_board(concert_id)
+    except ConcertNotFound as error:
+        raise QueueTokenInvalid from error
+    first_position = first_position_of(request)
+    if status.position and (first_position is None or first_position < status.position):
+        first_position = status.position
+    return Waiting(status, board, first_position)
+
+
+def remember(response: HttpResponse, waiting: Waiting) -> HttpResponse:
+    """Keep a renewed token and what the progress bar starts from; forget what is over."""
+    status = waiting.status
+    if status.status == "EXPIRED":
+        forget_queue_token(response, concert_id=status.concert_id)
+        return response
+    keep_queue_token(response, concert_id=status.concert_id, token=status.token)
+    if waiting.first_position:
+        keep_first_position(response, concert_id=status.concert_id, position=waiting.first_position)
+    return response

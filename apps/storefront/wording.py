@@ -1,0 +1,72 @@
+"""Sentences that several pages and their scripts need, in the visitor's language."""
+
+import math
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+# An estimate is honest as a range: the pace of the last two minutes may change.
+SHORTEST, LONGEST = 0.7, 1.4
+COARSE = 20  # minutes; above, nobody knows it better than by fives
+
+
+def wait_words(seconds: int | None) -> str | None:
+    """About how long somebody still waits, as a range in minutes; None if nobody can tell."""
+    if seconds is None:
+        return None
+    low, high = math.floor(seconds * SHORTEST / 60), math.ceil(seconds * LONGEST / 60)
+    if high > COARSE:
+        low, high = low // 5 * 5, math.ceil(high / 5) * 5
+    if high <= 1:
+        return _("less than a minute")
+    if high >= 120:
+        hours = round(seconds / 3600, 1)
+        return _("about %(hours)s hours") % {"hours": f"{hours:g}"}
+    if low < 1:
+        return ngettext("up to %(high)s minute", "up to %(high)s minutes", high) % {"high": high}
+    return _("%(low)s to %(high)s minutes") % {"low": low, "high": high}
+
+
+def ended_words(reason: str | None) -> str:
+    """Why a visit to the waiting room is over."""
+    match reason:
+        case "COMPLETED":
+            return _("You have booked. Enjoy the concert.")
+        case "TIMED_OUT":
+            return _("Your turn passed, because this browser was away for too long.")
+        case "LEFT":
+            return _("You have left the queue.")
+        case "REMOVED":
+            return _("The box office has taken you out of the queue.")
+        case _:
+            return _("The waiting room was closed.")
+
+
+def seat_map_words() -> dict[str, str]:
+    """What the script of the seat map says. It fills in what stands in braces."""
+    return {
+        "seat": _("{section}, row {row}, seat {number}"),
+        "details": _("{grade}, {price}, {state}"),
+        "free": _("free"),
+        "held": _("held by another customer"),
+        "sold": _("taken"),
+        "mine": _("yours"),
+        "chosen": _("chosen"),
+        "removed": _("{seat} is no longer chosen."),
+        "seatLost": _("Another customer was faster: {seat} is taken."),
+        "seatsLost": _("Another customer was faster: {seats} are taken."),
+        "seatBusy": _("Another customer is claiming one of these seats at this moment. Try again."),
+        "limit": _("You may choose up to {limit} seats."),
+        "nothingLeft": _("You have as many seats of this date as one customer may have."),
+        "count": _("{count} of {limit}"),
+        "section": _("Section {section}"),
+        "row": _("Row {row}"),
+        "freeCount": _("{count} free"),
+        "remove": _("Remove {seat}"),
+        "stage": _("Stage"),
+        "stale": _("The map may be out of date: we cannot reach the server. Trying again."),
+        "offline": _("We could not reach the server. Check your connection and try again."),
+        "failed": _("That did not work. Reload the page and try again."),
+        "lastMinute": _("One minute left to choose."),
+        "yourTurn": _("Your turn"),
+    }

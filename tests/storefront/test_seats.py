@@ -1,0 +1,342 @@
+"""Choosing seats: who is let in, what the map is told, and what a hold answers to a page and to a script."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from apps.concerts.models import Concert, Performance, Seat
+from apps.queue.services import remove_visitor
+from apps.reservations.models import Hold
+from apps.shared.caching import forget_everything
+from tests.factories.accounts import CustomerFactory
+from tests.factories.concerts import PerformanceFactory
+from tests.factories.queue import WaitingRoomFactory
+from tests.factories.reservations import hold, reservation
+from tests.storefront.visits import JSON, admitted, joined, logged_in, seat_map
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def concert() -> Concert:
+    """On sale; two seats for each customer."""
+    concert: Concert = WaitingRoomFactory(concert__seats_per_customer=2).concert
+    return concert
+
+
+@pytest.fixture
+def performance(concert: Concert) -> Performance:
+    performance: Performance = PerformanceFactory(concert=concert, seats=4)
+    return performance
+
+
+@pytest.fixture
+def seats(performance: Performance) -> list[Seat]:
+    return list(Seat.objects.of_performance(performance.pk).in_map_order())
+
+
+def data_url(performance: Performance, name: str) -> str:
+    return reverse(f"storefront:{name}", args=[performance.concert_id, performance.pk])
+
+
+class TestGate:
+    def test_leads_the_admitted_to_the_first_date_with_seats(self, concert: Concert) -> None:
+        sold_out = PerformanceFactory(concert=concert, seats=1)
+        reservation(CustomerFactory(), list(Seat.objects.of_performance(sold_out.pk)))
+        open_date = PerformanceFactory(concert=concert, seats=2)
+        client = admitted(concert)
+
+        answer = client.get(reverse("storefront:seats", args=[concert.pk]))
+
+        assert answer.headers["Location"] == seat_map(open_date)
+
+    def test_says_so_when_every_date_is_sold_out(self, concert: Concert) -> None:
+        sold_out = PerformanceFactory(concert=concert, seats=1)
+        reservation(CustomerFactory(), list(Seat.objects.of_performance(sold_out.pk)))
+
+        answer = admitted(concert).get(reverse("storefront:seats", args=[concert.pk]))
+
+        assert answer.status_code == 200
+        assert answer.templates[0].name == "storefront/no_seats.html"
+
+    @pytest.mark.parametrize("name", ["seat_map", "seat_map_data", "availability"])
+    def test_sends_who_waits_back_to_the_queue(self, performance: Performance, name: str) -> None:
+        client = joined(performance.concert)
+
+        page = client.get(data_url(performance, name))
+        script = client.get(data_url(performance, name), headers=JSON)
+
+        assert page.headers["Location"] == reverse(
+            "storefront:queue", args=[performance.concert_id]
+        )
+        assert script.status_code == 403
+        assert script.json()["code"] == "QUEUE_TOKEN_NOT_ACTIVE"
+
+    def test_sends_whose_turn_is_over_where_it_is_explained(self, performance: Performance) -> None:
+        customer = CustomerFactory()
+        client = admitted(performance.concert, customer)
+        remove_visitor(concert_id=performance.concert_id, customer_id=customer.pk, staff_id=None)
+
+        page = client.get(seat_map(performance), follow=True)
+
+        assert page.templates[0].name == "storefront/queue.html"
+        assert page.context["reason"] == "REMOVED"
+
+    def test_sends_who_never_joined_to_the_concert(self, performance: Performance) -> None:
+        answer = logged_in().get(seat_map(performance))
+
+        assert answer.headers["Location"] == reverse(
+            "storefront:concert", args=[performance.concert_id]
+        )
+
+    def test_sends_strangers_to_the_login_and_back(self, performance: Performance) -> None:
+        page = Client().get(seat_map(performance))
+        script = Client().get(data_url(performance, "availability"), headers=JSON)
+
+        assert page.headers["Location"] == (
+            f"{reverse('storefront:login')}?next={seat_map(performance)}"
+        )
+        assert script.status_code == 401
+
+    def test_knows_no_place_of_another_customer(self, performance: Performance) -> None:
+        client = admitted(performance.concert)
+        client.force_login(CustomerFactory())
+
+        script = client.get(seat_map(performance), headers=JSON)
+        page = client.get(seat_map(performance), follow=True)
+
+        assert script.status_code == 403
+        assert script.json()["code"] == "QUEUE_TOKEN_INVALID"
+        assert page.templates[0].name == "storefront/concert.html"
+        assert "queue_token" not in client.cookies or not client.cookies["queue_token"].value
+
+    def test_finds_no_date_of_another_concert(self, performance: Performance) -> None:
+        other = PerformanceFactory(concert=WaitingRoomFactory().concert, seats=1)
+        client = admitted(performance.concert)
+        address = reverse("storefront:seat_map", args=[performance.concert_id, other.pk])
+
+        page, script = client.get(address, follow=True), client.get(address, headers=JSON)
+
+        assert page.request["PATH_INFO"] == seat_map(performance)
+        assert script.status_code == 403
+
+
+class TestPage:
+    def test_shows_dates_grades_limit_and_time(self, performance: Performance) -> None:
+        PerformanceFactory(concert=performance.concert, seats=3)
+
+        page = admitted(performance.concert).get(seat_map(performance))
+
+        assert page.status_code == 200
+        assert [date.seats_available for date in page.context["dates"]] == [4, 3]
+        assert page.context["grades"] == [("R", 50_000)]
+        assert list(page.context["quantities"]) == [1, 2]
+        assert 0 < page.context["lease_seconds"] <= 300
+        assert "₩50,000" in page.content.decode()
+
+    def test_tells_the_script_which_seats_are_the_customers_own(
+        self, performance: Performance, seats: list[Seat]
+    ) -> None:
+        customer = CustomerFactory()
+        held = hold(customer, seats[:1])
+        hold(CustomerFactory(), seats[1:2])
+
+        page = admitted(performance.concert, customer).get(seat_map(performance))
+
+        assert page.context["own"] == [seats[0].pk]
+        assert list(page.context["quantities"]) == [1]
+        checkout = reverse("storefront:checkout", args=[performance.concert_id, held.pk])
+        assert f'href="{checkout}"' in page.content.decode()
+
+    def test_costs_few_queries_whatever_is_shown(
+        self,
+        performance: Performance,
+        django_assert_max_num_queries: Callable[[int], Any],
+    ) -> None:
+        for _ in range(5):
+            PerformanceFactory(concert=performance.concert, seats=2)
+        client = admitted(performance.concert)
+
+        with django_assert_max_num_queries(10):
+            client.get(seat_map(performance))
+
+
+class TestMap:
+    def test_is_drawn_in_map_order(self, performance: Performance, seats: list[Seat]) -> None:
+        answer = admitted(performance.concert).get(data_url(performance, "seat_map_data"))
+
+        drawn = answer.json()
+        assert [seat[0] for seat in drawn["seats"]] == [seat.pk for seat in seats]
+        assert drawn["seats"][0][1:] == ["1", "A", 1, 1, 1, "R"]
+        assert drawn["grades"] == [{"grade": "R", "price": 50_000}]
+
+    @pytest.mark.parametrize("name", ["seat_map_data", "availability"])
+    def test_is_not_sent_twice(self, performance: Performance, name: str) -> None:
+        client = admitted(performance.concert)
+        address = data_url(performance, name)
+        first = client.get(address)
+
+        again = client.get(address, headers={"If-None-Match": first.headers["ETag"]})
+
+        assert (first.status_code, again.status_code) == (200, 304)
+        assert not again.content
+        assert "private" in first.headers["Cache-Control"]
+
+    @pytest.mark.parametrize("name", ["seat_map_data", "availability"])
+    def test_is_compressed(self, concert: Concert, name: str) -> None:
+        large = PerformanceFactory(concert=concert, seats=400)
+        address = data_url(large, name)
+        client = admitted(concert)
+
+        answer = client.get(address, headers={"Accept-Encoding": "gzip"})
+        again = client.get(
+            address,
+            headers={"Accept-Encoding": "gzip", "If-None-Match": answer.headers["ETag"]},
+        )
+
+        assert answer.headers["Content-Encoding"] == "gzip"
+        assert again.status_code == 304
+
+    def test_has_a_letter_for_each_seat(self, performance: Performance, seats: list[Seat]) -> None:
+        client = admitted(performance.concert)
+        address = data_url(performance, "availability")
+        before = client.get(address)
+        hold(CustomerFactory(), seats[:1])
+        reservation(CustomerFactory(), seats[2:3])
+        forget_everything()
+
+        after = client.get(address, headers={"If-None-Match": before.headers["ETag"]})
+
+        assert before.content == b"AAAA"
+        assert (after.status_code, after.content) == (200, b"HARA")
+
+
+class TestHolding:
+    def test_leads_to_the_checkout(self, performance: Performance, seats: list[Seat]) -> None:
+        customer = CustomerFactory()
+        client = admitted(performance.concert, customer)
+
+        answer = client.post(seat_map(performance), {"seats": [seats[0].pk, seats[1].pk]})
+
+        made = Hold.objects.get(customer=customer)
+        assert answer.status_code == 302
+        assert answer.headers["Location"] == reverse(
+            "storefront:checkout", args=[performance.concert_id, made.pk]
+        )
+        assert set(made.claims.values_list("seat_id", flat=True)) == {seats[0].pk, seats[1].pk}
+
+    def test_tells_a_script_where_to_go(self, performance: Performance, seats: list[Seat]) -> None:
+        client = admitted(performance.concert)
+
+        answer = client.post(seat_map(performance), {"seats": [seats[0].pk]}, headers=JSON)
+
+        assert answer.status_code == 200
+        assert answer.json()["location"].startswith(
+            reverse("storefront:concert", args=[performance.concert_id]) + "checkout/"
+        )
+
+    def test_of_the_best_needs_no_map(self, performance: Performance) -> None:
+        customer = CustomerFactory()
+        client = admitted(performance.concert, customer)
+
+        answer = client.post(seat_map(performance), {"quantity": "2", "grade": "R"})
+
+        assert answer.status_code == 302
+        assert Hold.objects.get(customer=customer).claims.count() == 2
+
+    def test_names_the_seat_that_somebody_else_has(
+        self, performance: Performance, seats: list[Seat]
+    ) -> None:
+        hold(CustomerFactory(), seats[:1])
+        customer = CustomerFactory()
+        client = admitted(performance.concert, customer)
+        chosen = {"seats": [seats[0].pk, seats[1].pk]}
+
+        script = client.post(seat_map(performance), chosen, headers=JSON)
+        page = client.post(seat_map(performance), chosen, follow=True)
+
+        assert script.status_code == 409
+        assert script.json()["code"] == "SEAT_ALREADY_HELD"
+        assert script.json()["data"]["seat_ids"] == [seats[0].pk]
+        assert page.redirect_chain[0][0] == seat_map(performance)
+        assert "Another customer holds this seat." in page.content.decode()
+        assert not Hold.objects.filter(customer=customer).exists()
+
+    def test_refuses_more_than_allowed(self, performance: Performance, seats: list[Seat]) -> None:
+        client = admitted(performance.concert)
+
+        answer = client.post(
+            seat_map(performance), {"seats": [seat.pk for seat in seats[:3]]}, headers=JSON
+        )
+
+        assert answer.status_code == 409
+        assert answer.json()["code"] == "SEAT_LIMIT_EXCEEDED"
+        assert not Hold.objects.exists()
+
+    @pytest.mark.parametrize(
+        "sent",
+        [
+            {},
+            {"seats": ""},
+            {"seats": "x"},
+            {"seats": "-1"},
+            {"seats": "1e3"},
+            {"seats": "٣"},
+            {"seats": "\x00"},
+            {"seats": "9" * 30},
+            {"seats": ["1"] * 11},
+            {"seats": [str(number) for number in range(1, 13)]},
+            {"quantity": ""},
+            {"quantity": "0"},
+            {"quantity": "11"},
+            {"quantity": "two"},
+            {"quantity": "9" * 400},
+            {"quantity": "1", "grade": "X"},
+            {"quantity": "1", "grade": "\x00"},
+        ],
+    )
+    def test_takes_nothing_that_makes_no_sense(
+        self, performance: Performance, sent: dict[str, Any]
+    ) -> None:
+        client = admitted(performance.concert)
+
+        script = client.post(seat_map(performance), sent, headers=JSON)
+        page = client.post(seat_map(performance), sent)
+
+        assert script.status_code == 400
+        assert script.json()["code"] == "VALIDATION_ERROR"
+        assert page.status_code == 302
+        assert not Hold.objects.exists()
+
+    @pytest.mark.parametrize("seat_id", [1, 2**63 - 1, 10**18 - 1])
+    def test_knows_no_seat_of_another_hall(self, performance: Performance, seat_id: int) -> None:
+        client = admitted(performance.concert)
+        Seat.objects.filter(pk=seat_id).delete()
+
+        answer = client.post(seat_map(performance), {"seats": [seat_id]}, headers=JSON)
+
+        assert answer.status_code in (400, 404)
+        assert not Hold.objects.exists()
+
+    def test_is_for_the_admitted(self, performance: Performance, seats: list[Seat]) -> None:
+        waiting = joined(performance.concert)
+
+        script = waiting.post(seat_map(performance), {"seats": [seats[0].pk]}, headers=JSON)
+        page = waiting.post(seat_map(performance), {"seats": [seats[0].pk]})
+
+        assert script.status_code == 403
+        assert page.headers["Location"] == reverse(
+            "storefront:queue", args=[performance.concert_id]
+        )
+        assert not Hold.objects.exists()
+
+    def test_takes_a_form_of_ours_alone(self, performance: Performance, seats: list[Seat]) -> None:
+        strict = Client(enforce_csrf_checks=True)
+        strict.force_login(CustomerFactory())
+
+        answer = strict.post(seat_map(performance), {"seats": [seats[0].pk]}, headers=JSON)
+
+        assert answer.status_code == 403
