@@ -4,6 +4,7 @@ PYTHON ?= $(shell command -v python3 || command -v python3.11 || command -v pyth
 	command -v python3.13 || command -v python || echo python3)
 VENV_PYTHON := .venv/bin/python
 MANAGE := $(VENV_PYTHON) manage.py
+PYTEST := $(VENV_PYTHON) -m pytest -n logical --dist loadscope
 SOURCES := apps benchmarks concert_project devstack tests manage.py
 
 # Checks read the settings without any server, so they get values that lead nowhere.
@@ -28,7 +29,14 @@ run: embedded  ## install and start everything; PORT (8000) and DATA_DIR (.data)
 
 .PHONY: test
 test: development  ## run every test against servers of its own; ARGS="-k seats" narrows it
-	@exec $(VENV_PYTHON) -m pytest -n logical --dist loadscope $(ARGS)
+	@if $(VENV_PYTHON) -m devstack.browser --install > /dev/null; then \
+		exec $(PYTEST) $(ARGS); \
+	elif [ -n "$$CI" ]; then \
+		echo 'There is no browser, and CI runs the browser tests, too.' >&2; exit 1; \
+	else \
+		$(PYTEST) -m 'not browser' $(ARGS) && \
+		echo 'Without the browser tests: no Chromium was found, and none could be installed.'; \
+	fi
 
 LINT_TARGETS := lint-code lint-format lint-types lint-imports lint-templates lint-migrations \
 	lint-deployment lint-openapi lint-messages
@@ -80,6 +88,10 @@ openapi: development  ## write docs/openapi.yaml from the code
 .PHONY: messages
 messages: development  ## collect and compile the Korean messages
 	@$(VENV_PYTHON) -m devstack.messages
+
+.PHONY: screenshots
+screenshots: development  ## take pictures of every page into docs/screenshots; ARGS="--only home-phone" narrows it
+	@exec $(VENV_PYTHON) -m devstack.screenshots $(ARGS)
 
 .PHONY: bench
 bench:  ## measure (not yet)

@@ -1,0 +1,195 @@
+"""Sets the scenes: a queue, halls that are half sold, and what the customer of the demo has to do with them.
+
+Needs Django to be set up for the stack whose pictures are taken.
+"""
+
+import random
+import time
+from collections.abc import Iterable, Sequence
+from functools import cache
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.contrib.auth.hashers import make_password
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from apps.accounts.models import User
+from apps.concerts.models import Concert, Performance
+from apps.concerts.selectors import dates_of, seats_of
+from apps.payments.services import charge_wallet
+from apps.queue.services import join_queue, leave_queue, set_capacity, visitor_status
+from apps.reservations.demo.accounts import CUSTOMER, PERSONAS
+from apps.reservations.demo.sales import buy_seats
+from apps.reservations.models import Hold, SeatClaim
+from apps.reservations.services import cancel_reservation, hold_seats
+from apps.shared.transactions import run_in_transaction
+from apps.storefront.queue_cookie import FIRST_POSITION, TOKEN
+from devstack.screenshots.pictures import Stage
+
+# Visitors of the waiting room, in their order; those who have left were the first of those ahead.
+INSIDE, AHEAD, BEHIND, LEFT = 40, 240, 30, 64
+PARTIES = 70  # that buy or hold seats in each hall, as far as what they want is free
+TURN_TIMEOUT = 40.0  # seconds
+POLL_SECONDS = 0.2
+
+# Concerts of the demo, by what they are for here.
+ENGLISH, KOREAN, ARENA = "Paper Lantern Parade", "은하수를 건너는 밤", "LUMEN SEVEN: 첫 번째 궤도"
+CLUB, FULL = "마지막 기차가 떠난 뒤", "Small Hours"
+SOLD_OUT, OPENING = "One Night, No Encore", "새벽 네 시의 오케스트라"
+
+
+def set_stage(base_url: str) -> Stage:
+    """:raises TimeoutError: the waiting room has admitted nobody."""
+    customer = User.objects.get(email=next(one.email for one in PERSONAS if one.role == CUSTOMER))
+    crowd = _crowd(INSIDE + AHEAD + BEHIND)
+    stage = Stage(base_url)
+    _trade(stage, customer)
+    _fill_hall(stage, "seats", _dates(ENGLISH)[0], crowd)
+    _fill_hall(stage, "seats-ko", _dates(KOREAN)[0], crowd)
+    # Last: nobody is seen again before the pictures are taken.
+    places = _queue_up(stage, customer, crowd)
+    stage.paths |= {
+        name: reverse(f"storefront:{name}")
+        for name in ("home", "register", "login", "wallet", "reservations")
+    }
+    stage.paths |= {"concert": _path("concert", ENGLISH), "not-found": "/concerts/tomorrow/"}
+    session = _session_cookie(stage, customer)
+    stage.cookies = {"stranger": [], "customer": [session], "queued": [session, *places]}
+    return stage
+
+
+@cache
+def _concert_id(title: str) -> int:
+    return Concert.objects.get(title=title).pk
+
+
+def _dates(title: str) -> list[Performance]:
+    return dates_of(_concert_id(title))
+
+
+def _path(view: str, title: str) -> str:
+    return reverse(f"storefront:{view}", args=[_concert_id(title)])
+
+
+def _crowd(size: int) -> list[User]:
+    """Who cannot log in."""
+    no_password = make_password(None)
+    return User.objects.bulk_create(
+        User(email=f"visitor{n:03}@demo.example", name=f"Visitor {n}", password=no_password)
+        for n in range(1, size + 1)
+    )
+
+
+# --- The customer -------------------------------------------------------------------------------------------------
+
+
+def _trade(stage: Stage, customer: User) -> None:
+    """Two reservations, one that was given back, a hold that is affordable and one that is not."""
+    theatre, arena, club, full = (_dates(title) for title in (ENGLISH, ARENA, CLUB, FULL))
+    booked = buy_seats(customer, theatre[1], _ids(theatre[1], "Stalls C", 44, 46))
+    buy_seats(customer, full[3], _ids(full[3], "Bar", 4, 5))
+    given_back = buy_seats(customer, club[1], _ids(club[1], "Bar", 14, 16))
+    run_in_transaction(
+        lambda: cancel_reservation(customer_id=customer.pk, reservation_id=given_back.pk)
+    )
+    run_in_transaction(lambda: charge_wallet(customer_id=customer.pk, amount=50_000))
+    for name, key in (("reservation", "ticket"), ("cancellation", "cancellation")):
+        stage.paths[key] = reverse(f"storefront:{name}", args=[booked.pk])
+    for key, performance, section in (
+        ("checkout", full[2], "Floor"),
+        ("checkout-short", arena[1], "Floor B"),
+    ):
+        held = _hold(customer, performance, _ids(performance, section, 4, 6))
+        arguments = [performance.concert_id, held.pk]
+        stage.paths[key] = reverse("storefront:checkout", args=arguments)
+
+
+def _ids(performance: Performance, section: str, first: int, end: int) -> list[int]:
+    return list(seats_of(performance.pk, section).values_list("pk", flat=True)[first:end])
+
+
+def _hold(customer: User, performance: Performance, seat_ids: Sequence[int]) -> Hold:
+    return run_in_transaction(
+        lambda: hold_seats(
+            customer_id=customer.pk, performance=performance, seat_ids=seat_ids, admission=None
+        )
+    )
+
+
+def _session_cookie(stage: Stage, customer: User) -> dict[str, str]:
+    client = Client()
+    client.force_login(customer)
+    name = settings.SESSION_COOKIE_NAME
+    return _cookie(stage, name, client.cookies[name].value, "/")
+
+
+def _cookie(stage: Stage, name: str, value: str, path: str) -> dict[str, str]:
+    host = urlsplit(stage.base_url).hostname or ""
+    return {"name": name, "value": value, "domain": host, "path": path}
+
+
+# --- The waiting rooms --------------------------------------------------------------------------------------------
+
+
+def _queue_up(stage: Stage, customer: User, crowd: Sequence[User]) -> list[dict[str, str]]:
+    """The customer waits in two rooms and is admitted to three. Returns the cookies of all five places."""
+    set_capacity(concert_id=_concert_id(FULL), capacity=INSIDE, staff_id=None)
+    inside = [_join(FULL, one) for one in crowd[:INSIDE]]
+    places = {title: _join(title, customer) for title in (ENGLISH, KOREAN, SOLD_OUT, OPENING)}
+    _await_turn([*inside, places[ENGLISH], places[KOREAN], places[SOLD_OUT]])
+    ahead = [_join(FULL, one) for one in crowd[INSIDE : INSIDE + AHEAD]]
+    places[FULL] = _join(FULL, customer)
+    for one in crowd[INSIDE + AHEAD :]:
+        _join(FULL, one)
+    for token in ahead[:LEFT]:
+        leave_queue(token=token)
+    stage.paths |= {
+        "queue": _path("queue", FULL),
+        "queue-opening": _path("queue", OPENING),
+        "no-seats": _path("seats", SOLD_OUT),
+    }
+    return [
+        *(_cookie(stage, TOKEN, token, _path("concert", title)) for title, token in places.items()),
+        _cookie(stage, FIRST_POSITION, str(AHEAD + 1), _path("concert", FULL)),
+    ]
+
+
+def _join(title: str, visitor: User) -> str:
+    return join_queue(customer_id=visitor.pk, concert_id=_concert_id(title)).token
+
+
+def _await_turn(tokens: Iterable[str]) -> None:
+    """Asking also tells the room that they are there: whoever does not come loses the turn."""
+    until = time.monotonic() + TURN_TIMEOUT
+    for token in tokens:
+        while visitor_status(token=token).status != "ACTIVE":
+            if time.monotonic() > until:
+                raise TimeoutError("The waiting room has admitted nobody.")
+            time.sleep(POLL_SECONDS)
+
+
+# --- The halls ----------------------------------------------------------------------------------------------------
+
+
+def _fill_hall(stage: Stage, key: str, performance: Performance, crowd: Sequence[User]) -> None:
+    """Some of the seats are sold, some held; the same ones each time."""
+    chance = random.Random(7)
+    stage.paths[key] = reverse("storefront:seat_map", args=[performance.concert_id, performance.pk])
+    taken = SeatClaim.objects.live(at=timezone.now()).of_performance(performance.pk)
+    free = list(seats_of(performance.pk).exclude(pk__in=taken.values("seat_id")))
+    wanted = [seat for seat in free if (seat.section, seat.row) == ("Stalls C", "F")][4:6]
+    stage.chosen[key] = [(seat.x, seat.y) for seat in wanted]
+    left = {seat.pk: seat for seat in free if seat not in wanted}
+    for visitor in crowd[:PARTIES]:
+        first, size = chance.choice(free), chance.choice((2, 2, 3, 4))
+        party = [first.pk + n for n in range(size)]
+        if not all(pk in left and left[pk].row == first.row for pk in party):
+            continue
+        if chance.random() < 0.2:
+            _hold(visitor, performance, party)
+        else:
+            buy_seats(visitor, performance, party)
+        for pk in party:
+            del left[pk]
