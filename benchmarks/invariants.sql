@@ -10,7 +10,7 @@ SET maintenance_work_mem = '512MB';
 
 CREATE TEMP TABLE sale AS
 SELECT n, n * 7919::bigint % (:reservations / 5) + 1 AS customer, n / 4000 + 1 AS performance, n / 8000 + 1 AS concert,
-    n / (:reservations / 5) AS visit, n % 20 = 7 AS is_cancelled, CASE WHEN n % 2 = 0 THEN 2 ELSE 1 END AS seats,
+    n % 20 = 7 AS is_cancelled, CASE WHEN n % 2 = 0 THEN 2 ELSE 1 END AS seats,
     n / 2 * 3 + CASE WHEN n % 2 = 0 THEN 1 ELSE 3 END AS first_seat, md5('hold ' || n)::uuid AS hold,
     md5('reservation ' || n)::uuid AS reservation, now() - (:reservations - n) * interval '30 seconds' - interval '2 days' AS at
 FROM generate_series(0, :reservations - 1) n;
@@ -66,18 +66,21 @@ FROM sale, generate_series(0, 1) i WHERE i < seats;
 
 -- Five top-ups of each customer, a payment for each reservation, a refund for each cancelled one.
 CREATE TEMP TABLE movement AS
-SELECT md5('movement ' || type || n)::uuid AS id, * FROM (
-    SELECT n, customer, visit + 1 AS number, 'CHARGE' AS type, 200000 AS amount, 'CASH' AS account, NULL::uuid AS reference, at FROM sale
+SELECT md5('movement ' || type || n)::uuid AS id, *,
+    row_number() OVER history AS number, sum(amount) OVER history AS balance_after
+FROM (
+    SELECT n, customer, 'CHARGE' AS type, 200000 AS amount, 'CASH' AS account, NULL::uuid AS reference, at FROM sale
     UNION ALL
-    SELECT n, customer, visit + 6, 'PAYMENT', seats * -50000, 'SALES_REVENUE', reservation, at + interval '1 minute' FROM sale
+    SELECT n, customer, 'PAYMENT', seats * -50000, 'SALES_REVENUE', reservation, at + interval '1 minute' FROM sale
     UNION ALL
-    SELECT n, customer, visit + 11, 'REFUND', seats * 50000, 'REFUNDS', reservation, at + interval '1 hour' FROM sale WHERE is_cancelled
-) movements;
+    SELECT n, customer, 'REFUND', seats * 50000, 'REFUNDS', reservation, at + interval '1 hour' FROM sale WHERE is_cancelled
+) movements
+WINDOW history AS (PARTITION BY customer ORDER BY at, type ROWS UNBOUNDED PRECEDING);
 
 INSERT INTO payments_wallet (customer_id, balance, movements) SELECT customer, sum(amount), count(*) FROM movement GROUP BY customer;
 
 INSERT INTO payments_ledgertransaction (id, customer_id, number, type, amount, balance_after, reference, reason, created_at)
-SELECT id, customer, number, type, amount, 1000000, reference, '', at FROM movement ORDER BY at;
+SELECT id, customer, number, type, amount, balance_after, reference, '', at FROM movement ORDER BY at;
 
 INSERT INTO payments_ledgerentry (id, transaction_id, account, customer_id, amount)
 SELECT row_number() OVER (), * FROM (

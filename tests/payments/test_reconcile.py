@@ -10,6 +10,7 @@ from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
 from apps.payments.selectors import (
     LedgerTotals,
     WalletDifference,
+    broken_histories,
     ledger_totals,
     negative_wallets,
     unbalanced_transactions,
@@ -70,6 +71,7 @@ class TestSoundBooks:
         assert wallet_differences() == []
         assert negative_wallets() == []
         assert unbalanced_transactions() == []
+        assert broken_histories() == []
 
     def test_are_reported_as_sound(self) -> None:
         printed, complaints = reconcile()
@@ -132,6 +134,15 @@ class TestBreach:
         assert unbalanced_transactions() == [booked.pk]
         assert ledger_totals().difference == 5
         assert not ledger_totals().adds_up
+
+    def test_of_a_history_is_found(self, wallets: list[Wallet]) -> None:
+        with pgtrigger.ignore():
+            LedgerTransaction.objects.filter(customer=wallets[0].pk, number=2).update(
+                balance_after=1
+            )
+            connection.check_constraints()
+
+        assert broken_histories() == [wallets[0].pk]
 
     def test_of_the_bound_of_a_balance_is_found(self, wallets: list[Wallet]) -> None:
         [constraint] = [

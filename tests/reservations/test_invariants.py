@@ -18,9 +18,10 @@ from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
 from apps.payments.services import adjust_wallet, charge_wallet, refund_to_wallet
 from apps.queue.models import WaitingRoom
 from apps.queue.services import admit_visitors
-from apps.reservations import invariants
 from apps.reservations.events import RESERVATION_CANCELLED, reservation_payload
-from apps.reservations.invariants import _EFFECTS, INVARIANTS, check_invariants
+from apps.reservations.invariants import INVARIANTS, check_invariants
+from apps.reservations.invariants.calls import EFFECTS
+from apps.reservations.invariants.findings import breaches as found_by
 from apps.reservations.models import Hold, Reservation, SeatClaim, Ticket
 from apps.reservations.services import cancel_reservation, expire_holds, release_hold
 from apps.shared.api.idempotent import IdempotentView
@@ -66,6 +67,20 @@ def unprotected(*constraints: tuple[type[models.Model], str]) -> Generator[None]
             for model, name in constraints:
                 [constraint] = [one for one in model._meta.constraints if one.name == name]
                 editor.remove_constraint(model, constraint)
+        yield
+        connection.check_constraints()
+
+
+@contextmanager
+def without_foreign_keys(model: type[models.Model]) -> Generator[None]:
+    """Without the triggers and the foreign keys of a model, for the rest of the test."""
+    table = model._meta.db_table
+    connection.check_constraints()
+    with connection.cursor() as cursor:
+        for name, about in connection.introspection.get_constraints(cursor, table).items():
+            if about["foreign_key"]:
+                cursor.execute(f'ALTER TABLE "{table}" DROP CONSTRAINT "{name}"')
+    with pgtrigger.ignore():
         yield
         connection.check_constraints()
 
@@ -189,6 +204,19 @@ class TestSeatClaimedOnce:
 
         assert breaches() == {"seat_claimed_once": 1, "reservation_is_its_hold": 1}
 
+    @pytest.mark.parametrize("status", ["RELEASED", "EXPIRED"])
+    def test_an_open_claim_of_a_hold_that_is_over_is_found(
+        self, seats: list[Seat], status: str
+    ) -> None:
+        held = hold(CustomerFactory(), seats[:1])
+        Hold.objects.filter(pk=held.pk).update(status=status, ended_at=held.held_at)
+
+        [claim] = SeatClaim.objects.all()
+        assert breaches() == {"seat_claimed_once": 1}
+        assert found("seat_claimed_once") == [
+            f"seat {seats[0].pk}: claim {claim.pk} is open, but its hold is over"
+        ]
+
     def test_an_overdue_claim_is_none(self, sold: Reservation, seats: list[Seat]) -> None:
         other = overdue_hold(CustomerFactory(), seats[5:6])
 
@@ -215,6 +243,73 @@ class TestBalanceIsLedger:
         assert breaches() == {"balance_is_ledger": 2}
         assert f"customer {sold.customer_id}: balance below zero" in found("balance_is_ledger")
 
+    @pytest.mark.parametrize(
+        "plant",
+        [
+            lambda wallet: LedgerTransaction.objects.filter(customer=wallet.pk, number=2).update(
+                balance_after=6
+            ),
+            lambda wallet: LedgerTransaction.objects.filter(customer=wallet.pk, number=1).update(
+                balance_after=2, amount=2
+            ),
+            lambda wallet: LedgerTransaction.objects.filter(customer=wallet.pk, number=1).update(
+                balance_after=6
+            ),
+            lambda wallet: LedgerTransaction.objects.filter(customer=wallet.pk, number=3).update(
+                number=4
+            ),
+            lambda wallet: LedgerTransaction.objects.filter(customer=wallet.pk).update(
+                number=models.F("number") + 10
+            ),
+            lambda wallet: Wallet.objects.filter(pk=wallet.pk).update(movements=2),
+            lambda wallet: Wallet.objects.filter(pk=wallet.pk).update(movements=4),
+            lambda wallet: LedgerTransaction.objects.filter(customer=wallet.pk, number=3).update(
+                balance_after=13, amount=4
+            ),
+        ],
+        ids=[
+            "balance in between",
+            "first amount",
+            "first balance",
+            "gap",
+            "does not begin at one",
+            "wallet lags behind",
+            "wallet runs ahead",
+            "last balance",
+        ],
+    )
+    def test_a_history_that_does_not_follow_is_found(
+        self, sold: Reservation, plant: Callable[[Wallet], object]
+    ) -> None:
+        wallet = WalletFactory(balance=5)
+        for amount in (4, 3):
+            run_in_transaction(partial(charge_wallet, customer_id=wallet.pk, amount=amount))
+
+        with unprotected():
+            plant(wallet)
+
+        assert breaches().pop("balance_is_ledger") == 1
+        assert found("balance_is_ledger") == [
+            f"customer {wallet.pk}: the movements do not follow from each other up to the balance"
+        ]
+
+    def test_a_history_without_a_wallet_is_found(self, sold: Reservation) -> None:
+        wallet = WalletFactory(balance=5)
+        run_in_transaction(
+            partial(
+                adjust_wallet,
+                customer_id=wallet.pk,
+                amount=-5,
+                reason="A mistake",
+                staff_id=sold.customer_id,
+            )
+        )
+
+        with unprotected():
+            Wallet.objects.filter(pk=wallet.pk).delete()
+
+        assert breaches() == {"balance_is_ledger": 1}
+
 
 class TestLedgerBalanced:
     def test_entries_that_do_not_sum_to_zero_are_found(self, sold: Reservation) -> None:
@@ -232,8 +327,66 @@ class TestLedgerBalanced:
                 customer_id=sold.customer_id, number=9, type="CHARGE", amount=5, balance_after=5
             )
 
-        assert breaches() == {"ledger_balanced": 2}
+        assert breaches() == {"ledger_balanced": 2, "balance_is_ledger": 1}
         assert "the ledger as a whole: 5 won too much on one side" in found("ledger_balanced")
+
+    def test_entries_of_a_transaction_that_does_not_exist_are_found(
+        self, sold: Reservation
+    ) -> None:
+        nowhere = uuid4()
+
+        with without_foreign_keys(LedgerEntry):
+            for account, amount in (("CASH", -5), ("REFUNDS", 5)):
+                LedgerEntry.objects.create(transaction_id=nowhere, account=account, amount=amount)
+
+        assert breaches() == {"ledger_balanced": 1}
+        assert found("ledger_balanced") == [f"transaction {nowhere}: unbalanced"]
+
+    def test_entries_of_another_customer_are_found(self, sold: Reservation) -> None:
+        """Both of them, so that the sums of both are right again."""
+        first, second = WalletFactory(balance=5), WalletFactory(balance=5)
+
+        with unprotected():
+            for entry, customer in zip(
+                LedgerEntry.objects.filter(customer__in=[first.pk, second.pk]).order_by("customer"),
+                sorted([first.pk, second.pk], reverse=True),
+                strict=True,
+            ):
+                LedgerEntry.objects.filter(pk=entry.pk).update(customer=customer)
+
+        assert breaches() == {"ledger_balanced": 2}
+
+    def test_a_third_and_a_fourth_entry_are_found(self, sold: Reservation) -> None:
+        booked = LedgerTransaction.objects.get(type="PAYMENT")
+
+        with unprotected():
+            for account, amount in (("SALES_REVENUE", 5), ("CASH", -5)):
+                LedgerEntry.objects.create(transaction=booked, account=account, amount=amount)
+
+        assert breaches() == {"ledger_balanced": 1}
+
+    @pytest.mark.parametrize("type", ["CHARGE", "PAYMENT", "REFUND", "ADJUSTMENT"])
+    def test_another_counter_account_is_found(self, sold: Reservation, type: str) -> None:
+        cancel(sold)
+        staff = CustomerFactory(staff=True)
+        adjust = partial(adjust_wallet, customer_id=sold.customer_id, amount=5, reason="A gift")
+        run_in_transaction(partial(adjust, staff_id=staff.pk))
+        booked = LedgerTransaction.objects.filter(type=type).order_by("number")[0]
+        entry = booked.entries.get(customer=None)
+
+        for account in {"CASH", "SALES_REVENUE", "REFUNDS", "ADJUSTMENTS"} - {entry.account}:
+            with unprotected():
+                LedgerEntry.objects.filter(pk=entry.pk).update(account=account)
+
+            assert breaches() == {"ledger_balanced": 1}
+
+    def test_a_customer_of_the_counter_account_is_found(self, sold: Reservation) -> None:
+        entry = LedgerEntry.objects.get(account="SALES_REVENUE")
+
+        with unprotected((LedgerEntry, "ledger_entry_customer_fits_account")):
+            LedgerEntry.objects.filter(pk=entry.pk).update(customer=sold.customer_id)
+
+        assert breaches().pop("ledger_balanced") == 1
 
 
 class TestReservationPaid:
@@ -278,8 +431,15 @@ class TestReservationPaid:
         Reservation.objects.filter(pk=sold.pk).update(total_price=1)
         Hold.objects.filter(pk=sold.hold_id).update(total_price=1)
 
-        assert breaches() == {"reservation_paid": 1}
+        assert breaches() == {
+            "reservation_paid": 1,
+            "reservation_is_its_hold": 1,
+            "reservation_announced": 1,
+        }
         assert found("reservation_paid") == [f"reservation {sold.pk}: paid 100000 of 1 won"]
+        assert found("reservation_is_its_hold") == [
+            f"reservation {sold.pk}: its tickets cost 100000 of 1 won"
+        ]
 
     def test_a_refund_without_a_cancellation_is_found(self, sold: Reservation) -> None:
         run_in_transaction(
@@ -315,44 +475,84 @@ class TestReservationPaid:
         Reservation.objects.filter(pk=sold.pk).update(customer=other)
         Hold.objects.filter(pk=sold.hold_id).update(customer=other)
 
+        assert breaches() == {"reservation_paid": 1, "reservation_announced": 1}
+
+    def test_a_refund_to_somebody_else_is_found(self, sold: Reservation) -> None:
+        cancel(sold)
+        refund = LedgerTransaction.objects.get(type="REFUND")
+        other = WalletFactory(balance=5)
+
+        with unprotected():
+            LedgerTransaction.objects.filter(pk=refund.pk).update(
+                customer=other.pk, number=2, balance_after=5 + refund.amount
+            )
+            LedgerEntry.objects.filter(transaction=refund, customer__isnull=False).update(
+                customer=other.pk
+            )
+            Wallet.objects.filter(pk=other.pk).update(balance=5 + refund.amount, movements=2)
+            Wallet.objects.filter(pk=sold.customer_id).update(balance=900_000, movements=2)
+
         assert breaches() == {"reservation_paid": 1}
+        assert found("reservation_paid") == [
+            f"reservation {sold.pk}: paid by or refunded to somebody else"
+        ]
+
+    def test_an_entry_for_somebody_else_is_found(self, sold: Reservation) -> None:
+        """Of a payment; what the transaction says of its customer is still right."""
+        other = WalletFactory(balance=100_000)
+        [paid] = LedgerTransaction.objects.filter(reference=sold.pk)
+
+        with unprotected():
+            LedgerEntry.objects.filter(transaction=paid, customer__isnull=False).update(
+                customer=other.pk
+            )
+
+        assert breaches() == {"ledger_balanced": 1, "balance_is_ledger": 2}
+        assert found("ledger_balanced") == [f"transaction {paid.pk}: unbalanced"]
 
 
 class TestReservationIsItsHold:
     @pytest.mark.parametrize(
-        ("plant", "example"),
+        ("plant", "example", "also"),
         [
             (
                 lambda sold, seats: Hold.objects.filter(pk=sold.hold_id).update(status="RELEASED"),
                 "reservation {sold}: its hold is RELEASED",
+                {"seat_claimed_once": 2},
             ),
             (
                 lambda sold, seats: Hold.objects.filter(pk=sold.hold_id).update(
                     customer=CustomerFactory()
                 ),
                 "reservation {sold}: its hold is of another customer",
+                {},
             ),
             (
                 lambda sold, seats: Hold.objects.filter(pk=sold.hold_id).update(total_price=1),
                 "reservation {sold}: its hold had another price",
+                {},
             ),
             (
                 lambda sold, seats: Ticket.objects.filter(seat=seats[0]).delete(),
                 "reservation {sold}, seat {seat}: was held, but has no ticket",
+                {"reservation_is_its_hold": 2, "reservation_announced": 1},
             ),
             (
                 lambda sold, seats: SeatClaim.objects.filter(seat=seats[0]).delete(),
                 "reservation {sold}, seat {seat}: has a ticket, but was not held",
+                {},
             ),
             (
                 lambda sold, seats: Ticket.objects.filter(seat=seats[0]).update(price=1),
                 "reservation {sold}, seat {seat}: the ticket has another price",
+                {"reservation_is_its_hold": 2},
             ),
             (
                 lambda sold, seats: SeatClaim.objects.filter(seat=seats[0]).update(
                     ended_at=timezone.now()
                 ),
                 "reservation {sold}, seat {seat}: the seat has been given up, the reservation has not",
+                {},
             ),
         ],
     )
@@ -362,11 +562,66 @@ class TestReservationIsItsHold:
         seats: list[Seat],
         plant: Callable[[Reservation, list[Seat]], object],
         example: str,
+        also: dict[str, int],
     ) -> None:
         plant(sold, seats)
 
+        assert breaches() == {"reservation_is_its_hold": 1} | also
+        assert example.format(sold=sold.pk, seat=seats[0].pk) in found("reservation_is_its_hold")
+
+    def test_one_without_tickets_is_found(self, sold: Reservation) -> None:
+        Ticket.objects.filter(reservation=sold).delete()
+        SeatClaim.objects.filter(hold=sold.hold_id).delete()
+
+        assert breaches() == {"reservation_is_its_hold": 1, "reservation_announced": 1}
+        assert found("reservation_is_its_hold") == [f"reservation {sold.pk}: has no tickets"]
+
+    def test_another_sum_of_tickets_and_claims_is_found(
+        self, sold: Reservation, seats: list[Seat]
+    ) -> None:
+        for model in (Ticket, SeatClaim):
+            model.objects.filter(seat=seats[0]).update(price=1)
+
         assert breaches() == {"reservation_is_its_hold": 1}
-        assert found("reservation_is_its_hold") == [example.format(sold=sold.pk, seat=seats[0].pk)]
+        assert found("reservation_is_its_hold") == [
+            f"reservation {sold.pk}: its tickets cost 50001 of 100000 won"
+        ]
+
+    def test_another_price_of_a_claim_is_found(self, sold: Reservation, seats: list[Seat]) -> None:
+        SeatClaim.objects.filter(seat=seats[0]).update(price=1)
+
+        assert breaches() == {"reservation_is_its_hold": 1}
+
+    def test_a_claim_for_another_performance_is_found(
+        self, sold: Reservation, seats: list[Seat]
+    ) -> None:
+        SeatClaim.objects.filter(seat=seats[0]).update(performance=PerformanceFactory())
+
+        assert breaches() == {"reservation_is_its_hold": 2}
+        assert found("reservation_is_its_hold") == [
+            f"hold {sold.hold_id}, seat {seats[0].pk}: claimed for another performance",
+            f"hold {sold.hold_id}, seat {seats[0].pk}: the seat is of another performance",
+        ]
+
+    def test_a_seat_of_another_performance_is_found(
+        self, sold: Reservation, seats: list[Seat]
+    ) -> None:
+        [elsewhere] = Seat.objects.of_performance(PerformanceFactory(seats=1).pk)
+        held = hold(CustomerFactory(), seats[5:6])  # not paid yet
+        SeatClaim.objects.filter(hold=held).update(seat=elsewhere)
+
+        assert breaches() == {"reservation_is_its_hold": 1}
+        assert found("reservation_is_its_hold") == [
+            f"hold {held.pk}, seat {elsewhere.pk}: the seat is of another performance"
+        ]
+
+    def test_a_ticket_for_another_performance_is_found(
+        self, sold: Reservation, seats: list[Seat]
+    ) -> None:
+        [elsewhere] = Seat.objects.of_performance(PerformanceFactory(seats=1).pk)
+        Ticket.objects.filter(seat=seats[0]).update(seat=elsewhere)
+
+        assert breaches() == {"reservation_is_its_hold": 2, "reservation_announced": 1}
 
     def test_a_payment_after_the_end_is_found(self, sold: Reservation) -> None:
         late = sold.hold.expires_at + timedelta(seconds=1)
@@ -486,6 +741,38 @@ class TestReservationAnnounced:
 
         assert breaches() == {"reservation_announced": 1}
 
+    @pytest.mark.parametrize(
+        ("change", "another"),
+        [
+            ({"customer_id": 0}, "customer"),
+            ({"performance_id": 0}, "performance"),
+            ({"total_price": 1}, "price"),
+            ({"total_price": "cheap"}, "price"),
+            ({"seats": []}, "choice of seats"),
+            ({"seats": [{"seat_id": 0}]}, "choice of seats"),
+            ({"seats": None}, "choice of seats"),
+            ({"seat_count": 2}, "choice of seats"),
+        ],
+    )
+    def test_an_event_of_something_else_is_found(
+        self, untold: Reservation, change: dict[str, object], another: str
+    ) -> None:
+        event = OutboxEvent.objects.get(payload__reservation_id=str(untold.pk))
+        OutboxEvent.objects.filter(pk=event.pk).update(payload=event.payload | change)
+
+        assert breaches() == {"reservation_announced": 1}
+        assert found("reservation_announced") == [
+            f"reservation {untold.pk} (CONFIRMED): told 1 times as confirmed, 0 times as cancelled,"
+            f" with another {another}"
+        ]
+
+    def test_a_cancellation_of_something_else_is_found(self, untold: Reservation) -> None:
+        cancel(untold)
+        event = OutboxEvent.objects.get(type=RESERVATION_CANCELLED)
+        OutboxEvent.objects.filter(pk=event.pk).update(payload=event.payload | {"customer_id": 0})
+
+        assert breaches() == {"reservation_announced": 2}
+
 
 class TestEventDelivered:
     def test_a_consumer_that_was_forgotten_is_found(self, sold: Reservation) -> None:
@@ -542,6 +829,26 @@ class TestRankingRecounted:
         assert breaches() == {"ranking_recounted": 1}
         assert found("ranking_recounted") == [
             f"event {entry.pk}: in the ranking, but never happened"
+        ]
+
+    @pytest.mark.parametrize("change", ["performance", "concert", "seats", "sign", "time"])
+    def test_a_sale_of_something_else_is_found(self, sold: Reservation, change: str) -> None:
+        other = PerformanceFactory()
+        RankingEntry.objects.update(
+            **{
+                "performance": {"performance": other},
+                "concert": {"concert": other.concert},
+                "seats": {"seats": 3},
+                "sign": {"seats": -2, "reservations": -1},
+                "time": {"occurred_at": timezone.now() + timedelta(days=1)},
+            }[change]
+        )
+        rebuild_ranking()
+
+        assert breaches() == {"ranking_recounted": 1}
+        [event] = OutboxEvent.objects.all()
+        assert found("ranking_recounted") == [
+            f"event {event.pk}: the ranking counted something else"
         ]
 
     def test_is_not_checked_while_the_store_is_unavailable(
@@ -641,7 +948,7 @@ class TestIdempotencyKeyOnce:
             if view.__module__.startswith("apps.")
         }
 
-        assert own == set(_EFFECTS)
+        assert own == set(EFFECTS)
 
 
 class TestCheckInvariants:
@@ -676,7 +983,7 @@ class TestCheckInvariants:
     def test_gives_up_on_a_statement_that_takes_too_long(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        slow = partial(invariants._breaches, "SELECT pg_sleep(60)::text")
+        slow = partial(found_by, "SELECT pg_sleep(60)::text")
         monkeypatch.setitem(INVARIANTS, "balance_is_ledger", ("Sleeps.", slow))
 
         with pytest.raises(OperationalError, match="statement timeout"):

@@ -1,0 +1,34 @@
+"""What a check found, and how it looks: by one statement, whose rows are breaches."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import connection
+
+EXAMPLES_MAX = 10
+
+
+@dataclass(frozen=True)
+class Findings:
+    breaches: int = 0
+    examples: Sequence[str] = ()
+    counts: dict[str, int] = field(default_factory=dict)
+    not_checked: str = ""
+
+
+def breaches(statement: str, parameters: dict[str, Any] | None = None) -> Findings:
+    """Run a statement whose rows are breaches, each described by one text."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT count(*) OVER (), breach.found FROM ({statement}) breach (found)"  # noqa: S608
+            f" ORDER BY breach.found LIMIT {EXAMPLES_MAX}",
+            parameters or {},
+        )
+        rows = cursor.fetchall()
+    return Findings(rows[0][0] if rows else 0, [example for _, example in rows])
+
+
+def listed(found: Iterable[str], *, counts: dict[str, int] | None = None) -> Findings:
+    every = list(found)
+    return Findings(len(every), every[:EXAMPLES_MAX], counts or {})

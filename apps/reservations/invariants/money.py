@@ -1,0 +1,68 @@
+"""Balances, the ledger, and what was paid for reservations."""
+
+from apps.payments import selectors as payments
+from apps.reservations.invariants.findings import Findings, breaches, listed
+
+
+def wrong_balances() -> Findings:
+    differences = payments.wallet_differences()
+    negative = payments.negative_wallets()
+    named = {one.customer_id for one in differences}.union(negative)
+    return listed(
+        [
+            *(
+                f"customer {one.customer_id}: balance {one.balance:,}, ledger {one.ledger:,}"
+                for one in differences
+            ),
+            *(f"customer {pk}: balance below zero" for pk in negative),
+            *(
+                f"customer {pk}: the movements do not follow from each other up to the balance"
+                for pk in payments.broken_histories()
+                if pk not in named
+            ),
+        ]
+    )
+
+
+def unbalanced_books() -> Findings:
+    totals = payments.ledger_totals()
+    wrong = [f"transaction {pk}: unbalanced" for pk in payments.unbalanced_transactions()]
+    if totals.difference:
+        wrong.insert(0, f"the ledger as a whole: {totals.difference:,} won too much on one side")
+    return listed(wrong, counts={"owed to customers": totals.owed})
+
+
+_WRONG_PAYMENTS = """
+    SELECT format('reservation %%s: %%s', coalesce(sold.id, booked.reference), CASE
+        WHEN sold.id IS NULL THEN 'does not exist, but was paid for or refunded'
+        WHEN booked.payments IS DISTINCT FROM 1 THEN format('%%s payments', coalesce(booked.payments, 0))
+        WHEN booked.paid <> sold.total_price THEN format('paid %%s of %%s won', booked.paid, sold.total_price)
+        WHEN booked.refunds <> 1 AND sold.status = 'CANCELLED' THEN format('cancelled, %%s refunds', booked.refunds)
+        WHEN booked.refunds > 0 AND sold.status <> 'CANCELLED' THEN 'refunded, but not cancelled'
+        WHEN booked.refunds > 0 AND booked.refunded <> sold.total_price
+            THEN format('refunded %%s of %%s won', booked.refunded, sold.total_price)
+        ELSE 'paid by or refunded to somebody else'
+    END)
+    FROM reservations_reservation sold
+    FULL JOIN (
+        SELECT reference,
+            count(*) FILTER (WHERE type = 'PAYMENT') AS payments,
+            count(*) FILTER (WHERE type = 'REFUND') AS refunds,
+            -sum(amount::float8) FILTER (WHERE type = 'PAYMENT') AS paid,
+            sum(amount::float8) FILTER (WHERE type = 'REFUND') AS refunded,
+            min(customer_id) AS customer_id,
+            max(customer_id) AS last_customer_id
+        FROM payments_ledgertransaction
+        WHERE type IN ('PAYMENT', 'REFUND')
+        GROUP BY reference
+    ) booked ON booked.reference = sold.id
+    WHERE sold.id IS NULL OR booked.reference IS NULL
+        OR booked.payments <> 1 OR booked.paid <> sold.total_price
+        OR booked.refunds <> (CASE sold.status WHEN 'CANCELLED' THEN 1 ELSE 0 END)
+        OR booked.refunded <> sold.total_price
+        OR booked.customer_id <> sold.customer_id OR booked.last_customer_id <> sold.customer_id
+"""
+
+
+def wrong_payments() -> Findings:
+    return breaches(_WRONG_PAYMENTS)

@@ -1,0 +1,120 @@
+"""Claims, the reservations that they became, and the limit of seats."""
+
+from apps.reservations.invariants.findings import Findings, breaches
+
+# A seat is taken by a claim that is live, and by a reservation that stands even if its claim has ended. An open claim on a
+# hold that is over takes it from everybody, for ever.
+_SEATS_TAKEN_TWICE = """
+    SELECT CASE count(*)
+        WHEN 1 THEN format('seat %%s: claim %%s is open, but its hold is over', claim.seat_id, min(claim.id))
+        ELSE format('seat %%s: %%s claims, %%s and %%s', claim.seat_id, count(*), min(claim.id), max(claim.id))
+    END
+    FROM reservations_seatclaim claim
+    LEFT JOIN (
+        SELECT hold.id, hold.status, hold.expires_at, reservation.status = 'CONFIRMED' AS is_sold
+        FROM reservations_hold hold
+        LEFT JOIN reservations_reservation reservation ON reservation.hold_id = hold.id
+        WHERE hold.status IN ('CONFIRMED', 'HELD')
+    ) hold ON hold.id = claim.hold_id
+    WHERE hold.is_sold
+        OR claim.ended_at IS NULL
+            AND (hold.id IS NULL OR hold.status = 'CONFIRMED' OR hold.expires_at > clock_timestamp())
+    GROUP BY claim.seat_id
+    HAVING count(*) > 1 OR bool_or(hold.id IS NULL)
+"""
+
+
+def seats_taken_twice() -> Findings:
+    return breaches(_SEATS_TAKEN_TWICE)
+
+
+# A claim stands for as long as its reservation does. Every ticket has its claim and every claim of a paid hold its ticket, of the
+# same price: so what is true of the sum of the tickets and of the performance of a claim is true of the other as well.
+_RESERVATIONS_UNLIKE_THEIR_HOLDS = """
+    SELECT CASE
+        WHEN sold.id IS NULL THEN format('hold %%s: paid, but without a reservation', hold.id)
+        ELSE format('reservation %%s: %%s', sold.id, CASE
+            WHEN hold.id IS NULL THEN coalesce(
+                (SELECT 'its hold is ' || status FROM reservations_hold WHERE id = sold.hold_id), 'has no hold'
+            )
+            WHEN hold.customer_id <> sold.customer_id THEN 'its hold is of another customer'
+            WHEN hold.performance_id <> sold.performance_id THEN 'its hold is for another performance'
+            WHEN hold.total_price <> sold.total_price THEN 'its hold had another price'
+            WHEN sold.reserved_at >= hold.expires_at OR hold.ended_at >= hold.expires_at THEN 'confirmed when its hold was over'
+            WHEN tickets.price IS NULL THEN 'has no tickets'
+            ELSE format('its tickets cost %%s of %%s won', tickets.price, sold.total_price)
+        END)
+    END
+    FROM reservations_reservation sold
+    FULL JOIN (SELECT * FROM reservations_hold WHERE status = 'CONFIRMED') hold ON hold.id = sold.hold_id
+    LEFT JOIN (
+        SELECT reservation_id, sum(price) AS price FROM reservations_ticket GROUP BY reservation_id
+    ) tickets ON tickets.reservation_id = sold.id
+    WHERE hold.id IS NULL OR sold.id IS NULL OR hold.customer_id <> sold.customer_id
+        OR hold.performance_id <> sold.performance_id OR hold.total_price <> sold.total_price
+        OR sold.reserved_at >= hold.expires_at OR hold.ended_at >= hold.expires_at
+        OR tickets.price IS DISTINCT FROM sold.total_price
+    UNION ALL
+    SELECT format('hold %%s, seat %%s: claimed for another performance', claim.hold_id, claim.seat_id)
+    FROM reservations_seatclaim claim
+    LEFT JOIN reservations_hold hold ON hold.id = claim.hold_id AND hold.performance_id = claim.performance_id
+    WHERE hold.id IS NULL
+    UNION ALL
+    SELECT format('hold %%s, seat %%s: the seat is of another performance', claim.hold_id, claim.seat_id)
+    FROM reservations_seatclaim claim
+    LEFT JOIN concerts_seat seat ON seat.id = claim.seat_id AND seat.performance_id = claim.performance_id
+    WHERE seat.id IS NULL
+    UNION ALL
+    SELECT format('reservation %%s, seat %%s: %%s', coalesce(ticket.reservation_id, claim.reservation_id),
+        coalesce(ticket.seat_id, claim.seat_id), CASE
+        WHEN claim.seat_id IS NULL THEN 'has a ticket, but was not held'
+        WHEN ticket.seat_id IS NULL THEN 'was held, but has no ticket'
+        WHEN ticket.price <> claim.price THEN 'the ticket has another price'
+        WHEN claim.stands THEN 'the seat has been given up, the reservation has not'
+        ELSE 'cancelled, but the seat is still taken'
+    END)
+    FROM reservations_ticket ticket
+    FULL JOIN (
+        SELECT sold.id AS reservation_id, claim.seat_id, claim.price,
+            sold.status = 'CONFIRMED' AS stands, claim.ended_at IS NULL AS is_open
+        FROM reservations_reservation sold
+        JOIN reservations_seatclaim claim ON claim.hold_id = sold.hold_id
+    ) claim ON claim.reservation_id = ticket.reservation_id AND claim.seat_id = ticket.seat_id
+    WHERE claim.seat_id IS NULL OR ticket.seat_id IS NULL OR ticket.price <> claim.price OR claim.stands <> claim.is_open
+"""
+
+
+def reservations_unlike_their_holds() -> Findings:
+    return breaches(_RESERVATIONS_UNLIKE_THEIR_HOLDS)
+
+
+# Seats as +1 when they were held and -1 when the claim was over, summed up in the order of time for each customer and
+# performance. Rows are kept narrow for the sort: the hold is looked up for a breach only.
+_ABOVE_SEAT_LIMIT = """
+    WITH claims AS (
+        SELECT claim.id, hold.customer_id, hold.performance_id, hold.seat_limit, hold.held_at,
+            CASE hold.status WHEN 'HELD' THEN hold.expires_at ELSE claim.ended_at END AS ended_at
+        FROM reservations_seatclaim claim
+        JOIN reservations_hold hold ON hold.id = claim.hold_id
+    ), steps AS (
+        SELECT id, customer_id, performance_id, seat_limit, held_at AS at, 1 AS step FROM claims
+        UNION ALL
+        SELECT id, customer_id, performance_id, seat_limit, ended_at, -1 FROM claims WHERE ended_at IS NOT NULL
+    ), sums AS (
+        SELECT id, customer_id, seat_limit, step, sum(step) OVER (
+            PARTITION BY customer_id, performance_id ORDER BY at, step ROWS UNBOUNDED PRECEDING
+        ) AS seats
+        FROM steps
+    )
+    SELECT format('customer %%s, hold %%s: %%s seats of %%s', customer_id, hold_id, max(seats), seat_limit)
+    FROM (
+        SELECT customer_id, (SELECT hold_id FROM reservations_seatclaim WHERE id = sums.id) AS hold_id, seats, seat_limit
+        FROM sums
+        WHERE step = 1 AND seats > seat_limit
+    ) above
+    GROUP BY customer_id, hold_id, seat_limit
+"""
+
+
+def above_seat_limit() -> Findings:
+    return breaches(_ABOVE_SEAT_LIMIT)
