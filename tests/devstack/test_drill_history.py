@@ -96,7 +96,7 @@ class TestSettle:
         assert breaches(shopper) == []
 
     def test_queues_again_for_a_hold_whose_visit_has_ended_meanwhile(self, shopper, seats):
-        shopper.wire.breaks = ["after"]
+        shopper.wire.breaks = ["before"]
         call = shopper.hold(seats[:1])
         shopper.send(Kind.READ, "DELETE", "/queue/tokens/me")
         assert call.outcome is Outcome.UNKNOWN
@@ -104,6 +104,17 @@ class TestSettle:
         shopper.repeat(call)
         assert call.refusal == "QUEUE_TOKEN_EXPIRED"
         shopper.come_in()
+        settle_all(shopper)
+
+        assert (call.outcome, call.had_happened) == (Outcome.DONE, False)
+        assert Hold.objects.count() == 1
+        assert breaches(shopper) == []
+
+    def test_learns_of_a_hold_after_its_visit_has_ended(self, shopper, seats):
+        shopper.wire.breaks = ["after"]
+        call = shopper.hold(seats[:1])
+        shopper.send(Kind.READ, "DELETE", "/queue/tokens/me")
+
         settle_all(shopper)
 
         assert (call.outcome, call.had_happened) == (Outcome.DONE, True)

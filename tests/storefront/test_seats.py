@@ -262,7 +262,7 @@ class TestHolding:
         assert script.json()["code"] == "SEAT_ALREADY_HELD"
         assert script.json()["data"]["seat_ids"] == [seats[0].pk]
         assert page.redirect_chain[0][0] == seat_map(performance)
-        assert "Another customer holds this seat." in page.content.decode()
+        assert "This seat is held already." in page.content.decode()
         assert not Hold.objects.filter(customer=customer).exists()
 
     def test_refuses_more_than_allowed(self, performance: Performance, seats: list[Seat]) -> None:
