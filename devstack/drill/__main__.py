@@ -12,9 +12,9 @@ from contextlib import nullcontext
 from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from apps.shared.commands import progress_bars
 from devstack.children import ChildFailed
 from devstack.drill.faults import FAULTS
 from devstack.drill.options import add_options
@@ -72,7 +72,7 @@ def _drill(
     is_over = False
     stack = DrillStack(folder)
     try:
-        with _progress() as progress:
+        with progress_bars() as progress:
             task = progress.add_task("Starting a stack", total=len(plan))
             stack.boot()
             _set_up_django(stack)
@@ -137,16 +137,6 @@ def _table_of_plan(plan: Sequence[PlannedFault]) -> Table:
             FAULTS[one.name].title,
         )
     return table
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True, highlight=False),
-    )
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from playwright.sync_api import Error as BrowserError
 from playwright.sync_api import Page as Tab
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from apps.shared.commands import progress_bars
 from devstack.browser import NAMES, find_browser
 from devstack.children import ChildFailed
 from devstack.screenshots.pictures import PICTURES, SIZES, Picture, Spot, Stage
@@ -132,13 +132,7 @@ def _take_pictures(
 ) -> list[int]:
     """Returns how large each is, in bytes."""
     sizes = []
-    with Progress(
-        TextColumn("{task.description:<24}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True, highlight=False),
-    ) as progress:
+    with progress_bars() as progress:
         task = progress.add_task("Pictures", total=len(pictures))
         for picture in pictures:
             progress.update(task, description=picture.name)

@@ -1,4 +1,3 @@
-import argparse
 import json
 import secrets
 import tempfile
@@ -12,11 +11,11 @@ import redis
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from apps.queue.benchmark import BenchmarkFailed, measure
 from apps.queue.benchmark_report import Bounds, Report, Verdict, as_json, judge
+from apps.shared.commands import progress_bars, whole_number
 
 SIZES = [1_000, 1_000_000]
 SIZE_MIN, SIZE_MAX = 50, 20_000_000
@@ -60,21 +59,21 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--waiting",
-            type=_whole_number(SIZE_MIN, SIZE_MAX),
+            type=whole_number(SIZE_MIN, SIZE_MAX),
             action="append",
             metavar="N",
             help="visitors in a room; repeat it to compare sizes (default: 1000 and 1000000)",
         )
         parser.add_argument(
             "--operations",
-            type=_whole_number(10, 100_000),
+            type=whole_number(10, 100_000),
             default=1_000,
             metavar="N",
             help="calls of each kind in a repetition, as far as half of the visitors suffice (default: 1000)",
         )
         parser.add_argument(
             "--repeats",
-            type=_whole_number(1, 100),
+            type=whole_number(1, 100),
             default=11,
             metavar="N",
             help="repetitions: the fastest counts, and the median of their ratios (default: 11)",
@@ -93,7 +92,7 @@ class Command(BaseCommand):
         # First the file: whoever cannot use the result should not have to wait for it.
         output = _open(options["json"]) if options["json"] else nullcontext()
         server = _named_server(options["server"]) if options["server"] else _throwaway_server()
-        with output as file, server as client, _progress() as progress:
+        with output as file, server as client, progress_bars() as progress:
             tasks: dict[str, Any] = {}
 
             def show(what: str, done: int, total: int) -> None:
@@ -236,32 +235,8 @@ def _throwaway_server() -> Generator[redis.Redis]:
             server.stop()
 
 
-def _whole_number(lowest: int, highest: int) -> Any:
-    """An argument's type; the message says what would have been right."""
-
-    def parse(text: str) -> int:
-        plain = text.replace("_", "").replace(",", "")
-        if not (plain.isascii() and plain.isdecimal() and lowest <= int(plain) <= highest):
-            raise argparse.ArgumentTypeError(
-                f"{text!r} is not a whole number from {lowest:,} to {highest:,}"
-            )
-        return int(plain)
-
-    return parse
-
-
 def _open(path: Path) -> TextIO:
     try:
         return path.open("w", encoding="utf-8")
     except OSError as error:
         raise CommandError(f"Cannot write to {path}: {error.strerror}") from error
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description:<18}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-    )

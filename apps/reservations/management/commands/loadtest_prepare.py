@@ -1,37 +1,20 @@
-import argparse
 import json
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from apps.concerts.layouts import SEATS_MAX
 from apps.concerts.models import SEATS_PER_CUSTOMER_MAX
 from apps.queue.models import CAPACITY_MAX
 from apps.reservations.demo.loadtest import prepare_load_test
+from apps.shared.commands import progress_bars, whole_number
 
 CUSTOMERS_MAX = 1_000_000
 PERFORMANCES_MAX = 100
-
-
-def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
-    """An argument's type; the message says what would have been right."""
-
-    def parse(text: str) -> int:
-        plain = text.replace("_", "").replace(",", "")
-        if not (plain.isascii() and plain.isdecimal() and lowest <= int(plain) <= highest):
-            raise argparse.ArgumentTypeError(
-                f"{text!r} is not a whole number from {lowest:,} to {highest:,}"
-            )
-        return int(plain)
-
-    return parse
 
 
 class Command(BaseCommand):
@@ -98,7 +81,7 @@ class Command(BaseCommand):
         writable = _open_for_owner(output)
         started_at = time.monotonic()
         seats = options["seats"] * options["performances"]
-        with writable as file, _progress() as progress:
+        with writable as file, progress_bars() as progress:
             seats_task = progress.add_task("Seats", total=seats)
             customers_task = progress.add_task("Customers", total=options["customers"])
             made = prepare_load_test(
@@ -123,13 +106,3 @@ def _open_for_owner(path: Path) -> Any:
         return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w")
     except OSError as error:
         raise CommandError(f"Cannot write to {path}: {error.strerror}") from error
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description:<10}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-    )

@@ -1,15 +1,16 @@
 import dataclasses
 import json
+import sys
 import time
 from typing import IO, Any, cast
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from apps.reservations.invariants import INVARIANTS, Invariant, check_invariants
+from apps.shared.commands import progress_bars
 
 PLAIN_WIDTH = 120  # columns, when nobody says how wide the output is
 
@@ -40,7 +41,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         begun_at = time.monotonic()
-        with _progress() as bar:
+        with progress_bars(transient=True, disable=not sys.stderr.isatty()) as bar:
             task = bar.add_task("Checking", total=len(INVARIANTS))
             results = check_invariants(on_progress=lambda _: bar.advance(task))
         seconds = time.monotonic() - begun_at
@@ -94,15 +95,3 @@ class Command(BaseCommand):
             force_terminal=is_terminal,
             width=None if is_terminal else PLAIN_WIDTH,
         ).print(table)
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        disable=not Console(stderr=True).is_terminal,
-    )

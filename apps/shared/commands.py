@@ -1,0 +1,34 @@
+"""What management commands and the tools of `devstack` have in common on the command line. Needs no Django."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+
+def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
+    """An argument's type; the message says what would have been right."""
+
+    def parse(text: str) -> int:
+        plain = text.replace("_", "").replace(",", "")
+        if not (plain.isascii() and plain.isdecimal() and lowest <= int(plain) <= highest):
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not a whole number from {lowest:,} to {highest:,}"
+            )
+        return int(plain)
+
+    return parse
+
+
+def progress_bars(**options: Any) -> Progress:
+    """Bars with what is done of what there is to do, and for how long; on standard error, so that the output can be kept."""
+    return Progress(
+        TextColumn("{task.description:<18}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True, highlight=False),
+        **options,
+    )
