@@ -18,7 +18,7 @@ import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import NamedTemporaryFile, gettempdir
 from urllib.parse import quote
 
 import psycopg
@@ -298,6 +298,14 @@ def is_open_to_everybody(path: Path) -> bool:
     """Whether a user without any rights can reach what is inside `path`."""
     path = path.resolve()
     return all(folder.stat().st_mode & stat.S_IXOTH for folder in (path, *path.parents))
+
+
+def temporary_root() -> Path:
+    """Return where to make temporary folders of servers: root's PostgreSQL runs as somebody else, who must reach them."""
+    for root in (gettempdir(), "/tmp", "/var/tmp"):  # noqa: S108
+        if unprivileged_user() is None or is_open_to_everybody(Path(root)):
+            return Path(root)
+    raise ServerFailed("No temporary folder that every user can reach: set TMPDIR to one.")
 
 
 def _bundled_programs() -> Path:

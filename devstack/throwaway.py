@@ -8,7 +8,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from devstack.servers import ServerFailed, free_port, is_open_to_everybody, unprivileged_user
+from devstack.servers import free_port, temporary_root
 from devstack.stack import Stack
 
 # Of the caller's environment: what programs need, and nothing that names a server or a secret.
@@ -38,16 +38,9 @@ class ThrowawayStack(Stack):
 
 def new_folder(purpose: str) -> Path:
     """A folder that every user can reach: PostgreSQL does not run as root."""
-    folder = Path(tempfile.mkdtemp(prefix=f"encore-{purpose}-", dir=_root()))
+    folder = Path(tempfile.mkdtemp(prefix=f"encore-{purpose}-", dir=temporary_root()))
     folder.chmod(0o755)
     return folder
-
-
-def _root() -> Path:
-    for root in (tempfile.gettempdir(), "/tmp", "/var/tmp"):  # noqa: S108
-        if unprivileged_user() is None or is_open_to_everybody(Path(root)):
-            return Path(root)
-    raise ServerFailed("No temporary folder that every user can reach: set TMPDIR to one.")
 
 
 def raise_when_interrupted() -> None:

@@ -25,8 +25,7 @@ from devstack.servers import (
     ServerFailed,
     ValkeyServer,
     free_port,
-    is_open_to_everybody,
-    unprivileged_user,
+    temporary_root,
 )
 
 FOLDER_PREFIX = "encore-tests-"
@@ -159,23 +158,15 @@ def _start(make: Callable[[Path], Server]) -> Server:
 
 def new_folder() -> Path:
     """Return a folder that PostgreSQL's user can reach; `stop_servers` removes it."""
-    folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-", dir=_temporary_root()))
+    folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-", dir=temporary_root()))
     folder.chmod(0o755)
     _folders.append(folder)
     return folder
 
 
-def _temporary_root() -> Path:
-    """Root's PostgreSQL runs as somebody else, who must be able to reach its folder."""
-    for root in (tempfile.gettempdir(), "/tmp", "/var/tmp"):  # noqa: S108
-        if unprivileged_user() is None or is_open_to_everybody(Path(root)):
-            return Path(root)
-    raise ServerFailed("No temporary folder that every user can reach: set TMPDIR to one.")
-
-
 def _remove_abandoned_folders() -> None:
     """A run that was killed could not tidy up behind itself."""
-    for folder in _temporary_root().glob(f"{FOLDER_PREFIX}*-*"):
+    for folder in temporary_root().glob(f"{FOLDER_PREFIX}*-*"):
         owner = folder.name.removeprefix(FOLDER_PREFIX).split("-")[0]
         with suppress(PermissionError, ValueError):
             try:
