@@ -8,12 +8,12 @@ has lost. Here are the two blocks that HMAC derives from its key.
 BLOCK_BYTES = 64
 
 
-def key_blocks(key: bytes) -> tuple[str, str]:
-    """The key, at most 64 bytes, padded and combined with HMAC's inner and outer pad, in hexadecimal.
+def key_blocks(key: bytes) -> tuple[bytes, bytes]:
+    """The key, at most 64 bytes, padded and combined with HMAC's inner and outer pad: 64 bytes each.
 
     :raises ValueError: the key is longer.
     """
     if len(key) > BLOCK_BYTES:
         raise ValueError("The key must not be longer than a block.")
     padded = key.ljust(BLOCK_BYTES, b"\0")
-    return bytes(byte ^ 0x36 for byte in padded).hex(), bytes(byte ^ 0x5C for byte in padded).hex()
+    return bytes(byte ^ 0x36 for byte in padded), bytes(byte ^ 0x5C for byte in padded)

@@ -82,8 +82,8 @@ class Policy:
     lease: int
     patience: int
     lottery_window: int
-    lottery_inner: str
-    lottery_outer: str
+    lottery_inner: bytes
+    lottery_outer: bytes
 
 
 @dataclass(frozen=True, slots=True)

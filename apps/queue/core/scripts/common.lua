@@ -77,8 +77,8 @@ end
 
 -- HMAC-SHA1 (RFC 2104) under the room's key, whose two padded blocks the room keeps ready; the first 48 bits.
 local function draw(user)
-  local inner = redis.sha1hex(room.lottery_blocks:sub(1, 64) .. room.concert .. ':' .. user)
-  local digest = redis.sha1hex(room.lottery_blocks:sub(65) .. bytes(inner))
+  local inner = redis.sha1hex(room.lottery_inner .. room.concert .. ':' .. user)
+  local digest = redis.sha1hex(room.lottery_outer .. bytes(inner))
   return tonumber(digest:sub(1, 12), 16) + 1
 end
 

@@ -31,9 +31,6 @@ if tonumber(policy.version) >= num('version') then
     redis.call('HSET', ROOM, 'promised_until', text(num('opens_at') + SHOW_UP))
   end
   redis.call('HSET', ROOM, unpack(ARGV, 4))
-  -- Every draw needs the blocks as bytes.
-  redis.call('HSET', ROOM, 'lottery_blocks', bytes(policy.lottery_inner .. policy.lottery_outer))
-  redis.call('HDEL', ROOM, 'lottery_inner', 'lottery_outer')
 end
 redis.call('HSET', ROOM, 'epoch', epoch, 'run_id', run_id())
 if lost_since then
