@@ -1,4 +1,8 @@
-"""What a form does once, however often it is sent: the same idempotency as the API's, under keys of the pages."""
+"""What a form does once, however often it is sent: the same idempotency as the API's.
+
+Each form is a call of the API in other clothes, so its answer is kept under the name of that call, and names the effect in the
+same way: that is where the invariants look for keys with two effects.
+"""
 
 import json
 import time
@@ -7,14 +11,12 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from uuid import UUID
 
-from apps.payments.models import LedgerTransaction
 from apps.payments.services import charge_wallet
-from apps.reservations.services import (
-    Cancellation,
-    Confirmation,
-    cancel_reservation,
-    confirm_reservation,
-)
+from apps.payments.views import ChargesView
+from apps.reservations.services import cancel_reservation, confirm_reservation
+from apps.reservations.views.reservations import CancellationView, ReservationsView
+from apps.shared.api.idempotent import IdempotentView
+from apps.shared.api.responses import as_json
 from apps.shared.errors import IdempotencyKeyInUse
 from apps.shared.idempotency import run_once
 
@@ -35,58 +37,50 @@ def top_up(*, customer_id: int, amount: int, key: UUID) -> int:
 
     :raises BalanceLimitExceeded: the balance would be above its limit.
     """
-
-    def answer(booked: LedgerTransaction) -> dict[str, Any]:
-        return {"balance": booked.balance_after}
-
     kept = _once(
-        customer_id,
-        "page:top-up",
-        key,
-        str(amount),
-        lambda: charge_wallet(customer_id=customer_id, amount=amount),
-        answer,
+        call=ChargesView,
+        customer_id=customer_id,
+        key=key,
+        fingerprint=str(amount),
+        effect=lambda: charge_wallet(customer_id=customer_id, amount=amount),
+        answer=lambda booked: {"transaction_id": booked.pk, "balance": booked.balance_after},
     )
     return int(kept["balance"])
 
 
 def pay(*, customer_id: int, hold_id: UUID, key: UUID) -> UUID:
     """The reservation that the hold became; whatever `confirm_reservation` refuses with."""
-
-    def answer(paid: Confirmation) -> dict[str, Any]:
-        return {"reservation_id": str(paid.reservation.pk)}
-
     kept = _once(
-        customer_id,
-        "page:pay",
-        key,
-        str(hold_id),
-        lambda: confirm_reservation(customer_id=customer_id, hold_id=hold_id),
-        answer,
+        call=ReservationsView,
+        customer_id=customer_id,
+        key=key,
+        fingerprint=str(hold_id),
+        effect=lambda: confirm_reservation(customer_id=customer_id, hold_id=hold_id),
+        answer=lambda paid: {"reservation_id": paid.reservation.pk},
     )
     return UUID(kept["reservation_id"])
 
 
 def cancel(*, customer_id: int, reservation_id: UUID, key: UUID) -> int:
     """The refund in won; whatever `cancel_reservation` refuses with."""
-
-    def answer(cancelled: Cancellation) -> dict[str, Any]:
-        return {"refunded_amount": cancelled.refunded_amount}
-
     kept = _once(
-        customer_id,
-        "page:cancel",
-        key,
-        str(reservation_id),
-        lambda: cancel_reservation(customer_id=customer_id, reservation_id=reservation_id),
-        answer,
+        call=CancellationView,
+        customer_id=customer_id,
+        key=key,
+        fingerprint=str(reservation_id),
+        effect=lambda: cancel_reservation(customer_id=customer_id, reservation_id=reservation_id),
+        answer=lambda cancelled: {
+            "reservation_id": reservation_id,
+            "refunded_amount": cancelled.refunded_amount,
+        },
     )
     return int(kept["refunded_amount"])
 
 
 def _once(
+    *,
+    call: type[IdempotentView],
     customer_id: int,
-    endpoint: str,
     key: UUID,
     fingerprint: str,
     effect: Callable[[], T],
@@ -96,11 +90,11 @@ def _once(
         try:
             stored = run_once(
                 customer_id=customer_id,
-                endpoint=endpoint,
+                endpoint=call.__name__,
                 key=str(key),
-                fingerprint=fingerprint,
+                fingerprint=f"page {fingerprint}",
                 effect=effect,
-                render=lambda result: (200, json.dumps(answer(result)).encode()),
+                render=lambda result: (200, as_json(answer(result))),
             )
         except IdempotencyKeyInUse as error:
             under_way = error
