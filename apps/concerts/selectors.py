@@ -1,6 +1,5 @@
 """Reads of concerts, seats and rankings, for this app and for those above it."""
 
-import functools
 import hashlib
 import json
 import unicodedata
@@ -31,6 +30,7 @@ from apps.concerts.models import (
     ConcertQuerySet,
     Grade,
     Performance,
+    PerformanceQuerySet,
     RankingEntry,
     Seat,
     venue_day,
@@ -112,22 +112,16 @@ def sale_summaries(concert_ids: Sequence[int], *, at: datetime) -> dict[int, Sal
     }
 
 
-def dates_of(concert_id: int) -> list[Performance]:
+def dates_of(concert_id: int) -> PerformanceQuerySet:
     """The dates of a published concert in order, without counting seats."""
-    return list(
+    return (
         Performance.objects.published().of_concert(concert_id).select_related("concert").by_date()
     )
 
 
 def performances_of(concert_id: int) -> QuerySet[Performance]:
     """The dates of a published concert in order, with `seats_total` and `seats_unblocked`."""
-    return (
-        Performance.objects.published()
-        .of_concert(concert_id)
-        .select_related("concert")
-        .with_seat_counts()
-        .by_date()
-    )
+    return dates_of(concert_id).with_seat_counts()
 
 
 def published_performance(performance_id: int) -> Performance:
@@ -152,14 +146,6 @@ def seats_of(performance_id: int, section: str | None = None) -> QuerySet[Seat]:
     return seats if section is None else seats.in_section(section)
 
 
-def grade_prices(performance_id: int) -> list[tuple[str, int]]:
-    """Each grade of a performance with its prices, the dearest grade first."""
-    pairs = set(
-        Seat.objects.of_performance(performance_id).values_list("grade", "price").distinct()
-    )
-    return sorted(pairs, key=lambda pair: (Grade.values.index(pair[0]), pair[1]))
-
-
 @dataclass(frozen=True, slots=True)
 class GradePrices:
     """What the seats of one grade cost, in won."""
@@ -175,13 +161,24 @@ _grade_prices: ProcessCache[tuple[int, int], list[tuple[str, int]]] = ProcessCac
 )
 
 
+def grade_prices(performance: Performance) -> list[tuple[str, int]]:
+    """Each grade of a performance with its prices, the dearest grade first."""
+    key = (performance.pk, performance.seat_map_version)
+    return _grade_prices.get(key, lambda: _read_grade_prices(performance.pk))
+
+
+def _read_grade_prices(performance_id: int) -> list[tuple[str, int]]:
+    pairs = set(
+        Seat.objects.of_performance(performance_id).values_list("grade", "price").distinct()
+    )
+    return sorted(pairs, key=lambda pair: (Grade.values.index(pair[0]), pair[1]))
+
+
 def grade_price_ranges(performances: Sequence[Performance]) -> list[GradePrices]:
     """What each grade costs over several performances, the dearest grade first."""
     prices: dict[str, list[int]] = {}
     for performance in performances:
-        key = (performance.pk, performance.seat_map_version)
-        pairs = _grade_prices.get(key, functools.partial(grade_prices, performance.pk))
-        for grade, price in pairs:
+        for grade, price in grade_prices(performance):
             prices.setdefault(grade, []).append(price)
     return [
         GradePrices(grade, min(prices[grade]), max(prices[grade]))

@@ -44,6 +44,9 @@ class WalletDifference:
     balance: int
     ledger: int
 
+    def __str__(self) -> str:
+        return f"customer {self.customer_id}: balance {self.balance:,}, ledger {self.ledger:,}"
+
 
 _WALLET_DIFFERENCES = """
     SELECT COALESCE(wallet.customer_id, booked.customer_id),

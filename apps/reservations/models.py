@@ -263,6 +263,10 @@ class Reservation(models.Model):
         """Needs `performance` to be loaded."""
         return self.performance.starts_at - settings.CANCELLATION_WINDOW
 
+    def is_cancellable(self, at: datetime) -> bool:
+        """Needs `performance` to be loaded."""
+        return self.status == self.Status.CONFIRMED and at <= self.cancellable_until
+
 
 def new_ticket_code() -> str:
     """16 letters and digits with 80 random bits."""

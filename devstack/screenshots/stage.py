@@ -66,7 +66,7 @@ def _concert_id(title: str) -> int:
 
 
 def _dates(title: str) -> list[Performance]:
-    return dates_of(_concert_id(title))
+    return list(dates_of(_concert_id(title)))
 
 
 def _path(view: str, title: str) -> str:

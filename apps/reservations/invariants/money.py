@@ -10,10 +10,7 @@ def wrong_balances() -> Findings:
     named = {one.customer_id for one in differences}.union(negative)
     return listed(
         [
-            *(
-                f"customer {one.customer_id}: balance {one.balance:,}, ledger {one.ledger:,}"
-                for one in differences
-            ),
+            *map(str, differences),
             *(f"customer {pk}: balance below zero" for pk in negative),
             *(
                 f"customer {pk}: the movements do not follow from each other up to the balance"

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from django.http import HttpResponse
-from django.utils.cache import get_conditional_response
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
@@ -15,7 +13,7 @@ from apps.concerts.models import Performance
 from apps.queue.services import Admission
 from apps.reservations import selectors, serializers
 from apps.reservations.services import admission_to_concert, admission_to_performance
-from apps.shared.api.responses import SUCCESS, as_json, envelope, success
+from apps.shared.api.responses import SUCCESS, as_json, conditional, envelope, success
 from apps.shared.api.schema import operation
 from apps.shared.api.views import ApiView
 
@@ -118,7 +116,13 @@ class SeatMapView(GatedView):
             as_json(message),
             drawn.data,
         )
-        return conditional_json(request, body, etag=drawn.etag, cache="private, max-age=86400")
+        return conditional(
+            request._request,
+            body,
+            content_type="application/json",
+            etag=drawn.etag,
+            cache="private, max-age=86400",
+        )
 
 
 class AvailabilityView(GatedView):
@@ -138,14 +142,10 @@ class AvailabilityView(GatedView):
         current = selectors.availability(performance_id)
         data = serializers.AvailabilitySerializer(current).data
         body = as_json(envelope(SUCCESS, _("Availability."), data))
-        return conditional_json(
-            request, body, etag=f'"{current.version}"', cache="private, no-cache"
+        return conditional(
+            request._request,
+            body,
+            content_type="application/json",
+            etag=f'"{current.version}"',
+            cache="private, no-cache",
         )
-
-
-def conditional_json(request: Request, body: bytes, *, etag: str, cache: str) -> Any:
-    """The body, or 304 for a caller that has it already."""
-    response = HttpResponse(body, content_type="application/json")
-    response["Cache-Control"] = cache
-    response["ETag"] = etag
-    return get_conditional_response(request._request, etag=etag, response=response)

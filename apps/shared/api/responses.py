@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import structlog
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.cache import get_conditional_response
 from django.utils.functional import Promise
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
@@ -39,6 +42,17 @@ def refusal_body(code: str, details: Mapping[str, object] | None = None) -> dict
     request_id = structlog.contextvars.get_contextvars().get("request_id", "")
     data = {"retryable": entry.retryable, "request_id": request_id, **(details or {})}
     return envelope(code, entry.message, data)
+
+
+def conditional(
+    request: HttpRequest, body: bytes, *, content_type: str, etag: str, cache: str
+) -> HttpResponseBase:
+    """The body, or 304 for a caller that has it already. `etag` is in quotes."""
+    headers = {"Cache-Control": cache, "ETag": etag}
+    response = HttpResponse(body, content_type=content_type, headers=headers)
+    answer = get_conditional_response(request, etag=etag, response=response)
+    assert answer is not None
+    return answer
 
 
 def as_json(body: Any) -> bytes:

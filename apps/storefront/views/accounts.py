@@ -12,14 +12,14 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 
-from apps.accounts.errors import EmailTaken
+from apps.accounts.errors import EmailTaken, InvalidCredentials
 from apps.accounts.services import register_customer
 from apps.payments.errors import BalanceLimitExceeded
 from apps.payments.selectors import transactions_of_customer, wallet_balance
 from apps.shared.errors import IdempotencyKeyReused
 from apps.storefront.actions import new_key, top_up
 from apps.storefront.forms import LoginForm, RegistrationForm, TopUpForm
-from apps.storefront.views.base import PageView
+from apps.storefront.views.base import PageView, message_of
 
 TRANSACTIONS_A_PAGE = 20
 TOP_UPS = (50_000, 100_000, 300_000, 1_000_000)  # won
@@ -39,8 +39,8 @@ class RegisterView(PageView):
             return self._page(form, status=400)
         try:
             customer = register_customer(**form.cleaned_data)
-        except EmailTaken:
-            form.add_error("email", _("There is an account with this email address already."))
+        except EmailTaken as error:
+            form.add_error("email", message_of(error))
             return self._page(form, status=409)
         login(request, customer, backend=settings.AUTHENTICATION_BACKENDS[0])
         messages.success(request, _("Welcome, %(name)s.") % {"name": customer.name})
@@ -70,7 +70,7 @@ class LoginView(PageView):
             if customer is not None:
                 login(request, customer)
                 return HttpResponseRedirect(way_on(request))
-            form.add_error(None, _("The email address or the password is wrong."))
+            form.add_error(None, message_of(InvalidCredentials()))
         return self._page(form, status=400)
 
     def _page(self, form: LoginForm, status: int = 200) -> HttpResponse:
@@ -97,8 +97,8 @@ class WalletView(PageView):
             return self._page(form, status=400)
         try:
             balance = top_up(customer_id=self.customer_id, **form.cleaned_data)
-        except BalanceLimitExceeded:
-            form.add_error("amount", _("The balance would exceed its limit."))
+        except BalanceLimitExceeded as error:
+            form.add_error("amount", message_of(error))
             return self._page(form, status=409)
         except IdempotencyKeyReused:
             # The page was shown again by the browser's "back" and sent with another amount.

@@ -82,6 +82,11 @@ class PageView(View):
             raise RateLimited(retry_after=quota.resets_in)
 
 
+def message_of(error: DomainError) -> str:
+    """What the registry of codes says to people, in their language."""
+    return str(CODES[error.code].message)
+
+
 def wants_json(request: HttpRequest) -> bool:
     return "application/json" in request.headers.get("Accept", "")
 

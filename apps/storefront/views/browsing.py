@@ -10,7 +10,6 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.templatetags.static import static
 from django.utils import timezone
-from django.utils.cache import get_conditional_response
 
 from apps.concerts.selectors import (
     PopularConcert,
@@ -24,6 +23,7 @@ from apps.concerts.selectors import (
     ranks_of_yesterday,
 )
 from apps.queue.selectors import waiting_room_door
+from apps.shared.api.responses import conditional
 from apps.storefront.cards import COUNTED_DOWN, concert_cards, offer_of, sale_state
 from apps.storefront.posters import poster_svg
 from apps.storefront.queue_cookie import queue_token_of
@@ -90,7 +90,7 @@ class ConcertView(PageView):
     def get(self, request: HttpRequest, concert_id: int) -> HttpResponse:
         now = timezone.now()
         concert = published_concert(concert_id)
-        performances = dates_of(concert_id)
+        performances = list(dates_of(concert_id))
         ahead = [one for one in performances if not one.has_begun(now)]
         is_sold_out = bool(ahead) and all(one.sold_out_at for one in ahead)
         state = sale_state(concert, SaleSummary(concert.price_min, is_sold_out), at=now)
@@ -117,14 +117,13 @@ class PosterView(PageView):
         concert = published_concert(concert_id)
         drawn = poster_svg(seed=concert.pk, title=concert.title, artist=concert.artist).encode()
         etag = f'"{hashlib.sha256(drawn).hexdigest()[:16]}"'
-        response = HttpResponse(
+        return conditional(
+            request,
             drawn,
             content_type="image/svg+xml",
-            headers={"Cache-Control": "public, max-age=3600", "ETag": etag},
+            etag=etag,
+            cache="public, max-age=3600",
         )
-        conditional = get_conditional_response(request, etag=etag, response=response)
-        assert conditional is not None
-        return conditional
 
 
 class FaviconView(PageView):

@@ -18,7 +18,7 @@ from apps.reservations.selectors import reservation_of, valid_ticket_of
 from apps.storefront.actions import cancel, new_key
 from apps.storefront.calendars import calendar_of
 from apps.storefront.forms import KeyedForm
-from apps.storefront.views.base import PageView
+from apps.storefront.views.base import PageView, message_of
 
 RESERVATIONS_A_PAGE = 10
 
@@ -53,8 +53,8 @@ class ReservationView(PageView):
             )
         except AlreadyCancelled:
             return redirect(request.path)
-        except CancellationClosed:
-            messages.error(request, _("It is too late to cancel this reservation."))
+        except CancellationClosed as error:
+            messages.error(request, message_of(error))
             return redirect(request.path)
         messages.success(
             request,
@@ -64,14 +64,13 @@ class ReservationView(PageView):
 
     def _page(self, reservation_id: UUID, status: int = 200) -> HttpResponse:
         reservation = reservation_of(customer_id=self.customer_id, reservation_id=reservation_id)
-        now = timezone.now()
         is_confirmed = reservation.status == Reservation.Status.CONFIRMED
         context: dict[str, Any] = {
             "reservation": reservation,
             "performance": reservation.performance,
             "concert": reservation.performance.concert,
             "is_confirmed": is_confirmed,
-            "can_cancel": is_confirmed and now <= reservation.cancellable_until,
+            "can_cancel": reservation.is_cancellable(timezone.now()),
             "cancellation_hours": int(settings.CANCELLATION_WINDOW.total_seconds() // 3600),
             "key": new_key(),
         }
@@ -85,11 +84,7 @@ class CancellationView(PageView):
 
     def get(self, request: HttpRequest, reservation_id: UUID) -> HttpResponse:
         reservation = reservation_of(customer_id=self.customer_id, reservation_id=reservation_id)
-        can_cancel = (
-            reservation.status == Reservation.Status.CONFIRMED
-            and timezone.now() <= reservation.cancellable_until
-        )
-        if not can_cancel:
+        if not reservation.is_cancellable(timezone.now()):
             return redirect("storefront:reservation", reservation_id)
         context = {
             "reservation": reservation,

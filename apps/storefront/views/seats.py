@@ -7,7 +7,6 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.cache import get_conditional_response
 from django.utils.decorators import method_decorator
 from django.views.decorators.gzip import gzip_page
 
@@ -29,13 +28,13 @@ from apps.reservations.services import (
     hold_best_available,
     hold_seats,
 )
-from apps.shared.api.responses import refusal_body
+from apps.shared.api.responses import conditional
 from apps.shared.errors import DomainError, ServiceUnavailable
 from apps.shared.transactions import run_in_transaction
 from apps.storefront.errors import InvalidChoice
 from apps.storefront.forms import BestAvailableForm, SeatsForm
 from apps.storefront.queue_cookie import queue_token_of
-from apps.storefront.views.base import PageView
+from apps.storefront.views.base import PageView, message_of
 from apps.storefront.wording import seat_map_words
 
 _NOT_ADMITTED = (QueueTokenRequired, QueueTokenInvalid, QueueTokenNotActive, QueueTokenExpired)
@@ -61,7 +60,7 @@ class AdmittedView(PageView):
             return super().refused(error)
         concert_id = self.kwargs["concert_id"]
         if isinstance(error, QueueTokenRequired):
-            messages.error(self.request, str(refusal_body(error.code)["message"]))
+            messages.error(self.request, message_of(error))
             return redirect("storefront:concert", concert_id)
         # The waiting room's page shows the place, says how the visit ended, or forgets what is not this customer's.
         return redirect("storefront:queue", concert_id)
@@ -102,7 +101,7 @@ class SeatMapPageView(AdmittedView):
         )
         if self.is_script or self.request.method != "POST" or not is_about_seats:
             return super().refused(error)
-        messages.error(self.request, str(refusal_body(error.code)["message"]))
+        messages.error(self.request, message_of(error))
         return redirect(self.request.path)
 
     def _hold(self, performance: Performance, admission: Admission) -> Hold:
@@ -150,7 +149,7 @@ class SeatMapPageView(AdmittedView):
             "performance": performance,
             "dates": dates,
             "shown": shown,
-            "grades": concerts.grade_prices(performance.pk),
+            "grades": concerts.grade_prices(performance),
             "limit": limit,
             "quantities": range(1, limit - len(own) + 1),
             "own": own,
@@ -168,12 +167,13 @@ class SeatMapDataView(AdmittedView):
     def get(self, request: HttpRequest, concert_id: int, performance_id: int) -> HttpResponseBase:
         self.admitted_to(concert_id, performance_id)
         drawn = concerts.seat_map(performance_id)
-        response = HttpResponse(
+        return conditional(
+            request,
             drawn.data,
             content_type="application/json",
-            headers={"Cache-Control": "private, max-age=86400", "ETag": drawn.etag},
+            etag=drawn.etag,
+            cache="private, max-age=86400",
         )
-        return conditional(request, response, drawn.etag)
 
 
 @method_decorator(gzip_page, name="dispatch")
@@ -183,16 +183,10 @@ class AvailabilityDataView(AdmittedView):
     def get(self, request: HttpRequest, concert_id: int, performance_id: int) -> HttpResponseBase:
         self.admitted_to(concert_id, performance_id)
         current = selectors.availability(performance_id)
-        etag = f'"{current.version}"'
-        response = HttpResponse(
-            current.statuses,
+        return conditional(
+            request,
+            current.statuses.encode(),
             content_type="text/plain; charset=us-ascii",
-            headers={"Cache-Control": "private, no-cache", "ETag": etag},
+            etag=f'"{current.version}"',
+            cache="private, no-cache",
         )
-        return conditional(request, response, etag)
-
-
-def conditional(request: HttpRequest, response: HttpResponse, etag: str) -> HttpResponseBase:
-    answer = get_conditional_response(request, etag=etag, response=response)
-    assert answer is not None
-    return answer

@@ -24,7 +24,6 @@ from apps.queue.services import (
     verified_place,
     visitor_status,
 )
-from apps.shared.api.responses import refusal_body
 from apps.shared.errors import DomainError, ServiceUnavailable
 from apps.storefront.queue_cookie import (
     first_position_of,
@@ -33,7 +32,7 @@ from apps.storefront.queue_cookie import (
     keep_queue_token,
     queue_token_of,
 )
-from apps.storefront.views.base import PageView
+from apps.storefront.views.base import PageView, message_of
 from apps.storefront.wording import ended_words, wait_words
 
 RETRY_SECONDS = 3  # how soon to ask again while the store does not answer
@@ -138,7 +137,7 @@ class QueueView(PageView):
     def refused(self, error: DomainError) -> HttpResponse:
         if self.is_script or not isinstance(error, (SalesNotOpen, SalesClosed, QueueClosed)):
             return super().refused(error)
-        messages.error(self.request, str(refusal_body(error.code)["message"]))
+        messages.error(self.request, message_of(error))
         return redirect("storefront:concert", self.kwargs["concert_id"])
 
     def _refuse_if_not_own(self, concert_id: int, token: str) -> None:

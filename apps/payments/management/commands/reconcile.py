@@ -30,10 +30,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{totals.transactions:,} transactions, {totals.wallets:,} wallets")
 
         breaches = [
-            *(
-                f"customer {one.customer_id}: balance {one.balance:,}, ledger {one.ledger:,}"
-                for one in differences
-            ),
+            *map(str, differences),
             *(f"customer {pk}: balance below zero" for pk in negative),
             *(f"transaction {pk}: unbalanced" for pk in unbalanced),
         ]
