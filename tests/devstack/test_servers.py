@@ -116,8 +116,8 @@ class TestPostgresServer:
             postgres.start()
 
     def test_runs_from_a_copy_if_its_user_cannot_reach_the_programs(self, monkeypatch):
-        monkeypatch.setattr(servers, "is_open_to_everybody", lambda path: False)
         home = new_folder()
+        monkeypatch.setattr(servers, "is_open_to_everybody", lambda path: False)
 
         programs = servers._postgres_programs(copy_to=home)
 
