@@ -1,17 +1,17 @@
 """Reads that span seats and the claims on them."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Count, Prefetch
+from django.db.models import Count, Exists, OuterRef, Prefetch
 from django.utils import timezone
 
 from apps.concerts import selectors as concerts
-from apps.concerts.models import Grade, Performance, Seat
+from apps.concerts.models import Concert, Grade, Performance, Seat
 from apps.reservations.errors import HoldNotFound, ReservationNotFound
 from apps.reservations.models import Hold, Reservation, SeatClaim, Ticket
 from apps.shared.caching import ProcessCache
@@ -128,6 +128,36 @@ def performances_with_availability(concert_id: int) -> list[PerformanceAvailabil
             PerformanceAvailability(performance, performance.seats_total, available, reservable)
         )
     return answers
+
+
+FEW_SEATS = 10
+FEW_SEATS_SECONDS = 5
+_nearly_sold_out: ProcessCache[tuple[int, ...], frozenset[int]] = ProcessCache(
+    seconds=FEW_SEATS_SECONDS, entries_max=256
+)
+
+
+def nearly_sold_out(concert_ids: Sequence[int]) -> frozenset[int]:
+    """Those of the concerts that have at most `FEW_SEATS` free seats ahead, or none at this moment; kept for five seconds.
+
+    One query, which looks at a concert's seats until it has found one more than that: only for those that have hardly any it
+    looks at all of them.
+    """
+    return _nearly_sold_out.get(tuple(concert_ids), lambda: _read_nearly_sold_out(concert_ids))
+
+
+def _read_nearly_sold_out(concert_ids: Sequence[int]) -> frozenset[int]:
+    now = timezone.now()
+    seats = Seat.objects.unblocked().filter(
+        performance__concert=OuterRef("pk"),
+        performance__starts_at__gt=now,
+        performance__sold_out_at=None,
+    )
+    free = seats.filter(~Exists(SeatClaim.objects.live(at=now).filter(seat=OuterRef("pk"))))
+    found = Concert.objects.filter(
+        Exists(seats), ~Exists(free[FEW_SEATS : FEW_SEATS + 1]), pk__in=concert_ids
+    )
+    return frozenset(found.values_list("pk", flat=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from apps.concerts.models import Concert
 from apps.concerts.selectors import SaleSummary, sale_summaries
 from apps.queue.models import WaitingRoom
 from apps.queue.selectors import Door
+from apps.reservations.selectors import nearly_sold_out
 
 COUNTED_DOWN = timedelta(days=1)  # what opens later is told by its date
 
@@ -16,6 +17,7 @@ COUNTED_DOWN = timedelta(days=1)  # what opens later is told by its date
 class SaleState(StrEnum):
     OPENS_SOON = "OPENS_SOON"
     ON_SALE = "ON_SALE"
+    FEW_LEFT = "FEW_LEFT"
     SOLD_OUT = "SOLD_OUT"
     CLOSED = "CLOSED"
     NO_DATES = "NO_DATES"
@@ -48,9 +50,10 @@ class ConcertCard:
 
 
 def concert_cards(concerts: Iterable[Concert], *, at: datetime) -> list[ConcertCard]:
-    """In the order given; the concerts need `with_dates()`. One query for all of them."""
+    """In the order given; the concerts need `with_dates()`. Two queries for all of them."""
     concerts = list(concerts)
-    summaries = sale_summaries([concert.pk for concert in concerts], at=at)
+    ids = [concert.pk for concert in concerts]
+    summaries, few_left = sale_summaries(ids, at=at), nearly_sold_out(ids)
     cards = []
     for concert in concerts:
         summary = summaries.get(concert.pk, SaleSummary(None, is_sold_out=False))
@@ -58,7 +61,7 @@ def concert_cards(concerts: Iterable[Concert], *, at: datetime) -> list[ConcertC
         cards.append(
             ConcertCard(
                 concert,
-                sale_state(concert, summary, at=at),
+                sale_state(concert, summary, at=at, has_few_left=concert.pk in few_left),
                 opens_in=opens_in if opens_in > 0 else None,
                 price_from=summary.price_from,
             )
@@ -66,7 +69,9 @@ def concert_cards(concerts: Iterable[Concert], *, at: datetime) -> list[ConcertC
     return cards
 
 
-def sale_state(concert: Concert, summary: SaleSummary, *, at: datetime) -> SaleState:
+def sale_state(
+    concert: Concert, summary: SaleSummary, *, at: datetime, has_few_left: bool
+) -> SaleState:
     """Needs `with_dates()`."""
     if concert.first_performance_at is None:
         return SaleState.NO_DATES
@@ -74,7 +79,9 @@ def sale_state(concert: Concert, summary: SaleSummary, *, at: datetime) -> SaleS
         return SaleState.OPENS_SOON
     if not concert.has_date_to_sell(at):
         return SaleState.CLOSED
-    return SaleState.SOLD_OUT if summary.is_sold_out else SaleState.ON_SALE
+    if summary.is_sold_out:
+        return SaleState.SOLD_OUT
+    return SaleState.FEW_LEFT if has_few_left else SaleState.ON_SALE
 
 
 def offer_of(state: SaleState, door: Door, *, at: datetime) -> Offer:

@@ -24,6 +24,7 @@ from apps.payments.models import LedgerTransaction
 from apps.payments.selectors import wallet_balance
 from apps.queue.models import WaitingRoom
 from apps.reservations.models import Hold, Reservation
+from apps.reservations.selectors import FEW_SEATS
 from apps.shared.caching import forget_everything
 from apps.storefront.posters import poster_svg
 from tests.factories.accounts import PASSWORD, CustomerFactory
@@ -288,6 +289,22 @@ class TestHome:
         assert "Sold out" in selling
         assert hidden.title not in page
 
+    def test_tells_when_few_seats_are_left(self):
+        plenty = PerformanceFactory(seats=FEW_SEATS + 1).concert
+        few = PerformanceFactory(seats=FEW_SEATS).concert
+
+        cards = Client().get("/").content.decode().split('id="on-sale"')[1].split("<li")
+
+        told = {
+            concert.title: any(
+                "Few seats left" in card for card in cards if f">{concert.title}<" in card
+            )
+            for concert in (plenty, few)
+        }
+        assert told == {plenty.title: False, few.title: True}
+        assert "Few seats left" in Client().get(f"/concerts/{few.pk}/").content.decode()
+        assert "Few seats left" not in Client().get(f"/concerts/{plenty.pk}/").content.decode()
+
     def test_counts_down_to_what_opens_within_a_day(self):
         PerformanceFactory(concert=ConcertFactory(upcoming=True))
         PerformanceFactory(concert__sales_open_at=timezone.now() + timedelta(days=3))
@@ -352,9 +369,9 @@ class TestHome:
         with CaptureQueriesContext(connection) as captured:
             browser.get("/")
 
-        # Session and user; how many and which concerts; those that open soon; the cheapest seats; the ranking of today with
-        # its concerts, and that of yesterday, which has none.
-        assert len(captured) == 2 + 2 + 1 + 1 + 2 + 1, [query["sql"] for query in captured]
+        # Session and user; how many and which concerts; those that open soon; the cheapest seats; who has few; the ranking of
+        # today with its concerts, and that of yesterday, which has none.
+        assert len(captured) == 2 + 2 + 1 + 1 + 1 + 2 + 1, [query["sql"] for query in captured]
 
 
 class TestConcert:

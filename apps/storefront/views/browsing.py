@@ -23,8 +23,15 @@ from apps.concerts.selectors import (
     ranks_of_yesterday,
 )
 from apps.queue.selectors import waiting_room_door
+from apps.reservations.selectors import nearly_sold_out
 from apps.shared.api.responses import conditional
-from apps.storefront.cards import COUNTED_DOWN, concert_cards, offer_of, sale_state
+from apps.storefront.cards import (
+    COUNTED_DOWN,
+    SaleState,
+    concert_cards,
+    offer_of,
+    sale_state,
+)
 from apps.storefront.posters import poster_svg
 from apps.storefront.queue_cookie import queue_token_of
 from apps.storefront.views.base import PageView
@@ -93,13 +100,19 @@ class ConcertView(PageView):
         performances = list(dates_of(concert_id))
         ahead = [one for one in performances if not one.has_begun(now)]
         is_sold_out = bool(ahead) and all(one.sold_out_at for one in ahead)
-        state = sale_state(concert, SaleSummary(concert.price_min, is_sold_out), at=now)
+        state = sale_state(
+            concert,
+            SaleSummary(concert.price_min, is_sold_out),
+            at=now,
+            has_few_left=concert_id in nearly_sold_out([concert_id]),
+        )
         door = waiting_room_door(concert)
         context = {
             "concert": concert,
             "performances": ahead or performances,
             "grades": grade_price_ranges(ahead or performances),
             "offer": offer_of(state, door, at=now),
+            "has_few_left": state is SaleState.FEW_LEFT,
             "door": door,
             "opens_in": (door.opens_at - now).total_seconds(),
             "joinable_in": (door.joinable_at - now).total_seconds(),

@@ -1,0 +1,83 @@
+"""Which concerts have hardly a seat left."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from apps.concerts.models import Concert, Performance, Seat
+from apps.reservations.selectors import FEW_SEATS, nearly_sold_out
+from apps.shared.caching import forget_everything
+from tests.factories.accounts import CustomerFactory
+from tests.factories.concerts import ConcertFactory, PerformanceFactory
+from tests.factories.reservations import hold, overdue_hold, reservation
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def performance() -> Performance:
+    """One seat more than few."""
+    made: Performance = PerformanceFactory(seats=FEW_SEATS + 1)
+    return made
+
+
+def is_nearly_sold_out(concert: Concert) -> bool:
+    forget_everything()
+    return concert.pk in nearly_sold_out([concert.pk])
+
+
+class TestNearlySoldOut:
+    def test_is_not_who_has_one_seat_more_than_few(self, performance: Performance) -> None:
+        assert not is_nearly_sold_out(performance.concert)
+
+    @pytest.mark.parametrize("take", [hold, reservation])
+    def test_counts_seats_that_somebody_holds_or_has(
+        self, take: type, performance: Performance
+    ) -> None:
+        take(CustomerFactory(), list(Seat.objects.of_performance(performance.pk)[:1]))
+
+        assert is_nearly_sold_out(performance.concert)
+
+    def test_counts_seats_that_are_blocked(self, performance: Performance) -> None:
+        Seat.objects.filter(performance=performance, number=1).update(is_blocked=True)
+
+        assert is_nearly_sold_out(performance.concert)
+
+    def test_counts_no_hold_whose_time_is_over(self, performance: Performance) -> None:
+        overdue_hold(CustomerFactory(), list(Seat.objects.of_performance(performance.pk)[:1]))
+
+        assert not is_nearly_sold_out(performance.concert)
+
+    def test_counts_no_date_that_has_begun(self, performance: Performance) -> None:
+        PerformanceFactory(concert=performance.concert, seats=1)
+        Performance.objects.filter(pk=performance.pk).update(
+            starts_at=timezone.now() - timedelta(minutes=1)
+        )
+
+        assert is_nearly_sold_out(performance.concert)
+
+    def test_adds_up_the_dates(self, performance: Performance) -> None:
+        concert = ConcertFactory()
+        for _ in range(2):
+            PerformanceFactory(concert=concert, seats=FEW_SEATS // 2 + 1)
+
+        assert not is_nearly_sold_out(concert)
+
+    def test_is_nobody_without_seats(self) -> None:
+        assert not is_nearly_sold_out(PerformanceFactory().concert)
+
+    def test_answers_for_many_with_one_query_and_keeps_the_answer(
+        self, performance: Performance
+    ) -> None:
+        few = PerformanceFactory(seats=FEW_SEATS).concert_id
+        asked = [performance.concert_id, few]
+        forget_everything()
+
+        with CaptureQueriesContext(connection) as captured:
+            answers = [nearly_sold_out(asked) for _ in range(2)]
+
+        assert answers == [frozenset({few})] * 2
+        assert len(captured) == 1
