@@ -108,6 +108,32 @@ def test_it_moves_on_by_itself_when_the_turn_comes(
     page.wait_for_url(SEATS)
 
 
+def test_the_turn_is_shown_in_the_title_and_sounds_for_who_asked(
+    visit: StartVisit, concert: Concert, customer: User
+) -> None:
+    visitor = visit("desktop", customer)
+    # Stays on the page, so that it can be looked at.
+    visitor.context.route(re.compile("/seats/$"), lambda route: route.fulfill(status=204))
+    visitor.context.add_init_script(
+        "window.notes = 0;"
+        "const start = OscillatorNode.prototype.start;"
+        "OscillatorNode.prototype.start = function (at) { window.notes += 1; start.call(this, at); };"
+    )
+    page, silent = join(visitor, concert), visitor.open(f"/concerts/{concert.pk}/queue/")
+    page.get_by_label("Play a sound when it is my turn").check()
+    assert page.evaluate("notes") == 2
+
+    # Behind the other tab, as it will be when the turn comes.
+    silent.bring_to_front()
+    let_in(concert, 1)
+
+    for tab in (page, silent):
+        expect(tab).to_have_title("Your turn · Encore")
+        expect(tab.locator('link[rel="icon"]')).to_have_attribute("href", re.compile("turn"))
+        expect(tab.get_by_role("link", name="Choose seats")).to_be_visible()
+    assert [tab.evaluate("notes") for tab in (page, silent)] == [4, 0]
+
+
 def test_reload_and_second_tab_keep_the_place(
     visit: StartVisit, concert: Concert, customer: User
 ) -> None:

@@ -1,6 +1,7 @@
 // The waiting room: shows the visitor's place, and moves on when the turn comes. Without it the page refreshes by itself.
 
 import { Board } from "./queue/board.js";
+import { Chime } from "./queue/chime.js";
 import { Poller } from "./queue/poller.js";
 import { View } from "./queue/view.js";
 
@@ -8,6 +9,7 @@ const NEAR = 4; // seconds until the next answer: not worth a look at the board
 
 const root = document.getElementById("queue");
 const view = new View(root);
+const chime = new Chime(document.getElementById("sound"));
 
 const board = new Board({
   url: root.dataset.boardUrl,
@@ -36,7 +38,7 @@ function show(place) {
   board.stop();
   if (place.status === "ACTIVE") {
     view.showTurn();
-    location.replace(root.dataset.seatsUrl);
+    chime.play().then(() => location.replace(root.dataset.seatsUrl));
   } else {
     location.reload();
   }
