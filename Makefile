@@ -101,6 +101,10 @@ bench:  ## measure (not yet)
 bench-invariants: embedded  ## check all invariants on a million made-up reservations; ARGS="--reservations 200000"
 	@$(VENV_PYTHON) -m benchmarks.invariants $(ARGS)
 
+.PHONY: bench-seat-map
+bench-seat-map: development  ## open halls of up to 50,000 seats in a browser; ARGS="--repeats 3"
+	@$(VENV_PYTHON) -m benchmarks.seat_map $(ARGS)
+
 .PHONY: explain
 explain: embedded  ## explain the hot queries; ARGS=--write refreshes docs/database.md
 	@$(VENV_PYTHON) -m benchmarks.explain $(ARGS)

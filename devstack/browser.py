@@ -1,4 +1,4 @@
-"""The browser of the tests and the screenshots.
+"""The browser of the tests, the screenshots and the benchmark of the pages.
 
 python -m devstack.browser             print where it is; fail if there is none
 python -m devstack.browser --install   the same, but install Chromium first where that is possible: on Debian, as root
@@ -8,6 +8,10 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Browser, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
@@ -15,6 +19,17 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 def find_browser() -> str | None:
     """The path of the first browser that this machine has."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+@contextmanager
+def open_browser(path: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        # Without its sandbox it also runs as root, as in a container; it sees our own pages only.
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        try:
+            yield browser
+        finally:
+            browser.close()
 
 
 def install_browser() -> None:

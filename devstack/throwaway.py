@@ -1,9 +1,11 @@
 """A stack that a command starts for itself and throws away: in a temporary folder, on free ports, told nothing by the caller."""
 
 import os
+import shutil
 import signal
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -34,6 +36,26 @@ class ThrowawayStack(Stack):
 
     def shut_down(self) -> None:
         self._stop()
+
+
+@contextmanager
+def running_stack(purpose: str, settings: Mapping[str, str]) -> Iterator[ThrowawayStack]:
+    """A stack, and Django set up for it in this process. Call it from the main thread.
+
+    :raises ServerFailed, ChildFailed: it did not start.
+    """
+    folder = new_folder(purpose)
+    stack = ThrowawayStack(folder, settings)
+    try:
+        stack.boot()
+        os.environ.update(stack.environment)
+        import django
+
+        django.setup()
+        yield stack
+    finally:
+        stack.shut_down()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def new_folder(purpose: str) -> Path:

@@ -1,27 +1,25 @@
 """`make screenshots`: a stack of its own, its scenes set, and a camera."""
 
 import argparse
-import os
-import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 from playwright.sync_api import Error as BrowserError
 from playwright.sync_api import Page as Tab
 from rich.console import Console
 from rich.markup import escape
 
 from apps.shared.commands import progress_bars
-from devstack.browser import NAMES, find_browser
+from devstack.browser import NAMES, find_browser, open_browser
 from devstack.children import ChildFailed
 from devstack.screenshots.pictures import PICTURES, SIZES, Picture, Spot, Stage
 from devstack.servers import ServerFailed
 from devstack.stack import ROOT
-from devstack.throwaway import Interrupted, ThrowawayStack, new_folder, raise_when_interrupted
+from devstack.throwaway import Interrupted, raise_when_interrupted, running_stack
 
 SETTINGS = {"RATE_LIMIT_ENABLED": "0", "LOG_LEVEL": "ERROR"}
 QUALITY = 80
@@ -48,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         # First: whoever cannot use the result should not have to wait for it.
         options.output.mkdir(parents=True, exist_ok=True)
-        with _stage(console) as stage, _browser(browser_path) as browser:
+        with _stage(console) as stage, open_browser(browser_path) as browser:
             sizes = _take_pictures(wanted, stage, browser, options.output)
     except Interrupted:
         return 130
@@ -96,14 +94,7 @@ def _stage(console: Console) -> Iterator[Stage]:
 
     :raises ServerFailed, ChildFailed, TimeoutError: it did not come to that.
     """
-    folder = new_folder("screenshots")
-    stack = ThrowawayStack(folder, SETTINGS)
-    try:
-        stack.boot()
-        os.environ.update(stack.environment)
-        import django
-
-        django.setup()
+    with running_stack("screenshots", SETTINGS) as stack:
         from devstack.screenshots.stage import set_stage
 
         with console.status("Scenes ..."):
@@ -111,20 +102,6 @@ def _stage(console: Console) -> Iterator[Stage]:
             stage = set_stage(stack.environment["BASE_URL"])
         console.print(f"[green]✓[/] Scenes  [dim]{time.monotonic() - started_at:.1f} s[/]")
         yield stage
-    finally:
-        stack.shut_down()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _browser(path: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        # Without its sandbox it also runs as root, as in a container; it sees our own pages only.
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        try:
-            yield browser
-        finally:
-            browser.close()
 
 
 def _take_pictures(

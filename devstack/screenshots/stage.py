@@ -4,14 +4,10 @@ Needs Django to be set up for the stack whose pictures are taken.
 """
 
 import random
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
-from urllib.parse import urlsplit
 
-from django.conf import settings
 from django.contrib.auth.hashers import make_password
-from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
@@ -19,20 +15,24 @@ from apps.accounts.models import User
 from apps.concerts.models import Concert, Performance
 from apps.concerts.selectors import dates_of, seats_of
 from apps.payments.services import charge_wallet
-from apps.queue.services import join_queue, leave_queue, set_capacity, visitor_status
+from apps.queue.services import join_queue, leave_queue, set_capacity
 from apps.reservations.demo.accounts import CUSTOMER, PERSONAS
 from apps.reservations.demo.sales import buy_seats
 from apps.reservations.models import Hold, SeatClaim
 from apps.reservations.services import cancel_reservation, hold_seats
 from apps.shared.transactions import run_in_transaction
-from apps.storefront.queue_cookie import FIRST_POSITION, TOKEN
 from devstack.screenshots.pictures import Stage
+from devstack.screenshots.visitors import (
+    Cookie,
+    await_turn,
+    first_position_cookie,
+    queue_cookie,
+    session_cookie,
+)
 
 # Visitors of the waiting room, in their order; those who have left were the first of those ahead.
 INSIDE, AHEAD, BEHIND, LEFT = 40, 240, 30, 64
 PARTIES = 70  # that buy or hold seats in each hall, as far as what they want is free
-TURN_TIMEOUT = 40.0  # seconds
-POLL_SECONDS = 0.2
 
 # Concerts of the demo, by what they are for here.
 ENGLISH, KOREAN, ARENA = "Paper Lantern Parade", "은하수를 건너는 밤", "LUMEN SEVEN: 첫 번째 궤도"
@@ -55,7 +55,7 @@ def set_stage(base_url: str) -> Stage:
         for name in ("home", "register", "login", "wallet", "reservations")
     }
     stage.paths |= {"concert": _path("concert", ENGLISH), "not-found": "/concerts/tomorrow/"}
-    session = _session_cookie(stage, customer)
+    session = session_cookie(base_url, customer)
     stage.cookies = {"stranger": [], "customer": [session], "queued": [session, *places]}
     return stage
 
@@ -118,27 +118,15 @@ def _hold(customer: User, performance: Performance, seat_ids: Sequence[int]) -> 
     )
 
 
-def _session_cookie(stage: Stage, customer: User) -> dict[str, str]:
-    client = Client()
-    client.force_login(customer)
-    name = settings.SESSION_COOKIE_NAME
-    return _cookie(stage, name, client.cookies[name].value, "/")
-
-
-def _cookie(stage: Stage, name: str, value: str, path: str) -> dict[str, str]:
-    host = urlsplit(stage.base_url).hostname or ""
-    return {"name": name, "value": value, "domain": host, "path": path}
-
-
 # --- The waiting rooms --------------------------------------------------------------------------------------------
 
 
-def _queue_up(stage: Stage, customer: User, crowd: Sequence[User]) -> list[dict[str, str]]:
+def _queue_up(stage: Stage, customer: User, crowd: Sequence[User]) -> list[Cookie]:
     """The customer waits in two rooms and is admitted to three. Returns the cookies of all five places."""
     set_capacity(concert_id=_concert_id(FULL), capacity=INSIDE, staff_id=None)
     inside = [_join(FULL, one) for one in crowd[:INSIDE]]
     places = {title: _join(title, customer) for title in (ENGLISH, KOREAN, SOLD_OUT, OPENING)}
-    _await_turn([*inside, places[ENGLISH], places[KOREAN], places[SOLD_OUT]])
+    await_turn([*inside, places[ENGLISH], places[KOREAN], places[SOLD_OUT]])
     ahead = [_join(FULL, one) for one in crowd[INSIDE : INSIDE + AHEAD]]
     places[FULL] = _join(FULL, customer)
     for one in crowd[INSIDE + AHEAD :]:
@@ -151,23 +139,16 @@ def _queue_up(stage: Stage, customer: User, crowd: Sequence[User]) -> list[dict[
         "no-seats": _path("seats", SOLD_OUT),
     }
     return [
-        *(_cookie(stage, TOKEN, token, _path("concert", title)) for title, token in places.items()),
-        _cookie(stage, FIRST_POSITION, str(AHEAD + 1), _path("concert", FULL)),
+        *(
+            queue_cookie(stage.base_url, _concert_id(title), token)
+            for title, token in places.items()
+        ),
+        first_position_cookie(stage.base_url, _concert_id(FULL), AHEAD + 1),
     ]
 
 
 def _join(title: str, visitor: User) -> str:
     return join_queue(customer_id=visitor.pk, concert_id=_concert_id(title)).token
-
-
-def _await_turn(tokens: Iterable[str]) -> None:
-    """Asking also tells the room that they are there: whoever does not come loses the turn."""
-    until = time.monotonic() + TURN_TIMEOUT
-    for token in tokens:
-        while visitor_status(token=token).status != "ACTIVE":
-            if time.monotonic() > until:
-                raise TimeoutError("The waiting room has admitted nobody.")
-            time.sleep(POLL_SECONDS)
 
 
 # --- The halls ----------------------------------------------------------------------------------------------------

@@ -19,7 +19,6 @@ from playwright.sync_api import (
     Page,
     Request,
     expect,
-    sync_playwright,
 )
 from pytest_django.live_server_helper import LiveServer
 
@@ -28,7 +27,7 @@ from apps.concerts.models import Concert
 from apps.queue import live
 from apps.queue.models import WaitingRoom
 from apps.queue.services import admit_visitors
-from devstack.browser import NAMES, find_browser
+from devstack.browser import NAMES, find_browser, open_browser
 
 HERE = Path(__file__).parent
 SIZES: dict[str, dict[str, Any]] = {
@@ -60,12 +59,10 @@ def browser() -> Generator[Browser]:
     if path is None:
         pytest.fail(f"No browser: install one of {', '.join(NAMES)}.")
     # Playwright runs an event loop in this thread, which makes Django refuse to touch the database.
-    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+    with pytest.MonkeyPatch.context() as patch, open_browser(path) as browser:
         patch.setitem(os.environ, "DJANGO_ALLOW_ASYNC_UNSAFE", "1")
         expect.set_options(timeout=PATIENCE)
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
-        browser.close()
 
 
 @pytest.fixture(autouse=True)

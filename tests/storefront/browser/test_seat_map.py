@@ -61,18 +61,40 @@ def enter(visit: Visit, performance: Performance) -> Page:
     return page
 
 
-def click_seat(page: Page, performance: Performance, chosen: Seat) -> None:
+def click_seat(page: Page, chosen: Seat) -> None:
     """With the mouse, where the map shows it."""
-    place = page.evaluate(
+    page.mouse.click(*place_of(page, chosen)[:2])
+
+
+def place_of(page: Page, chosen: Seat) -> tuple[float, float, float]:
+    """Where the map shows the middle of a seat, and how wide, in px; the map comes into view first."""
+    x, y, width = page.evaluate(
         """([x, y]) => {
             const svg = document.querySelector('.map__svg');
             svg.scrollIntoView({block: 'center'});
-            const point = new DOMPoint(x * 10 + 5, y * 10 + 5).matrixTransform(svg.getScreenCTM());
-            return [point.x, point.y];
+            const matrix = svg.getScreenCTM();
+            const point = new DOMPoint(x * 10 + 5, y * 10 + 5).matrixTransform(matrix);
+            return [point.x, point.y, matrix.a * 10];
         }""",
         [chosen.x, chosen.y],
     )
-    page.mouse.click(*place)
+    return x, y, width
+
+
+def pinch(page: Page, x: float, y: float, *, apart: tuple[int, int]) -> None:
+    """Two fingers beside a point, as many px apart as `apart` says at first and in the end."""
+    first, last = apart
+    device = page.context.new_cdp_session(page)
+
+    def touch(kind: str, distance: float | None) -> None:
+        fingers = [] if distance is None else [(0, x - distance / 2), (1, x + distance / 2)]
+        points = [{"id": finger, "x": at, "y": y} for finger, at in fingers]
+        device.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", first)
+    for step in range(1, 6):
+        touch("touchMove", first + (last - first) * step / 5)
+    touch("touchEnd", None)
 
 
 def tray(page: Page) -> Locator:
@@ -86,16 +108,16 @@ class TestChoosing:
     ) -> None:
         page = enter(visit(size, customer), performance)
 
-        click_seat(page, performance, seat(performance, "Floor A", "A", 3))
-        click_seat(page, performance, seat(performance, "Floor B", "B", 1))
+        click_seat(page, seat(performance, "Floor A", "A", 3))
+        click_seat(page, seat(performance, "Floor B", "B", 1))
 
         expect(tray(page).get_by_role("listitem")).to_have_count(2)
         expect(tray(page)).to_contain_text("Floor A, row A, seat 3")
         expect(tray(page)).to_contain_text("₩264,000")
 
-        click_seat(page, performance, seat(performance, "Floor B", "B", 2))
+        click_seat(page, seat(performance, "Floor B", "B", 2))
         expect(tray(page).get_by_role("alert")).to_have_text("You may choose up to 2 seats.")
-        click_seat(page, performance, seat(performance, "Floor B", "B", 1))
+        click_seat(page, seat(performance, "Floor B", "B", 1))
         expect(tray(page).get_by_role("listitem")).to_have_count(1)
         tray(page).get_by_role("button", name="Remove Floor A, row A, seat 3").click()
         expect(tray(page).get_by_role("button", name="Hold these seats")).to_be_disabled()
@@ -146,9 +168,27 @@ class TestChoosing:
         page.mouse.up()
         page.wait_for_timeout(100)
         expect(tray(page).get_by_role("listitem")).to_have_count(0)
-        click_seat(page, performance, seat(performance, "Floor A", "B", 6))
+        click_seat(page, seat(performance, "Floor A", "B", 6))
 
         expect(tray(page)).to_contain_text("Floor A, row B, seat 6")
+
+    def test_two_fingers_zoom_in_on_what_is_between_them(
+        self, visit: StartVisit, performance: Performance, customer: User
+    ) -> None:
+        page = enter(visit("phone", customer), performance)
+        wanted = seat(performance, "Floor A", "A", 1)
+        x, y, width = place_of(page, wanted)
+
+        pinch(page, x, y, apart=(60, 120))
+        page.wait_for_timeout(100)
+
+        now_x, now_y, now_width = place_of(page, wanted)
+        assert 1.8 < now_width / width < 2.2
+        # What is under the fingers stays there; upwards this hall is lower than its view, which keeps it in the middle.
+        assert abs(now_x - x) < width
+        expect(tray(page).get_by_role("listitem")).to_have_count(0)
+        page.touchscreen.tap(now_x, now_y)
+        expect(tray(page)).to_contain_text("Floor A, row A, seat 1")
 
 
 class TestRivals:
@@ -165,8 +205,8 @@ class TestRivals:
         visitor.expect("ERR_FAILED")
 
         for page in (faster, slower):
-            click_seat(page, performance, wanted)
-        click_seat(slower, performance, other)
+            click_seat(page, wanted)
+        click_seat(slower, other)
         faster.get_by_role("button", name="Hold these seats").click()
         faster.wait_for_url(CHECKOUT)
         slower.get_by_role("button", name="Hold these seats").click()
@@ -185,7 +225,7 @@ class TestRivals:
     ) -> None:
         wanted = seat(performance, "Floor B", "B", 4)
         page = enter(visit("desktop", customer), performance)
-        click_seat(page, performance, wanted)
+        click_seat(page, wanted)
         expect(tray(page).get_by_role("listitem")).to_have_count(1)
 
         reservation(CustomerFactory(), [wanted])
@@ -270,7 +310,7 @@ class TestTime:
     ) -> None:
         settings.HOLD_TIME = timedelta(seconds=3)
         page = enter(visit("phone", customer), performance)
-        click_seat(page, performance, seat(performance, "Floor A", "A", 3))
+        click_seat(page, seat(performance, "Floor A", "A", 3))
         page.get_by_role("button", name="Hold these seats").click()
         page.wait_for_url(CHECKOUT)
 

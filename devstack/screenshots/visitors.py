@@ -1,0 +1,66 @@
+"""What a browser has of a visitor who has logged in and queued: cookies, as Playwright takes them.
+
+Needs Django to be set up for the stack that the browser visits.
+"""
+
+import time
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.test import Client
+from django.urls import reverse
+
+from apps.accounts.models import User
+from apps.queue.services import join_queue, visitor_status
+from apps.storefront.queue_cookie import FIRST_POSITION, TOKEN
+
+TURN_TIMEOUT = 40.0  # seconds
+POLL_SECONDS = 0.2
+
+Cookie = dict[str, str]
+
+
+def admitted_cookies(base_url: str, concert_id: int, customer_id: int) -> list[Cookie]:
+    """Of a customer whose turn it is.
+
+    :raises TimeoutError: the waiting room has admitted nobody.
+    """
+    token = join_queue(customer_id=customer_id, concert_id=concert_id).token
+    await_turn([token])
+    customer = User.objects.get(pk=customer_id)
+    return [session_cookie(base_url, customer), queue_cookie(base_url, concert_id, token)]
+
+
+def await_turn(tokens: Iterable[str]) -> None:
+    """Asking also tells the room that they are there: whoever does not come loses the turn.
+
+    :raises TimeoutError: the waiting room has admitted nobody.
+    """
+    until = time.monotonic() + TURN_TIMEOUT
+    for token in tokens:
+        while visitor_status(token=token).status != "ACTIVE":
+            if time.monotonic() > until:
+                raise TimeoutError("The waiting room has admitted nobody.")
+            time.sleep(POLL_SECONDS)
+
+
+def session_cookie(base_url: str, customer: User) -> Cookie:
+    client = Client()
+    client.force_login(customer)
+    name = settings.SESSION_COOKIE_NAME
+    return _cookie(base_url, name, client.cookies[name].value, "/")
+
+
+def queue_cookie(base_url: str, concert_id: int, token: str) -> Cookie:
+    return _cookie(base_url, TOKEN, token, reverse("storefront:concert", args=[concert_id]))
+
+
+def first_position_cookie(base_url: str, concert_id: int, position: int) -> Cookie:
+    path = reverse("storefront:concert", args=[concert_id])
+    return _cookie(base_url, FIRST_POSITION, str(position), path)
+
+
+def _cookie(base_url: str, name: str, value: str, path: str) -> Cookie:
+    host = urlsplit(base_url).hostname or ""
+    return {"name": name, "value": value, "domain": host, "path": path}
