@@ -299,6 +299,7 @@ class Stack:
     def _introduce(self, seconds: float) -> None:
         base_url = self.environment["BASE_URL"]
         table = Table.grid(padding=(0, 3))
+        table.add_row("Storefront", f"{base_url}/")
         table.add_row("API and its explorer", f"{base_url}/api/docs/")
         table.add_row("Box office", f"{base_url}/admin/")
         table.add_row("Webhooks that went out", self.environment["WEBHOOK_URL"])

@@ -7,7 +7,9 @@ import random
 from collections.abc import Sequence
 from functools import cache
 
+from django.conf import settings
 from django.contrib.auth.hashers import make_password
+from django.db.models import F
 from django.urls import reverse
 from django.utils import timezone
 
@@ -54,7 +56,11 @@ def set_stage(base_url: str) -> Stage:
         name: reverse(f"storefront:{name}")
         for name in ("home", "register", "login", "wallet", "reservations")
     }
-    stage.paths |= {"concert": _path("concert", ENGLISH), "not-found": "/concerts/tomorrow/"}
+    stage.paths |= {
+        "concert": _path("concert", ENGLISH),
+        "search": reverse("storefront:home") + "?q=basement",
+        "not-found": "/concerts/tomorrow/",
+    }
     session = session_cookie(base_url, customer)
     stage.cookies = {"stranger": [], "customer": [session], "queued": [session, *places]}
     return stage
@@ -86,11 +92,11 @@ def _crowd(size: int) -> list[User]:
 
 
 def _trade(stage: Stage, customer: User) -> None:
-    """Two reservations, one that was given back, a hold that is affordable and one that is not."""
+    """Two reservations, one that was given back, a hold that is affordable, one that is not and one whose time is over."""
     theatre, arena, club, full = (_dates(title) for title in (ENGLISH, ARENA, CLUB, FULL))
     booked = buy_seats(customer, theatre[1], _ids(theatre[1], "Stalls C", 44, 46))
     buy_seats(customer, full[3], _ids(full[3], "Bar", 4, 5))
-    given_back = buy_seats(customer, club[1], _ids(club[1], "Bar", 14, 16))
+    given_back = buy_seats(customer, club[1], _ids(club[1], "Bar", 26, 28))
     run_in_transaction(
         lambda: cancel_reservation(customer_id=customer.pk, reservation_id=given_back.pk)
     )
@@ -100,10 +106,14 @@ def _trade(stage: Stage, customer: User) -> None:
     for key, performance, section in (
         ("checkout", full[2], "Floor"),
         ("checkout-short", arena[1], "Floor B"),
+        ("checkout-over", full[1], "Bar"),
     ):
         held = _hold(customer, performance, _ids(performance, section, 4, 6))
         arguments = [performance.concert_id, held.pk]
         stage.paths[key] = reverse("storefront:checkout", args=arguments)
+    Hold.objects.filter(pk=held.pk).update(
+        held_at=F("held_at") - settings.HOLD_TIME, expires_at=F("held_at")
+    )
 
 
 def _ids(performance: Performance, section: str, first: int, end: int) -> list[int]:

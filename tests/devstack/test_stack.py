@@ -130,6 +130,7 @@ class TestRunningStack:
             redis.Redis.from_url(guesses["QUEUE_URL"]).ping()
 
     def test_says_what_to_open_and_who_to_be(self, supervisor, endpoints):
+        assert re.search(rf"Storefront +{endpoints['BASE_URL']}/ ", supervisor.introduction)
         assert f"{endpoints['BASE_URL']}/api/docs/" in supervisor.introduction
         assert f"{endpoints['BASE_URL']}/admin/" in supervisor.introduction
         assert "Demo" in supervisor.introduction

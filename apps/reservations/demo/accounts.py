@@ -29,7 +29,7 @@ class Persona:
 
 
 PERSONAS = (
-    Persona(CUSTOMER, "mina@demo.example", "Mina Demo", "/api/docs/"),
+    Persona(CUSTOMER, "mina@demo.example", "Mina Demo", "/"),
     Persona(CLERK, "clerk@demo.example", "Jun Demo", "/admin/"),
     Persona(ADMINISTRATOR, "admin@demo.example", "Ada Demo", "/admin/"),
 )

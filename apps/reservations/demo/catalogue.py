@@ -98,7 +98,7 @@ PRODUCTIONS = (
         description="막차를 놓친 사람들의 노래. 객석 쉰 자리, 마이크 없이.",
         hall=CLUB,
         days=(12, 13),
-        sold=(47, 20),
+        sold=(47, 44),
     ),
     Production(
         title="One Night, No Encore",
