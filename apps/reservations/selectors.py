@@ -1,7 +1,7 @@
 """Reads that span seats and the claims on them."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -131,22 +131,20 @@ def performances_with_availability(concert_id: int) -> list[PerformanceAvailabil
 
 
 FEW_SEATS = 10
-FEW_SEATS_SECONDS = 5
-_nearly_sold_out: ProcessCache[tuple[int, ...], frozenset[int]] = ProcessCache(
-    seconds=FEW_SEATS_SECONDS, entries_max=256
-)
+_is_nearly_sold_out: ProcessCache[int, bool] = ProcessCache(seconds=5, entries_max=10_000)
 
 
-def nearly_sold_out(concert_ids: Sequence[int]) -> frozenset[int]:
-    """Those of the concerts that have at most `FEW_SEATS` free seats ahead, or none at this moment; kept for five seconds.
+def nearly_sold_out(concert_ids: Iterable[int]) -> frozenset[int]:
+    """Those of the concerts that have at most `FEW_SEATS` free seats ahead, or none at this moment; five seconds old at most.
 
     One query, which looks at a concert's seats until it has found one more than that: only for those that have hardly any it
     looks at all of them.
     """
-    return _nearly_sold_out.get(tuple(concert_ids), lambda: _read_nearly_sold_out(concert_ids))
+    answers = _is_nearly_sold_out.get_many(concert_ids, _read_nearly_sold_out)
+    return frozenset(concert_id for concert_id, is_nearly in answers.items() if is_nearly)
 
 
-def _read_nearly_sold_out(concert_ids: Sequence[int]) -> frozenset[int]:
+def _read_nearly_sold_out(concert_ids: list[int]) -> dict[int, bool]:
     now = timezone.now()
     seats = Seat.objects.unblocked().filter(
         performance__concert=OuterRef("pk"),
@@ -157,7 +155,9 @@ def _read_nearly_sold_out(concert_ids: Sequence[int]) -> frozenset[int]:
     found = Concert.objects.filter(
         Exists(seats), ~Exists(free[FEW_SEATS : FEW_SEATS + 1]), pk__in=concert_ids
     )
-    return frozenset(found.values_list("pk", flat=True))
+    return dict.fromkeys(concert_ids, False) | dict.fromkeys(
+        found.values_list("pk", flat=True), True
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import threading
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -50,17 +50,45 @@ class ProcessCache(Generic[K, V]):
 
     def get(self, key: K, compute: Callable[[], V]) -> V:
         """The value of `key`; what `compute` raises is raised and not kept."""
+        slot = self._slot(key)
+        with slot.lock:
+            if slot.value is None or self._clock() >= slot.fresh_until:
+                self._fill(slot, compute())
+            assert slot.value is not None
+            return slot.value
+
+    def get_many(
+        self, keys: Iterable[K], compute: Callable[[list[K]], Mapping[K, V]]
+    ) -> dict[K, V]:
+        """The values of `keys`; `compute` is called once, with those that are missing or stale, if there are any.
+
+        Nobody waits for another thread here: those that miss the same values at the same moment compute them each.
+        """
+        slots = {key: self._slot(key) for key in keys}
+        now = self._clock()
+        known = {
+            key: slot.value
+            for key, slot in slots.items()
+            if slot.value is not None and now < slot.fresh_until
+        }
+        missing = [key for key in slots if key not in known]
+        for key, value in (compute(missing) if missing else {}).items():
+            self._fill(slots[key], value)
+            known[key] = value
+        return known
+
+    def _slot(self, key: K) -> _Slot[V]:
         with self._lock:
             slot = self._slots.setdefault(key, _Slot())
             self._slots.move_to_end(key)
             if len(self._slots) > self._entries_max:
                 self._slots.popitem(last=False)
-        with slot.lock:
-            if slot.value is None or self._clock() >= slot.fresh_until:
-                slot.value = compute()
-                # From after the computation: a slow one must not be stale when it is done.
-                slot.fresh_until = self._clock() + self._seconds
-            return slot.value
+        return slot
+
+    def _fill(self, slot: _Slot[V], value: V) -> None:
+        slot.value = value
+        # From after the computation: a slow one must not be stale when it is done.
+        slot.fresh_until = self._clock() + self._seconds
 
     def clear(self) -> None:
         with self._lock:

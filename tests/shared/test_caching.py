@@ -47,6 +47,23 @@ class TestProcessCache:
         assert cache.get("old", lambda: "second old") == "first old"
         assert cache.get("used", lambda: "second used") == "second used"
 
+    def test_computes_together_what_is_missing_or_stale_of_many(self):
+        clock, asked = Clock(), []
+        cache: ProcessCache[str, str] = ProcessCache(seconds=2, entries_max=3, clock=clock)
+
+        def compute(keys):
+            asked.append(keys)
+            return {key: f"{key} at {clock.now}" for key in keys}
+
+        cache.get_many("ab", compute)
+        clock.now = 1.0
+        assert cache.get_many("abc", compute) == {"a": "a at 0.0", "b": "b at 0.0", "c": "c at 1.0"}
+        clock.now = 2.0
+        assert cache.get_many("bc", compute) == {"b": "b at 2.0", "c": "c at 1.0"}
+        cache.get_many("bc", compute)
+
+        assert asked == [["a", "b"], ["c"], ["b"]]
+
     def test_a_crowd_waits_for_one_computation(self, race):
         cache: ProcessCache[str, object] = ProcessCache(seconds=60, entries_max=1)
         computations = itertools.count(1)
