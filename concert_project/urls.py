@@ -5,6 +5,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from apps.shared.api import exceptions
 from apps.shared.api.views import UnknownPathView
 from apps.shared.health import livez, metrics, readyz
+from apps.storefront.views.accounts import StaffLoginView
 
 handler400 = exceptions.handler400
 handler403 = exceptions.handler403
@@ -24,6 +25,7 @@ urlpatterns = [
     path("api/v1/", include(api_v1)),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("admin/login/", StaffLoginView.as_view()),
     path("admin/", admin.site.urls),
     path("livez", livez, name="livez"),
     path("readyz", readyz, name="readyz"),

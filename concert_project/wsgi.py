@@ -4,8 +4,8 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from apps.shared.api.wsgi import without_charset
+from apps.shared.api.wsgi import with_plain_content_type
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "concert_project.settings.local")
 
-application = without_charset(get_wsgi_application())
+application = with_plain_content_type(get_wsgi_application())

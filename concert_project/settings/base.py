@@ -61,6 +61,7 @@ MIDDLEWARE = [
     "apps.shared.api.middleware.ApiPathMiddleware",
     "csp.middleware.CSPMiddleware",
     "apps.shared.api.middleware.UsableHeadersMiddleware",
+    "apps.shared.api.middleware.BodySizeMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "apps.shared.api.middleware.NegotiatedLocaleMiddleware",
     "apps.shared.api.middleware.VenueTimeMiddleware",
@@ -287,7 +288,7 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     },
     # The admin's theme evaluates expressions in attributes; the API explorer starts from an inline script.
-    "EXCLUDE_URL_PREFIXES": ["/admin", "/api/docs"],
+    "EXCLUDE_URL_PREFIXES": ["/admin/", "/api/docs/"],
 }
 
 UNFOLD = {

@@ -3,13 +3,14 @@
 from django.core.exceptions import ImproperlyConfigured
 
 from concert_project.settings.base import *  # noqa: F403
-from concert_project.settings.base import BASE_URL, QUEUE_TOKEN_KEYS, SECRET_KEY, env
+from concert_project.settings.base import QUEUE_TOKEN_KEYS, SECRET_KEY, env
 
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS")
+BASE_URL = env.str("BASE_URL")
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", [BASE_URL])
 
 # A variable that somebody forgot to fill in arrives from an orchestrator as an empty one.
-_NEEDED = "ALLOWED_HOSTS QUEUE_URL CACHE_URL BROKER_URL QUEUE_TOKEN_KEYS WEBHOOK_SECRETS"
+_NEEDED = "ALLOWED_HOSTS BASE_URL QUEUE_URL CACHE_URL BROKER_URL QUEUE_TOKEN_KEYS WEBHOOK_SECRETS"
 for _name in _NEEDED.split():
     if not globals()[_name]:
         raise ImproperlyConfigured(f"{_name} must not be empty.")

@@ -25,7 +25,7 @@ PRODUCTION = {
     "ALLOWED_HOSTS": "encore.example",
     "BASE_URL": "https://encore.example",
 }
-NEEDED = sorted(set(PRODUCTION) - {"DJANGO_SETTINGS_MODULE", "BASE_URL"})
+NEEDED = sorted(set(PRODUCTION) - {"DJANGO_SETTINGS_MODULE"})
 STRICT_POLICY = ("default-src 'self'", "object-src 'none'", "frame-ancestors 'none'")
 
 

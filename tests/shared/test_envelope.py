@@ -8,7 +8,7 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.db import connection
 from django.test import Client, RequestFactory
 
-from apps.shared.api.wsgi import without_charset
+from apps.shared.api.wsgi import with_plain_content_type
 from apps.shared.codes import CODES
 from tests.factories.accounts import CustomerFactory, bearer
 from tests.shared.conftest import API
@@ -273,19 +273,40 @@ class TestCharset:
 
     CODECS = ["zlib", "bz2", "rot13", "idna", "undefined", "utf-16", "euc-kr", '"zlib"', "nonsense"]
 
-    @pytest.mark.parametrize("codec", CODECS)
-    def test_that_a_caller_names_for_the_query_is_ignored(self, rf: RequestFactory, codec):
+    @pytest.mark.parametrize(
+        "parameters",
+        [
+            *(f"Charset={codec}; x=y" for codec in CODECS),
+            *(f"charset*=utf-8''{codec}" for codec in CODECS),
+            "charset*0=zl; charset*1=ib",
+            "x*=nonsense''y",
+            "boundary*=nonsense''y",
+        ],
+    )
+    def test_that_a_caller_names_for_the_query_is_ignored(self, rf: RequestFactory, parameters):
         environ = rf.get(f"{API}/numbers/7?q=%EA%B0%80").environ
-        environ["CONTENT_TYPE"] = f"text/plain; Charset={codec}; x=y"
+        environ["CONTENT_TYPE"] = f"text/plain; {parameters}"
         started = []
 
         def start(status, *_details):
             started.append(status)
 
-        body = without_charset(WSGIHandler())(environ, start)
+        body = with_plain_content_type(WSGIHandler())(environ, start)
 
         assert started == ["200 OK"]
         assert json.loads(b"".join(body))["data"] == {"number": 7, "q": "가"}
+
+    def test_is_all_that_is_taken_from_a_form(self):
+        types = []
+
+        def application(environ, start):
+            types.append(environ["CONTENT_TYPE"])
+            return []
+
+        given = "multipart/form-data; charset=zlib; Boundary = abc; x*=nonsense''y"
+        with_plain_content_type(application)({"CONTENT_TYPE": given}, lambda *_: lambda _: None)
+
+        assert types == ["multipart/form-data; Boundary = abc"]
 
     @pytest.mark.parametrize("codec", [name for name in CODECS if '"' not in name])
     def test_that_a_caller_names_for_the_body_is_ignored(self, api: Client, codec):

@@ -40,3 +40,19 @@ def test_a_grade_that_is_none_is_a_validation_error(grade):
 
     assert not request.is_valid()
     assert str(grade) not in str(request.errors["grade"])
+
+
+@pytest.mark.parametrize("length", [2 * 1024 * 1024 + 1, "9" * 5_000, "²"])
+@pytest.mark.parametrize("path", ["/", "/login/", "/admin/login/", "/nothing/"])
+def test_a_page_reads_no_form_that_is_too_large(client, path, length):
+    answer = client.post(path, CONTENT_LENGTH=str(length))
+
+    assert answer.status_code == 400
+
+
+def test_the_api_has_a_limit_of_its_own(client):
+    answer = client.post(
+        "/api/v1/accounts/login", "{}", "application/json", CONTENT_LENGTH=str(3 * 1024 * 1024)
+    )
+
+    assert (answer.status_code, answer.json()["code"]) == (413, "PAYLOAD_TOO_LARGE")

@@ -9,6 +9,7 @@ from django.core.exceptions import PermissionDenied, RequestDataTooBig, Suspicio
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
+from django.views.decorators.cache import never_cache
 from rest_framework import exceptions as drf
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
@@ -108,22 +109,22 @@ def _is_api(request: HttpRequest) -> bool:
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _is_api(request):
         return _api_refusal(request, "MALFORMED_REQUEST")
-    return defaults.bad_request(request, exception)
+    return never_cache(defaults.bad_request)(request, exception)
 
 
 def handler403(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _is_api(request):
         return _api_refusal(request, "PERMISSION_DENIED")
-    return defaults.permission_denied(request, exception)
+    return never_cache(defaults.permission_denied)(request, exception)
 
 
 def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _is_api(request):
         return _api_refusal(request, "NOT_FOUND")
-    return defaults.page_not_found(request, exception)
+    return never_cache(defaults.page_not_found)(request, exception)
 
 
 def handler500(request: HttpRequest) -> HttpResponse:
     if _is_api(request):
         return _api_refusal(request, "INTERNAL_ERROR")
-    return defaults.server_error(request)
+    return never_cache(defaults.server_error)(request)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.locale import LocaleMiddleware
@@ -14,6 +15,7 @@ from django.utils import timezone
 API_PREFIX = "/api/v1/"
 _SAME_IN_EVERY_LANGUAGE = "_same_in_every_language"
 _SESSION_KEY = re.compile(r"[a-z0-9]{8,40}")
+_USABLE_LENGTH = re.compile(r"[0-9]{1,15}")
 _USABLE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 
 Handler = Callable[[HttpRequest], HttpResponse]
@@ -65,6 +67,26 @@ class UsableHeadersMiddleware:
             del request.COOKIES[settings.SESSION_COOKIE_NAME]
         for header in ("HTTP_IF_MATCH", "HTTP_IF_UNMODIFIED_SINCE"):
             request.META.pop(header, None)
+        return self.get_response(request)
+
+
+class BodySizeMiddleware:
+    """Refuses forms of the pages that are too large before anything reads them: Django's own limit does not count files.
+
+    The API has a limit of its own, and an answer for it.
+    """
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        is_too_large = (
+            not _USABLE_LENGTH.fullmatch(length)
+            or int(length) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        )
+        if is_too_large and not request.path_info.startswith(API_PREFIX):
+            raise RequestDataTooBig
         return self.get_response(request)
 
 

@@ -23,6 +23,8 @@ from apps.shared.errors import DomainError
 from apps.shared.store import Breaker, StoreUnavailable, connection_options
 
 WINDOW_SECONDS = 60
+# Of calls that make a customer of the caller: each would bring a quota of its own.
+BY_ADDRESS = frozenset({"login", "register"})
 
 _breaker = Breaker()
 
@@ -60,8 +62,9 @@ def _limiter() -> MovingWindowRateLimiter:
     return MovingWindowRateLimiter(storage)
 
 
-def spend(name: str, caller: str) -> Quota | None:
-    """Count one call of `caller` against the limit `name`; None when the counters cannot be reached."""
+def spend(name: str, request: HttpRequest | Request) -> Quota | None:
+    """Count a call against the limit `name` of its caller; None when the counters cannot be reached."""
+    caller = _caller(name, request)
     limit = settings.RATE_LIMITS[name]
     item = RateLimitItemPerMinute(limit)
     try:
@@ -74,12 +77,12 @@ def spend(name: str, caller: str) -> Quota | None:
     return Quota(name, limit, stats.remaining, resets_in, is_exceeded=not is_allowed)
 
 
-def caller_of(request: HttpRequest | Request) -> str:
-    """The customer of a logged-in call, the address of an anonymous one.
+def _caller(name: str, request: HttpRequest | Request) -> str:
+    """The customer of a logged-in call, the address of an anonymous one, and of every one that `BY_ADDRESS` names.
 
     Only the addresses that our own `NUM_PROXIES` proxies appended to X-Forwarded-For are believed.
     """
-    if request.user.is_authenticated:
+    if request.user.is_authenticated and name not in BY_ADDRESS:
         return f"customer-{request.user.pk}"
     # It reads the headers only, which both kinds of request have.
     return f"address-{BaseThrottle().get_ident(cast(Request, request))}"

@@ -7,7 +7,7 @@ from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from apps.shared.api.throttling import Quota, RateLimited, caller_of, spend
+from apps.shared.api.throttling import Quota, RateLimited, spend
 
 WRITING_METHODS = {"POST", "PUT", "PATCH", "DELETE"}
 
@@ -52,7 +52,7 @@ class ApiView(APIView):
         name = self.rate_limit_of(request.method or "")
         if name is None or not settings.RATE_LIMIT_ENABLED:
             return
-        self.quota = spend(name, caller_of(request))
+        self.quota = spend(name, request)
         if self.quota is not None and self.quota.is_exceeded:
             raise RateLimited(retry_after=self.quota.resets_in)
 

@@ -4,21 +4,21 @@ import re
 from collections.abc import Iterable
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-_CHARSET = re.compile(r";\s*charset\s*=[^;]*", re.IGNORECASE)
+_PARAMETERS = re.compile(r";(?!\s*boundary\s*=)[^;]*", re.IGNORECASE)
 
 
-def without_charset(application: WSGIApplication) -> WSGIApplication:
-    """Everything is UTF-8, whatever charset the caller names for the body.
+def with_plain_content_type(application: WSGIApplication) -> WSGIApplication:
+    """Everything is UTF-8, whatever the caller says of the body: of its content type only the boundary of forms is believed.
 
-    Django decodes the query string with it too, and one that Python knows but not for text (`zlib`) is an exception that no
-    handler of Django sees.
+    Django decodes the query string with the charset that it names, in any of the spellings of RFC 2231, and what Python cannot
+    make text of (`zlib`) is an exception that no handler of Django sees.
     """
 
-    def utf8_application(
+    def plain_application(
         environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         if "CONTENT_TYPE" in environ:
-            environ["CONTENT_TYPE"] = _CHARSET.sub("", environ["CONTENT_TYPE"])
+            environ["CONTENT_TYPE"] = _PARAMETERS.sub("", environ["CONTENT_TYPE"])
         return application(environ, start_response)
 
-    return utf8_application
+    return plain_application
