@@ -2,18 +2,21 @@
 
 import gzip
 import re
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from django.conf import LazySettings
 from django.utils import timezone
-from playwright.sync_api import Page, Response, expect
+from playwright.sync_api import Page, Response, Route, expect
 
 from apps.accounts.models import User
 from apps.concerts.models import Concert
 from apps.queue.models import WaitingRoom
 from apps.queue.services import (
+    close_room,
     join_queue,
+    open_room,
     pause_room,
     remove_visitor,
     resume_room,
@@ -29,6 +32,8 @@ from tests.storefront.browser.conftest import StartVisit, Visit, admit
 LARGEST_PAGE = 60_000  # bytes, compressed
 QUEUE = re.compile(r"/concerts/\d+/queue/$")
 SEATS = re.compile(r"/concerts/\d+/seats/\d+/$")
+STATUS = re.compile(r"/queue/status/$")
+BOARD = re.compile("/api/v1/queue/concerts/")
 
 
 @pytest.fixture
@@ -38,6 +43,16 @@ def concert(db: None, transactional_db: None) -> Concert:
     PerformanceFactory(concert=concert, seats=10)
     queue_up(concert, 1)
     admit(concert)
+    return concert
+
+
+@pytest.fixture
+def upcoming(db: None, transactional_db: None) -> Concert:
+    """Opens in 20 minutes; its waiting room has one place inside, and draws lots."""
+    concert: Concert = WaitingRoomFactory(
+        capacity=1, concert__sales_open_at=timezone.now() + timedelta(minutes=20)
+    ).concert
+    PerformanceFactory(concert=concert, seats=1)
     return concert
 
 
@@ -70,6 +85,28 @@ def join(visit: Visit, concert: Concert) -> Page:
 
 def ahead(page: Page) -> int:
     return int(page.locator('[data-slot="ahead"]').inner_text().replace(",", ""))
+
+
+def take_over_time(visitor: Visit) -> None:
+    """The page's timers are the test's to move on; a worker would keep its own."""
+    visitor.context.clock.install()
+    visitor.context.add_init_script("delete globalThis.Worker")
+
+
+def sleep(page: Page, span: timedelta) -> None:
+    """The device sleeps in front of the visitor: its clock goes on, the page's and all timers stand still, nothing is told."""
+    awake_at = page.evaluate("Date.now()") / 1000 + span.total_seconds()
+    page.clock.set_system_time(awake_at)
+
+
+def pass_time(page: Page, until: Callable[[], bool]) -> None:
+    """A minute and a half at most; by the second, because the page waits for answers in between."""
+    for _ in range(90):
+        if until():
+            return
+        page.clock.run_for(1_000)
+        page.wait_for_timeout(50)
+    pytest.fail("Nothing has happened.")
 
 
 def test_the_first_view_weighs_little(visit: StartVisit, concert: Concert, customer: User) -> None:
@@ -132,6 +169,24 @@ def test_the_turn_is_shown_in_the_title_and_sounds_for_who_asked(
         expect(tab.locator('link[rel="icon"]')).to_have_attribute("href", re.compile("turn"))
         expect(tab.get_by_role("link", name="Choose seats")).to_be_visible()
     assert [tab.evaluate("notes") for tab in (page, silent)] == [4, 0]
+    page.evaluate("dispatchEvent(new Event('offline'))")
+    expect(page.get_by_role("link", name="Choose seats")).to_be_visible()
+
+
+def test_a_sound_that_fails_holds_nobody_up(
+    visit: StartVisit, concert: Concert, customer: User
+) -> None:
+    visitor = visit("desktop", customer)
+    visitor.expect("no sound here")
+    visitor.context.add_init_script(
+        "OscillatorNode.prototype.start = () => { throw new Error('no sound here'); };"
+    )
+    page = join(visitor, concert)
+    page.get_by_label("Play a sound when it is my turn").check()
+
+    let_in(concert, 1)
+
+    page.wait_for_url(SEATS)
 
 
 def test_reload_and_second_tab_keep_the_place(
@@ -154,17 +209,22 @@ def test_it_counts_down_from_the_board_between_two_answers(
 ) -> None:
     queue_up(concert, 80)
     visitor = visit("desktop", customer)
-    asked: list[str] = []
-    visitor.context.on("request", lambda request: asked.append(request.url))
+    # The next answer never comes, however slow the machine is.
+    visitor.expect("503")
+    visitor.context.route(
+        STATUS, lambda route: route.fulfill(status=503, headers={"Retry-After": "3600"})
+    )
 
     page = join(visitor, concert)
     expect(page.locator('[data-slot="ahead"]')).to_have_text("80")
-    with page.expect_response(re.compile("/api/v1/queue/concerts/")):
+    expect(page.locator('[data-slot="news"]')).to_have_text(
+        re.compile(r"^80 people ahead of you\. Estimated wait: about ")
+    )
+    with page.expect_response(BOARD):
         pass
     let_in(concert, 5)
 
     expect(page.locator('[data-slot="ahead"]')).to_have_text("75")
-    assert not [url for url in asked if url.endswith("/queue/status/")]
 
 
 def test_a_page_that_wakes_up_asks_at_once(
@@ -182,6 +242,61 @@ def test_a_page_that_wakes_up_asks_at_once(
         page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
 
     expect(page.locator('[data-slot="ahead"]')).to_have_text("75")
+
+
+def test_a_device_that_slept_unseen_asks_soon(
+    visit: StartVisit, upcoming: Concert, customer: User
+) -> None:
+    visitor = visit("phone", customer)
+    take_over_time(visitor)
+    page = join(visitor, upcoming)
+    expect(page.get_by_text("until the doors open")).to_be_visible()
+
+    sleep(page, timedelta(minutes=30))
+
+    with page.expect_response(STATUS):
+        page.clock.run_for(16_000)
+
+
+def test_a_new_visit_begins_with_a_new_number(
+    visit: StartVisit, concert: Concert, customer: User
+) -> None:
+    queue_up(concert, 3)
+    visitor = visit("desktop", customer)
+    visitor.expect("ERR_INTERNET_DISCONNECTED")
+    page = join(visitor, concert)
+    let_in(concert, 2)
+    expect(page.locator('[data-slot="ahead"]')).to_have_text("1")
+    queue_up(concert, 4)
+
+    # This tab hears nothing while the visitor leaves and joins again in another one.
+    page.route(STATUS, lambda route: route.abort("internetdisconnected"))
+    tab = visitor.open(f"/concerts/{concert.pk}/queue/")
+    tab.get_by_text("Leave the queue", exact=True).click()
+    tab.get_by_role("button", name="Give up my place").click()
+    tab.get_by_role("button", name="Join the queue").click()
+    tab.wait_for_url(QUEUE)
+    page.unroute(STATUS)
+
+    expect(page.locator('[data-slot="ahead"]')).to_have_text("5")
+    expect(page).to_have_title("(5) Waiting · Encore")
+
+
+def test_an_error_of_the_page_is_no_outage(
+    visit: StartVisit, concert: Concert, customer: User
+) -> None:
+    queue_up(concert, 1)
+    visitor = visit("desktop", customer)
+    visitor.expect("Cannot set properties of null")
+    page = join(visitor, concert)
+
+    page.evaluate("document.querySelector('[data-slot=\"wait\"]').remove()")
+    for _ in range(2):
+        with page.expect_response(STATUS) as found:
+            pass
+        found.value.finished()
+
+    expect(page.get_by_text("The queue is open.").first).to_be_visible()
 
 
 def test_a_pause_is_told_and_the_number_stays(
@@ -215,6 +330,19 @@ def test_it_survives_the_loss_of_the_network(
 
     expect(page.get_by_text("The queue is open.").first).to_be_visible()
     expect(page.locator('[data-slot="ahead"]')).to_have_text("2")
+
+
+def test_back_online_it_asks_soon_though_no_answer_was_due(
+    visit: StartVisit, upcoming: Concert, customer: User
+) -> None:
+    visitor = visit("phone", customer)
+    page = join(visitor, upcoming)
+
+    visitor.context.set_offline(True)
+    expect(page.get_by_text("This device is offline.").first).to_be_visible()
+    visitor.context.set_offline(False)
+
+    expect(page.get_by_text("Places are drawn at random").first).to_be_visible()
 
 
 def test_it_keeps_trying_while_the_store_is_down(
@@ -265,17 +393,192 @@ def test_leaving_asks_first(visit: StartVisit, concert: Concert, customer: User)
     expect(page.get_by_text("You have left the queue.")).to_be_visible()
 
 
-def test_before_the_opening_it_counts_down(visit: StartVisit, customer: User) -> None:
-    upcoming = WaitingRoomFactory(
-        capacity=1, concert__sales_open_at=timezone.now() + timedelta(minutes=20)
-    ).concert
-    PerformanceFactory(concert=upcoming, seats=1)
-
+def test_before_the_opening_it_counts_down(
+    visit: StartVisit, upcoming: Concert, customer: User
+) -> None:
     page = join(visit("desktop", customer), upcoming)
 
     expect(page.locator('[data-slot="opening"]')).to_have_text(re.compile(r"^(20:00|19:5\d)$"))
     expect(page.get_by_text("until the doors open")).to_be_visible()
     expect(page).to_have_title(re.compile(r"^\((20|19):\d\d\) Waiting"))
+
+
+def test_after_a_sleep_the_opening_is_as_near_as_it_is(
+    visit: StartVisit, upcoming: Concert, customer: User
+) -> None:
+    visitor = visit("phone", customer)
+    take_over_time(visitor)
+    page = join(visitor, upcoming)
+    expect(page.get_by_text("until the doors open")).to_be_visible()
+
+    sleep(page, timedelta(minutes=10))
+    page.clock.run_for(1_000)
+
+    expect(page.locator('[data-slot="opening"]')).to_have_text(re.compile(r"^9:\d\d$"))
+    expect(page).to_have_title(re.compile(r"^\(9:\d\d\) Waiting"))
+
+
+def test_an_opening_before_its_time_is_noticed_in_the_background(
+    visit: StartVisit, upcoming: Concert, customer: User
+) -> None:
+    visitor = visit("desktop", customer)
+    take_over_time(visitor)
+    visitor.context.add_init_script(
+        "Object.defineProperty(document, 'hidden', { get: () => true });"
+    )
+    page = join(visitor, upcoming)
+
+    open_room(concert_id=upcoming.pk, staff_id=None)
+    forget_everything()
+
+    pass_time(page, until=page.get_by_text("You are next", exact=True).is_visible)
+
+
+def test_an_opening_that_staff_move_is_counted_to(
+    visit: StartVisit, upcoming: Concert, customer: User
+) -> None:
+    visitor = visit("desktop", customer)
+    take_over_time(visitor)
+    looks: list[Response] = []
+    visitor.context.on("response", lambda one: looks.append(one) if BOARD.search(one.url) else None)
+    page = join(visitor, upcoming)
+    date = page.locator('[data-slot="opening-date"]')
+    expect(date).to_be_visible()
+    pass_time(page, until=lambda: bool(looks))
+
+    open_room(concert_id=upcoming.pk, staff_id=None, at=timezone.now() + timedelta(minutes=50))
+    forget_everything()
+
+    pass_time(page, until=page.get_by_text(re.compile(r"^(50|49|48):\d\d$")).is_visible)
+    expect(date).to_have_count(0)
+
+
+def test_a_close_before_the_opening_is_noticed(
+    visit: StartVisit, upcoming: Concert, customer: User
+) -> None:
+    visitor = visit("desktop", customer)
+    take_over_time(visitor)
+    page = join(visitor, upcoming)
+
+    close_room(concert_id=upcoming.pk, staff_id=None)
+    forget_everything()
+
+    pass_time(page, until=page.get_by_text("The waiting room was closed.").is_visible)
+
+
+def test_a_pause_before_the_opening_is_told_and_nobody_looks_for_a_place(
+    visit: StartVisit, upcoming: Concert, customer: User
+) -> None:
+    visitor = visit("desktop", customer)
+    take_over_time(visitor)
+    page = join(visitor, upcoming)
+
+    pause_room(concert_id=upcoming.pk, staff_id=None)
+    forget_everything()
+
+    paused = page.get_by_text("The queue is paused.").first
+    pass_time(page, until=paused.is_visible)
+    expect(page.get_by_text("Finding your place")).to_be_hidden()
+    page.reload()
+    expect(paused).to_be_visible()
+    expect(page.get_by_text("Finding your place")).to_be_hidden()
+
+
+def test_an_opening_in_time_is_left_to_the_advice_of_the_server(
+    visit: StartVisit, upcoming: Concert, customer: User
+) -> None:
+    """It spreads a crowd further than the looks at the board do."""
+    visitor = visit("desktop", customer)
+    take_over_time(visitor)
+    states = ["SCHEDULED", "OPEN", "OPEN"]
+    shown: list[str] = []
+    asked: list[str] = []
+
+    def show_next(route: Route) -> None:
+        answer = route.fetch()
+        board = answer.json()
+        board["data"]["state"] = states[min(len(shown), 2)]
+        shown.append(board["data"]["state"])
+        route.fulfill(response=answer, json=board)
+
+    visitor.context.route(BOARD, show_next)
+    visitor.context.on("request", lambda request: asked.append(request.url))
+    page = join(visitor, upcoming)
+
+    pass_time(page, until=lambda: len(shown) == len(states))
+
+    assert not [url for url in asked if STATUS.search(url)]
+
+
+def test_an_opening_that_was_unknown_at_first_is_counted_to(
+    visit: StartVisit, valkey_server: StartValkey, settings: LazySettings, customer: User
+) -> None:
+    server = valkey_server()
+    settings.QUEUE_URL, settings.STORE_TIMEOUT = server.url, 0.3
+    upcoming = WaitingRoomFactory(
+        concert__sales_open_at=timezone.now() + timedelta(minutes=20)
+    ).concert
+    PerformanceFactory(concert=upcoming, seats=1)
+    visitor = visit("desktop", customer)
+    visitor.expect("503")
+    page = join(visitor, upcoming)
+
+    server.pause()
+    try:
+        page.reload()
+        expect(page.get_by_text("We cannot reach the waiting room")).to_be_visible()
+    finally:
+        server.resume()
+
+    opening = page.locator('[data-part="opening"]')
+    expect(opening).to_be_visible()
+    expect(opening).to_have_text(re.compile(r"^\s*1?\d:\d\d\s+until the doors open\s*$"))
+
+
+def countdowns(visitor: Visit, body: str) -> Page:
+    visitor.context.route(
+        "**/example/",
+        lambda route: route.fulfill(
+            content_type="text/html",
+            body=f"""<!DOCTYPE html><title>Example</title><link rel="icon" href="data:,">{body}
+                <script type="module" src="/static/storefront/countdown.js"></script>""",
+        ),
+    )
+    return visitor.open("/example/")
+
+
+def test_countdowns_of_other_pages_are_right_after_a_sleep(visit: StartVisit) -> None:
+    visitor = visit("phone")
+    take_over_time(visitor)
+    page = countdowns(
+        visitor,
+        """<p id="long"><b data-seconds="4000">1:06:40</b></p>
+        <p id="badge" data-done-part>Opens in <b data-seconds="300" data-done="Open now">5:00</b></p>
+        <p id="pause">Again <b data-seconds="300" data-done="now">5:00</b></p>""",
+    )
+    expect(page.locator("#badge")).to_have_text(re.compile(r"^Opens in 4:5\d$"))
+
+    sleep(page, timedelta(seconds=100))
+    page.clock.run_for(1_000)
+    expect(page.locator("#badge")).to_have_text(re.compile(r"^Opens in 3:1\d$"))
+
+    sleep(page, timedelta(seconds=1_000))
+    page.clock.run_for(1_000)
+    expect(page.locator("#long")).to_have_text(re.compile(r"^4[78]:\d\d$"))
+    expect(page.locator("#badge")).to_have_text("Open now")
+    expect(page.locator("#pause")).to_have_text("Again now")
+
+
+def test_a_page_with_a_deadline_asks_the_server_after_a_sleep(visit: StartVisit) -> None:
+    visitor = visit("phone")
+    take_over_time(visitor)
+    page = countdowns(visitor, '<p><b data-seconds="300" data-reload>5:00</b></p>')
+    expect(page.get_by_text(re.compile(r"^4:5\d$"))).to_be_visible()
+
+    sleep(page, timedelta(seconds=100))
+
+    with page.expect_request("**/example/"):
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
 
 
 def test_it_works_without_javascript(visit: StartVisit, concert: Concert, customer: User) -> None:

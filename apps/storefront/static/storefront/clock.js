@@ -1,14 +1,24 @@
 // Time on a page. Where it begins, the server says; how it passes, the device: the visitor's clock alone decides nothing.
 
-const SLEPT = 3_000; // ms by which the clock of a device runs ahead of the page's while it sleeps, and not otherwise
+const LEAP = 3_000; // ms by which the clock of a device runs ahead of the page's while it sleeps, and not otherwise
 
 const ahead = () => Date.now() - performance.now();
-const aheadAtFirst = ahead();
 
-/** Milliseconds since the page began, those included that the device slept: there the page's own clock may stand still. */
+let aheadBefore = ahead();
+let sleep = 0; // ms
+
+/** Milliseconds for which the device has slept, and the page's own clock stood still, since the page began. */
+export function slept() {
+  const leap = ahead() - aheadBefore;
+  // A leap back is a clock that was set right: no sleep, and it hides none that comes.
+  if (Math.abs(leap) > LEAP) aheadBefore += leap;
+  if (leap > LEAP) sleep += leap;
+  return sleep;
+}
+
+/** Milliseconds since the page began, those included that the device slept. Never goes back. */
 export function now() {
-  const slept = ahead() - aheadAtFirst;
-  return performance.now() + (slept > SLEPT ? slept : 0);
+  return performance.now() + slept();
 }
 
 /** 12:34 or 1:02:03 for a number of seconds, as the server writes it. */

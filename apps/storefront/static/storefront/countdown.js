@@ -1,17 +1,17 @@
 // Counts down every element with data-seconds, a number of seconds that the server reckoned: the visitor's clock is not asked.
 //
 //   data-announce   told once to screen readers when the last minute begins
-//   data-done       the text of the element at zero
+//   data-done       the text at zero: of the closest ancestor with data-done-part if there is one, else of the element
 //   data-reload     at zero: load the page anew
 //   data-location   at zero: go there instead
 //   data-spread     at zero: wait up to so many seconds first, so that a crowd does not come in the same instant
 
+import { clock, now, slept } from "./clock.js";
+
 const MINUTE = 60;
 const LEAST_WAIT = 1000; // ms; a page that says zero again must not make a loop of it
-const SLEPT = 3000; // ms by which a device's clock runs ahead of ours while it sleeps
 
-const began = performance.now();
-const beganByClock = Date.now();
+const began = now();
 const countdowns = [...document.querySelectorAll("[data-seconds]")].flatMap((element) => {
   const seconds = Number.parseFloat(element.dataset.seconds);
   return Number.isFinite(seconds) && seconds > 0 ? [{ element, seconds, isOver: false }] : [];
@@ -19,15 +19,6 @@ const countdowns = [...document.querySelectorAll("[data-seconds]")].flatMap((ele
 
 let announcer = null;
 let timer = 0;
-
-function clock(seconds) {
-  const left = Math.max(0, Math.ceil(seconds));
-  const two = (number) => String(number).padStart(2, "0");
-  const minutes = Math.floor(left / 60);
-  return left >= 3600
-    ? `${Math.floor(left / 3600)}:${two(minutes % 60)}:${two(left % 60)}`
-    : `${minutes}:${two(left % 60)}`;
-}
 
 function announce(text) {
   announcer.textContent = text;
@@ -39,8 +30,8 @@ function renewPage() {
 }
 
 function finish({ element }) {
-  if (element.dataset.done) element.textContent = element.dataset.done;
-  const { location: target, reload, spread } = element.dataset;
+  const { done, location: target, reload, spread } = element.dataset;
+  if (done) (element.closest("[data-done-part]") ?? element).textContent = done;
   if (target === undefined && reload === undefined) return;
   const wait = LEAST_WAIT + Math.random() * 1000 * (Number.parseFloat(spread) || 0);
   setTimeout(() => (target ? location.assign(target) : renewPage()), wait);
@@ -48,7 +39,7 @@ function finish({ element }) {
 
 function tick() {
   clearTimeout(timer);
-  const passed = (performance.now() - began) / 1000;
+  const passed = (now() - began) / 1000;
   let next = Infinity;
   for (const countdown of countdowns) {
     if (countdown.isOver) continue;
@@ -72,10 +63,9 @@ function tick() {
 
 function wake() {
   if (document.visibilityState === "hidden") return;
-  // Some systems stop our clock while they sleep: then only the server knows how late it is.
-  const slept = Date.now() - beganByClock - (performance.now() - began);
+  // How long a sleep was, the visitor's clock says; where it matters, the server knows better.
   const asksServer = countdowns.some(({ element }) => "reload" in element.dataset || element.dataset.location);
-  if (slept > SLEPT && asksServer) renewPage();
+  if (slept() > 0 && asksServer) renewPage();
   else tick();
 }
 

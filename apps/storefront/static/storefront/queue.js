@@ -8,19 +8,22 @@ import { View } from "./queue/view.js";
 const NEAR = 4; // seconds until the next answer: not worth a look at the board
 
 const root = document.getElementById("queue");
+const { workerUrl } = root.dataset;
 const view = new View(root);
 const chime = new Chime(document.getElementById("sound"));
 
 const board = new Board({
   url: root.dataset.boardUrl,
+  workerUrl,
   isWorthIt: () => poller.secondsLeft > NEAR,
   onPlace: (peopleAhead) => view.showAhead(peopleAhead),
   onState: (state) => view.showState(state),
+  onChange: () => poller.askSoon(),
 });
 
 const poller = new Poller({
   url: root.dataset.statusUrl,
-  workerUrl: root.dataset.workerUrl,
+  workerUrl,
   onAnswer: show,
   onTrouble: (trouble) => view.showTrouble(trouble),
   // The server knows what became of the place, and says so on its page.
@@ -31,6 +34,7 @@ function show(place) {
   if (place.status === "WAITING") {
     view.showPlace(place);
     if (place.people_ahead) board.countFrom(place.people_ahead);
+    else if (place.people_ahead === null) board.watch(place.state);
     else board.stop();
     return;
   }
@@ -38,7 +42,7 @@ function show(place) {
   board.stop();
   if (place.status === "ACTIVE") {
     view.showTurn();
-    chime.play().then(() => location.replace(root.dataset.seatsUrl));
+    chime.play().finally(() => location.replace(root.dataset.seatsUrl));
   } else {
     location.reload();
   }

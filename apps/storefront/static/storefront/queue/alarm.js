@@ -1,8 +1,11 @@
-// One alarm, set anew whenever it is set: by a worker if there are workers, because a tab in the background must not be late.
+// One alarm, set anew whenever it is set. A worker waits if there are workers, because a tab in the background must not be late.
+
+import { now } from "../clock.js";
+
+// ms. Whoever waits sleeps with the device, so the clock is looked at this often: after a sleep the alarm is at most so late.
+const SLICE = 15_000;
 
 export class Alarm {
-  #dueByClock;
-  #id = 0;
   #timer;
   #worker;
 
@@ -10,50 +13,44 @@ export class Alarm {
     this.ring = ring;
     try {
       this.#worker = new Worker(workerUrl);
-      this.#worker.addEventListener("message", ({ data }) => this.#fire(data));
-      this.#worker.addEventListener("error", () => this.#goOnWithoutWorker());
+      this.#worker.addEventListener("message", () => this.#look());
+      this.#worker.addEventListener("error", () => {
+        this.#worker = undefined;
+        this.#look();
+      });
     } catch {
-      this.#worker = undefined;
+      // The page's own timers will do.
     }
+    document.addEventListener("visibilitychange", () => this.#look());
+    window.addEventListener("pageshow", () => this.#look());
   }
 
   set(milliseconds) {
-    this.#id += 1;
-    this.dueAt = performance.now() + milliseconds;
-    this.#dueByClock = Date.now() + milliseconds;
-    this.#start(milliseconds);
+    this.dueAt = now() + milliseconds;
+    this.#wait();
   }
 
   clear() {
-    this.#id += 1;
     this.dueAt = undefined;
-    clearTimeout(this.#timer);
   }
 
-  /** For a page that wakes up: its alarm may have slept longer than it was set for, and some devices stop our clock then. */
-  ringIfOverdue() {
-    const isOverdue = performance.now() >= this.dueAt || Date.now() >= this.#dueByClock;
-    if (this.dueAt !== undefined && isOverdue) this.#fire(this.#id);
-  }
-
-  #start(milliseconds) {
-    const id = this.#id;
+  #wait() {
+    const slice = Math.min(this.dueAt - now(), SLICE);
     if (this.#worker) {
-      this.#worker.postMessage({ id, milliseconds });
+      this.#worker.postMessage(slice);
     } else {
       clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => this.#fire(id), milliseconds);
+      this.#timer = setTimeout(() => this.#look(), slice);
     }
   }
 
-  #goOnWithoutWorker() {
-    this.#worker = undefined;
-    if (this.dueAt !== undefined) this.#start(Math.max(0, this.dueAt - performance.now()));
-  }
-
-  #fire(id) {
-    if (id !== this.#id || this.dueAt === undefined) return;
-    this.dueAt = undefined;
-    this.ring();
+  #look() {
+    if (this.dueAt === undefined) return;
+    if (now() < this.dueAt) {
+      this.#wait();
+    } else {
+      this.dueAt = undefined;
+      this.ring();
+    }
   }
 }

@@ -1,48 +1,83 @@
-// Counts down between two answers with the public board of the waiting room, which any cache may serve.
+// Looks at the public board of the waiting room, which any cache may serve, between two answers about the place: to count down, and
+// to notice what staff change while there is no place yet.
 
-const PAUSE = 5_000; // ms
+import { fetchInTime } from "../fetching.js";
+import { Alarm } from "./alarm.js";
+
 // An answer of the board is at most this old, so one that is asked for this much later counts nobody twice.
-const AGE = 2_500;
+const AGE = 2_500; // ms
+const COUNTING_PAUSE = 5_000; // ms
+const WATCHING_PAUSE = [20_000, 30_000]; // ms, at random between: a crowd is to hear of an early opening, not all at once
 
 export class Board {
-  #timer;
+  #alarm;
+  #opensAt;
+  #start;
 
-  /** `onPlace(people_ahead)` and `onState(state)`, while the page can be seen and no better answer is near. */
-  constructor({ url, onPlace, onState, isWorthIt }) {
-    Object.assign(this, { url, onPlace, onState, isWorthIt });
+  /**
+   * Counting tells `onPlace(people_ahead)` and `onState(state)`, while the page can be seen; watching tells `onChange()`. Neither
+   * looks if a better answer is near.
+   */
+  constructor({ url, workerUrl, isWorthIt, onPlace, onState, onChange }) {
+    Object.assign(this, { url, isWorthIt, onPlace, onState, onChange });
+    this.#alarm = new Alarm(workerUrl, () => this.#look());
   }
 
   /** Count from here: what the status answer said. */
   countFrom(peopleAhead) {
-    this.stop();
-    this.start = { peopleAhead, admitted: undefined };
-    this.#timer = setTimeout(() => this.#look(), AGE);
+    this.#begin({ peopleAhead, admitted: undefined });
+  }
+
+  /** There is no place yet, and `state` is what the status answer said of the room. */
+  watch(state) {
+    this.#begin({ state });
   }
 
   stop() {
-    clearTimeout(this.#timer);
-    this.start = undefined;
+    this.#alarm.clear();
+    this.#start = undefined;
+  }
+
+  #begin(start) {
+    this.#start = start;
+    this.#alarm.set(AGE);
   }
 
   async #look() {
-    const { start } = this;
-    if (!document.hidden && navigator.onLine && this.isWorthIt()) {
-      try {
-        const response = await fetch(this.url, { headers: { Accept: "application/json" } });
-        if (response.ok && start === this.start) this.#count((await response.json()).data);
-      } catch {
-        // The next look, or the next answer, will do.
-      }
+    const start = this.#start;
+    const isWatching = start.state !== undefined;
+    const isWanted = (isWatching || !document.hidden) && navigator.onLine && this.isWorthIt();
+    const board = isWanted ? await this.#ask() : undefined;
+    if (start !== this.#start) return;
+    const [least, most] = WATCHING_PAUSE;
+    this.#alarm.set(isWatching ? least + Math.random() * (most - least) : COUNTING_PAUSE);
+    if (!board) return;
+    if (isWatching) this.#compare(board);
+    else this.#count(board);
+  }
+
+  async #ask() {
+    try {
+      const response = await fetchInTime(this.url, { headers: { Accept: "application/json" } });
+      return response.ok ? (await response.json()).data : undefined;
+    } catch {
+      return undefined; // The next look, or the next answer, will do.
     }
-    if (start && start === this.start) this.#timer = setTimeout(() => this.#look(), PAUSE);
+  }
+
+  #compare({ state, opens_at: opensAt }) {
+    const isMoved = this.#opensAt !== undefined && opensAt !== this.#opensAt;
+    const isAnnounced = this.#start.state === "SCHEDULED" && state === "OPEN" && opensAt === this.#opensAt;
+    this.#opensAt = opensAt;
+    // For the opening that was announced, the server has advised when to ask: it spreads a large crowd further than we do.
+    if (isMoved || (state !== this.#start.state && !isAnnounced)) this.onChange();
   }
 
   #count({ admitted_total: admitted, state }) {
-    if (!this.start) return;
-    this.start.admitted ??= admitted;
+    this.#start.admitted ??= admitted;
     this.onState(state);
-    const passed = admitted - this.start.admitted;
+    const passed = admitted - this.#start.admitted;
     // Less than nothing has passed if the room was lost; the next answer will tell.
-    if (passed > 0) this.onPlace(Math.max(0, this.start.peopleAhead - passed));
+    if (passed > 0) this.onPlace(Math.max(0, this.#start.peopleAhead - passed));
   }
 }

@@ -1,72 +1,76 @@
-// Asks for the visitor's place: never sooner than the server advises, and again and again while it cannot be reached.
+// Asks for the visitor's place: not sooner than the server advises, and again and again while it cannot be reached.
 
+import { now } from "../clock.js";
+import { fetchInTime } from "../fetching.js";
 import { Alarm } from "./alarm.js";
 
-const PATIENCE = 10_000; // ms for one answer
 const LONGEST_PAUSE = 30; // s between attempts
-const REUNION = 2_000; // ms over which a crowd that was cut off together comes back
+const REUNION = 2; // s over which a crowd comes that has the same reason to ask
 
 export class Poller {
   #alarm;
   #failures = 0;
   #isAsking = false;
+  #isStopped = false;
 
   /** `onAnswer(place)`, `onTrouble("OFFLINE" | "UNAVAILABLE")`, `onRefused()`: the place is not ours any more. */
   constructor({ url, workerUrl, onAnswer, onTrouble, onRefused }) {
     Object.assign(this, { url, onAnswer, onTrouble, onRefused });
     this.#alarm = new Alarm(workerUrl, () => this.#ask());
-    document.addEventListener("visibilitychange", () => this.#alarm.ringIfOverdue());
-    window.addEventListener("pageshow", () => this.#alarm.ringIfOverdue());
-    window.addEventListener("offline", () => this.onTrouble("OFFLINE"));
-    window.addEventListener("online", () => {
-      if (this.#failures) this.askAfter((Math.random() * REUNION) / 1000);
+    window.addEventListener("online", () => this.askSoon());
+    window.addEventListener("offline", () => {
+      if (!this.#isStopped) this.onTrouble("OFFLINE");
     });
   }
 
   get secondsLeft() {
-    return this.#alarm.dueAt === undefined ? 0 : (this.#alarm.dueAt - performance.now()) / 1000;
+    return this.#alarm.dueAt === undefined ? 0 : (this.#alarm.dueAt - now()) / 1000;
   }
 
   askAfter(seconds) {
-    this.#alarm.set(seconds * 1000);
+    if (!this.#isStopped) this.#alarm.set(seconds * 1000);
+  }
+
+  /** For news that many have at the same moment. */
+  askSoon() {
+    this.askAfter(Math.random() * REUNION);
   }
 
   stop() {
     this.#alarm.clear();
-    this.isStopped = true;
+    this.#isStopped = true;
   }
 
   async #ask() {
-    if (this.#isAsking || this.isStopped) return;
+    if (this.#isAsking) return;
     this.#isAsking = true;
+    let response, place;
     try {
-      const response = await fetch(this.url, {
+      response = await fetchInTime(this.url, {
         headers: { Accept: "application/json" },
         cache: "no-store",
-        signal: AbortSignal.timeout(PATIENCE),
       });
-      if (response.ok) {
-        const place = await response.json();
-        this.#failures = 0;
-        if (place.poll_after_seconds) this.askAfter(place.poll_after_seconds);
-        this.onAnswer(place);
-      } else if (response.status === 403 || response.status === 404) {
-        this.stop();
-        this.onRefused();
-      } else {
-        this.#tryAgain("UNAVAILABLE", Number(response.headers.get("Retry-After")) || 0);
-      }
+      if (response.ok) place = await response.json();
     } catch {
-      this.#tryAgain(navigator.onLine ? "UNAVAILABLE" : "OFFLINE", 0);
-    } finally {
-      this.#isAsking = false;
+      // As good as no answer.
+    }
+    this.#isAsking = false;
+    if (place) {
+      this.#failures = 0;
+      if (place.poll_after_seconds) this.askAfter(place.poll_after_seconds);
+      this.onAnswer(place);
+    } else if (response?.status === 403 || response?.status === 404) {
+      this.stop();
+      this.onRefused();
+    } else {
+      this.#tryAgain(Number(response?.headers.get("Retry-After")) || 0);
     }
   }
 
-  #tryAgain(trouble, atLeast) {
+  #tryAgain(atLeast) {
     const pause = Math.min(LONGEST_PAUSE, 2 ** this.#failures);
     this.#failures += 1;
     this.askAfter(Math.max(atLeast, pause) * (1 + Math.random() / 4));
-    this.onTrouble(trouble);
+    this.onTrouble(navigator.onLine ? "UNAVAILABLE" : "OFFLINE");
   }
 }

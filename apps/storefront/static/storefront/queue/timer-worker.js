@@ -2,7 +2,7 @@
 
 let timer;
 
-self.addEventListener("message", ({ data }) => {
+self.addEventListener("message", ({ data: milliseconds }) => {
   clearTimeout(timer);
-  timer = setTimeout(() => self.postMessage(data.id), data.milliseconds);
+  timer = setTimeout(() => self.postMessage("over"), milliseconds);
 });

@@ -1,19 +1,19 @@
-// What the page shows of a place. A number that was shown never grows.
+// What the page shows of a place. A number that was shown never grows, as long as it is the same visit.
+
+import { clock, now } from "../clock.js";
 
 const QUIET = 30_000; // ms between two announcements, unless something changes that matters
+const MOVED = 30_000; // ms; less than that is a slow answer
 const IS_TROUBLE = new Set(["OFFLINE", "UNAVAILABLE"]);
 
-const clock = (seconds) => {
-  const pad = (number) => String(number).padStart(2, "0");
-  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
-  return hours ? `${hours}:${pad(minutes)}:${pad(seconds % 60)}` : `${minutes}:${pad(seconds % 60)}`;
-};
+const fill = (pattern, values) => pattern.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
 export class View {
   #root;
   #title = document.title;
   #announcedAt = -Infinity;
   #ahead = Infinity;
+  #firstPosition;
   #opensAt;
   #opening;
   #state;
@@ -25,15 +25,16 @@ export class View {
 
   showPlace(place) {
     this.#showState(place.state);
-    if (place.people_ahead !== null) this.showAhead(place.people_ahead, place.first_position);
+    if (place.first_position !== this.#firstPosition) this.#beginVisit(place.first_position);
+    if (place.people_ahead !== null) this.showAhead(place.people_ahead);
     this.#show("wait", Boolean(place.wait));
-    if (place.wait) this.#slot("wait").textContent = place.wait;
+    this.#slot("wait").textContent = place.wait ?? "";
     this.#countToOpening(place.state === "SCHEDULED" ? place.opens_in_seconds : undefined);
-    this.#show("blank", this.#ahead === Infinity && place.state !== "SCHEDULED");
+    this.#show("blank", this.#ahead === Infinity && place.state === "OPEN");
     this.#announceFigures();
   }
 
-  showAhead(peopleAhead, firstPosition = undefined) {
+  showAhead(peopleAhead) {
     this.#ahead = Math.min(this.#ahead, peopleAhead);
     const { dataset } = this.#root;
     const number = this.#ahead.toLocaleString(document.documentElement.lang);
@@ -45,7 +46,7 @@ export class View {
           ? dataset.oneAhead
           : dataset.manyAhead;
     const way = this.#slot("progress");
-    if (firstPosition) way.max = firstPosition;
+    way.max = this.#firstPosition;
     way.value = way.max - this.#ahead;
     this.#show("ahead", true);
     this.#show("blank", false);
@@ -68,6 +69,13 @@ export class View {
     document.querySelector('link[rel="icon"]').href = dataset.turnIcon;
   }
 
+  #beginVisit(firstPosition) {
+    this.#firstPosition = firstPosition;
+    this.#ahead = Infinity;
+    this.#show("ahead", false);
+    document.title = this.#title;
+  }
+
   #showState(state) {
     if (state === this.#state) return;
     this.#state = state;
@@ -82,27 +90,29 @@ export class View {
     clearInterval(this.#opening);
     this.#show("opening", seconds !== undefined);
     if (seconds === undefined) return;
-    this.#opensAt = performance.now() + seconds * 1000;
+    const opensAt = now() + seconds * 1000;
+    // The answer tells how long it is, not which day that is at the venue.
+    if (Math.abs(opensAt - this.#opensAt) > MOVED) this.#slot("opening-date")?.remove();
+    this.#opensAt = opensAt;
     this.#showOpening();
     this.#opening = setInterval(() => this.#showOpening(), 1000);
   }
 
   #showOpening() {
-    const left = Math.max(0, Math.ceil((this.#opensAt - performance.now()) / 1000));
+    const left = (this.#opensAt - now()) / 1000;
     const label = this.#slot("opening-label");
     this.#slot("opening").textContent = clock(left);
-    label.textContent = left ? label.dataset.counting : label.dataset.over;
-    document.title = left ? `(${clock(left)}) ${this.#title}` : this.#title;
+    label.textContent = left > 0 ? label.dataset.counting : label.dataset.over;
+    document.title = left > 0 ? `(${clock(left)}) ${this.#title}` : this.#title;
   }
 
   #announceFigures() {
-    if (this.#ahead === Infinity || performance.now() < this.#announcedAt + QUIET) return;
-    const wait = this.#slot("wait").textContent;
-    const figures =
-      this.#ahead === 0
-        ? this.#root.dataset.nobodyAhead
-        : `${this.#slot("ahead").textContent} ${this.#slot("label").textContent}`;
-    this.#announce(wait ? `${figures}. ${this.#root.dataset.waitLabel} ${wait}` : figures);
+    if (this.#ahead === Infinity || now() < this.#announcedAt + QUIET) return;
+    const { nobodyAhead, sayOne, sayMany, sayWait } = this.#root.dataset;
+    const [number, wait] = ["ahead", "wait"].map((name) => this.#slot(name).textContent);
+    const place =
+      this.#ahead === 0 ? nobodyAhead : fill(this.#ahead === 1 ? sayOne : sayMany, { number });
+    this.#announce(wait ? fill(sayWait, { place, wait }) : place);
   }
 
   #announce(sentence) {
@@ -110,7 +120,7 @@ export class View {
     const text = sentence.trim();
     if (news.textContent === text) return;
     news.textContent = text;
-    this.#announcedAt = performance.now();
+    this.#announcedAt = now();
   }
 
   #show(part, isShown) {
