@@ -2,12 +2,23 @@
 
 import math
 
+from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 # An estimate is honest as a range: the pace of the last two minutes may change.
 SHORTEST, LONGEST = 0.7, 1.4
 COARSE = 20  # minutes; above, nobody knows it better than by fives
+
+
+def won(amount: int) -> str:
+    """₩130,000, in both languages."""
+    return f"₩{amount:,}" if amount >= 0 else f"−₩{-amount:,}"
+
+
+def cancellation_hours() -> int:
+    """Until how long before a performance its reservations can be cancelled."""
+    return int(settings.CANCELLATION_WINDOW.total_seconds() // 3600)
 
 
 def wait_words(seconds: int | None) -> str | None:
@@ -33,7 +44,9 @@ def ended_words(reason: str | None) -> str:
         case "COMPLETED":
             return _("You have booked. Enjoy the concert.")
         case "TIMED_OUT":
-            return _("Your turn passed, because this browser was away for too long.")
+            return _(
+                "Your time ran out: the time to choose is over, or this browser was away for too long."
+            )
         case "LEFT":
             return _("You have left the queue.")
         case "REMOVED":
@@ -47,6 +60,7 @@ def seat_map_words() -> dict[str, str]:
     return {
         "seat": _("{section}, row {row}, seat {number}"),
         "details": _("{grade}, {price}, {state}"),
+        "described": _("{seat}, {details}"),
         "free": _("free"),
         "held": _("held by another customer"),
         "sold": _("taken"),
@@ -62,6 +76,9 @@ def seat_map_words() -> dict[str, str]:
         "section": _("Section {section}"),
         "row": _("Row {row}"),
         "freeCount": _("{count} free"),
+        "oneLeft": ngettext("{seats} seat left", "{seats} seats left", 1),
+        "manyLeft": ngettext("{seats} seat left", "{seats} seats left", 2),
+        "soldOut": _("sold out"),
         "remove": _("Remove {seat}"),
         "stage": _("Stage"),
         "stale": _("The map may be out of date: we cannot reach the server. Trying again."),

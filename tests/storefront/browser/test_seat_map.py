@@ -1,19 +1,24 @@
 """The seat map in a real browser."""
 
 import re
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.conf import LazySettings
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from apps.accounts.models import User
 from apps.concerts.layouts import SectionLayout
 from apps.concerts.models import Grade, Performance, Seat
 from apps.concerts.services import create_performance
-from apps.queue.services import remove_visitor
+from apps.queue.models import WaitingRoom
+from apps.queue.services import Admission, remove_visitor
 from apps.reservations.models import Hold, Reservation
+from apps.reservations.services import admission_to_performance, release_hold
 from tests.factories.accounts import CustomerFactory
 from tests.factories.payments import WalletFactory
 from tests.factories.queue import WaitingRoomFactory
@@ -22,6 +27,12 @@ from tests.storefront.browser.conftest import StartVisit, Visit, admit
 
 CHECKOUT = re.compile("/checkout/")
 SEATS = re.compile(r"/seats/\d+/$")
+AVAILABILITY, STATUS = "**/availability/", "**/queue/status/"
+# Ten seconds of patience are half a second of these tests.
+IMPATIENT = """{
+    const timeout = AbortSignal.timeout.bind(AbortSignal);
+    AbortSignal.timeout = (ms) => timeout(ms / 20);
+}"""
 HALL = (
     SectionLayout(name="Floor A", rows=2, seats_per_row=6, grade=Grade.VIP, price=165_000),
     SectionLayout(name="Floor B", rows=2, seats_per_row=6, grade=Grade.R, price=99_000),
@@ -101,6 +112,26 @@ def tray(page: Page) -> Locator:
     return page.locator("#hold")
 
 
+def without_news(visit: Visit) -> None:
+    """What the poll would tell about seats does not come."""
+    visit.context.route(AVAILABILITY, lambda route: route.abort())
+    visit.expect("ERR_FAILED")
+
+
+def answer_holds(visit: Visit, answer: Callable[[Route], None]) -> None:
+    """To the forms of the seat map, once."""
+    visit.context.route(
+        SEATS,
+        lambda route: answer(route) if route.request.method == "POST" else route.fallback(),
+    )
+
+
+def lose_the_answer(route: Route) -> None:
+    """The hold comes through; what the browser hears of it is a page of the gateway."""
+    route.fetch()
+    route.fulfill(status=502, content_type="text/html", body="<h1>Bad gateway</h1>")
+
+
 class TestChoosing:
     @pytest.mark.parametrize("size", ["desktop", "phone"])
     def test_on_the_map_fills_the_tray(
@@ -130,7 +161,7 @@ class TestChoosing:
 
         page.get_by_text("Choose from a list instead").click()
         page.get_by_text("Floor A 11 free").click()
-        page.get_by_text("Row A 5 free").click()
+        page.get_by_text("Row A · VIP ₩165,000 5 free").click()
         page.get_by_role("button", name="Floor A, row A, seat 1, VIP, ₩165,000, free").click()
 
         expect(
@@ -139,6 +170,21 @@ class TestChoosing:
         expect(page.get_by_role("button", name="seat 2, VIP, ₩165,000, taken")).to_be_disabled()
         expect(tray(page)).to_contain_text("Floor A, row A, seat 1")
         assert page.locator(".map-marks .seat-chosen").count() == 1
+
+    @pytest.mark.parametrize("size", ["desktop", "phone"])
+    def test_the_forms_are_seen_in_the_order_of_the_tab_key(
+        self, visit: StartVisit, performance: Performance, customer: User, size: str
+    ) -> None:
+        page = enter(visit(size, customer), performance)
+
+        page.evaluate("scrollTo(0, document.body.scrollHeight)")
+        order = page.locator("#hold, #best").evaluate_all("forms => forms.map((form) => form.id)")
+        boxes = [page.locator(f"#{name}").bounding_box() for name in order]
+
+        assert [box["y"] for box in boxes if box] == sorted(box["y"] for box in boxes if box)
+        # And until then the tray is at hand.
+        page.evaluate("scrollTo(0, 0)")
+        expect(tray(page)).to_be_in_viewport(ratio=1)
 
     def test_the_best_available_needs_no_map(
         self, visit: StartVisit, performance: Performance, customer: User
@@ -200,9 +246,7 @@ class TestRivals:
         visitor = visit("desktop", customer)
         visitor.expect("409")
         slower = enter(visitor, performance)
-        # What the poll would tell comes too late for this one.
-        visitor.context.route("**/availability/", lambda route: route.abort())
-        visitor.expect("ERR_FAILED")
+        without_news(visitor)
 
         for page in (faster, slower):
             click_seat(page, wanted)
@@ -214,6 +258,7 @@ class TestRivals:
         expect(tray(slower).get_by_role("alert")).to_have_text(
             "Another customer was faster: Floor A, row A, seat 1 is taken."
         )
+        expect(tray(slower).get_by_role("alert")).to_be_in_viewport()
         expect(tray(slower).get_by_role("listitem")).to_have_count(1)
         expect(tray(slower)).to_contain_text("Floor A, row A, seat 2")
         expect(slower.locator(".seat-held.seat")).to_have_count(1)
@@ -234,6 +279,23 @@ class TestRivals:
         expect(tray(page).get_by_role("listitem")).to_have_count(0)
         expect(page.locator("[aria-current] .date__left")).to_have_text("23 seats left")
 
+    def test_the_date_tells_what_is_left_down_to_the_last_seat_and_back(
+        self, visit: StartVisit, performance: Performance, customer: User
+    ) -> None:
+        last = [seat(performance, "Floor B", "B", number) for number in (5, 6)]
+        Seat.objects.exclude(pk__in=[one.pk for one in last]).update(is_blocked=True)
+        rival = CustomerFactory()
+        page = enter(visit("desktop", customer), performance)
+        left = page.locator("[aria-current] .date__left")
+        expect(left).to_have_text("2 seats left")
+
+        reservation(rival, last[:1])
+        expect(left).to_have_text("1 seat left")
+        held = hold(rival, last[1:])
+        expect(left).to_have_text("sold out")
+        release_hold(customer_id=rival.pk, hold_id=held.pk)
+        expect(left).to_have_text("1 seat left")
+
     def test_own_seats_are_shown_as_such(
         self, visit: StartVisit, performance: Performance, customer: User
     ) -> None:
@@ -245,6 +307,107 @@ class TestRivals:
         expect(page.locator("#map .seat-mine")).to_have_count(1)
         page.get_by_role("link", name="Go to the checkout").click()
         page.wait_for_url(CHECKOUT)
+
+    def test_own_seats_that_are_given_back_elsewhere_can_be_chosen_again(
+        self, visit: StartVisit, performance: Performance, customer: User
+    ) -> None:
+        held = hold(customer, [seat(performance, "Floor A", "A", 1)])
+        page = enter(visit("desktop", customer), performance)
+        expect(tray(page)).to_contain_text("0 of 1")
+
+        release_hold(customer_id=customer.pk, hold_id=held.pk)
+
+        expect(tray(page)).to_contain_text("0 of 2")
+        expect(page.get_by_text("You hold 1 seat until")).to_have_count(0)
+
+
+class TestAnswersThatNeverCame:
+    def test_a_hold_that_hangs_ends_with_a_message_and_can_be_tried_again(
+        self, visit: StartVisit, performance: Performance, customer: User
+    ) -> None:
+        visitor = visit("phone", customer)
+        visitor.context.add_init_script(IMPATIENT)
+        page = enter(visitor, performance)
+        without_news(visitor)
+        click_seat(page, seat(performance, "Floor A", "A", 1))
+        button = tray(page).get_by_role("button", name="Hold these seats")
+
+        answer_holds(visitor, lambda route: None)
+        button.click()
+        expect(tray(page).get_by_role("alert")).to_contain_text("We could not reach the server.")
+        expect(button).not_to_have_attribute("aria-busy", "true")
+        visitor.context.unroute(SEATS)
+        button.click()
+
+        page.wait_for_url(CHECKOUT)
+        assert Hold.objects.get(customer=customer).claims.count() == 1
+
+    def test_a_hold_that_came_through_is_found_by_trying_again(
+        self, visit: StartVisit, performance: Performance, customer: User
+    ) -> None:
+        visitor = visit("desktop", customer)
+        visitor.expect("502")
+        page = enter(visitor, performance)
+        without_news(visitor)
+        click_seat(page, seat(performance, "Floor A", "A", 1))
+        button = tray(page).get_by_role("button", name="Hold these seats")
+
+        answer_holds(visitor, lose_the_answer)
+        button.click()
+        expect(tray(page).get_by_role("alert")).to_contain_text("That did not work.")
+        visitor.context.unroute(SEATS)
+        button.click()
+
+        page.wait_for_url(CHECKOUT)
+        assert Hold.objects.get(customer=customer).claims.count() == 1
+
+    def test_a_hold_that_came_through_is_not_called_another_customers(
+        self, visit: StartVisit, performance: Performance, customer: User
+    ) -> None:
+        visitor = visit("desktop", customer)
+        visitor.expect("502")
+        page = enter(visitor, performance)
+        click_seat(page, seat(performance, "Floor A", "A", 1))
+
+        answer_holds(visitor, lose_the_answer)
+        tray(page).get_by_role("button", name="Hold these seats").click()
+
+        expect(page.get_by_text("You hold 1 seat until")).to_be_visible()
+        expect(page.locator("#map .seat-mine")).to_have_count(1)
+
+    def test_a_refused_attempt_is_not_repeated_by_the_next(
+        self, visit: StartVisit, performance: Performance, customer: User
+    ) -> None:
+        visitor = visit("desktop", customer)
+        visitor.expect("409")
+        page = enter(visitor, performance)
+        without_news(visitor)
+        keys = page.locator("[name=key]")
+        first = keys.evaluate_all("fields => fields.map((field) => field.value)")
+        reservation(CustomerFactory(), [seat(performance, "Floor A", "A", 1)])
+
+        click_seat(page, seat(performance, "Floor A", "A", 1))
+        tray(page).get_by_role("button", name="Hold these seats").click()
+        expect(tray(page).get_by_role("alert")).to_contain_text("Another customer was faster")
+
+        second = keys.evaluate_all("fields => fields.map((field) => field.value)")
+        assert len(second) == 2
+        assert not {*first} & {*second}
+        page.get_by_role("button", name="Hold the best seats").click()
+        page.wait_for_url(CHECKOUT)
+
+    def test_news_that_does_not_come_is_missed_and_asked_for_again(
+        self, visit: StartVisit, performance: Performance, customer: User
+    ) -> None:
+        visitor = visit("desktop", customer)
+        visitor.context.add_init_script(IMPATIENT)
+        page = enter(visitor, performance)
+
+        visitor.context.route(AVAILABILITY, lambda route: None)
+        expect(page.get_by_text("The map may be out of date")).to_be_visible()
+        visitor.context.unroute(AVAILABILITY)
+
+        expect(page.get_by_text("The map may be out of date")).to_be_hidden()
 
 
 class TestKeyboard:
@@ -278,28 +441,177 @@ class TestKeyboard:
         booked = Reservation.objects.get(customer=customer)
         assert [str(ticket.seat) for ticket in booked.tickets.all()] == ["Floor B B-1"]
 
+    def test_sees_where_it_is_in_a_large_hall(
+        self, visit: StartVisit, performance: Performance, customer: User
+    ) -> None:
+        stadium = create_performance(
+            concert_id=performance.concert_id,
+            starts_at=performance.starts_at - timedelta(days=1),
+            layout=[SectionLayout(name="1", rows=40, seats_per_row=150, grade=Grade.R, price=1)],
+        )
+        page = enter(visit("desktop", customer), stadium)
+        assert place_of(page, seat(stadium, "1", "A", 1))[2] < 10
 
-class TestTime:
-    def test_the_end_of_the_lease_is_told_and_leads_back(
+        tab_to(page, page.locator("#map"))
+        page.keyboard.press("ArrowDown")
+
+        ring = page.locator(".map-ring").bounding_box()
+        assert ring
+        assert ring["width"] > 18
+
+
+class TestRefusal:
+    """The page that the server shows instead knows why."""
+
+    def test_of_news_leads_to_the_page_that_says_how_the_visit_ended(
         self, visit: StartVisit, performance: Performance, customer: User
     ) -> None:
         visitor = visit("phone", customer)
         visitor.expect("403")
+        page = enter(visitor, performance)
+
+        remove_visitor(concert_id=performance.concert_id, customer_id=customer.pk, staff_id=None)
+
+        expect(page.get_by_text("The box office has taken you out of the queue.")).to_be_visible()
+        expect(page.get_by_role("button", name="Join the queue again")).to_be_visible()
+
+    def test_of_a_hold_leads_there_too(
+        self, visit: StartVisit, performance: Performance, customer: User
+    ) -> None:
+        visitor = visit("desktop", customer)
+        visitor.expect("403")
+        page = enter(visitor, performance)
+        without_news(visitor)
+        click_seat(page, seat(performance, "Floor A", "A", 1))
+
+        remove_visitor(concert_id=performance.concert_id, customer_id=customer.pk, staff_id=None)
+        tray(page).get_by_role("button", name="Hold these seats").click()
+
+        expect(page.get_by_text("The box office has taken you out of the queue.")).to_be_visible()
+
+    def test_after_logging_out_elsewhere_leads_to_the_login_and_back(
+        self, visit: StartVisit, performance: Performance, customer: User
+    ) -> None:
+        visitor = visit("desktop", customer)
+        visitor.expect("401")
+        page = enter(visitor, performance)
+
+        visitor.context.clear_cookies(name="sessionid")
+        page.wait_for_url(re.compile("/login/"))
+        visitor.log_in(customer)
+        page.goto(page.url)
+
+        page.wait_for_url(SEATS)
+
+    def test_of_the_first_news_leads_there_and_not_in_circles(
+        self, visit: StartVisit, performance: Performance, customer: User
+    ) -> None:
+        visitor = visit("desktop", customer)
+        visitor.expect("403")
+        page = enter(visitor, performance)
+        loaded: list[float] = []
+        page.on("domcontentloaded", lambda page: loaded.append(time.monotonic()))
+
+        visitor.context.route(
+            AVAILABILITY, lambda route: route.fulfill(status=403, json={}), times=1
+        )
+        page.reload()
+        expect(page.locator("#seats[data-ready]")).to_be_visible()
+
+        first, second = loaded
+        assert second - first > 1
+
+
+class TestTime:
+    @pytest.fixture
+    def performance(self, performance: Performance) -> Performance:
+        """With an hour and more to choose."""
+        WaitingRoom.objects.update(lease=timedelta(hours=2))
+        return performance
+
+    def test_left_to_choose_is_counted_in_hours_and_through_a_sleep(
+        self, visit: StartVisit, performance: Performance, customer: User
+    ) -> None:
+        visitor = visit("phone", customer)
+        visitor.context.clock.install()
+        page = enter(visitor, performance)
+        lease = page.locator("#lease")
+
+        expect(lease).to_contain_text(re.compile(r"\b1:59:\d\d"))
+        # The device's clock goes on while it sleeps; the page's own stands still.
+        slept = page.evaluate("Date.now()") + 3_600_000
+        visitor.context.clock.set_system_time(slept)
+        visitor.context.clock.run_for(1_000)
+
+        expect(lease).to_contain_text(re.compile(r"\b59:\d\d"))
+
+    def test_that_is_over_leads_back_and_may_be_prolonged_elsewhere(
+        self, visit: StartVisit, performance: Performance, customer: User
+    ) -> None:
+        visitor = visit("phone", customer)
         visitor.context.clock.install()
         page = enter(visitor, performance)
         # The countdown alone is to find out.
-        visitor.context.route("**/availability/", lambda route: route.abort())
-        visitor.expect("ERR_FAILED")
+        without_news(visitor)
 
-        visitor.context.clock.fast_forward(301_000)
-        expect(page.locator("#lease")).to_contain_text(re.compile(r"4:5\d|5:00"))
+        visitor.context.clock.fast_forward(7_201_000)
+        expect(page.locator("#lease")).to_contain_text(re.compile(r"\b1:59:\d\d"))
         remove_visitor(concert_id=performance.concert_id, customer_id=customer.pk, staff_id=None)
-        visitor.context.clock.fast_forward(301_000)
+        visitor.context.clock.fast_forward(7_201_000)
 
-        over = page.get_by_role("dialog", name="Your turn is over")
-        expect(over).to_be_visible()
-        over.get_by_role("link", name="Back to the waiting room").click()
         expect(page.get_by_role("button", name="Join the queue again")).to_be_visible()
+
+    def test_that_nobody_can_tell_is_asked_for_with_pauses(
+        self, visit: StartVisit, performance: Performance, customer: User
+    ) -> None:
+        visitor = visit("phone", customer)
+        visitor.expect("503")
+        visitor.context.clock.install()
+        page = enter(visitor, performance)
+        without_news(visitor)
+        asked: list[Route] = []
+
+        def refuse(route: Route) -> None:
+            asked.append(route)
+            route.fulfill(status=503)
+
+        visitor.context.route(STATUS, refuse)
+
+        visitor.context.clock.fast_forward(7_201_000)
+        for _ in range(20):
+            page.wait_for_timeout(50)
+            visitor.context.clock.run_for(1_000)
+
+        # At once, and after 3, 9 and 21 seconds.
+        assert 3 <= len(asked) <= 4
+        visitor.context.unroute(STATUS)
+        visitor.context.clock.run_for(12_000)
+        expect(page.locator("#lease")).to_contain_text(re.compile(r"\b1:59:\d\d"))
+
+    def test_that_is_over_with_seats_to_pay_for_leaves_only_the_way_there(
+        self,
+        visit: StartVisit,
+        performance: Performance,
+        customer: User,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        hold(customer, [seat(performance, "Floor A", "A", 1)])
+        visitor = visit("phone", customer)
+        visitor.context.clock.install()
+        page = enter(visitor, performance)
+
+        def late(**asked: Any) -> tuple[Performance, Admission]:
+            found, admission = admission_to_performance(**asked)
+            return found, replace(admission, new_holds_until=admission.seen_at)
+
+        monkeypatch.setattr("apps.storefront.views.seats.admission_to_performance", late)
+        visitor.context.route(STATUS, lambda route: route.fulfill(json={"lease_seconds": 0}))
+        visitor.context.clock.fast_forward(7_201_000)
+
+        expect(page.get_by_text("Your time to choose seats is over.")).to_be_visible()
+        expect(page.locator("#map, #hold, #best, #lease")).to_have_count(0)
+        page.get_by_role("link", name="Go to the checkout").click()
+        page.wait_for_url(CHECKOUT)
 
     def test_a_hold_that_expires_at_the_checkout_explains_itself(
         self,

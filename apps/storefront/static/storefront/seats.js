@@ -1,19 +1,23 @@
 // The seat map: draws the hall, keeps it up to date, and holds what the customer chooses. Without it the server chooses.
 
+import { fetchInTime } from "./fetching.js";
 import { Availability } from "./seats/availability.js";
 import { Camera } from "./seats/camera.js";
 import { Drawing } from "./seats/drawing.js";
-import { Hall } from "./seats/hall.js";
+import { FREE, Hall } from "./seats/hall.js";
 import { Lease } from "./seats/lease.js";
 import { SeatList } from "./seats/list.js";
+import { Holding } from "./seats/post.js";
 import { Selection } from "./seats/selection.js";
-import { Tray, submit } from "./seats/tray.js";
+import { Tray } from "./seats/tray.js";
 import { figure, say } from "./seats/words.js";
 
 const TAPPABLE_FROM = 18; // px for each seat: below it a finger first zooms in
 const CLICKABLE_FROM = 5; // the same for a mouse
 const TAP_SCALE = 32;
+const MAP_PATIENCE = 60_000; // ms: a large hall over a slow network
 const RETRY = 3_000; // ms
+const LEAST_STAY = 2_000; // ms: a page that is refused at once, again and again, must not make a loop of it
 const STALE_FOR = 1_500; // ms that an answer about seats may be older than a refusal
 const ARROWS = { ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down" };
 
@@ -23,15 +27,18 @@ const part = (name) => document.querySelector(`[data-part="${name}"]`);
 const slot = (name) => document.querySelector(`[data-slot="${name}"]`);
 
 const lost = new Map(); // seats that somebody else has, and when we heard of it
-let isUncertain = false; // whether a hold was asked for and no answer came
+let availability;
+let isLeaving = false;
 let cursor;
 let hovered;
 
 announceTurn();
+// A page that comes back from the browser's memory knows neither what was held meanwhile nor how much time is left.
+addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
 part("map").hidden = false;
 const [map, letters] = await Promise.all([
-  fetchUntilItComes(root.dataset.mapUrl).then((response) => response.json()),
-  fetchUntilItComes(root.dataset.availabilityUrl).then((response) => response.text()),
+  fetchUntilItComes(root.dataset.mapUrl, "json", MAP_PATIENCE),
+  fetchUntilItComes(root.dataset.availabilityUrl, "text"),
 ]);
 showStale(false);
 
@@ -44,21 +51,28 @@ drawing.drawAll();
 view.style.setProperty("--hall-shape", `${drawing.bounds.width} / ${drawing.bounds.height}`);
 const camera = new Camera({ view, drawing, seats: hall.size, onTap: tap, onHover: hover, onMove: placeTip });
 const list = new SeatList({ root: part("list"), hall, selection, onToggle: toggle });
-const tray = new Tray({ form: document.getElementById("hold"), hall, selection, onRefused });
+const holding = new Holding({ onHeld: leave, onRefused, onEnd: loseTaken });
+const form = document.getElementById("hold");
+const tray = new Tray({
+  form,
+  hall,
+  selection,
+  onHold: () => holding.send(form, selection.seats.map((seat) => hall.id(seat)), (text) => tray.say(text)),
+});
 selection.addEventListener("change", ({ detail }) => {
   drawing.mark(selection.seats);
   list.update(detail);
 });
-const availability = new Availability({
+availability = new Availability({
   url: root.dataset.availabilityUrl,
   onLetters: takeLetters,
   onStale: showStale,
-  onRefused: (status) => (status === 403 ? endTurn() : location.reload()),
+  onRefused: () => leave(),
 });
 new Lease({
   element: document.getElementById("lease"),
   onLastMinute: () => announce(say("lastMinute")),
-  onEnd: endTurn,
+  onEnd: () => leave(),
 });
 listen();
 part("loading").remove();
@@ -67,18 +81,31 @@ availability.start();
 performance.mark("seats-interactive");
 root.dataset.ready = "";
 
-async function fetchUntilItComes(url) {
+/** Without headers of its own: only so does the browser take what the page has preloaded. */
+async function fetchUntilItComes(url, kind, patience = undefined) {
   for (;;) {
     try {
-      const response = await fetch(url);
-      if (response.ok) return response;
-      if ([401, 403, 404].includes(response.status)) location.reload(); // the page says why
+      const response = await fetchInTime(url, patience && { signal: AbortSignal.timeout(patience) });
+      if (response.ok) return await response[kind]();
+      if ([401, 403, 404].includes(response.status)) {
+        leave();
+        return await new Promise(() => {});
+      }
     } catch {
       // The same as an answer that is no use.
     }
     showStale(true);
     await new Promise((resolve) => setTimeout(resolve, RETRY));
   }
+}
+
+/** To where an answer leads; or, without one, to what the server shows instead of a map: it knows why. */
+function leave(target) {
+  if (isLeaving) return;
+  isLeaving = true;
+  availability?.stop();
+  if (target) location.assign(target);
+  else setTimeout(() => location.reload(), LEAST_STAY - performance.now());
 }
 
 function showStale(isStale) {
@@ -97,35 +124,47 @@ function takeLetters(text, askedAt) {
 
 function changeSeats(changed) {
   if (!changed.length) return;
+  // Given back in another tab, or held for too long: what the page says of the customer's seats is over.
+  if (changed.some((seat) => hall.isOwn(seat) && hall.isFree(seat))) leave();
   drawing.update(changed);
   list.update(changed);
-  loseSeats(selection.remove(changed.filter((seat) => !hall.isFree(seat))));
+  loseTaken();
   showTip();
   showLeft();
 }
 
-function loseSeats(seats) {
-  if (!seats.length) return;
+/** Somebody has seats that were chosen: another customer, or this one if an attempt to hold them was not answered. */
+function loseTaken() {
+  const taken = selection.seats.filter((seat) => !hall.isFree(seat));
+  if (!taken.length || holding.isBusy) return;
+  if (holding.isUncertain) {
+    leave();
+    return;
+  }
+  selection.remove(taken);
+  tray.say(lostWords(taken));
+}
+
+function lostWords(seats) {
   const names = seats.map((seat) => hall.name(seat));
-  tray.say(
-    names.length === 1
-      ? say("seatLost", { seat: names[0] })
-      : say("seatsLost", { seats: names.join(" · ") }),
-  );
+  return names.length === 1
+    ? say("seatLost", { seat: names[0] })
+    : say("seatsLost", { seats: names.join(" · ") });
 }
 
 function showLeft() {
-  let free = 0;
-  for (const state of hall.states) free += state === 0;
   const left = slot("left");
-  if (free) left.textContent = left.textContent.replace(/[\d,.]+/, figure(free));
+  if (!left) return; // not on sale
+  const free = hall.states.filter((state) => state === FREE).length;
+  const name = free === 0 ? "soldOut" : free === 1 ? "oneLeft" : "manyLeft";
+  left.textContent = say(name, { seats: figure(free) });
 }
 
 // --- Choosing ---------------------------------------------------------------------------------------------------------
 
 function toggle(seat) {
   if (!selection.has(seat) && !hall.isFree(seat)) {
-    announce(`${hall.name(seat)}, ${hall.details(seat)}`);
+    announce(hall.describe(seat));
     return;
   }
   tray.say("");
@@ -136,20 +175,16 @@ function toggle(seat) {
   showTip();
   announce(
     selection.has(seat)
-      ? `${hall.name(seat)}, ${hall.details(seat, true)}`
+      ? hall.describe(seat, true)
       : say("removed", { seat: hall.name(seat) }),
   );
 }
 
 function onRefused({ code, data }) {
-  if (code.startsWith("QUEUE_TOKEN")) {
-    endTurn();
-  } else if (code === "AUTHENTICATION_REQUIRED") {
-    location.reload();
-  } else if (code === "OFFLINE") {
-    isUncertain = true;
-  } else if (code.startsWith("SEAT_") && isUncertain) {
-    location.reload(); // the first attempt may have come through: the page then shows the hold
+  if (code.startsWith("QUEUE_TOKEN_") || code === "AUTHENTICATION_REQUIRED") {
+    leave();
+  } else if (code.startsWith("IDEMPOTENCY_KEY_") || (code.startsWith("SEAT_") && holding.isUncertain)) {
+    leave(); // an attempt that was not answered came through, or may have: the page then shows the hold
   } else if (code === "SEAT_ALREADY_HELD" || code === "SEAT_ALREADY_RESERVED") {
     return refuseSeats(hall.seatsWithIds(data?.seat_ids ?? []));
   }
@@ -161,13 +196,7 @@ function refuseSeats(seats) {
   availability.ask();
   if (!seats.length) return say("seatBusy");
   changeSeats(hall.take(seats));
-  return slot("alert").textContent;
-}
-
-function endTurn() {
-  availability.stop();
-  const dialog = document.getElementById("turn-over");
-  if (!dialog.open) dialog.showModal();
+  return lostWords(seats);
 }
 
 // --- Pointer ----------------------------------------------------------------------------------------------------------
@@ -202,7 +231,7 @@ function listen() {
     if (press(event.key)) event.preventDefault();
   });
   view.addEventListener("focus", () => {
-    if (view.matches(":focus-visible") && cursor === undefined) moveTo(hall.start());
+    if (view.matches(":focus-visible")) moveTo(cursor ?? hall.start());
   });
   view.addEventListener("blur", () => {
     drawing.place(drawing.ring, undefined);
@@ -214,10 +243,7 @@ function listen() {
   const best = document.getElementById("best");
   best?.addEventListener("submit", (event) => {
     event.preventDefault();
-    submit(best, best.querySelector("button"), new FormData(best), {
-      onRefused: (error) => (error.code.startsWith("SEAT_ALREADY") ? say("seatBusy") : onRefused(error)),
-      onSay: sayBest,
-    });
+    holding.send(best, [], sayBest);
   });
 }
 
@@ -254,8 +280,9 @@ function zoom(direction) {
 
 function moveTo(seat) {
   setCursor(seat);
-  camera.reveal(hall.x(seat), hall.y(seat));
-  announce(`${hall.name(seat)}, ${hall.details(seat, selection.has(seat))}`);
+  if (camera.scale < TAPPABLE_FROM) camera.approach(hall.x(seat), hall.y(seat), TAP_SCALE); // to see the ring
+  else camera.reveal(hall.x(seat), hall.y(seat));
+  announce(hall.describe(seat, selection.has(seat)));
 }
 
 function setCursor(seat) {

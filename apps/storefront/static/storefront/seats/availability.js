@@ -1,15 +1,20 @@
 // Asks which seats are free, every other second while somebody looks.
 
+import { fetchInTime } from "../fetching.js";
+
 const PAUSE = 2_000; // ms
-const LONGEST_PAUSE = 30_000;
+const LONGEST_PAUSE = 15_000;
+const STALE_AFTER = 3_500; // ms without an answer: one that fails is no news yet
 
 export class Availability {
   #etag;
+  #heardAt = performance.now();
   #failures = 0;
   #timer;
   #isAsking = false;
+  #isStopped = false;
 
-  /** `onLetters(text, askedAt)`, `onStale(isStale)`, `onRefused(status, code)`: this visit is over. */
+  /** `onLetters(text, askedAt)`, `onStale(isStale)`, `onRefused()`: this visit is over. */
   constructor({ url, onLetters, onStale, onRefused }) {
     Object.assign(this, { url, onLetters, onStale, onRefused });
     document.addEventListener("visibilitychange", () => !document.hidden && this.ask());
@@ -18,12 +23,12 @@ export class Availability {
 
   /** Ask regularly from now on; the page has just been told. */
   start() {
-    this.#timer = setTimeout(() => (document.hidden ? undefined : this.ask()), PAUSE);
+    this.#askAfter(PAUSE);
   }
 
   /** Ask now, and go on as before. */
   async ask() {
-    if (this.#isAsking || this.isStopped) return;
+    if (this.#isAsking || this.#isStopped) return;
     clearTimeout(this.#timer);
     this.#isAsking = true;
     let pause = PAUSE;
@@ -33,41 +38,42 @@ export class Availability {
       pause = this.#failed(0);
     }
     this.#isAsking = false;
-    if (!this.isStopped) {
-      this.#timer = setTimeout(() => (document.hidden ? undefined : this.ask()), pause);
-    }
+    if (!this.#isStopped) this.#askAfter(pause);
   }
 
   stop() {
     clearTimeout(this.#timer);
-    this.isStopped = true;
+    this.#isStopped = true;
+  }
+
+  #askAfter(pause) {
+    this.#timer = setTimeout(() => (document.hidden ? undefined : this.ask()), pause);
   }
 
   async #askOnce() {
     const askedAt = performance.now();
     const headers = this.#etag ? { "If-None-Match": this.#etag } : {};
-    // Not JSON: but refusals are, which tells them from pages.
-    const response = await fetch(this.url, { headers: { Accept: "text/plain, application/json", ...headers } });
+    const response = await fetchInTime(this.url, { headers });
     if (response.ok) {
       const letters = await response.text();
       this.#etag = response.headers.get("ETag");
       this.onLetters(letters, askedAt);
     } else if ([401, 403, 404].includes(response.status)) {
-      const { code } = await response.json();
       this.stop();
-      this.onRefused(response.status, code);
+      this.onRefused();
       return 0;
     } else if (response.status !== 304) {
       return this.#failed(Number(response.headers.get("Retry-After")) * 1000 || 0);
     }
     this.#failures = 0;
+    this.#heardAt = performance.now();
     this.onStale(false);
     return PAUSE;
   }
 
   #failed(atLeast) {
+    if (performance.now() - this.#heardAt > STALE_AFTER) this.onStale(true);
     this.#failures += 1;
-    if (this.#failures > 1) this.onStale(true);
     return Math.max(atLeast, Math.min(LONGEST_PAUSE, PAUSE * 2 ** (this.#failures - 1)));
   }
 }

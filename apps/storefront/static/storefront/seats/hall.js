@@ -81,6 +81,11 @@ export class Hall {
     return this.states[seat] === FREE;
   }
 
+  /** Whether the customer had this seat when the page was made. */
+  isOwn(seat) {
+    return this.#own.has(this.id(seat));
+  }
+
   seatsWithIds(ids) {
     const wanted = new Set(ids);
     return this.#seats.flatMap(([id], seat) => (wanted.has(id) ? [seat] : []));
@@ -101,12 +106,17 @@ export class Hall {
     return say("details", { grade: this.grade(seat), price: won(this.price(seat)), state });
   }
 
+  /** Both, for who cannot see where the seat is. */
+  describe(seat, isChosen = false) {
+    return say("described", { seat: this.name(seat), details: this.details(seat, isChosen) });
+  }
+
   /** Takes one letter for each seat; returns the seats that have changed. */
   update(letters) {
     const changed = [];
     for (let seat = 0; seat < this.size; seat += 1) {
       let state = STATES[letters[seat]] ?? SOLD;
-      if (this.#own.has(this.id(seat))) state = this.#ownState(seat, state);
+      if (this.isOwn(seat)) state = this.#ownState(seat, state);
       if (state !== this.states[seat]) {
         this.states[seat] = state;
         changed.push(seat);

@@ -1,54 +1,78 @@
 // How long the visitor may still choose, counted from what the server said and never from the visitor's clock.
 
+import { clock, now } from "../clock.js";
+import { fetchInTime } from "../fetching.js";
+
 const LAST_MINUTE = 60; // s
+const PAUSE = 3_000; // ms until asking again after the first failure, and twice as long after each further one
+const LONGEST_PAUSE = 30_000;
 
 export class Lease {
-  #element;
+  #clock;
+  #statusUrl;
   #endsAt;
+  #askAt = 0;
+  #failures = 0;
   #isWarned = false;
-  #isAsking = false;
+  #timer;
 
   /** `onLastMinute()` once, and `onEnd()` when the server says so. */
   constructor({ element, onLastMinute, onEnd }) {
     Object.assign(this, { onLastMinute, onEnd });
-    this.#element = element;
+    this.#clock = element.querySelector('[data-slot="clock"]');
+    this.#statusUrl = element.dataset.statusUrl;
     this.#set(Number(element.dataset.seconds));
-    setInterval(() => this.#show(), 1000);
+    this.#timer = setInterval(() => this.#show(), 1000);
     this.#show();
   }
 
   #set(seconds) {
-    this.#endsAt = performance.now() + seconds * 1000;
+    this.#endsAt = now() + seconds * 1000;
     this.#isWarned = seconds <= LAST_MINUTE;
+    this.#askAt = 0;
+    this.#failures = 0;
   }
 
   #show() {
-    const left = Math.max(0, Math.ceil((this.#endsAt - performance.now()) / 1000));
-    const clock = this.#element.querySelector('[data-slot="clock"]');
-    clock.textContent = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
-    clock.toggleAttribute("data-last-minute", left <= LAST_MINUTE);
+    const left = Math.max(0, Math.ceil((this.#endsAt - now()) / 1000));
+    this.#clock.textContent = clock(left);
+    this.#clock.toggleAttribute("data-last-minute", left <= LAST_MINUTE);
     if (left <= LAST_MINUTE && !this.#isWarned) {
       this.#isWarned = true;
       this.onLastMinute();
     }
-    if (left === 0) this.#ask();
+    if (left === 0 && now() >= this.#askAt) this.#ask();
   }
 
   /** It may have been prolonged from another tab: by holding seats. */
   async #ask() {
-    if (this.#isAsking) return;
-    this.#isAsking = true;
+    this.#askAt = Infinity; // until this is answered
+    let atLeast = 0;
     try {
-      const response = await fetch(this.#element.dataset.statusUrl, {
+      const response = await fetchInTime(this.#statusUrl, {
         headers: { Accept: "application/json" },
         cache: "no-store",
       });
-      const { lease_seconds: left } = response.ok ? await response.json() : {};
-      if (left > 0) this.#set(left);
-      else if (response.status < 500) this.onEnd();
+      if (response.ok) {
+        const { lease_seconds: left } = await response.json();
+        if (left > 0) this.#set(left);
+        else this.#end();
+        return;
+      }
+      if ([401, 403, 404].includes(response.status)) {
+        this.#end();
+        return;
+      }
+      atLeast = Number(response.headers.get("Retry-After")) * 1000 || 0;
     } catch {
-      // Asked again in a second.
+      // The same as an answer that is no use.
     }
-    this.#isAsking = false;
+    this.#askAt = now() + Math.max(atLeast, Math.min(LONGEST_PAUSE, PAUSE * 2 ** this.#failures));
+    this.#failures += 1;
+  }
+
+  #end() {
+    clearInterval(this.#timer);
+    this.onEnd();
   }
 }

@@ -1,6 +1,6 @@
 // The same seats as lists of buttons: for screen readers, and for whoever prefers it. Each part is made when it is opened.
 
-import { figure, say } from "./words.js";
+import { figure, say, won } from "./words.js";
 
 export class SeatList {
   #hall;
@@ -35,13 +35,14 @@ export class SeatList {
   }
 
   #rows(body, seats) {
-    const rows = new Map();
+    const hall = this.#hall;
+    const rows = new Map(); // and of a row with several grades each, so that its title can name the grade
     for (const seat of seats) {
-      const row = this.#hall.row(seat);
-      rows.set(row, [...(rows.get(row) ?? []), seat]);
+      const title = `${say("row", { row: hall.row(seat) })} · ${hall.grade(seat)} ${won(hall.price(seat))}`;
+      rows.set(title, [...(rows.get(title) ?? []), seat]);
     }
-    for (const [row, inRow] of rows) {
-      body.append(this.#part(say("row", { row }), inRow, (part) => this.#seats(part, inRow)));
+    for (const [title, inRow] of rows) {
+      body.append(this.#part(title, inRow, (part) => this.#seats(part, inRow)));
     }
   }
 
@@ -62,7 +63,7 @@ export class SeatList {
   #dress(button, seat) {
     const isChosen = this.#selection.has(seat);
     const isOpen = isChosen || this.#hall.isFree(seat);
-    button.setAttribute("aria-label", `${this.#hall.name(seat)}, ${this.#hall.details(seat)}`);
+    button.setAttribute("aria-label", this.#hall.describe(seat));
     button.setAttribute("aria-pressed", String(isChosen));
     button.setAttribute("aria-disabled", String(!isOpen));
   }

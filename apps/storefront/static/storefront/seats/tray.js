@@ -1,6 +1,5 @@
 // What was chosen, what it costs, and the button that holds it.
 
-import { post } from "./post.js";
 import { figure, say, won } from "./words.js";
 
 export class Tray {
@@ -8,16 +7,15 @@ export class Tray {
   #hall;
   #selection;
 
-  /** `onRefused(error)` may know better than the message of the error: it then returns what to say, or nothing. */
-  constructor({ form, hall, selection, onRefused }) {
+  /** `onHold()` when the button is pressed. */
+  constructor({ form, hall, selection, onHold }) {
     this.#form = form;
     this.#hall = hall;
     this.#selection = selection;
-    this.onRefused = onRefused;
     selection.addEventListener("change", () => this.show());
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      this.#hold();
+      if (selection.seats.length) onHold();
     });
     form.hidden = false;
     this.show();
@@ -48,7 +46,9 @@ export class Tray {
     this.#slot("count").textContent = say("count", { count: figure(seats.length), limit: figure(limit) });
     this.#part("total").hidden = seats.length === 0;
     this.#part("empty").hidden = seats.length > 0 || limit === 0;
-    this.#slot("hold").disabled = seats.length === 0;
+    const hold = this.#slot("hold");
+    if (seats.length === 0 && hold === document.activeElement) this.#focusHead(); // or the focus would be nowhere
+    hold.disabled = seats.length === 0;
     this.#form.classList.toggle("tray__panel--filled", seats.length > 0);
   }
 
@@ -69,21 +69,14 @@ export class Tray {
     remove.setAttribute("aria-label", say("remove", { seat: name }));
     remove.addEventListener("click", () => {
       this.#selection.remove([seat]);
-      this.#form.querySelector("h2").focus();
+      this.#focusHead();
     });
     item.append(text, price, remove);
     return item;
   }
 
-  async #hold() {
-    const { seats } = this.#selection;
-    if (!seats.length) return;
-    const body = new FormData(this.#form);
-    for (const seat of seats) body.append("seats", this.#hall.id(seat));
-    await submit(this.#form, this.#slot("hold"), body, {
-      onRefused: this.onRefused,
-      onSay: (text) => this.say(text),
-    });
+  #focusHead() {
+    this.#form.querySelector("h2").focus();
   }
 
   #part(name) {
@@ -93,18 +86,4 @@ export class Tray {
   #slot(name) {
     return this.#form.querySelector(`[data-slot="${name}"]`);
   }
-}
-
-/** Send a form once, however often its button is pressed, and go where the answer leads. */
-export async function submit(form, button, body, { onRefused, onSay }) {
-  if (button.getAttribute("aria-busy") === "true") return;
-  button.setAttribute("aria-busy", "true");
-  onSay("");
-  const answer = await post(form.getAttribute("action") || location.href, body);
-  if (answer.location) {
-    location.assign(answer.location); // and the button stays busy until then
-    return;
-  }
-  button.removeAttribute("aria-busy");
-  onSay(onRefused(answer.error) ?? answer.error.message);
 }
