@@ -17,11 +17,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from playwright.sync_api import Browser
+from playwright.sync_api import Error as BrowserError
 from rich.console import Console
 
 from apps.shared.commands import progress_bars, whole_number
 from devstack.browser import NAMES, find_browser, open_browser
+from devstack.children import ChildFailed
 from devstack.screenshots.pictures import SIZES
+from devstack.servers import ServerFailed
 from devstack.throwaway import Interrupted, raise_when_interrupted, running_stack
 
 SETTINGS = {"RATE_LIMIT_ENABLED": "0", "LOG_LEVEL": "ERROR"}
@@ -91,9 +94,12 @@ def main(arguments: Sequence[str]) -> int:
                 version = browser.version
     except Interrupted:
         return 130
-    slowest_allowed = next(hall for hall in halls if hall.seats == BOUNDED)
+    except (ServerFailed, ChildFailed, TimeoutError, BrowserError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    bounded = next(hall for hall in halls if hall.seats == BOUNDED)
     Console(highlight=False).print(_report(halls, version), markup=False, soft_wrap=True)
-    return 0 if statistics.median(slowest_allowed.ready) < BOUND else 1
+    return 0 if statistics.median(bounded.ready) < BOUND else 1
 
 
 def _sell_halls(base_url: str) -> list[Hall]:

@@ -69,6 +69,17 @@ def published_concert(concert_id: int) -> Concert:
     return concert
 
 
+def concert_in_brief(concert_id: int) -> Concert:
+    """A published concert without its dates and prices.
+
+    :raises ConcertNotFound: there is none, or it is not published.
+    """
+    concert = Concert.objects.published().filter(pk=concert_id).first()
+    if concert is None:
+        raise ConcertNotFound
+    return concert
+
+
 def _price_range(concert_id: int) -> tuple[int | None, int | None]:
     # Two index look-ups for each performance, however many seats it has.
     by_price = Seat.objects.filter(performance=OuterRef("pk")).values("price")
@@ -161,25 +172,33 @@ _grade_prices: ProcessCache[tuple[int, int], list[tuple[str, int]]] = ProcessCac
 )
 
 
-def grade_prices(performance: Performance) -> list[tuple[str, int]]:
-    """Each grade of a performance with its prices, the dearest grade first."""
-    key = (performance.pk, performance.seat_map_version)
-    return _grade_prices.get(key, lambda: _read_grade_prices(performance.pk))
-
-
-def _read_grade_prices(performance_id: int) -> list[tuple[str, int]]:
-    pairs = set(
-        Seat.objects.of_performance(performance_id).values_list("grade", "price").distinct()
-    )
+def grade_prices(performances: Sequence[Performance]) -> list[tuple[str, int]]:
+    """Each grade of some performances with each of its prices, the dearest grade first."""
+    versions = [(performance.pk, performance.seat_map_version) for performance in performances]
+    found = _grade_prices.get_many(versions, _read_grade_prices)
+    pairs = {pair for pairs in found.values() for pair in pairs}
     return sorted(pairs, key=lambda pair: (Grade.values.index(pair[0]), pair[1]))
+
+
+def _read_grade_prices(
+    versions: list[tuple[int, int]],
+) -> dict[tuple[int, int], list[tuple[str, int]]]:
+    prices: dict[int, list[tuple[str, int]]] = {
+        performance_id: [] for performance_id, _ in versions
+    }
+    seats = Seat.objects.filter(performance__in=prices)
+    for performance_id, grade, price in seats.values_list(
+        "performance", "grade", "price"
+    ).distinct():
+        prices[performance_id].append((grade, price))
+    return {version: prices[version[0]] for version in versions}
 
 
 def grade_price_ranges(performances: Sequence[Performance]) -> list[GradePrices]:
     """What each grade costs over several performances, the dearest grade first."""
     prices: dict[str, list[int]] = {}
-    for performance in performances:
-        for grade, price in grade_prices(performance):
-            prices.setdefault(grade, []).append(price)
+    for grade, price in grade_prices(performances):
+        prices.setdefault(grade, []).append(price)
     return [
         GradePrices(grade, min(prices[grade]), max(prices[grade]))
         for grade in Grade.values

@@ -1,5 +1,6 @@
 """What a waiting room looks like from outside."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -58,10 +59,20 @@ class Door:
 
 def waiting_room_door(concert: Concert) -> Door:
     """The door of a concert's waiting room, with the default policy if there is no room yet."""
-    found = WaitingRoom.objects.filter(concert=concert.pk).first()
-    room = found or WaitingRoom()
-    room.concert = concert
-    return Door(str(room.state), room.opening_at - room.lottery_window, room.opening_at)
+    return waiting_room_doors([concert])[concert.pk]
+
+
+def waiting_room_doors(concerts: Iterable[Concert]) -> dict[int, Door]:
+    """The doors of several concerts, by concert; one query."""
+    by_id = {concert.pk: concert for concert in concerts}
+    rooms = {room.concert_id: room for room in WaitingRoom.objects.filter(concert__in=by_id)}
+    doors = {}
+    for concert_id, concert in by_id.items():
+        room = rooms.get(concert_id) or WaitingRoom()
+        room.concert = concert
+        opening_at = room.opening_at
+        doors[concert_id] = Door(str(room.state), opening_at - room.lottery_window, opening_at)
+    return doors
 
 
 def live_figures(concert_id: int) -> Figures | None:

@@ -6,7 +6,7 @@ import segno
 
 
 def qr_svg(code: str) -> bytes:
-    """An SVG with the quiet zone that readers expect; fifteen hundredths of it may be damaged."""
+    """An SVG, black on white whatever it lies on, with the quiet zone that readers expect; fifteen hundredths of it may be damaged."""
     picture = io.BytesIO()
-    segno.make(code, error="m").save(picture, kind="svg", scale=8, border=4)
+    segno.make(code, error="m").save(picture, kind="svg", scale=8, border=4, light="#fff")
     return picture.getvalue()

@@ -41,12 +41,13 @@ def hold_of(*, customer_id: int, hold_id: UUID) -> Hold:
     return hold
 
 
-def live_holds_of(*, customer_id: int, concert_id: int) -> list[Hold]:
-    """What a customer still has to pay for or to give back, the first to end first."""
+def live_holds_of(*, customer_id: int, concert_id: int | None = None) -> list[Hold]:
+    """What a customer still has to pay for or to give back, of one concert or of all, the first to end first."""
     holds = Hold.objects.of_customer(customer_id).live(at=timezone.now())
+    if concert_id is not None:
+        holds = holds.filter(performance__concert=concert_id)
     return list(
-        holds.filter(performance__concert=concert_id)
-        .select_related("performance")
+        holds.select_related("performance__concert")
         .annotate(seats_held=Count("claims"))
         .order_by("expires_at", "pk")
     )

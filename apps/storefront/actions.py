@@ -7,13 +7,21 @@ same way: that is where the invariants look for keys with two effects.
 import json
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
+from apps.concerts.models import Performance
 from apps.payments.services import charge_wallet
 from apps.payments.views import ChargesView
-from apps.reservations.services import cancel_reservation, confirm_reservation
+from apps.queue.services import Admission
+from apps.reservations.services import (
+    cancel_reservation,
+    confirm_reservation,
+    hold_best_available,
+    hold_seats,
+)
+from apps.reservations.views.holds import BestAvailableView, HoldsView
 from apps.reservations.views.reservations import CancellationView, ReservationsView
 from apps.shared.api.idempotent import IdempotentView
 from apps.shared.api.responses import as_json
@@ -46,6 +54,58 @@ def top_up(*, customer_id: int, amount: int, key: UUID) -> int:
         answer=lambda booked: {"transaction_id": booked.pk, "balance": booked.balance_after},
     )
     return int(kept["balance"])
+
+
+def hold_chosen(
+    *,
+    customer_id: int,
+    performance: Performance,
+    seats: Sequence[int],
+    admission: Admission,
+    key: UUID,
+) -> UUID:
+    """The hold of these seats; whatever `hold_seats` refuses with."""
+    kept = _once(
+        call=HoldsView,
+        customer_id=customer_id,
+        key=key,
+        fingerprint=f"{performance.pk}: {sorted(seats)}",
+        effect=lambda: hold_seats(
+            customer_id=customer_id,
+            performance=performance,
+            seat_ids=seats,
+            admission=admission,
+        ),
+        answer=lambda held: {"hold_id": held.pk},
+    )
+    return UUID(kept["hold_id"])
+
+
+def hold_best(
+    *,
+    customer_id: int,
+    performance: Performance,
+    quantity: int,
+    grade: str,
+    admission: Admission,
+    key: UUID,
+) -> UUID:
+    """The hold of the best seats, of any grade if it is empty; whatever `hold_best_available` refuses with."""
+    kept = _once(
+        call=BestAvailableView,
+        customer_id=customer_id,
+        key=key,
+        fingerprint=f"{performance.pk}: {quantity} {grade}",
+        effect=lambda: hold_best_available(
+            customer_id=customer_id,
+            performance=performance,
+            quantity=quantity,
+            grade=grade or None,
+            admission=admission,
+        ),
+        answer=lambda held: {"hold_id": held.pk},
+    )
+    return UUID(kept["hold_id"])
 
 
 def pay(*, customer_id: int, hold_id: UUID, key: UUID) -> UUID:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from apps.concerts.models import Concert
 from apps.concerts.selectors import SaleSummary, sale_summaries
 from apps.queue.models import WaitingRoom
-from apps.queue.selectors import Door
+from apps.queue.selectors import Door, waiting_room_doors
 from apps.reservations.selectors import nearly_sold_out
 
 COUNTED_DOWN = timedelta(days=1)  # what opens later is told by its date
@@ -37,10 +37,11 @@ class Offer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConcertCard:
-    """`opens_in` is in seconds, None once sales have opened."""
+    """`opens_in` is in seconds, None once sales and the waiting room have opened."""
 
     concert: Concert
     state: SaleState
+    opens_at: datetime
     opens_in: float | None
     price_from: int | None
 
@@ -50,18 +51,22 @@ class ConcertCard:
 
 
 def concert_cards(concerts: Iterable[Concert], *, at: datetime) -> list[ConcertCard]:
-    """In the order given; the concerts need `with_dates()`. Two queries for all of them."""
+    """In the order given; the concerts need `with_dates()`. Three queries for all of them."""
     concerts = list(concerts)
     ids = [concert.pk for concert in concerts]
-    summaries, few_left = sale_summaries(ids, at=at), nearly_sold_out(ids)
+    summaries, doors = sale_summaries(ids, at=at), waiting_room_doors(concerts)
+    few_left = nearly_sold_out(ids)
     cards = []
     for concert in concerts:
+        door = doors[concert.pk]
         summary = summaries.get(concert.pk, SaleSummary(None, is_sold_out=False))
-        opens_in = (concert.sales_open_at - at).total_seconds()
+        opens_at = max(door.opens_at, concert.sales_open_at)
+        opens_in = (opens_at - at).total_seconds()
         cards.append(
             ConcertCard(
                 concert,
-                sale_state(concert, summary, at=at, has_few_left=concert.pk in few_left),
+                sale_state(concert, summary, door, at=at, has_few_left=concert.pk in few_left),
+                opens_at=opens_at,
                 opens_in=opens_in if opens_in > 0 else None,
                 price_from=summary.price_from,
             )
@@ -70,14 +75,14 @@ def concert_cards(concerts: Iterable[Concert], *, at: datetime) -> list[ConcertC
 
 
 def sale_state(
-    concert: Concert, summary: SaleSummary, *, at: datetime, has_few_left: bool
+    concert: Concert, summary: SaleSummary, door: Door, *, at: datetime, has_few_left: bool
 ) -> SaleState:
     """Needs `with_dates()`."""
     if concert.first_performance_at is None:
         return SaleState.NO_DATES
-    if not concert.has_opened(at):
+    if at < door.opens_at or not concert.has_opened(at):
         return SaleState.OPENS_SOON
-    if not concert.has_date_to_sell(at):
+    if not concert.has_date_to_sell(at) or door.state == WaitingRoom.State.CLOSED:
         return SaleState.CLOSED
     if summary.is_sold_out:
         return SaleState.SOLD_OUT
@@ -88,7 +93,7 @@ def offer_of(state: SaleState, door: Door, *, at: datetime) -> Offer:
     """What a visitor who has no place yet can do about a concert now."""
     if state is SaleState.NO_DATES:
         return Offer.NO_DATES
-    if state is SaleState.CLOSED or door.state == WaitingRoom.State.CLOSED:
+    if state is SaleState.CLOSED:
         return Offer.CLOSED
     if state is SaleState.SOLD_OUT:
         return Offer.SOLD_OUT

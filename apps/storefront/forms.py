@@ -6,12 +6,17 @@ from django.contrib.auth.password_validation import (
     password_validators_help_text_html,
     validate_password,
 )
+from django.contrib.postgres.forms import SimpleArrayField
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator
+from django.utils.functional import lazy
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import User, validate_ascii
 from apps.accounts.serializers import PASSWORD_MAX_LENGTH
 from apps.concerts.models import SEATS_PER_CUSTOMER_MAX, Grade
+from apps.storefront.wording import won
 
 
 class RegistrationForm(forms.Form):
@@ -65,33 +70,26 @@ class KeyedForm(forms.Form):
     key = forms.UUIDField(widget=forms.HiddenInput)
 
 
+def _too_much() -> str:
+    return gettext("At most %(limit)s at a time.") % {"limit": won(settings.CHARGE_LIMIT)}
+
+
 class TopUpForm(KeyedForm):
     amount = forms.IntegerField(
-        label=_("Amount in won"), min_value=1, max_value=settings.CHARGE_LIMIT, step_size=1
+        min_value=1, validators=[MaxValueValidator(settings.CHARGE_LIMIT, lazy(_too_much, str)())]
     )
 
 
-class SeatsForm(forms.Form):
-    seats = forms.TypedMultipleChoiceField(coerce=int)
+class SeatsForm(KeyedForm):
+    """Which seats there are, the service knows; here they only have to be numbers."""
 
-    def __init__(self, data: Any) -> None:
-        super().__init__(data)
-        # Which seats there are, the service knows; here they only have to be numbers.
-        chosen = data.getlist("seats")
-        plausible = [
-            text for text in chosen if text.isascii() and text.isdecimal() and len(text) < 19
-        ]
-        seats = self.fields["seats"]
-        assert isinstance(seats, forms.TypedMultipleChoiceField)
-        seats.choices = [(text, text) for text in plausible]
-
-    def clean_seats(self) -> list[int]:
-        seats: list[int] = self.cleaned_data["seats"]
-        if len(set(seats)) != len(seats) or len(seats) > SEATS_PER_CUSTOMER_MAX:
-            raise ValidationError(_("Choose each seat once, and not more than allowed."))
-        return seats
+    seats = SimpleArrayField(
+        forms.IntegerField(min_value=1, max_value=2**63 - 1),
+        max_length=SEATS_PER_CUSTOMER_MAX,
+        widget=forms.MultipleHiddenInput,
+    )
 
 
-class BestAvailableForm(forms.Form):
+class BestAvailableForm(KeyedForm):
     quantity = forms.IntegerField(min_value=1, max_value=SEATS_PER_CUSTOMER_MAX)
     grade = forms.ChoiceField(choices=[("", ""), *Grade.choices], required=False)

@@ -10,6 +10,9 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
+from apps.queue.errors import QueueTokenInvalid, QueueTokenRequired
+from apps.queue.services import verified_place
+
 TOKEN, FIRST_POSITION = "queue_token", "queue_from"
 # A waiting room may be open for days; the token itself says what it is worth.
 LIFETIME = timedelta(days=2)
@@ -19,6 +22,28 @@ LONGEST_TOKEN = 1_000
 def queue_token_of(request: HttpRequest) -> str | None:
     token = request.COOKIES.get(TOKEN, "")
     return token if 0 < len(token) <= LONGEST_TOKEN else None
+
+
+def own_queue_token_of(request: HttpRequest, *, concert_id: int) -> str:
+    """The token of the cookie. Somebody else may have logged in on this device since; who is not logged in is taken at its word.
+
+    :raises QueueTokenRequired: there is no cookie.
+    :raises QueueTokenInvalid: it was altered, or is of another customer.
+    """
+    token = queue_token_of(request)
+    if token is None:
+        raise QueueTokenRequired
+    if request.user.is_authenticated:
+        verified_place(token=token, customer_id=request.user.pk, concert_id=concert_id)
+    return token
+
+
+def has_queue_token(request: HttpRequest, *, concert_id: int) -> bool:
+    """Whether this customer has joined, by the signature alone: what has become of the place, only the store knows."""
+    try:
+        return bool(own_queue_token_of(request, concert_id=concert_id))
+    except (QueueTokenRequired, QueueTokenInvalid):
+        return False
 
 
 def first_position_of(request: HttpRequest) -> int | None:

@@ -1,21 +1,23 @@
 """Choosing seats: who is let in, what the map is told, and what a hold answers to a page and to a script."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from django.test import Client
 from django.urls import reverse
 
 from apps.concerts.models import Concert, Performance, Seat
-from apps.queue.services import remove_visitor
+from apps.queue.services import Admission, remove_visitor
 from apps.reservations.models import Hold
+from apps.reservations.services import admission_to_performance
 from apps.shared.caching import forget_everything
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.queue import WaitingRoomFactory
 from tests.factories.reservations import hold, reservation
-from tests.storefront.visits import JSON, admitted, joined, logged_in, seat_map
+from tests.storefront.rules import StrictClient
+from tests.storefront.visits import JSON, admitted, form, joined, logged_in, seat_map
 
 pytestmark = pytest.mark.django_db
 
@@ -62,18 +64,66 @@ class TestGate:
         assert answer.status_code == 200
         assert answer.templates[0].name == "storefront/no_seats.html"
 
-    @pytest.mark.parametrize("name", ["seat_map", "seat_map_data", "availability"])
-    def test_sends_who_waits_back_to_the_queue(self, performance: Performance, name: str) -> None:
-        client = joined(performance.concert)
+    def test_shows_the_way_to_what_is_held_when_nothing_is_left(
+        self, performance: Performance, seats: list[Seat]
+    ) -> None:
+        customer = CustomerFactory()
+        client = admitted(performance.concert, customer)
+        for start in (0, 2):
+            owner = CustomerFactory() if start else customer
+            held = hold(owner, seats[start : start + 2])
+        mine = Hold.objects.get(customer=customer)
 
-        page = client.get(data_url(performance, name))
-        script = client.get(data_url(performance, name), headers=JSON)
+        page = client.get(reverse("storefront:seats", args=[performance.concert_id]))
+        tickets = client.get(reverse("storefront:reservations"))
+
+        way_on = reverse("storefront:checkout", args=[performance.concert_id, mine.pk])
+        assert page.templates[0].name == "storefront/no_seats.html"
+        for shown in (page, tickets):
+            assert f'href="{way_on}"' in shown.content.decode()
+            assert str(held.pk) not in shown.content.decode()
+
+    def test_lets_nobody_choose_two_leases_after_admission(
+        self, performance: Performance, seats: list[Seat], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Who holds seats is still in, to pay for them."""
+        client = admitted(performance.concert)
+        gate = admission_to_performance
+
+        def late(**asked: Any) -> tuple[Performance, Admission]:
+            found, admission = gate(**asked)
+            return found, replace(admission, new_holds_until=admission.seen_at)
+
+        monkeypatch.setattr("apps.storefront.views.seats.admission_to_performance", late)
+
+        page = client.get(seat_map(performance))
+
+        text = page.content.decode()
+        assert page.status_code == 200
+        assert "Your time to choose seats is over." in text
+        assert 'id="map"' not in text
+        assert 'id="best"' not in text
+
+    def test_sends_who_waits_back_to_the_queue(self, performance: Performance) -> None:
+        page = joined(performance.concert).get(seat_map(performance))
 
         assert page.headers["Location"] == reverse(
             "storefront:queue", args=[performance.concert_id]
         )
-        assert script.status_code == 403
-        assert script.json()["code"] == "QUEUE_TOKEN_NOT_ACTIVE"
+
+    @pytest.mark.parametrize("name", ["seat_map_data", "availability"])
+    @pytest.mark.parametrize("headers", [JSON, {}, {"Accept": "*/*"}])
+    def test_refuses_scripts_in_their_terms(
+        self, performance: Performance, name: str, headers: dict[str, str]
+    ) -> None:
+        client = joined(performance.concert)
+
+        answer = client.get(data_url(performance, name), headers=headers)
+
+        assert answer.status_code == 403
+        assert answer.json()["code"] == "QUEUE_TOKEN_NOT_ACTIVE"
+        # And leave to the page what the visitor has to see.
+        assert not answer.cookies
 
     def test_sends_whose_turn_is_over_where_it_is_explained(self, performance: Performance) -> None:
         customer = CustomerFactory()
@@ -93,8 +143,8 @@ class TestGate:
         )
 
     def test_sends_strangers_to_the_login_and_back(self, performance: Performance) -> None:
-        page = Client().get(seat_map(performance))
-        script = Client().get(data_url(performance, "availability"), headers=JSON)
+        page = StrictClient().get(seat_map(performance))
+        script = StrictClient().get(data_url(performance, "availability"), headers=JSON)
 
         assert page.headers["Location"] == (
             f"{reverse('storefront:login')}?next={seat_map(performance)}"
@@ -219,7 +269,7 @@ class TestHolding:
         customer = CustomerFactory()
         client = admitted(performance.concert, customer)
 
-        answer = client.post(seat_map(performance), {"seats": [seats[0].pk, seats[1].pk]})
+        answer = client.post(seat_map(performance), form(seats=[seats[0].pk, seats[1].pk]))
 
         made = Hold.objects.get(customer=customer)
         assert answer.status_code == 302
@@ -231,7 +281,7 @@ class TestHolding:
     def test_tells_a_script_where_to_go(self, performance: Performance, seats: list[Seat]) -> None:
         client = admitted(performance.concert)
 
-        answer = client.post(seat_map(performance), {"seats": [seats[0].pk]}, headers=JSON)
+        answer = client.post(seat_map(performance), form(seats=[seats[0].pk]), headers=JSON)
 
         assert answer.status_code == 200
         assert answer.json()["location"].startswith(
@@ -242,10 +292,35 @@ class TestHolding:
         customer = CustomerFactory()
         client = admitted(performance.concert, customer)
 
-        answer = client.post(seat_map(performance), {"quantity": "2", "grade": "R"})
+        answer = client.post(seat_map(performance), form(quantity=2, grade="R"))
 
         assert answer.status_code == 302
         assert Hold.objects.get(customer=customer).claims.count() == 2
+
+    @pytest.mark.parametrize("fields", [{"quantity": 1}, {"seats": 0}])
+    def test_of_a_form_that_is_sent_twice_is_one(
+        self, performance: Performance, seats: list[Seat], fields: dict[str, int]
+    ) -> None:
+        client = admitted(performance.concert)
+        sent = form(**fields) | ({"seats": [seats[0].pk]} if "seats" in fields else {})
+
+        answers = [client.post(seat_map(performance), sent) for _ in range(2)]
+
+        hold_id = Hold.objects.get().pk
+        way_on = reverse("storefront:checkout", args=[performance.concert_id, hold_id])
+        assert [answer.headers["Location"] for answer in answers] == [way_on] * 2
+
+    def test_of_a_form_that_comes_back_with_another_choice_is_refused(
+        self, performance: Performance, seats: list[Seat]
+    ) -> None:
+        client = admitted(performance.concert)
+        sent = form(seats=[seats[0].pk])
+        client.post(seat_map(performance), sent)
+
+        again = client.post(seat_map(performance), sent | {"seats": [seats[1].pk]}, headers=JSON)
+
+        assert (again.status_code, again.json()["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
+        assert Hold.objects.count() == 1
 
     def test_names_the_seat_that_somebody_else_has(
         self, performance: Performance, seats: list[Seat]
@@ -253,7 +328,7 @@ class TestHolding:
         hold(CustomerFactory(), seats[:1])
         customer = CustomerFactory()
         client = admitted(performance.concert, customer)
-        chosen = {"seats": [seats[0].pk, seats[1].pk]}
+        chosen = form(seats=[seats[0].pk, seats[1].pk])
 
         script = client.post(seat_map(performance), chosen, headers=JSON)
         page = client.post(seat_map(performance), chosen, follow=True)
@@ -269,7 +344,7 @@ class TestHolding:
         client = admitted(performance.concert)
 
         answer = client.post(
-            seat_map(performance), {"seats": [seat.pk for seat in seats[:3]]}, headers=JSON
+            seat_map(performance), form(seats=[seat.pk for seat in seats[:3]]), headers=JSON
         )
 
         assert answer.status_code == 409
@@ -284,10 +359,12 @@ class TestHolding:
             {"seats": "x"},
             {"seats": "-1"},
             {"seats": "1e3"},
-            {"seats": "٣"},
             {"seats": "\x00"},
             {"seats": "9" * 30},
             {"seats": ["1"] * 11},
+            {"seats": "1", "key": ""},
+            {"seats": "1", "key": "x"},
+            {"quantity": "1", "key": "\x00"},
             {"seats": [str(number) for number in range(1, 13)]},
             {"quantity": ""},
             {"quantity": "0"},
@@ -303,8 +380,8 @@ class TestHolding:
     ) -> None:
         client = admitted(performance.concert)
 
-        script = client.post(seat_map(performance), sent, headers=JSON)
-        page = client.post(seat_map(performance), sent)
+        script = client.post(seat_map(performance), form(**sent), headers=JSON)
+        page = client.post(seat_map(performance), form(**sent))
 
         assert script.status_code == 400
         assert script.json()["code"] == "VALIDATION_ERROR"
@@ -316,7 +393,7 @@ class TestHolding:
         client = admitted(performance.concert)
         Seat.objects.filter(pk=seat_id).delete()
 
-        answer = client.post(seat_map(performance), {"seats": [seat_id]}, headers=JSON)
+        answer = client.post(seat_map(performance), form(seats=[seat_id]), headers=JSON)
 
         assert answer.status_code in (400, 404)
         assert not Hold.objects.exists()
@@ -324,8 +401,8 @@ class TestHolding:
     def test_is_for_the_admitted(self, performance: Performance, seats: list[Seat]) -> None:
         waiting = joined(performance.concert)
 
-        script = waiting.post(seat_map(performance), {"seats": [seats[0].pk]}, headers=JSON)
-        page = waiting.post(seat_map(performance), {"seats": [seats[0].pk]})
+        script = waiting.post(seat_map(performance), form(seats=[seats[0].pk]), headers=JSON)
+        page = waiting.post(seat_map(performance), form(seats=[seats[0].pk]))
 
         assert script.status_code == 403
         assert page.headers["Location"] == reverse(
@@ -334,9 +411,9 @@ class TestHolding:
         assert not Hold.objects.exists()
 
     def test_takes_a_form_of_ours_alone(self, performance: Performance, seats: list[Seat]) -> None:
-        strict = Client(enforce_csrf_checks=True)
+        strict = StrictClient(enforce_csrf_checks=True)
         strict.force_login(CustomerFactory())
 
-        answer = strict.post(seat_map(performance), {"seats": [seats[0].pk]}, headers=JSON)
+        answer = strict.post(seat_map(performance), form(seats=[seats[0].pk]), headers=JSON)
 
         assert answer.status_code == 403

@@ -21,8 +21,9 @@ from apps.queue.services import (
 from apps.storefront.wording import ended_words, wait_words
 from tests.conftest import StartValkey
 from tests.factories.accounts import CustomerFactory
-from tests.factories.concerts import ConcertFactory
+from tests.factories.concerts import ConcertFactory, PerformanceFactory
 from tests.factories.queue import WaitingRoomFactory
+from tests.storefront.rules import StrictClient
 from tests.storefront.visits import JSON, joined, logged_in, status_of
 
 pytestmark = pytest.mark.django_db
@@ -97,7 +98,7 @@ class TestJoining:
         assert status_of(elsewhere, concert).json()["people_ahead"] == 1
 
     def test_sends_strangers_to_the_login_and_back_to_the_concert(self, concert: Concert) -> None:
-        answer = Client().post(url("queue", concert))
+        answer = StrictClient().post(url("queue", concert))
 
         assert answer.status_code == 302
         assert answer.headers["Location"] == (
@@ -152,7 +153,7 @@ class TestPage:
         assert page.context["waiting"].people_ahead == 2
         assert "people ahead of you" in text
         assert (
-            f'<noscript><meta http-equiv="refresh" content="{page.context["poll_after"]}"></noscript>'
+            f'<noscript><meta http-equiv="refresh" content="{page.context["refresh_after"]}"></noscript>'
             in text
         )
 
@@ -166,11 +167,21 @@ class TestPage:
         assert answer.headers["Location"] == url("seats", concert)
 
     def test_needs_no_login(self, concert: Concert) -> None:
-        client = joined(concert)
-        client.logout()
         client = _with_cookie(cookie(logged_in().post(url("queue", concert))).value)
 
         assert client.get(url("queue", concert)).status_code == 200
+
+    def test_is_not_promised_to_somebody_else_on_the_same_device(self, concert: Concert) -> None:
+        PerformanceFactory(concert=concert, seats=1)
+        client = joined(concert)
+        own = client.get(url("concert", concert)).content.decode()
+
+        client.force_login(CustomerFactory())
+        other = client.get(url("concert", concert)).content.decode()
+
+        assert "Back to your place in the queue" in own
+        assert "Back to your place in the queue" not in other
+        assert "Join the queue" in other
 
     def test_without_a_place_leads_to_the_concert(self, concert: Concert) -> None:
         answer = logged_in().get(url("queue", concert))
@@ -245,6 +256,8 @@ class TestPage:
         assert status["people_ahead"] is None
         assert 1790 < status["opens_in_seconds"] <= 1800
         assert status["poll_after_seconds"] >= 1790
+        # Without a script nothing else would notice an opening that is moved.
+        assert page.context["refresh_after"] == 60
 
 
 class TestStatus:
@@ -299,7 +312,7 @@ class TestStatus:
         assert not answer.cookies
 
     def test_without_a_token_is_refused(self, concert: Concert) -> None:
-        answer = status_of(Client(), concert)
+        answer = status_of(StrictClient(), concert)
 
         assert answer.status_code == 403
         assert answer.json()["code"] == "QUEUE_TOKEN_REQUIRED"
@@ -367,13 +380,24 @@ class TestLeaving:
         question = text[text.index('<details class="queue-leave"') : text.index("</details>")]
         assert f'action="{url("leave_queue", concert)}"' in question
 
+    def test_leaves_the_place_of_somebody_else_alone(self, concert: Concert) -> None:
+        owner = CustomerFactory()
+        client = joined(concert, owner)
+        client.force_login(CustomerFactory())
+
+        answer = client.post(url("leave_queue", concert))
+
+        assert answer.headers["Location"] == url("concert", concert)
+        client.force_login(owner)
+        assert status_of(client, concert).json()["status"] == "WAITING"
+
     def test_without_a_place_changes_nothing(self, concert: Concert) -> None:
         answer = logged_in().post(url("leave_queue", concert))
 
         assert answer.headers["Location"] == url("concert", concert)
 
     def test_takes_a_form_of_ours_alone(self, concert: Concert) -> None:
-        strict = Client(enforce_csrf_checks=True)
+        strict = StrictClient(enforce_csrf_checks=True)
         strict.force_login(CustomerFactory())
 
         assert strict.post(url("leave_queue", concert)).status_code == 403
@@ -399,6 +423,6 @@ class TestWords:
 
 
 def _with_cookie(token: str) -> Client:
-    client = Client()
+    client = StrictClient()
     client.cookies["queue_token"] = token
     return client

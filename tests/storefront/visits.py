@@ -1,6 +1,7 @@
 """Customers at the pages: logged in, in the queue, or let in by a real waiting room."""
 
 from typing import Any
+from uuid import uuid4
 
 from django.test import Client
 from django.urls import reverse
@@ -8,13 +9,15 @@ from django.urls import reverse
 from apps.accounts.models import User
 from apps.concerts.models import Concert, Performance
 from apps.queue.services import admit_visitors
+from apps.reservations.models import Hold
 from tests.factories.accounts import CustomerFactory
+from tests.storefront.rules import StrictClient
 
 JSON = {"Accept": "application/json"}
 
 
 def logged_in(customer: User | None = None) -> Client:
-    client = Client(raise_request_exception=False)
+    client = StrictClient(raise_request_exception=False)
     client.force_login(customer or CustomerFactory())
     return client
 
@@ -37,5 +40,14 @@ def status_of(client: Client, concert: Concert) -> Any:
     return client.get(reverse("storefront:queue_status", args=[concert.pk]))
 
 
+def form(**fields: Any) -> dict[str, Any]:
+    """With a key of its own, as every page makes one."""
+    return {"key": str(uuid4()), **fields}
+
+
 def seat_map(performance: Performance) -> str:
     return reverse("storefront:seat_map", args=[performance.concert_id, performance.pk])
+
+
+def checkout_of(held: Hold) -> str:
+    return f"/concerts/{held.performance.concert_id}/checkout/{held.pk}/"

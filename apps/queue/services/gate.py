@@ -39,6 +39,11 @@ class Admission:
     new_holds_until: datetime
     seen_at: datetime
 
+    @property
+    def choose_until(self) -> datetime:
+        """Until when new seats may be held; what is held already may be paid for afterwards."""
+        return min(self.lease_until, self.new_holds_until)
+
 
 def admitted_visitor(*, token: str | None, customer_id: int, concert_id: int) -> Admission:
     """The gate: let an admitted visitor pass, and note that they were seen.

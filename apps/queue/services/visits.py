@@ -23,7 +23,10 @@ from apps.shared.errors import ServiceUnavailable
 
 @dataclass(frozen=True, slots=True)
 class VisitorStatus:
-    """What a visitor is told. `position` is None before opening, while a lost room heals, and when EXPIRED."""
+    """What a visitor is told, at `seen_at` by the store's clock.
+
+    `position` is None before opening, while a lost room heals, and when EXPIRED; `choose_until` is None unless ACTIVE.
+    """
 
     token: str
     concert_id: int
@@ -31,7 +34,9 @@ class VisitorStatus:
     position: int | None
     estimated_wait_seconds: int | None
     poll_after_seconds: int | None
+    seen_at: datetime
     expires_at: datetime | None
+    choose_until: datetime | None
     expired_reason: str | None
     is_new: bool
 
@@ -184,7 +189,13 @@ def _status(visit: Visit, ticket: Ticket, token: str) -> VisitorStatus:
         position=None if has_ended else visit.position,
         estimated_wait_seconds=None if has_ended else visit.wait_seconds,
         poll_after_seconds=None if has_ended else visit.poll_after_seconds,
+        seen_at=moment(visit.at),
         expires_at=moment(visit.expires_at) if visit.expires_at and not has_ended else None,
+        choose_until=(
+            moment(min(visit.expires_at, visit.new_holds_until))
+            if visit.standing is Standing.ACTIVE
+            else None
+        ),
         expired_reason=_reason_shown(visit.ended_reason),
         is_new=visit.is_new,
     )

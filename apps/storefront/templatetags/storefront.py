@@ -1,14 +1,20 @@
 import math
+from datetime import datetime
 
 from django import template
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
+
+from apps.storefront.wording import won
 
 register = template.Library()
+register.filter("won", won)
 
 
 @register.filter
-def won(amount: int) -> str:
-    """₩130,000, in both languages."""
-    return f"₩{amount:,}" if amount >= 0 else f"−₩{-amount:,}"
+def weekday(at: datetime) -> str:
+    """Fri or 금, by the clock of the page: what Django calls the abbreviation of 금요일 is the whole word."""
+    return date_format(localtime(at), "D").removesuffix("요일")
 
 
 @register.filter

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from django.conf import settings
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.contrib.auth import authenticate, login, logout
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -20,6 +20,7 @@ from apps.shared.errors import IdempotencyKeyReused
 from apps.storefront.actions import new_key, top_up
 from apps.storefront.forms import LoginForm, RegistrationForm, TopUpForm
 from apps.storefront.views.base import PageView, message_of
+from apps.storefront.wording import won
 
 TRANSACTIONS_A_PAGE = 20
 TOP_UPS = (50_000, 100_000, 300_000, 1_000_000)  # won
@@ -42,7 +43,7 @@ class RegisterView(PageView):
         except EmailTaken as error:
             form.add_error("email", message_of(error))
             return self._page(form, status=409)
-        login(request, customer, backend=settings.AUTHENTICATION_BACKENDS[0])
+        login(request, customer)
         messages.success(request, _("Welcome, %(name)s.") % {"name": customer.name})
         return HttpResponseRedirect(way_on(request))
 
@@ -78,6 +79,18 @@ class LoginView(PageView):
         return render(self.request, "storefront/login.html", context, status=status)
 
 
+class StaffLoginView(PageView):
+    """The admin's own page, with the limit of the customers'."""
+
+    rate_limits: ClassVar = {"POST": "login"}
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return admin.site.login(request)
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        return admin.site.login(request)
+
+
 class LogoutView(PageView):
     def post(self, request: HttpRequest) -> HttpResponse:
         logout(request)
@@ -105,9 +118,7 @@ class WalletView(PageView):
             used = _("This form was sent before. Nothing was booked now: choose the amount again.")
             form.add_error(None, used)
             return self._page(form, status=409)
-        messages.success(
-            request, _("Topped up. Your balance is ₩%(won)s.") % {"won": f"{balance:,}"}
-        )
+        messages.success(request, _("Topped up. Your balance is %(won)s.") % {"won": won(balance)})
         return HttpResponseRedirect(way_on(request, default="storefront:wallet"))
 
     def _page(self, form: TopUpForm, status: int = 200) -> HttpResponse:

@@ -6,16 +6,18 @@ from typing import Any, ClassVar
 import redis
 import structlog
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views import View
 
 from apps.shared.api.responses import refusal_body
-from apps.shared.api.throttling import RateLimited, caller_of, spend
+from apps.shared.api.throttling import RateLimited, spend
 from apps.shared.codes import CODES
 from apps.shared.errors import DomainError, ServiceUnavailable
 
@@ -50,8 +52,9 @@ class PageView(View):
         try:
             self._refuse_if_too_many()
             if self.needs_login and not request.user.is_authenticated:
-                return self._to_login()
-            response = super().dispatch(request, *args, **kwargs)
+                response: HttpResponseBase = self._to_login()
+            else:
+                response = super().dispatch(request, *args, **kwargs)
         except DomainError as error:
             response = self.refused(error)
         except _AWAY as error:
@@ -61,6 +64,20 @@ class PageView(View):
         response.headers.setdefault("Cache-Control", "no-store")
         return response
 
+    def http_method_not_allowed(
+        self, request: HttpRequest, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Who opens the address of a form, after a refusal by "back" or the switch of languages, gets a page of ours."""
+        if request.method in ("GET", "HEAD"):
+            return redirect(self.way_back())
+        return super().http_method_not_allowed(request, *args, **kwargs)
+
+    def way_back(self) -> str:
+        """The page to which a form without a page of its own belongs."""
+        if "concert_id" in self.kwargs:
+            return reverse("storefront:concert", args=[self.kwargs["concert_id"]])
+        return reverse("storefront:home")
+
     def refused(self, error: DomainError) -> HttpResponse:
         """What the visitor sees of a refusal. Overridden where a page can say more, or knows the way on."""
         return refusal(self.request, error, for_script=self.is_script)
@@ -68,18 +85,30 @@ class PageView(View):
     def _to_login(self) -> HttpResponse:
         if self.is_script:
             return JsonResponse(refusal_body("AUTHENTICATION_REQUIRED"), status=401)
-        is_form = self.request.method == "POST"
-        back = reverse("storefront:home") if is_form else self.request.get_full_path()
-        return redirect_to_login(back)
+        if self.request.method != "POST":
+            return redirect_to_login(self.request.get_full_path())
+        # A form cannot be sent again by itself, but its page can be shown.
+        again = _(
+            "Please log in again. Nothing was booked or paid; seats that you hold are still yours."
+        )
+        messages.info(self.request, again)
+        return redirect_to_login(self.request.path if hasattr(self, "get") else self.way_back())
 
     def _refuse_if_too_many(self) -> None:
         method = self.request.method or ""
         name = self.rate_limits.get(method, "write" if method == "POST" else None)
         if name is None or not settings.RATE_LIMIT_ENABLED:
             return
-        quota = spend(name, caller_of(self.request))
+        quota = spend(name, self.request)
         if quota is not None and quota.is_exceeded:
             raise RateLimited(retry_after=quota.resets_in)
+
+
+def say_out_of_date(request: HttpRequest) -> None:
+    """Of a form without its key: one that was kept for long, or not made by us."""
+    messages.error(
+        request, _("This form was out of date. Nothing was booked; please send it again.")
+    )
 
 
 def message_of(error: DomainError) -> str:

@@ -3,7 +3,6 @@
 import hashlib
 from dataclasses import dataclass
 
-from django.conf import settings
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -15,6 +14,7 @@ from apps.concerts.selectors import (
     PopularConcert,
     RankingWindow,
     SaleSummary,
+    concert_in_brief,
     concerts_not_over,
     dates_of,
     grade_price_ranges,
@@ -24,6 +24,7 @@ from apps.concerts.selectors import (
 )
 from apps.queue.selectors import waiting_room_door
 from apps.reservations.selectors import nearly_sold_out
+from apps.shared.api.middleware import same_in_every_language
 from apps.shared.api.responses import conditional
 from apps.storefront.cards import (
     COUNTED_DOWN,
@@ -33,8 +34,9 @@ from apps.storefront.cards import (
     sale_state,
 )
 from apps.storefront.posters import poster_svg
-from apps.storefront.queue_cookie import queue_token_of
+from apps.storefront.queue_cookie import has_queue_token
 from apps.storefront.views.base import PageView
+from apps.storefront.wording import cancellation_hours
 
 POPULAR_SHOWN = 6
 SOON_SHOWN = 6
@@ -100,13 +102,14 @@ class ConcertView(PageView):
         performances = list(dates_of(concert_id))
         ahead = [one for one in performances if not one.has_begun(now)]
         is_sold_out = bool(ahead) and all(one.sold_out_at for one in ahead)
+        door = waiting_room_door(concert)
         state = sale_state(
             concert,
             SaleSummary(concert.price_min, is_sold_out),
+            door,
             at=now,
             has_few_left=concert_id in nearly_sold_out([concert_id]),
         )
-        door = waiting_room_door(concert)
         context = {
             "concert": concert,
             "performances": ahead or performances,
@@ -117,8 +120,8 @@ class ConcertView(PageView):
             "opens_in": (door.opens_at - now).total_seconds(),
             "joinable_in": (door.joinable_at - now).total_seconds(),
             "counts_down": door.opens_at - now <= COUNTED_DOWN,
-            "cancellation_hours": int(settings.CANCELLATION_WINDOW.total_seconds() // 3600),
-            "has_place": queue_token_of(request) is not None,
+            "cancellation_hours": cancellation_hours(),
+            "has_place": has_queue_token(request, concert_id=concert_id),
         }
         return render(request, "storefront/concert.html", context)
 
@@ -127,7 +130,8 @@ class PosterView(PageView):
     """Drawn from the words of the concert, so that no page has an empty picture."""
 
     def get(self, request: HttpRequest, concert_id: int) -> HttpResponseBase:
-        concert = published_concert(concert_id)
+        concert = concert_in_brief(concert_id)
+        same_in_every_language(request)
         drawn = poster_svg(seed=concert.pk, title=concert.title, artist=concert.artist).encode()
         etag = f'"{hashlib.sha256(drawn).hexdigest()[:16]}"'
         return conditional(

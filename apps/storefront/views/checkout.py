@@ -7,39 +7,50 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from apps.payments.errors import InsufficientBalance
 from apps.payments.selectors import wallet_balance
-from apps.queue.errors import QueueTokenInvalid, QueueTokenRequired
-from apps.queue.services import join_queue
 from apps.reservations.errors import HoldExpired, HoldNotFound, HoldNotLive
 from apps.reservations.models import Hold
 from apps.reservations.selectors import hold_of, reservation_of_hold
-from apps.reservations.services import release_hold, verified_payer
+from apps.reservations.services import release_hold
 from apps.shared.transactions import database_now
 from apps.storefront.actions import new_key, pay
 from apps.storefront.forms import KeyedForm
-from apps.storefront.queue_cookie import forget_queue_token, queue_token_of
-from apps.storefront.views.base import PageView
+from apps.storefront.queue_cookie import forget_queue_token
+from apps.storefront.views.base import PageView, say_out_of_date
 
 
-class CheckoutView(PageView):
+class HoldPageView(PageView):
+    """A page of a hold, below the concert that its seats are of."""
+
     needs_login = True
 
+    def hold(self, concert_id: int, hold_id: UUID) -> Hold:
+        """:raises HoldNotFound: there is none, it is somebody else's, or of another concert."""
+        hold = hold_of(customer_id=self.customer_id, hold_id=hold_id)
+        if hold.performance.concert_id != concert_id:
+            raise HoldNotFound
+        return hold
+
+
+class CheckoutView(HoldPageView):
     def get(self, request: HttpRequest, concert_id: int, hold_id: UUID) -> HttpResponse:
-        hold = self._hold(concert_id, hold_id)
+        hold = self.hold(concert_id, hold_id)
         if hold.status == Hold.Status.CONFIRMED:
             reservation = reservation_of_hold(customer_id=self.customer_id, hold_id=hold_id)
             return redirect("storefront:reservation", reservation.pk)
         return self._page(hold)
 
     def post(self, request: HttpRequest, concert_id: int, hold_id: UUID) -> HttpResponse:
-        hold = self._hold(concert_id, hold_id)
+        hold = self.hold(concert_id, hold_id)
         form = KeyedForm(request.POST)
         if not form.is_valid():
+            say_out_of_date(request)
             return self._page(hold, status=400)
-        self._verify(concert_id, hold_id)
+        # No token is asked for: a hold of one's own is the proof of admission, on every device and while the store is away.
         try:
             reservation_id = pay(
                 customer_id=self.customer_id, hold_id=hold_id, key=form.cleaned_data["key"]
@@ -53,21 +64,6 @@ class CheckoutView(PageView):
         response = redirect("storefront:reservation", reservation_id)
         forget_queue_token(response, concert_id=concert_id)
         return response
-
-    def _hold(self, concert_id: int, hold_id: UUID) -> Hold:
-        hold = hold_of(customer_id=self.customer_id, hold_id=hold_id)
-        if hold.performance.concert_id != concert_id:
-            raise HoldNotFound
-        return hold
-
-    def _verify(self, concert_id: int, hold_id: UUID) -> None:
-        """The cookie may be on another device: joining again gives a token for the same place."""
-        token = queue_token_of(self.request)
-        try:
-            verified_payer(token=token, customer_id=self.customer_id, hold_id=hold_id)
-        except (QueueTokenRequired, QueueTokenInvalid):
-            token = join_queue(customer_id=self.customer_id, concert_id=concert_id).token
-            verified_payer(token=token, customer_id=self.customer_id, hold_id=hold_id)
 
     def _page(self, hold: Hold, status: int = 200, *, was_short: bool = False) -> HttpResponse:
         now = database_now()
@@ -91,15 +87,17 @@ class CheckoutView(PageView):
         return render(self.request, "storefront/checkout.html", context, status=status)
 
 
-class ReleaseHoldView(PageView):
+class ReleaseHoldView(HoldPageView):
     """Give the seats back and choose again."""
 
-    needs_login = True
-
     def post(self, request: HttpRequest, concert_id: int, hold_id: UUID) -> HttpResponse:
+        hold = self.hold(concert_id, hold_id)
         try:
             release_hold(customer_id=self.customer_id, hold_id=hold_id)
         except (HoldExpired, HoldNotLive):
-            return redirect("storefront:checkout", concert_id, hold_id)
+            return redirect(self.way_back())
         messages.info(request, _("The seats are free again."))
-        return redirect("storefront:seats", concert_id)
+        return redirect("storefront:seat_map", concert_id, hold.performance_id)
+
+    def way_back(self) -> str:
+        return reverse("storefront:checkout", kwargs=self.kwargs)

@@ -3,7 +3,6 @@
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
@@ -14,11 +13,12 @@ from django.utils.translation import gettext as _
 from apps.reservations.errors import AlreadyCancelled, CancellationClosed
 from apps.reservations.models import Reservation
 from apps.reservations.qr import qr_svg
-from apps.reservations.selectors import reservation_of, valid_ticket_of
+from apps.reservations.selectors import live_holds_of, reservation_of, valid_ticket_of
 from apps.storefront.actions import cancel, new_key
 from apps.storefront.calendars import calendar_of
 from apps.storefront.forms import KeyedForm
-from apps.storefront.views.base import PageView, message_of
+from apps.storefront.views.base import PageView, message_of, say_out_of_date
+from apps.storefront.wording import cancellation_hours, won
 
 RESERVATIONS_A_PAGE = 10
 
@@ -31,7 +31,9 @@ class ReservationsView(PageView):
         mine = Reservation.objects.of_customer(self.customer_id).with_details()
         found = mine.past(at=timezone.now()) if is_past else mine.upcoming(at=timezone.now())
         page = Paginator(found, RESERVATIONS_A_PAGE).get_page(request.GET.get("page"))
-        return render(request, "storefront/reservations.html", {"page": page, "is_past": is_past})
+        holds = [] if is_past else live_holds_of(customer_id=self.customer_id)
+        context = {"page": page, "is_past": is_past, "holds": holds}
+        return render(request, "storefront/reservations.html", context)
 
 
 class ReservationView(PageView):
@@ -44,6 +46,7 @@ class ReservationView(PageView):
         """Cancel it."""
         form = KeyedForm(request.POST)
         if not form.is_valid():
+            say_out_of_date(request)
             return self._page(reservation_id, status=400)
         try:
             refund = cancel(
@@ -58,7 +61,7 @@ class ReservationView(PageView):
             return redirect(request.path)
         messages.success(
             request,
-            _("Cancelled. ₩%(won)s went back to your balance.") % {"won": f"{refund:,}"},
+            _("Cancelled. %(won)s went back to your balance.") % {"won": won(refund)},
         )
         return redirect(request.path)
 
@@ -71,7 +74,7 @@ class ReservationView(PageView):
             "concert": reservation.performance.concert,
             "is_confirmed": is_confirmed,
             "can_cancel": reservation.is_cancellable(timezone.now()),
-            "cancellation_hours": int(settings.CANCELLATION_WINDOW.total_seconds() // 3600),
+            "cancellation_hours": cancellation_hours(),
             "key": new_key(),
         }
         return render(self.request, "storefront/reservation.html", context, status=status)

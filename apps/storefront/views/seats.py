@@ -1,6 +1,7 @@
 """Choosing seats: what an admitted visitor sees and claims."""
 
 from typing import Any, ClassVar
+from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -21,16 +22,10 @@ from apps.queue.errors import (
 )
 from apps.queue.services import Admission
 from apps.reservations import selectors
-from apps.reservations.models import Hold
-from apps.reservations.services import (
-    admission_to_concert,
-    admission_to_performance,
-    hold_best_available,
-    hold_seats,
-)
+from apps.reservations.services import admission_to_concert, admission_to_performance
 from apps.shared.api.responses import conditional
 from apps.shared.errors import DomainError, ServiceUnavailable
-from apps.shared.transactions import run_in_transaction
+from apps.storefront.actions import hold_best, hold_chosen, new_key
 from apps.storefront.errors import InvalidChoice
 from apps.storefront.forms import BestAvailableForm, SeatsForm
 from apps.storefront.queue_cookie import queue_token_of
@@ -77,8 +72,12 @@ class DatesView(AdmittedView):
         first = next((one for one in dates if one.reservable), None)
         if first is not None:
             return redirect("storefront:seat_map", concert_id, first.performance.pk)
-        concert = concerts.published_concert(concert_id)
-        return render(request, "storefront/no_seats.html", {"concert": concert, "dates": dates})
+        context = {
+            "concert": concerts.published_concert(concert_id),
+            "dates": dates,
+            "holds": selectors.live_holds_of(customer_id=self.customer_id, concert_id=concert_id),
+        }
+        return render(request, "storefront/no_seats.html", context)
 
 
 class SeatMapPageView(AdmittedView):
@@ -89,8 +88,8 @@ class SeatMapPageView(AdmittedView):
     def post(self, request: HttpRequest, concert_id: int, performance_id: int) -> HttpResponse:
         """Hold the seats named, or the best that there are: then on to the checkout."""
         performance, admission = self.admitted_to(concert_id, performance_id)
-        hold = self._hold(performance, admission)
-        way_on = reverse("storefront:checkout", args=[concert_id, hold.pk])
+        hold_id = self._hold(performance, admission)
+        way_on = reverse("storefront:checkout", args=[concert_id, hold_id])
         return JsonResponse({"location": way_on}) if self.is_script else redirect(way_on)
 
     rate_limits: ClassVar = {"POST": "hold"}
@@ -104,65 +103,52 @@ class SeatMapPageView(AdmittedView):
         messages.error(self.request, message_of(error))
         return redirect(self.request.path)
 
-    def _hold(self, performance: Performance, admission: Admission) -> Hold:
-        customer_id, data = self.customer_id, self.request.POST
-        if "quantity" in data:
-            wanted = BestAvailableForm(data)
-            self._refuse_unless_valid(wanted)
-            quantity, grade = wanted.cleaned_data["quantity"], wanted.cleaned_data["grade"] or None
-            return run_in_transaction(
-                lambda: hold_best_available(
-                    customer_id=customer_id,
-                    performance=performance,
-                    quantity=quantity,
-                    grade=grade,
-                    admission=admission,
-                )
-            )
-        chosen = SeatsForm(data)
-        self._refuse_unless_valid(chosen)
-        seat_ids = chosen.cleaned_data["seats"]
-        return run_in_transaction(
-            lambda: hold_seats(
-                customer_id=customer_id,
-                performance=performance,
-                seat_ids=seat_ids,
-                admission=admission,
-            )
-        )
-
-    @staticmethod
-    def _refuse_unless_valid(form: BestAvailableForm | SeatsForm) -> None:
+    def _hold(self, performance: Performance, admission: Admission) -> UUID:
+        data = self.request.POST
+        form = BestAvailableForm(data) if "quantity" in data else SeatsForm(data)
         if not form.is_valid():
             raise InvalidChoice(errors=form.errors.get_json_data())
+        hold = hold_best if isinstance(form, BestAvailableForm) else hold_chosen
+        return hold(
+            customer_id=self.customer_id,
+            performance=performance,
+            admission=admission,
+            **form.cleaned_data,
+        )
 
     def _page(self, performance: Performance, admission: Admission) -> HttpResponse:
         concert_id = performance.concert_id
         dates = selectors.performances_with_availability(concert_id)
-        shown = next((one for one in dates if one.performance.pk == performance.pk), None)
-        if shown is None:
-            raise PerformanceNotFound
         limit = performance.concert.seats_per_customer
         own = selectors.own_seat_ids(customer_id=self.customer_id, performance_id=performance.pk)
         context: dict[str, Any] = {
             "concert": performance.concert,
             "performance": performance,
             "dates": dates,
-            "shown": shown,
-            "grades": concerts.grade_prices(performance),
+            "grades": concerts.grade_prices([performance]),
             "limit": limit,
             "quantities": range(1, limit - len(own) + 1),
             "own": own,
             "holds": selectors.live_holds_of(customer_id=self.customer_id, concert_id=concert_id),
             "words": seat_map_words(),
-            "lease_seconds": (admission.lease_until - admission.seen_at).total_seconds(),
+            "key": new_key(),
+            "may_choose": admission.choose_until > admission.seen_at,
+            "lease_seconds": (admission.choose_until - admission.seen_at).total_seconds(),
         }
         return render(self.request, "storefront/seats.html", context)
 
 
+class DataView(AdmittedView):
+    """For scripts alone: refused in their terms, whatever they say that they accept."""
+
+    @property
+    def is_script(self) -> bool:
+        return True
+
+
 @method_decorator(gzip_page, name="dispatch")
-class SeatMapDataView(AdmittedView):
-    """The hall for the script of the page: what does not change while seats are sold."""
+class SeatMapDataView(DataView):
+    """The hall: what does not change while seats are sold."""
 
     def get(self, request: HttpRequest, concert_id: int, performance_id: int) -> HttpResponseBase:
         self.admitted_to(concert_id, performance_id)
@@ -177,7 +163,7 @@ class SeatMapDataView(AdmittedView):
 
 
 @method_decorator(gzip_page, name="dispatch")
-class AvailabilityDataView(AdmittedView):
+class AvailabilityDataView(DataView):
     """One letter for each seat of the map, in its order, at most a second old."""
 
     def get(self, request: HttpRequest, concert_id: int, performance_id: int) -> HttpResponseBase:

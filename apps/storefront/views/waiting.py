@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.contrib import messages
+from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -13,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from apps.concerts.errors import ConcertNotFound, SalesClosed, SalesNotOpen
 from apps.concerts.models import Concert
-from apps.concerts.selectors import published_concert
+from apps.concerts.selectors import concert_in_brief
 from apps.queue.errors import QueueClosed, QueueTokenInvalid, QueueTokenRequired
 from apps.queue.models import WaitingRoom
 from apps.queue.selectors import Board, waiting_room_board
@@ -21,7 +22,6 @@ from apps.queue.services import (
     VisitorStatus,
     join_queue,
     leave_queue,
-    verified_place,
     visitor_status,
 )
 from apps.shared.errors import DomainError, ServiceUnavailable
@@ -30,12 +30,17 @@ from apps.storefront.queue_cookie import (
     forget_queue_token,
     keep_first_position,
     keep_queue_token,
+    own_queue_token_of,
     queue_token_of,
 )
 from apps.storefront.views.base import PageView, message_of
 from apps.storefront.wording import ended_words, wait_words
 
 RETRY_SECONDS = 3  # how soon to ask again while the store does not answer
+REFRESH_MIN, REFRESH_MAX = (
+    5,
+    60,
+)  # seconds, of a page without scripts: time to read it, and to notice an early opening
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +74,9 @@ class Waiting:
     @property
     def lease_seconds(self) -> int | None:
         """How long an admitted visitor may still choose."""
-        if self.status.status != "ACTIVE" or self.status.expires_at is None:
+        if self.status.choose_until is None:
             return None
-        return max(0, round((self.status.expires_at - timezone.now()).total_seconds()))
+        return max(0, round((self.status.choose_until - self.status.seen_at).total_seconds()))
 
     def as_json(self) -> dict[str, Any]:
         """For the scripts of the pages; texts come ready in the visitor's language."""
@@ -93,18 +98,17 @@ class QueueView(PageView):
     rate_limits: ClassVar = {"POST": "join"}
 
     def get(self, request: HttpRequest, concert_id: int) -> HttpResponse:
-        concert = published_concert(concert_id)
-        token = queue_token_of(request)
-        if token is None:
-            return redirect("storefront:concert", concert_id)
+        concert = concert_in_brief(concert_id)
         try:
-            self._refuse_if_not_own(concert_id, token)
+            token = own_queue_token_of(request, concert_id=concert_id)
             waiting = look(request, concert_id, token)
         except ServiceUnavailable:
             response = self._waiting_page(concert, None)
             response.headers["Retry-After"] = str(RETRY_SECONDS)
             return response
         except (QueueTokenInvalid, QueueTokenRequired):
+            # Another tab may have left, or have shown already how the visit ended.
+            messages.info(request, _("You have no place in this queue."))
             response = redirect("storefront:concert", concert_id)
             forget_queue_token(response, concert_id=concert_id)
             return response
@@ -140,27 +144,20 @@ class QueueView(PageView):
         messages.error(self.request, message_of(error))
         return redirect("storefront:concert", self.kwargs["concert_id"])
 
-    def _refuse_if_not_own(self, concert_id: int, token: str) -> None:
-        """Somebody else may have logged in on this device since; who is not logged in at all is taken at the token's word.
-
-        :raises QueueTokenInvalid: the place is another customer's.
-        """
-        if self.request.user.is_authenticated:
-            verified_place(token=token, customer_id=self.customer_id, concert_id=concert_id)
-
     def _to_login(self) -> HttpResponse:
-        """And from there back to the concert: a form cannot be sent again by itself."""
-        concert = reverse("storefront:concert", args=[self.kwargs["concert_id"]])
-        return redirect(f"{reverse('storefront:login')}?next={concert}")
+        """And from there back to the concert, where the form is."""
+        return redirect_to_login(self.way_back())
 
     def _waiting_page(self, concert: Concert, waiting: Waiting | None) -> HttpResponse:
         """`waiting` is None while the store does not answer: the place is kept, only nobody can say which it is."""
         room = WaitingRoom.objects.filter(concert=concert).first()
+        poll_after = waiting.status.poll_after_seconds or 0 if waiting else RETRY_SECONDS
         context = {
             "concert": concert,
             "waiting": waiting,
             "state": waiting.board.state if waiting else "UNAVAILABLE",
-            "poll_after": waiting.status.poll_after_seconds if waiting else RETRY_SECONDS,
+            "poll_after": poll_after,
+            "refresh_after": min(max(poll_after, REFRESH_MIN), REFRESH_MAX),
             "board_url": reverse("waiting_room_board", args=[concert.pk]),
             "lease_minutes": minutes(room.lease) if room else None,
             "patience_minutes": minutes(room.patience) if room else None,
@@ -175,6 +172,7 @@ class QueueStatusView(PageView):
     """Asked by the script of the page, as often as it is told to. Needs no login: the cookie proves the place."""
 
     def get(self, request: HttpRequest, concert_id: int) -> HttpResponse:
+        # Whose place it is, the page has looked at: that takes queries, and this is asked by everybody all the time.
         waiting = look(request, concert_id, queue_token_of(request))
         response = JsonResponse(waiting.as_json())
         if waiting.status.status == "EXPIRED":
@@ -189,7 +187,7 @@ class QueueStatusView(PageView):
 
 class LeaveQueueView(PageView):
     def post(self, request: HttpRequest, concert_id: int) -> HttpResponse:
-        leave_queue(token=queue_token_of(request))
+        leave_queue(token=own_queue_token_of(request, concert_id=concert_id))
         messages.info(request, _("You have left the queue."))
         response = redirect("storefront:concert", concert_id)
         forget_queue_token(response, concert_id=concert_id)
@@ -208,7 +206,7 @@ def minutes(span: timedelta) -> int:
 
 def look(request: HttpRequest, concert_id: int, token: str | None) -> Waiting:
     """
-    :raises QueueTokenInvalid: there is no valid token, or it is one of another concert.
+    :raises QueueTokenRequired, QueueTokenInvalid: there is no valid token, or it is one of another concert.
     :raises ServiceUnavailable: the store does not answer.
     """
     status = visitor_status(token=token)

@@ -1,0 +1,140 @@
+"""Paying for what is held, and giving it back."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.test import Client
+
+from apps.accounts.models import User
+from apps.concerts.models import Performance
+from apps.payments.models import LedgerTransaction
+from apps.payments.selectors import wallet_balance
+from apps.queue.models import WaitingRoom
+from apps.queue.selectors import live_figures
+from apps.reservations.models import Hold, Reservation
+from tests.conftest import StartValkey
+from tests.factories.accounts import CustomerFactory
+from tests.factories.concerts import PerformanceFactory
+from tests.factories.payments import WalletFactory
+from tests.factories.queue import WaitingRoomFactory
+from tests.factories.reservations import hold, overdue_hold
+from tests.storefront.rules import Page, StrictClient
+from tests.storefront.visits import checkout_of
+
+pytestmark = pytest.mark.django_db
+
+
+class TestCheckout:
+    def test_pays_once_however_often_it_is_sent(self, browser: Client, customer: User, held: Hold):
+        path = checkout_of(held)
+        key = Page(browser.get(path)).value("key")
+
+        answers = [browser.post(path, {"key": key}) for _ in range(2)]
+
+        paid = Reservation.objects.get(hold=held)
+        # The second finds the hold paid already, and leads to the same tickets.
+        assert answers[0].headers["Location"] == f"/reservations/{paid.pk}/"
+        assert browser.get(path).headers["Location"] == f"/reservations/{paid.pk}/"
+        assert answers[1].headers["Location"] == f"/reservations/{paid.pk}/"
+        assert LedgerTransaction.objects.filter(type="PAYMENT").count() == 1
+        assert wallet_balance(customer_id=customer.pk) == 100_000
+
+    def test_needs_no_place_in_the_queue(
+        self, browser: Client, held: Hold, valkey_server: StartValkey, settings: Any
+    ):
+        """It may be another device, the room may be closed, its store may be away: a hold of one's own is enough."""
+        WaitingRoom.objects.filter(concert=held.performance.concert_id).update(state="CLOSED")
+        server = valkey_server()
+        settings.QUEUE_URL = server.url
+        server.stop()
+
+        paid = browser.post(checkout_of(held), {"key": str(uuid4())})
+
+        assert paid.headers["Location"].startswith("/reservations/")
+        assert Reservation.objects.filter(hold=held).exists()
+
+    def test_does_not_join_the_queue_again(self, browser: Client, customer: User, held: Hold):
+        WaitingRoomFactory(concert=held.performance.concert)
+
+        for _ in range(2):
+            browser.post(checkout_of(held), {"key": str(uuid4())})
+
+        figures = live_figures(held.performance.concert_id)
+        assert figures is None or (figures.waiting, figures.active) == (0, 0)
+
+    def test_of_another_concert_gives_nothing_back(self, browser: Client, held: Hold):
+        other = PerformanceFactory().concert_id
+        path = checkout_of(held).replace(f"/{held.performance.concert_id}/", f"/{other}/")
+
+        assert browser.post(f"{path}release/").status_code == 404
+        held.refresh_from_db()
+        assert held.status == "HELD"
+
+    def test_comes_back_after_the_login(self, held: Hold):
+        path = checkout_of(held)
+
+        assert StrictClient().post(path, {}).headers["Location"] == f"/login/?next={path}"
+        assert StrictClient().post(f"{path}release/").headers["Location"] == f"/login/?next={path}"
+
+    def test_offers_to_top_up_what_is_missing_and_comes_back(self, performance: Performance):
+        poor = WalletFactory(customer=CustomerFactory(), balance=0).customer
+        held_by_poor = hold(poor, list(performance.seats.all())[:1])
+        client = StrictClient()
+        client.force_login(poor)
+        path = checkout_of(held_by_poor)
+
+        page = client.get(path).content.decode()
+        refused = client.post(path, {"key": str(uuid4())})
+
+        assert "Top up ₩50,000" in page
+        assert f'name="next" value="{path}"' in page
+        assert refused.status_code == 402
+        assert "nothing was paid" in refused.content.decode()
+        topped_up = client.post("/wallet/", {"amount": "50000", "key": str(uuid4()), "next": path})
+        assert topped_up.headers["Location"] == path
+        assert "Pay ₩50,000" in client.get(path).content.decode()
+
+    def test_explains_that_the_time_is_over(
+        self, browser: Client, customer: User, performance: Performance
+    ):
+        over = overdue_hold(customer, list(performance.seats.all())[:1])
+        path = checkout_of(over)
+
+        response = browser.get(path)
+        paid = browser.post(path, {"key": str(uuid4())})
+
+        assert "The time to pay is over" in response.content.decode()
+        assert (
+            f'href="/concerts/{performance.concert_id}/seats/{performance.pk}/"'
+            in response.content.decode()
+        )
+        assert paid.headers["Location"] == path
+        assert wallet_balance(customer_id=customer.pk) == 200_000
+
+    def test_gives_seats_back(self, browser: Client, held: Hold):
+        path = checkout_of(held)
+
+        released = browser.post(f"{path}release/")
+        again = browser.post(f"{path}release/")
+
+        held.refresh_from_db()
+        assert held.status == "RELEASED"
+        # Back to the date that the seats were of.
+        seats = f"/concerts/{held.performance.concert_id}/seats/{held.performance_id}/"
+        assert released.headers["Location"] == seats
+        assert again.headers["Location"] == path
+        response = browser.get(path)
+        assert "You gave these seats back" in response.content.decode()
+
+    @pytest.mark.parametrize("key", [{}, {"key": "x"}, {"key": "\x00"}])
+    def test_refuses_a_form_without_its_key(self, key: dict[str, str], browser: Client, held: Hold):
+        response = browser.post(checkout_of(held), key)
+
+        assert response.status_code == 400
+        assert not Reservation.objects.exists()
+
+    def test_is_not_found_below_another_concert(self, browser: Client, held: Hold):
+        other = PerformanceFactory().concert_id
+
+        assert browser.get(f"/concerts/{other}/checkout/{held.pk}/").status_code == 404
