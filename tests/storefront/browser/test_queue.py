@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from django.conf import LazySettings
 from django.utils import timezone
-from playwright.sync_api import Page, Response, Route, expect
+from playwright.sync_api import Locator, Page, Response, Route, expect
 
 from apps.accounts.models import User
 from apps.concerts.models import Concert
@@ -83,6 +83,11 @@ def join(visit: Visit, concert: Concert) -> Page:
     return page
 
 
+def label(page: Page, text: str) -> Locator:
+    """What stands below the number, as it is seen: screen readers are told the same."""
+    return page.locator('[data-slot="label"]').filter(has_text=text)
+
+
 def ahead(page: Page) -> int:
     return int(page.locator('[data-slot="ahead"]').inner_text().replace(",", ""))
 
@@ -139,7 +144,8 @@ def test_it_moves_on_by_itself_when_the_turn_comes(
     expect(page.get_by_text("person ahead of you", exact=True)).to_be_visible()
     expect(page).to_have_title("(1) Waiting · Encore")
     let_in(concert, 1)
-    expect(page.get_by_text("You are next", exact=True)).to_be_visible()
+    expect(page.locator('[data-slot="label"]')).to_have_text("You are next")
+    expect(page.locator('[data-slot="news"]')).to_contain_text("You are next")
     let_in(concert, 1)
 
     page.wait_for_url(SEATS)
@@ -361,13 +367,13 @@ def test_it_keeps_trying_while_the_store_is_down(
     server.pause()
     try:
         expect(page.get_by_text("We cannot reach the waiting room").first).to_be_visible()
-        expect(page.get_by_text("You are next", exact=True)).to_be_visible()
+        expect(label(page, "You are next")).to_be_visible()
         page.reload()
         expect(page.get_by_text("Your place is kept, and this page keeps trying.")).to_be_visible()
     finally:
         server.resume()
 
-    expect(page.get_by_text("You are next", exact=True)).to_be_visible()
+    expect(label(page, "You are next")).to_be_visible()
     let_in(concert, 1)
     page.wait_for_url(SEATS)
 
@@ -379,7 +385,7 @@ def test_an_ended_visit_is_explained(visit: StartVisit, concert: Concert, custom
 
     expect(page.get_by_text("The box office has taken you out of the queue.")).to_be_visible()
     page.get_by_role("button", name="Join the queue again").click()
-    expect(page.get_by_text("You are next", exact=True)).to_be_visible()
+    expect(label(page, "You are next")).to_be_visible()
 
 
 def test_leaving_asks_first(visit: StartVisit, concert: Concert, customer: User) -> None:
@@ -431,7 +437,7 @@ def test_an_opening_before_its_time_is_noticed_in_the_background(
     open_room(concert_id=upcoming.pk, staff_id=None)
     forget_everything()
 
-    pass_time(page, until=page.get_by_text("You are next", exact=True).is_visible)
+    pass_time(page, until=label(page, "You are next").is_visible)
 
 
 def test_an_opening_that_staff_move_is_counted_to(
@@ -584,7 +590,7 @@ def test_a_page_with_a_deadline_asks_the_server_after_a_sleep(visit: StartVisit)
 def test_it_works_without_javascript(visit: StartVisit, concert: Concert, customer: User) -> None:
     page = join(visit("phone", customer, java_script_enabled=False), concert)
 
-    expect(page.get_by_text("You are next", exact=True)).to_be_visible()
+    expect(label(page, "You are next")).to_be_visible()
     expect(page.locator("noscript p")).to_be_visible()
     let_in(concert, 1)
     forget_everything()

@@ -107,7 +107,8 @@ export class View {
   }
 
   #announceFigures() {
-    if (this.#ahead === Infinity || now() < this.#announcedAt + QUIET) return;
+    const isQuiet = this.#ahead > 0 && now() < this.#announcedAt + QUIET; // who is next hears it at once
+    if (this.#ahead === Infinity || isQuiet) return;
     const { nobodyAhead, sayOne, sayMany, sayWait } = this.#root.dataset;
     const [number, wait] = ["ahead", "wait"].map((name) => this.#slot(name).textContent);
     const place =
