@@ -9,7 +9,7 @@ import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -49,13 +49,12 @@ class ProcessCache(Generic[K, V]):
         _all_caches.add(self)
 
     def get(self, key: K, compute: Callable[[], V]) -> V:
-        """The value of `key`; what `compute` raises is raised and not kept."""
+        """The value of `key`; what `compute` raises is raised and not kept, and neither is None."""
         slot = self._slot(key)
         with slot.lock:
             if slot.value is None or self._clock() >= slot.fresh_until:
                 self._fill(slot, compute())
-            assert slot.value is not None
-            return slot.value
+            return cast("V", slot.value)
 
     def get_many(
         self, keys: Iterable[K], compute: Callable[[list[K]], Mapping[K, V]]

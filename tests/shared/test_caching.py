@@ -37,6 +37,12 @@ class TestProcessCache:
 
         assert cache.get("key", lambda: 1) == 1
 
+    def test_keeps_no_answer_that_there_is_none(self):
+        cache: ProcessCache[str, object] = ProcessCache(seconds=2, entries_max=1)
+
+        assert cache.get("key", lambda: None) is None
+        assert cache.get("key", lambda: 1) == 1
+
     def test_drops_what_was_asked_for_least_recently(self):
         cache: ProcessCache[str, object] = ProcessCache(seconds=2, entries_max=2)
         for key in ("old", "used", "old"):
