@@ -36,7 +36,7 @@ MOVE = """async (frames) => {
   const view = document.getElementById("map");
   const box = view.getBoundingClientRect();
   const at = { clientX: box.x + box.width / 3, clientY: box.y + box.height / 2, bubbles: true, cancelable: true };
-  const kinds = [{ deltaY: -120 }, { deltaY: 80, shiftKey: true }, { deltaY: 120 }];
+  const kinds = [{ deltaY: -30, ctrlKey: true }, { deltaY: 80, shiftKey: true }, { deltaY: 120 }];
   const lengths = [];
   let before = await new Promise(requestAnimationFrame);
   for (let frame = 0; frame < frames; frame += 1) {

@@ -71,7 +71,7 @@ def seat_map_words() -> dict[str, str]:
         "seatsLost": _("Another customer was faster: {seats} are taken."),
         "seatBusy": _("Another customer is claiming one of these seats at this moment. Try again."),
         "limit": _("You may choose up to {limit} seats."),
-        "nothingLeft": _("You have as many seats of this date as one customer may have."),
+        "noneLeft": _("No seats are left at this moment."),
         "count": _("{count} of {limit}"),
         "section": _("Section {section}"),
         "row": _("Row {row}"),
@@ -84,6 +84,6 @@ def seat_map_words() -> dict[str, str]:
         "stale": _("The map may be out of date: we cannot reach the server. Trying again."),
         "offline": _("We could not reach the server. Check your connection and try again."),
         "failed": _("That did not work. Reload the page and try again."),
-        "lastMinute": _("One minute left to choose."),
+        "lastMinute": _("Less than a minute left to choose."),
         "yourTurn": _("Your turn"),
     }

@@ -72,6 +72,18 @@ def enter(visit: Visit, performance: Performance) -> Page:
     return page
 
 
+def enter_sold_out(visit: Visit, performance: Performance) -> Page:
+    """The same by the address of the date: the way in leads past a date that has no seats."""
+    page = visit.open(f"/concerts/{performance.concert_id}/")
+    page.get_by_role("button", name="Join the queue").click()
+    page.wait_for_url(re.compile("/queue/$|/seats/"))
+    admit(performance.concert)
+    page.wait_for_url(re.compile("/seats/"))
+    page.goto(f"{visit.base_url}/concerts/{performance.concert_id}/seats/{performance.pk}/")
+    expect(page.locator("#seats[data-ready]")).to_be_visible()
+    return page
+
+
 def click_seat(page: Page, chosen: Seat) -> None:
     """With the mouse, where the map shows it."""
     page.mouse.click(*place_of(page, chosen)[:2])
@@ -106,6 +118,12 @@ def pinch(page: Page, x: float, y: float, *, apart: tuple[int, int]) -> None:
     for step in range(1, 6):
         touch("touchMove", first + (last - first) * step / 5)
     touch("touchEnd", None)
+
+
+def width_of(page: Page) -> int:
+    """How wide the page is, in px: wider than its window is sideways scrolling."""
+    width: int = page.evaluate("document.documentElement.scrollWidth")
+    return width
 
 
 def tray(page: Page) -> Locator:
@@ -236,8 +254,289 @@ class TestChoosing:
         page.touchscreen.tap(now_x, now_y)
         expect(tray(page)).to_contain_text("Floor A, row A, seat 1")
 
+    def test_a_wheel_that_passes_scrolls_the_page_and_one_that_is_meant_zooms(
+        self, visit: StartVisit, performance: Performance, customer: User
+    ) -> None:
+        page = enter(
+            visit("desktop", customer, viewport={"width": 1280, "height": 500}), performance
+        )
+        wanted = seat(performance, "Floor A", "A", 3)
+        x, y, width = place_of(page, wanted)
+        scrolled = page.evaluate("scrollY")
+        page.mouse.move(x, y)
+
+        page.mouse.wheel(0, -100)
+        page.wait_for_function("before => scrollY < before", arg=scrolled)
+        assert place_of(page, wanted)[2] == width
+
+        page.mouse.move(*place_of(page, wanted)[:2])
+        page.keyboard.down("Control")
+        page.mouse.wheel(0, -20)
+        page.keyboard.up("Control")
+        page.wait_for_timeout(100)
+        once = place_of(page, wanted)[2]
+        assert once > width
+        # Zoomed in already, the wheel alone will do.
+        page.mouse.wheel(0, -20)
+        page.wait_for_timeout(100)
+        assert place_of(page, wanted)[2] > once
+
+    def test_a_mouse_that_is_let_go_of_outside_does_not_stick(
+        self, visit: StartVisit, performance: Performance, customer: User
+    ) -> None:
+        page = enter(visit("desktop", customer), performance)
+        for _ in range(2):
+            page.get_by_role("button", name="Zoom in").click()
+        page.locator("#map").scroll_into_view_if_needed()
+        box = page.locator("#map").bounding_box()
+        assert box
+        left, middle = box["x"], box["y"] + box["height"] / 2
+
+        page.mouse.move(left + 2, middle)
+        page.mouse.down()
+        page.mouse.move(left - 3, middle)
+        page.mouse.up()
+        before = place_of(page, seat(performance, "Floor A", "A", 6))
+        page.mouse.move(left + 200, middle, steps=4)
+        page.wait_for_timeout(100)
+
+        assert place_of(page, seat(performance, "Floor A", "A", 6)) == before
+
+    @pytest.mark.parametrize("size", ["desktop", "phone"])
+    def test_a_seat_that_is_taken_back_is_announced_and_the_focus_moves_on(
+        self, visit: StartVisit, performance: Performance, customer: User, size: str
+    ) -> None:
+        page = enter(visit(size, customer), performance)
+        for number in (1, 2):
+            click_seat(page, seat(performance, "Floor A", "A", number))
+        remove = tray(page).get_by_role("button", name="Remove")
+
+        remove.first.press("Enter")
+        expect(page.locator('[data-slot="news"]')).to_have_text(
+            "Floor A, row A, seat 1 is no longer chosen."
+        )
+        expect(remove).to_be_focused()
+        remove.press("Enter")
+
+        expect(page.locator('[data-slot="news"]')).to_have_text(
+            "Floor A, row A, seat 2 is no longer chosen."
+        )
+        expect(page.locator("#map")).to_be_focused()
+
+
+class TestLooks:
+    """What must be seen is, on every screen."""
+
+    @pytest.mark.parametrize("width", [320, 360, 768, 1280])
+    def test_no_title_is_wider_than_the_page(
+        self, visit: StartVisit, performance: Performance, customer: User, width: int
+    ) -> None:
+        performance.concert.title = "가나다라마바사아자차카타파하" * 6
+        performance.concert.save()
+        page = enter(
+            visit("desktop", customer, viewport={"width": width, "height": 700}), performance
+        )
+
+        assert width_of(page) == width
+
+    def test_the_date_is_named_and_seen_among_many(
+        self, visit: StartVisit, performance: Performance, customer: User
+    ) -> None:
+        last = [
+            create_performance(
+                concert_id=performance.concert_id,
+                starts_at=performance.starts_at + timedelta(days=day),
+                layout=HALL,
+            )
+            for day in range(1, 15)
+        ][-1]
+        page = enter(visit("phone", customer), performance)
+
+        page.goto(page.url.replace(f"/seats/{performance.pk}/", f"/seats/{last.pk}/"))
+
+        expect(page.locator(".date[aria-current]")).to_be_in_viewport(ratio=1)
+        assert page.evaluate("scrollY") == 0
+        day = page.locator(".date[aria-current] .date__day").inner_text()
+        expect(page.locator(".seats-head")).to_contain_text(day)
+        expect(page).to_have_title(re.compile(re.escape(day)))
+
+    def test_the_focus_is_not_behind_the_tray(
+        self, visit: StartVisit, performance: Performance, customer: User
+    ) -> None:
+        page = enter(visit("phone", customer), performance)
+        page.get_by_text("Choose from a list instead").click()
+        page.get_by_text("Floor A 12 free").click()
+        page.get_by_text("Floor B 12 free").click()
+        for number in (1, 2):
+            click_seat(page, seat(performance, "Floor A", "A", number))
+        page.evaluate("scrollTo(0, 0)")
+
+        page.get_by_text("Choose from a list instead").focus()
+        for _ in range(5):
+            page.keyboard.press("Tab")
+            focus = page.locator(":focus").bounding_box()
+            panel = tray(page).bounding_box()
+            assert focus
+            assert panel
+            assert focus["y"] + focus["height"] <= panel["y"]
+
+    @pytest.mark.parametrize(("width", "height"), [(740, 340), (320, 256)])
+    def test_the_tray_leaves_room_on_a_low_screen(
+        self, visit: StartVisit, performance: Performance, customer: User, width: int, height: int
+    ) -> None:
+        page = enter(
+            visit("phone", customer, viewport={"width": width, "height": height}), performance
+        )
+        page.locator("#map").press("Space")
+        page.locator("#map").press("ArrowRight")
+        page.locator("#map").press("Space")
+        expect(page.locator(".map-marks .seat-chosen")).to_have_count(2)
+
+        page.locator(".hall__bar").evaluate("bar => bar.scrollIntoView()")
+
+        panel = tray(page).bounding_box()
+        assert panel
+        assert panel["y"] > height * 0.7
+
+    def test_the_zoom_buttons_cover_no_seat(
+        self, visit: StartVisit, performance: Performance, customer: User
+    ) -> None:
+        page = enter(visit("phone", customer), performance)
+        page.locator("#map").scroll_into_view_if_needed()
+
+        buttons = page.locator(".map-zoom").bounding_box()
+        view = page.locator("#map").bounding_box()
+
+        assert buttons
+        assert view
+        assert buttons["y"] + buttons["height"] <= view["y"]
+
+    def test_names_are_not_wider_than_their_sections(
+        self, visit: StartVisit, performance: Performance, customer: User
+    ) -> None:
+        names = ["Ground floor left", "Ground floor middle", "Ground floor right"]
+        narrow = create_performance(
+            concert_id=performance.concert_id,
+            starts_at=performance.starts_at - timedelta(days=1),
+            layout=[
+                SectionLayout(name=name, rows=20, seats_per_row=seats, grade=Grade.R, price=1)
+                for name, seats in zip(names, (4, 40, 4), strict=True)
+            ],
+        )
+        page = enter(visit("desktop", customer), narrow)
+        shown = page.locator(".map-name:not([visibility=hidden])")
+
+        expect(shown).to_have_text(["Ground floor middle"])
+        for _ in range(8):
+            page.get_by_role("button", name="Zoom in").click()
+
+        expect(shown).to_have_count(3)
+
+    def test_nothing_jumps_when_the_hall_arrives_late(
+        self, visit: StartVisit, performance: Performance, customer: User
+    ) -> None:
+        visitor = visit("desktop", customer)
+        page = enter(visitor, performance)
+        held_back: list[Route] = []
+        visitor.context.route("**/map/**", lambda route: held_back.append(route))
+
+        page.reload(wait_until="domcontentloaded")
+        expect(page.get_by_text("Drawing the hall…")).to_be_visible()
+        expect(tray(page)).to_be_visible()
+        page.evaluate("""() => {
+            window.shift = 0;
+            new PerformanceObserver((list) => {
+                for (const entry of list.getEntries()) window.shift += entry.value;
+            }).observe({type: "layout-shift", buffered: true});
+        }""")
+        page.wait_for_timeout(200)
+        for route in held_back:
+            route.continue_()
+        expect(page.locator("#seats[data-ready]")).to_be_visible()
+        page.wait_for_timeout(200)
+
+        assert page.evaluate("shift") < 0.1
+
+    def test_without_scripts_no_place_is_kept_for_them(
+        self, visit: StartVisit, performance: Performance, customer: User
+    ) -> None:
+        visitor = visit("phone", customer)
+        url = enter(visitor, performance).url
+        kept = visitor.context.storage_state()
+        plain = visit("phone", java_script_enabled=False, storage_state=kept)
+
+        page = plain.context.new_page()
+        page.goto(url)
+
+        expect(
+            page.locator("#map, #hold, .map-zoom, .seat-list").filter(visible=True)
+        ).to_have_count(0)
+        expect(page.get_by_role("button", name="Hold the best seats")).to_be_visible()
+
+    def test_forced_colours_leave_the_current_date_and_the_seats_theirs(
+        self, visit: StartVisit, performance: Performance, customer: User
+    ) -> None:
+        create_performance(
+            concert_id=performance.concert_id,
+            starts_at=performance.starts_at + timedelta(days=1),
+            layout=HALL,
+        )
+        page = enter(visit("desktop", customer, forced_colors="active"), performance)
+
+        borders = page.locator(".date").evaluate_all(
+            "dates => dates.map((date) => getComputedStyle(date).borderTopColor)"
+        )
+        kept = page.locator(".map, .swatch").evaluate_all(
+            "parts => parts.map((part) => getComputedStyle(part).forcedColorAdjust)"
+        )
+
+        assert borders[0] != borders[1]
+        assert {*kept} == {"none"}
+
+    def test_touch_is_told_of_touch(
+        self, visit: StartVisit, performance: Performance, customer: User
+    ) -> None:
+        phone = enter(visit("phone", customer), performance)
+
+        expect(phone.locator("#map-help")).to_have_text(
+            "Touch: tap to zoom in, then tap a seat.", use_inner_text=True
+        )
+
 
 class TestRivals:
+    def test_the_last_seat_that_goes_closes_both_forms_until_one_is_free_again(
+        self, visit: StartVisit, performance: Performance, customer: User
+    ) -> None:
+        last = seat(performance, "Floor B", "B", 6)
+        Seat.objects.exclude(pk=last.pk).update(is_blocked=True)
+        rival = CustomerFactory()
+        held = hold(rival, [last])
+        page = enter_sold_out(visit("phone", customer), performance)
+
+        expect(tray(page).get_by_text("No seats are left at this moment.")).to_be_visible()
+        expect(page.get_by_text("on the map.")).to_be_hidden()
+        expect(page.locator("#best")).to_be_hidden()
+        release_hold(customer_id=rival.pk, hold_id=held.pk)
+
+        expect(page.locator("#best")).to_be_visible()
+        expect(tray(page).get_by_text("No seats are left at this moment.")).to_be_hidden()
+        expect(tray(page).get_by_text("on the map.")).to_be_visible()
+
+    def test_who_has_all_seats_allowed_is_told_so_without_an_empty_tray(
+        self, visit: StartVisit, performance: Performance, customer: User
+    ) -> None:
+        hold(customer, [seat(performance, "Floor A", "A", number) for number in (1, 2)])
+        page = enter(visit("phone", customer), performance)
+
+        expect(tray(page)).to_be_hidden()
+        click_seat(page, seat(performance, "Floor B", "A", 2))
+        click_seat(page, seat(performance, "Floor B", "A", 2))
+
+        expect(page.locator('[data-slot="news"]')).to_have_text(
+            "You have as many seats of this date as one customer may have."
+        )
+        expect(page.locator('[data-part="full"]')).to_be_in_viewport()
+
     def test_the_slower_of_two_learns_it_at_once_and_keeps_the_rest(
         self, visit: StartVisit, performance: Performance, customer: User
     ) -> None:
@@ -341,6 +640,24 @@ class TestAnswersThatNeverCame:
 
         page.wait_for_url(CHECKOUT)
         assert Hold.objects.get(customer=customer).claims.count() == 1
+
+    def test_the_alert_goes_when_the_connection_is_back(
+        self, visit: StartVisit, performance: Performance, customer: User
+    ) -> None:
+        visitor = visit("phone", customer)
+        visitor.expect("ERR_FAILED")
+        page = enter(visitor, performance)
+        click_seat(page, seat(performance, "Floor A", "A", 1))
+
+        visitor.context.route(AVAILABILITY, lambda route: route.abort())
+        answer_holds(visitor, lambda route: route.abort())
+        tray(page).get_by_role("button", name="Hold these seats").click()
+        alert = tray(page).get_by_role("alert")
+        expect(alert).to_contain_text("We could not reach the server.")
+        visitor.context.unroute(AVAILABILITY)
+
+        expect(alert).to_be_empty()
+        expect(tray(page).get_by_role("listitem")).to_have_count(1)
 
     def test_a_hold_that_came_through_is_found_by_trying_again(
         self, visit: StartVisit, performance: Performance, customer: User
@@ -545,6 +862,22 @@ class TestTime:
 
         expect(lease).to_contain_text(re.compile(r"\b59:\d\d"))
 
+    def test_left_is_seen_while_choosing_and_the_last_minute_is_told(
+        self, visit: StartVisit, performance: Performance, customer: User
+    ) -> None:
+        visitor = visit("phone", customer)
+        visitor.context.clock.install()
+        page = enter(visitor, performance)
+        lease = page.locator("#lease")
+        page.locator("#map").evaluate("map => map.scrollIntoView({block: 'end'})")
+        assert page.evaluate("scrollY") > 0
+        expect(lease).to_be_in_viewport(ratio=1)
+        expect(lease.get_by_role("status")).to_be_empty()
+
+        visitor.context.clock.fast_forward(7_150_000)
+
+        expect(lease.get_by_text("Less than a minute left to choose.")).to_be_in_viewport(ratio=1)
+
     def test_that_is_over_leads_back_and_may_be_prolonged_elsewhere(
         self, visit: StartVisit, performance: Performance, customer: User
     ) -> None:
@@ -585,7 +918,11 @@ class TestTime:
         # At once, and after 3, 9 and 21 seconds.
         assert 3 <= len(asked) <= 4
         visitor.context.unroute(STATUS)
-        visitor.context.clock.run_for(12_000)
+        for _ in range(
+            26
+        ):  # second by second: at one leap the page would lose patience with the answer
+            page.wait_for_timeout(50)
+            visitor.context.clock.run_for(1_000)
         expect(page.locator("#lease")).to_contain_text(re.compile(r"\b1:59:\d\d"))
 
     def test_that_is_over_with_seats_to_pay_for_leaves_only_the_way_there(

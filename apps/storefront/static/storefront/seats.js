@@ -2,14 +2,14 @@
 
 import { fetchInTime } from "./fetching.js";
 import { Availability } from "./seats/availability.js";
-import { Camera } from "./seats/camera.js";
-import { Drawing } from "./seats/drawing.js";
+import { Camera, FIT_LARGEST } from "./seats/camera.js";
+import { Drawing, PITCH } from "./seats/drawing.js";
 import { FREE, Hall } from "./seats/hall.js";
 import { Lease } from "./seats/lease.js";
 import { SeatList } from "./seats/list.js";
 import { Holding } from "./seats/post.js";
 import { Selection } from "./seats/selection.js";
-import { Tray } from "./seats/tray.js";
+import { Tray, warn } from "./seats/tray.js";
 import { figure, say } from "./seats/words.js";
 
 const TAPPABLE_FROM = 18; // px for each seat: below it a finger first zooms in
@@ -28,14 +28,15 @@ const slot = (name) => document.querySelector(`[data-slot="${name}"]`);
 
 const lost = new Map(); // seats that somebody else has, and when we heard of it
 let availability;
+let holding;
 let isLeaving = false;
 let cursor;
 let hovered;
 
 announceTurn();
+showCurrentDate();
 // A page that comes back from the browser's memory knows neither what was held meanwhile nor how much time is left.
 addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
-part("map").hidden = false;
 const [map, letters] = await Promise.all([
   fetchUntilItComes(root.dataset.mapUrl, "json", MAP_PATIENCE),
   fetchUntilItComes(root.dataset.availabilityUrl, "text"),
@@ -48,17 +49,20 @@ hall.update(letters);
 const selection = new Selection(Math.max(0, Number(root.dataset.limit) - own.length));
 const drawing = new Drawing(hall);
 drawing.drawAll();
-view.style.setProperty("--hall-shape", `${drawing.bounds.width} / ${drawing.bounds.height}`);
+shapeView();
 const camera = new Camera({ view, drawing, seats: hall.size, onTap: tap, onHover: hover, onMove: placeTip });
 const list = new SeatList({ root: part("list"), hall, selection, onToggle: toggle });
-const holding = new Holding({ onHeld: leave, onRefused, onEnd: loseTaken });
+holding = new Holding({ onHeld: leave, onRefused, onEnd: loseTaken });
 const form = document.getElementById("hold");
 const tray = new Tray({
   form,
   hall,
   selection,
   onHold: () => holding.send(form, selection.seats.map((seat) => hall.id(seat)), (text) => tray.say(text)),
+  onRemove: toggle,
+  onEmpty: () => view.focus(),
 });
+showLeft();
 selection.addEventListener("change", ({ detail }) => {
   drawing.mark(selection.seats);
   list.update(detail);
@@ -69,14 +73,9 @@ availability = new Availability({
   onStale: showStale,
   onRefused: () => leave(),
 });
-new Lease({
-  element: document.getElementById("lease"),
-  onLastMinute: () => announce(say("lastMinute")),
-  onEnd: () => leave(),
-});
+new Lease({ element: document.getElementById("lease"), onEnd: () => leave() });
 listen();
 part("loading").remove();
-part("help").hidden = false;
 availability.start();
 performance.mark("seats-interactive");
 root.dataset.ready = "";
@@ -109,8 +108,25 @@ function leave(target) {
 }
 
 function showStale(isStale) {
+  if (!isStale) holding?.reached();
   part("stale").hidden = !isStale;
   part("stale").textContent = isStale ? say("stale") : "";
+}
+
+/** As high as the hall is for its width, and no higher than it ever needs; the style sheet knows the limits. */
+function shapeView() {
+  const { width, height } = drawing.bounds;
+  view.style.setProperty("--hall-shape", `${width} / ${height}`);
+  view.style.setProperty("--hall-height", `${(height / PITCH) * FIT_LARGEST}px`);
+}
+
+/** Among many dates the one that is chosen for, without moving the page. */
+function showCurrentDate() {
+  const current = document.querySelector(".date[aria-current]");
+  const dates = current?.closest(".dates");
+  if (!dates) return;
+  const [box, within] = [current.getBoundingClientRect(), dates.getBoundingClientRect()];
+  dates.scrollLeft += box.x + box.width / 2 - within.x - within.width / 2;
 }
 
 // --- What is free ---------------------------------------------------------------------------------------------------
@@ -153,9 +169,12 @@ function lostWords(seats) {
 }
 
 function showLeft() {
+  const free = hall.states.filter((state) => state === FREE).length;
+  tray.setSoldOut(free === 0);
+  const best = document.getElementById("best");
+  if (best) best.hidden = free === 0;
   const left = slot("left");
   if (!left) return; // not on sale
-  const free = hall.states.filter((state) => state === FREE).length;
   const name = free === 0 ? "soldOut" : free === 1 ? "oneLeft" : "manyLeft";
   left.textContent = say(name, { seats: figure(free) });
 }
@@ -169,7 +188,8 @@ function toggle(seat) {
   }
   tray.say("");
   if (!selection.toggle(seat)) {
-    tray.say(selection.limit ? say("limit", { limit: figure(selection.limit) }) : say("nothingLeft"));
+    if (selection.limit) tray.say(say("limit", { limit: figure(selection.limit) }));
+    else sayFull();
     return;
   }
   showTip();
@@ -178,6 +198,12 @@ function toggle(seat) {
       ? hall.describe(seat, true)
       : say("removed", { seat: hall.name(seat) }),
   );
+}
+
+/** Without a tray: the page says it in its place. */
+function sayFull() {
+  part("full").scrollIntoView({ block: "nearest" });
+  announce(part("full").textContent);
 }
 
 function onRefused({ code, data }) {
@@ -243,15 +269,8 @@ function listen() {
   const best = document.getElementById("best");
   best?.addEventListener("submit", (event) => {
     event.preventDefault();
-    holding.send(best, [], sayBest);
+    holding.send(best, [], (text) => warn(slot("best-alert"), text));
   });
-}
-
-function sayBest(text) {
-  const alert = slot("best-alert");
-  alert.textContent = text;
-  alert.classList.toggle("notice", Boolean(text));
-  alert.classList.toggle("notice--warning", Boolean(text));
 }
 
 function press(key) {

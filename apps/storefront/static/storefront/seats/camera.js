@@ -1,9 +1,9 @@
-// Looks at a drawing: pans and zooms it by wheel, pinch, drag and buttons.
+// Looks at a drawing: pans and zooms it by wheel, pinch, drag and buttons. A wheel that only passes by scrolls the page.
 
 import { PITCH } from "./drawing.js";
 
 const LARGEST = 48; // px for each seat: more helps nobody
-const FIT_LARGEST = 40;
+export const FIT_LARGEST = 40; // the same where the whole hall is shown
 const MARGIN = 16; // px
 const STEP = 1.5;
 const DRAG_FROM = 6; // px that a finger or a mouse may tremble
@@ -115,9 +115,12 @@ export class Camera {
     this.#draw();
   }
 
+  #isNear(fitted) {
+    return this.scale > fitted * 1.01;
+  }
+
   #resize() {
-    const isWhole = this.current.scale <= this.#fittedScale * 1.01;
-    if (isWhole) this.fit();
+    if (!this.#isNear(this.#fittedScale)) this.fit();
     else this.#draw(true);
   }
 
@@ -175,7 +178,7 @@ export class Camera {
       },
       scale,
     );
-    this.#view.classList.toggle("map__view--near", scale > this.#fittedScale * 1.01);
+    this.#view.classList.toggle("map__view--near", this.#isNear(this.#fittedScale));
     this.onMove();
   }
 
@@ -201,11 +204,12 @@ export class Camera {
   }
 
   #wheel(event) {
+    const isMeant = event.ctrlKey || document.activeElement === this.#view || this.#isNear(this.#fitting());
     const isAtEnd =
       event.deltaY > 0
         ? this.scale <= this.#fitting() * 1.001
         : this.scale >= Math.max(LARGEST, this.#fitting()) * 0.999;
-    if (isAtEnd && !event.ctrlKey && !event.shiftKey) return; // the page scrolls on
+    if (!isMeant || (isAtEnd && !event.ctrlKey && !event.shiftKey)) return; // the page scrolls
     event.preventDefault();
     const unit = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 16 : 1;
     if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) {
@@ -223,6 +227,8 @@ export class Camera {
   }
 
   #move(event) {
+    // Let go of outside of the view, where nobody told us.
+    if (event.pointerType === "mouse" && event.buttons === 0) this.#pointers.delete(event.pointerId);
     const pointer = this.#pointers.get(event.pointerId);
     const at = this.#point(event);
     if (!pointer) {

@@ -11,6 +11,7 @@ const NUMBERS_FROM = 26; // px: numbers fit on seats
 const NUMBERS_MAX = 1_500;
 const NAME_ABOVE_FROM = 9; // px: there is room for a section's name in the aisle
 const TEXT = 12; // px
+const LEAST_TEXT = 9; // px: smaller is not read
 
 const BODY = "h4v4h-4z"; // stroked 4 wide with round corners: 8 by 8
 const SMALL = "h3v3h-3z";
@@ -29,6 +30,7 @@ export class Drawing {
   #paths = new Map();
   #marks = new Map();
   #labels = [];
+  #widths; // of the labels, in times their font size
   #isPatterned = false;
   #layers = {};
 
@@ -132,12 +134,18 @@ export class Drawing {
     }
   }
 
+  /** A name takes no more room than its section has: it shrinks while it can be read, and else waits for more room. */
   #sizeNames(scale, unit) {
     const isAbove = scale >= NAME_ABOVE_FROM;
-    const size = Math.min(TEXT * unit, isAbove ? 14 : Infinity);
+    const largest = Math.min(TEXT * unit, isAbove ? 14 : Infinity);
+    this.#widths ??= this.#measureNames();
     this.#layers.names.classList.toggle("map-names--over", !isAbove);
     this.#hall.sections.forEach((section, number) => {
       const label = this.#labels[number];
+      const width = (section.right - section.left + 1) * PITCH;
+      const height = (section.bottom - section.top + 2) * PITCH;
+      const size = Math.min(largest, width / this.#widths[number], height);
+      label.setAttribute("visibility", size < LEAST_TEXT * unit ? "hidden" : "visible");
       label.setAttribute("font-size", size);
       label.setAttribute("x", ((section.left + section.right + 1) / 2) * PITCH);
       label.setAttribute(
@@ -146,6 +154,11 @@ export class Drawing {
       );
     });
     this.stageText.setAttribute("font-size", Math.min(14, TEXT * unit));
+  }
+
+  #measureNames() {
+    this.#layers.names.setAttribute("font-size", PITCH);
+    return this.#labels.map((label) => label.getComputedTextLength() / PITCH || 1);
   }
 
   #showRows(scale, unit) {

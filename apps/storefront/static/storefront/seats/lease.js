@@ -2,6 +2,7 @@
 
 import { clock, now } from "../clock.js";
 import { fetchInTime } from "../fetching.js";
+import { say } from "./words.js";
 
 const LAST_MINUTE = 60; // s
 const PAUSE = 3_000; // ms until asking again after the first failure, and twice as long after each further one
@@ -9,17 +10,18 @@ const LONGEST_PAUSE = 30_000;
 
 export class Lease {
   #clock;
+  #notice;
   #statusUrl;
   #endsAt;
   #askAt = 0;
   #failures = 0;
-  #isWarned = false;
   #timer;
 
-  /** `onLastMinute()` once, and `onEnd()` when the server says so. */
-  constructor({ element, onLastMinute, onEnd }) {
-    Object.assign(this, { onLastMinute, onEnd });
+  /** `onEnd()` when the server says so. */
+  constructor({ element, onEnd }) {
+    this.onEnd = onEnd;
     this.#clock = element.querySelector('[data-slot="clock"]');
+    this.#notice = element.querySelector('[data-slot="last-minute"]');
     this.#statusUrl = element.dataset.statusUrl;
     this.#set(Number(element.dataset.seconds));
     this.#timer = setInterval(() => this.#show(), 1000);
@@ -28,7 +30,6 @@ export class Lease {
 
   #set(seconds) {
     this.#endsAt = now() + seconds * 1000;
-    this.#isWarned = seconds <= LAST_MINUTE;
     this.#askAt = 0;
     this.#failures = 0;
   }
@@ -36,10 +37,10 @@ export class Lease {
   #show() {
     const left = Math.max(0, Math.ceil((this.#endsAt - now()) / 1000));
     this.#clock.textContent = clock(left);
-    this.#clock.toggleAttribute("data-last-minute", left <= LAST_MINUTE);
-    if (left <= LAST_MINUTE && !this.#isWarned) {
-      this.#isWarned = true;
-      this.onLastMinute();
+    const isLastMinute = left <= LAST_MINUTE;
+    if (isLastMinute !== this.#clock.hasAttribute("data-last-minute")) {
+      this.#clock.toggleAttribute("data-last-minute", isLastMinute);
+      this.#notice.textContent = isLastMinute ? say("lastMinute") : "";
     }
     if (left === 0 && now() >= this.#askAt) this.#ask();
   }

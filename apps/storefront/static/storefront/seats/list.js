@@ -13,8 +13,8 @@ export class SeatList {
     this.#selection = selection;
     this.onToggle = onToggle;
     this.root = root;
-    root.hidden = false;
-    root.addEventListener("toggle", () => this.#fill(), { once: true });
+    if (root.open) this.#fill(); // by who did not wait for the map
+    else root.addEventListener("toggle", () => this.#fill(), { once: true });
   }
 
   update(changed) {

@@ -3,7 +3,11 @@
 import { fetchInTime } from "../fetching.js";
 import { say } from "./words.js";
 
+const READ_FOR = 5_000; // ms: a sentence that is gone at once has said nothing
+
 export class Holding {
+  #unreached; // the notice that the server was not reached, and since when it is there
+
   isBusy = false;
   isUncertain = false; // whether an attempt was not answered: its seats may be this customer's
 
@@ -12,7 +16,7 @@ export class Holding {
     Object.assign(this, { onHeld, onRefused, onEnd });
   }
 
-  /** Send a form, with the ids of these seats; `onSay(text)` shows beside it what became of it. */
+  /** Send a form, with the ids of these seats; `onSay(text)` shows beside it what became of it, and returns that notice. */
   async send(form, seats, onSay) {
     if (this.isBusy) return;
     this.isBusy = true;
@@ -31,9 +35,17 @@ export class Holding {
     // With the same key an attempt that came through after all answers again; after a refusal there is a new one.
     if (error.code === "OFFLINE" || error.code === "FAILED") this.isUncertain = true;
     else for (const field of document.getElementsByName("key")) field.value = newKey();
-    onSay(this.onRefused(error) ?? error.message);
+    const notice = onSay(this.onRefused(error) ?? error.message);
+    if (error.code === "OFFLINE") this.#unreached = { notice, at: performance.now() };
     form.querySelector('[role="alert"]').scrollIntoView({ block: "nearest" });
     this.onEnd();
+  }
+
+  /** Something else was answered: that the server cannot be reached is over. */
+  reached() {
+    if (!this.#unreached || performance.now() < this.#unreached.at + READ_FOR) return;
+    this.#unreached.notice.remove(); // unless something else has taken its place
+    this.#unreached = undefined;
   }
 }
 

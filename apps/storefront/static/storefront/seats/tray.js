@@ -6,9 +6,11 @@ export class Tray {
   #form;
   #hall;
   #selection;
+  #isSoldOut = false;
 
-  /** `onHold()` when the button is pressed. */
-  constructor({ form, hall, selection, onHold }) {
+  /** `onHold()` and `onRemove(seat)` when their buttons are pressed; `onEmpty()` when the focus has nothing left here. */
+  constructor({ form, hall, selection, onHold, onRemove, onEmpty }) {
+    Object.assign(this, { onRemove, onEmpty });
     this.#form = form;
     this.#hall = hall;
     this.#selection = selection;
@@ -17,18 +19,20 @@ export class Tray {
       event.preventDefault();
       if (selection.seats.length) onHold();
     });
-    form.hidden = false;
+    // What has the focus is not to lie behind the tray where that stays on the screen.
+    new ResizeObserver(() => {
+      document.documentElement.style.setProperty("--tray-height", `${form.offsetHeight}px`);
+    }).observe(form);
     this.show();
   }
 
   say(text) {
-    const alert = this.#slot("alert");
-    alert.replaceChildren();
-    if (!text) return;
-    const notice = document.createElement("p");
-    notice.className = "notice notice--warning";
-    notice.textContent = text;
-    alert.append(notice);
+    return warn(this.#slot("alert"), text);
+  }
+
+  setSoldOut(isSoldOut) {
+    this.#isSoldOut = isSoldOut;
+    this.show();
   }
 
   show() {
@@ -36,7 +40,7 @@ export class Tray {
     const list = this.#slot("chosen");
     // Only what changed, so that the focus stays on a button that stays.
     for (const item of [...list.children]) {
-      if (!seats.includes(Number(item.dataset.seat))) item.remove();
+      if (!seats.includes(Number(item.dataset.seat))) this.#remove(item);
     }
     for (const seat of seats) {
       if (!list.querySelector(`[data-seat="${seat}"]`)) list.append(this.#item(seat));
@@ -45,9 +49,11 @@ export class Tray {
     this.#slot("total").textContent = won(total);
     this.#slot("count").textContent = say("count", { count: figure(seats.length), limit: figure(limit) });
     this.#part("total").hidden = seats.length === 0;
-    this.#part("empty").hidden = seats.length > 0 || limit === 0;
+    this.#part("empty").hidden = seats.length > 0 || this.#isSoldOut;
+    const none = seats.length === 0 && this.#isSoldOut ? say("noneLeft") : "";
+    if (this.#slot("none").textContent !== none) this.#slot("none").textContent = none; // or it would be read again
     const hold = this.#slot("hold");
-    if (seats.length === 0 && hold === document.activeElement) this.#focusHead(); // or the focus would be nowhere
+    if (seats.length === 0 && hold === document.activeElement) this.onEmpty();
     hold.disabled = seats.length === 0;
     this.#form.classList.toggle("tray__panel--filled", seats.length > 0);
   }
@@ -67,16 +73,19 @@ export class Tray {
     remove.className = "tray__remove";
     remove.textContent = "×";
     remove.setAttribute("aria-label", say("remove", { seat: name }));
-    remove.addEventListener("click", () => {
-      this.#selection.remove([seat]);
-      this.#focusHead();
-    });
+    remove.addEventListener("click", () => this.onRemove(seat));
     item.append(text, price, remove);
     return item;
   }
 
-  #focusHead() {
-    this.#form.querySelector("h2").focus();
+  /** A focus that would be lost goes to the button of the next seat. */
+  #remove(item) {
+    const hadFocus = item.contains(document.activeElement);
+    const next = item.nextElementSibling ?? item.previousElementSibling;
+    item.remove();
+    if (!hadFocus) return;
+    if (next) next.querySelector("button").focus();
+    else this.onEmpty();
   }
 
   #part(name) {
@@ -86,4 +95,15 @@ export class Tray {
   #slot(name) {
     return this.#form.querySelector(`[data-slot="${name}"]`);
   }
+}
+
+/** Say beside a form what went wrong, instead of what was said before; returns the notice. No text is no notice. */
+export function warn(place, text) {
+  place.replaceChildren();
+  if (!text) return undefined;
+  const notice = document.createElement("p");
+  notice.className = "notice notice--warning";
+  notice.textContent = text;
+  place.append(notice);
+  return notice;
 }
