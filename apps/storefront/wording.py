@@ -1,4 +1,4 @@
-"""Sentences that several pages and their scripts need, in the visitor's language."""
+"""Sentences and figures that several pages and their scripts need, in the visitor's language."""
 
 import math
 
