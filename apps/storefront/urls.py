@@ -1,5 +1,4 @@
 from django.urls import path
-from django.views.i18n import set_language
 
 from apps.storefront.views import accounts, browsing, checkout, reservations, seats, waiting
 
@@ -17,7 +16,7 @@ urlpatterns = [
     path("login/", accounts.LoginView.as_view(), name="login"),
     path("logout/", accounts.LogoutView.as_view(), name="logout"),
     path("wallet/", accounts.WalletView.as_view(), name="wallet"),
-    path("language/", set_language, name="language"),
+    path("language/", accounts.LanguageView.as_view(), name="language"),
     path(CONCERT, browsing.ConcertView.as_view(), name="concert"),
     path(f"{CONCERT}poster.svg", browsing.PosterView.as_view(), name="poster"),
     # Below the path of the concert, because that is where its queue cookie is sent.

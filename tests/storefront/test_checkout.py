@@ -12,6 +12,7 @@ from apps.payments.models import LedgerTransaction
 from apps.payments.selectors import wallet_balance
 from apps.queue.models import WaitingRoom
 from apps.queue.selectors import live_figures
+from apps.queue.services import remove_visitor
 from apps.reservations.models import Hold, Reservation
 from tests.conftest import StartValkey
 from tests.factories.accounts import CustomerFactory
@@ -20,7 +21,7 @@ from tests.factories.payments import WalletFactory
 from tests.factories.queue import WaitingRoomFactory
 from tests.factories.reservations import hold, overdue_hold
 from tests.storefront.rules import Page, StrictClient
-from tests.storefront.visits import checkout_of
+from tests.storefront.visits import admitted, checkout_of, form, seat_map
 
 pytestmark = pytest.mark.django_db
 
@@ -62,6 +63,38 @@ class TestCheckout:
 
         figures = live_figures(held.performance.concert_id)
         assert figures is None or (figures.waiting, figures.active) == (0, 0)
+
+    def test_leaves_the_cookie_of_a_newer_visit_alone(self, performance: Performance):
+        """Who joined anew after the first of two payments must be able to see that place, and to leave it."""
+        concert = performance.concert
+        WaitingRoomFactory(concert=concert)
+        customer = WalletFactory(balance=200_000).customer
+        client = admitted(concert, customer)
+        for seat in list(performance.seats.all())[:2]:
+            client.post(seat_map(performance), form(seats=[seat.pk]))
+        first, second = Hold.objects.filter(customer=customer).order_by("held_at")
+
+        paid = client.post(checkout_of(first), form())
+        remove_visitor(concert_id=concert.pk, customer_id=customer.pk, staff_id=None)
+        client.post(f"/concerts/{concert.pk}/queue/")
+        paid_later = client.post(checkout_of(second), form())
+
+        assert paid.cookies["queue_token"].value == ""
+        assert "queue_token" not in paid_later.cookies
+        assert Reservation.objects.filter(customer=customer).count() == 2
+
+    def test_with_the_key_of_another_payment_pays_nothing(
+        self, browser: Client, customer: User, performance: Performance, held: Hold
+    ):
+        other = hold(customer, list(performance.seats.all())[2:3])
+        sent = form()
+        browser.post(checkout_of(held), sent)
+
+        answer = browser.post(checkout_of(other), sent, follow=True)
+
+        assert answer.redirect_chain == [(checkout_of(other), 302)]
+        assert "This form was out of date." in answer.content.decode()
+        assert not Reservation.objects.filter(hold=other).exists()
 
     def test_of_another_concert_gives_nothing_back(self, browser: Client, held: Hold):
         other = PerformanceFactory().concert_id

@@ -317,9 +317,12 @@ class TestHolding:
         sent = form(seats=[seats[0].pk])
         client.post(seat_map(performance), sent)
 
-        again = client.post(seat_map(performance), sent | {"seats": [seats[1].pk]}, headers=JSON)
+        other = sent | {"seats": [seats[1].pk]}
+        again = client.post(seat_map(performance), other, headers=JSON)
+        page = client.post(seat_map(performance), other, follow=True)
 
         assert (again.status_code, again.json()["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
+        assert "This form was out of date." in page.content.decode()
         assert Hold.objects.count() == 1
 
     def test_names_the_seat_that_somebody_else_has(

@@ -7,10 +7,12 @@ from django.contrib import admin, messages
 from django.contrib.auth import authenticate, login, logout
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
+from django.views.i18n import set_language
 
 from apps.accounts.errors import EmailTaken, InvalidCredentials
 from apps.accounts.services import register_customer
@@ -89,6 +91,13 @@ class StaffLoginView(PageView):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         return admin.site.login(request)
+
+
+class LanguageView(PageView):
+    """Django's own switch, which leads on to `next`. As a page it leads home and not to the referrer: that may be itself."""
+
+    def post(self, request: HttpRequest) -> HttpResponseBase:
+        return set_language(request)
 
 
 class LogoutView(PageView):

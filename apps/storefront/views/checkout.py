@@ -12,14 +12,17 @@ from django.utils.translation import gettext as _
 
 from apps.payments.errors import InsufficientBalance
 from apps.payments.selectors import wallet_balance
+from apps.queue.errors import QueueTokenInvalid, QueueTokenRequired
+from apps.queue.services import verified_place
 from apps.reservations.errors import HoldExpired, HoldNotFound, HoldNotLive
 from apps.reservations.models import Hold
 from apps.reservations.selectors import hold_of, reservation_of_hold
 from apps.reservations.services import release_hold
+from apps.shared.errors import IdempotencyKeyReused
 from apps.shared.transactions import database_now
 from apps.storefront.actions import new_key, pay
 from apps.storefront.forms import KeyedForm
-from apps.storefront.queue_cookie import forget_queue_token
+from apps.storefront.queue_cookie import forget_queue_token, queue_token_of
 from apps.storefront.views.base import PageView, say_out_of_date
 
 
@@ -60,10 +63,26 @@ class CheckoutView(HoldPageView):
         except (HoldExpired, HoldNotLive):
             # Paid by another tab, or over: the page says which.
             return redirect(request.path)
+        except IdempotencyKeyReused:
+            say_out_of_date(request)
+            return redirect(request.path)
         messages.success(request, _("Your seats are booked."))
         response = redirect("storefront:reservation", reservation_id)
-        forget_queue_token(response, concert_id=concert_id)
+        if self._was_paid_in_this_visit(hold):
+            forget_queue_token(response, concert_id=concert_id)
         return response
+
+    def _was_paid_in_this_visit(self, hold: Hold) -> bool:
+        """Whether the cookie names the visit that paying ends: the customer may have joined anew since the hold."""
+        try:
+            cookie = verified_place(
+                token=queue_token_of(self.request),
+                customer_id=self.customer_id,
+                concert_id=hold.performance.concert_id,
+            )
+        except (QueueTokenRequired, QueueTokenInvalid):
+            return True
+        return (cookie.generation, cookie.place) == (hold.queue_generation, hold.queue_place)
 
     def _page(self, hold: Hold, status: int = 200, *, was_short: bool = False) -> HttpResponse:
         now = database_now()

@@ -24,12 +24,12 @@ from apps.queue.services import Admission
 from apps.reservations import selectors
 from apps.reservations.services import admission_to_concert, admission_to_performance
 from apps.shared.api.responses import conditional
-from apps.shared.errors import DomainError, ServiceUnavailable
+from apps.shared.errors import DomainError, IdempotencyKeyReused, ServiceUnavailable
 from apps.storefront.actions import hold_best, hold_chosen, new_key
 from apps.storefront.errors import InvalidChoice
 from apps.storefront.forms import BestAvailableForm, SeatsForm
 from apps.storefront.queue_cookie import queue_token_of
-from apps.storefront.views.base import PageView, message_of
+from apps.storefront.views.base import PageView, message_of, say_out_of_date
 from apps.storefront.wording import seat_map_words
 
 _NOT_ADMITTED = (QueueTokenRequired, QueueTokenInvalid, QueueTokenNotActive, QueueTokenExpired)
@@ -100,7 +100,10 @@ class SeatMapPageView(AdmittedView):
         )
         if self.is_script or self.request.method != "POST" or not is_about_seats:
             return super().refused(error)
-        messages.error(self.request, message_of(error))
+        if isinstance(error, IdempotencyKeyReused):
+            say_out_of_date(self.request)
+        else:
+            messages.error(self.request, message_of(error))
         return redirect(self.request.path)
 
     def _hold(self, performance: Performance, admission: Admission) -> UUID:
