@@ -23,7 +23,7 @@ from tests.factories.accounts import CustomerFactory
 from tests.factories.payments import WalletFactory
 from tests.factories.queue import WaitingRoomFactory
 from tests.factories.reservations import hold, reservation
-from tests.storefront.browser.conftest import StartVisit, Visit, admit
+from tests.storefront.browser.conftest import PATIENCE, StartVisit, Visit, admit
 
 CHECKOUT = re.compile("/checkout/")
 SEATS = re.compile(r"/seats/\d+/$")
@@ -102,6 +102,27 @@ def place_of(page: Page, chosen: Seat) -> tuple[float, float, float]:
         [chosen.x, chosen.y],
     )
     return x, y, width
+
+
+def await_picture(page: Page) -> None:
+    """Until what happened before is drawn."""
+    page.evaluate(
+        "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )
+
+
+def await_wider(page: Page, width: float) -> None:
+    """Until the map shows its seats wider than this, in px."""
+    await_above(page, "() => document.querySelector('.map__svg').getScreenCTM().a * 10", width)
+
+
+def await_above(page: Page, script: str, limit: float) -> None:
+    """Until a figure is above a limit. Asked from here again and again, because the pages' policy forbids to evaluate text in them."""
+    for _ in range(PATIENCE // 50):
+        if page.evaluate(script) > limit:
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"{script} is {page.evaluate(script)}, not above {limit}.")
 
 
 def pinch(page: Page, x: float, y: float, *, apart: tuple[int, int]) -> None:
@@ -230,7 +251,7 @@ class TestChoosing:
         page.mouse.down()
         page.mouse.move(box["x"] + box["width"] / 2 + 60, box["y"] + box["height"] / 2, steps=4)
         page.mouse.up()
-        page.wait_for_timeout(100)
+        await_picture(page)
         expect(tray(page).get_by_role("listitem")).to_have_count(0)
         click_seat(page, seat(performance, "Floor A", "B", 6))
 
@@ -244,7 +265,7 @@ class TestChoosing:
         x, y, width = place_of(page, wanted)
 
         pinch(page, x, y, apart=(60, 120))
-        page.wait_for_timeout(100)
+        await_wider(page, 1.8 * width)
 
         now_x, now_y, now_width = place_of(page, wanted)
         assert 1.8 < now_width / width < 2.2
@@ -266,20 +287,19 @@ class TestChoosing:
         page.mouse.move(x, y)
 
         page.mouse.wheel(0, -100)
-        page.wait_for_function("before => scrollY < before", arg=scrolled)
+        await_above(page, "() => -scrollY", -scrolled)
         assert place_of(page, wanted)[2] == width
 
         page.mouse.move(*place_of(page, wanted)[:2])
         page.keyboard.down("Control")
         page.mouse.wheel(0, -20)
         page.keyboard.up("Control")
-        page.wait_for_timeout(100)
+        await_wider(page, width)
+        await_picture(page)
         once = place_of(page, wanted)[2]
-        assert once > width
         # Zoomed in already, the wheel alone will do.
         page.mouse.wheel(0, -20)
-        page.wait_for_timeout(100)
-        assert place_of(page, wanted)[2] > once
+        await_wider(page, once)
 
     def test_a_mouse_that_is_let_go_of_outside_does_not_stick(
         self, visit: StartVisit, performance: Performance, customer: User
@@ -298,7 +318,7 @@ class TestChoosing:
         page.mouse.up()
         before = place_of(page, seat(performance, "Floor A", "A", 6))
         page.mouse.move(left + 200, middle, steps=4)
-        page.wait_for_timeout(100)
+        await_picture(page)
 
         assert place_of(page, seat(performance, "Floor A", "A", 6)) == before
 
@@ -772,9 +792,10 @@ class TestKeyboard:
         tab_to(page, page.locator("#map"))
         page.keyboard.press("ArrowDown")
 
-        ring = page.locator(".map-ring").bounding_box()
-        assert ring
-        assert ring["width"] > 18
+        # Drawn with the next picture.
+        await_above(
+            page, "() => document.querySelector('.map-ring').getBoundingClientRect().width", 18
+        )
 
 
 class TestRefusal:
