@@ -37,10 +37,8 @@ from apps.storefront.views.base import PageView, message_of
 from apps.storefront.wording import ended_words, wait_words
 
 RETRY_SECONDS = 3  # how soon to ask again while the store does not answer
-REFRESH_MIN, REFRESH_MAX = (
-    5,
-    60,
-)  # seconds, of a page without scripts: time to read it, and to notice an early opening
+# Seconds between two refreshes of a page without scripts: time to read it, and to notice an early opening.
+REFRESH_MIN, REFRESH_MAX = 5, 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +149,7 @@ class QueueView(PageView):
     def _waiting_page(self, concert: Concert, waiting: Waiting | None) -> HttpResponse:
         """`waiting` is None while the store does not answer: the place is kept, only nobody can say which it is."""
         room = WaitingRoom.objects.filter(concert=concert).first()
-        poll_after = waiting.status.poll_after_seconds or 0 if waiting else RETRY_SECONDS
+        poll_after = (waiting.status.poll_after_seconds or 0) if waiting else RETRY_SECONDS
         context = {
             "concert": concert,
             "waiting": waiting,
