@@ -105,7 +105,7 @@ def main(arguments: Sequence[str]) -> int:
 def _sell_halls(base_url: str) -> list[Hall]:
     from apps.concerts.models import Seat
     from apps.reservations.demo.loadtest import prepare_load_test
-    from devstack.screenshots.visitors import admitted_cookies
+    from devstack.visitors import admitted_cookies
 
     halls = []
     for seats in HALLS:

@@ -62,9 +62,7 @@ def published_concert(concert_id: int) -> Concert:
 
     :raises ConcertNotFound: there is none, or it is not published.
     """
-    concert = Concert.objects.published().with_dates().filter(pk=concert_id).first()
-    if concert is None:
-        raise ConcertNotFound
+    concert = _published(concert_id, Concert.objects.with_dates())
     concert.price_min, concert.price_max = _price_range(concert_id)
     return concert
 
@@ -74,7 +72,11 @@ def concert_in_brief(concert_id: int) -> Concert:
 
     :raises ConcertNotFound: there is none, or it is not published.
     """
-    concert = Concert.objects.published().filter(pk=concert_id).first()
+    return _published(concert_id, Concert.objects.all())
+
+
+def _published(concert_id: int, concerts: ConcertQuerySet) -> Concert:
+    concert = concerts.published().filter(pk=concert_id).first()
     if concert is None:
         raise ConcertNotFound
     return concert

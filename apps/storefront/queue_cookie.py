@@ -41,9 +41,10 @@ def own_queue_token_of(request: HttpRequest, *, concert_id: int) -> str:
 def has_queue_token(request: HttpRequest, *, concert_id: int) -> bool:
     """Whether this customer has joined, by the signature alone: what has become of the place, only the store knows."""
     try:
-        return bool(own_queue_token_of(request, concert_id=concert_id))
+        own_queue_token_of(request, concert_id=concert_id)
     except (QueueTokenRequired, QueueTokenInvalid):
         return False
+    return True
 
 
 def first_position_of(request: HttpRequest) -> int | None:

@@ -24,7 +24,7 @@ from apps.reservations.models import Hold, SeatClaim
 from apps.reservations.services import cancel_reservation, hold_seats
 from apps.shared.transactions import run_in_transaction
 from devstack.screenshots.pictures import Stage
-from devstack.screenshots.visitors import (
+from devstack.visitors import (
     Cookie,
     await_turn,
     first_position_cookie,

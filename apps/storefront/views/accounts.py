@@ -89,8 +89,7 @@ class StaffLoginView(PageView):
     def get(self, request: HttpRequest) -> HttpResponse:
         return admin.site.login(request)
 
-    def post(self, request: HttpRequest) -> HttpResponse:
-        return admin.site.login(request)
+    post = get
 
 
 class LanguageView(PageView):

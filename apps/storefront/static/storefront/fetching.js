@@ -6,3 +6,17 @@ const PATIENCE = 10_000; // ms
 export function fetchInTime(url, options = {}) {
   return fetch(url, { signal: AbortSignal.timeout(PATIENCE), ...options });
 }
+
+/** Whether an answer says that a visit is over, or not this browser's: the page that the server then shows knows which. */
+export function isRefusal(response) {
+  return [401, 403, 404].includes(response?.status);
+}
+
+/**
+ * Milliseconds until another try after so many failures in a row: `first`, and twice as long each time as far as `longest`; more
+ * if the answer, where there was one, asks for it.
+ */
+export function pauseAfter(failures, { first, longest, response }) {
+  const asked = Number(response?.headers.get("Retry-After")) * 1000 || 0;
+  return Math.max(asked, Math.min(longest, first * 2 ** (failures - 1)));
+}

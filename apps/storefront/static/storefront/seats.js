@@ -1,6 +1,6 @@
 // The seat map: draws the hall, keeps it up to date, and holds what the customer chooses. Without it the server chooses.
 
-import { fetchInTime } from "./fetching.js";
+import { fetchInTime, isRefusal } from "./fetching.js";
 import { Availability } from "./seats/availability.js";
 import { Camera, FIT_LARGEST } from "./seats/camera.js";
 import { Drawing, PITCH } from "./seats/drawing.js";
@@ -86,7 +86,7 @@ async function fetchUntilItComes(url, kind, patience = undefined) {
     try {
       const response = await fetchInTime(url, patience && { signal: AbortSignal.timeout(patience) });
       if (response.ok) return await response[kind]();
-      if ([401, 403, 404].includes(response.status)) {
+      if (isRefusal(response)) {
         leave();
         return await new Promise(() => {});
       }

@@ -1,10 +1,11 @@
 // Asks for the visitor's place: not sooner than the server advises, and again and again while it cannot be reached.
 
 import { now } from "../clock.js";
-import { fetchInTime } from "../fetching.js";
+import { fetchInTime, isRefusal, pauseAfter } from "../fetching.js";
 import { Alarm } from "./alarm.js";
 
-const LONGEST_PAUSE = 30; // s between attempts
+const PAUSE = 1_000; // ms until the second attempt
+const LONGEST_PAUSE = 30_000;
 const REUNION = 2; // s over which a crowd comes that has the same reason to ask
 
 export class Poller {
@@ -59,18 +60,14 @@ export class Poller {
       this.#failures = 0;
       if (place.poll_after_seconds) this.askAfter(place.poll_after_seconds);
       this.onAnswer(place);
-    } else if (response?.status === 403 || response?.status === 404) {
+    } else if (isRefusal(response)) {
       this.stop();
       this.onRefused();
     } else {
-      this.#tryAgain(Number(response?.headers.get("Retry-After")) || 0);
+      this.#failures += 1;
+      const pause = pauseAfter(this.#failures, { first: PAUSE, longest: LONGEST_PAUSE, response });
+      this.askAfter((pause / 1000) * (1 + Math.random() / 4));
+      this.onTrouble(navigator.onLine ? "UNAVAILABLE" : "OFFLINE");
     }
-  }
-
-  #tryAgain(atLeast) {
-    const pause = Math.min(LONGEST_PAUSE, 2 ** this.#failures);
-    this.#failures += 1;
-    this.askAfter(Math.max(atLeast, pause) * (1 + Math.random() / 4));
-    this.onTrouble(navigator.onLine ? "UNAVAILABLE" : "OFFLINE");
   }
 }

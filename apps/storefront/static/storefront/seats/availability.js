@@ -1,6 +1,6 @@
 // Asks which seats are free, every other second while somebody looks.
 
-import { fetchInTime } from "../fetching.js";
+import { fetchInTime, isRefusal, pauseAfter } from "../fetching.js";
 
 const PAUSE = 2_000; // ms
 const LONGEST_PAUSE = 15_000;
@@ -31,14 +31,37 @@ export class Availability {
     if (this.#isAsking || this.#isStopped) return;
     clearTimeout(this.#timer);
     this.#isAsking = true;
-    let pause = PAUSE;
+    const askedAt = performance.now();
+    let response, letters;
     try {
-      pause = await this.#askOnce();
+      response = await fetchInTime(this.url, {
+        headers: this.#etag ? { "If-None-Match": this.#etag } : {},
+      });
+      if (response.ok) letters = await response.text();
     } catch {
-      pause = this.#failed(0);
+      // As good as no answer.
     }
     this.#isAsking = false;
-    if (!this.#isStopped) this.#askAfter(pause);
+    if (this.#isStopped) return;
+    if (isRefusal(response)) {
+      this.stop();
+      this.onRefused();
+    } else if (letters !== undefined || response?.status === 304) {
+      this.#failures = 0;
+      this.#heardAt = performance.now();
+      this.#askAfter(PAUSE);
+      if (letters !== undefined) {
+        this.#etag = response.headers.get("ETag");
+        this.onLetters(letters, askedAt);
+      }
+      this.onStale(false);
+    } else {
+      this.#failures += 1;
+      this.#askAfter(
+        pauseAfter(this.#failures, { first: PAUSE, longest: LONGEST_PAUSE, response }),
+      );
+      if (performance.now() - this.#heardAt > STALE_AFTER) this.onStale(true);
+    }
   }
 
   stop() {
@@ -48,32 +71,5 @@ export class Availability {
 
   #askAfter(pause) {
     this.#timer = setTimeout(() => (document.hidden ? undefined : this.ask()), pause);
-  }
-
-  async #askOnce() {
-    const askedAt = performance.now();
-    const headers = this.#etag ? { "If-None-Match": this.#etag } : {};
-    const response = await fetchInTime(this.url, { headers });
-    if (response.ok) {
-      const letters = await response.text();
-      this.#etag = response.headers.get("ETag");
-      this.onLetters(letters, askedAt);
-    } else if ([401, 403, 404].includes(response.status)) {
-      this.stop();
-      this.onRefused();
-      return 0;
-    } else if (response.status !== 304) {
-      return this.#failed(Number(response.headers.get("Retry-After")) * 1000 || 0);
-    }
-    this.#failures = 0;
-    this.#heardAt = performance.now();
-    this.onStale(false);
-    return PAUSE;
-  }
-
-  #failed(atLeast) {
-    if (performance.now() - this.#heardAt > STALE_AFTER) this.onStale(true);
-    this.#failures += 1;
-    return Math.max(atLeast, Math.min(LONGEST_PAUSE, PAUSE * 2 ** (this.#failures - 1)));
   }
 }

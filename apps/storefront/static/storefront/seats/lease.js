@@ -1,7 +1,7 @@
 // How long the visitor may still choose, counted from what the server said and never from the visitor's clock.
 
 import { clock, now } from "../clock.js";
-import { fetchInTime } from "../fetching.js";
+import { fetchInTime, isRefusal, pauseAfter } from "../fetching.js";
 import { say } from "./words.js";
 
 const LAST_MINUTE = 60; // s
@@ -48,28 +48,25 @@ export class Lease {
   /** It may have been prolonged from another tab: by holding seats. */
   async #ask() {
     this.#askAt = Infinity; // until this is answered
-    let atLeast = 0;
+    let response, place;
     try {
-      const response = await fetchInTime(this.#statusUrl, {
+      response = await fetchInTime(this.#statusUrl, {
         headers: { Accept: "application/json" },
         cache: "no-store",
       });
-      if (response.ok) {
-        const { lease_seconds: left } = await response.json();
-        if (left > 0) this.#set(left);
-        else this.#end();
-        return;
-      }
-      if ([401, 403, 404].includes(response.status)) {
-        this.#end();
-        return;
-      }
-      atLeast = Number(response.headers.get("Retry-After")) * 1000 || 0;
+      if (response.ok) place = await response.json();
     } catch {
-      // The same as an answer that is no use.
+      // As good as no answer.
     }
-    this.#askAt = now() + Math.max(atLeast, Math.min(LONGEST_PAUSE, PAUSE * 2 ** this.#failures));
-    this.#failures += 1;
+    if (place?.lease_seconds > 0) {
+      this.#set(place.lease_seconds);
+    } else if (place || isRefusal(response)) {
+      this.#end();
+    } else {
+      this.#failures += 1;
+      this.#askAt =
+        now() + pauseAfter(this.#failures, { first: PAUSE, longest: LONGEST_PAUSE, response });
+    }
   }
 
   #end() {
