@@ -98,6 +98,15 @@ def take_over_time(visitor: Visit) -> None:
     visitor.context.add_init_script("delete globalThis.Worker")
 
 
+def wait_for_the_opening(visit: StartVisit, upcoming: Concert, customer: User) -> Page:
+    """On a phone, with time in the hands of the test."""
+    visitor = visit("phone", customer)
+    take_over_time(visitor)
+    page = join(visitor, upcoming)
+    expect(page.get_by_text("until the doors open")).to_be_visible()
+    return page
+
+
 def sleep(page: Page, span: timedelta) -> None:
     """The device sleeps in front of the visitor: its clock goes on, the page's and all timers stand still, nothing is told."""
     awake_at = page.evaluate("Date.now()") / 1000 + span.total_seconds()
@@ -253,10 +262,7 @@ def test_a_page_that_wakes_up_asks_at_once(
 def test_a_device_that_slept_unseen_asks_soon(
     visit: StartVisit, upcoming: Concert, customer: User
 ) -> None:
-    visitor = visit("phone", customer)
-    take_over_time(visitor)
-    page = join(visitor, upcoming)
-    expect(page.get_by_text("until the doors open")).to_be_visible()
+    page = wait_for_the_opening(visit, upcoming, customer)
 
     sleep(page, timedelta(minutes=30))
 
@@ -412,10 +418,7 @@ def test_before_the_opening_it_counts_down(
 def test_after_a_sleep_the_opening_is_as_near_as_it_is(
     visit: StartVisit, upcoming: Concert, customer: User
 ) -> None:
-    visitor = visit("phone", customer)
-    take_over_time(visitor)
-    page = join(visitor, upcoming)
-    expect(page.get_by_text("until the doors open")).to_be_visible()
+    page = wait_for_the_opening(visit, upcoming, customer)
 
     sleep(page, timedelta(minutes=10))
     page.clock.run_for(1_000)

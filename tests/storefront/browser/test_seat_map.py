@@ -61,12 +61,19 @@ def seat(performance: Performance, section: str, row: str, number: int) -> Seat:
     return found
 
 
-def enter(visit: Visit, performance: Performance) -> Page:
-    """Through the waiting room to a map that is ready."""
+def be_admitted(visit: Visit, performance: Performance) -> Page:
+    """Through the waiting room."""
     page = visit.open(f"/concerts/{performance.concert_id}/")
     page.get_by_role("button", name="Join the queue").click()
     page.wait_for_url(re.compile("/queue/$|/seats/"))
     admit(performance.concert)
+    page.wait_for_url(re.compile("/seats/"))
+    return page
+
+
+def enter(visit: Visit, performance: Performance) -> Page:
+    """Through the waiting room to a map that is ready."""
+    page = be_admitted(visit, performance)
     page.wait_for_url(SEATS)
     expect(page.locator("#seats[data-ready]")).to_be_visible()
     return page
@@ -74,11 +81,7 @@ def enter(visit: Visit, performance: Performance) -> Page:
 
 def enter_sold_out(visit: Visit, performance: Performance) -> Page:
     """The same by the address of the date: the way in leads past a date that has no seats."""
-    page = visit.open(f"/concerts/{performance.concert_id}/")
-    page.get_by_role("button", name="Join the queue").click()
-    page.wait_for_url(re.compile("/queue/$|/seats/"))
-    admit(performance.concert)
-    page.wait_for_url(re.compile("/seats/"))
+    page = be_admitted(visit, performance)
     page.goto(f"{visit.base_url}/concerts/{performance.concert_id}/seats/{performance.pk}/")
     expect(page.locator("#seats[data-ready]")).to_be_visible()
     return page
@@ -141,6 +144,13 @@ def pinch(page: Page, x: float, y: float, *, apart: tuple[int, int]) -> None:
     touch("touchEnd", None)
 
 
+def pass_seconds(page: Page, seconds: int) -> None:
+    """Of the page's own time, one by one: at one leap it would lose patience with an answer that is on its way."""
+    for _ in range(seconds):
+        page.wait_for_timeout(50)
+        page.clock.run_for(1_000)
+
+
 def width_of(page: Page) -> int:
     """How wide the page is, in px: wider than its window is sideways scrolling."""
     width: int = page.evaluate("document.documentElement.scrollWidth")
@@ -158,11 +168,15 @@ def without_news(visit: Visit) -> None:
 
 
 def answer_holds(visit: Visit, answer: Callable[[Route], None]) -> None:
-    """To the forms of the seat map, once."""
+    """To the forms of the seat map, until it is unrouted."""
     visit.context.route(
         SEATS,
         lambda route: answer(route) if route.request.method == "POST" else route.fallback(),
     )
+
+
+def never_answer(route: Route) -> None:
+    """Nothing comes through, and nothing comes back."""
 
 
 def lose_the_answer(route: Route) -> None:
@@ -316,6 +330,7 @@ class TestChoosing:
         page.mouse.down()
         page.mouse.move(left - 3, middle)
         page.mouse.up()
+        await_picture(page)
         before = place_of(page, seat(performance, "Floor A", "A", 6))
         page.mouse.move(left + 200, middle, steps=4)
         await_picture(page)
@@ -641,19 +656,29 @@ class TestRivals:
 
 
 class TestAnswersThatNeverCame:
-    def test_a_hold_that_hangs_ends_with_a_message_and_can_be_tried_again(
-        self, visit: StartVisit, performance: Performance, customer: User
+    @pytest.mark.parametrize(
+        ("answer", "message"),
+        [(never_answer, "We could not reach the server."), (lose_the_answer, "That did not work.")],
+    )
+    def test_a_hold_ends_with_a_message_and_the_next_attempt_is_the_same_hold(
+        self,
+        visit: StartVisit,
+        performance: Performance,
+        customer: User,
+        answer: Callable[[Route], None],
+        message: str,
     ) -> None:
         visitor = visit("phone", customer)
+        visitor.expect("502")
         visitor.context.add_init_script(IMPATIENT)
         page = enter(visitor, performance)
         without_news(visitor)
         click_seat(page, seat(performance, "Floor A", "A", 1))
         button = tray(page).get_by_role("button", name="Hold these seats")
 
-        answer_holds(visitor, lambda route: None)
+        answer_holds(visitor, answer)
         button.click()
-        expect(tray(page).get_by_role("alert")).to_contain_text("We could not reach the server.")
+        expect(tray(page).get_by_role("alert")).to_contain_text(message)
         expect(button).not_to_have_attribute("aria-busy", "true")
         visitor.context.unroute(SEATS)
         button.click()
@@ -678,25 +703,6 @@ class TestAnswersThatNeverCame:
 
         expect(alert).to_be_empty()
         expect(tray(page).get_by_role("listitem")).to_have_count(1)
-
-    def test_a_hold_that_came_through_is_found_by_trying_again(
-        self, visit: StartVisit, performance: Performance, customer: User
-    ) -> None:
-        visitor = visit("desktop", customer)
-        visitor.expect("502")
-        page = enter(visitor, performance)
-        without_news(visitor)
-        click_seat(page, seat(performance, "Floor A", "A", 1))
-        button = tray(page).get_by_role("button", name="Hold these seats")
-
-        answer_holds(visitor, lose_the_answer)
-        button.click()
-        expect(tray(page).get_by_role("alert")).to_contain_text("That did not work.")
-        visitor.context.unroute(SEATS)
-        button.click()
-
-        page.wait_for_url(CHECKOUT)
-        assert Hold.objects.get(customer=customer).claims.count() == 1
 
     def test_a_hold_that_came_through_is_not_called_another_customers(
         self, visit: StartVisit, performance: Performance, customer: User
@@ -932,18 +938,12 @@ class TestTime:
         visitor.context.route(STATUS, refuse)
 
         visitor.context.clock.fast_forward(7_201_000)
-        for _ in range(20):
-            page.wait_for_timeout(50)
-            visitor.context.clock.run_for(1_000)
+        pass_seconds(page, 20)
 
         # At once, and after 3, 9 and 21 seconds.
         assert 3 <= len(asked) <= 4
         visitor.context.unroute(STATUS)
-        for _ in range(
-            26
-        ):  # second by second: at one leap the page would lose patience with the answer
-            page.wait_for_timeout(50)
-            visitor.context.clock.run_for(1_000)
+        pass_seconds(page, 26)
         expect(page.locator("#lease")).to_contain_text(re.compile(r"\b1:59:\d\d"))
 
     def test_that_is_over_with_seats_to_pay_for_leaves_only_the_way_there(
