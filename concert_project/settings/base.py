@@ -111,6 +111,10 @@ DATABASES["default"]["OPTIONS"]["options"] = (
     f" -c statement_timeout={_statement_timeout}"
     " -c idle_in_transaction_session_timeout=30000"
 )
+# For `apps/shared/database.py`. Off behind a pooler that shares connections and does not carry prepared statements along.
+DATABASES["default"]["OPTIONS"]["prepare_threshold"] = (
+    0 if env.bool("DATABASE_PREPARED_STATEMENTS", True) else None
+)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Valkey: three purposes with different needs, kept apart by key prefix when they share one server -----------------
