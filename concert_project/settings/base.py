@@ -4,7 +4,6 @@ Every value that differs between installations is read from the environment here
 """
 
 import base64
-import logging
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -57,9 +56,9 @@ MIDDLEWARE = [
     "apps.shared.api.middleware.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django_structlog.middlewares.RequestMiddleware",
+    "apps.shared.api.request_log.RequestLogMiddleware",
     "apps.shared.api.middleware.ApiPathMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "apps.shared.api.middleware.ConstantPolicyMiddleware",
     "apps.shared.api.middleware.UsableHeadersMiddleware",
     "apps.shared.api.middleware.BodySizeMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -93,7 +92,12 @@ TEMPLATES = [
 # --- PostgreSQL -------------------------------------------------------------------------------------------------------
 
 DATABASES: dict[str, Any] = {
-    "default": env.dj_db_url("DATABASE_URL", conn_max_age=600, conn_health_checks=True)
+    "default": env.dj_db_url(
+        "DATABASE_URL",
+        engine="apps.shared.postgresql",
+        conn_max_age=600,
+        conn_health_checks=True,
+    )
 }
 # Only migrations get the owner's address; they also grant rights to the role that everything else connects as.
 APPLICATION_ROLE: dict[str, str] = {}
@@ -102,7 +106,7 @@ if env.str("OWNER_DATABASE_URL", ""):
         "role": DATABASES["default"]["USER"],
         "password": DATABASES["default"]["PASSWORD"],
     }
-    DATABASES["default"] = env.dj_db_url("OWNER_DATABASE_URL")
+    DATABASES["default"] = env.dj_db_url("OWNER_DATABASE_URL", engine="apps.shared.postgresql")
 # A statement that waits longer than this is answered with 503 and tried again by the client.
 DATABASES["default"].setdefault("OPTIONS", {})["connect_timeout"] = 3
 _statement_timeout = 0 if APPLICATION_ROLE else env.int("DATABASE_STATEMENT_TIMEOUT_MS", 15_000)
@@ -326,12 +330,6 @@ STORAGES = {
 LOG_LEVEL: str = env.str("LOG_LEVEL", "INFO")
 LOG_FORMAT: str = env.str("LOG_FORMAT", "json")
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
-DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG  # the line at the end says it all
-DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = (
-    True  # RequestIdMiddleware has made it fit for a log line
-)
-DJANGO_STRUCTLOG_USER_ID_FIELD = None  # reading it would load the session on every call of the API
-DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False
 
 _LOG_PROCESSORS: list[Any] = [
     structlog.contextvars.merge_contextvars,
@@ -382,7 +380,7 @@ LOGGING: dict[str, Any] = {
         "celery.beat": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
-        "django_structlog": {"level": env.str("REQUEST_LOG_LEVEL", "INFO")},
+        "encore.requests": {"level": env.str("REQUEST_LOG_LEVEL", "INFO")},
         "django_structlog.celery": {"level": "WARNING"},
     },
 }

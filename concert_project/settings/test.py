@@ -8,3 +8,4 @@ RATE_LIMIT_ENABLED = False  # the tests of the limiter turn it on
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}  # noqa: F405
 WHITENOISE_AUTOREFRESH = True
+LOG_FORMAT = "console"  # each line at once, while the test that caused it can see it

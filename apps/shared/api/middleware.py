@@ -5,6 +5,8 @@ import uuid
 from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
+from csp.constants import HEADER
+from csp.utils import build_policy
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
@@ -34,6 +36,21 @@ class RequestIdMiddleware:
         request.META["HTTP_X_REQUEST_ID"] = request_id
         response = self.get_response(request)
         response["X-Request-ID"] = request_id
+        return response
+
+
+class ConstantPolicyMiddleware:
+    """The content security policy of the settings, put together once: no view here changes it or asks for a nonce."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+        self._policy = build_policy()
+        self._free = tuple(settings.CONTENT_SECURITY_POLICY["EXCLUDE_URL_PREFIXES"])
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if not request.path_info.startswith(self._free):
+            response.headers.setdefault(HEADER, self._policy)
         return response
 
 

@@ -1,0 +1,21 @@
+"""Django's backend for PostgreSQL, with a health check that costs no round trip."""
+
+import select
+from typing import Any
+
+from django.db.backends.postgresql import base
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    def is_usable(self) -> bool:
+        """Return False for a connection that the server has ended, also when nobody has noticed yet.
+
+        A server that goes away ends its connections, and a request that finds its own at its end opens a new one. Between two
+        requests there is nothing to read from a connection that lives; if there is, the server is asked.
+        """
+        connection: Any = self.connection
+        if connection is None or connection.closed:
+            return False
+        poll = select.poll()
+        poll.register(connection.pgconn.socket, select.POLLIN)
+        return not poll.poll(0) or super().is_usable()
