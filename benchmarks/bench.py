@@ -1,0 +1,190 @@
+"""What scenarios share: the stack, the form, loads with their CPU time, and the progress that people see."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.progress import Progress, TaskID
+
+from benchmarks.cpu import cpu_between, cpu_seconds
+from benchmarks.figures import medians, of_neighbours
+from benchmarks.forms import Form
+from benchmarks.generators import CONNECTIONS, Call, Crowd, Load, run_k6, run_wrk, wrk_path
+from benchmarks.stack import BenchStack
+
+WARM_UP = 1  # seconds
+
+
+class ScenarioFailed(Exception):
+    """A scenario did not do its work, so there is nothing to report. The message is for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`figures` are compared between runs and with bounds; `details` is everything else worth keeping."""
+
+    figures: dict[str, float]
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Calls whose rate is measured. `calls` makes those of one repeat; `base_url` is where they go."""
+
+    base_url: str
+    calls: Callable[[], Sequence[Call]]
+    expected: int = 200
+    counts: bool = False
+    once: bool = False
+    connections: int = CONNECTIONS
+
+
+@dataclass(kw_only=True)
+class Bench:
+    stack: BenchStack
+    form: Form
+    folder: Path
+    progress: Progress
+    users: int | None = None
+    customers: list[Any] = field(default_factory=list)
+    rooms: dict[int, tuple[int, list[str]]] = field(default_factory=dict)
+    _task: TaskID | None = None
+
+    # --- Progress ---------------------------------------------------------------------------------
+
+    def begin(self, title: str, *, steps: int) -> None:
+        self.end()
+        self._task = self.progress.add_task(title, total=steps)
+
+    def advance(self, by: float = 1) -> None:
+        if self._task is not None:
+            self.progress.advance(self._task, by)
+
+    def end(self) -> None:
+        if self._task is not None:
+            self.progress.remove_task(self._task)
+            self._task = None
+
+    # --- Load -------------------------------------------------------------------------------------
+
+    def load(self, target: Target, calls: Sequence[Call], *, seconds: int) -> Load:
+        """Play calls; all of them have to be answered as expected.
+
+        :raises ScenarioFailed: one was not, or they did not last.
+        """
+        if wrk_path() is not None:
+            load = run_wrk(
+                target.base_url,
+                calls,
+                folder=self.folder,
+                seconds=seconds,
+                connections=target.connections,
+                once=target.once,
+                count=target.counts,
+            )
+        else:
+            load = self._load_by_k6(target, calls, seconds)
+        refuse_unless_done(load, target, calls)
+        return load
+
+    def _load_by_k6(self, target: Target, calls: Sequence[Call], seconds: int) -> Load:
+        file = self.folder / "calls.json"
+        file.write_text(json.dumps([asdict(call) for call in calls]))
+        plan = {
+            "base": target.base_url.rstrip("/"),
+            "steps": ["call"],
+            "calls": str(file),
+            "expected": [target.expected],
+            "users": target.connections,
+            "duration": f"{seconds}s",
+            "once": target.once,
+        }
+        crowd = run_k6("calls.js", plan, folder=self.folder, timeout=seconds)
+        step = crowd.steps.get("call", {"count": 0, "p50": 0, "p95": 0, "p99": 0})
+        return Load(
+            requests=int(step["count"]),
+            seconds=crowd.seconds,
+            p50=step["p50"],
+            p95=step["p95"],
+            p99=step["p99"],
+            refused=sum(crowd.refusals.values()),
+        )
+
+    def hello(self) -> Load:
+        target = Target(self.stack.floors["hello"], lambda: [Call("/")])
+        return self.load(target, target.calls(), seconds=self.form.floor_duration)
+
+    def crowd(self, script: str, plan: dict[str, Any], *, timeout: float, **options: Any) -> Crowd:
+        plan = {"base": self.stack.base_url, **plan}
+        return run_k6(script, plan, folder=self.folder, timeout=timeout, **options)
+
+    def cpu(self) -> dict[str, float]:
+        return cpu_seconds(self.stack.groups)
+
+    # --- Rates beside the floor -------------------------------------------------------------------
+
+    def rates(self, targets: dict[str, Target]) -> dict[str, dict[str, Any]]:
+        """Measure each target between two measurements of `hello`, over and over; return medians by target.
+
+        Every other repeat goes the other way round, so that no target always comes first.
+
+        :raises ScenarioFailed: a target did not do its work.
+        """
+        rows: dict[str, list[dict[str, Any]]] = {name: [] for name in targets}
+        rates = {
+            name: self.load(target, target.calls(), seconds=WARM_UP).rate
+            for name, target in targets.items()
+        }
+        before = self.hello()
+        for repeat in range(self.form.repeats):
+            for name in list(targets)[:: -1 if repeat % 2 else 1]:
+                target = targets[name]
+                calls = target.calls()
+                seconds = self.form.duration
+                if target.once:
+                    lasting = int(len(calls) / (rates[name] * 1.4))
+                    seconds = max(1, min(seconds, lasting))
+                cpu_before = self.cpu()
+                load = self.load(target, calls, seconds=seconds)
+                cpu_ms = cpu_between(cpu_before, self.cpu(), units=load.requests)
+                if target.base_url in self.stack.floors.values():
+                    cpu_ms["service"] = cpu_ms["floors"]
+                after = self.hello()
+                rates[name] = max(rates[name], load.rate)
+                rows[name].append(
+                    {
+                        "rate": round(load.rate, 1),
+                        "of_hello": round(of_neighbours(load.rate, before.rate, after.rate), 5),
+                        "hello": round((before.rate + after.rate) / 2, 1),
+                        **{p: round(getattr(load, p), 3) for p in ("p50", "p95", "p99")},
+                        "cpu_ms": cpu_ms,
+                    }
+                )
+                before = after
+                self.advance()
+        return {name: _summary(found) for name, found in rows.items()}
+
+
+def refuse_unless_done(load: Load, target: Target, calls: Sequence[Call]) -> None:
+    """:raises ScenarioFailed: not every call was answered as expected."""
+    path = calls[0].path
+    others = {code: n for code, n in load.statuses.items() if code != str(target.expected)}
+    if load.is_exhausted:
+        raise ScenarioFailed(f"{len(calls):,} calls of {path} were too few.")
+    if others or load.refused or load.broken:
+        raise ScenarioFailed(
+            f"{path}: {load.refused:,} refused, {load.broken:,} broken, other statuses: {others}"
+        )
+    if not load.requests:
+        raise ScenarioFailed(f"{path} was never answered.")
+
+
+def _summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    plain = [{key: value for key, value in row.items() if key != "cpu_ms"} for row in rows]
+    return {
+        **medians(plain),
+        "cpu_ms": medians([row["cpu_ms"] for row in rows]),
+        "runs": plain,
+    }
