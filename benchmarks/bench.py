@@ -125,10 +125,12 @@ class Bench:
 
     # --- Rates beside the floor -------------------------------------------------------------------
 
-    def rates(self, targets: dict[str, Target]) -> dict[str, dict[str, Any]]:
+    def rates(
+        self, targets: dict[str, Target], *, repeats: int | None = None, seconds: int | None = None
+    ) -> dict[str, dict[str, Any]]:
         """Measure each target between two measurements of `hello`, over and over; return medians by target.
 
-        Every other repeat goes the other way round, so that no target always comes first.
+        `repeats` and `seconds` are those of the form, or fewer. Every other repeat goes the other way round, so that no target always comes first.
 
         :raises ScenarioFailed: a target did not do its work.
         """
@@ -138,16 +140,16 @@ class Bench:
             for name, target in targets.items()
         }
         before = self.hello()
-        for repeat in range(self.form.repeats):
+        longest = min(self.form.duration, seconds or self.form.duration)
+        for repeat in range(repeats or self.form.repeats):
             for name in list(targets)[:: -1 if repeat % 2 else 1]:
                 target = targets[name]
                 calls = target.calls()
-                seconds = self.form.duration
+                span = longest
                 if target.once:
-                    lasting = int(len(calls) / (rates[name] * 1.4))
-                    seconds = max(1, min(seconds, lasting))
+                    span = max(1, min(span, int(len(calls) / (rates[name] * 1.4))))
                 cpu_before = self.cpu()
-                load = self.load(target, calls, seconds=seconds)
+                load = self.load(target, calls, seconds=span)
                 cpu_ms = cpu_between(cpu_before, self.cpu(), units=load.requests)
                 if target.base_url in self.stack.floors.values():
                     cpu_ms["service"] = cpu_ms["floors"]

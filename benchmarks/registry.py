@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from benchmarks.bench import Bench, Outcome
 from benchmarks.crowd import new_concert
-from benchmarks.scenarios import polling
+from benchmarks.scenarios import halls, on_sale, polling, queueing, selling
 
 PLAYS: dict[str, Callable[[Bench], Outcome]] = {
     "livez": polling.livez,
@@ -12,6 +12,11 @@ PLAYS: dict[str, Callable[[Bench], Outcome]] = {
     "join": polling.join,
     "status": polling.status,
     "board": polling.board,
+    "queue": queueing.queue,
+    "hold-and-pay": selling.hold_and_pay,
+    "hot-seat": selling.hot_seat,
+    "seat-map": halls.seat_map,
+    "on-sale": on_sale.on_sale,
 }
 NEEDS_CROWD = {"join", "queue", "hold-and-pay", "hot-seat", "on-sale"}
 
