@@ -11,10 +11,8 @@ from rich.progress import Progress, TaskID
 from benchmarks.cpu import cpu_between, cpu_seconds
 from benchmarks.figures import medians, of_neighbours
 from benchmarks.forms import Form
-from benchmarks.generators import CONNECTIONS, Call, Crowd, Load, run_k6, run_wrk, wrk_path
+from benchmarks.generators import Call, Crowd, Load, run_k6, run_wrk, wrk_path
 from benchmarks.stack import BenchStack
-
-WARM_UP = 1  # seconds
 
 
 class ScenarioFailed(Exception):
@@ -38,7 +36,7 @@ class Target:
     expected: int = 200
     counts: bool = False
     once: bool = False
-    connections: int = CONNECTIONS
+    connections: int | None = None  # None for those of the form
 
 
 @dataclass(kw_only=True)
@@ -47,9 +45,9 @@ class Bench:
     form: Form
     folder: Path
     progress: Progress
-    users: int | None = None
     customers: list[Any] = field(default_factory=list)
-    rooms: dict[int, tuple[int, list[str]]] = field(default_factory=dict)
+    concerts: list[int] = field(default_factory=list)  # whose waiting rooms are open
+    rooms: dict[int, tuple[int, list[str]]] = field(default_factory=dict)  # filled ones, by size
     _task: TaskID | None = None
 
     # --- Progress ---------------------------------------------------------------------------------
@@ -74,22 +72,25 @@ class Bench:
 
         :raises ScenarioFailed: one was not, or they did not last.
         """
+        connections = target.connections or self.form.connections
         if wrk_path() is not None:
             load = run_wrk(
                 target.base_url,
                 calls,
                 folder=self.folder,
                 seconds=seconds,
-                connections=target.connections,
+                connections=connections,
                 once=target.once,
                 count=target.counts,
             )
         else:
-            load = self._load_by_k6(target, calls, seconds)
+            load = self._load_by_k6(target, calls, seconds, connections)
         refuse_unless_done(load, target, calls)
         return load
 
-    def _load_by_k6(self, target: Target, calls: Sequence[Call], seconds: int) -> Load:
+    def _load_by_k6(
+        self, target: Target, calls: Sequence[Call], seconds: int, connections: int
+    ) -> Load:
         file = self.folder / "calls.json"
         file.write_text(json.dumps([asdict(call) for call in calls]))
         plan = {
@@ -97,7 +98,7 @@ class Bench:
             "steps": ["call"],
             "calls": str(file),
             "expected": [target.expected],
-            "users": target.connections,
+            "users": connections,
             "duration": f"{seconds}s",
             "once": target.once,
         }
@@ -135,10 +136,11 @@ class Bench:
         :raises ScenarioFailed: a target did not do its work.
         """
         rows: dict[str, list[dict[str, Any]]] = {name: [] for name in targets}
-        rates = {
-            name: self.load(target, target.calls(), seconds=WARM_UP).rate
-            for name, target in targets.items()
-        }
+        rates = dict.fromkeys(targets, 0.0)
+        if self.form.warm_up:
+            for name, target in targets.items():
+                warm = self.load(target, target.calls(), seconds=self.form.warm_up)
+                rates[name] = warm.rate
         before = self.hello()
         longest = min(self.form.duration, seconds or self.form.duration)
         for repeat in range(repeats or self.form.repeats):
@@ -146,7 +148,7 @@ class Bench:
                 target = targets[name]
                 calls = target.calls()
                 span = longest
-                if target.once:
+                if target.once and rates[name]:
                     span = max(1, min(span, int(len(calls) / (rates[name] * 1.4))))
                 cpu_before = self.cpu()
                 load = self.load(target, calls, seconds=span)

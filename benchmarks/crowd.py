@@ -13,17 +13,14 @@ from apps.queue.benchmark import fill_room
 from apps.queue.core.room import SECOND
 from apps.queue.core.tokens import Ticket
 from apps.queue.live import token_signer
-from apps.queue.services import join_queue, visitor_status
+from apps.queue.services import close_room, join_queue, visitor_status
 from apps.reservations.demo.loadtest import LoadTest, LoadTestCustomer, prepare_load_test
+from benchmarks.bench import Bench, ScenarioFailed
 
 ADMISSION_TIMEOUT = 60.0  # seconds
 HIGHEST_CAPACITY = 100_000
 
 Progress = Callable[[int], None]
-
-
-class CrowdFailed(Exception):
-    """The data for a measurement could not be made. The message is for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +33,7 @@ class Visit:
 
 
 def new_concert(
+    bench: Bench,
     *,
     seats: int,
     capacity: int,
@@ -43,7 +41,8 @@ def new_concert(
     customers: int = 0,
     customers_done: Progress = lambda count: None,
 ) -> LoadTest:
-    return prepare_load_test(
+    """A concert on sale with an open waiting room, which `close_rooms` closes."""
+    made = prepare_load_test(
         customers=customers,
         seats=seats,
         capacity=capacity,
@@ -52,25 +51,36 @@ def new_concert(
         seats_done=lambda count: None,
         customers_done=customers_done,
     )
+    bench.concerts.append(made.concert_id)
+    return made
+
+
+def close_rooms(bench: Bench) -> None:
+    """Send everybody away who still waits somewhere: visitors who lose patience later would be work for a later scenario."""
+    kept = {concert_id for concert_id, _ in bench.rooms.values()}
+    for concert_id in bench.concerts:
+        if concert_id not in kept:
+            close_room(concert_id=concert_id, staff_id=None)
+    bench.concerts = [concert_id for concert_id in bench.concerts if concert_id in kept]
 
 
 def admitted(base_url: str, concert_id: int, customers: Sequence[LoadTestCustomer]) -> list[Visit]:
     """Let customers join a concert with room for all of them, and return when each is ACTIVE.
 
-    :raises CrowdFailed: the room did not admit them in time.
+    :raises ScenarioFailed: the room did not admit them in time.
     """
     places = [join_queue(customer_id=one.user_id, concert_id=concert_id).token for one in customers]
     until = time.monotonic() + ADMISSION_TIMEOUT
     while board(base_url, concert_id)["active"] < len(customers):
         if time.monotonic() > until:
-            raise CrowdFailed(f"{len(customers)} customers were not admitted in time.")
+            raise ScenarioFailed(f"{len(customers)} customers were not admitted in time.")
         time.sleep(0.2)
     visits = []
     for one, place in zip(customers, places, strict=True):
         # Asking shows the room that they have come; without it they would lose the turn within a minute.
         status = visitor_status(token=place)
         if status.status != "ACTIVE":
-            raise CrowdFailed(f"An admitted visitor is {status.status}.")
+            raise ScenarioFailed(f"An admitted visitor is {status.status}.")
         visits.append(Visit(one.user_id, one.access_token, status.token))
     return visits
 

@@ -14,7 +14,6 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 SCENARIOS = HERE / "scenarios"
-CONNECTIONS = 32
 # More than one would only take the processor from the service: one thread plays far more than any floor answers.
 WRK_THREADS = 1
 STOP_GRACE = 60.0  # seconds beyond the planned end
@@ -83,7 +82,8 @@ def wrk_version() -> str | None:
         return None
     # It prints its version with the usage and returns 1.
     output = subprocess.run([path, "-v"], capture_output=True, text=True, check=False).stdout
-    return (re.findall(r"^wrk (?:debian/)?(\S+)", output) or ["unknown"])[0]
+    found = re.match(r"wrk (?:debian/)?(\S+)", output)
+    return found[1] if found else "unknown"
 
 
 def k6_path() -> str:
@@ -101,7 +101,7 @@ def run_wrk(
     *,
     folder: Path,
     seconds: int,
-    connections: int = CONNECTIONS,
+    connections: int,
     once: bool = False,
     count: bool = False,
 ) -> Load:

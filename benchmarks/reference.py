@@ -22,6 +22,7 @@ class ReferenceSale:
         self._url = postgres.url.removesuffix(postgres.name) + DATABASE
         self._first = 0
         with psycopg.connect(postgres.url, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {DATABASE}")
             connection.execute(f"CREATE DATABASE {DATABASE}")
         for script in ("reference_schema.sql", "reference_data.sql"):
             self._play(FLOORS / script)

@@ -19,6 +19,7 @@ PLAYS: dict[str, Callable[[Bench], Outcome]] = {
     "on-sale": on_sale.on_sale,
 }
 NEEDS_CROWD = {"join", "queue", "hold-and-pay", "hot-seat", "on-sale"}
+FILLING = {"status", "board"}  # which share the rooms that they fill
 
 
 def prepare(bench: Bench, names: Sequence[str]) -> None:
@@ -26,7 +27,7 @@ def prepare(bench: Bench, names: Sequence[str]) -> None:
     if NEEDS_CROWD & set(names):
         bench.begin("Customers", steps=bench.form.crowd)
         made = new_concert(
-            seats=1, capacity=1, customers=bench.form.crowd, customers_done=bench.advance
+            bench, seats=1, capacity=1, customers=bench.form.crowd, customers_done=bench.advance
         )
         bench.customers = made.customers
         bench.end()

@@ -26,7 +26,10 @@ REFUSALS = {
 def on_sale(bench: Bench) -> Outcome:
     form = bench.form
     concert = new_concert(
-        seats=form.on_sale_seats, capacity=form.on_sale_capacity, seats_per_customer=SEAT_LIMIT
+        bench,
+        seats=form.on_sale_seats,
+        capacity=form.on_sale_capacity,
+        seats_per_customer=SEAT_LIMIT,
     )
     customers = bench.customers[: form.on_sale_customers]
     logins, seats = bench.folder / "logins.json", bench.folder / "seats.json"

@@ -26,7 +26,7 @@ def join(bench: Bench) -> Outcome:
     """Customers who join a queue for the first time: a new concert for each repeat, everybody once at most."""
 
     def calls() -> Sequence[Call]:
-        concert_id = new_concert(seats=1, capacity=50).concert_id
+        concert_id = new_concert(bench, seats=1, capacity=50).concert_id
         body = json.dumps({"concert_id": concert_id})
         return [
             Call("/api/v1/queue/tokens", "POST", login=one.access_token, body=body)
@@ -60,7 +60,7 @@ def board(bench: Bench) -> Outcome:
 def filled_room(bench: Bench, size: int) -> tuple[int, list[str]]:
     """Return the concert of a room with `size` visitors, and the tokens of some; each room is made once."""
     if size not in bench.rooms:
-        concert = new_concert(seats=1, capacity=1, customers=1)
+        concert = new_concert(bench, seats=1, capacity=1, customers=1)
         join_queue(customer_id=concert.customers[0].user_id, concert_id=concert.concert_id)
         bench.begin(f"Fill {size:,}", steps=size)
         with redis.Redis.from_url(bench.stack.valkey.url) as client:

@@ -9,7 +9,7 @@ from benchmarks.crowd import new_concert
 from benchmarks.generators import Crowd
 
 POLLS = 2  # after each joining
-ROOMS = 40  # which the crowd fills one after the other
+ROOMS = 15  # which the crowd fills one after the other
 
 
 def queue(bench: Bench) -> Outcome:
@@ -17,7 +17,7 @@ def queue(bench: Bench) -> Outcome:
     logins.write_text(json.dumps([one.access_token for one in bench.customers]))
     plan = {
         "logins": str(logins),
-        "concerts": [new_concert(seats=1, capacity=50).concert_id for _ in range(ROOMS)],
+        "concerts": [new_concert(bench, seats=1, capacity=50).concert_id for _ in range(ROOMS)],
         "polls": POLLS,
         "stages": [{"duration": f"{span}s", "target": users} for span, users in bench.form.stages],
         "plateau": _plateau(bench),

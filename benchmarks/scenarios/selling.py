@@ -13,7 +13,6 @@ from benchmarks.reference import CLIENTS, ReferenceSale
 from benchmarks.watching import breaches, tickets_sold, watching
 
 CALIBRATION = 2  # sales of each buyer that tell how many a measurement needs
-START_AFTER = 3_000  # milliseconds until rivals ask at once
 LONGEST = "120s"
 SEAT_LIMIT = 10
 
@@ -65,7 +64,9 @@ _PARTS = ("cpu_ms", "steps", "samples")
 
 def _sell(bench: Bench, sales: int) -> dict[str, Any]:
     """Sell so many seats, one to a visit, and wait until every consumer has done its part."""
-    concert = new_concert(seats=sales, capacity=HIGHEST_CAPACITY, seats_per_customer=SEAT_LIMIT)
+    concert = new_concert(
+        bench, seats=sales, capacity=HIGHEST_CAPACITY, seats_per_customer=SEAT_LIMIT
+    )
     buyers = _admit(bench, concert, sales)
     plan = {
         "steps": ["hold", "pay"],
@@ -101,7 +102,7 @@ def hot_seat(bench: Bench) -> Outcome:
     """Rivals for one seat, then as many customers who want a seat each; the same customers every time."""
     form = bench.form
     concert = new_concert(
-        seats=form.scattered_seats, capacity=HIGHEST_CAPACITY, seats_per_customer=SEAT_LIMIT
+        bench, seats=form.scattered_seats, capacity=HIGHEST_CAPACITY, seats_per_customer=SEAT_LIMIT
     )
     rivals = _admit(bench, concert, form.rivals)
     rounds = min(form.repeats, SEAT_LIMIT // 2)
@@ -144,7 +145,7 @@ def _rush(bench: Bench, concert: LoadTest, rivals: list[Visit], seats: list[int]
         "steps": ["connect", "hold", "won", "lost", "odd"],
         "visits": _written(bench, rivals, seats),
         "performance": concert.performance_id,
-        "start_after": START_AFTER,
+        "start_after": bench.form.rush_after * 1_000,
         "longest": LONGEST,
     }
     return bench.crowd("hot_seat.js", plan, timeout=120)
