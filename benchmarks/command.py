@@ -47,8 +47,10 @@ def run(arguments: Sequence[str]) -> int:
     names = options.scenario or list(SCENARIOS)
     raise_when_interrupted()
     try:
+        load_before = machine.load_average()
         with running_bench_stack(console) as stack:
             result = measure(stack, form, names, console=console)
+            result["load_before"] = load_before
             if options.profile:
                 result["profiles"] = take_profiles(stack, form, options, result, console)
     except Interrupted:
@@ -111,7 +113,6 @@ def measure(
         "is_changed": is_changed,
         "form": form.name,
         "machine": machine.describe(stack),
-        "load_before": machine.load_average(),
         "figures": {},
         "scenarios": {},
         "failures": {},

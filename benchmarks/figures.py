@@ -19,11 +19,3 @@ def median_of(values: Iterable[float], *, digits: int = 4) -> float:
 def medians(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Return the median of each key over rows that all have the same keys."""
     return {key: median_of(row[key] for row in rows) for key in rows[0]}
-
-
-def percentile(values: Sequence[float], percent: int) -> float:
-    """Return the smallest value that at least `percent` per cent do not exceed (nearest rank)."""
-    if not values:
-        raise ValueError("There is no percentile of nothing.")
-    rank = -(-len(values) * percent // 100)  # rounded up
-    return sorted(values)[max(rank, 1) - 1]

@@ -85,7 +85,7 @@ def _sell(bench: Bench, sales: int) -> dict[str, Any]:
     refuse_unless_sold(bench, concert.concert_id, sales)
     return {
         "sales": sales,
-        "sales_per_second": round(sales / watch.caught_up_after, 2),
+        "sales_per_second": round(sales / watch.elapsed, 2),
         "paid_per_second": round(sales / crowd.seconds, 2),
         "behind_seconds": watch.behind_most,
         **{
