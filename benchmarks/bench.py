@@ -113,9 +113,12 @@ class Bench:
             refused=sum(crowd.refusals.values()),
         )
 
-    def hello(self) -> Load:
+    def hello(self) -> tuple[float, float]:
+        """Measure the floor; return its calls a second, and the milliseconds of CPU that one of them takes."""
         target = Target(self.stack.floors["hello"], lambda: [Call("/")])
-        return self.load(target, target.calls(), seconds=self.form.floor_duration)
+        before = self.cpu()
+        load = self.load(target, target.calls(), seconds=self.form.floor_duration)
+        return load.rate, cpu_between(before, self.cpu(), units=load.requests)["floors"]
 
     def crowd(self, script: str, plan: dict[str, Any], *, timeout: float, **options: Any) -> Crowd:
         plan = {"base": self.stack.base_url, **plan}
@@ -160,8 +163,9 @@ class Bench:
                 rows[name].append(
                     {
                         "rate": round(load.rate, 1),
-                        "of_hello": round(of_neighbours(load.rate, before.rate, after.rate), 5),
-                        "hello": round((before.rate + after.rate) / 2, 1),
+                        "of_hello": round(of_neighbours(load.rate, before[0], after[0]), 5),
+                        "hello": round((before[0] + after[0]) / 2, 1),
+                        "hello_cpu_ms": round((before[1] + after[1]) / 2, 4),
                         **{p: round(getattr(load, p), 3) for p in ("p50", "p95", "p99")},
                         "cpu_ms": cpu_ms,
                     }
@@ -187,8 +191,11 @@ def refuse_unless_done(load: Load, target: Target, calls: Sequence[Call]) -> Non
 
 def _summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     plain = [{key: value for key, value in row.items() if key != "cpu_ms"} for row in rows]
+    middle, cpu_ms = medians(plain), medians([row["cpu_ms"] for row in rows])
     return {
-        **medians(plain),
-        "cpu_ms": medians([row["cpu_ms"] for row in rows]),
+        **middle,
+        # Hardly changed by what else the machine does, unlike a rate.
+        "cpu_of_hello": round(middle["hello_cpu_ms"] / cpu_ms["service"], 4),
+        "cpu_ms": cpu_ms,
         "runs": plain,
     }

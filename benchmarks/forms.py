@@ -73,7 +73,7 @@ QUICK = Form(
     on_sale_customers=200,
     on_sale_seats=200,
     on_sale_capacity=100,
-    on_sale_seconds_max=60,
+    on_sale_seconds_max=120,
 )
 SMOKE = Form(
     name="smoke",

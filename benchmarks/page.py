@@ -107,12 +107,12 @@ def _rates(result: Result, pictures: Pictures) -> Iterable[str]:
     if not rows:
         yield "Not measured."
         return
-    yield "| call | calls/s | of `hello` | p50 ms | p95 ms | p99 ms | CPU ms a call | of it web |"
-    yield "|---|--:|--:|--:|--:|--:|--:|--:|"
+    yield "| call | calls/s | of `hello` | of `hello` by CPU | p50 ms | p95 ms | p99 ms | CPU ms a call | of it web |"
+    yield "|---|--:|--:|--:|--:|--:|--:|--:|--:|"
     for name, row in rows.items():
         cpu = row["cpu_ms"]
         yield (
-            f"| {name.replace('_', ', ')} | {row['rate']:,.0f} | {row['of_hello']:.3f} | {row['p50']:.1f} "
+            f"| {name.replace('_', ', ')} | {row['rate']:,.0f} | {row['of_hello']:.3f} | {row['cpu_of_hello']:.3f} | {row['p50']:.1f} "
             f"| {row['p95']:.1f} | {row['p99']:.1f} | {cpu['service']:.2f} | {cpu['web']:.2f} |"
         )
     hello = sorted(row["hello"] for row in rows.values())[len(rows) // 2]

