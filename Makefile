@@ -94,8 +94,8 @@ screenshots: development  ## take pictures of every page into docs/screenshots; 
 	@exec $(VENV_PYTHON) -m devstack.screenshots $(ARGS)
 
 .PHONY: bench
-bench:  ## measure (not yet)
-	@echo 'There is nothing to measure yet: the load tests come with a later change.'
+bench: development  ## measure beside the floors, write docs/performance.md; ARGS=--help tells more
+	@exec $(VENV_PYTHON) -m benchmarks $(ARGS)
 
 .PHONY: bench-invariants
 bench-invariants: embedded  ## check all invariants on a million made-up reservations; ARGS="--reservations 200000"

@@ -1,0 +1,201 @@
+"""Run the scenarios that were asked for, keep the result, say what it is worth."""
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from apps.shared.commands import progress_bars
+from benchmarks import machine
+from benchmarks.bench import Bench, ScenarioFailed
+from benchmarks.bounds import missed
+from benchmarks.comparison import compare
+from benchmarks.forms import FULL, QUICK, SMOKE, Form
+from benchmarks.generators import GeneratorFailed, install_wrk
+from benchmarks.options import SCENARIOS, parse
+from benchmarks.page import write_page
+from benchmarks.profiling import ProfilerFailed, as_text, profiled, top_functions
+from benchmarks.stack import BenchStack, running_bench_stack
+from devstack.children import ChildFailed
+from devstack.servers import ServerFailed
+from devstack.stack import ROOT
+from devstack.throwaway import Interrupted, raise_when_interrupted
+
+FORMAT = 1  # of a result's file
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
+PROFILED = ("web", "worker", "sync")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Return an exit status: 1 if something was not measured or, with `--check`, a bound was missed."""
+    options = parse(arguments)
+    console = Console(stderr=True, highlight=False)
+    if options.report:
+        write_page(json.loads(options.report.read_text()), PAGE)
+        return 0
+    old = json.loads(options.against.read_text()) if options.against else None
+    if not install_wrk():
+        console.print("[yellow]There is no wrk; k6 makes its load, and is itself the limit.[/]")
+    form = form_of(options)
+    names = options.scenario or list(SCENARIOS)
+    raise_when_interrupted()
+    try:
+        load_before = machine.load_average()
+        with running_bench_stack(console) as stack:
+            result = measure(stack, form, names, console=console)
+            result["load_before"] = load_before
+            if options.profile:
+                result["profiles"] = take_profiles(stack, form, options, result, console)
+    except Interrupted:
+        return 130
+    except (ServerFailed, ChildFailed) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    path = save(result, options.output)
+    console.print(f"Result: {path}")
+    if form == FULL and not options.scenario and not options.tree:
+        write_page(result, PAGE)
+        console.print(f"Page: {PAGE}")
+    if old is not None:
+        sys.stdout.write("\n".join(compare(old, result)) + "\n")
+    return 1 if _is_bad(result, options, console) else 0
+
+
+def _is_bad(result: dict[str, Any], options: Any, console: Console) -> bool:
+    """Whether something was not measured or, where that was asked for, misses its bound."""
+    too_low = missed(result["figures"]) if options.check else []
+    for bound in too_low:
+        value = result["figures"][bound.figure]
+        console.print(
+            f"[bold red]✗[/] {bound.what}: {value:g}, {bound.direction} {bound.required:g} is required"
+        )
+    return bool(result["failures"] or too_low)
+
+
+def form_of(options: Any) -> Form:
+    form = SMOKE if options.smoke else QUICK if options.quick else FULL
+    if options.duration:
+        form = replace(form, duration=options.duration, sale_seconds=options.duration)
+    if options.repeats:
+        form = replace(form, repeats=options.repeats)
+    if options.users:
+        peak = max(users for _, users in form.stages)
+        stages = tuple((span, users * options.users // peak) for span, users in form.stages)
+        form = replace(
+            form,
+            stages=stages,
+            buyers=options.users,
+            rivals=options.users,
+            on_sale_customers=options.users,
+        )
+    return form if form in (FULL, QUICK, SMOKE) else replace(form, name=f"{form.name}, changed")
+
+
+def measure(
+    stack: BenchStack, form: Form, names: Sequence[str], *, console: Console
+) -> dict[str, Any]:
+    """Play the scenarios one after the other; one that fails is told of, and the others still run."""
+    from benchmarks.crowd import close_rooms  # these need Django
+    from benchmarks.registry import FILLING, PLAYS, prepare
+
+    commit, is_changed = machine.commit_of(ROOT)
+    result: dict[str, Any] = {
+        "format": FORMAT,
+        "taken_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit,
+        "is_changed": is_changed,
+        "form": form.name,
+        "machine": machine.describe(stack),
+        "figures": {},
+        "scenarios": {},
+        "failures": {},
+    }
+    with progress_bars() as progress:
+        bench = Bench(stack=stack, form=form, folder=stack.data_dir, progress=progress)
+        prepare(bench, names)
+        for name in names:
+            started_at = time.monotonic()
+            try:
+                outcome = PLAYS[name](bench)
+            except Exception as error:
+                note_failure(result, name, error, console)
+                continue
+            finally:
+                bench.end()
+                if not FILLING & set(names[names.index(name) + 1 :]):
+                    bench.rooms.clear()
+                close_rooms(bench)
+            seconds = round(time.monotonic() - started_at, 1)
+            result["scenarios"][name] = {"seconds": seconds, **outcome.details}
+            result["figures"] |= outcome.figures
+            glance = _glance(outcome.figures)
+            console.print(f"[green]✓[/] {name}  [dim]{seconds} s[/]  {glance}", soft_wrap=True)
+    result["load_after"] = machine.load_average()
+    return result
+
+
+def note_failure(result: dict[str, Any], name: str, error: Exception, console: Console) -> None:
+    """Tell of it and go on, whatever it was: what was measured before must not be lost."""
+    result["failures"][name] = str(error) or type(error).__name__
+    console.print(f"[bold red]✗[/] {name}: {escape(str(error))}", soft_wrap=True)
+    if not isinstance(error, (ScenarioFailed, GeneratorFailed, ProfilerFailed)):
+        console.print_exception()
+
+
+def take_profiles(
+    stack: BenchStack, form: Form, options: Any, result: dict[str, Any], console: Console
+) -> dict[str, Any]:
+    """Play scenarios once more under py-spy; return the top functions by scenario and process, and keep the stacks."""
+    from benchmarks.crowd import close_rooms  # these need Django
+    from benchmarks.registry import PLAYS, prepare
+
+    once = replace(form, repeats=1)
+    profiles: dict[str, Any] = {}
+    folder = path_of(result, options.output).with_suffix("")
+    folder.mkdir(parents=True, exist_ok=True)
+    with progress_bars() as progress:
+        bench = Bench(stack=stack, form=once, folder=stack.data_dir, progress=progress)
+        prepare(bench, options.profile)
+        for name in options.profile:
+            files = {group: folder / f"{name}-{group}.folded" for group in PROFILED}
+            roots = {group: stack.groups[group][0] for group in PROFILED}
+            try:
+                with profiled(roots, files):
+                    PLAYS[name](bench)
+            except Exception as error:
+                note_failure(result, f"profile of {name}", error, console)
+                continue
+            finally:
+                bench.end()
+                close_rooms(bench)
+            profiles[name] = {}
+            for group, file in files.items():
+                rows = top_functions(file.read_text().splitlines()) if file.exists() else []
+                if rows:
+                    profiles[name][group] = rows
+                    file.with_suffix(".txt").write_text(as_text(rows))
+            console.print(f"[green]✓[/] profile of {name}  [dim]{folder}[/]")
+    return profiles
+
+
+def path_of(result: dict[str, Any], folder: Path) -> Path:
+    form = "" if result["form"] == "full" else "-" + result["form"].replace(", ", "-")
+    return folder / f"{result['taken_at'][:10]}-{result['commit']}{form}.json"
+
+
+def save(result: dict[str, Any], folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = path_of(result, folder)
+    path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    return path
+
+
+def _glance(figures: dict[str, float]) -> str:
+    return "  ".join(f"{name} {value:,g}" for name, value in figures.items())

@@ -1,0 +1,126 @@
+"""Plots as SVG: bars and lines, in colours that are readable on white and on black."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+WIDTH = 760
+BAR, GAP, LABELS, FIGURES = 18, 10, 250, 90
+LINE_HEIGHT, MARGIN = 220, 46
+COLOURS = ("#3d7fd9", "#d9822b", "#3a9d5d", "#a55fc4", "#c94f4f", "#7f8c99", "#b39b1f")
+# In a page the picture follows its reader's choice of light or dark.
+STYLE = """<style>
+text { font: 13px system-ui, sans-serif; fill: #1f2328 }
+.quiet { fill: #59636e } .axis { stroke: #59636e } .bound { stroke: #1f2328; stroke-width: 2 }
+@media (prefers-color-scheme: dark) {
+  text { fill: #e6edf3 } .quiet { fill: #9198a1 } .axis { stroke: #9198a1 } .bound { stroke: #e6edf3 }
+}
+</style>"""
+
+
+def bars(
+    title: str,
+    rows: Mapping[str, float],
+    *,
+    unit: str = "",
+    marks: Mapping[str, float] | None = None,
+) -> str:
+    """One bar for each row, of lengths that can be compared; `marks` are the bounds of some rows, drawn as strokes."""
+    marks = marks or {}
+    longest = max([*rows.values(), *marks.values()], default=0) or 1
+    width = WIDTH - LABELS - FIGURES
+    parts = []
+    for i, (name, value) in enumerate(rows.items()):
+        y = MARGIN + i * (BAR + GAP)
+        length = max(value / longest * width, 1)
+        parts += [
+            _text(LABELS - 8, y + 14, name, anchor="end"),
+            f'<rect x="{LABELS}" y="{y}" width="{length:.1f}" height="{BAR}" fill="{COLOURS[0]}"/>',
+            _text(
+                LABELS + max(length, _at(marks, name, longest, width)) + 8,
+                y + 14,
+                _number(value, unit),
+            ),
+        ]
+        if name in marks:
+            x = LABELS + _at(marks, name, longest, width)
+            parts.append(f'<path class="bound" d="M{x:.1f} {y - 3}v{BAR + 6}"/>')
+    return _picture(title, MARGIN + len(rows) * (BAR + GAP), parts)
+
+
+def stacks(title: str, rows: Mapping[str, Mapping[str, float]], *, unit: str = "") -> str:
+    """One bar for each row, made of parts that are the same in all of them."""
+    names = list(dict.fromkeys(name for row in rows.values() for name in row))
+    longest = max((sum(row.values()) for row in rows.values()), default=0) or 1
+    width = WIDTH - LABELS - FIGURES
+    parts = []
+    for i, (title_of_row, row) in enumerate(rows.items()):
+        y, x = MARGIN + i * (BAR + GAP), float(LABELS)
+        parts.append(_text(LABELS - 8, y + 14, title_of_row, anchor="end"))
+        for name, value in row.items():
+            length = value / longest * width
+            colour = COLOURS[names.index(name) % len(COLOURS)]
+            parts.append(
+                f'<rect x="{x:.1f}" y="{y}" width="{length:.1f}" height="{BAR}" fill="{colour}"/>'
+            )
+            x += length
+        parts.append(_text(x + 8, y + 14, _number(sum(row.values()), unit)))
+    height = MARGIN + len(rows) * (BAR + GAP)
+    return _picture(title, height + 24, [*parts, *_legend(names, height + 12)])
+
+
+def lines(
+    title: str, series: Mapping[str, Sequence[tuple[float, float]]], *, across: str, up: str
+) -> str:
+    """One line for each series of (across, up), all from zero."""
+    points = [point for one in series.values() for point in one]
+    right = max((x for x, _ in points), default=0) or 1
+    top = max((y for _, y in points), default=0) or 1
+    left, width = 70, WIDTH - 100
+    bottom = MARGIN + LINE_HEIGHT
+    parts = [
+        f'<path class="axis" fill="none" d="M{left} {MARGIN}V{bottom}H{left + width}"/>',
+        _text(left - 8, MARGIN + 5, _number(top), anchor="end"),
+        _text(left - 8, bottom + 4, "0", anchor="end"),
+        _text(left + width, bottom + 18, f"{_number(right)} {across}", anchor="end"),
+        _text(left + 6, MARGIN + 5, up, kind="quiet"),
+    ]
+    for i, one in enumerate(series.values()):
+        path = " ".join(
+            f"{left + x / right * width:.1f},{bottom - y / top * LINE_HEIGHT:.1f}" for x, y in one
+        )
+        colour = COLOURS[i % len(COLOURS)]
+        parts.append(f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="{path}"/>')
+    return _picture(title, bottom + 48, [*parts, *_legend(list(series), bottom + 40)])
+
+
+def _at(marks: Mapping[str, float], name: str, longest: float, width: float) -> float:
+    return marks.get(name, 0) / longest * width
+
+
+def _legend(names: Sequence[str], y: float) -> list[str]:
+    parts, x = [], 70.0
+    for i, name in enumerate(names):
+        colour = COLOURS[i % len(COLOURS)]
+        parts.append(f'<rect x="{x}" y="{y - 10}" width="12" height="12" fill="{colour}"/>')
+        parts.append(_text(x + 17, y, name, kind="quiet"))
+        x += 34 + 7.2 * len(name)
+    return parts
+
+
+def _text(x: float, y: float, text: str, *, anchor: str = "start", kind: str = "") -> str:
+    kind = f' class="{kind}"' if kind else ""
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{kind}>{escape(text)}</text>'
+
+
+def _number(value: float, unit: str = "") -> str:
+    text = f"{value:,.0f}" if value >= 100 else f"{value:,.3g}"
+    return f"{text} {unit}".strip()
+
+
+def _picture(title: str, height: float, parts: Sequence[str]) -> str:
+    size = f'width="{WIDTH}" height="{height:.0f}" viewBox="0 0 {WIDTH} {height:.0f}"'
+    heading = f'<text x="0" y="20" style="font-weight:600">{escape(title)}</text>'
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{escape(title)}">'
+    )
+    return "\n".join([head, STYLE, heading, *parts, "</svg>"]) + "\n"

@@ -1,0 +1,33 @@
+"""Which function plays which scenario. Needs Django to be set up."""
+
+from collections.abc import Callable, Sequence
+
+from benchmarks.bench import Bench, Outcome
+from benchmarks.crowd import new_concert
+from benchmarks.scenarios import halls, on_sale, polling, queueing, selling
+
+PLAYS: dict[str, Callable[[Bench], Outcome]] = {
+    "livez": polling.livez,
+    "django": polling.django,
+    "join": polling.join,
+    "status": polling.status,
+    "board": polling.board,
+    "queue": queueing.queue,
+    "hold-and-pay": selling.hold_and_pay,
+    "hot-seat": selling.hot_seat,
+    "seat-map": halls.seat_map,
+    "on-sale": on_sale.on_sale,
+}
+NEEDS_CROWD = {"join", "queue", "hold-and-pay", "hot-seat", "on-sale"}
+FILLING = {"status", "board"}  # which share the rooms that they fill
+
+
+def prepare(bench: Bench, names: Sequence[str]) -> None:
+    """Make the customers that the scenarios need."""
+    if NEEDS_CROWD & set(names):
+        bench.begin("Customers", steps=bench.form.crowd)
+        made = new_concert(
+            bench, seats=1, capacity=1, customers=bench.form.crowd, customers_done=bench.advance
+        )
+        bench.customers = made.customers
+        bench.end()

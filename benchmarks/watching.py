@@ -1,0 +1,143 @@
+"""What is to be seen of sales from outside: the rows that they left, how far consumers are behind, and the invariants."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+
+from apps.reservations.invariants import check_invariants
+from benchmarks.bench import ScenarioFailed
+
+SAMPLE_SECONDS = 1.0
+CATCH_UP_TIMEOUT = 120.0
+CATCH_UP_POLL = 0.1
+BEHIND = """
+    SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(event.occurred_at)), 0)
+    FROM shared_eventdelivery delivery
+    JOIN shared_outboxevent event ON event.id = delivery.event_id
+    WHERE delivery.status = 'PENDING'
+"""
+DEAD = "SELECT count(*) FROM shared_eventdelivery WHERE status = 'DEAD'"
+SOLD = """
+    SELECT count(*) FROM reservations_reservation sold
+    JOIN concerts_performance performance ON performance.id = sold.performance_id
+    WHERE performance.concert_id = %s AND sold.status = 'CONFIRMED'
+"""
+# Tickets of confirmed reservations, and the different seats that they are for.
+TICKETS = """
+    SELECT count(*), count(DISTINCT ticket.seat_id), max(sold.reserved_at)
+    FROM reservations_ticket ticket
+    JOIN reservations_reservation sold ON sold.id = ticket.reservation_id
+    JOIN concerts_performance performance ON performance.id = sold.performance_id
+    WHERE performance.concert_id = %s AND sold.status = 'CONFIRMED'
+"""
+# From the first hold to the last consequence, by one clock.
+ELAPSED = """
+    SELECT extract(epoch FROM (SELECT max(done_at) FROM shared_eventdelivery) - min(hold.held_at))
+    FROM reservations_hold hold
+    JOIN concerts_performance performance ON performance.id = hold.performance_id
+    WHERE performance.concert_id = %s
+"""
+# Visits that were admitted although somebody with an earlier place, who was waiting by then, was admitted later.
+OUT_OF_ORDER = """
+    SELECT count(*) FROM (
+        SELECT admitted_at, min(admitted_at) OVER (
+            ORDER BY place ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING
+        ) AS earliest_behind
+        FROM queue_queueexit
+        WHERE concert_id = %s AND admitted_at IS NOT NULL
+    ) visits
+    WHERE earliest_behind < admitted_at
+"""
+
+
+@dataclass(slots=True)
+class Watch:
+    """`samples` are (seconds since the start, sold so far, seconds that the oldest pending event is old), once a second.
+
+    `elapsed` is how many seconds passed from the first hold until every consumer had caught up.
+    """
+
+    started_at: float
+    samples: list[tuple[float, int, float]] = field(default_factory=list)
+    elapsed: float = 0.0
+    sold: int = 0
+
+    @property
+    def behind_most(self) -> float:
+        return max((behind for _, _, behind in self.samples), default=0.0)
+
+
+@contextmanager
+def watching(database_url: str, concert_id: int) -> Iterator[Watch]:
+    """Sample once a second until the block ends, then until every consumer has caught up.
+
+    :raises ScenarioFailed: consumers do not catch up, or have given an event up.
+    """
+    watch = Watch(time.monotonic())
+    is_over = threading.Event()
+    sampler = threading.Thread(
+        target=_sample, args=(database_url, concert_id, watch, is_over), daemon=True
+    )
+    sampler.start()
+    try:
+        yield watch
+        _await_consumers(database_url)
+        with psycopg.connect(database_url) as connection:
+            watch.elapsed = float(_row(connection, ELAPSED, [concert_id])[0] or 0)
+    finally:
+        is_over.set()
+        sampler.join()
+
+
+def _sample(database_url: str, concert_id: int, watch: Watch, is_over: threading.Event) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        while not is_over.is_set():
+            behind = _row(connection, BEHIND)[1]
+            watch.sold = _row(connection, SOLD, [concert_id])[0]
+            passed = time.monotonic() - watch.started_at
+            watch.samples.append((round(passed, 1), watch.sold, round(float(behind), 2)))
+            is_over.wait(SAMPLE_SECONDS)
+
+
+def _await_consumers(database_url: str) -> None:
+    until = time.monotonic() + CATCH_UP_TIMEOUT
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        while (pending := _row(connection, BEHIND)[0]) > 0:
+            if time.monotonic() > until:
+                raise ScenarioFailed(f"{pending:,} deliveries are pending after two minutes.")
+            time.sleep(CATCH_UP_POLL)
+        if dead := _row(connection, DEAD)[0]:
+            raise ScenarioFailed(f"{dead:,} deliveries were given up.")
+
+
+def tickets_sold(database_url: str, concert_id: int) -> tuple[int, int, Any]:
+    """Return tickets, the different seats that they are for, and when the last one was sold."""
+    with psycopg.connect(database_url) as connection:
+        tickets, seats, last_at = _row(connection, TICKETS, [concert_id])
+        return tickets, seats, last_at
+
+
+def admissions_out_of_order(database_url: str, concert_id: int) -> int:
+    with psycopg.connect(database_url) as connection:
+        return int(_row(connection, OUT_OF_ORDER, [concert_id])[0])
+
+
+def breaches() -> int:
+    """Check every invariant; return how many breaches there are, which should be none.
+
+    :raises ScenarioFailed: there are some; the message names the first of each.
+    """
+    broken = [one for one in check_invariants() if one.breaches]
+    if broken:
+        named = "; ".join(f"{one.name}: {one.breaches} ({one.examples[:1]})" for one in broken)
+        raise ScenarioFailed(f"Invariants are broken: {named}")
+    return 0
+
+
+def _row(connection: psycopg.Connection[Any], query: str, values: list[Any] | None = None) -> Any:
+    return connection.execute(query, values).fetchone()
