@@ -4,10 +4,12 @@ It speaks through redis-py's connections, so addresses, TLS and logins are those
 than the command itself under load: the pool with its locks, parsing of answers by command, hooks. A cluster is served by redis-py.
 """
 
+import hashlib
 import os
 import threading
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
@@ -140,6 +142,25 @@ class LeanStoreClient:
             connection = self._of_thread.connection = _ThreadConnection(cast(Connection, made))
         connection.prepare()
         return connection
+
+
+class Script:
+    """Lua that is called by its digest, and sent whole to a server that does not have it yet."""
+
+    def __init__(self, path: Path) -> None:
+        self._text = path.read_text()
+        self._digest = hashlib.sha1(self._text.encode(), usedforsecurity=False).hexdigest()
+
+    def run(
+        self,
+        client: LeanStoreClient | ClusterStoreClient,
+        keys: Sequence[str],
+        *arguments: Any,
+    ) -> Any:
+        try:
+            return client.evalsha(self._digest, len(keys), *keys, *arguments)
+        except redis.exceptions.NoScriptError:
+            return client.eval(self._text, len(keys), *keys, *arguments)
 
 
 def _is_unknown_script(error: redis.ResponseError) -> bool:
