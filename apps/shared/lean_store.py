@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import redis
 from hiredis import pack_command
-from redis.connection import Connection, ConnectionPool
+from redis.connection import ConnectionPool
 
 from apps.shared.store import (
     CLUSTER_SCHEMES,
@@ -28,6 +28,9 @@ from apps.shared.store import (
 Command = tuple[Any, ...]
 
 
+_INFO = pack_command(cast(Any, ("INFO", "server")))
+
+
 class _ServerRunId:
     """Stands in the arguments of a script for the id of the server process that will run it."""
 
@@ -38,7 +41,7 @@ SERVER_RUN_ID: Final = _ServerRunId()
 class _ThreadConnection:
     """A connection and what is known of the server process at its other end, which it never outlives."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Any) -> None:
         self.process_id = os.getpid()
         self.run_id = b""
         self._connection = connection
@@ -55,7 +58,7 @@ class _ThreadConnection:
             self._connection.disconnect()
         self.run_id = b""
         self._connection.connect()
-        self._connection.send_packed_command([pack_command(("INFO", "server"))], check_health=False)
+        self._connection.send_packed_command([_INFO], check_health=False)
         for line in self._connection.read_response().splitlines():
             if line.startswith(b"run_id:"):
                 self.run_id = line.removeprefix(b"run_id:")
@@ -139,7 +142,7 @@ class LeanStoreClient:
         connection: _ThreadConnection | None = getattr(self._of_thread, "connection", None)
         if connection is None or connection.process_id != os.getpid():
             made = self._pool.connection_class(**self._pool.connection_kwargs)
-            connection = self._of_thread.connection = _ThreadConnection(cast(Connection, made))
+            connection = self._of_thread.connection = _ThreadConnection(made)
         connection.prepare()
         return connection
 

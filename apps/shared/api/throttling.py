@@ -82,5 +82,5 @@ def caller_of_address(request: HttpRequest | Request) -> str:
 def _caller(name: str, request: HttpRequest | Request) -> str:
     """The customer of a logged-in call, the address of an anonymous one, and of every one that `BY_ADDRESS` names."""
     if request.user.is_authenticated and name not in BY_ADDRESS:
-        return caller_of_customer(cast(int, request.user.pk))
+        return caller_of_customer(request.user.pk)
     return caller_of_address(request)
