@@ -93,6 +93,10 @@ class ProcessCache(Generic[K, V]):
             known[key] = value
         return known
 
+    def put(self, key: K, value: V) -> None:
+        """Keep a value that was computed elsewhere, from now on."""
+        self._keep(key, _Slot(), value)
+
     def _slot(self, key: K) -> _Slot[V]:
         with self._lock:
             slot = self._slots.get(key)

@@ -23,6 +23,11 @@ _USABLE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 Handler = Callable[[HttpRequest], HttpResponse]
 
 
+def usable_request_id(sent: str) -> str:
+    """Return the caller's id of a request if it is fit for a log line, a new one otherwise."""
+    return sent if _USABLE_REQUEST_ID.fullmatch(sent) else str(uuid.uuid4())
+
+
 class RequestIdMiddleware:
     """Takes the caller's `X-Request-ID` if it is fit for a log line, makes one otherwise, and returns it."""
 
@@ -30,9 +35,7 @@ class RequestIdMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        request_id = request.META.get("HTTP_X_REQUEST_ID", "")
-        if not _USABLE_REQUEST_ID.fullmatch(request_id):
-            request_id = str(uuid.uuid4())
+        request_id = usable_request_id(request.META.get("HTTP_X_REQUEST_ID", ""))
         request.META["HTTP_X_REQUEST_ID"] = request_id
         response = self.get_response(request)
         response["X-Request-ID"] = request_id
