@@ -45,33 +45,36 @@ class Front:
             return self._teach(route, circumstances, environ, start_response)
         began_at = time.perf_counter()
         request_id = usable_request_id(environ.get("HTTP_X_REQUEST_ID", ""))
-        answer = self._answer(route, number, Call(environ, request_id, circumstances))
-        headers = answer and self._headers.of(_kind(route, circumstances, answer.status))
-        if not answer or not headers:
-            # Whatever was logged and whatever Django will log are of one request.
-            environ["HTTP_X_REQUEST_ID"] = request_id
-            return self._teach(route, circumstances, environ, start_response)
-        start_response(
-            STATUS_LINES[answer.status],
-            [
-                *headers,
-                *answer.headers,
-                ("Content-Length", str(len(answer.body))),
-                ("X-Request-ID", request_id),
-            ],
-        )
-        log_request(
-            request_id=request_id,
-            method=environ["REQUEST_METHOD"],
-            path=environ["PATH_INFO"],
-            status=answer.status,
-            seconds=time.perf_counter() - began_at,
-        )
-        return [answer.body]
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
+            answer = self._answer(route, number, Call(environ, request_id, circumstances))
+            headers = answer and self._headers.of(_kind(route, circumstances, answer.status))
+            if answer and headers:
+                start_response(
+                    STATUS_LINES[answer.status],
+                    [
+                        *headers,
+                        *answer.headers,
+                        ("Content-Length", str(len(answer.body))),
+                        ("X-Request-ID", request_id),
+                    ],
+                )
+                log_request(
+                    request_id=request_id,
+                    method=environ["REQUEST_METHOD"],
+                    path=environ["PATH_INFO"],
+                    status=answer.status,
+                    seconds=time.perf_counter() - began_at,
+                )
+                return [answer.body]
+        finally:
+            structlog.contextvars.clear_contextvars()
+        # Whatever was logged and whatever Django will log are of one request.
+        environ["HTTP_X_REQUEST_ID"] = request_id
+        return self._teach(route, circumstances, environ, start_response)
 
     def _answer(self, route: Route, number: int, call: Call) -> Answer | None:
         close_old_connections()
-        structlog.contextvars.bind_contextvars(request_id=call.request_id)
         try:
             return route.answer(call, number)
         except DomainError:
@@ -81,7 +84,6 @@ class Front:
             logger.warning("front_failed", route=route.name, exc_info=True)
             return None
         finally:
-            structlog.contextvars.clear_contextvars()
             close_old_connections()
 
     def _teach(

@@ -133,7 +133,7 @@ def poll_page(call: Call, concert_id: int) -> Answer | None:
     request = WSGIRequest(call.environ)
     with translation.override(call.circumstances.language):
         response = status_answer(request, concert_id)
-    cookies = [("Set-Cookie", cookie.OutputString()) for cookie in response.cookies.values()]
+    cookies = [("Set-Cookie", cookie.output(header="")) for cookie in response.cookies.values()]
     return Answer(response.status_code, response.content, cookies)
 
 
