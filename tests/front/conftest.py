@@ -1,13 +1,15 @@
 """The same calls through two doors: the application that a server runs, and Django without anything in front of it."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import redis
 from django.core.handlers.wsgi import WSGIHandler
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
 
 from apps.front import calls
 from apps.front.application import Front
@@ -147,6 +149,17 @@ def doors(monkeypatch: pytest.MonkeyPatch, store: redis.Redis) -> Doors:
         django=django,
         forget=lambda: [store.delete(key) for key in store.scan_iter("ratelimit:*")] and None,
     )
+
+
+@pytest.fixture
+def keep_connection(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
+    """What a request does to its connection would end the transaction around a test."""
+    monkeypatch.setattr("apps.front.application.close_old_connections", lambda: None)
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)
 
 
 @pytest.fixture

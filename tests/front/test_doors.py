@@ -19,7 +19,7 @@ from tests.factories.concerts import PerformanceFactory
 from tests.factories.queue import WaitingRoomFactory
 from tests.front.conftest import JSON, KOREAN, Door, Doors
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("keep_connection")]
 
 Login = Callable[[], dict[str, str]]
 LANGUAGES = pytest.mark.parametrize("language", [{}, KOREAN], ids=["en", "ko"])
