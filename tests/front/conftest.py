@@ -13,7 +13,6 @@ from django.db import close_old_connections
 
 from apps.front import calls
 from apps.front.application import Front
-from apps.queue.core import room
 from apps.shared.api.wsgi import with_plain_content_type
 from apps.shared.caching import forget_everything
 from tests.api.wsgi import Answer, call
@@ -140,14 +139,19 @@ def doors(monkeypatch: pytest.MonkeyPatch, store: redis.Redis) -> Doors:
     calls._circumstances.cache_clear()
     forget_everything()
     # Advice is jittered.
-    monkeypatch.setattr(room.random, "random", lambda: 0.5)
+    monkeypatch.setattr("apps.queue.core.room.random.random", lambda: 0.5)
     handler = WSGIHandler()
     django = Django(handler)
+
+    def forget_limits() -> None:
+        for key in store.scan_iter("ratelimit:*"):
+            store.delete(key)
+
     return Doors(
         bare=Door(with_plain_content_type(handler)),
         composed=Door(with_plain_content_type(Front(django))),
         django=django,
-        forget=lambda: [store.delete(key) for key in store.scan_iter("ratelimit:*")] and None,
+        forget=forget_limits,
     )
 
 

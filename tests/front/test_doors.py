@@ -203,7 +203,7 @@ class TestAvailability:
         now = 0.0
         monkeypatch.setattr(selectors._availabilities, "_clock", lambda: now)
         first, again = doors.composed(path, headers=headers), doors.composed(path, headers=headers)
-        hold(CustomerFactory(), [performance.seats.first()])
+        hold(CustomerFactory(), list(performance.seats.all()[:1]))
         now = 1.1
         after = doors.composed(path, headers=headers)
 
