@@ -1,5 +1,6 @@
 """The WSGI application in front of Django's."""
 
+import threading
 import time
 from collections.abc import Iterable
 from types import TracebackType
@@ -10,13 +11,15 @@ import structlog
 from django.db import close_old_connections
 
 from apps.front.answers import STATUS_LINES, Answer, Header, HeadersLearned
-from apps.front.calls import Call, Circumstances, circumstances_of
+from apps.front.calls import Call, Circumstances, Reception
 from apps.front.routes import Route, find_route
 from apps.shared.api.middleware import usable_request_id
 from apps.shared.api.request_log import log_request
 from apps.shared.errors import DomainError
 
 logger = structlog.get_logger(__name__)
+
+CONNECTION_SECONDS = 1.0
 
 ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 
@@ -30,13 +33,15 @@ class Front:
 
     def __init__(self, django: WSGIApplication) -> None:
         self._django = django
+        self._reception = Reception()
         self._headers = HeadersLearned()
+        self._of_thread = threading.local()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         found = find_route(environ["REQUEST_METHOD"], environ["PATH_INFO"])
         if found is None or not found[0].is_usual(environ):
             return self._django(environ, start_response)
-        circumstances = circumstances_of(environ)
+        circumstances = self._reception.circumstances_of(environ)
         if circumstances is None:
             return self._django(environ, start_response)
 
@@ -47,7 +52,7 @@ class Front:
         request_id = usable_request_id(environ.get("HTTP_X_REQUEST_ID", ""))
         structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
-            answer = self._answer(route, number, Call(environ, request_id, circumstances))
+            answer = self._answer(route, number, Call(environ, circumstances.language))
             headers = answer and self._headers.of(_kind(route, circumstances, answer.status))
             if answer and headers:
                 start_response(
@@ -68,22 +73,28 @@ class Front:
                 )
                 return [answer.body]
         finally:
-            structlog.contextvars.clear_contextvars()
+            structlog.contextvars.unbind_contextvars("request_id")
         # Whatever was logged and whatever Django will log are of one request.
         environ["HTTP_X_REQUEST_ID"] = request_id
         return self._teach(route, circumstances, environ, start_response)
 
     def _answer(self, route: Route, number: int, call: Call) -> Answer | None:
-        close_old_connections()
         try:
+            self._close_old_connections()
             return route.answer(call, number)
         except DomainError:
             return None
         except Exception:
             # Django is asked next, and says what there is to say to the caller.
             logger.warning("front_failed", route=route.name, exc_info=True)
+            close_old_connections()
             return None
-        finally:
+
+    def _close_old_connections(self) -> None:
+        """Do what Django does before and after each request, often enough: it is about minutes, and about failures."""
+        now = time.monotonic()
+        if now - getattr(self._of_thread, "looked_at", 0.0) >= CONNECTION_SECONDS:
+            self._of_thread.looked_at = now
             close_old_connections()
 
     def _teach(

@@ -7,7 +7,7 @@ being seen twice is being seen. A call that was counted against a limit says so 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import cast
+from typing import TypeVar, cast
 from wsgiref.types import WSGIEnvironment
 
 from django.conf import settings
@@ -45,14 +45,15 @@ from apps.shared.api.throttling import (
     caller_of_customer,
     hit_limit,
 )
-from apps.shared.caching import ProcessCache
 from apps.shared.path_converters import BIGINT_MAX
 from apps.storefront.views.waiting import status_answer
 
 BODY_MAX = 256  # bytes; a join is shorter, however it is spaced
 _JOIN_BODY = re.compile(rb'\s*\{\s*"concert_id"\s*:\s*(0|[1-9][0-9]{0,18})\s*\}\s*')
 _LENGTH = re.compile(r"[1-9][0-9]{0,2}")
-_AVAILABILITIES_KEPT = 256
+AVAILABILITIES_KEPT = 256
+
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +109,14 @@ def join(call: Call, _no_id: int) -> Answer | None:
     envelope = _joined if status.is_new else _joined_before
     return Answer(
         201 if status.is_new else 200,
-        envelope.around(_render_token(status), call.circumstances.language),
+        envelope.around(_render_token(status), call.language),
         [*_advice(status), *_quota_headers(quota)],
     )
 
 
 def show_place(call: Call, _no_id: int) -> Answer | None:
     status = visitor_status(token=call.environ.get("HTTP_QUEUE_TOKEN"))
-    body = _own_place.around(_render_status(status), call.circumstances.language)
+    body = _own_place.around(_render_status(status), call.language)
     return Answer(200, body, _advice(status))
 
 
@@ -125,13 +126,13 @@ def leave(call: Call, _no_id: int) -> Answer | None:
     if quota is not None and quota.is_exceeded:
         return None
     status = leave_queue(token=call.environ.get("HTTP_QUEUE_TOKEN"))
-    body = _left.around(_render_status(status), call.circumstances.language)
+    body = _left.around(_render_status(status), call.language)
     return Answer(200, body, [*_advice(status), *_quota_headers(quota)])
 
 
 def poll_page(call: Call, concert_id: int) -> Answer | None:
     request = WSGIRequest(call.environ)
-    with translation.override(call.circumstances.language):
+    with translation.override(call.language):
         response = status_answer(request, concert_id)
     cookies = [("Set-Cookie", cookie.output(header="")) for cookie in response.cookies.values()]
     return Answer(response.status_code, response.content, cookies)
@@ -183,19 +184,23 @@ _board = Envelope(queue_views.BOARD)
 _availability = Envelope(AVAILABILITY)
 _render_board = PlainRenderer(BoardSerializer)
 _render_availability = PlainRenderer(AvailabilitySerializer)
-# How long does not matter: what is kept is used as long as what it was made from is what is kept.
-_boards: ProcessCache[int, _Rendered] = ProcessCache(seconds=60, entries_max=BOARDS_KEPT)
-_availabilities: ProcessCache[tuple[int, str], _Rendered] = ProcessCache(
-    seconds=60, entries_max=_AVAILABILITIES_KEPT
-)
+_boards: dict[int, _Rendered] = {}
+_availabilities: dict[tuple[int, str], _Rendered] = {}
+
+
+def _keep(kept: dict[Key, _Rendered], key: Key, rendered: _Rendered, entries_max: int) -> _Rendered:
+    """Keep bytes for as long as what they were made from is what is shown; who comes too late begins anew."""
+    if len(kept) >= entries_max:
+        kept.clear()
+    kept[key] = rendered
+    return rendered
 
 
 def show_board(call: Call, concert_id: int) -> Answer | None:
     board = waiting_room_board(concert_id)
-    rendered = _boards.get(concert_id, lambda: _rendered_board(board))
-    if rendered.source is not board:
-        rendered = _rendered_board(board)
-        _boards.put(concert_id, rendered)
+    rendered = _boards.get(concert_id)
+    if rendered is None or rendered.source is not board:
+        rendered = _keep(_boards, concert_id, _rendered_board(board), BOARDS_KEPT)
     return rendered.answer(call.environ)
 
 
@@ -215,18 +220,13 @@ def show_availability(call: Call, performance_id: int) -> Answer | None:
         performance_id=performance_id,
     )
     current = availability(performance_id)
-    language = call.circumstances.language
-
-    def render() -> _Rendered:
+    key = (performance_id, call.language)
+    rendered = _availabilities.get(key)
+    if rendered is None or rendered.source != current.version:
+        body = _availability.around(_render_availability(current), call.language)
         etag = f'"{current.version}"'
-        body = _availability.around(_render_availability(current), language)
-        return _Rendered(current.version, body, etag, [("ETag", etag)])
-
-    key = (performance_id, language)
-    rendered = _availabilities.get(key, render)
-    if rendered.source != current.version:
-        rendered = render()
-        _availabilities.put(key, rendered)
+        rendered = _Rendered(current.version, body, etag, [("ETag", etag)])
+        _keep(_availabilities, key, rendered, AVAILABILITIES_KEPT)
     return rendered.answer(call.environ)
 
 

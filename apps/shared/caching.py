@@ -9,6 +9,7 @@ import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Generic, TypeVar, cast
 
 K = TypeVar("K", bound=Hashable)
@@ -55,6 +56,12 @@ class ProcessCache(Generic[K, V]):
 
         A key that has no value makes none of the others go, however many such keys are asked for.
         """
+        known = self._slots.get(key)
+        # The value is written before the time until which it is fresh.
+        if known is not None and self._clock() < known.fresh_until:
+            with suppress(KeyError):  # dropped at this moment
+                self._slots.move_to_end(key)
+            return cast("V", known.value)
         slot = self._slot(key)
         with slot.lock:
             if slot.value is None or self._clock() >= slot.fresh_until:
@@ -92,10 +99,6 @@ class ProcessCache(Generic[K, V]):
             self._keep(key, slots[key] or _Slot(), value)
             known[key] = value
         return known
-
-    def put(self, key: K, value: V) -> None:
-        """Keep a value that was computed elsewhere, from now on."""
-        self._keep(key, _Slot(), value)
 
     def _slot(self, key: K) -> _Slot[V]:
         with self._lock:

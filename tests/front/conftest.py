@@ -11,7 +11,6 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
 
-from apps.front import calls
 from apps.front.application import Front
 from apps.shared.api.wsgi import with_plain_content_type
 from apps.shared.caching import forget_everything
@@ -136,7 +135,6 @@ class Doors:
 
 @pytest.fixture
 def doors(monkeypatch: pytest.MonkeyPatch, store: redis.Redis) -> Doors:
-    calls._circumstances.cache_clear()
     forget_everything()
     # Advice is jittered.
     monkeypatch.setattr("apps.queue.core.room.random.random", lambda: 0.5)

@@ -13,7 +13,6 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
-from apps.front import calls
 from apps.front.answers import PlainRenderer
 from apps.front.application import Front
 from apps.queue.serializers import BoardSerializer, QueueTokenSerializer, VisitorStatusSerializer
@@ -163,7 +162,6 @@ class TestFirstUse:
     ) -> None:
         concert_id = WaitingRoomFactory().concert_id
         logins = [login() for _ in range(8)]
-        calls._circumstances.cache_clear()
         door = Door(with_plain_content_type(Front(WSGIHandler())))
 
         answers = race([partial(door.join, concert_id, one) for one in logins])
