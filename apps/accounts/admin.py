@@ -17,7 +17,7 @@ from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserCreationForm
 
 from apps.accounts.models import AccessToken, User
-from apps.accounts.services import revoke_access_tokens
+from apps.accounts.services import end_login_copies_of, revoke_access_tokens
 from apps.shared.admin import ReadOnlyAdmin
 
 
@@ -61,6 +61,11 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
     @display(description=_("password"))
     def password_link(self, user: User) -> SafeString:
         return format_html('<a href="../password/">{}</a>', _("Set a new password"))
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if change and not obj.is_active:
+            end_login_copies_of(user_id=obj.pk)
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
         fields = super().get_readonly_fields(request, obj)

@@ -1,3 +1,4 @@
+import hashlib
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
@@ -39,6 +40,11 @@ class UserManager(BaseUserManager["User"]):
 
     def get_by_natural_key(self, username: str | None) -> "User":
         return self.get(email=normalized_email(username or ""))
+
+
+def token_digest(token: str) -> bytes:
+    """What is stored of a token. It has 256 random bits, so a fast hash without salt is enough."""
+    return hashlib.sha256(token.encode()).digest()
 
 
 def normalized_email(email: str) -> str:

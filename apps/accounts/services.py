@@ -1,17 +1,19 @@
-import hashlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from django.conf import settings
 from django.contrib.auth import authenticate
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from apps.accounts.errors import EmailTaken, InvalidCredentials
-from apps.accounts.models import AccessToken, User, normalized_email
-from apps.shared.transactions import use_case
+from apps.accounts.login_copies import end_login_copies
+from apps.accounts.models import AccessToken, User, normalized_email, token_digest
+from apps.shared.transactions import requires_transaction, use_case
 
 TOKEN_BYTES = 32
 BULK_BATCH = 1_000
@@ -25,11 +27,6 @@ class IssuedToken:
     user_id: int
     token: str
     expires_at: datetime
-
-
-def token_digest(token: str) -> bytes:
-    """What is stored of a token. It has 256 random bits, so a fast hash without salt is enough."""
-    return hashlib.sha256(token.encode()).digest()
 
 
 def register_customer(*, email: str, password: str, name: str) -> User:
@@ -111,16 +108,32 @@ def _issue(*, user_ids: Sequence[int], now: datetime) -> list[IssuedToken]:
 @use_case
 def log_out(*, access_token_id: int) -> None:
     """Kill one access token. What is dead stays as it is."""
-    AccessToken.objects.filter(pk=access_token_id, revoked_at=None).update(
-        revoked_at=timezone.now()
-    )
+    _revoke([access_token_id])
 
 
 @use_case
 def revoke_access_tokens(*, access_token_ids: Sequence[int]) -> int:
     """Kill these access tokens and say how many were alive."""
+    return _revoke(access_token_ids)
+
+
+def _revoke(access_token_ids: Sequence[int]) -> int:
     now = timezone.now()
-    return AccessToken.objects.live(at=now).filter(pk__in=access_token_ids).update(revoked_at=now)
+    revoked = AccessToken.objects.live(at=now).filter(pk__in=access_token_ids)
+    _end_copies_on_commit(revoked)
+    return revoked.update(revoked_at=now)
+
+
+@requires_transaction
+def end_login_copies_of(*, user_id: int) -> None:
+    """Make the deactivation of an account felt as soon as it is committed, also where its logins are known by a copy."""
+    _end_copies_on_commit(AccessToken.objects.live(at=timezone.now()).filter(user=user_id))
+
+
+def _end_copies_on_commit(tokens: QuerySet[AccessToken]) -> None:
+    hashes = list(tokens.values_list("token_hash", flat=True))
+    if hashes:
+        transaction.on_commit(partial(end_login_copies, hashes))
 
 
 def purge_access_tokens() -> int:

@@ -301,7 +301,7 @@ class Trial:
         keys = self._keys.values()
         for one in tickets:
             token = (one.customer_id, random.random(), one.place, one.generation, one.lease_until)
-            pipeline.evalsha(self._touch, len(keys), *keys, *token)
+            pipeline.evalsha(self._touch, len(keys), *keys, "", *token)
         standings = {answer[0] for answer in pipeline.execute()}
         _require(standings == {Standing.WAITING.encode()}, "a visitor is not WAITING")
         return len(tickets)

@@ -8,10 +8,9 @@ import redis
 from django.conf import settings
 
 from apps.queue.core.room import Room
-from apps.queue.core.scripts import ScriptClient
 from apps.queue.core.tokens import TokenSigner
 from apps.shared.errors import ServiceUnavailable
-from apps.shared.store import connect
+from apps.shared.lean_store import script_client
 
 RETRY_AFTER_SECONDS = 2
 
@@ -27,13 +26,8 @@ _UNFIT = (
 )
 
 
-@cache
-def _client(url: str) -> ScriptClient:
-    return connect(url)
-
-
 def live_room(concert_id: int) -> Room:
-    return Room(_client(settings.QUEUE_URL), concert_id)
+    return Room(script_client(settings.QUEUE_URL), concert_id)
 
 
 @cache

@@ -27,6 +27,12 @@ from apps.shared.api.views import ApiView
 
 NO_STORE = {"Cache-Control": "no-store"}
 
+JOINED = _("You are in the queue.")
+JOINED_BEFORE = _("You have this place already.")
+OWN_PLACE = _("Your place in the queue.")
+LEFT = _("You have left the queue.")
+BOARD = "The waiting room."  # in every language, since the answer is the same for everybody
+
 TOKEN = "q1.k1.NzQ6NDI6MTc2MzgwMDAwMDAwMDAwMDoxOjE3NjM4MDAwMDAwMDAwMDA6MDow.2fW0nT3Jm5xkq8Zr"  # noqa: S105
 PLACE = {
     "token": TOKEN,
@@ -80,9 +86,7 @@ class QueueTokensView(ApiView):
         )
         return success(
             QueueTokenSerializer(status).data,
-            message=_("You are in the queue.")
-            if status.is_new
-            else _("You have this place already."),
+            message=JOINED if status.is_new else JOINED_BEFORE,
             status=201 if status.is_new else 200,
             headers=_advice(status),
         )
@@ -109,9 +113,7 @@ class OwnQueueTokenView(ApiView):
     def get(self, request: Request) -> Response:
         status = services.visitor_status(token=request.headers.get("Queue-Token"))
         return success(
-            VisitorStatusSerializer(status).data,
-            message=_("Your place in the queue."),
-            headers=_advice(status),
+            VisitorStatusSerializer(status).data, message=OWN_PLACE, headers=_advice(status)
         )
 
     @operation(
@@ -135,11 +137,7 @@ class OwnQueueTokenView(ApiView):
     )
     def delete(self, request: Request) -> Response:
         status = services.leave_queue(token=request.headers.get("Queue-Token"))
-        return success(
-            VisitorStatusSerializer(status).data,
-            message=_("You have left the queue."),
-            headers=_advice(status),
-        )
+        return success(VisitorStatusSerializer(status).data, message=LEFT, headers=_advice(status))
 
 
 @method_decorator(conditional_page, name="dispatch")
@@ -175,7 +173,7 @@ class WaitingRoomBoardView(ApiView):
         same_in_every_language(request._request)
         return success(
             BoardSerializer(waiting_room_board(concert_id)).data,
-            message="The waiting room.",
+            message=BOARD,
             headers={"Cache-Control": "public, max-age=1"},
         )
 

@@ -5,8 +5,8 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from apps.accounts.models import AccessToken, User
-from apps.accounts.services import issue_access_tokens, token_digest
+from apps.accounts.models import AccessToken, User, token_digest
+from apps.accounts.services import issue_access_tokens
 from tests.factories.accounts import PASSWORD, CustomerFactory
 
 pytestmark = pytest.mark.django_db

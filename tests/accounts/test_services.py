@@ -10,7 +10,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from apps.accounts import services
 from apps.accounts.errors import EmailTaken, InvalidCredentials
-from apps.accounts.models import AccessToken, User
+from apps.accounts.models import AccessToken, User, token_digest
 from apps.accounts.services import (
     issue_access_tokens,
     log_in,
@@ -18,7 +18,6 @@ from apps.accounts.services import (
     purge_access_tokens,
     register_customer,
     revoke_access_tokens,
-    token_digest,
 )
 from apps.accounts.tasks import purge_access_tokens as purge_task
 from tests.factories.accounts import PASSWORD, CustomerFactory

@@ -2,8 +2,6 @@
 
 import pytest
 
-from apps.shared.api import throttling
-from apps.shared.store import Breaker
 from tests.api.conftest import World, operations
 
 pytestmark = pytest.mark.django_db
@@ -19,9 +17,8 @@ NAMED = {
 
 
 @pytest.fixture(autouse=True)
-def _limited(settings, monkeypatch):
+def _limited(settings):
     settings.RATE_LIMIT_ENABLED = True
-    monkeypatch.setattr(throttling, "_breaker", Breaker())
 
 
 def test_every_operation_has_the_limit_of_the_contract(world: World):

@@ -47,7 +47,7 @@ def call(
     }
     for name, value in (headers or {}).items():
         key = name.upper().replace("-", "_")
-        environ[key if key == "CONTENT_TYPE" else f"HTTP_{key}"] = value
+        environ[key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"] = value
     started: list[Any] = []
 
     def start_response(status: str, sent: list[tuple[str, str]], exc_info: Any = None) -> None:

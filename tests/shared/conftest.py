@@ -5,7 +5,6 @@ from django.db import connection
 from django.test import Client
 
 from apps.shared import outbox, publishing
-from apps.shared.api import throttling
 from apps.shared.outbox import Consumer, register_consumer
 from apps.shared.store import Breaker
 from tests.shared.deliveries import TYPE, Recorder
@@ -22,7 +21,6 @@ def api() -> Client:
 @pytest.fixture(autouse=True)
 def _closed_breakers(monkeypatch: pytest.MonkeyPatch) -> None:
     """What one test did to a store must not make the next one refuse."""
-    monkeypatch.setattr(throttling, "_breaker", Breaker())
     monkeypatch.setattr(publishing, "_breaker", Breaker())
 
 

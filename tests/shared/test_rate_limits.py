@@ -1,6 +1,5 @@
 """Counters in the cache's store: exact under a race, kept apart by caller, and never in the way when they are gone."""
 
-import functools
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -9,11 +8,9 @@ import pytest
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.test import Client
-from limits import RateLimitItem
-from limits.strategies import SlidingWindowCounterRateLimiter
 
 from apps.shared.api import throttling
-from apps.shared.api.throttling import spend
+from apps.shared.api.throttling import COUNTED_QUOTA, hit_limit, spend
 from tests.factories.accounts import CustomerFactory, bearer
 from tests.shared.conftest import API
 from tests.shared.probes import LIMIT_NAMES
@@ -22,13 +19,12 @@ pytestmark = pytest.mark.urls("tests.shared.probes")
 
 PER_MINUTE = {"login": 10, "register": 5, "join": 60, "hold": 30, "charge": 30, "write": 60}
 RIVALS = 12
+KEY = "ratelimit:hold:customer-1"
 
 
 @pytest.fixture(autouse=True)
-def _enabled(settings, monkeypatch):
+def _enabled(settings):
     settings.RATE_LIMIT_ENABLED = True
-    fresh = functools.cache(throttling._limiter.__wrapped__)
-    monkeypatch.setattr(throttling, "_limiter", fresh)
 
 
 @pytest.fixture
@@ -182,8 +178,7 @@ class TestRace:
 
     def test_without_atomic_counting_lets_more_through(self, few, monkeypatch):
         url = few("hold", 5)
-        limiter = CheckFirst(throttling._limiter().storage, threading.Barrier(RIVALS))
-        monkeypatch.setattr(throttling, "_limiter", lambda: limiter)
+        monkeypatch.setattr(throttling, "_HIT", CheckFirst(threading.Barrier(RIVALS)))
 
         with ThreadPoolExecutor(RIVALS) as pool:
             calls = [pool.submit(Client().post, url) for _ in range(RIVALS)]
@@ -191,19 +186,95 @@ class TestRace:
         assert [call.result().status_code for call in calls] == [200] * RIVALS
 
 
-class CheckFirst(SlidingWindowCounterRateLimiter):
+class CheckFirst:
     """What a limiter would be that looks first and counts afterwards."""
 
-    def __init__(self, storage, everybody_has_looked: threading.Barrier) -> None:
-        super().__init__(storage)
+    def __init__(self, everybody_has_looked: threading.Barrier) -> None:
         self.everybody_has_looked = everybody_has_looked
 
-    def hit(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
-        is_allowed = self.test(item, *identifiers)
+    def run(self, client, keys, limit, span):
+        is_allowed = int(client.execute_command("LLEN", *keys)) < limit
         self.everybody_has_looked.wait(30)
-        super().hit(item, *identifiers)
-        return is_allowed
+        client.execute_command("LPUSH", *keys, time.time_ns() // 1000)
+        return [int(is_allowed), 0, span]
 
+
+class TestWindow:
+    @pytest.fixture
+    def calls(self, store):
+        """The moments of one caller's calls, to be moved into the past, in microseconds."""
+
+        def shift(by: int) -> None:
+            moments = [int(moment) - by for moment in store.lrange(KEY, 0, -1)]
+            store.delete(KEY)
+            store.rpush(KEY, *moments)
+
+        return shift
+
+    def hit(self):
+        return hit_limit("hold", "customer-1")
+
+    def test_moves_with_every_call(self, settings, calls):
+        settings.RATE_LIMITS = {"hold": 3}
+        self.hit()
+        calls(40_000_000)
+        self.hit()
+        calls(15_000_000)
+
+        third, refused = self.hit(), self.hit()
+        calls(6_000_000)
+        fourth, refused_again = self.hit(), self.hit()
+
+        assert (third.remaining, third.resets_in, third.is_exceeded) == (0, 5, False)
+        assert (refused.remaining, refused.resets_in, refused.is_exceeded) == (0, 5, True)
+        assert (fourth.remaining, fourth.resets_in, fourth.is_exceeded) == (0, 39, False)
+        assert refused_again.is_exceeded
+
+    def test_does_not_wait_for_a_clock_that_was_set_back(self, settings, calls):
+        settings.RATE_LIMITS = {"hold": 1}
+        self.hit()
+        calls(-3_600_000_000)
+
+        assert not self.hit().is_exceeded
+        assert self.hit().is_exceeded
+
+    def test_is_forgotten_with_its_last_call(self, store):
+        self.hit()
+
+        assert 0 < store.ttl(KEY) <= 60
+
+    def test_of_a_limit_of_nothing_lets_nobody_through(self, settings):
+        settings.RATE_LIMITS = {"hold": 0}
+
+        quota = self.hit()
+
+        assert (quota.is_exceeded, quota.remaining, quota.resets_in) == (True, 0, 60)
+
+    def test_costs_one_round_trip(self, store):
+        self.hit()
+        before = store.info("stats")["total_reads_processed"]
+
+        self.hit()
+
+        assert store.info("stats")["total_reads_processed"] - before == 2  # and the question itself
+
+
+class TestCountedBefore:
+    def test_is_not_counted_again(self, rf):
+        counted = hit_limit("hold", "customer-1")
+        request = rf.post("/", **{COUNTED_QUOTA: counted})
+        request.user = AnonymousUser()
+
+        assert spend("hold", request) is counted
+
+    def test_of_another_limit_is_counted(self, rf):
+        request = rf.post("/", **{COUNTED_QUOTA: hit_limit("join", "customer-1")})
+        request.user = AnonymousUser()
+
+        assert spend("hold", request).name == "hold"
+
+
+class TestLogin:
     @pytest.mark.django_db
     @pytest.mark.parametrize("name", ["login", "register"])
     def test_of_what_makes_a_customer_is_the_address_whoever_it_is(self, api, few, name):

@@ -5,6 +5,7 @@ from apps.reservations.services.confirming import Confirmation, confirm_reservat
 from apps.reservations.services.expiring import expire_holds
 from apps.reservations.services.gate import (
     admission_to_concert,
+    admission_to_look,
     admission_to_performance,
     verified_payer,
 )
@@ -14,6 +15,7 @@ __all__ = [
     "Cancellation",
     "Confirmation",
     "admission_to_concert",
+    "admission_to_look",
     "admission_to_performance",
     "cancel_reservation",
     "confirm_reservation",

@@ -7,6 +7,10 @@ from apps.concerts.models import Concert, Performance
 from apps.queue.services import Admission, Place, admitted_visitor, verified_place
 from apps.reservations.errors import HoldNotFound
 from apps.reservations.models import Hold
+from apps.shared.caching import ProcessCache
+
+LOOK_SECONDS = 1.0
+_concert_ids: ProcessCache[int, int] = ProcessCache(seconds=LOOK_SECONDS, entries_max=1_000)
 
 
 def admission_to_concert(*, token: str | None, customer_id: int, concert_id: int) -> Admission:
@@ -32,6 +36,27 @@ def admission_to_performance(
         token=token, customer_id=customer_id, concert_id=performance.concert_id
     )
     return performance, admission
+
+
+def admission_to_look(*, token: str | None, customer_id: int, performance_id: int) -> Admission:
+    """The admission to a performance, for whoever looks at it again and again: its concert may have been read a second ago.
+
+    :raises PerformanceNotFound: and whatever the waiting room refuses with.
+    """
+    concert_id = _concert_ids.get(performance_id, lambda: _concert_id_of(performance_id))
+    return admitted_visitor(token=token, customer_id=customer_id, concert_id=concert_id)
+
+
+def _concert_id_of(performance_id: int) -> int:
+    concert_id = (
+        Performance.objects.published()
+        .filter(pk=performance_id)
+        .values_list("concert_id", flat=True)
+        .first()
+    )
+    if concert_id is None:
+        raise PerformanceNotFound
+    return concert_id
 
 
 def verified_payer(*, token: str | None, customer_id: int, hold_id: UUID) -> Place:

@@ -12,11 +12,16 @@ from apps.concerts.errors import ConcertNotFound, PerformanceNotFound
 from apps.concerts.models import Performance
 from apps.queue.services import Admission
 from apps.reservations import selectors, serializers
-from apps.reservations.services import admission_to_concert, admission_to_performance
+from apps.reservations.services import (
+    admission_to_concert,
+    admission_to_look,
+    admission_to_performance,
+)
 from apps.shared.api.responses import SUCCESS, as_json, conditional, envelope, success
 from apps.shared.api.schema import operation
 from apps.shared.api.views import ApiView
 
+AVAILABILITY = _("Availability.")
 NOT_ADMITTED = ["QUEUE_TOKEN_NOT_ACTIVE", "QUEUE_TOKEN_EXPIRED"]
 
 
@@ -138,10 +143,14 @@ class AvailabilityView(GatedView):
         examples={"response": {"version": "9f86d081884c7d65", "statuses": "AAHRRA"}},
     )
     def get(self, request: Request, performance_id: int) -> Any:
-        self.admitted_to(performance_id)
+        admission_to_look(
+            token=request.headers.get("Queue-Token"),
+            customer_id=self.customer_id,
+            performance_id=performance_id,
+        )
         current = selectors.availability(performance_id)
         data = serializers.AvailabilitySerializer(current).data
-        body = as_json(envelope(SUCCESS, _("Availability."), data))
+        body = as_json(envelope(SUCCESS, AVAILABILITY, data))
         return conditional(
             request._request,
             body,

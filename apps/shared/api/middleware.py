@@ -1,7 +1,7 @@
 """Middleware that the API needs and the pages do not mind."""
 
+import random
 import re
-import uuid
 from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
@@ -23,6 +23,17 @@ _USABLE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 Handler = Callable[[HttpRequest], HttpResponse]
 
 
+def usable_request_id(sent: str) -> str:
+    """Return the caller's id of a request if it is fit for a log line, a new one otherwise."""
+    return sent if _USABLE_REQUEST_ID.fullmatch(sent) else _new_request_id()
+
+
+def _new_request_id() -> str:
+    """Return a UUID (RFC 9562, version 4). It is no secret, so it does not have to come from the system."""
+    digits = f"{random.getrandbits(128):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+
+
 class RequestIdMiddleware:
     """Takes the caller's `X-Request-ID` if it is fit for a log line, makes one otherwise, and returns it."""
 
@@ -30,9 +41,7 @@ class RequestIdMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        request_id = request.META.get("HTTP_X_REQUEST_ID", "")
-        if not _USABLE_REQUEST_ID.fullmatch(request_id):
-            request_id = str(uuid.uuid4())
+        request_id = usable_request_id(request.META.get("HTTP_X_REQUEST_ID", ""))
         request.META["HTTP_X_REQUEST_ID"] = request_id
         response = self.get_response(request)
         response["X-Request-ID"] = request_id

@@ -13,8 +13,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Any
 
 import structlog
 from django.conf import settings
@@ -29,6 +27,7 @@ WRITE_BYTES = 4096
 LINES_MAX = 10_000
 
 logger = structlog.get_logger(NAME)
+_switch = logging.getLogger(NAME)
 
 
 class LineWriter:
@@ -94,22 +93,36 @@ _writer = LineWriter(lambda: sys.stderr.fileno())
 def log_request(*, request_id: str, method: str, path: str, status: int, seconds: float) -> None:
     """Log an answered request; `path` comes with its query."""
     level = _level_of(status)
-    if not logging.getLogger(NAME).isEnabledFor(level):
+    if not _switch.isEnabledFor(level):
         return
-    fields: dict[str, Any] = {"code": status, "request": f"{method} {path}"}
+    asked = f"{method} {path}"
     if settings.LOG_FORMAT != "json":
-        logger.log(level, "request_finished", **fields, seconds=round(seconds, 4))
+        logger.log(level, "request_finished", code=status, request=asked, seconds=round(seconds, 4))
         return
-    line = {
-        **fields,
-        "seconds": round(seconds, 4),
-        "event": "request_finished",
-        "request_id": request_id,
-        "level": logging.getLevelName(level).lower(),
-        "logger": NAME,
-        "timestamp": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
-    }
-    _writer.write(json.dumps(line).encode())
+    # Put together by hand: as a dictionary it costs three times as much, and a crowd pays for each line.
+    line = (
+        f'{{"code": {status}, "request": {_quoted(asked)}, "seconds": {round(seconds, 4)!r}, '
+        f'"event": "request_finished", "request_id": {_quoted(request_id)}, '
+        f'"level": "{_LEVEL_NAMES[level]}", "logger": "{NAME}", "timestamp": "{_timestamp()}"}}'
+    )
+    _writer.write(line.encode())
+
+
+_LEVEL_NAMES = {logging.INFO: "info", logging.WARNING: "warning", logging.ERROR: "error"}
+_quoted = json.encoder.encode_basestring_ascii
+_second = (0, "")
+
+
+def _timestamp() -> str:
+    """Return the time as every other line has it; the text of a second is made once."""
+    global _second
+    micros = time.time_ns() // 1_000
+    second, text = _second
+    if second != micros // 1_000_000:
+        second = micros // 1_000_000
+        text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        _second = (second, text)
+    return f"{text}.{micros % 1_000_000:06d}Z"
 
 
 def _level_of(status: int) -> int:

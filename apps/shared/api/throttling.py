@@ -1,32 +1,29 @@
-"""Rate limits: atomic counters in the cache's store, exact over any span of a minute.
+"""Rate limits: counters in the cache's store, exact over any span of a minute, at one round trip a call.
 
 A limiter whose store is down lets through: refusing customers because the counter is away would be the greater harm.
 """
 
-import functools
 import math
-import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, cast
 
 import redis
 from django.conf import settings
 from django.http import HttpRequest
-from limits import RateLimitItemPerMinute
-from limits.storage import RedisStorage, Storage
-from limits.storage.redis_cluster import RedisClusterStorage
-from limits.strategies import MovingWindowRateLimiter
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from apps.shared.errors import DomainError
-from apps.shared.store import Breaker, StoreUnavailable, connection_options
+from apps.shared.lean_store import Script, script_client
 
 WINDOW_SECONDS = 60
 # Of calls that make a customer of the caller: each would bring a quota of its own.
 BY_ADDRESS = frozenset({"login", "register"})
+# In the environment of a call that was counted before Django saw it.
+COUNTED_QUOTA = "encore.quota"
 
-_breaker = Breaker()
+_HIT = Script(Path(__file__).with_name("hit.lua"))
 
 
 class RateLimited(DomainError):
@@ -51,38 +48,39 @@ class Quota:
         }
 
 
-@functools.cache
-def _limiter() -> MovingWindowRateLimiter:
-    url, options = settings.CACHE_URL, connection_options()
-    storage: Storage
-    if "+cluster" in url:
-        storage = RedisClusterStorage(url, key_prefix="ratelimit", **options)
-    else:
-        storage = RedisStorage(url, key_prefix="ratelimit", **options)
-    return MovingWindowRateLimiter(storage)
-
-
 def spend(name: str, request: HttpRequest | Request) -> Quota | None:
-    """Count a call against the limit `name` of its caller; None when the counters cannot be reached."""
-    caller = _caller(name, request)
+    """Count a call against the limit `name` of its caller, once; None when the counters cannot be reached."""
+    quota: Quota | None = request.META.pop(COUNTED_QUOTA, None)
+    if quota is not None and quota.name == name:
+        return quota
+    return hit_limit(name, _caller(name, request))
+
+
+def hit_limit(name: str, caller: str) -> Quota | None:
+    """Count one call of `caller` against the limit `name`; None when the counters cannot be reached."""
     limit = settings.RATE_LIMITS[name]
-    item = RateLimitItemPerMinute(limit)
     try:
-        with _breaker:
-            is_allowed = _limiter().hit(item, name, caller)
-            stats = _limiter().get_window_stats(item, name, caller)
-    except (StoreUnavailable, redis.RedisError):
+        is_allowed, remaining, reset = _HIT.run(
+            script_client(settings.CACHE_URL), [f"ratelimit:{name}:{caller}"], limit, WINDOW_SECONDS
+        )
+    except redis.RedisError:
         return None
-    resets_in = min(max(1, math.ceil(stats.reset_time - time.time())), WINDOW_SECONDS)
-    return Quota(name, limit, stats.remaining, resets_in, is_exceeded=not is_allowed)
+    resets_in = min(max(1, math.ceil(reset / 1_000_000)), WINDOW_SECONDS)
+    return Quota(name, limit, remaining, resets_in, is_exceeded=not is_allowed)
+
+
+def caller_of_customer(customer_id: int) -> str:
+    return f"customer-{customer_id}"
+
+
+def caller_of_address(request: HttpRequest | Request) -> str:
+    """Only the addresses that our own `NUM_PROXIES` proxies appended to X-Forwarded-For are believed."""
+    # It reads the headers only, which both kinds of request have.
+    return f"address-{BaseThrottle().get_ident(cast(Request, request))}"
 
 
 def _caller(name: str, request: HttpRequest | Request) -> str:
-    """The customer of a logged-in call, the address of an anonymous one, and of every one that `BY_ADDRESS` names.
-
-    Only the addresses that our own `NUM_PROXIES` proxies appended to X-Forwarded-For are believed.
-    """
+    """The customer of a logged-in call, the address of an anonymous one, and of every one that `BY_ADDRESS` names."""
     if request.user.is_authenticated and name not in BY_ADDRESS:
-        return f"customer-{request.user.pk}"
-    # It reads the headers only, which both kinds of request have.
-    return f"address-{BaseThrottle().get_ident(cast(Request, request))}"
+        return caller_of_customer(request.user.pk)
+    return caller_of_address(request)

@@ -170,13 +170,7 @@ class QueueStatusView(PageView):
     """Asked by the script of the page, as often as it is told to. Needs no login: the cookie proves the place."""
 
     def get(self, request: HttpRequest, concert_id: int) -> HttpResponse:
-        # Whose place it is, the page has looked at: that takes queries, and this is asked by everybody all the time.
-        waiting = look(request, concert_id, queue_token_of(request))
-        response = JsonResponse(waiting.as_json())
-        if waiting.status.status == "EXPIRED":
-            # The page still needs the cookie, to say why; it forgets it then.
-            return response
-        return remember(response, waiting)
+        return status_answer(request, concert_id)
 
     @property
     def is_script(self) -> bool:
@@ -195,6 +189,20 @@ class LeaveQueueView(PageView):
         if isinstance(error, (QueueTokenRequired, QueueTokenInvalid)):
             return redirect("storefront:concert", self.kwargs["concert_id"])
         return super().refused(error)
+
+
+def status_answer(request: HttpRequest, concert_id: int) -> HttpResponse:
+    """What the script of the page is told; of `request` only the cookies are read.
+
+    :raises QueueTokenRequired, QueueTokenInvalid, ServiceUnavailable: as `look` does.
+    """
+    # Whose place it is, the page has looked at: that takes queries, and this is asked by everybody all the time.
+    waiting = look(request, concert_id, queue_token_of(request))
+    response = JsonResponse(waiting.as_json())
+    if waiting.status.status == "EXPIRED":
+        # The page still needs the cookie, to say why; it forgets it then.
+        return response
+    return remember(response, waiting)
 
 
 def minutes(span: timedelta) -> int:

@@ -24,9 +24,9 @@ from pytest_django.live_server_helper import LiveServer
 
 from apps.accounts.models import User
 from apps.concerts.models import Concert
-from apps.queue import live
 from apps.queue.models import WaitingRoom
 from apps.queue.services import admit_visitors
+from apps.shared.lean_store import script_client
 from devstack.browser import NAMES, find_browser, open_browser
 
 HERE = Path(__file__).parent
@@ -69,9 +69,9 @@ def browser() -> Generator[Browser]:
 def _patient_store(settings: LazySettings) -> Generator[None]:
     """Browsers make a machine busy: what takes the store half a second is no outage here."""
     settings.STORE_TIMEOUT = 5.0
-    live._client.cache_clear()
+    script_client.cache_clear()
     yield
-    live._client.cache_clear()
+    script_client.cache_clear()
 
 
 class Visit:

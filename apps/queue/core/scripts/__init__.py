@@ -1,6 +1,7 @@
 """Loads the Lua scripts and runs them with one round trip each.
 
-A script is `clock` + `common.lua` + its own file. It is called by its digest; a server that does not have it yet (new,
+Each is told the run id of the server it runs on by a client that knows it, else the empty string: then it asks the server where it
+needs it. A script is `clock` + `common.lua` + its own file. It is called by its digest; a server that does not have it yet (new,
 restarted, a cluster node seen for the first time) gets the source once, with the same call, so it works on one server and on
 a cluster alike.
 """
@@ -23,7 +24,10 @@ end
 
 
 class ScriptClient(Protocol):
-    """What the core needs of a redis-py client; both the plain and the cluster client have it."""
+    """What the core needs of a redis-py client; both the plain and the cluster client have it.
+
+    A client whose connections know the id of the server process at their other end has an attribute `run_id`: what to pass for it.
+    """
 
     def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any: ...
 
@@ -47,7 +51,8 @@ def _digest(script: str) -> str:
 
 
 def run(client: ScriptClient, script: str, keys: list[str], *arguments: object) -> Any:
+    run_id = getattr(client, "run_id", "")
     try:
-        return client.evalsha(_digest(script), len(keys), *keys, *arguments)
+        return client.evalsha(_digest(script), len(keys), *keys, run_id, *arguments)
     except NoScriptError:
-        return client.eval(script, len(keys), *keys, *arguments)
+        return client.eval(script, len(keys), *keys, run_id, *arguments)

@@ -1,10 +1,12 @@
 -- Shared by every script of a room. `clock()` is put in front: microseconds of the server's own time.
 --
 -- All keys of a room carry one hash tag, so they live on one node and a script is one atomic step. Places are microseconds
--- too: a double holds them exactly, `tostring` does not, hence `text`.
+-- too: a double holds them exactly, `tostring` does not, hence `text`. The first argument is the server's run id or empty; each
+-- script counts its own arguments from the next one on.
 
 local ROOM, WAITING, SEEN, ACTIVE, VISITS, ENDED, EXITS, PACE = unpack(KEYS)
 
+local RUN_ID = table.remove(ARGV, 1)
 local SECOND = 1000000
 local SHOW_UP = 60 * SECOND     -- what an admitted visitor has to come back
 local INTERRUPTION = 20 * SECOND    -- a longer gap between ticks of a room with people in it is an outage: who tried to be
@@ -34,7 +36,7 @@ local function num(field)
 end
 
 local function run_id()
-  return redis.call('INFO', 'server'):match('run_id:(%w+)')
+  return RUN_ID ~= '' and RUN_ID or redis.call('INFO', 'server'):match('run_id:(%w+)')
 end
 
 -- Whether the server began anew since the room was last looked after: what it loaded from disk may be old.

@@ -1,0 +1,11 @@
+-- The look-up of a login, which comes before all else in every personal call.
+
+-- name: live_login
+-- A token that is neither revoked nor expired, of an account that is active, with that account.
+SELECT token.id, token.user_id, token.token_hash, token.created_at, token.expires_at, token.revoked_at,
+    account.id, account.password, account.last_login, account.is_superuser, account.email, account.name,
+    account.is_active, account.is_staff, account.joined_at
+FROM accounts_accesstoken token
+JOIN accounts_user account ON account.id = token.user_id
+WHERE token.token_hash = %(token_hash)s AND token.revoked_at IS NULL AND token.expires_at > %(at)s
+    AND account.is_active

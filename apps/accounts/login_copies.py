@@ -1,0 +1,90 @@
+"""Copies of logins in the cache's store, for calls that must not cost a statement.
+
+PostgreSQL decides whether a token is live; a copy repeats its answer for at most a minute. What ends a login writes an end over
+its copy after the commit. The end outlives every read that began before it, and a copy is only ever written where there is
+nothing, so no slow reader brings an ended login back. While an end is there, every call asks PostgreSQL. A lost copy costs one
+prepared statement; their lives differ, so that copies made in the same second are not all lost in the same second.
+"""
+
+import random
+import time
+from collections.abc import Iterable
+
+import redis
+import structlog
+from django.conf import settings
+
+from apps.accounts.models import AccessToken
+from apps.accounts.selectors import live_login
+from apps.shared.lean_store import script_client
+from apps.shared.store import connect
+
+logger = structlog.get_logger(__name__)
+
+LIFE_MIN, LIFE_MAX = 40, 60  # seconds
+END_LIFE = 120  # seconds
+FILL_LONGEST = (
+    END_LIFE / 4
+)  # seconds from asking PostgreSQL to writing the copy; after longer there is none
+ENDED = b"-"
+
+
+def customer_id_of(token_hash: bytes) -> int | None:
+    """Return the customer whose live token has this digest; None if PostgreSQL knows of none."""
+    kept = _read(token_hash)
+    if kept is not None and kept != ENDED:
+        customer_id, expires_at = kept.split(b":")
+        if time.time() < float(expires_at):
+            return int(customer_id)
+    asked_at = time.monotonic()
+    token = live_login(token_hash)
+    if token is None:
+        return None
+    if kept is None and time.monotonic() - asked_at < FILL_LONGEST:
+        _fill(token)
+    return token.user_id
+
+
+def end_login_copies(token_hashes: Iterable[bytes | memoryview]) -> None:
+    """Let nobody in by a copy of these tokens any more. Call it after the commit that ended them; it never fails.
+
+    Without a store there are no copies to be read; the life of a copy bounds what a store that was only away could bring back.
+    """
+    hashes = list(token_hashes)
+    for is_last_try in (False, True):
+        try:
+            # A client of its own, which has not been told to rest by the failures of others.
+            with connect(settings.CACHE_URL) as client:
+                for token_hash in hashes:
+                    client.set(_key(token_hash), ENDED, ex=END_LIFE)
+        except redis.RedisError:
+            if is_last_try:
+                logger.warning("login_copies_not_ended", tokens=len(hashes))
+        else:
+            return
+
+
+def _key(token_hash: bytes | memoryview) -> str:
+    return f"login:{bytes(token_hash).hex()}"
+
+
+def _read(token_hash: bytes) -> bytes | None:
+    try:
+        kept: bytes | None = script_client(settings.CACHE_URL).execute_command(
+            "GET", _key(token_hash)
+        )
+    except redis.RedisError:
+        return None
+    return kept
+
+
+def _fill(token: AccessToken) -> None:
+    expires_at = token.expires_at.timestamp()
+    life = min(random.randint(LIFE_MIN, LIFE_MAX), int(expires_at - time.time()))
+    if life <= 0:
+        return
+    copy = (_key(token.token_hash), f"{token.user_id}:{expires_at}", "NX", "EX", life)
+    try:
+        script_client(settings.CACHE_URL).execute_command("SET", *copy)
+    except redis.RedisError:
+        return

@@ -1,0 +1,117 @@
+"""Answers as Django would send them."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from operator import attrgetter
+from typing import Any
+from wsgiref.types import WSGIEnvironment
+
+from django.http import HttpRequest, HttpResponse
+from django.utils import translation
+from django.utils.cache import get_conditional_response, set_response_etag
+from django.utils.functional import Promise
+from rest_framework.serializers import Serializer
+
+from apps.shared.api.responses import SUCCESS, as_json
+
+STATUS_LINES = {200: "200 OK", 201: "201 Created", 304: "304 Not Modified"}
+
+Header = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`headers` are those that differ from call to call, beside the id of the request and the length of the body."""
+
+    status: int
+    body: bytes
+    headers: Sequence[Header] = ()
+
+
+class HeadersLearned:
+    """The headers that all answers of a kind have in common, as Django sent them."""
+
+    # Written by the front itself, from what it answers.
+    CHANGING = frozenset(
+        {
+            "x-request-id",
+            "content-length",
+            "etag",
+            "retry-after",
+            "ratelimit",
+            "ratelimit-policy",
+            "set-cookie",
+        }
+    )
+
+    def __init__(self) -> None:
+        self._constant: dict[Any, list[Header]] = {}
+
+    def of(self, key: Any) -> list[Header] | None:
+        return self._constant.get(key)
+
+    def learn(self, key: Any, headers: Iterable[Header]) -> None:
+        self._constant[key] = [
+            header for header in headers if header[0].lower() not in self.CHANGING
+        ]
+
+
+class PlainRenderer:
+    """Renders objects as a serializer would whose fields are numbers, texts and times, in the order of its fields."""
+
+    def __init__(self, serializer_class: type[Serializer[Any]]) -> None:
+        self._names = tuple(serializer_class().fields)
+        self._values: Callable[[Any], tuple[Any, ...]] = attrgetter(*self._names)
+        self._encode = json.JSONEncoder(
+            ensure_ascii=False, separators=(",", ":"), default=_written
+        ).encode
+
+    def __call__(self, instance: Any) -> bytes:
+        values = zip(self._names, self._values(instance), strict=True)
+        return self._encode(dict(values)).encode()
+
+
+def _written(value: Any) -> str:
+    """Write a time as the API does.
+
+    :raises TypeError: it is something else.
+    """
+    if not isinstance(value, datetime):
+        raise TypeError
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+class Envelope:
+    """The envelope of a success with one message, around data that is rendered already."""
+
+    def __init__(self, message: str | Promise) -> None:
+        self._message = message
+        self._openings: dict[str, bytes] = {}
+
+    def around(self, data: bytes, language: str) -> bytes:
+        opening = self._openings.get(language)
+        if opening is None:
+            with translation.override(language):
+                begun = as_json({"code": SUCCESS, "message": str(self._message)})
+            opening = self._openings[language] = begun[:-1] + b',"data":'
+        return b"%b%b}" % (opening, data)
+
+
+def etag_of(body: bytes) -> str:
+    """Return the tag that Django gives to an answer without one."""
+    response = HttpResponse(body)
+    set_response_etag(response)
+    return response.headers["ETag"]
+
+
+def is_known(environ: WSGIEnvironment, etag: str) -> bool:
+    """Return whether the caller has said that it has the answer with this tag already."""
+    known = environ.get("HTTP_IF_NONE_MATCH")
+    if known is None or known == etag:
+        return known is not None
+    request = HttpRequest()
+    request.method = "GET"
+    request.META = {"HTTP_IF_NONE_MATCH": known}
+    return get_conditional_response(request, etag=etag) is not None

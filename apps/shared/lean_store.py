@@ -1,0 +1,181 @@
+"""A client of one Valkey/Redis for the hot paths: a connection for each thread and nothing between it and the caller.
+
+It speaks through redis-py's connections, so addresses, TLS and logins are those of every other client. Left out is what costs more
+than the command itself under load: the pool with its locks, parsing of answers by command, hooks. A cluster is served by redis-py.
+"""
+
+import hashlib
+import os
+import threading
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, cast
+from urllib.parse import urlsplit
+
+import redis
+from hiredis import pack_command
+from redis.connection import ConnectionPool
+
+from apps.shared.store import (
+    CLUSTER_SCHEMES,
+    Breaker,
+    ClusterStoreClient,
+    connect,
+    connection_options,
+)
+
+Command = tuple[Any, ...]
+
+
+_INFO = pack_command(cast(Any, ("INFO", "server")))
+
+
+class _ServerRunId:
+    """Stands in the arguments of a script for the id of the server process that will run it."""
+
+
+SERVER_RUN_ID: Final = _ServerRunId()
+
+
+class _ThreadConnection:
+    """A connection and what is known of the server process at its other end, which it never outlives."""
+
+    def __init__(self, connection: Any) -> None:
+        self.process_id = os.getpid()
+        self.run_id = b""
+        self._connection = connection
+
+    def prepare(self) -> None:
+        """Connect if need be, also when the server has hung up since the last answer."""
+        if self._connection.is_connected:
+            try:
+                if not self._connection.can_read(0):
+                    return
+            except redis.ConnectionError:
+                pass
+            # Nothing is owed to us: what can be read is the end, or belongs to nobody.
+            self._connection.disconnect()
+        self.run_id = b""
+        self._connection.connect()
+        self._connection.send_packed_command([_INFO], check_health=False)
+        for line in self._connection.read_response().splitlines():
+            if line.startswith(b"run_id:"):
+                self.run_id = line.removeprefix(b"run_id:")
+
+    def exchange(self, commands: Sequence[Command]) -> list[Any]:
+        packed = b"".join(map(pack_command, commands))
+        self._connection.send_packed_command((packed,), check_health=False)
+        return [self._answer() for _ in commands]
+
+    def _answer(self) -> Any:
+        try:
+            return self._connection.read_response()
+        except redis.ResponseError as error:
+            return error
+
+
+class LeanStoreClient:
+    """Commands to one server. Their answers come as the server gave them: bytes, numbers, lists.
+
+    Every method raises `StoreUnavailable` when there is no answer within `STORE_TIMEOUT` seconds or was none a moment ago, and
+    nothing is sent twice: a connection that has gone stale is noticed before it is used.
+    """
+
+    # For `evalsha` and `eval`, in the place of an argument.
+    run_id: Final = SERVER_RUN_ID
+
+    def __init__(self, url: str) -> None:
+        self._pool = ConnectionPool.from_url(url, **connection_options(), protocol=2)
+        self._breaker = Breaker()
+        self._of_thread = threading.local()
+
+    def pipeline(self, commands: Sequence[Command]) -> list[Any]:
+        """Send all commands at once and return their answers in order.
+
+        The error of a script that the server does not know yet is an answer; the first other one is raised after all were read.
+        """
+        with self._breaker:
+            answers = self._connected().exchange(commands)
+            for answer in answers:
+                if isinstance(answer, redis.ResponseError) and not _is_unknown_script(answer):
+                    raise answer
+        return answers
+
+    def execute_command(self, *command: Any) -> Any:
+        with self._breaker:
+            return self._execute(self._connected(), command)
+
+    def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
+        return self._evaluate("EVALSHA", sha, numkeys, keys_and_args)
+
+    def eval(self, script: str, numkeys: int, *keys_and_args: Any) -> Any:
+        return self._evaluate("EVAL", script, numkeys, keys_and_args)
+
+    def xrange(self, name: str, min: str = "-", max: str = "+", count: int | None = None) -> Any:
+        limit = () if count is None else ("COUNT", count)
+        entries = self.execute_command("XRANGE", name, min, max, *limit)
+        return [
+            (entry_id, dict(zip(fields[::2], fields[1::2], strict=True)))
+            for entry_id, fields in entries
+        ]
+
+    def xdel(self, name: str, *ids: Any) -> Any:
+        return self.execute_command("XDEL", name, *ids)
+
+    def _evaluate(self, how: str, script: str, numkeys: int, keys_and_args: Command) -> Any:
+        with self._breaker:
+            connection = self._connected()
+            # In here, so that it is the process that this connection leads to.
+            given = [
+                connection.run_id if value is SERVER_RUN_ID else value for value in keys_and_args
+            ]
+            return self._execute(connection, (how, script, numkeys, *given))
+
+    def _execute(self, connection: _ThreadConnection, command: Command) -> Any:
+        [answer] = connection.exchange((command,))
+        if isinstance(answer, redis.ResponseError):
+            raise answer
+        return answer
+
+    def _connected(self) -> _ThreadConnection:
+        connection: _ThreadConnection | None = getattr(self._of_thread, "connection", None)
+        if connection is None or connection.process_id != os.getpid():
+            made = self._pool.connection_class(**self._pool.connection_kwargs)
+            connection = self._of_thread.connection = _ThreadConnection(made)
+        connection.prepare()
+        return connection
+
+
+class Script:
+    """Lua that is called by its digest, and sent whole to a server that does not have it yet."""
+
+    def __init__(self, path: Path) -> None:
+        self._text = path.read_text()
+        self._digest = hashlib.sha1(self._text.encode(), usedforsecurity=False).hexdigest()
+
+    def run(
+        self,
+        client: LeanStoreClient | ClusterStoreClient,
+        keys: Sequence[str],
+        *arguments: Any,
+    ) -> Any:
+        try:
+            return client.evalsha(self._digest, len(keys), *keys, *arguments)
+        except redis.exceptions.NoScriptError:
+            return client.eval(self._text, len(keys), *keys, *arguments)
+
+
+def _is_unknown_script(error: redis.ResponseError) -> bool:
+    return isinstance(error, redis.exceptions.NoScriptError)
+
+
+@cache
+def script_client(url: str) -> LeanStoreClient | ClusterStoreClient:
+    """The one client of this process for scripts on a server, or on a cluster.
+
+    :raises StoreUnavailable: it is a cluster, and none of its nodes answers.
+    """
+    if urlsplit(url).scheme in CLUSTER_SCHEMES:
+        return cast(ClusterStoreClient, connect(url))
+    return LeanStoreClient(url)

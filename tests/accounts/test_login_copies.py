@@ -1,0 +1,378 @@
+"""Copies of logins: one statement a minute, and no login lives on in one after it has ended."""
+
+import threading
+import time
+from collections.abc import Callable, Generator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import redis
+from django.db import OperationalError, connection, transaction
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from apps.accounts import login_copies
+from apps.accounts.login_copies import END_LIFE, FILL_LONGEST, LIFE_MAX, customer_id_of
+from apps.accounts.models import AccessToken, User, token_digest
+from apps.accounts.selectors import TOKEN_FIELDS, USER_FIELDS, live_login
+from apps.accounts.services import issue_access_tokens, log_out, revoke_access_tokens
+from apps.shared.store import connect
+from devstack.servers import ValkeyServer
+from tests.conftest import Race, StartValkey
+from tests.factories.accounts import PASSWORD, CustomerFactory, bearer
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def customer() -> User:
+    customer: User = CustomerFactory()
+    return customer
+
+
+@pytest.fixture
+def rival() -> Generator[Any]:
+    """A second connection to the test's database."""
+    other = connection.copy()
+    yield other
+    other.close()
+
+
+@pytest.fixture
+def token(customer: User) -> AccessToken:
+    issue_access_tokens(user_ids=[customer.pk])
+    return customer.access_tokens.get()
+
+
+@pytest.fixture
+def token_hash(token: AccessToken) -> bytes:
+    return bytes(token.token_hash)
+
+
+def keys(store: redis.Redis) -> list[bytes]:
+    return list(store.scan_iter("login:*"))
+
+
+class TestLiveLogin:
+    def test_is_the_token_with_its_account(self, customer: User, token: AccessToken) -> None:
+        found = live_login(bytes(token.token_hash))
+
+        assert found == token
+        assert found is not None
+        assert found.user == customer
+        for name in TOKEN_FIELDS:
+            assert getattr(found, name) == getattr(token, name)
+        for name in USER_FIELDS:
+            assert getattr(found.user, name) == getattr(customer, name)
+        assert not found.user._state.adding
+
+    def test_has_every_field_there_is(self) -> None:
+        """A field without a value would be read by a statement of its own."""
+        assert set(TOKEN_FIELDS) == {field.attname for field in AccessToken._meta.concrete_fields}
+        assert set(USER_FIELDS) == {field.attname for field in User._meta.concrete_fields}
+
+    def test_takes_one_statement(self, token_hash: bytes, django_assert_num_queries: Any) -> None:
+        with django_assert_num_queries(1):
+            found = live_login(token_hash)
+            assert found is not None
+            assert found.user.email
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"revoked_at": timezone.now()},
+            {
+                "created_at": timezone.now() - timedelta(hours=2),
+                "expires_at": timezone.now() - timedelta(hours=1),
+            },
+        ],
+    )
+    def test_is_none_of_a_dead_token(self, token: AccessToken, change: dict[str, Any]) -> None:
+        AccessToken.objects.filter(pk=token.pk).update(**change)
+
+        assert live_login(bytes(token.token_hash)) is None
+
+    def test_is_none_of_an_inactive_account(self, customer: User, token_hash: bytes) -> None:
+        User.objects.filter(pk=customer.pk).update(is_active=False)
+
+        assert live_login(token_hash) is None
+        assert customer_id_of(token_hash) is None
+
+    def test_survives_a_connection_that_was_cut(self, token_hash: bytes, rival: Any) -> None:
+        assert live_login(token_hash)
+        with rival.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(%s)", [connection.connection.info.backend_pid]
+            )
+
+        assert live_login(token_hash)
+
+    def test_does_not_hide_that_the_database_is_away(
+        self, token_hash: bytes, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(connection.settings_dict, "PORT", "1")
+        connection.close()
+
+        with pytest.raises(OperationalError):
+            live_login(token_hash)
+
+
+class TestCopy:
+    def test_saves_the_statement(
+        self, customer: User, token_hash: bytes, django_assert_num_queries: Any
+    ) -> None:
+        with django_assert_num_queries(1):
+            assert customer_id_of(token_hash) == customer.pk
+        with django_assert_num_queries(0):
+            assert customer_id_of(token_hash) == customer.pk
+
+    def test_lives_a_minute_at_most(self, token_hash: bytes, store: redis.Redis) -> None:
+        customer_id_of(token_hash)
+
+        [key] = keys(store)
+        assert 0 < store.ttl(key) <= LIFE_MAX <= 60
+
+    def test_does_not_outlive_the_token(self, token: AccessToken, store: redis.Redis) -> None:
+        AccessToken.objects.filter(pk=token.pk).update(
+            expires_at=timezone.now() + timedelta(seconds=2)
+        )
+        assert customer_id_of(bytes(token.token_hash)) == token.user_id
+        [key] = keys(store)
+        store.persist(key)
+
+        time.sleep(2.1)
+
+        assert customer_id_of(bytes(token.token_hash)) is None
+
+    def test_of_an_unknown_token_is_not_made(self, store: redis.Redis) -> None:
+        assert customer_id_of(token_digest("guessed")) is None
+        assert keys(store) == []
+
+    def test_names_the_token_by_its_digest_only(self, customer: User, store: redis.Redis) -> None:
+        [issued] = issue_access_tokens(user_ids=[customer.pk])
+        customer_id_of(token_digest(issued.token))
+
+        [key] = keys(store)
+        assert issued.token.encode() not in key
+        assert issued.token.encode() not in (store.get(key) or b"")
+
+
+def end_by_logging_out(token: AccessToken) -> None:
+    log_out(access_token_id=token.pk)
+
+
+def end_by_the_api(token: AccessToken) -> None:
+    [issued] = issue_access_tokens(user_ids=[token.user_id])
+    # The token of the fixture is not known in the clear.
+    AccessToken.objects.filter(token_hash=token_digest(issued.token)).delete()
+    AccessToken.objects.filter(pk=token.pk).update(token_hash=token_digest(issued.token))
+    customer_id_of(token_digest(issued.token))
+    headers = {"Authorization": f"Bearer {issued.token}"}
+    assert Client().post("/api/v1/accounts/logout", headers=headers).status_code == 200
+    token.refresh_from_db()
+
+
+def end_by_revoking(token: AccessToken) -> None:
+    revoke_access_tokens(access_token_ids=[token.pk])
+
+
+def staff() -> Client:
+    client = Client()
+    client.force_login(CustomerFactory(admin=True))
+    return client
+
+
+def end_by_a_new_password(token: AccessToken) -> None:
+    path = reverse("admin:auth_user_password_change", args=[token.user_id])
+    form = {"password1": PASSWORD, "password2": PASSWORD, "usable_password": "true"}
+    assert staff().post(path, form).status_code == 302
+
+
+def end_by_deactivation(token: AccessToken) -> None:
+    path = reverse("admin:accounts_user_change", args=[token.user_id])
+    form = {"email": token.user.email, "name": token.user.name}  # `is_active` is not ticked
+    assert staff().post(path, form).status_code == 302
+    assert not User.objects.get(pk=token.user_id).is_active
+
+
+END_BY = [
+    end_by_logging_out,
+    end_by_the_api,
+    end_by_revoking,
+    end_by_a_new_password,
+    end_by_deactivation,
+]
+
+
+class TestEnd:
+    @pytest.mark.parametrize("end", END_BY)
+    def test_is_felt_at_once(self, token: AccessToken, end: Callable[[AccessToken], None]) -> None:
+        assert customer_id_of(bytes(token.token_hash)) == token.user_id
+
+        end(token)
+
+        assert customer_id_of(bytes(token.token_hash)) is None
+
+    def test_of_one_login_is_no_end_of_another(self, customer: User, token: AccessToken) -> None:
+        issue_access_tokens(user_ids=[customer.pk])
+        other = customer.access_tokens.exclude(pk=token.pk).get()
+        customer_id_of(bytes(other.token_hash))
+
+        log_out(access_token_id=token.pk)
+
+        assert customer_id_of(bytes(other.token_hash)) == customer.pk
+
+    def test_that_is_rolled_back_ends_nothing(self, token: AccessToken, store: redis.Redis) -> None:
+        customer_id_of(bytes(token.token_hash))
+        before = store.get(keys(store)[0])
+
+        with transaction.atomic():
+            revoke = AccessToken.objects.filter(pk=token.pk)
+            revoke.update(revoked_at=timezone.now())
+            transaction.on_commit(lambda: login_copies.end_login_copies([token.token_hash]))
+            transaction.set_rollback(True)
+
+        assert store.get(keys(store)[0]) == before
+
+    def test_outlives_every_read_under_way(self) -> None:
+        assert 2 * FILL_LONGEST < END_LIFE
+
+    def test_makes_every_call_ask_the_database(
+        self, token: AccessToken, token_hash: bytes, django_assert_num_queries: Any
+    ) -> None:
+        login_copies.end_login_copies([token_hash])
+
+        for _ in range(2):
+            with django_assert_num_queries(1):
+                assert customer_id_of(token_hash) == token.user_id
+
+
+class TestRace:
+    """A reader has asked the database, and the login ends before the copy is written."""
+
+    @pytest.fixture
+    def slow_reader(
+        self, monkeypatch: pytest.MonkeyPatch, race: Race, token: AccessToken
+    ) -> Callable[[], None]:
+        has_read, has_ended = threading.Event(), threading.Event()
+
+        def read_and_wait(token_hash: bytes) -> AccessToken | None:
+            found = live_login(token_hash)
+            has_read.set()
+            assert has_ended.wait(30)
+            return found
+
+        def read() -> None:
+            assert customer_id_of(bytes(token.token_hash)) == token.user_id
+
+        def end() -> None:
+            assert has_read.wait(30)
+            log_out(access_token_id=token.pk)
+            has_ended.set()
+
+        def play() -> None:
+            with monkeypatch.context() as patch:
+                patch.setattr(login_copies, "live_login", read_and_wait)
+                assert race([read, end]) == [None, None]
+
+        return play
+
+    def test_brings_no_ended_login_back(
+        self, slow_reader: Callable[[], None], token_hash: bytes
+    ) -> None:
+        slow_reader()
+
+        assert customer_id_of(token_hash) is None
+
+    def test_would_without_an_end_that_stays(
+        self,
+        slow_reader: Callable[[], None],
+        token: AccessToken,
+        token_hash: bytes,
+        store: redis.Redis,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        # The twin: the copy is deleted, as caches usually are invalidated.
+        def delete(token_hashes: list[bytes]) -> None:
+            for one in token_hashes:
+                store.delete(f"login:{bytes(one).hex()}")
+
+        monkeypatch.setattr("apps.accounts.services.end_login_copies", delete)
+
+        slow_reader()
+
+        assert customer_id_of(token_hash) == token.user_id
+
+    def test_of_a_reader_that_was_away_for_long_leaves_no_copy(
+        self, token_hash: bytes, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def read_for_long(token_hash: bytes) -> AccessToken | None:
+            found = live_login(token_hash)
+            now = time.monotonic() + FILL_LONGEST
+            monkeypatch.setattr("apps.accounts.login_copies.time.monotonic", lambda: now)
+            return found
+
+        monkeypatch.setattr(login_copies, "live_login", read_for_long)
+
+        customer_id_of(token_hash)
+
+        assert keys(store) == []
+
+
+class TestStoreTrouble:
+    @pytest.fixture
+    def server(self, valkey_server: StartValkey, settings: Any) -> ValkeyServer:
+        server = valkey_server()
+        settings.CACHE_URL = server.url
+        return server
+
+    @pytest.mark.parametrize("trouble", ["stop", "pause"])
+    def test_leaves_the_database_to_answer(
+        self, token: AccessToken, server: ValkeyServer, trouble: str
+    ) -> None:
+        customer_id_of(bytes(token.token_hash))
+        getattr(server, trouble)()
+
+        assert customer_id_of(bytes(token.token_hash)) == token.user_id
+        started_at = time.monotonic()
+        log_out(access_token_id=token.pk)
+        assert time.monotonic() - started_at < 5
+        assert customer_id_of(bytes(token.token_hash)) is None
+
+    def test_is_tried_again_once(
+        self, token: AccessToken, server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The store was away for the first try only."""
+        customer_id_of(bytes(token.token_hash))
+        tries = iter([redis.ConnectionError("away")])
+
+        def connect_second_time(url: str) -> Any:
+            if error := next(tries, None):
+                raise error
+            return connect(url)
+
+        monkeypatch.setattr(login_copies, "connect", connect_second_time)
+
+        log_out(access_token_id=token.pk)
+
+        assert customer_id_of(bytes(token.token_hash)) is None
+
+    def test_is_bounded_by_the_life_of_a_copy(
+        self, token: AccessToken, server: ValkeyServer
+    ) -> None:
+        customer_id_of(bytes(token.token_hash))
+        server.pause()
+        log_out(access_token_id=token.pk)
+        server.resume()
+
+        with redis.Redis.from_url(server.url) as plain:
+            [key] = plain.scan_iter("login:*")
+            assert plain.ttl(key) <= 60
+
+
+def test_a_login_by_a_header_works_as_before(customer: User) -> None:
+    answer = Client().get("/api/v1/accounts/me", headers=bearer(customer))
+
+    assert answer.json()["data"]["user_id"] == customer.pk

@@ -1,0 +1,357 @@
+"""What the front costs, how it learns, and what it leaves behind: nothing."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import pytest
+import structlog
+from django.conf import LazySettings
+from django.core.handlers.wsgi import WSGIHandler
+from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
+
+from apps.front.answers import PlainRenderer
+from apps.front.application import Front
+from apps.queue.serializers import BoardSerializer, QueueTokenSerializer, VisitorStatusSerializer
+from apps.queue.services import admit_now, join_queue
+from apps.reservations.serializers import AvailabilitySerializer
+from apps.shared import caching, lean_store
+from apps.shared.api.wsgi import with_plain_content_type
+from tests.accounts.test_login_copies import rival as rival
+from tests.api.wsgi import Answer
+from tests.conftest import Race
+from tests.factories.concerts import PerformanceFactory
+from tests.factories.queue import WaitingRoomFactory
+from tests.front.conftest import Django, Door, Doors
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Login = Callable[[], dict[str, str]]
+PLAIN = {"CharField", "IntegerField", "ChoiceField", "DateTimeField", "RegexField"}
+STATUS = "GET /api/v1/queue/tokens/me"
+
+
+def queue_token(answer: Answer) -> str:
+    start = answer.body.index(b'"token":"') + len('"token":"')
+    return answer.body[start : answer.body.index(b'"', start)].decode()
+
+
+@contextmanager
+def round_trips(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """What is sent to stores meanwhile, one entry for each round trip."""
+    sent: list[Any] = []
+    exchange = lean_store._ThreadConnection.exchange
+
+    def noted(self: Any, commands: Any) -> list[Any]:
+        sent.append(commands)
+        return exchange(self, commands)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lean_store._ThreadConnection, "exchange", noted)
+        yield sent
+
+
+class TestCost:
+    """Of a call whose like was answered before in this process, and whose login is known by a copy."""
+
+    @pytest.fixture
+    def costs(
+        self, doors: Doors, login: Login, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+    ) -> Callable[[str], tuple[int, int]]:
+        """`costs("join")` is the number of round trips to stores and of statements."""
+        settings.RATE_LIMIT_ENABLED = True
+        for cache in caching._all_caches:
+            monkeypatch.setattr(cache, "_clock", lambda: 0.0)
+        door, concert_id = doors.composed, WaitingRoomFactory(capacity=1).concert_id
+        # Somebody at the head: whoever is first in the queue wakes the room up.
+        door.join(concert_id, login())
+        first = login()
+        first["Queue-Token"] = queue_token(door.join(concert_id, first))
+        newcomer = login()
+        for _ in range(2):
+            door.join(WaitingRoomFactory().concert_id, newcomer)
+        calls_of: dict[str, Callable[[], Answer]] = {
+            "join": lambda: door.join(concert_id, newcomer),
+            "join again": lambda: door.join(concert_id, first),
+            "status": lambda: door(STATUS, headers=first),
+            "board": lambda: door(f"GET /api/v1/queue/concerts/{concert_id}"),
+            "poll": lambda: door(
+                f"GET /concerts/{concert_id}/queue/status/",
+                Cookie=f"queue_token={first['Queue-Token']}",
+            ),
+        }
+
+        def measure(name: str) -> tuple[int, int]:
+            if name != "join":
+                calls_of[name]()
+                calls_of[name]()
+            asked = doors.django.asked
+            with (
+                round_trips(monkeypatch) as sent,
+                CaptureQueriesContext(connection) as statements,
+            ):
+                answer = calls_of[name]()
+            assert answer.status in (200, 201), answer
+            assert doors.django.asked == asked
+            return len(sent), len(statements)
+
+        return measure
+
+    @pytest.mark.parametrize(
+        ("name", "trips"),
+        [
+            ("join", 3),  # the copy of the login, the limit, the room
+            ("join again", 3),
+            ("status", 1),
+            ("board", 0),
+            ("poll", 1),
+        ],
+    )
+    def test_is_round_trips_and_no_statement(
+        self, costs: Callable[[str], tuple[int, int]], name: str, trips: int
+    ) -> None:
+        assert costs(name) == (trips, 0)
+
+    def test_of_availability(
+        self, doors: Doors, login: Login, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for cache in caching._all_caches:
+            monkeypatch.setattr(cache, "_clock", lambda: 0.0)
+        performance = PerformanceFactory(concert=WaitingRoomFactory().concert, seats=2)
+        headers = login()
+        headers["Queue-Token"] = queue_token(doors.composed.join(performance.concert_id, headers))
+        admit_now(performance.concert_id)
+        path = f"GET /api/v1/performances/{performance.pk}/availability"
+        for _ in range(2):
+            assert doors.composed(path, headers=headers).status == 200
+
+        with round_trips(monkeypatch) as sent, CaptureQueriesContext(connection) as statements:
+            doors.composed(path, headers=headers)
+
+        assert (len(sent), len(statements)) == (2, 0)  # the copy of the login and the gate
+
+    def test_of_an_unknown_copy_is_a_statement(
+        self, doors: Doors, login: Login, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        concert_id = WaitingRoomFactory().concert_id
+        doors.composed.join(concert_id, login())
+        headers = login()
+
+        with CaptureQueriesContext(connection) as first:
+            doors.composed.join(concert_id, headers)
+        with CaptureQueriesContext(connection) as second:
+            doors.composed.join(concert_id, headers)
+
+        assert (len(first), len(second)) == (1, 0)
+
+    def test_of_a_status_does_not_touch_the_connection(self, doors: Doors, login: Login) -> None:
+        token = queue_token(doors.composed.join(WaitingRoomFactory().concert_id, login()))
+        doors.composed(STATUS, Queue_Token=token)
+        connection.close()
+
+        assert doors.composed(STATUS, Queue_Token=token).status == 200
+        assert connection.connection is None
+
+
+class TestFirstUse:
+    def test_by_many_at_once_is_right_for_each(
+        self, doors: Doors, login: Login, race: Race
+    ) -> None:
+        concert_id = WaitingRoomFactory().concert_id
+        logins = [login() for _ in range(8)]
+        door = Door(with_plain_content_type(Front(WSGIHandler())))
+
+        answers = race([partial(door.join, concert_id, one) for one in logins])
+        later = door.join(concert_id, login())
+
+        assert [answer.status for answer in answers] == [201] * 8
+        names = {tuple(sorted(name for name, _ in answer.headers)) for answer in [*answers, later]}
+        assert len(names) == 1
+        assert len({queue_token(answer) for answer in answers}) == 8
+
+    def test_learns_by_language_and_by_scheme(
+        self, doors: Doors, login: Login, settings: LazySettings
+    ) -> None:
+        settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+        settings.SECURE_HSTS_SECONDS = 60
+        settings.SECURE_SSL_REDIRECT = True
+        handler = WSGIHandler()
+        django = Django(handler)
+        bare, composed = Door(handler), Door(Front(django))
+        path = f"GET /api/v1/queue/concerts/{WaitingRoomFactory().concert_id}"
+        secure = {"X-Forwarded-Proto": "https"}
+
+        shown = [composed(path, headers=secure) for _ in range(2)]
+        korean = [composed(path, headers=secure, Accept_Language="ko") for _ in range(2)]
+        plain = [composed(path) for _ in range(2)]
+
+        assert [answer.status for answer in plain] == [bare(path).status] * 2 == [301, 301]
+        assert django.asked == 4
+        expected = dict(bare(path, headers=secure).headers)
+        for answer in [*shown, *korean]:
+            seen = dict(answer.headers)
+            assert seen["strict-transport-security"] == "max-age=60"
+            assert seen | {"x-request-id": ""} == expected | {"x-request-id": ""}
+
+    def test_that_fails_teaches_nothing(self, doors: Doors) -> None:
+        door = doors.composed
+        door("GET /api/v1/queue/concerts/404404")
+        path = f"GET /api/v1/queue/concerts/{WaitingRoomFactory().concert_id}"
+
+        door(path)
+        answer = door(path)
+
+        assert dict(answer.headers)["cache-control"] == "public, max-age=1"
+        assert doors.django.asked == 2
+
+
+class TestTraces:
+    def test_are_the_same_log_line(self, doors: Doors, caplog: pytest.LogCaptureFixture) -> None:
+        path = f"GET /api/v1/queue/concerts/{WaitingRoomFactory().concert_id}"
+        doors.composed(path)
+        with caplog.at_level(logging.INFO, "encore.requests"):
+            caplog.clear()
+            doors.bare(path, X_Request_ID="mine")
+            doors.composed(path, X_Request_ID="mine")
+
+        lines: list[Any] = [record.msg for record in caplog.records]
+        bare, composed = [
+            {name: line[name] for name in line if name not in ("seconds", "timestamp")}
+            for line in lines
+        ]
+        assert composed == bare
+        assert composed["request"] == path
+        assert composed["request_id"] == "mine"
+
+    def test_of_a_service_carry_the_id_and_stay_with_the_request(
+        self, doors: Doors, login: Login, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        concert_id = WaitingRoomFactory().concert_id
+        doors.composed.join(concert_id, login())
+        seen = []
+
+        def noted(**arguments: Any) -> Any:
+            seen.append(structlog.contextvars.get_contextvars())
+            return join_queue(**arguments)
+
+        monkeypatch.setattr("apps.front.routes.join_queue", noted)
+
+        doors.composed.join(concert_id, login() | {"X-Request-ID": "mine"})
+
+        assert seen == [{"request_id": "mine"}]
+        assert structlog.contextvars.get_contextvars() == {}
+
+    @pytest.mark.parametrize("sent", ["mine", "not fit\n", ""])
+    def test_have_one_id_when_django_takes_over(
+        self, doors: Doors, login: Login, monkeypatch: pytest.MonkeyPatch, sent: str
+    ) -> None:
+        concert_id = WaitingRoomFactory().concert_id
+        doors.composed.join(concert_id, login())
+        seen = []
+
+        def fail(**_: Any) -> None:
+            seen.append(structlog.contextvars.get_contextvars()["request_id"])
+            raise ZeroDivisionError
+
+        monkeypatch.setattr("apps.front.routes.join_queue", fail)
+
+        answer = doors.composed.join(concert_id, login() | {"X-Request-ID": sent})
+
+        assert answer.status == 201
+        assert [dict(answer.headers)["x-request-id"]] == seen
+        assert (seen == ["mine"]) is (sent == "mine")
+        assert structlog.contextvars.get_contextvars() == {}
+
+
+class TestSurprise:
+    """Something that the front did not reckon with, before or after an effect: Django answers, and nothing happens twice."""
+
+    @pytest.mark.parametrize("is_after", [False, True], ids=["before", "after"])
+    def test_has_one_effect(
+        self,
+        doors: Doors,
+        login: Login,
+        settings: LazySettings,
+        monkeypatch: pytest.MonkeyPatch,
+        is_after: bool,
+    ) -> None:
+        settings.RATE_LIMIT_ENABLED = True
+        concert_id = WaitingRoomFactory().concert_id
+        doors.composed.join(concert_id, login())
+
+        def fail(**arguments: Any) -> None:
+            if is_after:
+                join_queue(**arguments)
+            raise ZeroDivisionError
+
+        monkeypatch.setattr("apps.front.routes.join_queue", fail)
+        headers = login()
+
+        answer = doors.composed.join(concert_id, headers)
+
+        assert answer.status == (200 if is_after else 201)
+        assert dict(answer.headers)["ratelimit"].startswith('"join";r=59;')
+        assert doors.bare.join(concert_id, headers).status == 200
+        board = doors.bare(f"GET /api/v1/queue/concerts/{concert_id}")
+        assert b'"waiting":2' in board.body
+
+    def test_leaves_no_transaction_and_no_broken_connection(
+        self, doors: Doors, login: Login, rival: Any
+    ) -> None:
+        concert_id = WaitingRoomFactory().concert_id
+        doors.composed.join(concert_id, login())
+        headers = login()
+        with rival.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(%s)", [connection.connection.info.backend_pid]
+            )
+
+        assert doors.composed.join(concert_id, headers).status == 201
+        assert connection.get_autocommit()
+        assert not connection.in_atomic_block
+
+    def test_of_the_database_is_answered_by_django(
+        self, doors: Doors, login: Login, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        concert_id = WaitingRoomFactory().concert_id
+        doors.composed.join(concert_id, login())
+        headers, tries = login(), []
+
+        def fail_once(token_hash: bytes) -> Any:
+            tries.append(token_hash)
+            raise OperationalError
+
+        monkeypatch.setattr("apps.accounts.login_copies.live_login", fail_once)
+
+        assert doors.composed.join(concert_id, headers).status == 201
+        assert len(tries) == 1
+
+
+class TestLogin:
+    def test_that_ended_is_refused_at_once(self, doors: Doors, login: Login) -> None:
+        concert_id, headers = WaitingRoomFactory().concert_id, login()
+        for _ in range(2):
+            assert doors.composed.join(concert_id, headers).status in (200, 201)
+        asked = doors.django.asked
+
+        doors.composed("POST /api/v1/accounts/logout", headers=headers)
+
+        assert doors.composed.join(concert_id, headers).status == 401
+        assert doors.django.asked == asked + 2
+
+
+class TestPlainRenderer:
+    @pytest.mark.parametrize(
+        "serializer_class",
+        [QueueTokenSerializer, VisitorStatusSerializer, BoardSerializer, AvailabilitySerializer],
+    )
+    def test_is_for_serializers_without_rules_of_their_own(self, serializer_class: Any) -> None:
+        """A field with a source, a format or a serializer of its own would be rendered otherwise by DRF."""
+        for name, field in serializer_class().fields.items():
+            assert field.source == name
+            assert type(field).__name__ in PLAIN
+            assert getattr(field, "format", None) is None
+        assert PlainRenderer(serializer_class)
