@@ -46,14 +46,27 @@ class ProcessCache(Generic[K, V]):
         self._clock = clock
         self._lock = threading.Lock()
         self._slots: OrderedDict[K, _Slot[V]] = OrderedDict()
+        # Computed for the first time at this moment: they take no place among the others before there is a value to keep.
+        self._unfilled: dict[K, _Slot[V]] = {}
         _all_caches.add(self)
 
     def get(self, key: K, compute: Callable[[], V]) -> V:
-        """The value of `key`; what `compute` raises is raised and not kept, and neither is None."""
+        """The value of `key`; what `compute` raises is raised and not kept, and neither is None.
+
+        A key that has no value makes none of the others go, however many such keys are asked for.
+        """
         slot = self._slot(key)
         with slot.lock:
             if slot.value is None or self._clock() >= slot.fresh_until:
-                self._fill(slot, compute())
+                try:
+                    value = compute()
+                except BaseException:
+                    self._forget(key, slot)
+                    raise
+                if value is None:
+                    self._forget(key, slot)
+                    return value
+                self._keep(key, slot, value)
             return cast("V", slot.value)
 
     def get_many(
@@ -63,32 +76,49 @@ class ProcessCache(Generic[K, V]):
 
         Nobody waits for another thread here: those that miss the same values at the same moment compute them each.
         """
-        slots = {key: self._slot(key) for key in keys}
+        with self._lock:
+            slots = {key: self._slots.get(key) for key in keys}
+            for key, slot in slots.items():
+                if slot is not None:
+                    self._slots.move_to_end(key)
         now = self._clock()
-        known = {
+        known: dict[K, V] = {
             key: slot.value
             for key, slot in slots.items()
-            if slot.value is not None and now < slot.fresh_until
+            if slot is not None and slot.value is not None and now < slot.fresh_until
         }
         missing = [key for key in slots if key not in known]
         for key, value in (compute(missing) if missing else {}).items():
-            self._fill(slots[key], value)
+            self._keep(key, slots[key] or _Slot(), value)
             known[key] = value
         return known
 
     def _slot(self, key: K) -> _Slot[V]:
         with self._lock:
-            slot = self._slots.setdefault(key, _Slot())
+            slot = self._slots.get(key)
+            if slot is None:
+                return self._unfilled.setdefault(key, _Slot())
             self._slots.move_to_end(key)
-            if len(self._slots) > self._entries_max:
-                self._slots.popitem(last=False)
-        return slot
+            return slot
 
-    def _fill(self, slot: _Slot[V], value: V) -> None:
+    def _keep(self, key: K, slot: _Slot[V], value: V) -> None:
         slot.value = value
         # From after the computation: a slow one must not be stale when it is done.
         slot.fresh_until = self._clock() + self._seconds
+        with self._lock:
+            self._unfilled.pop(key, None)
+            self._slots[key] = slot
+            self._slots.move_to_end(key)
+            if len(self._slots) > self._entries_max:
+                self._slots.popitem(last=False)
+
+    def _forget(self, key: K, slot: _Slot[V]) -> None:
+        with self._lock:
+            for slots in (self._slots, self._unfilled):
+                if slots.get(key) is slot:
+                    del slots[key]
 
     def clear(self) -> None:
         with self._lock:
             self._slots.clear()
+            self._unfilled.clear()

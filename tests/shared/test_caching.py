@@ -53,6 +53,29 @@ class TestProcessCache:
         assert cache.get("old", lambda: "second old") == "first old"
         assert cache.get("used", lambda: "second used") == "second used"
 
+    @pytest.mark.parametrize("is_stale", [False, True], ids=["fresh", "stale"])
+    def test_a_key_without_a_value_drops_no_other(self, is_stale):
+        def fail():
+            raise LookupError
+
+        clock = Clock()
+        cache: ProcessCache[str, object] = ProcessCache(seconds=2, entries_max=2, clock=clock)
+        for key in ("good", "wrong" if is_stale else "fine"):
+            cache.get(key, lambda: "first")
+        clock.now = 2.0 if is_stale else 1.0
+
+        for key in ("wrong", "worse", "worst"):
+            with pytest.raises(LookupError):
+                cache.get(key, fail)
+            assert cache.get(f"none {key}", lambda: None) is None
+
+        clock.now = 1.0
+        assert cache.get("good", lambda: "second") == "first"
+        if not is_stale:
+            assert cache.get("fine", lambda: "second") == "first"
+        assert len(cache._slots) == 2 - is_stale
+        assert not cache._unfilled
+
     def test_computes_together_what_is_missing_or_stale_of_many(self):
         clock, asked = Clock(), []
         cache: ProcessCache[str, str] = ProcessCache(seconds=2, entries_max=3, clock=clock)
