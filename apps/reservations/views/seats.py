@@ -13,7 +13,7 @@ from apps.concerts.models import Performance
 from apps.queue.services import Admission
 from apps.reservations import selectors, serializers
 from apps.reservations.services import admission_to_concert, admission_to_performance
-from apps.shared.api.responses import SUCCESS, as_json, conditional, envelope, success
+from apps.shared.api.responses import conditional, success, success_body
 from apps.shared.api.schema import operation
 from apps.shared.api.views import ApiView
 
@@ -110,15 +110,9 @@ class SeatMapView(GatedView):
     def get(self, request: Request, performance_id: int) -> Any:
         self.admitted_to(performance_id)
         drawn = concerts.seat_map(performance_id)
-        message = str(_("Seat map."))
-        body = b'{"code":%s,"message":%s,"data":%s}' % (
-            as_json(SUCCESS),
-            as_json(message),
-            drawn.data,
-        )
         return conditional(
             request._request,
-            body,
+            success_body(_("Seat map."), drawn.data),
             content_type="application/json",
             etag=drawn.etag,
             cache="private, max-age=86400",
@@ -140,12 +134,10 @@ class AvailabilityView(GatedView):
     def get(self, request: Request, performance_id: int) -> Any:
         self.admitted_to(performance_id)
         current = selectors.availability(performance_id)
-        data = serializers.AvailabilitySerializer(current).data
-        body = as_json(envelope(SUCCESS, _("Availability."), data))
         return conditional(
             request._request,
-            body,
+            success_body(_("Availability."), current.data),
             content_type="application/json",
-            etag=f'"{current.version}"',
+            etag=current.etag,
             cache="private, no-cache",
         )
