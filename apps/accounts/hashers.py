@@ -6,7 +6,6 @@ told when to come back. All that hashes or compares a password goes through here
 that an unknown address costs included.
 """
 
-import functools
 import secrets
 import threading
 from collections.abc import Generator
@@ -27,32 +26,51 @@ class Line:
     """Let `at_once` threads work and as many more wait behind them, each for `patience` seconds at most."""
 
     def __init__(self, at_once: int, *, patience: float = PATIENCE_SECONDS) -> None:
+        self._places = 2 * at_once
         self._patience = patience
-        self._standing = threading.BoundedSemaphore(2 * at_once)
-        self._working = threading.BoundedSemaphore(at_once)
+        self._standing = 0
+        self._lock = threading.Lock()
+        self._working = threading.Semaphore(at_once)
+
+    def refuse_if_full(self) -> None:
+        """:raises TooBusy: the line is full. When it is not, the last place may still be gone a moment later."""
+        if self._standing >= self._places:
+            raise _too_busy()
 
     @contextmanager
     def turn(self) -> Generator[None]:
         """
         :raises TooBusy: at once when the line is full, and to those whose patience has ended.
         """
-        with self._place(self._standing, timeout=0), self._place(self._working, self._patience):
-            yield
-
-    @contextmanager
-    def _place(self, places: threading.Semaphore, timeout: float) -> Generator[None]:
-        if not places.acquire(timeout=timeout):
-            raise TooBusy(retry_after=1 + secrets.randbelow(RETRY_SECONDS_MAX))
+        with self._lock:
+            self.refuse_if_full()
+            self._standing += 1
         try:
-            yield
+            if not self._working.acquire(timeout=self._patience):
+                raise _too_busy()
+            try:
+                yield
+            finally:
+                self._working.release()
         finally:
-            places.release()
+            with self._lock:
+                self._standing -= 1
 
 
-@functools.cache
-def line() -> Line:
-    """Return the line of this process."""
-    return Line(settings.PASSWORD_HASHES_AT_ONCE)
+def _too_busy() -> TooBusy:
+    return TooBusy(retry_after=1 + secrets.randbelow(RETRY_SECONDS_MAX))
+
+
+# Of this process.
+LINE = Line(settings.PASSWORD_HASHES_AT_ONCE)
+
+
+def refuse_if_busy() -> None:
+    """Spare a call with a password the work that comes before its hash.
+
+    :raises TooBusy: the line of this process is full.
+    """
+    LINE.refuse_if_full()
 
 
 class Argon2PasswordHasher(DjangoArgon2PasswordHasher):
@@ -66,11 +84,11 @@ class Argon2PasswordHasher(DjangoArgon2PasswordHasher):
     parallelism = 1
 
     def encode(self, password: str, salt: str) -> str:
-        with line().turn():
+        with LINE.turn():
             return super().encode(password, salt)
 
     def verify(self, password: str, encoded: str) -> bool:
-        with line().turn():
+        with LINE.turn():
             return super().verify(password, encoded)
 
 
@@ -78,5 +96,5 @@ class PBKDF2PasswordHasher(DjangoPBKDF2PasswordHasher):
     """Django's own, for hashes that were made elsewhere. Comparing with one computes it, so that is in line as well."""
 
     def encode(self, password: str, salt: str, iterations: int | None = None) -> str:
-        with line().turn():
+        with LINE.turn():
             return super().encode(password, salt, iterations)

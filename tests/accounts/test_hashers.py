@@ -1,6 +1,7 @@
 """The line in front of the hashes of passwords: how many are computed at once, who waits, and who is told to come back."""
 
 import threading
+import time
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -28,63 +29,59 @@ def line(settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> Generator[L
     """The project's own hashers, and a line of one that nobody has to wait for long."""
     settings.PASSWORD_HASHERS = base.PASSWORD_HASHERS
     made = Line(AT_ONCE, patience=0.05)
-    monkeypatch.setattr(hashers, "line", lambda: made)
+    monkeypatch.setattr(hashers, "LINE", made)
     yield made
-    assert made._working._value == AT_ONCE
-    assert made._standing._value == 2 * AT_ONCE
+    assert (made._working._value, made._standing) == (AT_ONCE, 0)
 
 
 @pytest.fixture
-def full(line: Line) -> Generator[None]:
-    """Somebody is being hashed, and somebody waits: in threads of their own."""
+def full(line: Line, monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
+    """A password is being hashed, and another one waits: in threads of their own."""
     release = threading.Event()
-    inside = threading.Semaphore(0)
-
-    def stand(places: threading.Semaphore) -> None:
-        with places:
-            inside.release()
-            release.wait(30)
-
-    taken = [line._working, line._standing, line._standing]
-    threads = [threading.Thread(target=stand, args=(places,), daemon=True) for places in taken]
-    for thread in threads:
-        thread.start()
-    for _ in threads:
-        assert inside.acquire(timeout=10)
+    with monkeypatch.context() as patience:
+        patience.setattr(line, "_patience", 30)
+        threads = [stand(line, release, []) for _ in range(2 * AT_ONCE)]
+        wait_until(lambda: line._standing == 2 * AT_ONCE and line._working._value == 0)
     yield
     release.set()
     for thread in threads:
         thread.join(10)
 
 
+def stand(line: Line, release: threading.Event, outcomes: list[str]) -> threading.Thread:
+    """A thread that takes its turn and keeps it until `release`."""
+
+    def hashing() -> None:
+        try:
+            with line.turn():
+                outcomes.append("working")
+                release.wait(30)
+            outcomes.append("done")
+        except TooBusy:
+            outcomes.append("refused")
+
+    thread = threading.Thread(target=hashing, daemon=True)
+    thread.start()
+    return thread
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    for _ in range(1_000):
+        if is_so():
+            return
+        time.sleep(0.01)
+    raise TimeoutError
+
+
 class TestLine:
-    def stand(self, line: Line, release: threading.Event, outcomes: list[str]) -> threading.Thread:
-        def hashing() -> None:
-            try:
-                with line.turn():
-                    outcomes.append("working")
-                    release.wait(30)
-                outcomes.append("done")
-            except TooBusy:
-                outcomes.append("refused")
-
-        thread = threading.Thread(target=hashing, daemon=True)
-        thread.start()
-        return thread
-
-    def wait_until(self, is_so: Callable[[], bool]) -> None:
-        for _ in range(1_000):
-            if is_so():
-                return
-            threading.Event().wait(0.01)
-        raise TimeoutError
-
     @pytest.mark.parametrize("at_once", [1, 2])
     def test_lets_some_work_as_many_wait_and_nobody_else_in(self, at_once: int) -> None:
         line, release, outcomes = Line(at_once, patience=30), threading.Event(), list[str]()
-        threads = [self.stand(line, release, outcomes) for _ in range(2 * at_once)]
-        self.wait_until(lambda: line._standing._value == 0 and len(outcomes) == at_once)
+        threads = [stand(line, release, outcomes) for _ in range(2 * at_once)]
+        wait_until(lambda: line._standing == 2 * at_once and len(outcomes) == at_once)
 
+        with pytest.raises(TooBusy):
+            line.refuse_if_full()
         with pytest.raises(TooBusy) as refusal, line.turn():
             pass
 
@@ -96,13 +93,14 @@ class TestLine:
             thread.join(10)
         # Those who waited got in.
         assert sorted(outcomes) == ["done"] * (2 * at_once) + ["working"] * (2 * at_once)
+        line.refuse_if_full()
         with line.turn():
             pass
 
     def test_ends_the_patience_of_who_waits(self) -> None:
         line, release, outcomes = Line(1, patience=0.01), threading.Event(), list[str]()
-        first = self.stand(line, release, outcomes)
-        self.wait_until(lambda: outcomes == ["working"])
+        first = stand(line, release, outcomes)
+        wait_until(lambda: outcomes == ["working"])
 
         with pytest.raises(TooBusy), line.turn():
             pass
@@ -133,17 +131,9 @@ class TestLine:
             thread.join(10)
         assert not everybody.broken
 
-    def test_is_as_long_as_the_settings_say(
-        self, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        settings.PASSWORD_HASHES_AT_ONCE = 3
-        hashers.line.cache_clear()
-
-        line = hashers.line()
-
-        assert (line._working._value, line._standing._value) == (3, 6)
-        assert hashers.line() is line
-        hashers.line.cache_clear()
+    def test_of_this_process_is_as_long_as_the_settings_say(self, settings: LazySettings) -> None:
+        assert settings.PASSWORD_HASHES_AT_ONCE == 1
+        assert (hashers.LINE._working._value, hashers.LINE._places) == (1, 2)
 
 
 @pytest.mark.usefixtures("full")
@@ -154,7 +144,7 @@ class TestHasherInAFullLine:
 
         def make(algorithm: str) -> str:
             with monkeypatch.context() as patch:
-                patch.setattr(hashers, "line", lambda: Line(1))
+                patch.setattr(hashers, "LINE", Line(1))
                 return make_password(PASSWORD, hasher=algorithm)
 
         return make
@@ -240,11 +230,26 @@ def customer(line: Line) -> User:
     return found
 
 
+def _see_it_late(line: Line) -> None:
+    """Refuse who asks for a turn, but nobody before that."""
+    if line._lock.locked():
+        raise hashers._too_busy()
+
+
 @pytest.mark.django_db
 class TestEntranceInAFullLine:
-    @pytest.fixture(autouse=True)
-    def _full(self, customer: User, full: None) -> None:
-        """The customer's password was hashed before."""
+    @pytest.fixture(autouse=True, params=["early", "late"])
+    def moment(
+        self,
+        customer: User,
+        full: None,
+        request: pytest.FixtureRequest,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> str:
+        """Found full before anything was done, or only when it comes to the hash."""
+        if request.param == "late":
+            monkeypatch.setattr(Line, "refuse_if_full", _see_it_late)
+        return str(request.param)
 
     @pytest.mark.parametrize("enter", ENTRANCES)
     def test_refuses_changes_nothing_and_says_when_to_come_back(
@@ -291,16 +296,16 @@ class TestEntranceInAFullLine:
 
         assert 'href="/admin/login/"' in answer.content.decode()
 
-    @pytest.mark.parametrize(("enter", "name"), [(api_login, "login"), (api_register, "register")])
-    def test_is_counted_once_by_the_limiter(
-        self, enter: Callable[..., Any], name: str, settings: LazySettings
+    @pytest.mark.parametrize("enter", ENTRANCES)
+    def test_is_counted_by_the_limiter_once_at_most(
+        self, enter: Callable[..., Any], moment: str, settings: LazySettings
     ) -> None:
         settings.RATE_LIMIT_ENABLED = True
+        settings.RATE_LIMITS = {**settings.RATE_LIMITS, "login": 2, "register": 2}
 
-        left = [enter(Client(), "new@example.com").headers["RateLimit"] for _ in range(2)]
+        statuses = [enter(StrictClient(), "new@example.com").status_code for _ in range(3)]
 
-        limit = settings.RATE_LIMITS[name]
-        assert [text.split(";")[1] for text in left] == [f"r={limit - 1}", f"r={limit - 2}"]
+        assert statuses == [503, 503, 503 if moment == "early" else 429]
 
     def test_is_no_failure_to_be_logged(self, caplog: pytest.LogCaptureFixture) -> None:
         for enter in ENTRANCES:

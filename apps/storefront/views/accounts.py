@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.views.i18n import set_language
 
 from apps.accounts.errors import EmailTaken, InvalidCredentials
+from apps.accounts.hashers import refuse_if_busy
 from apps.accounts.services import register_customer
 from apps.payments.errors import BalanceLimitExceeded
 from apps.payments.selectors import transactions_of_customer, wallet_balance
@@ -29,7 +30,16 @@ TRANSACTIONS_A_PAGE = 20
 TOP_UPS = (50_000, 100_000, 300_000, 1_000_000)  # won
 
 
-class CredentialsView(PageView):
+class PasswordView(PageView):
+    """A page that takes a password. It is refused before it is counted or read while too many passwords are being hashed."""
+
+    def refuse_if_too_many(self) -> None:
+        if self.request.method == "POST":
+            refuse_if_busy()
+        super().refuse_if_too_many()
+
+
+class CredentialsView(PasswordView):
     """A form with a password, for who is not logged in. When too many send theirs, it comes back to be sent once more."""
 
     form_class: ClassVar[type[Form]]
@@ -97,7 +107,7 @@ class LoginView(CredentialsView):
         return self._page(form, status=400)
 
 
-class StaffLoginView(PageView):
+class StaffLoginView(PasswordView):
     """The admin's own page, with the limit of the customers'."""
 
     rate_limits: ClassVar = {"POST": "login"}
