@@ -7,6 +7,7 @@ from rest_framework.response import Response
 
 from apps.accounts import services
 from apps.accounts.errors import EmailTaken, InvalidCredentials
+from apps.accounts.hashers import refuse_if_busy
 from apps.accounts.models import AccessToken, User
 from apps.accounts.serializers import (
     AccessTokenSerializer,
@@ -22,9 +23,18 @@ NO_STORE = {"Cache-Control": "no-store"}
 CUSTOMER_EXAMPLE = {"user_id": 42, "email": "mina@example.com", "name": "Mina"}
 
 
-class RegisterView(ApiView):
+class PasswordView(ApiView):
+    """A call with a password. It is refused before it is counted or read while too many passwords are being hashed."""
+
     authentication_classes = ()
     permission_classes = (AllowAny,)
+
+    def check_throttles(self, request: Request) -> None:
+        refuse_if_busy()
+        super().check_throttles(request)
+
+
+class RegisterView(PasswordView):
     rate_limits: ClassVar = {"POST": "register"}
 
     @operation(
@@ -52,9 +62,7 @@ class RegisterView(ApiView):
         )
 
 
-class LoginView(ApiView):
-    authentication_classes = ()
-    permission_classes = (AllowAny,)
+class LoginView(PasswordView):
     rate_limits: ClassVar = {"POST": "login"}
 
     @operation(

@@ -1,5 +1,6 @@
 """Reads of concerts, seats and rankings, for this app and for those above it."""
 
+import gzip
 import hashlib
 import json
 import unicodedata
@@ -212,8 +213,8 @@ def grade_price_ranges(performances: Sequence[Performance]) -> list[GradePrices]
 class SeatMap:
     """The part of a hall that does not change while seats are sold.
 
-    `data` is the answer's `data` as JSON, ready to be put into an envelope; `seat_ids` are in the order of its seats;
-    `etag` is a strong validator of `data` alone, in quotes.
+    `data` is the answer's `data` as JSON, ready to be put into an envelope, and `gzipped` is the same compressed; `seat_ids` are
+    in the order of its seats; `etag` is a strong validator of `data` alone, in quotes.
     """
 
     performance_id: int
@@ -221,6 +222,7 @@ class SeatMap:
     version: int
     etag: str
     data: bytes = field(repr=False)
+    gzipped: bytes = field(repr=False)
     seat_ids: tuple[int, ...] = field(repr=False)
 
 
@@ -267,6 +269,7 @@ def _drawn_map(performance: Performance) -> SeatMap:
         version=performance.seat_map_version,
         etag=f'"{hashlib.sha256(data).hexdigest()[:32]}"',
         data=data,
+        gzipped=gzip.compress(data, compresslevel=6, mtime=0),
         seat_ids=tuple(seat[0] for seat in seats),
     )
 

@@ -35,7 +35,6 @@ from apps.queue.serializers import (
 )
 from apps.queue.services import VisitorStatus, join_queue, leave_queue, visitor_status
 from apps.reservations.selectors import availability
-from apps.reservations.serializers import AvailabilitySerializer
 from apps.reservations.services import admission_to_look
 from apps.reservations.views.seats import AVAILABILITY
 from apps.shared.api.throttling import (
@@ -183,7 +182,6 @@ class _Rendered:
 _board = Envelope(queue_views.BOARD)
 _availability = Envelope(AVAILABILITY)
 _render_board = PlainRenderer(BoardSerializer)
-_render_availability = PlainRenderer(AvailabilitySerializer)
 _boards: dict[int, _Rendered] = {}
 _availabilities: dict[tuple[int, str], _Rendered] = {}
 
@@ -223,9 +221,8 @@ def show_availability(call: Call, performance_id: int) -> Answer | None:
     key = (performance_id, call.language)
     rendered = _availabilities.get(key)
     if rendered is None or rendered.source != current.version:
-        body = _availability.around(_render_availability(current), call.language)
-        etag = f'"{current.version}"'
-        rendered = _Rendered(current.version, body, etag, [("ETag", etag)])
+        body = _availability.around(current.data, call.language)
+        rendered = _Rendered(current.version, body, current.etag, [("ETag", current.etag)])
         _keep(_availabilities, key, rendered, AVAILABILITIES_KEPT)
     return rendered.answer(call.environ)
 

@@ -37,12 +37,21 @@ class ProcessCache(Generic[K, V]):
 
     A crowd that finds a value stale waits for the one thread that computes it, instead of computing it as well (a "stampede");
     other keys are not held up. What was asked for least recently makes room beyond `entries_max`.
+
+    With `ahead`, the first to ask in the last `ahead` seconds of a value computes the next one, while the others still get this
+    one: nobody waits as long as somebody asks that often and a computation takes less than that.
     """
 
     def __init__(
-        self, *, seconds: float, entries_max: int, clock: Callable[[], float] = time.monotonic
+        self,
+        *,
+        seconds: float,
+        entries_max: int,
+        ahead: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._seconds = seconds
+        self._ahead = ahead
         self._entries_max = entries_max
         self._clock = clock
         self._lock = threading.Lock()
@@ -58,13 +67,16 @@ class ProcessCache(Generic[K, V]):
         """
         known = self._slots.get(key)
         # The value is written before the time until which it is fresh.
-        if known is not None and self._clock() < known.fresh_until:
+        if known is not None and known.fresh_until - self._clock() > self._ahead:
             with suppress(KeyError):  # dropped at this moment
                 self._slots.move_to_end(key)
             return cast("V", known.value)
         slot = self._slot(key)
-        with slot.lock:
-            if slot.value is None or self._clock() >= slot.fresh_until:
+        left = slot.fresh_until - self._clock()
+        if left > self._ahead or not slot.lock.acquire(blocking=left <= 0):
+            return cast("V", slot.value)
+        try:
+            if slot.fresh_until - self._clock() <= self._ahead:
                 try:
                     value = compute()
                 except BaseException:
@@ -75,6 +87,8 @@ class ProcessCache(Generic[K, V]):
                     return value
                 self._keep(key, slot, value)
             return cast("V", slot.value)
+        finally:
+            slot.lock.release()
 
     def get_many(
         self, keys: Iterable[K], compute: Callable[[list[K]], Mapping[K, V]]

@@ -46,6 +46,10 @@ class ServiceUnavailable(Unavailable):
         super().__init__(retry_after=retry_after, **details)
 
 
+class TooBusy(ServiceUnavailable):
+    """Refused on purpose, so that a crowd does not take what others need. Nothing is wrong, and nobody has to be told."""
+
+
 class IdempotencyKeyRequired(RuleViolation):
     code = "IDEMPOTENCY_KEY_REQUIRED"
 

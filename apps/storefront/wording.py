@@ -16,6 +16,27 @@ def won(amount: int) -> str:
     return f"₩{amount:,}" if amount >= 0 else f"−₩{-amount:,}"
 
 
+def figure(number: int | None) -> str:
+    """1,203, in both languages; nothing for nothing."""
+    return f"{number:,}" if isinstance(number, int) else ""
+
+
+def ahead_words(people: int | None) -> str:
+    """Name what the number of people ahead counts."""
+    if people == 0:
+        return _("You are next")
+    return ngettext("person ahead of you", "people ahead of you", people or 0)
+
+
+def refresh_words(seconds: int) -> str:
+    """Say how soon a page without scripts loads itself anew."""
+    return ngettext(
+        "This page refreshes by itself in %(seconds)s second.",
+        "This page refreshes by itself in %(seconds)s seconds.",
+        seconds,
+    ) % {"seconds": seconds}
+
+
 def cancellation_hours() -> int:
     """Until how long before a performance its reservations can be cancelled."""
     return int(settings.CANCELLATION_WINDOW.total_seconds() // 3600)

@@ -180,8 +180,10 @@ AUTH_USER_MODEL = "accounts.User"
 ACCESS_TOKEN_LIFETIME = timedelta(hours=12)
 PASSWORD_HASHERS = [
     "apps.accounts.hashers.Argon2PasswordHasher",
-    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    "apps.accounts.hashers.PBKDF2PasswordHasher",
 ]
+# In one process; as many more wait. Twice this must stay below its threads, or a crowd that logs in leaves none to the queue.
+PASSWORD_HASHES_AT_ONCE: int = env.int("PASSWORD_HASHES_AT_ONCE", 1)
 AUTH_PASSWORD_VALIDATORS = [
     {
         "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",

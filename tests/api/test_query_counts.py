@@ -103,7 +103,7 @@ class TestGatedList:
         ("part", "queries"),
         [
             ("seats", 2),  # claims and seats
-            ("availability", 2),  # the same
+            ("availability", 1),
             ("seat-map", 2),  # the performance with the version of its map, and the seats
         ],
     )

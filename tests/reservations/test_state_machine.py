@@ -323,7 +323,7 @@ class SaleMachine(RuleBasedStateMachine):
             states = seats_with_states(
                 performance_id=self.performance.pk, customer_id=self.customers[who].pk
             )
-            seen = {one.seat.pk: (one.status, one.held_by_me) for one in states}
+            seen = {one.seat_id: (one.status, one.held_by_me) for one in states}
             assert seen == self.model.states(who)
         assert dict(Hold.objects.values_list("pk", "status")) == {
             hold.id: hold.status for hold in self.model.holds

@@ -101,6 +101,80 @@ class TestProcessCache:
 
         assert outcomes == [1] * 8
 
+    def test_the_next_value_is_computed_ahead_by_one_while_the_others_get_this_one(self):
+        clock = Clock()
+        cache: ProcessCache[str, object] = ProcessCache(
+            seconds=2, ahead=0.5, entries_max=1, clock=clock
+        )
+        started, release = threading.Event(), threading.Event()
+
+        def slow():
+            started.set()
+            release.wait(10)
+            return "next"
+
+        cache.get("key", lambda: "this")
+        clock.now = 1.4
+        assert cache.get("key", lambda: "too early") == "this"
+        clock.now = 1.6
+        thread = threading.Thread(target=lambda: cache.get("key", slow))
+        thread.start()
+        started.wait(10)
+
+        assert cache.get("key", lambda: "by a second one") == "this"
+
+        assert thread.is_alive()
+        release.set()
+        thread.join(10)
+        assert cache.get("key", lambda: "again") == "next"
+
+    def test_nobody_gets_a_value_that_is_over_while_the_next_is_computed(self):
+        clock = Clock()
+        cache: ProcessCache[str, object] = ProcessCache(
+            seconds=2, ahead=0.5, entries_max=1, clock=clock
+        )
+        started, release = threading.Event(), threading.Event()
+        seen: list[object] = []
+
+        def slow():
+            started.set()
+            release.wait(10)
+            return "next"
+
+        cache.get("key", lambda: "this")
+        clock.now = 1.6
+        first = threading.Thread(target=lambda: cache.get("key", slow))
+        first.start()
+        started.wait(10)
+        clock.now = 2.0
+        second = threading.Thread(target=lambda: seen.append(cache.get("key", lambda: "another")))
+        second.start()
+        second.join(0.1)
+
+        assert second.is_alive()
+        assert seen == []
+
+        release.set()
+        for thread in (first, second):
+            thread.join(10)
+        assert seen == ["next"]
+
+    def test_what_fails_ahead_is_not_kept(self):
+        clock = Clock()
+        cache: ProcessCache[str, object] = ProcessCache(
+            seconds=2, ahead=0.5, entries_max=1, clock=clock
+        )
+
+        def fail():
+            raise ZeroDivisionError
+
+        cache.get("key", lambda: "this")
+        clock.now = 1.6
+        with pytest.raises(ZeroDivisionError):
+            cache.get("key", fail)
+
+        assert cache.get("key", lambda: "next") == "next"
+
     def test_without_waiting_everybody_computes(self, race):
         # The twin: the same crowd, each of them finding the value missing.
         everybody = threading.Barrier(8)

@@ -202,6 +202,7 @@ class TestConcert:
         assert "paused" in self.offer(room.concert, browser)
 
         WaitingRoom.objects.update(state=WaitingRoom.State.CLOSED)
+        forget_everything()
 
         assert "Sales are over" in self.offer(room.concert, browser)
 

@@ -1,5 +1,6 @@
 """Choosing seats: who is let in, what the map is told, and what a hold answers to a page and to a script."""
 
+import gzip
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -247,7 +248,14 @@ class TestMap:
             headers={"Accept-Encoding": "gzip", "If-None-Match": answer.headers["ETag"]},
         )
 
+        plain = client.get(address, headers={"Accept-Encoding": "identity"})
+
         assert answer.headers["Content-Encoding"] == "gzip"
+        assert gzip.decompress(answer.content) == plain.content
+        for one in (answer, plain):
+            assert "Accept-Encoding" in one.headers["Vary"]
+        # Two forms of one content: equal for `If-None-Match`, but not byte for byte.
+        assert answer.headers["ETag"] == f"W/{plain.headers['ETag']}"
         assert again.status_code == 304
 
     def test_has_a_letter_for_each_seat(self, performance: Performance, seats: list[Seat]) -> None:

@@ -17,7 +17,7 @@ from apps.reservations.services import (
     admission_to_look,
     admission_to_performance,
 )
-from apps.shared.api.responses import SUCCESS, as_json, conditional, envelope, success
+from apps.shared.api.responses import conditional, success, success_body
 from apps.shared.api.schema import operation
 from apps.shared.api.views import ApiView
 
@@ -115,15 +115,9 @@ class SeatMapView(GatedView):
     def get(self, request: Request, performance_id: int) -> Any:
         self.admitted_to(performance_id)
         drawn = concerts.seat_map(performance_id)
-        message = str(_("Seat map."))
-        body = b'{"code":%s,"message":%s,"data":%s}' % (
-            as_json(SUCCESS),
-            as_json(message),
-            drawn.data,
-        )
         return conditional(
             request._request,
-            body,
+            success_body(_("Seat map."), drawn.data),
             content_type="application/json",
             etag=drawn.etag,
             cache="private, max-age=86400",
@@ -149,12 +143,10 @@ class AvailabilityView(GatedView):
             performance_id=performance_id,
         )
         current = selectors.availability(performance_id)
-        data = serializers.AvailabilitySerializer(current).data
-        body = as_json(envelope(SUCCESS, AVAILABILITY, data))
         return conditional(
             request._request,
-            body,
+            success_body(AVAILABILITY, current.data),
             content_type="application/json",
-            etag=f'"{current.version}"',
+            etag=current.etag,
             cache="private, no-cache",
         )

@@ -1,5 +1,6 @@
 """The one place where exceptions become answers."""
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ import structlog
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
 from django.views import defaults
 from django.views.decorators.cache import never_cache
 from rest_framework import exceptions as drf
@@ -18,7 +20,7 @@ from apps.shared.api.middleware import API_PREFIX
 from apps.shared.api.renderers import as_problem
 from apps.shared.api.responses import refusal_body
 from apps.shared.codes import CODES
-from apps.shared.errors import DomainError
+from apps.shared.errors import DomainError, ServiceUnavailable, TooBusy
 
 logger = structlog.get_logger(__name__)
 
@@ -51,7 +53,7 @@ def render_exception(error: Exception, context: Mapping[str, Any]) -> Response:
         # Who asked for a picture gets the reason why there is none in JSON all the same.
         request.accepted_renderer = JSONRenderer()
         request.accepted_media_type = JSONRenderer.media_type
-    if entry.status >= 500:
+    if entry.status >= 500 and not isinstance(error, TooBusy):
         logger.error("request_failed", code=code, exc_info=error)
     headers = {}
     if entry.retryable:
@@ -127,4 +129,16 @@ def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
 def handler500(request: HttpRequest) -> HttpResponse:
     if _is_api(request):
         return _api_refusal(request, "INTERNAL_ERROR")
+    # Django calls this while it handles the exception. Pages of ours never come here with a refusal; those of the admin do.
+    error = sys.exception()
+    if isinstance(error, ServiceUnavailable):
+        return _unavailable(request, retry_after=error.retry_after or 1)
     return never_cache(defaults.server_error)(request)
+
+
+@never_cache
+def _unavailable(request: HttpRequest, *, retry_after: int) -> HttpResponse:
+    headers = {"Retry-After": str(retry_after)}
+    return HttpResponse(
+        render_to_string("503.html", {"request": request}), status=503, headers=headers
+    )

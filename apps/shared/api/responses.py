@@ -6,6 +6,7 @@ from typing import Any
 import structlog
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.middleware.gzip import re_accepts_gzip
 from django.utils.cache import get_conditional_response
 from django.utils.functional import Promise
 from rest_framework.renderers import JSONRenderer
@@ -36,6 +37,11 @@ def success(
     )
 
 
+def success_body(message: str | Promise, data: bytes) -> bytes:
+    """Return the envelope of a success around `data` that is JSON already."""
+    return b'{"code":%s,"message":%s,"data":%s}' % (as_json(SUCCESS), as_json(str(message)), data)
+
+
 def refusal_body(code: str, details: Mapping[str, object] | None = None) -> dict[str, Any]:
     """The body of an error answer, from the registry of codes."""
     entry = CODES[code]
@@ -45,12 +51,26 @@ def refusal_body(code: str, details: Mapping[str, object] | None = None) -> dict
 
 
 def conditional(
-    request: HttpRequest, body: bytes, *, content_type: str, etag: str, cache: str
+    request: HttpRequest,
+    body: bytes,
+    *,
+    content_type: str,
+    etag: str,
+    cache: str,
+    gzipped: bytes | None = None,
 ) -> HttpResponseBase:
-    """The body, or 304 for a caller that has it already. `etag` is in quotes."""
+    """The body, or 304 for a caller that has it already. `etag` is in quotes.
+
+    `gzipped` is the same body for callers that take it compressed; only what holds no secret may be compressed once for all.
+    """
     headers = {"Cache-Control": cache, "ETag": etag}
+    if gzipped is not None:
+        headers["Vary"] = "Accept-Encoding"
+        if re_accepts_gzip.search(request.headers.get("Accept-Encoding", "")):
+            body = gzipped
+            headers |= {"Content-Encoding": "gzip", "ETag": f"W/{etag}"}
     response = HttpResponse(body, content_type=content_type, headers=headers)
-    answer = get_conditional_response(request, etag=etag, response=response)
+    answer = get_conditional_response(request, etag=headers["ETag"], response=response)
     assert answer is not None
     return answer
 

@@ -5,10 +5,11 @@ from django import template
 from django.utils.formats import date_format
 from django.utils.timezone import localtime
 
-from apps.storefront.wording import won
+from apps.storefront.wording import figure, won
 
 register = template.Library()
 register.filter("won", won)
+register.filter("figure", figure)
 
 
 @register.filter
@@ -29,9 +30,3 @@ def clock(seconds: float) -> str:
 def code_groups(code: str) -> str:
     """The code of a ticket in groups of four, so that people can read it to each other."""
     return " ".join(code[start : start + 4] for start in range(0, len(code), 4))
-
-
-@register.filter
-def figure(number: int | None) -> str:
-    """1,203, in both languages; nothing for nothing."""
-    return f"{number:,}" if isinstance(number, int) else ""

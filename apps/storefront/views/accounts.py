@@ -6,6 +6,7 @@ from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth import authenticate, login, logout
 from django.core.paginator import Paginator
+from django.forms import Form
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
@@ -15,10 +16,11 @@ from django.utils.translation import gettext as _
 from django.views.i18n import set_language
 
 from apps.accounts.errors import EmailTaken, InvalidCredentials
+from apps.accounts.hashers import refuse_if_busy
 from apps.accounts.services import register_customer
 from apps.payments.errors import BalanceLimitExceeded
 from apps.payments.selectors import transactions_of_customer, wallet_balance
-from apps.shared.errors import IdempotencyKeyReused
+from apps.shared.errors import DomainError, IdempotencyKeyReused, TooBusy
 from apps.storefront.actions import new_key, top_up
 from apps.storefront.forms import LoginForm, RegistrationForm, TopUpForm
 from apps.storefront.views.base import PageView, message_of
@@ -28,13 +30,48 @@ TRANSACTIONS_A_PAGE = 20
 TOP_UPS = (50_000, 100_000, 300_000, 1_000_000)  # won
 
 
-class RegisterView(PageView):
-    rate_limits: ClassVar = {"POST": "register"}
+class PasswordView(PageView):
+    """A page that takes a password. It is refused before it is counted or read while too many passwords are being hashed."""
+
+    def refuse_if_too_many(self) -> None:
+        if self.request.method == "POST":
+            refuse_if_busy()
+        super().refuse_if_too_many()
+
+
+class CredentialsView(PasswordView):
+    """A form with a password, for who is not logged in. When too many send theirs, it comes back to be sent once more."""
+
+    form_class: ClassVar[type[Form]]
+    template: ClassVar[str]
 
     def get(self, request: HttpRequest) -> HttpResponse:
         if request.user.is_authenticated:
             return HttpResponseRedirect(way_on(request))
-        return self._page(RegistrationForm())
+        return self._page(self.form_class())
+
+    def refused(self, error: DomainError) -> HttpResponse:
+        if not isinstance(error, TooBusy):
+            return super().refused(error)
+        form = self.form_class(self.request.POST)
+        form.full_clean()
+        busy = _(
+            "Very many people are logging in at this moment. Please try again in a few seconds."
+        )
+        form.add_error(None, busy)
+        response = self._page(form, status=503)
+        response.headers["Retry-After"] = str(error.retry_after)
+        return response
+
+    def _page(self, form: Form, status: int = 200) -> HttpResponse:
+        context = {"form": form, "next": way_on(self.request)}
+        return render(self.request, self.template, context, status=status)
+
+
+class RegisterView(CredentialsView):
+    form_class = RegistrationForm
+    template = "storefront/register.html"
+    rate_limits: ClassVar = {"POST": "register"}
 
     def post(self, request: HttpRequest) -> HttpResponse:
         form = RegistrationForm(request.POST)
@@ -49,18 +86,11 @@ class RegisterView(PageView):
         messages.success(request, _("Welcome, %(name)s.") % {"name": customer.name})
         return HttpResponseRedirect(way_on(request))
 
-    def _page(self, form: RegistrationForm, status: int = 200) -> HttpResponse:
-        context = {"form": form, "next": way_on(self.request)}
-        return render(self.request, "storefront/register.html", context, status=status)
 
-
-class LoginView(PageView):
+class LoginView(CredentialsView):
+    form_class = LoginForm
+    template = "storefront/login.html"
     rate_limits: ClassVar = {"POST": "login"}
-
-    def get(self, request: HttpRequest) -> HttpResponse:
-        if request.user.is_authenticated:
-            return HttpResponseRedirect(way_on(request))
-        return self._page(LoginForm())
 
     def post(self, request: HttpRequest) -> HttpResponse:
         form = LoginForm(request.POST)
@@ -76,12 +106,8 @@ class LoginView(PageView):
             form.add_error(None, message_of(InvalidCredentials()))
         return self._page(form, status=400)
 
-    def _page(self, form: LoginForm, status: int = 200) -> HttpResponse:
-        context = {"form": form, "next": way_on(self.request)}
-        return render(self.request, "storefront/login.html", context, status=status)
 
-
-class StaffLoginView(PageView):
+class StaffLoginView(PasswordView):
     """The admin's own page, with the limit of the customers'."""
 
     rate_limits: ClassVar = {"POST": "login"}

@@ -50,7 +50,7 @@ class PageView(View):
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
-            self._refuse_if_too_many()
+            self.refuse_if_too_many()
             if self.needs_login and not request.user.is_authenticated:
                 response: HttpResponseBase = self._to_login()
             else:
@@ -82,6 +82,16 @@ class PageView(View):
         """What the visitor sees of a refusal. Overridden where a page can say more, or knows the way on."""
         return refusal(self.request, error, for_script=self.is_script)
 
+    def refuse_if_too_many(self) -> None:
+        """:raises RateLimited: the caller has used up the limit of this method."""
+        method = self.request.method or ""
+        name = self.rate_limits.get(method, "write" if method == "POST" else None)
+        if name is None or not settings.RATE_LIMIT_ENABLED:
+            return
+        quota = spend(name, self.request)
+        if quota is not None and quota.is_exceeded:
+            raise RateLimited(retry_after=quota.resets_in)
+
     def _to_login(self) -> HttpResponse:
         if self.is_script:
             return JsonResponse(refusal_body("AUTHENTICATION_REQUIRED"), status=401)
@@ -93,15 +103,6 @@ class PageView(View):
         )
         messages.info(self.request, again)
         return redirect_to_login(self.request.path if hasattr(self, "get") else self.way_back())
-
-    def _refuse_if_too_many(self) -> None:
-        method = self.request.method or ""
-        name = self.rate_limits.get(method, "write" if method == "POST" else None)
-        if name is None or not settings.RATE_LIMIT_ENABLED:
-            return
-        quota = spend(name, self.request)
-        if quota is not None and quota.is_exceeded:
-            raise RateLimited(retry_after=quota.resets_in)
 
 
 def say_out_of_date(request: HttpRequest) -> None:

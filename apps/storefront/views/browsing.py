@@ -2,11 +2,12 @@
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.templatetags.static import static
 from django.utils import timezone
 
@@ -33,6 +34,7 @@ from apps.storefront.cards import (
     offer_of,
     sale_state,
 )
+from apps.storefront.kept_pages import kept_page, pages, searches
 from apps.storefront.posters import poster_svg
 from apps.storefront.queue_cookie import has_queue_token
 from apps.storefront.views.base import PageView
@@ -42,31 +44,45 @@ POPULAR_SHOWN = 6
 SOON_SHOWN = 6
 CONCERTS_A_PAGE = 12
 SEARCH_LENGTH_MAX = 100
+PAGE_LENGTH_MAX = 9  # digits of the number of a page
 
 
 class HomeView(PageView):
     def get(self, request: HttpRequest) -> HttpResponse:
-        now = timezone.now()
         text = request.GET.get("q", "").replace("\x00", "").strip()[:SEARCH_LENGTH_MAX]
-        shows_soon = request.GET.get("show") == "soon"
-        concerts = concerts_not_over(at=now, text=text)
-        opening = concerts.opening(at=now)
-        opened = concerts.opened(at=now)
-        listed = concerts if text else opening if shows_soon else opened
-        page = Paginator(listed, CONCERTS_A_PAGE).get_page(request.GET.get("page"))
-        is_front = not text and not shows_soon and page.number == 1
-        soon = list(opening[: SOON_SHOWN + 1]) if is_front else []
-        cards = concert_cards([*page, *soon[:SOON_SHOWN]], at=now)
-        context = {
-            "text": text,
-            "shows_soon": shows_soon,
-            "page": page,
-            "cards": cards[: len(page)],
-            "opening_soon": cards[len(page) :],
-            "more_soon": len(soon) > SOON_SHOWN,
-            "popular": popular_this_week() if is_front else [],
-        }
-        return render(request, "storefront/home.html", context)
+        query = {"q": text} if text else {}
+        if request.GET.get("show") == "soon":
+            query["show"] = "soon"
+        number = request.GET.get("page", "1")[:PAGE_LENGTH_MAX]
+        return kept_page(
+            request,
+            "storefront/home.html",
+            key=(*query.items(), number),
+            shared=lambda: _listing(text, shows_soon="show" in query, number=number),
+            query=query,
+            kept=searches if text or number != "1" else pages,
+        )
+
+
+def _listing(text: str, *, shows_soon: bool, number: str) -> dict[str, Any]:
+    now = timezone.now()
+    concerts = concerts_not_over(at=now, text=text)
+    opening = concerts.opening(at=now)
+    opened = concerts.opened(at=now)
+    listed = concerts if text else opening if shows_soon else opened
+    page = Paginator(listed, CONCERTS_A_PAGE).get_page(number)
+    is_front = not text and not shows_soon and page.number == 1
+    soon = list(opening[: SOON_SHOWN + 1]) if is_front else []
+    cards = concert_cards([*page, *soon[:SOON_SHOWN]], at=now)
+    return {
+        "text": text,
+        "shows_soon": shows_soon,
+        "page": page,
+        "cards": cards[: len(page)],
+        "opening_soon": cards[len(page) :],
+        "more_soon": len(soon) > SOON_SHOWN,
+        "popular": popular_this_week() if is_front else [],
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,33 +113,42 @@ def popular_this_week() -> list[Ranked]:
 
 class ConcertView(PageView):
     def get(self, request: HttpRequest, concert_id: int) -> HttpResponse:
-        now = timezone.now()
-        concert = published_concert(concert_id)
-        performances = list(dates_of(concert_id))
-        ahead = [one for one in performances if not one.has_begun(now)]
-        is_sold_out = bool(ahead) and all(one.sold_out_at for one in ahead)
-        door = waiting_room_door(concert)
-        state = sale_state(
-            concert,
-            SaleSummary(concert.price_min, is_sold_out),
-            door,
-            at=now,
-            has_few_left=concert_id in nearly_sold_out([concert_id]),
+        has_place = has_queue_token(request, concert_id=concert_id)
+        return kept_page(
+            request,
+            "storefront/concert.html",
+            key=(concert_id, has_place),
+            shared=lambda: {**_concert(concert_id), "has_place": has_place},
         )
-        context = {
-            "concert": concert,
-            "performances": ahead or performances,
-            "grades": grade_price_ranges(ahead or performances),
-            "offer": offer_of(state, door, at=now),
-            "has_few_left": state is SaleState.FEW_LEFT,
-            "door": door,
-            "opens_in": (door.opens_at - now).total_seconds(),
-            "joinable_in": (door.joinable_at - now).total_seconds(),
-            "counts_down": door.opens_at - now <= COUNTED_DOWN,
-            "cancellation_hours": cancellation_hours(),
-            "has_place": has_queue_token(request, concert_id=concert_id),
-        }
-        return render(request, "storefront/concert.html", context)
+
+
+def _concert(concert_id: int) -> dict[str, Any]:
+    """:raises ConcertNotFound: there is none, or it is not published."""
+    now = timezone.now()
+    concert = published_concert(concert_id)
+    performances = list(dates_of(concert_id))
+    ahead = [one for one in performances if not one.has_begun(now)]
+    is_sold_out = bool(ahead) and all(one.sold_out_at for one in ahead)
+    door = waiting_room_door(concert)
+    state = sale_state(
+        concert,
+        SaleSummary(concert.price_min, is_sold_out),
+        door,
+        at=now,
+        has_few_left=concert_id in nearly_sold_out([concert_id]),
+    )
+    return {
+        "concert": concert,
+        "performances": ahead or performances,
+        "grades": grade_price_ranges(ahead or performances),
+        "offer": offer_of(state, door, at=now),
+        "has_few_left": state is SaleState.FEW_LEFT,
+        "door": door,
+        "opens_in": (door.opens_at - now).total_seconds(),
+        "joinable_in": (door.joinable_at - now).total_seconds(),
+        "counts_down": door.opens_at - now <= COUNTED_DOWN,
+        "cancellation_hours": cancellation_hours(),
+    }
 
 
 class PosterView(PageView):

@@ -149,7 +149,6 @@ class DataView(AdmittedView):
         return True
 
 
-@method_decorator(gzip_page, name="dispatch")
 class SeatMapDataView(DataView):
     """The hall: what does not change while seats are sold."""
 
@@ -159,6 +158,7 @@ class SeatMapDataView(DataView):
         return conditional(
             request,
             drawn.data,
+            gzipped=drawn.gzipped,
             content_type="application/json",
             etag=drawn.etag,
             cache="private, max-age=86400",
@@ -174,8 +174,8 @@ class AvailabilityDataView(DataView):
         current = selectors.availability(performance_id)
         return conditional(
             request,
-            current.statuses.encode(),
+            current.text,
             content_type="text/plain; charset=us-ascii",
-            etag=f'"{current.version}"',
+            etag=current.etag,
             cache="private, no-cache",
         )

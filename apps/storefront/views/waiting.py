@@ -10,10 +10,10 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import json_script
 from django.utils.translation import gettext as _
 
 from apps.concerts.errors import ConcertNotFound, SalesClosed, SalesNotOpen
-from apps.concerts.models import Concert
 from apps.concerts.selectors import concert_in_brief
 from apps.queue.errors import QueueClosed, QueueTokenInvalid, QueueTokenRequired
 from apps.queue.models import WaitingRoom
@@ -25,6 +25,7 @@ from apps.queue.services import (
     visitor_status,
 )
 from apps.shared.errors import DomainError, ServiceUnavailable
+from apps.storefront.kept_pages import kept_page
 from apps.storefront.queue_cookie import (
     first_position_of,
     forget_queue_token,
@@ -34,7 +35,7 @@ from apps.storefront.queue_cookie import (
     queue_token_of,
 )
 from apps.storefront.views.base import PageView, message_of
-from apps.storefront.wording import ended_words, wait_words
+from apps.storefront.wording import ahead_words, ended_words, figure, refresh_words, wait_words
 
 RETRY_SECONDS = 3  # how soon to ask again while the store does not answer
 # Seconds between two refreshes of a page without scripts: time to read it, and to notice an early opening.
@@ -96,15 +97,15 @@ class QueueView(PageView):
     rate_limits: ClassVar = {"POST": "join"}
 
     def get(self, request: HttpRequest, concert_id: int) -> HttpResponse:
-        concert = concert_in_brief(concert_id)
         try:
             token = own_queue_token_of(request, concert_id=concert_id)
             waiting = look(request, concert_id, token)
         except ServiceUnavailable:
-            response = self._waiting_page(concert, None)
+            response = waiting_page(request, concert_id, None)
             response.headers["Retry-After"] = str(RETRY_SECONDS)
             return response
         except (QueueTokenInvalid, QueueTokenRequired):
+            concert_in_brief(concert_id)
             # Another tab may have left, or have shown already how the visit ended.
             messages.info(request, _("You have no place in this queue."))
             response = redirect("storefront:concert", concert_id)
@@ -114,12 +115,14 @@ class QueueView(PageView):
         if status.status == "ACTIVE":
             response = redirect("storefront:seats", concert_id)
         elif status.status == "EXPIRED":
-            words = ended_words(status.expired_reason)
-            response = self._page(
-                {"concert": concert, "ended": words, "reason": status.expired_reason}
-            )
+            context = {
+                "concert": concert_in_brief(concert_id),
+                "ended": ended_words(status.expired_reason),
+                "reason": status.expired_reason,
+            }
+            response = render(request, "storefront/queue.html", context)
         else:
-            response = self._waiting_page(concert, waiting)
+            response = waiting_page(request, concert_id, waiting)
         return remember(response, waiting)
 
     def post(self, request: HttpRequest, concert_id: int) -> HttpResponse:
@@ -146,24 +149,52 @@ class QueueView(PageView):
         """And from there back to the concert, where the form is."""
         return redirect_to_login(self.way_back())
 
-    def _waiting_page(self, concert: Concert, waiting: Waiting | None) -> HttpResponse:
-        """`waiting` is None while the store does not answer: the place is kept, only nobody can say which it is."""
+
+def waiting_page(request: HttpRequest, concert_id: int, waiting: Waiting | None) -> HttpResponse:
+    """Show a place. `waiting` is None while the store does not answer: the place is kept, only nobody can say which it is.
+
+    :raises ConcertNotFound: there is none, or it is not published.
+    """
+    board = waiting.board if waiting else None
+    state = board.state if board else "UNAVAILABLE"
+    people_ahead = waiting.people_ahead if waiting else None
+    wait = waiting.wait if waiting else None
+    poll_after = (waiting.status.poll_after_seconds or 0) if waiting else RETRY_SECONDS
+    refresh_after = min(max(poll_after, REFRESH_MIN), REFRESH_MAX)
+
+    def shared() -> dict[str, Any]:
+        concert = concert_in_brief(concert_id)
         room = WaitingRoom.objects.filter(concert=concert).first()
-        poll_after = (waiting.status.poll_after_seconds or 0) if waiting else RETRY_SECONDS
-        context = {
+        return {
             "concert": concert,
-            "waiting": waiting,
-            "state": waiting.board.state if waiting else "UNAVAILABLE",
-            "poll_after": poll_after,
-            "refresh_after": min(max(poll_after, REFRESH_MIN), REFRESH_MAX),
-            "board_url": reverse("waiting_room_board", args=[concert.pk]),
+            "state": state,
+            "opens_at": board.opens_at if board else None,
+            "has_position": people_ahead is not None,
+            "has_estimate": wait is not None,
+            "board_url": reverse("waiting_room_board", args=[concert_id]),
             "lease_minutes": minutes(room.lease) if room else None,
             "patience_minutes": minutes(room.patience) if room else None,
         }
-        return self._page(context, status=200 if waiting else 503)
 
-    def _page(self, context: dict[str, Any], status: int = 200) -> HttpResponse:
-        return render(self.request, "storefront/queue.html", context, status=status)
+    personal = {
+        "people_ahead": figure(people_ahead),
+        "people_ahead_words": ahead_words(people_ahead),
+        "first_position": str((waiting and waiting.first_position) or 1),
+        "way_done": str((waiting and waiting.way_done) or 0),
+        "wait": wait or "",
+        "poll_after": str(poll_after),
+        "refresh_after": str(refresh_after),
+        "refresh_words": refresh_words(refresh_after),
+        "answer": json_script(waiting.as_json(), "queue-answer") if waiting else "",
+    }
+    return kept_page(
+        request,
+        "storefront/queue.html",
+        key=(concert_id, state, people_ahead is None, wait is None),
+        shared=shared,
+        personal=personal,
+        status=200 if waiting else 503,
+    )
 
 
 class QueueStatusView(PageView):
