@@ -5,6 +5,7 @@ must neither fail nor slow down the caller.
 """
 
 from functools import cache
+from typing import Any
 
 import redis
 import structlog
@@ -21,13 +22,16 @@ logger = structlog.get_logger(__name__)
 _breaker = Breaker()
 
 
-def publish(task: "Task[..., None]", **kwargs: object) -> bool:
-    """Enqueue `task`; after one failure the next second of calls gives up at once. Says whether it was sent."""
+def publish(task: "Task[..., None]", **options: Any) -> bool:
+    """Enqueue `task`; after one failure the next second of calls gives up at once. Says whether it was sent.
+
+    `options` are those of `apply_async`.
+    """
     if _breaker.is_open:
         return False
     try:
         with producers[_impatient_connection(task.app)].acquire(block=True) as producer:
-            task.apply_async(kwargs=kwargs, producer=producer)
+            task.apply_async(producer=producer, **options)
     except (OperationalError, redis.RedisError, OSError):
         _breaker.trip()
         logger.warning("publish_failed", task=task.name)

@@ -24,7 +24,6 @@ from apps.concerts.services import (
     rebuild_ranking,
     rebuild_ranking_if_needed,
     unblock_seats,
-    update_ranking,
 )
 from apps.concerts.tasks import rebuild_lost_ranking
 from apps.concerts.tasks import update_ranking as update_ranking_task
@@ -37,6 +36,12 @@ pytestmark = pytest.mark.django_db
 
 DAY, WEEK, ALL = RankingWindow.DAY, RankingWindow.WEEK, RankingWindow.ALL
 WINDOWS = list(RankingWindow)
+
+
+def update_ranking(event):
+    """For one event alone, whose failure is raised."""
+    for error in services.update_ranking([event]).values():
+        raise error
 
 
 def event_of(performance, *, type="reservation.confirmed", seats=1, occurred_at=None):
@@ -179,10 +184,10 @@ class TestUpdateRanking:
     def test_the_task_settles_the_delivery(self):
         event = event_of(PerformanceFactory())
         delivery = EventDelivery.objects.create(
-            event=event, consumer="ranking", next_attempt_at=timezone.now()
+            event=event, consumer="ranking", next_attempt_at=event.occurred_at
         )
 
-        update_ranking_task(event_id=str(event.pk), sent_by_a_newer_version=True)
+        update_ranking_task(sent_by_a_newer_version=True)
 
         delivery.refresh_from_db()
         assert delivery.status == EventDelivery.Status.DONE
@@ -223,14 +228,13 @@ class TestUpdateRankingAtOnce:
         rebuild_ranking()
         events = [event_of(performance), event_of(performance)]
         monkeypatch.setattr(PerformanceQuerySet, "lock", lambda self: self.order_by("pk"))
-        both, note = threading.Barrier(2), services.note_whether_sold_out
+        both, insert = threading.Barrier(2), services._insert
 
-        def note_together(**arguments):
+        def insert_together(entries):
             both.wait(10)
-            note(**arguments)
-            both.wait(10)
+            return insert(entries)
 
-        monkeypatch.setattr(services, "note_whether_sold_out", note_together)
+        monkeypatch.setattr(services, "_insert", insert_together)
         outcomes = race([lambda event=event: update_ranking(event) for event in events])
 
         assert outcomes == [None, None]
@@ -429,7 +433,7 @@ class TestRebuildRanking:
             key for key in store.scan_iter() if generation.encode() in key or b"rebuilding" in key
         ]
 
-        assert len(left) == 4
+        assert len(left) == 5
         assert all(store.ttl(key) > 0 for key in left)
 
     def test_the_live_generation_stays(self, store):
@@ -437,9 +441,11 @@ class TestRebuildRanking:
         rebuild_ranking()
 
         lasting = {key.rsplit(b":", 1)[-1] for key in store.scan_iter() if store.ttl(key) == -1}
-        assert lasting == {b"all", b"built", b"events"}
+        assert lasting == {b"all", b"built", b"changes"}
         [day] = [key for key in store.scan_iter() if b":day:" in key]
         assert 7 * 86_400 < store.ttl(day) <= 9 * 86_400
+        [events] = [key for key in store.scan_iter() if b":events:" in key]
+        assert 86_400 < store.ttl(events) <= 3 * 86_400
 
     def test_every_key_has_the_hash_tag(self, store):
         sell(PerformanceFactory())

@@ -392,7 +392,7 @@ class TestFinishing:
     def test_paying_ends_the_visit_and_admits_the_next(
         self, visitors: list[Visitor], admitted: Visitor
     ) -> None:
-        FINISH_PAID_VISITS.effect(self.paid(admitted))
+        FINISH_PAID_VISITS.effect([self.paid(admitted)])
 
         assert admitted.standing == "COMPLETED"
         assert visitors[2].standing == "ACTIVE"
@@ -401,7 +401,7 @@ class TestFinishing:
         self, visitors: list[Visitor], admitted: Visitor
     ) -> None:
         for _ in range(3):
-            FINISH_PAID_VISITS.effect(self.paid(admitted))
+            FINISH_PAID_VISITS.effect([self.paid(admitted)])
 
         assert QueueExit.objects.count() == 1
         assert live_room(admitted.concert.pk).figures().admitted_total == 3  # type: ignore[union-attr]
@@ -413,12 +413,12 @@ class TestFinishing:
         admitted.leave()
         admitted.join()
 
-        FINISH_PAID_VISITS.effect(event)
+        FINISH_PAID_VISITS.effect([event])
 
         assert admitted.standing == "WAITING"
 
     def test_a_sale_at_the_box_office_is_no_visit(self, admitted: Visitor) -> None:
-        FINISH_PAID_VISITS.effect(self.paid(admitted, queue_place=None, queue_generation=None))
+        FINISH_PAID_VISITS.effect([self.paid(admitted, queue_place=None, queue_generation=None)])
 
         assert admitted.standing == "ACTIVE"
         assert not QueueExit.objects.exists()

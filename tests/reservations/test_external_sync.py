@@ -11,7 +11,7 @@ from standardwebhooks import Webhook
 
 from apps.reservations.tasks import sync_externally
 from apps.shared.models import EventDelivery, OutboxEvent
-from apps.shared.outbox import deliver
+from apps.shared.outbox import drain
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.reservations import reservation
@@ -74,7 +74,7 @@ def delivery() -> EventDelivery:
 
 class TestSyncExternally:
     def test_posts_a_signed_message(self, platform, sold):
-        sync_externally(event_id=str(sold.pk))
+        sync_externally()
 
         [(path, headers, body)] = platform.received
         message = Webhook(FIRST_SECRET).verify(body, headers)
@@ -89,14 +89,14 @@ class TestSyncExternally:
 
     def test_tells_it_once(self, platform, sold):
         for _ in range(3):
-            sync_externally(event_id=str(sold.pk))
+            sync_externally()
 
         assert len(platform.received) == 1
 
     def test_signs_with_every_secret_while_they_are_rotated(self, platform, sold, settings):
         settings.WEBHOOK_SECRETS = [SECOND_SECRET, FIRST_SECRET]
 
-        sync_externally(event_id=str(sold.pk))
+        sync_externally()
 
         [(_path, headers, body)] = platform.received
         assert Webhook(FIRST_SECRET).verify(body, headers)
@@ -106,7 +106,7 @@ class TestSyncExternally:
     def test_tries_again_later_when_the_platform_is_in_trouble(self, platform, sold, status):
         platform.status = status
 
-        assert deliver(consumer="external_sync", event_id=sold.pk) is False
+        assert drain(consumer="external_sync").settled == 0
 
         assert delivery().status == EventDelivery.Status.PENDING
         assert delivery().next_attempt_at > timezone.now()
@@ -115,7 +115,7 @@ class TestSyncExternally:
     def test_waits_as_long_as_it_is_told(self, platform, sold):
         platform.status, platform.answer_headers = 429, {"retry-after": "1800"}
 
-        deliver(consumer="external_sync", event_id=sold.pk)
+        drain(consumer="external_sync")
 
         assert delivery().next_attempt_at > timezone.now() + timedelta(minutes=29)
 
@@ -123,7 +123,7 @@ class TestSyncExternally:
     def test_gives_up_on_what_repeating_does_not_change(self, platform, sold, status):
         platform.status, platform.answer_headers = status, {"location": "/elsewhere"}
 
-        deliver(consumer="external_sync", event_id=sold.pk)
+        drain(consumer="external_sync")
 
         assert delivery().status == EventDelivery.Status.DEAD
         assert [path for path, _headers, _body in platform.received] == ["/hook"]
@@ -131,7 +131,7 @@ class TestSyncExternally:
     def test_tries_again_later_when_nobody_answers(self, platform, sold, settings):
         settings.WEBHOOK_URL = "http://127.0.0.1:1/hook"
 
-        deliver(consumer="external_sync", event_id=sold.pk)
+        drain(consumer="external_sync")
 
         assert delivery().status == EventDelivery.Status.PENDING
         assert "ConnectError" in delivery().last_error
@@ -139,6 +139,6 @@ class TestSyncExternally:
     def test_has_nothing_to_do_without_a_platform(self, sold, settings):
         settings.WEBHOOK_URL = ""
 
-        sync_externally(event_id=str(sold.pk))
+        sync_externally()
 
         assert delivery().status == EventDelivery.Status.DONE

@@ -1,4 +1,4 @@
-"""Claims, the reservations that they became, and the limit of seats."""
+"""Claims, the reservations that they became, the limit of seats, and their numbers."""
 
 from apps.reservations.invariants.findings import Findings, breaches
 
@@ -86,6 +86,29 @@ _RESERVATIONS_UNLIKE_THEIR_HOLDS = """
 
 def reservations_unlike_their_holds() -> Findings:
     return breaches(_RESERVATIONS_UNLIKE_THEIR_HOLDS)
+
+
+_WRONG_COUNTS = """
+    SELECT format('performance %%s: %%s seats, %%s not blocked, %%s sold, where %%s, %%s and %%s are', performance.id,
+        performance.seats_total, performance.seats_unblocked, performance.seats_sold,
+        coalesce(hall.total, 0), coalesce(hall.unblocked, 0), coalesce(sales.sold, 0))
+    FROM concerts_performance performance
+    LEFT JOIN (
+        SELECT performance_id, count(*) AS total, count(*) FILTER (WHERE NOT is_blocked) AS unblocked
+        FROM concerts_seat
+        GROUP BY performance_id
+    ) hall ON hall.performance_id = performance.id
+    LEFT JOIN (
+        SELECT performance_id, sum(seats) AS sold FROM concerts_rankingentry GROUP BY performance_id
+    ) sales ON sales.performance_id = performance.id
+    WHERE performance.seats_total <> coalesce(hall.total, 0)
+        OR performance.seats_unblocked <> coalesce(hall.unblocked, 0)
+        OR performance.seats_sold <> coalesce(sales.sold, 0)
+"""
+
+
+def wrong_counts() -> Findings:
+    return breaches(_WRONG_COUNTS)
 
 
 # Seats as +1 when they were held and -1 when the claim was over, summed up in the order of time for each customer and
