@@ -200,9 +200,7 @@ class Performance(models.Model):
         default=0,
         db_default=0,
         editable=False,
-        help_text=_(
-            "As far as the ranking has counted; below zero if a cancellation came before its sale."
-        ),
+        help_text=_("As far as the ranking has counted sales and cancellations."),
     )
 
     # Annotated by `fastest_sold_out()`.

@@ -208,6 +208,18 @@ class TestBlockSeats:
         [found] = dates_of(performance.concert_id)
         assert (found.seats_total, found.seats_unblocked) == (3, 1)
 
+    def test_counts_for_each_performance_its_own(self):
+        first, second = PerformanceFactory(seats=2), PerformanceFactory(seats=4)
+        ids = [
+            *first.seats.values_list("pk", flat=True),
+            *second.seats.values_list("pk", flat=True),
+        ]
+
+        block_seats(seat_ids=ids[1:4])
+
+        counts = Performance.objects.order_by("pk").values_list("seats_total", "seats_unblocked")
+        assert list(counts) == [(2, 1), (4, 2)]
+
 
 class TestSeatMap:
     def test_describes_sections_grades_and_seats(self):

@@ -37,7 +37,7 @@ def delivery(name: str = "first") -> EventDelivery:
     return EventDelivery.objects.get(consumer=name)
 
 
-def deliver(*, consumer: str, event_id: UUID | str) -> bool:
+def deliver(*, consumer: str, event_id: UUID) -> bool:
     """Drain one delivery while all others of its consumer are kept back; says whether that settled it."""
     others = EventDelivery.objects.pending().filter(consumer=consumer).exclude(event=event_id)
     kept_back = list(others.values_list("pk", flat=True))

@@ -50,7 +50,7 @@ class Migration(migrations.Migration):
                 db_default=0,
                 default=0,
                 editable=False,
-                help_text="As far as the ranking has counted; below zero if a cancellation came before its sale.",
+                help_text="As far as the ranking has counted sales and cancellations.",
                 verbose_name="seats sold",
             ),
         ),

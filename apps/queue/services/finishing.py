@@ -53,7 +53,7 @@ def finish_visits(*, visits: Sequence[FinishedVisit], reason: EndReason) -> None
     corrections: list[tuple[int, datetime, datetime | None]] = []
     rooms_with_a_free_slot: set[int] = set()
     with store_needed():
-        for number, visit in enumerate(visits):
+        for visit in visits:
             finish = live_room(visit.concert_id).finish(
                 customer_id=visit.customer_id,
                 place=visit.place,
@@ -61,8 +61,9 @@ def finish_visits(*, visits: Sequence[FinishedVisit], reason: EndReason) -> None
                 reason=reason,
             )
             admitted_at = moment(finish.admitted_at) if finish.admitted_at else None
-            if number in new_exits:
-                corrections.append((new_exits[number], moment(finish.ended_at), admitted_at))
+            # Whoever has paid twice has one visit, and the first look finds it.
+            if visit in new_exits:
+                corrections.append((new_exits.pop(visit), moment(finish.ended_at), admitted_at))
             if admitted_at:
                 rooms_with_a_free_slot.add(visit.concert_id)
     if corrections:
@@ -72,8 +73,8 @@ def finish_visits(*, visits: Sequence[FinishedVisit], reason: EndReason) -> None
         admit_now(concert_id)
 
 
-def _record(visits: Sequence[FinishedVisit], reason: EndReason) -> dict[int, int]:
-    """Write the ends into the exit log; returns the ids of the new entries by the index of their visit."""
+def _record(visits: Sequence[FinishedVisit], reason: EndReason) -> dict[FinishedVisit, int]:
+    """Write the ends into the exit log; returns the ids of the new entries."""
 
     @cache
     def opening_of(concert_id: int) -> datetime:
@@ -94,7 +95,7 @@ def _record(visits: Sequence[FinishedVisit], reason: EndReason) -> dict[int, int
             "reason": reason.value,
         },
     )
-    return {number - 1: exit_id for number, exit_id in rows}
+    return {FinishedVisit(*visit): exit_id for *visit, exit_id in rows}
 
 
 def finish_paid_visits(events: Sequence[OutboxEvent]) -> Failures:
