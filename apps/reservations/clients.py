@@ -16,11 +16,16 @@ HTTP_TIMEOUT = httpx.Timeout(settings.WEBHOOK_TIMEOUT, connect=min(settings.WEBH
 
 
 def post_message(
-    *, message_id: UUID, type: str, occurred_at: datetime, data: dict[str, Any]
+    *,
+    message_id: UUID,
+    type: str,
+    occurred_at: datetime,
+    data: dict[str, Any],
+    request_id: str | None = None,
 ) -> httpx.Response:
     """POST one message to `WEBHOOK_URL`, signed with every secret of `WEBHOOK_SECRETS`; redirects are not followed.
 
-    `message_id` is what the receiver recognizes a repetition by. Connections are kept; one that the other side has closed
+    `message_id` is what the receiver recognizes a repetition by, `request_id` names the call it follows from. Connections are kept; one that the other side has closed
     meanwhile is replaced.
 
     :raises httpx.TransportError: no answer came.
@@ -36,6 +41,8 @@ def post_message(
         "webhook-timestamp": str(int(sent_at.timestamp())),
         "webhook-signature": " ".join(signatures),
     }
+    if request_id:
+        headers["x-request-id"] = request_id
     return _post(settings.WEBHOOK_URL, content=body, headers=headers)
 
 

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+import structlog
 from django.conf import settings
 from django.utils import timezone
 from standardwebhooks import Webhook
@@ -110,6 +111,24 @@ class TestSyncExternally:
         assert message["data"]["total_price"] == 50_000
         assert "queue_place" not in message["data"]
         assert delivery().status == EventDelivery.Status.DONE
+
+    def test_names_the_call_that_it_follows_from(self, platform):
+        performance = PerformanceFactory(seats=2)
+        for seat, request_id in zip(performance.seats.all(), ("r-1", "r-2"), strict=True):
+            with structlog.contextvars.bound_contextvars(request_id=request_id):
+                reservation(CustomerFactory(), [seat])
+
+        with structlog.contextvars.bound_contextvars(request_id="of the drain"):
+            sync_externally()
+
+        named = {
+            headers["webhook-id"]: headers["x-request-id"] for _, headers, _ in platform.received
+        }
+        assert named == {
+            str(event.pk): event.payload["request_id"] for event in OutboxEvent.objects.all()
+        }
+        assert sorted(named.values()) == ["r-1", "r-2"]
+        assert not any(b"request_id" in body for _path, _headers, body in platform.received)
 
     def test_tells_it_once(self, platform, sold):
         for _ in range(3):

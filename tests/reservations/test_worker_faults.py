@@ -6,7 +6,7 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 
 from apps.concerts.models import Performance, RankingEntry
@@ -23,6 +23,7 @@ from tests.factories.payments import WalletFactory
 from tests.factories.queue import WaitingRoomFactory
 from tests.factories.reservations import overdue_hold, reservation
 from tests.factories.visitors import Visitor
+from tests.reservations import workers
 from tests.reservations.racing import breaches, wait_until_blocked
 from tests.reservations.workers import senders_of, started, wait_until, worker
 from tests.shared.deliveries import make_due
@@ -160,3 +161,32 @@ def test_two_beats_at_once(performance):
     assert set(EventDelivery.objects.values_list("attempts", flat=True)) == {1}
     assert RankingEntry.objects.count() == 3
     assert breaches() == []
+
+
+def test_a_worker_keeps_its_connection_until_it_is_cut():
+    name = "kept-connection"
+
+    def sessions() -> dict[int, object]:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pid, query_start FROM pg_stat_activity WHERE application_name = %s", [name]
+            )
+            return dict(cursor.fetchall())
+
+    def run_a_task() -> None:
+        before = sessions()
+        expire_holds.delay()
+        wait_until(lambda: sessions() and sessions() != before, "a statement of the task")
+
+    url = f"{workers._database_url()}?application_name={name}"
+    with worker("default", DATABASE_URL=url):
+        run_a_task()
+        first = sessions().keys()
+        run_a_task()
+        assert sessions().keys() == first
+        assert len(first) == 1
+
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [*first])
+        run_a_task()
+        assert sessions().keys().isdisjoint(first)
