@@ -19,7 +19,7 @@ from apps.shared.store import ClusterStoreClient, StoreClient, connect
 logger = structlog.get_logger(__name__)
 
 WAITS_AT_MOST = 5
-GATHER_SECONDS = 0.1  # what is committed within it shares a drain
+GATHER_SECONDS = 0.25  # what is committed within it shares a drain
 EXPIRES_SECONDS = 60.0  # bounds what piles up while no worker runs
 
 

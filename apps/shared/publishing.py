@@ -1,7 +1,6 @@
 """Handing a task to the broker from a request that has already committed.
 
-This is the fast path only: what is not published is picked up by the relay (`outbox.py`), so a broker that is down
-must neither fail nor slow down the caller.
+What is not published the relay makes up for (`draining.py`), so a broker that is down must neither fail nor slow down the caller.
 """
 
 from functools import cache

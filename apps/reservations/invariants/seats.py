@@ -90,20 +90,18 @@ def reservations_unlike_their_holds() -> Findings:
 
 _WRONG_COUNTS = """
     SELECT format('performance %%s: %%s seats, %%s not blocked, %%s sold, where %%s, %%s and %%s are', performance.id,
-        performance.seats_total, performance.seats_unblocked, performance.seats_sold,
-        coalesce(hall.total, 0), coalesce(hall.unblocked, 0), coalesce(sales.sold, 0))
+        performance.seats_total, performance.seats_unblocked, performance.seats_sold, hall.total, hall.unblocked, sales.sold)
     FROM concerts_performance performance
-    LEFT JOIN (
-        SELECT performance_id, count(*) AS total, count(*) FILTER (WHERE NOT is_blocked) AS unblocked
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS total, count(*) FILTER (WHERE NOT is_blocked) AS unblocked
         FROM concerts_seat
-        GROUP BY performance_id
-    ) hall ON hall.performance_id = performance.id
-    LEFT JOIN (
-        SELECT performance_id, sum(seats) AS sold FROM concerts_rankingentry GROUP BY performance_id
-    ) sales ON sales.performance_id = performance.id
-    WHERE performance.seats_total <> coalesce(hall.total, 0)
-        OR performance.seats_unblocked <> coalesce(hall.unblocked, 0)
-        OR performance.seats_sold <> coalesce(sales.sold, 0)
+        WHERE performance_id = performance.id
+    ) hall
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(seats), 0) AS sold FROM concerts_rankingentry WHERE performance_id = performance.id
+    ) sales
+    WHERE (performance.seats_total, performance.seats_unblocked, performance.seats_sold)
+        <> (hall.total, hall.unblocked, sales.sold)
 """
 
 
