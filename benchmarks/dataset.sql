@@ -101,3 +101,14 @@ SELECT (n - 1) % 30 + 1, n * 7919 % 20000 + 1, 1, 1700000000000000 + n, 'COMPLET
 FROM generate_series(1, 100000) n;
 
 SET session_replication_role = origin;
+
+UPDATE concerts_performance performance
+SET seats_total = counted.seats, seats_unblocked = counted.unblocked, seats_sold = (
+    SELECT coalesce(sum(seats), 0) FROM concerts_rankingentry WHERE performance_id = performance.id
+)
+FROM (
+    SELECT performance_id, count(*) AS seats, count(*) FILTER (WHERE NOT is_blocked) AS unblocked
+    FROM concerts_seat
+    GROUP BY performance_id
+) counted
+WHERE counted.performance_id = performance.id;

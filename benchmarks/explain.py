@@ -113,7 +113,7 @@ def cases() -> Iterable[Case]:
     from apps.concerts import selectors as concerts
     from apps.concerts.models import Performance
     from apps.concerts.selectors import RankingWindow
-    from apps.concerts.services import note_whether_sold_out
+    from apps.concerts.services import _last_sale_at
     from apps.payments.selectors import transactions_of_customer
     from apps.queue.models import QueueExit
     from apps.reservations import selectors as reservations
@@ -210,10 +210,10 @@ def cases() -> Iterable[Case]:
         ).first(),
     )
     yield Case(
-        "Relay: the next delivery of a consumer",
+        "What is due for a consumer",
         ("event_delivery_pending",),
         "shared_eventdelivery",
-        lambda: outbox._claim_next("external_sync"),
+        lambda: outbox._claim("external_sync"),
     )
     yield Case(
         "Ranking of a day, from the table",
@@ -228,10 +228,10 @@ def cases() -> Iterable[Case]:
         lambda: concerts.recorded_reservations(RankingWindow.ALL),
     )
     yield Case(
-        "Seats sold of a performance",
+        "The last sale of a performance",
         ("ranking_entry_performance",),
-        "SUM(",
-        lambda: note_whether_sold_out(performance_id=5),
+        "concerts_rankingentry",
+        lambda: _last_sale_at(5),
     )
     yield Case(
         "Lowest and highest price of a concert",

@@ -119,6 +119,17 @@ SELECT row_number() OVER (), * FROM (
 INSERT INTO concerts_rankingentry (event_id, concert_id, performance_id, day, reservations, seats, occurred_at, recorded_at)
 SELECT id, concert, performance, (occurred_at AT TIME ZONE 'Asia/Seoul')::date, sign, sign * seats, occurred_at, occurred_at FROM event;
 
+UPDATE concerts_performance performance
+SET seats_total = counted.seats, seats_unblocked = counted.unblocked, seats_sold = (
+    SELECT coalesce(sum(seats), 0) FROM concerts_rankingentry WHERE performance_id = performance.id
+)
+FROM (
+    SELECT performance_id, count(*) AS seats, count(*) FILTER (WHERE NOT is_blocked) AS unblocked
+    FROM concerts_seat
+    GROUP BY performance_id
+) counted
+WHERE counted.performance_id = performance.id;
+
 -- A visitor a second, each inside for two minutes.
 INSERT INTO queue_waitingroom
     (concert_id, state, capacity, lease, patience, lottery_window, generation, version, lottery_key, epoch)

@@ -103,7 +103,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _sell_halls(base_url: str) -> list[Hall]:
-    from apps.concerts.models import Seat
+    from apps.concerts.services import block_seats
     from apps.reservations.demo.loadtest import prepare_load_test
     from devstack.visitors import admitted_cookies
 
@@ -118,7 +118,7 @@ def _sell_halls(base_url: str) -> list[Hall]:
             seats_done=lambda count: None,
             customers_done=lambda count: None,
         )
-        Seat.objects.filter(pk__in=made.seat_ids[::3]).update(is_blocked=True)
+        block_seats(seat_ids=made.seat_ids[::3])
         halls.append(
             Hall(
                 seats,

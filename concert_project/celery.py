@@ -8,7 +8,7 @@ from django_structlog.celery.steps import DjangoStructLogInitStep
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "concert_project.settings.local")
 
-app = Celery("encore")
+app = Celery("encore", fixups=["concert_project.kept_connections:fixup"])
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.steps["worker"].add(
     DjangoStructLogInitStep

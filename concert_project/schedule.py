@@ -20,6 +20,8 @@ BEAT_SCHEDULE = {
     "expire holds": _every(5, "reservations.expire_holds"),
     "relay events": _every(5, "shared.relay_events"),
     "rebuild a lost ranking": _every(60, "concerts.rebuild_lost_ranking"),
+    # Reads all of history, so not each minute.
+    "verify the ranking of all time": _every(6 * 3600, "concerts.verify_ranking", queue="external"),
     # Minutes of waiting for the database: in a thread beside the webhooks, not in a process that admits and expires.
     "verify invariants": _every(300, "reservations.verify_invariants", queue="external"),
     "purge idempotency records": _every(600, "shared.purge_idempotency_records"),

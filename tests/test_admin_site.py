@@ -11,7 +11,7 @@ from apps.concerts.models import RankingEntry
 from apps.queue.models import QueueExit
 from apps.reservations.models import Hold, Reservation, SeatClaim, Ticket
 from apps.shared.models import EventDelivery, IdempotencyRecord, OutboxEvent
-from apps.shared.outbox import deliver
+from apps.shared.outbox import drain
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.reservations import hold, reservation
@@ -44,8 +44,7 @@ def a_sale_and_a_cancellation() -> None:
     reservation(visitor.customer, [first])
     cancelled = reservation(visitor.customer, [second])
     visitor.post(f"/reservations/{cancelled.pk}/cancel", key="c")
-    for event in OutboxEvent.objects.all():
-        deliver(consumer="ranking", event_id=event.pk)
+    drain(consumer="ranking")
     visitor.delete("/queue/tokens/me")
 
 

@@ -18,5 +18,6 @@ class ConcertsConfig(AppConfig):
                     {services.RESERVATION_CONFIRMED, services.RESERVATION_CANCELLED}
                 ),
                 effect=services.update_ranking,
+                task="concerts.update_ranking",
             )
         )

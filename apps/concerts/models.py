@@ -5,9 +5,10 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import BrinIndex
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Count, Exists, ExpressionWrapper, F, Max, Min, OuterRef, Q
+from django.db.models import Exists, ExpressionWrapper, F, Max, Min, OuterRef, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -166,13 +167,6 @@ class PerformanceQuerySet(models.QuerySet["Performance"]):
     def without_seats(self) -> Self:
         return self.filter(~Exists(Seat.objects.filter(performance=OuterRef("pk"))))
 
-    def with_seat_counts(self) -> Self:
-        """Annotates `seats_total` and `seats_unblocked`."""
-        return self.annotate(
-            seats_total=Count("seats"),
-            seats_unblocked=Count("seats", filter=Q(seats__is_blocked=False)),
-        )
-
     def lock(self, *, nowait: bool = False) -> Self:
         return self.order_by("pk").select_for_update(of=("self",), no_key=True, nowait=nowait)
 
@@ -196,10 +190,19 @@ class Performance(models.Model):
         help_text=_("Grows whenever the unchanging part of the seat map does change."),
     )
     sold_out_at = models.DateTimeField(_("sold out at"), null=True, blank=True, editable=False)
+    # Kept by whatever changes seats, or counts sales, under the lock of this row: nobody has to count again.
+    seats_total = models.PositiveIntegerField(_("seats"), default=0, db_default=0, editable=False)
+    seats_unblocked = models.PositiveIntegerField(
+        _("seats that are not blocked"), default=0, db_default=0, editable=False
+    )
+    seats_sold = models.IntegerField(
+        _("seats sold"),
+        default=0,
+        db_default=0,
+        editable=False,
+        help_text=_("As far as the ranking has counted sales and cancellations."),
+    )
 
-    # Annotated by `with_seat_counts()`.
-    seats_total: int
-    seats_unblocked: int
     # Annotated by `fastest_sold_out()`.
     sold_out_in: timedelta
 
@@ -387,11 +390,14 @@ class RankingEntry(models.Model):
             models.Index(
                 fields=["concert"], include=["reservations"], name="ranking_entry_concert"
             ),
+            # The last sale of a performance stands at its end.
             models.Index(
-                fields=["performance"],
-                include=["seats", "occurred_at"],
+                fields=["performance", "occurred_at"],
+                include=["seats"],
                 name="ranking_entry_performance",
             ),
+            # Rows lie in this order, so a range of time is a few blocks of the table.
+            BrinIndex(fields=["recorded_at"], autosummarize=True, name="ranking_entry_recorded"),
         ]
 
     def __str__(self) -> str:

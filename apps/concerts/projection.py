@@ -3,22 +3,27 @@
 Every key lies under the hash tag `{ranking}`, so that one node of a cluster has them all and each script below is atomic there.
 Keys below the root belong to a generation, a random name:
 
-    built                    the generation that is read; missing means: lost, or never built
-    rebuilding               the generation that a rebuild is filling; vanishes when the rebuild dies
-    <generation>:events      set of the event ids that were counted
-    <generation>:all         sorted set, concert id -> reservations
-    <generation>:day:<day>   the same for one day, kept for as long as a week's ranking needs it
+    built                       the generation that is read; missing means: lost, or never built
+    rebuilding                  the generation that a rebuild is filling; vanishes when the rebuild dies
+    <generation>:events:<day>   set of the ids of the events recorded on that day that were counted
+    <generation>:changes        how many additions were made
+    <generation>:all            sorted set, concert id -> reservations
+    <generation>:day:<day>      the same for one day, kept for as long as a week's ranking needs it
 
-An event is counted in a generation only if its id is new there, so counting it again does nothing. While a rebuild runs, events
-are counted in both generations: whatever was recorded before the rebuild read the table it finds there, whatever was recorded
-later is counted by its own consumer. Publishing the new generation is one SET.
+An event is counted in a generation only if its id is new there, so counting it again does nothing. Ids are remembered for those
+recorded yesterday or today. An older one comes again only if its delivery was given up and replayed; when it was recorded, the
+table knows, and whatever stood in the table for so long is in every generation: counted by its own delivery, or by the rebuild
+that follows a difference found within minutes. So it is not counted again.
+
+While a rebuild runs, events are counted in both generations: whatever was recorded before the rebuild read the table it finds
+there, whatever was recorded later is counted by its own consumer. Publishing the new generation is one SET.
 """
 
 import functools
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
-from uuid import UUID, uuid4
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -31,31 +36,43 @@ from apps.shared.store import ClusterStoreClient, StoreClient, connect
 ROOT = "ranking:{ranking}"
 WINDOW_DAYS = 7
 DAYS_KEPT = WINDOW_DAYS + 2  # the days of a week, and a margin for clocks that disagree
+EVENT_DAYS = 2  # today and yesterday
 REBUILD_PATIENCE = 60  # seconds without progress after which another rebuild may start
+CHANGES_BATCH = 250  # for one script call: a millisecond or two of the store's time
 ABANDONED_AFTER = 3600  # seconds after which what a dead rebuild left is dropped
 
-# ARGV: the generation being filled ('' for an event that has just happened); then per event: id, concert, day ('' when too old
-# to be kept), change, and when the day's key ends.
+# ARGV: the generation being filled ('' for what has just happened); then per addition: the event's id ('' for a sum of many), the
+# day it was recorded and when ids of that day are forgotten; concert, day ('' when too old to be kept), change, and when the
+# day's key ends.
 # Returns 1 when it was counted where it must be, 0 when there is no such generation.
 COUNT = f"""
 local root, filling = KEYS[1], ARGV[1]
 local built = redis.call('GET', root .. ':built')
 local rebuilding = redis.call('GET', root .. ':rebuilding')
 
+local function is_new(base, i)
+  if ARGV[i] == '' then return true end
+  local ids = base .. ':events:' .. ARGV[i + 1]
+  if redis.call('SADD', ids, ARGV[i]) == 0 then return false end
+  redis.call('EXPIREAT', ids, ARGV[i + 2])
+  return true
+end
+
 local function count(generation, temporary)
   local base = root .. ':' .. generation
-  for i = 2, #ARGV, 5 do
-    if redis.call('SADD', base .. ':events', ARGV[i]) == 1 then
-      redis.call('ZINCRBY', base .. ':all', ARGV[i + 3], ARGV[i + 1])
-      if ARGV[i + 2] ~= '' then
-        local day = base .. ':day:' .. ARGV[i + 2]
-        redis.call('ZINCRBY', day, ARGV[i + 3], ARGV[i + 1])
-        redis.call('EXPIREAT', day, ARGV[i + 4])
+  for i = 2, #ARGV, 7 do
+    if is_new(base, i) then
+      redis.call('ZINCRBY', base .. ':all', ARGV[i + 5], ARGV[i + 3])
+      if ARGV[i + 4] ~= '' then
+        local day = base .. ':day:' .. ARGV[i + 4]
+        redis.call('ZINCRBY', day, ARGV[i + 5], ARGV[i + 3])
+        redis.call('EXPIREAT', day, ARGV[i + 6])
       end
+      redis.call('INCR', base .. ':changes')
     end
   end
   if temporary then
-    redis.call('EXPIRE', base .. ':events', temporary)
+    redis.call('EXPIRE', base .. ':changes', temporary)
     redis.call('EXPIRE', base .. ':all', temporary)
   end
 end
@@ -77,19 +94,19 @@ PUBLISH = """
 local root, generation = KEYS[1], ARGV[1]
 if redis.call('GET', root .. ':rebuilding') ~= generation then return 0 end
 local old = redis.call('GET', root .. ':built')
-redis.call('PERSIST', root .. ':' .. generation .. ':events')
+redis.call('PERSIST', root .. ':' .. generation .. ':changes')
 redis.call('PERSIST', root .. ':' .. generation .. ':all')
 redis.call('SET', root .. ':built', generation)
 redis.call('DEL', root .. ':rebuilding')
 if old then
   local base = root .. ':' .. old
-  redis.call('UNLINK', base .. ':events', base .. ':all')
-  for i = 2, #ARGV do redis.call('UNLINK', base .. ':day:' .. ARGV[i]) end
+  redis.call('UNLINK', base .. ':changes', base .. ':all')
+  for i = 2, #ARGV do redis.call('UNLINK', base .. ':day:' .. ARGV[i], base .. ':events:' .. ARGV[i]) end
 end
 return 1
 """
 
-# ARGV: number of days, the days, event ids to look up. No days means all time. Nil when the projection is lost.
+# ARGV: number of days, the days, then for events to look up the day recorded and the id. No days means all time. Nil when the projection is lost.
 READ = """
 local root, days = KEYS[1], tonumber(ARGV[1])
 local built = redis.call('GET', root .. ':built')
@@ -105,19 +122,27 @@ else
   sums = redis.call(unpack(query))
 end
 local counted = {}
-for i = days + 2, #ARGV do
-  counted[#counted + 1] = redis.call('SISMEMBER', base .. ':events', ARGV[i])
+for i = days + 2, #ARGV, 2 do
+  counted[#counted + 1] = redis.call('SISMEMBER', base .. ':events:' .. ARGV[i], ARGV[i + 1])
 end
-return {sums, redis.call('SCARD', base .. ':events'), counted}
+return {sums, tonumber(redis.call('GET', base .. ':changes') or 0), counted}
 """
 
 
 class Sums(NamedTuple):
-    """`reservations` by concert id, the number of events counted in all, and which of those asked for are among them."""
+    """`reservations` by concert id, the number of additions made in all, and which of the events asked for are among them."""
 
     reservations: dict[int, int]
-    events: int
+    changes: int
     counted: list[bool]
+
+
+class Change(NamedTuple):
+    """Reservations to add to a concert's sums: of all time, and of `day` unless it is None."""
+
+    concert_id: int
+    day: date | None
+    reservations: int
 
 
 def count(entries: Iterable[RankingEntry], *, filling: str = "") -> bool:
@@ -125,26 +150,34 @@ def count(entries: Iterable[RankingEntry], *, filling: str = "") -> bool:
 
     Returns False when that generation does not exist: the projection is lost, or the rebuild has been given up.
     """
-    oldest_kept = _oldest_day_kept()
+    oldest_kept = oldest_day_kept()
     arguments: list[str | int | bytes] = [filling]
     for entry in entries:
-        kept = entry.day >= oldest_kept
-        arguments += [
-            entry.event_id.bytes,
-            entry.concert_id,
-            entry.day.isoformat() if kept else "",
-            entry.reservations,
-            int(_end_of_day(entry.day).timestamp()) if kept else 0,
-        ]
+        recorded_on = venue_day(entry.recorded_at)
+        forgotten_at = _start_of_day(recorded_on + timedelta(days=EVENT_DAYS + 1))
+        day = entry.day if entry.day >= oldest_kept else None
+        arguments += [entry.event_id.bytes, recorded_on.isoformat(), forgotten_at]
+        arguments += _arguments(Change(entry.concert_id, day, entry.reservations))
     return bool(_run(COUNT, arguments))
 
 
-def read(*, days: Sequence[date] = (), events: Sequence[UUID] = ()) -> Sums | None:
-    """The sums of `days` (none: of all time), or None when the projection is lost."""
-    answer = _run(
-        READ,
-        [len(days), *(day.isoformat() for day in days), *(event.bytes for event in events)],
-    )
+def add(changes: Sequence[Change], *, filling: str) -> bool:
+    """Add sums of entries recorded before `remembered_since`; False when the rebuild has been given up."""
+    for start in range(0, len(changes) or 1, CHANGES_BATCH):
+        arguments: list[str | int | bytes] = [filling]
+        for change in changes[start : start + CHANGES_BATCH]:
+            arguments += ["", "", 0, *_arguments(change)]
+        if not _run(COUNT, arguments):
+            return False
+    return True
+
+
+def read(*, days: Sequence[date] = (), recorded: Sequence[RankingEntry] = ()) -> Sums | None:
+    """The sums of `days` (none: of all time) and which of the `recorded` are counted; None when the projection is lost."""
+    arguments: list[str | int | bytes] = [len(days), *(day.isoformat() for day in days)]
+    for entry in recorded:
+        arguments += [venue_day(entry.recorded_at).isoformat(), entry.event_id.bytes]
+    answer = _run(READ, arguments)
     if answer is None:
         return None
     flat, number, counted = answer
@@ -178,14 +211,29 @@ def window_days(today: date) -> list[date]:
     return [today - timedelta(days=ago) for ago in range(WINDOW_DAYS)]
 
 
-def _oldest_day_kept() -> date:
+def remembered_since() -> datetime:
+    """From when on the ids of events are known."""
+    today = venue_day(timezone.now())
+    return datetime.fromtimestamp(_start_of_day(today - timedelta(days=EVENT_DAYS - 1)), UTC)
+
+
+def oldest_day_kept() -> date:
     return venue_day(timezone.now()) - timedelta(days=DAYS_KEPT - 1)
 
 
-def _end_of_day(day: date) -> datetime:
-    """When the sums of `day` are no longer needed."""
+def _arguments(change: Change) -> list[str | int]:
+    concert_id, day, reservations = change
+    if day is None:
+        return [concert_id, "", reservations, 0]
+    ends_at = _start_of_day(day + timedelta(days=DAYS_KEPT))
+    return [concert_id, day.isoformat(), reservations, ends_at]
+
+
+@functools.lru_cache(maxsize=32)
+def _start_of_day(day: date) -> int:
+    """In seconds since 1970, at the venues."""
     zone = ZoneInfo(settings.VENUE_TIME_ZONE)
-    return datetime.combine(day + timedelta(days=DAYS_KEPT), time(), tzinfo=zone)
+    return int(datetime.combine(day, time(), tzinfo=zone).timestamp())
 
 
 @functools.cache

@@ -7,11 +7,11 @@ from apps.reservations.signals import (
     reservation_cancelled,
     reservation_confirmed,
 )
-from apps.shared.publishing import publish
+from apps.shared.draining import announce
 
 
 @receiver([reservation_confirmed, reservation_cancelled], dispatch_uid="concerts.ranking")
 def enqueue_ranking_update(
     *, event: ReservationConfirmed | ReservationCancelled, **_: object
 ) -> None:
-    publish(update_ranking, event_id=str(event.event_id))
+    announce(update_ranking)

@@ -127,15 +127,10 @@ def sale_summaries(concert_ids: Sequence[int], *, at: datetime) -> dict[int, Sal
 
 
 def dates_of(concert_id: int) -> PerformanceQuerySet:
-    """The dates of a published concert in order, without counting seats."""
+    """The dates of a published concert in order."""
     return (
         Performance.objects.published().of_concert(concert_id).select_related("concert").by_date()
     )
-
-
-def performances_of(concert_id: int) -> QuerySet[Performance]:
-    """The dates of a published concert in order, with `seats_total` and `seats_unblocked`."""
-    return dates_of(concert_id).with_seat_counts()
 
 
 def published_performance(performance_id: int) -> Performance:

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
+from pathlib import Path
+from uuid import UUID
 
 import structlog
-from django.db.models import F, Max, Q, Sum
+from django.db.models import Case, F, Sum, When
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -19,9 +21,17 @@ from apps.concerts.errors import (
     PerformanceNotFound,
 )
 from apps.concerts.layouts import DEFAULT_LAYOUT, SectionLayout, laid_out, refuse_bad_layout
-from apps.concerts.models import Concert, Performance, RankingEntry, Seat, venue_day
+from apps.concerts.models import (
+    Concert,
+    Performance,
+    RankingEntry,
+    RankingEntryQuerySet,
+    Seat,
+    venue_day,
+)
+from apps.shared.database import fetch_all, load_statements
 from apps.shared.models import OutboxEvent
-from apps.shared.outbox import DeliveryRefused
+from apps.shared.outbox import DeliveryRefused, Failures
 from apps.shared.transactions import requires_transaction, run_in_transaction, use_case
 
 logger = structlog.get_logger(__name__)
@@ -30,6 +40,8 @@ RESERVATION_CONFIRMED = "reservation.confirmed"
 RESERVATION_CANCELLED = "reservation.cancelled"
 REBUILD_BATCH = 250  # entries per script call: a millisecond or two of the store's time
 RECENT = timedelta(seconds=10)
+
+_SQL = load_statements(Path(__file__).with_name("ranking.sql"))
 
 
 # --- Concerts, their dates and seats ----------------------------------------------------------------------------------
@@ -91,7 +103,11 @@ def fill_with_seats(*, performance_id: int, layout: Sequence[SectionLayout]) -> 
     for seat in seats:
         seat.performance = performance
     Seat.objects.bulk_create(seats)
-    Performance.objects.filter(pk=performance_id).update(seat_map_version=F("seat_map_version") + 1)
+    Performance.objects.filter(pk=performance_id).update(
+        seat_map_version=F("seat_map_version") + 1,
+        seats_total=len(seats),
+        seats_unblocked=len(seats),
+    )
     return len(seats)
 
 
@@ -109,26 +125,33 @@ def unblock_seats(*, seat_ids: Sequence[int]) -> int:
 def _set_blocked(*, seat_ids: Sequence[int], blocked: bool) -> int:
     seats = list(Seat.objects.lock().filter(pk__in=seat_ids, is_blocked=not blocked))
     Seat.objects.filter(pk__in=[seat.pk for seat in seats]).update(is_blocked=blocked)
-    for performance_id in sorted({seat.performance_id for seat in seats}):
-        note_whether_sold_out(performance_id=performance_id)
+    changed = Counter(seat.performance_id for seat in seats)
+    for performance in Performance.objects.lock().filter(pk__in=changed):
+        performance.seats_unblocked += changed[performance.pk] * (-1 if blocked else 1)
+        _save_counts(performance)
     return len(seats)
 
 
 # --- Ranking ----------------------------------------------------------------------------------------------------------
 
 
-def update_ranking(event: OutboxEvent) -> None:
-    """Take one sale or cancellation into the ranking, once however often it is delivered.
+def update_ranking(events: Sequence[OutboxEvent]) -> Failures:
+    """Take sales and cancellations into the ranking, each once however often it is delivered.
 
-    The table first, which is what a lost projection is rebuilt from; then the projection.
+    The table first, which is what a lost projection is rebuilt from; then the projection. Returns those that are nothing that can
+    be counted.
 
-    :raises StoreUnavailable: it is in the table, and the projection will have it with the next delivery.
-    :raises DeliveryRefused: the event is not one that can be counted.
+    :raises StoreUnavailable: they are in the table, and the projection will have them with the next delivery.
     """
-    entry = _entry_of(event)
-    run_in_transaction(lambda: _record_entry(entry))
-    if not projection.count([entry]):
+    entries, refused = _entries_of(events)
+    if not entries:
+        return refused
+    to_count, unknown = run_in_transaction(lambda: _record(entries))
+    for entry in unknown:
+        refused[entry.event_id] = DeliveryRefused(f"there is no performance {entry.performance_id}")
+    if to_count and not projection.count(to_count):
         rebuild_ranking()
+    return refused
 
 
 def rebuild_ranking() -> bool:
@@ -139,9 +162,14 @@ def rebuild_ranking() -> bool:
     generation = projection.begin_rebuild()
     if generation is None:
         return False
-    entries = RankingEntry.objects.order_by("pk").iterator(chunk_size=REBUILD_BATCH)
+    since = projection.remembered_since()
+    older = RankingEntry.objects.filter(recorded_at__lt=since)
+    if not projection.add(_totals(older), filling=generation):
+        return False
+    entries = RankingEntry.objects.filter(recorded_at__gte=since).order_by("pk")
+    stream = entries.iterator(chunk_size=REBUILD_BATCH)
     counted = 0
-    while batch := list(islice(entries, REBUILD_BATCH)):
+    while batch := list(islice(stream, REBUILD_BATCH)):
         if not projection.count(batch, filling=generation):
             return False
         counted += len(batch)
@@ -150,9 +178,13 @@ def rebuild_ranking() -> bool:
     return published
 
 
-def rebuild_ranking_if_needed() -> bool:
-    """Rebuild a projection that is lost or has drifted, as after a start from an old file; says whether it did."""
-    return bool(projection.read() is None or ranking_drift()) and rebuild_ranking()
+def rebuild_ranking_if_needed(*, all_time: bool = False) -> bool:
+    """Rebuild a projection that is lost or has drifted, as after a start from an old file; says whether it did.
+
+    Looks at the days of the week; with `all_time` at the whole table as well, which takes as long as there is history.
+    """
+    is_wrong = projection.read() is None or ranking_drift(all_time=all_time)
+    return bool(is_wrong) and rebuild_ranking()
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,46 +197,49 @@ class RankingDrift:
     recorded: int
 
 
-def ranking_drift() -> list[RankingDrift]:
-    """Where the projection differs from a recount of what was consumed, of all time and on each day of the week.
+def ranking_drift(*, all_time: bool = True) -> list[RankingDrift]:
+    """Where the projection differs from a recount of what was consumed, on each day of the week and of all time.
 
     Entries of the last seconds may be on their way to the projection and count only once they are there. If events arrive
-    while this reads, it reads again; a difference that stays is one.
+    while this reads, it reads again; a difference that stays is one. Without `all_time` it reads a week of the table.
 
     :raises StoreUnavailable: the projection cannot be read.
     """
     drift: set[RankingDrift] | None = None
     for _attempt in range(3):
-        found, is_quiet = _compare_ranking()
+        found, is_quiet = _compare_ranking(all_time=all_time)
         drift = found if drift is None else drift & found
         if is_quiet or not drift:
             break
     return sorted(drift or (), key=lambda one: (one.window, one.concert_id))
 
 
-def _compare_ranking() -> tuple[set[RankingDrift], bool]:
+def _compare_ranking(*, all_time: bool) -> tuple[set[RankingDrift], bool]:
     """The differences found, and whether the projection stood still while they were looked for."""
     at_start = projection.read()
     settled_until = timezone.now() - RECENT
     days = projection.window_days(venue_day(timezone.now()))
+    entries = RankingEntry.objects.all()
+    if not all_time:
+        entries = entries.between(first_day=min(days), last_day=max(days))
     settled = list(
-        RankingEntry.objects.filter(recorded_at__lt=settled_until)
+        entries.filter(recorded_at__lt=settled_until)
         .values("day", "concert")
         .annotate(total=Sum("reservations"))
         .values_list("day", "concert", "total")
     )
     recent = list(RankingEntry.objects.filter(recorded_at__gte=settled_until))
-    all_time = projection.read(events=[entry.event_id for entry in recent])
-    if all_time is not None:
+    at_end = projection.read(recorded=recent)
+    if at_end is not None:
         settled += [
             (entry.day, entry.concert_id, entry.reservations)
-            for entry, is_counted in zip(recent, all_time.counted, strict=True)
+            for entry, is_counted in zip(recent, at_end.counted, strict=True)
             if is_counted
         ]
     found: set[RankingDrift] = set()
-    readings = [at_start, all_time]
-    for window in [None, *days]:
-        sums = all_time if window is None else projection.read(days=[window])
+    readings = [at_start, at_end]
+    for window in [*([None] if all_time else []), *days]:
+        sums = at_end if window is None else projection.read(days=[window])
         readings.append(sums)
         projected = Counter(sums.reservations if sums else {})
         recorded: Counter[int] = Counter()
@@ -217,7 +252,29 @@ def _compare_ranking() -> tuple[set[RankingDrift], bool]:
             for concert_id in projected.keys() | recorded.keys()
             if projected[concert_id] != recorded[concert_id]
         }
-    return found, len({reading and reading.events for reading in readings}) == 1
+    return found, len({reading and reading.changes for reading in readings}) == 1
+
+
+def _totals(entries: RankingEntryQuerySet) -> list[projection.Change]:
+    """Entries summed up by concert, and by day as far as days are kept."""
+    kept_day = Case(When(day__gte=projection.oldest_day_kept(), then="day"))
+    sums = entries.annotate(kept_day=kept_day).values("concert", "kept_day")
+    totals = sums.annotate(total=Sum("reservations")).values_list("concert", "kept_day", "total")
+    return [projection.Change(concert_id, day, total) for concert_id, day, total in totals]
+
+
+def _entries_of(
+    events: Sequence[OutboxEvent],
+) -> tuple[list[RankingEntry], dict[UUID, Exception]]:
+    """What can be counted, and why the rest cannot."""
+    entries: list[RankingEntry] = []
+    refused: dict[UUID, Exception] = {}
+    for event in events:
+        try:
+            entries.append(_entry_of(event))
+        except DeliveryRefused as error:
+            refused[event.pk] = error
+    return entries, refused
 
 
 def _entry_of(event: OutboxEvent) -> RankingEntry:
@@ -243,31 +300,75 @@ def _entry_of(event: OutboxEvent) -> RankingEntry:
     )
 
 
-def _record_entry(entry: RankingEntry) -> None:
-    # Locked before the insert: whoever counts the seats next must see this entry.
-    if not Performance.objects.lock().filter(pk=entry.performance_id).exists():
-        raise DeliveryRefused(f"there is no performance {entry.performance_id}")
-    RankingEntry.objects.bulk_create([entry], ignore_conflicts=True)
-    note_whether_sold_out(performance_id=entry.performance_id)
-
-
 @requires_transaction
-def note_whether_sold_out(*, performance_id: int) -> None:
-    """Set or clear `sold_out_at`: the moment of the last sale, while no unblocked seat is left."""
-    performance = Performance.objects.lock().get(pk=performance_id)
-    sales = RankingEntry.objects.of_performance(performance_id).aggregate(
-        sold=Sum("seats", default=0),
-        last_sale_at=Max("occurred_at", filter=Q(seats__gt=0)),
+def _record(entries: Sequence[RankingEntry]) -> tuple[list[RankingEntry], list[RankingEntry]]:
+    """Write what is new into the table and count its seats.
+
+    Returns the entries that the projection may lack, with `recorded_at`, and those that have no performance.
+    """
+    # Locked before the insert: whoever counts the seats next must see these entries.
+    wanted = {entry.performance_id for entry in entries}
+    performances = {one.pk: one for one in Performance.objects.lock().filter(pk__in=wanted)}
+    known = [entry for entry in entries if entry.performance_id in performances]
+    unknown = [entry for entry in entries if entry.performance_id not in performances]
+    recorded_at = _insert(known) if known else {}
+    sold: Counter[int] = Counter()
+    for entry in set(known):
+        if entry.event_id in recorded_at:
+            sold[entry.performance_id] += entry.seats
+    for performance_id in sold:
+        performance = performances[performance_id]
+        performance.seats_sold += sold[performance_id]
+        _save_counts(performance)
+    repeated = [entry.event_id for entry in known if entry.event_id not in recorded_at]
+    if repeated:
+        # What was recorded longer ago has been counted.
+        since = projection.remembered_since()
+        earlier = RankingEntry.objects.filter(pk__in=repeated, recorded_at__gte=since)
+        recorded_at |= dict(earlier.values_list("pk", "recorded_at"))
+    to_count = [entry for entry in known if entry.event_id in recorded_at]
+    for entry in to_count:
+        entry.recorded_at = recorded_at[entry.event_id]
+    return to_count, unknown
+
+
+def _insert(entries: Sequence[RankingEntry]) -> dict[UUID, datetime]:
+    """When each entry was recorded that was not there before."""
+    rows = fetch_all(
+        _SQL["record"],
+        {
+            "events": [entry.event_id for entry in entries],
+            "concerts": [entry.concert_id for entry in entries],
+            "performances": [entry.performance_id for entry in entries],
+            "days": [entry.day for entry in entries],
+            "reservations": [entry.reservations for entry in entries],
+            "seats": [entry.seats for entry in entries],
+            # An array of arrays would have to be a rectangle.
+            "seat_ids": [f"{{{','.join(map(str, entry.seat_ids))}}}" for entry in entries],
+            "occurred": [entry.occurred_at for entry in entries],
+        },
     )
-    for_sale = Seat.objects.of_performance(performance_id).unblocked().count()
+    return dict(rows)
+
+
+def _save_counts(performance: Performance) -> None:
+    """Write the counts of a locked performance, and `sold_out_at`: the moment of the last sale, while no unblocked seat is left."""
+    performance.sold_out_at = _last_sale_at(performance.pk) if _is_sold_out(performance) else None
+    performance.save(update_fields=["seats_unblocked", "seats_sold", "sold_out_at"])
+
+
+def _is_sold_out(performance: Performance) -> bool:
+    sold, for_sale = performance.seats_sold, performance.seats_unblocked
+    if not 0 < sold >= for_sale:
+        return False
     # Which of the sold ones are blocked is asked only when it may matter.
-    is_sold_out = 0 < sales["sold"] >= for_sale and (
-        sales["sold"] - _sold_and_blocked(performance_id) >= for_sale
-    )
-    sold_out_at = sales["last_sale_at"] if is_sold_out else None
-    if performance.sold_out_at != sold_out_at:
-        performance.sold_out_at = sold_out_at
-        performance.save(update_fields=["sold_out_at"])
+    has_blocked = for_sale < performance.seats_total
+    return not has_blocked or sold - _sold_and_blocked(performance.pk) >= for_sale
+
+
+def _last_sale_at(performance_id: int) -> datetime | None:
+    sales = RankingEntry.objects.of_performance(performance_id).filter(seats__gt=0)
+    return sales.order_by("-occurred_at").values_list("occurred_at", flat=True).first()
 
 
 def _sold_and_blocked(performance_id: int) -> int:

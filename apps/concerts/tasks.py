@@ -1,15 +1,20 @@
 from celery import shared_task
 
 from apps.concerts import services
-from apps.shared.outbox import deliver
+from apps.shared.draining import drain_announced
 from apps.shared.store import StoreUnavailable
 
 
 @shared_task(name="concerts.update_ranking")
-def update_ranking(*, event_id: str, **_future: object) -> None:
-    deliver(consumer="ranking", event_id=event_id)
+def update_ranking(**_future: object) -> None:
+    drain_announced(update_ranking, consumer="ranking")
 
 
 @shared_task(name="concerts.rebuild_lost_ranking", throws=(StoreUnavailable,))
 def rebuild_lost_ranking(**_future: object) -> None:
     services.rebuild_ranking_if_needed()
+
+
+@shared_task(name="concerts.verify_ranking", throws=(StoreUnavailable,))
+def verify_ranking(**_future: object) -> None:
+    services.rebuild_ranking_if_needed(all_time=True)

@@ -1,7 +1,7 @@
 from celery import shared_task
 
 from apps.queue import services
-from apps.shared.outbox import deliver
+from apps.shared.draining import drain_announced
 
 
 @shared_task(name="queue.admit_visitors")
@@ -10,5 +10,5 @@ def admit_visitors(**_future: object) -> None:
 
 
 @shared_task(name="queue.finish_paid_visit")
-def finish_paid_visit(*, event_id: str, **_future: object) -> None:
-    deliver(consumer="queue", event_id=event_id)
+def finish_paid_visit(**_future: object) -> None:
+    drain_announced(finish_paid_visit, consumer="queue")

@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Any
 
+from structlog.contextvars import get_contextvars
+
 from apps.reservations.models import Reservation
 
 RESERVATION_CONFIRMED = "reservation.confirmed"
@@ -10,7 +12,10 @@ RESERVATION_CANCELLED = "reservation.cancelled"
 
 
 def reservation_payload(reservation: Reservation, *, occurred_at: datetime) -> dict[str, Any]:
-    """Everything that a consumer needs, so that none has to ask back. Prices in won, times in ISO 8601."""
+    """Everything that a consumer needs, so that none has to ask back. Prices in won, times in ISO 8601.
+
+    `request_id` is that of the call that is being answered, by which its consequences can be traced.
+    """
     tickets = reservation.tickets.select_related("seat").order_by("seat_id", "pk")
     seats = [
         {
@@ -34,4 +39,5 @@ def reservation_payload(reservation: Reservation, *, occurred_at: datetime) -> d
         "occurred_at": occurred_at.isoformat(),
         "queue_place": reservation.hold.queue_place,
         "queue_generation": reservation.hold.queue_generation,
+        "request_id": get_contextvars().get("request_id"),
     }

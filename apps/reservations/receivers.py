@@ -7,11 +7,11 @@ from apps.reservations.signals import (
     reservation_confirmed,
 )
 from apps.reservations.tasks import sync_externally
-from apps.shared.publishing import publish
+from apps.shared.draining import announce
 
 
 @receiver([reservation_confirmed, reservation_cancelled], dispatch_uid="reservations.sync")
 def enqueue_external_sync(
     *, event: ReservationConfirmed | ReservationCancelled, **_: object
 ) -> None:
-    publish(sync_externally, event_id=str(event.event_id))
+    announce(sync_externally)

@@ -110,7 +110,7 @@ class PerformanceAvailability:
 def performances_with_availability(concert_id: int) -> list[PerformanceAvailability]:
     """The dates of a concert in order, with what is left of each; two queries."""
     now = timezone.now()
-    performances = list(concerts.performances_of(concert_id))
+    performances = list(concerts.dates_of(concert_id))
     claimed = dict(
         SeatClaim.objects.live(at=now)
         .filter(

@@ -1,12 +1,12 @@
 from celery import shared_task
 
 from apps.reservations import monitoring, services
-from apps.shared.outbox import deliver
+from apps.shared.draining import drain_announced
 
 
 @shared_task(name="reservations.sync_externally")
-def sync_externally(*, event_id: str, **_future: object) -> None:
-    deliver(consumer="external_sync", event_id=event_id)
+def sync_externally(**_future: object) -> None:
+    drain_announced(sync_externally, consumer="external_sync")
 
 
 @shared_task(name="reservations.expire_holds")

@@ -1,40 +1,50 @@
 """Transactional outbox with one delivery record per consumer.
 
-`record_event` writes the event and a PENDING delivery for each consumer in the transaction of what happened. The fast path
-(signal, task, `deliver`) usually settles it within milliseconds. What it misses, because the broker was down or a worker was
-killed, becomes due after a while and is taken by `drain`, which beat starts for every consumer that has something due: that is
-the guarantee. A claim is a conditional update that moves `next_attempt_at` beyond the time an effect may take, so a worker that
-dies gives its claim back by doing nothing. Effects run at least once and must be idempotent.
+`record_event` writes the event and a PENDING delivery for each consumer in the transaction of what happened; a delivery is due at
+once. `drain` takes what is due for one consumer, a batch at a time: it claims, runs the consumer's effect and records what came of
+it, each for the whole batch. A drain is started after the commit (`draining.py`), and by a relay on beat for whatever that missed,
+because the broker was down or a worker was killed: the relay is the guarantee. A claim is a conditional update that moves
+`next_attempt_at` beyond the time an effect may take, so a worker that dies gives its claim back by doing nothing. Effects run at
+least once and must be idempotent.
 
 The pattern: Chris Richardson, "Transactional outbox" and "Idempotent consumer" (microservices.io).
 """
 
+import json
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import structlog
-from django.db.models import F, Q
 from django.db.models.functions import Now
-from django.utils import timezone
 
+from apps.shared.database import fetch_all, load_statements
 from apps.shared.models import EventDelivery, OutboxEvent
-from apps.shared.transactions import requires_transaction, run_in_transaction
+from apps.shared.transactions import requires_transaction
 
 logger = structlog.get_logger(__name__)
 
-GRACE = timedelta(seconds=10)  # what the fast path has before the relay takes over
-CLAIM = timedelta(
-    seconds=20
-)  # above the longest effect; a killed worker holds up its delivery for as long
+_SQL = load_statements(Path(__file__).with_suffix(".sql"))
+
+BATCH_SIZE = 100
+# Above the longest effect on a batch; a killed worker holds up its deliveries for as long.
+CLAIM = timedelta(seconds=20)
+EFFECTS_SECONDS = 5.0  # after which an effect that runs event by event begins no other one
+DRAIN_SECONDS = 2.0  # after which others have their turn
 BACKOFF_FIRST = timedelta(seconds=5)
 BACKOFF_LONGEST = timedelta(hours=1)
 MAX_ATTEMPTS = 15
-DRAIN_SECONDS = 20.0
+# What has lost this many workers is taken alone, so that it can take no others with it.
+LOST_WORKERS_MAX = 2
+
+Failures = Mapping[UUID, Exception]
+Effect = Callable[[Sequence[OutboxEvent]], Failures]
 
 
 class DeliveryRefused(Exception):
@@ -49,14 +59,36 @@ class DeliveryPostponed(Exception):
         self.retry_after = retry_after
 
 
+class _NotBegun(Exception):
+    """There was no time left for this event."""
+
+
 @dataclass(frozen=True)
 class Consumer:
-    """Somebody who wants every event of some types. `queue` is the Celery queue that its work runs in."""
+    """Somebody who wants every event of some types.
+
+    `effect` takes events that are due and returns the failures by event id; what it does not name has succeeded. If it raises, it
+    is run again for one event at a time, so one event that breaks it fails alone. `task` names the Celery task that drains it.
+    """
 
     name: str
     event_types: frozenset[str]
-    effect: Callable[[OutboxEvent], None]
-    queue: str = "default"
+    effect: Effect
+    task: str
+
+
+class Drained(NamedTuple):
+    """What a drain settled, and whether the time was over before everything was."""
+
+    settled: int
+    has_more: bool
+
+
+class _Claim(NamedTuple):
+    delivery_id: int
+    attempts: int
+    last_error: str
+    event: OutboxEvent
 
 
 _consumers: dict[str, Consumer] = {}
@@ -71,49 +103,72 @@ def consumers() -> Iterable[Consumer]:
     return _consumers.values()
 
 
+def deliveries_of(type: str) -> list[str]:
+    """Return the names of the consumers that are owed a delivery of each event of this type."""
+    return [consumer.name for consumer in consumers() if type in consumer.event_types]
+
+
 @requires_transaction
 def record_event(*, type: str, payload: dict[str, Any], occurred_at: datetime) -> OutboxEvent:
     """Write the event, and one pending delivery for each consumer of its type, in the caller's transaction."""
     event = OutboxEvent.objects.create(type=type, payload=payload, occurred_at=occurred_at)
     EventDelivery.objects.bulk_create(
-        EventDelivery(event=event, consumer=consumer.name, next_attempt_at=occurred_at + GRACE)
-        for consumer in consumers()
-        if type in consumer.event_types
+        EventDelivery(event=event, consumer=name, next_attempt_at=occurred_at)
+        for name in deliveries_of(type)
     )
     return event
 
 
-def deliver(*, consumer: str, event_id: UUID | str) -> bool:
-    """The fast path: run one consumer's effect for one event now. Says whether this call settled it.
+def one_by_one(effect: Callable[[OutboxEvent], None], *, at_once: int = 1) -> Effect:
+    """Make an effect on many events of one on a single event, which succeeds or raises for itself.
 
-    Does nothing when it was done before or somebody is at work on it.
+    `at_once` threads run it, for an effect that waits for an answer; they have no database connection. What has not begun after
+    `EFFECTS_SECONDS` is left for later.
     """
-    event_id = UUID(str(event_id))
-    first_or_due = Q(attempts=0) | Q(next_attempt_at__lte=Now())
-    delivery = EventDelivery.objects.pending().filter(
-        first_or_due, consumer=consumer, event_id=event_id
-    )
-    if not delivery.update(attempts=F("attempts") + 1, next_attempt_at=Now() + CLAIM):
-        return False
-    return _run(
-        EventDelivery.objects.select_related("event").get(consumer=consumer, event_id=event_id)
-    )
+
+    def run(events: Sequence[OutboxEvent]) -> Failures:
+        stop_at = time.monotonic() + EFFECTS_SECONDS
+
+        def attempt(event: OutboxEvent) -> Exception | None:
+            if time.monotonic() > stop_at:
+                return _NotBegun()
+            try:
+                effect(event)
+            except Exception as error:
+                return error
+            return None
+
+        if min(at_once, len(events)) > 1:
+            with ThreadPoolExecutor(min(at_once, len(events))) as threads:
+                outcomes = list(threads.map(attempt, events))
+        else:
+            outcomes = [attempt(event) for event in events]
+        return {
+            event.pk: outcome for event, outcome in zip(events, outcomes, strict=True) if outcome
+        }
+
+    return run
 
 
-def drain(*, consumer: str, seconds: float = DRAIN_SECONDS) -> int:
-    """The relay: take what is due for one consumer, oldest first, for at most `seconds`. Returns how many were settled."""
+def drain(*, consumer: str, seconds: float = DRAIN_SECONDS) -> Drained:
+    """Take what is due for one consumer, oldest first, and begin no further batch after `seconds`.
+
+    Drains of one consumer share the work.
+    """
     settled = 0
     stop_at = time.monotonic() + seconds
     while time.monotonic() < stop_at:
-        delivery = run_in_transaction(lambda: _claim_next(consumer))
-        if delivery is None:
-            break
-        settled += _run(delivery)
-    return settled
+        claims = _claim(consumer)
+        done, given_back = _settle(_consumers[consumer], claims) if claims else (0, 0)
+        settled += done
+        if len(claims) < BATCH_SIZE and not given_back:
+            return Drained(settled, has_more=False)
+    return Drained(settled, has_more=True)
 
 
 def consumers_with_due_deliveries() -> list[Consumer]:
-    due = set(EventDelivery.objects.due().values_list("consumer", flat=True).distinct())
+    names = [consumer.name for consumer in consumers()]
+    due = {name for [name] in fetch_all(_SQL["due_consumers"], {"consumers": names})}
     return [consumer for consumer in consumers() if consumer.name in due]
 
 
@@ -129,50 +184,105 @@ def replay_dead(*, consumer: str | None = None, delivery_ids: Iterable[int] | No
     )
 
 
-def _claim_next(consumer: str) -> EventDelivery | None:
-    delivery = (
-        EventDelivery.objects.due()
-        .filter(consumer=consumer)
-        .select_related("event")
-        .select_for_update(of=("self",), skip_locked=True)
-        .order_by("next_attempt_at", "pk")
-        .first()
+def _claim(consumer: str) -> list[_Claim]:
+    rows = fetch_all(
+        _SQL["claim"],
+        {"consumer": consumer, "limit": BATCH_SIZE, "claim_seconds": CLAIM.total_seconds()},
     )
-    if delivery is not None:
-        delivery.attempts += 1
-        delivery.next_attempt_at = timezone.now() + CLAIM
-        delivery.save(update_fields=["attempts", "next_attempt_at"])
-    return delivery
-
-
-def _run(delivery: EventDelivery) -> bool:
-    consumer = _consumers[delivery.consumer]
-    record = EventDelivery.objects.pending().filter(pk=delivery.pk)
-    try:
-        if delivery.attempts > MAX_ATTEMPTS:
-            raise DeliveryRefused("The last attempts took their worker with them.")
-        consumer.effect(delivery.event)
-    except Exception as error:
-        dead = isinstance(error, DeliveryRefused) or delivery.attempts >= MAX_ATTEMPTS
-        wait = _backoff(delivery.attempts)
-        if isinstance(error, DeliveryPostponed):
-            wait = max(wait, timedelta(seconds=error.retry_after))
-        record.update(
-            status=EventDelivery.Status.DEAD if dead else EventDelivery.Status.PENDING,
-            next_attempt_at=Now() + wait,
-            last_error=_storable(f"{type(error).__name__}: {error}"[:2000]),
+    claims = [
+        _Claim(
+            delivery_id,
+            attempts,
+            last_error,
+            OutboxEvent(
+                id=event_id, type=type, payload=json.loads(payload), occurred_at=occurred_at
+            ),
         )
+        for delivery_id, attempts, last_error, event_id, type, payload, occurred_at in rows
+    ]
+    return sorted(claims, key=lambda claim: (claim.event.occurred_at, claim.delivery_id))
+
+
+def _settle(consumer: Consumer, claims: Sequence[_Claim]) -> tuple[int, int]:
+    """Run the effect for what was claimed and record what came of it; returns how many succeeded and were given back."""
+    given_back = 0
+    suspect = next((claim for claim in claims if _has_lost_workers(claim)), None)
+    if suspect is not None:
+        given_back = _give_back([claim for claim in claims if claim is not suspect])
+        claims = [suspect]
+    failures = _run(consumer, claims)
+    outcomes = [(claim, failures.get(claim.event.pk)) for claim in claims]
+    done = [claim for claim, error in outcomes if error is None]
+    if done:
+        fetch_all(_SQL["finish"], {"ids": [claim.delivery_id for claim in done]})
+    given_back += _give_back([claim for claim, error in outcomes if isinstance(error, _NotBegun)])
+    _record_failures(
+        consumer,
+        [(claim, error) for claim, error in outcomes if error and not isinstance(error, _NotBegun)],
+    )
+    return len(done), given_back
+
+
+def _has_lost_workers(claim: _Claim) -> bool:
+    """An attempt that ends in this process leaves an error behind."""
+    return claim.attempts > LOST_WORKERS_MAX + 1 and not claim.last_error
+
+
+def _run(consumer: Consumer, claims: Sequence[_Claim]) -> Failures:
+    given_up: dict[UUID, Exception] = {
+        claim.event.pk: DeliveryRefused("The last attempts took their worker with them.")
+        for claim in claims
+        if claim.attempts > MAX_ATTEMPTS
+    }
+    events = [claim.event for claim in claims if claim.event.pk not in given_up]
+    if not events:
+        return given_up
+    try:
+        return given_up | dict(consumer.effect(events))
+    except Exception as error:
+        if len(events) == 1:
+            return given_up | {events[0].pk: error}
+        logger.warning(
+            "batch_failed", consumer=consumer.name, events=len(events), error=str(error)[:200]
+        )
+    return given_up | dict(one_by_one(lambda event: _run_alone(consumer, event))(events))
+
+
+def _run_alone(consumer: Consumer, event: OutboxEvent) -> None:
+    for error in consumer.effect([event]).values():
+        raise error
+
+
+def _give_back(claims: Sequence[_Claim]) -> int:
+    if claims:
+        ids, attempts = zip(*((claim.delivery_id, claim.attempts) for claim in claims), strict=True)
+        fetch_all(_SQL["give_back"], {"ids": list(ids), "attempts": list(attempts)})
+    return len(claims)
+
+
+def _record_failures(consumer: Consumer, failed: Sequence[tuple[_Claim, Exception]]) -> None:
+    if not failed:
+        return
+    records = []
+    for claim, error in failed:
+        is_dead = isinstance(error, DeliveryRefused) or claim.attempts >= MAX_ATTEMPTS
+        wait = _backoff(claim.attempts).total_seconds()
+        if isinstance(error, DeliveryPostponed):
+            wait = max(wait, float(error.retry_after))
+        status = EventDelivery.Status.DEAD if is_dead else EventDelivery.Status.PENDING
+        text = _storable(f"{type(error).__name__}: {error}"[:2000])
+        records.append((claim.delivery_id, str(status), wait, text))
+        is_expected = isinstance(error, (DeliveryRefused, DeliveryPostponed))
         logger.warning(
             "delivery_failed",
             consumer=consumer.name,
-            event_id=str(delivery.event_id),
-            attempt=delivery.attempts,
-            dead=dead,
-            exc_info=not isinstance(error, (DeliveryRefused, DeliveryPostponed)),
+            event_id=str(claim.event.pk),
+            attempt=claim.attempts,
+            dead=is_dead,
+            exc_info=None if is_expected else error,
         )
-        return False
-    record.update(status=EventDelivery.Status.DONE, done_at=Now())
-    return True
+    columns = map(list, zip(*records, strict=True))
+    fetch_all(_SQL["fail"], dict(zip(("ids", "statuses", "waits", "errors"), columns, strict=True)))
 
 
 def _storable(text: str) -> str:

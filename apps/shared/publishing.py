@@ -1,10 +1,10 @@
 """Handing a task to the broker from a request that has already committed.
 
-This is the fast path only: what is not published is picked up by the relay (`outbox.py`), so a broker that is down
-must neither fail nor slow down the caller.
+What is not published the relay makes up for (`draining.py`), so a broker that is down must neither fail nor slow down the caller.
 """
 
 from functools import cache
+from typing import Any
 
 import redis
 import structlog
@@ -21,13 +21,16 @@ logger = structlog.get_logger(__name__)
 _breaker = Breaker()
 
 
-def publish(task: "Task[..., None]", **kwargs: object) -> bool:
-    """Enqueue `task`; after one failure the next second of calls gives up at once. Says whether it was sent."""
+def publish(task: "Task[..., None]", **options: Any) -> bool:
+    """Enqueue `task`; after one failure the next second of calls gives up at once. Says whether it was sent.
+
+    `options` are those of `apply_async`.
+    """
     if _breaker.is_open:
         return False
     try:
         with producers[_impatient_connection(task.app)].acquire(block=True) as producer:
-            task.apply_async(kwargs=kwargs, producer=producer)
+            task.apply_async(producer=producer, **options)
     except (OperationalError, redis.RedisError, OSError):
         _breaker.trip()
         logger.warning("publish_failed", task=task.name)

@@ -35,21 +35,21 @@ def unfinished(*, until: float | None = None) -> int:
 
 
 def deliver_again(dice: random.Random) -> None:
-    """Forget that the latest events were delivered, and hand out each of their tasks twice, in any order.
+    """Forget that the latest events were delivered, and hand out two tasks for each delivery, in any order.
 
-    So every effect runs once more, and a second task meets the first at work or done.
+    So every effect runs once more, and most tasks meet others at work or done.
     """
     latest = OutboxEvent.objects.order_by("-occurred_at", "pk").values_list("pk", flat=True)
     done = EventDelivery.objects.filter(
         event__in=list(latest[:REPEATED]), status=EventDelivery.Status.DONE
     )
-    tasks = sorted(done.values_list("consumer", "event_id")) * 2
+    tasks = sorted(done.values_list("consumer", flat=True)) * 2
     done.update(
         status=EventDelivery.Status.PENDING, attempts=0, done_at=None, next_attempt_at=Now()
     )
     dice.shuffle(tasks)
-    for consumer, event_id in tasks:
-        TASKS[consumer].delay(event_id=str(event_id))
+    for consumer in tasks:
+        TASKS[consumer].delay()
 
 
 @dataclass

@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from apps.concerts import projection, services
-from apps.concerts.models import PerformanceQuerySet, RankingEntry, venue_day
+from apps.concerts.models import Performance, PerformanceQuerySet, RankingEntry, venue_day
 from apps.concerts.selectors import (
     PopularConcert,
     RankingWindow,
@@ -24,9 +24,8 @@ from apps.concerts.services import (
     rebuild_ranking,
     rebuild_ranking_if_needed,
     unblock_seats,
-    update_ranking,
 )
-from apps.concerts.tasks import rebuild_lost_ranking
+from apps.concerts.tasks import rebuild_lost_ranking, verify_ranking
 from apps.concerts.tasks import update_ranking as update_ranking_task
 from apps.shared.models import EventDelivery, OutboxEvent
 from apps.shared.outbox import DeliveryRefused
@@ -37,6 +36,12 @@ pytestmark = pytest.mark.django_db
 
 DAY, WEEK, ALL = RankingWindow.DAY, RankingWindow.WEEK, RankingWindow.ALL
 WINDOWS = list(RankingWindow)
+
+
+def update_ranking(event):
+    """For one event alone, whose failure is raised."""
+    for error in services.update_ranking([event]).values():
+        raise error
 
 
 def event_of(performance, *, type="reservation.confirmed", seats=1, occurred_at=None):
@@ -176,13 +181,100 @@ class TestUpdateRanking:
 
         assert not RankingEntry.objects.exists()
 
+    def test_a_batch_counts_as_its_events_do_one_by_one(self, store):
+        performances = [PerformanceFactory(seats=2), PerformanceFactory(seats=3)]
+        events = [
+            event_of(performances[n % 2], occurred_at=timezone.now() - timedelta(days=n))
+            for n in range(9)
+        ]
+        events += [cancellation_of(performances[0]), event_of(performances[1], seats=2)]
+
+        def figures():
+            days = [venue_day(timezone.now() - timedelta(days=n)) for n in range(9)]
+            for performance in performances:
+                performance.refresh_from_db()
+            return (
+                [(one.seats_sold, one.sold_out_at) for one in performances],
+                [projected([day]) for day in days],
+                projected(),
+                list(RankingEntry.objects.order_by("pk").values_list("pk", "seats", "day")),
+            )
+
+        def forget():
+            RankingEntry.objects.all().delete()
+            Performance.objects.update(seats_sold=0, sold_out_at=None)
+            rebuild_ranking()
+
+        rebuild_ranking()
+        for event in events:
+            update_ranking(event)
+        one_by_one = figures()
+        forget()
+        services.update_ranking(events)
+
+        assert figures() == one_by_one
+        assert ranking_drift() == []
+
+    def test_a_batch_takes_a_handful_of_statements(self, django_assert_max_num_queries):
+        performance = PerformanceFactory(seats=2)
+        rebuild_ranking()
+        events = [event_of(performance) for _ in range(40)]
+
+        with django_assert_max_num_queries(8):
+            services.update_ranking(events)
+
+        assert projected() == {performance.concert_id: 40}
+
+    def test_names_those_of_a_batch_that_cannot_be_counted(self):
+        performance = PerformanceFactory()
+        fine, broken, lost = (event_of(performance) for _ in range(3))
+        broken.payload = {}
+        lost.payload["performance_id"] = 1
+
+        failures = services.update_ranking([fine, broken, lost])
+
+        assert set(failures) == {broken.pk, lost.pk}
+        assert all(isinstance(error, DeliveryRefused) for error in failures.values())
+        assert RankingEntry.objects.get().event_id == fine.pk
+
+    def test_of_an_old_entry_counts_nothing_and_needs_no_memory(self, store):
+        performance = PerformanceFactory()
+        rebuild_ranking()
+        event = event_of(performance)
+        update_ranking(event)
+        RankingEntry.objects.update(recorded_at=timezone.now() - timedelta(days=3))
+        for key in store.scan_iter("*:events:*"):
+            store.delete(key)  # as time does
+
+        update_ranking(event)
+
+        assert projected() == {performance.concert_id: 1}
+        assert ranking_drift() == []
+
+    def test_would_count_it_again_if_it_were_looked_up_there(self, store, monkeypatch):
+        """The twin: the projection asked about an event that it has forgotten."""
+        monkeypatch.setattr(
+            projection, "remembered_since", lambda: datetime(2020, 1, 1, tzinfo=UTC)
+        )
+        performance = PerformanceFactory()
+        rebuild_ranking()
+        event = event_of(performance)
+        update_ranking(event)
+        RankingEntry.objects.update(recorded_at=timezone.now() - timedelta(days=3))
+        for key in store.scan_iter("*:events:*"):
+            store.delete(key)
+
+        update_ranking(event)
+
+        assert projected() == {performance.concert_id: 2}
+
     def test_the_task_settles_the_delivery(self):
         event = event_of(PerformanceFactory())
         delivery = EventDelivery.objects.create(
-            event=event, consumer="ranking", next_attempt_at=timezone.now()
+            event=event, consumer="ranking", next_attempt_at=event.occurred_at
         )
 
-        update_ranking_task(event_id=str(event.pk), sent_by_a_newer_version=True)
+        update_ranking_task(sent_by_a_newer_version=True)
 
         delivery.refresh_from_db()
         assert delivery.status == EventDelivery.Status.DONE
@@ -223,14 +315,13 @@ class TestUpdateRankingAtOnce:
         rebuild_ranking()
         events = [event_of(performance), event_of(performance)]
         monkeypatch.setattr(PerformanceQuerySet, "lock", lambda self: self.order_by("pk"))
-        both, note = threading.Barrier(2), services.note_whether_sold_out
+        both, insert = threading.Barrier(2), services._insert
 
-        def note_together(**arguments):
+        def insert_together(entries):
             both.wait(10)
-            note(**arguments)
-            both.wait(10)
+            return insert(entries)
 
-        monkeypatch.setattr(services, "note_whether_sold_out", note_together)
+        monkeypatch.setattr(services, "_insert", insert_together)
         outcomes = race([lambda event=event: update_ranking(event) for event in events])
 
         assert outcomes == [None, None]
@@ -396,6 +487,24 @@ class TestRebuildRanking:
 
         assert ranked() == [(performance.concert_id, 2)]
 
+    def test_sums_up_what_is_too_old_to_come_again(self, store):
+        performance = PerformanceFactory()
+        for days in (0, 2, 8, 30):
+            sell(performance, occurred_at=timezone.now() - timedelta(days=days))
+        update_ranking(cancellation_of(performance))
+        old = RankingEntry.objects.exclude(day=venue_day(timezone.now()))
+        old.update(recorded_at=timezone.now() - timedelta(days=2))
+        today = venue_day(timezone.now())
+
+        rebuild_ranking()
+
+        assert projected() == {performance.concert_id: 3}
+        assert projected(projection.window_days(today)) == {performance.concert_id: 1}
+        assert projected([today - timedelta(days=2)]) == {performance.concert_id: 1}
+        assert ranking_drift() == []
+        [events] = store.scan_iter("*:events:*")
+        assert store.scard(events) == 2
+
     def test_leaves_nothing_of_the_old_generation(self, store):
         sell(PerformanceFactory(), times=2)
         rebuild_ranking()
@@ -429,7 +538,7 @@ class TestRebuildRanking:
             key for key in store.scan_iter() if generation.encode() in key or b"rebuilding" in key
         ]
 
-        assert len(left) == 4
+        assert len(left) == 5
         assert all(store.ttl(key) > 0 for key in left)
 
     def test_the_live_generation_stays(self, store):
@@ -437,9 +546,11 @@ class TestRebuildRanking:
         rebuild_ranking()
 
         lasting = {key.rsplit(b":", 1)[-1] for key in store.scan_iter() if store.ttl(key) == -1}
-        assert lasting == {b"all", b"built", b"events"}
+        assert lasting == {b"all", b"built", b"changes"}
         [day] = [key for key in store.scan_iter() if b":day:" in key]
         assert 7 * 86_400 < store.ttl(day) <= 9 * 86_400
+        [events] = [key for key in store.scan_iter() if b":events:" in key]
+        assert 86_400 < store.ttl(events) <= 3 * 86_400
 
     def test_every_key_has_the_hash_tag(self, store):
         sell(PerformanceFactory())
@@ -476,6 +587,30 @@ class TestRankingDrift:
         store.zincrby(f"{projection.ROOT}:{generation}:all", 1, 77)
 
         assert ranking_drift() == [RankingDrift("all", 77, 1, 0)]
+
+    def test_without_all_time_looks_at_the_week(self, store):
+        performance = PerformanceFactory()
+        sell(performance)
+        today = venue_day(timezone.now()).isoformat()
+        generation = store.get(f"{projection.ROOT}:built").decode()
+        store.zincrby(f"{projection.ROOT}:{generation}:all", 4, performance.concert_id)
+        assert ranking_drift(all_time=False) == []
+
+        store.zincrby(f"{projection.ROOT}:{generation}:day:{today}", 4, performance.concert_id)
+
+        assert ranking_drift(all_time=False) == [RankingDrift(today, performance.concert_id, 5, 1)]
+
+    def test_of_all_time_is_mended_a_few_times_a_day(self, store):
+        performance = PerformanceFactory()
+        sell(performance)
+        generation = store.get(f"{projection.ROOT}:built").decode()
+        store.zincrby(f"{projection.ROOT}:{generation}:all", 4, performance.concert_id)
+
+        rebuild_lost_ranking()
+        assert projected() == {performance.concert_id: 5}
+        verify_ranking(from_a_newer_caller=True)
+
+        assert projected() == {performance.concert_id: 1}
 
     def test_reports_a_lost_projection(self, store):
         performance = PerformanceFactory()
@@ -575,6 +710,50 @@ class TestSoldOut:
 
         performance.refresh_from_db()
         assert performance.sold_out_at is None
+
+    @pytest.mark.parametrize("is_sold_first", [True, False])
+    def test_a_seat_that_is_sold_and_blocked_is_not_counted_twice(self, is_sold_first):
+        performance = PerformanceFactory(seats=3)
+        first, second, third = seats_of(performance.pk).values_list("pk", flat=True)
+
+        def sell_seat(seat_id):
+            event = event_of(performance)
+            event.payload["seats"] = [{"seat_id": seat_id}]
+            update_ranking(event)
+            performance.refresh_from_db()
+
+        if is_sold_first:
+            sell_seat(first)
+            block_seats(seat_ids=[first])
+        else:
+            block_seats(seat_ids=[first])
+            sell_seat(first)
+        sell_seat(second)
+        assert performance.sold_out_at is None  # two sold, two for sale, one of them still free
+        assert (performance.seats_sold, performance.seats_unblocked) == (2, 2)
+
+        sell_seat(third)
+        assert performance.sold_out_at is not None
+
+    def test_is_decided_once_for_a_batch_that_sells_and_returns(self):
+        performance = PerformanceFactory(seats=2)
+        first, second = event_of(performance), event_of(performance)
+
+        services.update_ranking([second, cancellation_of(performance), first])
+
+        performance.refresh_from_db()
+        assert (performance.seats_sold, performance.sold_out_at) == (1, None)
+
+    def test_a_cancellation_that_overtakes_its_sale_is_made_up_for(self):
+        performance = PerformanceFactory(seats=1)
+        update_ranking(cancellation_of(performance))
+        performance.refresh_from_db()
+        assert performance.seats_sold == -1
+
+        sell(performance)
+
+        performance.refresh_from_db()
+        assert (performance.seats_sold, performance.sold_out_at) == (0, None)
 
     def test_ranks_by_the_time_since_sales_opened(self):
         slow, fast, hidden, early, unsold = (

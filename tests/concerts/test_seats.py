@@ -16,7 +16,7 @@ from apps.concerts.errors import (
 )
 from apps.concerts.layouts import SectionLayout, laid_out, row_label
 from apps.concerts.models import Grade, Performance, PerformanceQuerySet, Seat
-from apps.concerts.selectors import performances_of, seat_map, seats_of
+from apps.concerts.selectors import dates_of, seat_map, seats_of
 from apps.concerts.services import (
     block_seats,
     create_performance,
@@ -172,7 +172,7 @@ class TestCreatePerformance:
         )
 
         assert performance.starts_at == starts_at
-        [found] = performances_of(concert.pk)
+        [found] = dates_of(concert.pk)
         assert (found, found.seats_total) == (performance, 2)
 
     def test_refuses_an_unknown_concert(self):
@@ -205,8 +205,20 @@ class TestBlockSeats:
         assert block_seats(seat_ids=ids) == 1
         assert unblock_seats(seat_ids=ids[:1]) == 1
 
-        [found] = performances_of(performance.concert_id)
+        [found] = dates_of(performance.concert_id)
         assert (found.seats_total, found.seats_unblocked) == (3, 1)
+
+    def test_counts_for_each_performance_its_own(self):
+        first, second = PerformanceFactory(seats=2), PerformanceFactory(seats=4)
+        ids = [
+            *first.seats.values_list("pk", flat=True),
+            *second.seats.values_list("pk", flat=True),
+        ]
+
+        block_seats(seat_ids=ids[1:4])
+
+        counts = Performance.objects.order_by("pk").values_list("seats_total", "seats_unblocked")
+        assert list(counts) == [(2, 1), (4, 2)]
 
 
 class TestSeatMap:

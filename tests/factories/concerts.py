@@ -1,5 +1,6 @@
 """Concerts to test with: published, on sale since yesterday, first date in thirty days."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -30,6 +31,13 @@ class ConcertFactory(factory.django.DjangoModelFactory[Concert]):
         )
 
 
+def count_in(performance: Performance, seats: Sequence[Seat]) -> None:
+    """Let the performance know of its new seats, as the services do."""
+    performance.seats_total += len(seats)
+    performance.seats_unblocked += sum(not seat.is_blocked for seat in seats)
+    performance.save(update_fields=["seats_total", "seats_unblocked"])
+
+
 class PerformanceFactory(factory.django.DjangoModelFactory[Performance]):
     """`PerformanceFactory(seats=3)` also makes seats 1 to 3 of row A, grade R, 50,000 won each."""
 
@@ -43,10 +51,11 @@ class PerformanceFactory(factory.django.DjangoModelFactory[Performance]):
     @factory.post_generation
     def seats(obj: Performance, create: bool, extracted: int | None, **fields: Any) -> None:  # noqa: N805
         if create and extracted:
-            Seat.objects.bulk_create(
+            made = Seat.objects.bulk_create(
                 SeatFactory.build(performance=obj, number=number, x=number, **fields)
                 for number in range(1, extracted + 1)
             )
+            count_in(obj, made)
 
 
 class SeatFactory(factory.django.DjangoModelFactory[Seat]):
@@ -62,6 +71,12 @@ class SeatFactory(factory.django.DjangoModelFactory[Seat]):
     x = factory.SelfAttribute("number")
     y = 1
 
+    @classmethod
+    def _create(cls, model_class: type[Seat], *args: Any, **kwargs: Any) -> Seat:
+        seat: Seat = super()._create(model_class, *args, **kwargs)
+        count_in(seat.performance, [seat])
+        return seat
+
 
 class RankingEntryFactory(factory.django.DjangoModelFactory[RankingEntry]):
     class Meta:
@@ -74,3 +89,10 @@ class RankingEntryFactory(factory.django.DjangoModelFactory[RankingEntry]):
     day = factory.LazyAttribute(lambda entry: venue_day(entry.occurred_at))
     reservations = 1
     seats = 1
+
+    @classmethod
+    def _create(cls, model_class: type[RankingEntry], *args: Any, **kwargs: Any) -> RankingEntry:
+        entry: RankingEntry = super()._create(model_class, *args, **kwargs)
+        entry.performance.seats_sold += entry.seats
+        entry.performance.save(update_fields=["seats_sold"])
+        return entry

@@ -26,7 +26,7 @@ from apps.queue.errors import (
 from apps.queue.live import live_room, token_signer
 from apps.queue.models import PolicyChange, QueueExit, WaitingRoom
 from apps.queue.selectors import admissions_above_capacity
-from apps.queue.services import admission
+from apps.queue.services import admission, finishing
 from apps.queue.services.clock import micros
 from apps.queue.services.finishing import FINISH_PAID_VISITS
 from apps.shared.models import OutboxEvent
@@ -392,7 +392,7 @@ class TestFinishing:
     def test_paying_ends_the_visit_and_admits_the_next(
         self, visitors: list[Visitor], admitted: Visitor
     ) -> None:
-        FINISH_PAID_VISITS.effect(self.paid(admitted))
+        FINISH_PAID_VISITS.effect([self.paid(admitted)])
 
         assert admitted.standing == "COMPLETED"
         assert visitors[2].standing == "ACTIVE"
@@ -401,7 +401,7 @@ class TestFinishing:
         self, visitors: list[Visitor], admitted: Visitor
     ) -> None:
         for _ in range(3):
-            FINISH_PAID_VISITS.effect(self.paid(admitted))
+            FINISH_PAID_VISITS.effect([self.paid(admitted)])
 
         assert QueueExit.objects.count() == 1
         assert live_room(admitted.concert.pk).figures().admitted_total == 3  # type: ignore[union-attr]
@@ -413,15 +413,35 @@ class TestFinishing:
         admitted.leave()
         admitted.join()
 
-        FINISH_PAID_VISITS.effect(event)
+        FINISH_PAID_VISITS.effect([event])
 
         assert admitted.standing == "WAITING"
 
     def test_a_sale_at_the_box_office_is_no_visit(self, admitted: Visitor) -> None:
-        FINISH_PAID_VISITS.effect(self.paid(admitted, queue_place=None, queue_generation=None))
+        FINISH_PAID_VISITS.effect([self.paid(admitted, queue_place=None, queue_generation=None)])
 
         assert admitted.standing == "ACTIVE"
         assert not QueueExit.objects.exists()
+
+    def test_a_batch_ends_every_visit_and_admits_once(
+        self, visitors: list[Visitor], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        tick()
+        paying = visitors[:2]
+        for visitor in paying:
+            visitor.poll()
+        admitting: list[int] = []
+        monkeypatch.setattr(finishing, "admit_now", lambda concert_id: admitting.append(concert_id))
+
+        FINISH_PAID_VISITS.effect([self.paid(one) for one in [*paying, *paying]])
+
+        assert [one.standing for one in paying] == ["COMPLETED", "COMPLETED"]
+        assert admitting == [paying[0].concert.pk]
+        exits = QueueExit.objects.order_by("pk")
+        assert [exit.customer_id for exit in exits] == [one.customer.pk for one in paying]
+        for exit in exits:
+            assert exit.admitted_at
+            assert exit.joined_at < exit.admitted_at < exit.ended_at
 
     def test_an_early_bird_who_pays_is_done(
         self, upcoming: Concert, time_of: Callable[[Concert], Clock]

@@ -57,7 +57,7 @@ def test_the_task_ends_the_visit_once(visitors: list[Visitor]) -> None:
     event = paid(visitors[0])
 
     for _ in range(2):
-        finish_paid_visit(event_id=str(event.pk), from_a_newer_caller=True)
+        finish_paid_visit(from_a_newer_caller=True)
 
     delivery = EventDelivery.objects.get(event=event, consumer="queue")
     assert (delivery.status, delivery.attempts) == ("DONE", 1)
@@ -72,7 +72,7 @@ def test_without_a_store_the_delivery_is_tried_again_later(
     event = paid(visitors[0])
     settings.QUEUE_URL = "redis://127.0.0.1:1/0"  # type: ignore[attr-defined]
 
-    finish_paid_visit(event_id=str(event.pk))
+    finish_paid_visit()
 
     delivery = EventDelivery.objects.get(event=event, consumer="queue")
     assert delivery.status == "PENDING"

@@ -1,17 +1,24 @@
 """Against a real HTTP server on loopback that answers as it is told."""
 
+import os
 import threading
 from collections.abc import Generator
 from datetime import timedelta
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from uuid import uuid4
 
+import httpx
 import pytest
+import structlog
+from django.conf import settings
 from django.utils import timezone
 from standardwebhooks import Webhook
 
+from apps.reservations import clients
 from apps.reservations.tasks import sync_externally
 from apps.shared.models import EventDelivery, OutboxEvent
-from apps.shared.outbox import deliver
+from apps.shared.outbox import drain
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.reservations import reservation
@@ -23,20 +30,38 @@ SECOND_SECRET = "whsec_c2Vjb25kLXNlY3JldC1mb3ItdGhlLXRlc3Q="
 
 
 class Platform:
-    """The outside platform: keeps what it received, answers with `status` and `answer_headers`."""
+    """The outside platform: keeps what it received, answers with `status` and `answer_headers`.
+
+    `protocol` says whether connections are kept; `close_after` cuts them after so many answers, without a word.
+    """
 
     def __init__(self) -> None:
+        self.protocol = "HTTP/1.0"
+        self.close_after = 0
+        self.connections = 0
+        self.refused: set[str] = set()
         self.received: list[tuple[str, dict[str, str], bytes]] = []
         self.status = 204
         self.answer_headers: dict[str, str] = {}
 
     def handler(platform):  # noqa: N805
         class Handler(BaseHTTPRequestHandler):
+            def setup(self) -> None:
+                super().setup()
+                self.protocol_version = platform.protocol
+                self.answered = 0
+                platform.connections += 1
+
             def do_POST(self) -> None:
+                self.answered += 1
+                if platform.close_after and self.answered > platform.close_after:
+                    self.close_connection = True
+                    return
                 body = self.rfile.read(int(self.headers["content-length"]))
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 platform.received.append((self.path, headers, body))
-                self.send_response(platform.status)
+                is_refused = headers["webhook-id"] in platform.refused
+                self.send_response(410 if is_refused else platform.status)
                 for name, value in platform.answer_headers.items():
                     self.send_header(name, value)
                 self.send_header("content-length", "0")
@@ -74,7 +99,7 @@ def delivery() -> EventDelivery:
 
 class TestSyncExternally:
     def test_posts_a_signed_message(self, platform, sold):
-        sync_externally(event_id=str(sold.pk))
+        sync_externally()
 
         [(path, headers, body)] = platform.received
         message = Webhook(FIRST_SECRET).verify(body, headers)
@@ -87,16 +112,34 @@ class TestSyncExternally:
         assert "queue_place" not in message["data"]
         assert delivery().status == EventDelivery.Status.DONE
 
+    def test_names_the_call_that_it_follows_from(self, platform):
+        performance = PerformanceFactory(seats=2)
+        for seat, request_id in zip(performance.seats.all(), ("r-1", "r-2"), strict=True):
+            with structlog.contextvars.bound_contextvars(request_id=request_id):
+                reservation(CustomerFactory(), [seat])
+
+        with structlog.contextvars.bound_contextvars(request_id="of the drain"):
+            sync_externally()
+
+        named = {
+            headers["webhook-id"]: headers["x-request-id"] for _, headers, _ in platform.received
+        }
+        assert named == {
+            str(event.pk): event.payload["request_id"] for event in OutboxEvent.objects.all()
+        }
+        assert sorted(named.values()) == ["r-1", "r-2"]
+        assert not any(b"request_id" in body for _path, _headers, body in platform.received)
+
     def test_tells_it_once(self, platform, sold):
         for _ in range(3):
-            sync_externally(event_id=str(sold.pk))
+            sync_externally()
 
         assert len(platform.received) == 1
 
     def test_signs_with_every_secret_while_they_are_rotated(self, platform, sold, settings):
         settings.WEBHOOK_SECRETS = [SECOND_SECRET, FIRST_SECRET]
 
-        sync_externally(event_id=str(sold.pk))
+        sync_externally()
 
         [(_path, headers, body)] = platform.received
         assert Webhook(FIRST_SECRET).verify(body, headers)
@@ -106,7 +149,7 @@ class TestSyncExternally:
     def test_tries_again_later_when_the_platform_is_in_trouble(self, platform, sold, status):
         platform.status = status
 
-        assert deliver(consumer="external_sync", event_id=sold.pk) is False
+        assert drain(consumer="external_sync").settled == 0
 
         assert delivery().status == EventDelivery.Status.PENDING
         assert delivery().next_attempt_at > timezone.now()
@@ -115,7 +158,7 @@ class TestSyncExternally:
     def test_waits_as_long_as_it_is_told(self, platform, sold):
         platform.status, platform.answer_headers = 429, {"retry-after": "1800"}
 
-        deliver(consumer="external_sync", event_id=sold.pk)
+        drain(consumer="external_sync")
 
         assert delivery().next_attempt_at > timezone.now() + timedelta(minutes=29)
 
@@ -123,7 +166,7 @@ class TestSyncExternally:
     def test_gives_up_on_what_repeating_does_not_change(self, platform, sold, status):
         platform.status, platform.answer_headers = status, {"location": "/elsewhere"}
 
-        deliver(consumer="external_sync", event_id=sold.pk)
+        drain(consumer="external_sync")
 
         assert delivery().status == EventDelivery.Status.DEAD
         assert [path for path, _headers, _body in platform.received] == ["/hook"]
@@ -131,7 +174,7 @@ class TestSyncExternally:
     def test_tries_again_later_when_nobody_answers(self, platform, sold, settings):
         settings.WEBHOOK_URL = "http://127.0.0.1:1/hook"
 
-        deliver(consumer="external_sync", event_id=sold.pk)
+        drain(consumer="external_sync")
 
         assert delivery().status == EventDelivery.Status.PENDING
         assert "ConnectError" in delivery().last_error
@@ -139,6 +182,81 @@ class TestSyncExternally:
     def test_has_nothing_to_do_without_a_platform(self, sold, settings):
         settings.WEBHOOK_URL = ""
 
-        sync_externally(event_id=str(sold.pk))
+        sync_externally()
 
         assert delivery().status == EventDelivery.Status.DONE
+
+
+class TestConnection:
+    @pytest.fixture
+    def keeping(self, platform):
+        platform.protocol = "HTTP/1.1"
+        clients._client.cache_clear()
+        yield platform
+        clients._client(os.getpid()).close()
+        clients._client.cache_clear()
+
+    @staticmethod
+    def send() -> int:
+        return clients.post_message(
+            message_id=uuid4(), type="tests.happened", occurred_at=timezone.now(), data={}
+        ).status_code
+
+    def test_is_kept_from_message_to_message(self, keeping):
+        assert [self.send() for _ in range(5)] == [204] * 5
+
+        assert keeping.connections == 1
+
+    def test_that_the_platform_has_closed_is_replaced(self, keeping):
+        keeping.close_after = 1
+
+        assert [self.send() for _ in range(3)] == [204] * 3
+
+        assert len(keeping.received) == 3
+        assert keeping.connections > 1
+
+    def test_without_a_fresh_one_that_would_be_a_failure(self, keeping):
+        """The twin: the same platform, and a client that gives up with its kept connection."""
+        keeping.close_after = 1
+        client = clients._client(os.getpid())
+        post = partial(client.post, settings.WEBHOOK_URL, content=b"{}")
+        post(headers={"webhook-id": "1"})
+
+        with pytest.raises(httpx.RemoteProtocolError):
+            post(headers={"webhook-id": "2"})
+
+    def test_that_is_fresh_and_fails_is_not_tried_twice(self, keeping):
+        keeping.close_after = -1  # answers nobody
+
+        with pytest.raises(httpx.RemoteProtocolError):
+            self.send()
+
+        assert keeping.connections == 1
+
+    def test_carries_no_cookie_of_an_earlier_answer(self, keeping):
+        keeping.answer_headers = {"set-cookie": "session=1; Path=/"}
+
+        self.send()
+        self.send()
+
+        assert all("cookie" not in headers for _path, headers, _body in keeping.received)
+
+    def test_is_not_shared_with_a_child(self):
+        assert clients._client(1) is clients._client(1)
+        assert clients._client(1) is not clients._client(2)
+        clients._client.cache_clear()
+
+
+class TestBatch:
+    def test_has_an_outcome_for_each_message(self, platform):
+        performance = PerformanceFactory(seats=3)
+        for seat in performance.seats.all():
+            reservation(CustomerFactory(), [seat])
+        events = list(OutboxEvent.objects.order_by("occurred_at"))
+        platform.refused = {str(events[1].pk)}
+
+        assert drain(consumer="external_sync").settled == 2
+
+        assert len(platform.received) == 3
+        statuses = EventDelivery.objects.filter(consumer="external_sync").order_by("pk")
+        assert [one.status for one in statuses] == ["DONE", "DEAD", "DONE"]

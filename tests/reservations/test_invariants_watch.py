@@ -60,14 +60,14 @@ class TestCommand:
         assert failure is None
         for statement, _ in INVARIANTS.values():
             assert statement[:60] in printed
-        assert "11 invariants, 0 breaches, " in printed
+        assert "12 invariants, 0 breaches, " in printed
         assert "not checked" not in printed
 
     def test_names_a_breach_and_fails(self, broken: Wallet) -> None:
         printed, failure = self.run()
 
         assert f"customer {broken.pk}: balance 6,000, ledger 5,000" in printed
-        assert str(failure) == "1 of 11 are broken: balance_is_ledger."
+        assert str(failure) == "1 of 12 are broken: balance_is_ledger."
         assert failure is not None
         assert failure.returncode == 1
 

@@ -51,7 +51,7 @@ from apps.reservations.services import (
 from apps.shared.api.responses import as_json
 from apps.shared.idempotency import StoredAnswer, run_once
 from apps.shared.models import OutboxEvent
-from apps.shared.outbox import GRACE, consumers, deliver, drain
+from apps.shared.outbox import consumers, drain
 from apps.shared.transactions import run_in_transaction
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory, SeatFactory
@@ -65,6 +65,7 @@ from tests.reservations.sale_model import (
     ModelHold,
     Refusal,
 )
+from tests.shared.deliveries import deliver
 
 PRICES = [30_000, 30_000, 50_000, 50_000, 70_000]
 BALANCE_LIMIT = 200_000
@@ -305,15 +306,11 @@ class SaleMachine(RuleBasedStateMachine):
 
     @rule(consumer=st.sampled_from(CONSUMERS))
     def relay(self, consumer: str) -> None:
-        due = [
-            event
-            for event in self.model.events
-            if consumer in event.pending and event.occurred_at + GRACE <= self.model.now
-        ]
+        due = [event for event in self.model.events if consumer in event.pending]
         for event in due:
             event.pending.discard(consumer)
 
-        assert drain(consumer=consumer) == len(due)
+        assert drain(consumer=consumer).settled == len(due)
 
     # --- What is true after every step --------------------------------------------------------------------------------
 

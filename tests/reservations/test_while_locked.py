@@ -18,8 +18,8 @@ from apps.concerts.services import block_seats, rebuild_ranking, unblock_seats
 from apps.payments.services import adjust_wallet
 from apps.queue import services as queue
 from apps.reservations.services import expire_holds
-from apps.shared.models import EventDelivery, OutboxEvent
-from apps.shared.outbox import consumers, deliver, drain
+from apps.shared.models import EventDelivery
+from apps.shared.outbox import consumers, drain
 from apps.shared.transactions import run_in_transaction
 from concert_project.celery import app
 from concert_project.schedule import BEAT_SCHEDULE
@@ -130,18 +130,12 @@ class TestWhatComesAfter:
         held = answered(visitor.post("/holds/best-available", best), 201)
         answered(visitor.post("/reservations", {"hold_id": held["hold_id"]}, key="r"), 201)
 
-    @pytest.mark.parametrize("path", ["deliver", "drain"])
-    def test_effects_of_events_run_unlocked(
-        self, watch: Watch, settings: LazySettings, path: str
-    ) -> None:
+    def test_effects_of_events_run_unlocked(self, watch: Watch, settings: LazySettings) -> None:
         settings.WEBHOOK_URL = "http://127.0.0.1:1/"
         rebuild_ranking()
-        make_due()
-        event = OutboxEvent.objects.get()
 
         for consumer in consumers():
-            call = partial(deliver, event_id=event.pk) if path == "deliver" else drain
-            call(consumer=consumer.name)
+            drain(consumer=consumer.name)
 
         done = set(EventDelivery.objects.filter(attempts=1).values_list("consumer", "status"))
         assert done == {("ranking", "DONE"), ("queue", "DONE"), ("external_sync", "PENDING")}

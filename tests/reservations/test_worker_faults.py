@@ -6,7 +6,7 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 
 from apps.concerts.models import Performance, RankingEntry
@@ -15,7 +15,7 @@ from apps.queue.selectors import admissions_above_capacity, live_figures
 from apps.reservations.models import Hold
 from apps.reservations.tasks import expire_holds
 from apps.shared.models import EventDelivery, OutboxEvent
-from apps.shared.outbox import deliver
+from apps.shared.outbox import drain
 from apps.shared.tasks import relay_events
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
@@ -23,6 +23,7 @@ from tests.factories.payments import WalletFactory
 from tests.factories.queue import WaitingRoomFactory
 from tests.factories.reservations import overdue_hold, reservation
 from tests.factories.visitors import Visitor
+from tests.reservations import workers
 from tests.reservations.racing import breaches, wait_until_blocked
 from tests.reservations.workers import senders_of, started, wait_until, worker
 from tests.shared.deliveries import make_due
@@ -130,7 +131,7 @@ def test_a_worker_that_is_killed_while_the_platform_hangs(performance, platform)
             relay_events.delay()
             wait_until(is_done("external_sync"), "the relay")
     event_id = OutboxEvent.objects.get().pk
-    assert deliver(consumer="external_sync", event_id=event_id) is False  # the lost task comes back
+    assert drain(consumer="external_sync").settled == 0  # the lost task comes back
     assert platform.received == [str(event_id)] * 2
     assert delivery("external_sync").attempts == 2
     assert breaches() == []
@@ -160,3 +161,32 @@ def test_two_beats_at_once(performance):
     assert set(EventDelivery.objects.values_list("attempts", flat=True)) == {1}
     assert RankingEntry.objects.count() == 3
     assert breaches() == []
+
+
+def test_a_worker_keeps_its_connection_until_it_is_cut():
+    name = "kept-connection"
+
+    def sessions() -> dict[int, object]:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pid, query_start FROM pg_stat_activity WHERE application_name = %s", [name]
+            )
+            return dict(cursor.fetchall())
+
+    def run_a_task() -> None:
+        before = sessions()
+        expire_holds.delay()
+        wait_until(lambda: sessions() and sessions() != before, "a statement of the task")
+
+    url = f"{workers._database_url()}?application_name={name}"
+    with worker("default", DATABASE_URL=url):
+        run_a_task()
+        first = sessions().keys()
+        run_a_task()
+        assert sessions().keys() == first
+        assert len(first) == 1
+
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [*first])
+        run_a_task()
+        assert sessions().keys().isdisjoint(first)

@@ -5,7 +5,7 @@ from django.db import connection
 from django.test import Client
 
 from apps.shared import outbox, publishing
-from apps.shared.outbox import Consumer, register_consumer
+from apps.shared.outbox import Consumer, one_by_one, register_consumer
 from apps.shared.store import Breaker
 from tests.shared.deliveries import TYPE, Recorder
 
@@ -37,9 +37,11 @@ def consumer(monkeypatch):
     """Register consumers for this test; `consumer("first")` returns what its effect records."""
     monkeypatch.setattr(outbox, "_consumers", {})
 
-    def register(name: str = "first", types: tuple[str, ...] = (TYPE,), **options) -> Recorder:
+    def register(
+        name: str = "first", types: tuple[str, ...] = (TYPE,), task: str = "concerts.update_ranking"
+    ) -> Recorder:
         recorder = Recorder()
-        register_consumer(Consumer(name, frozenset(types), recorder, **options))
+        register_consumer(Consumer(name, frozenset(types), one_by_one(recorder), task))
         return recorder
 
     return register

@@ -1,15 +1,17 @@
 """Events and their deliveries to consumers that exist for these tests only."""
 
 from datetime import timedelta
+from uuid import UUID
 
 from django.db.models import F
 from django.utils import timezone
 
 from apps.shared.models import EventDelivery, OutboxEvent
-from apps.shared.outbox import record_event
+from apps.shared.outbox import drain, record_event
 from apps.shared.transactions import run_in_transaction
 
 TYPE = "tests.happened"
+FAR = timedelta(days=3650)
 
 
 class Recorder:
@@ -33,6 +35,18 @@ def record(type: str = TYPE, payload: dict | None = None) -> OutboxEvent:
 
 def delivery(name: str = "first") -> EventDelivery:
     return EventDelivery.objects.get(consumer=name)
+
+
+def deliver(*, consumer: str, event_id: UUID) -> bool:
+    """Drain one delivery while all others of its consumer are kept back; says whether that settled it."""
+    others = EventDelivery.objects.pending().filter(consumer=consumer).exclude(event=event_id)
+    kept_back = list(others.values_list("pk", flat=True))
+    others.update(next_attempt_at=F("next_attempt_at") + FAR)
+    try:
+        return drain(consumer=consumer).settled == 1
+    finally:
+        kept = EventDelivery.objects.filter(pk__in=kept_back)
+        kept.update(next_attempt_at=F("next_attempt_at") - FAR)
 
 
 def make_due() -> None:

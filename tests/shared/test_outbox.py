@@ -1,7 +1,6 @@
-"""Every committed event reaches every consumer once, by the fast path or by the relay."""
+"""Every committed event reaches every consumer once, a batch at a time."""
 
 import threading
-from uuid import uuid4
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -10,17 +9,19 @@ from django.utils import timezone
 from apps.shared import outbox
 from apps.shared.models import EventDelivery, OutboxEvent
 from apps.shared.outbox import (
-    GRACE,
+    BATCH_SIZE,
     Consumer,
+    Drained,
     consumers_with_due_deliveries,
-    deliver,
+    deliveries_of,
     drain,
+    one_by_one,
     record_event,
     register_consumer,
 )
-from apps.shared.tasks import drain_consumer, relay_events
+from apps.shared.tasks import relay_events
 from apps.shared.transactions import run_in_transaction
-from tests.shared.deliveries import TYPE, delivery, make_due, record
+from tests.shared.deliveries import TYPE, delivery, record
 
 pytestmark = pytest.mark.django_db
 
@@ -44,12 +45,19 @@ class TestRecordEvent:
             (event.pk, "second", "PENDING", 0),
         ]
 
-    def test_leaves_the_fast_path_some_seconds(self, consumer):
+    def test_is_due_at_once(self, consumer):
         consumer()
         event = record()
 
-        assert delivery().next_attempt_at == event.occurred_at + GRACE
-        assert consumers_with_due_deliveries() == []
+        assert delivery().next_attempt_at == event.occurred_at
+        assert [found.name for found in consumers_with_due_deliveries()] == ["first"]
+
+    def test_owes_what_is_said_of_its_type(self, consumer):
+        consumer("first")
+        consumer("second", ("tests.other",))
+
+        assert deliveries_of(TYPE) == ["first"]
+        assert deliveries_of("tests.unheard") == []
 
     @pytest.mark.django_db(transaction=True)
     def test_needs_the_transaction_of_what_happened(self, consumer):
@@ -78,192 +86,164 @@ class TestRecordEvent:
             )
 
 
-class TestDeliver:
-    def test_settles_it_and_says_so(self, consumer):
+class TestDrain:
+    def test_settles_what_is_due_the_oldest_first(self, consumer):
         effect = consumer()
-        event = record()
+        event_ids = [record().pk for _ in range(5)]
 
-        assert deliver(consumer="first", event_id=event.pk) is True
+        assert drain(consumer="first") == Drained(5, has_more=False)
 
-        assert effect.event_ids == [event.pk]
-        assert (delivery().status, delivery().attempts) == (Status.DONE, 1)
-        assert delivery().done_at is not None
+        assert effect.event_ids == event_ids
+        assert set(EventDelivery.objects.values_list("status", "attempts")) == {(Status.DONE, 1)}
+        assert not EventDelivery.objects.filter(done_at=None).exists()
 
-    def test_takes_an_id_as_a_task_has_it(self, consumer):
-        consumer()
+    def test_gives_the_effect_the_event_as_it_was_recorded(self, monkeypatch):
+        seen: list[OutboxEvent] = []
+        monkeypatch.setattr(outbox, "_consumers", {})
+        register_consumer(Consumer("first", frozenset({TYPE}), lambda e: seen.extend(e) or {}, ""))
+        event = record(payload={"seats": [1, 2], "title": "밤", "nothing": None})
 
-        assert deliver(consumer="first", event_id=str(record().pk)) is True
+        drain(consumer="first")
+
+        [found] = seen
+        told = (found.pk, found.type, found.payload, found.occurred_at)
+        assert told == (event.pk, event.type, event.payload, event.occurred_at)
 
     def test_does_nothing_the_second_time(self, consumer):
         effect = consumer()
         event = record()
-        deliver(consumer="first", event_id=event.pk)
+        drain(consumer="first")
         done_at = delivery().done_at
 
-        assert deliver(consumer="first", event_id=event.pk) is False
+        assert drain(consumer="first") == Drained(0, has_more=False)
 
         assert effect.event_ids == [event.pk]
         assert (delivery().attempts, delivery().done_at) == (1, done_at)
 
-    @pytest.mark.parametrize("name", ["first", "nobody"])
-    def test_does_nothing_for_what_was_not_promised(self, consumer, name):
+    def test_takes_as_many_batches_as_there_are(self, consumer, monkeypatch):
         effect = consumer()
+        monkeypatch.setattr(outbox, "BATCH_SIZE", 2)
+        event_ids = [record().pk for _ in range(5)]
 
-        assert deliver(consumer=name, event_id=uuid4()) is False
+        assert drain(consumer="first") == Drained(5, has_more=False)
+        assert effect.event_ids == event_ids
+
+    def test_says_that_there_is_more_when_its_time_is_over(self, consumer, monkeypatch):
+        effect = consumer()
+        record()
+
+        assert drain(consumer="first", seconds=0) == Drained(0, has_more=True)
         assert effect.event_ids == []
+
+    def test_costs_two_statements_for_a_whole_batch(self, consumer, django_assert_num_queries):
+        effect = consumer()
+        for _ in range(30):
+            record()
+
+        with django_assert_num_queries(2):
+            drain(consumer="first")
+
+        assert len(effect.event_ids) == 30 < BATCH_SIZE
 
     def test_is_no_concern_of_other_consumers(self, consumer):
         first, second = consumer("first"), consumer("second")
         first.failures = [ValueError("broken")]
         event = record()
 
-        assert deliver(consumer="first", event_id=event.pk) is False
-        assert deliver(consumer="second", event_id=event.pk) is True
+        assert drain(consumer="first").settled == 0
+        assert second.event_ids == []
+        assert drain(consumer="second").settled == 1
 
         assert second.event_ids == [event.pk]
         assert (delivery("first").status, delivery("second").status) == ("PENDING", "DONE")
 
-    def test_runs_the_effect_outside_any_transaction(self, consumer, monkeypatch):
+    def test_runs_the_effect_outside_any_transaction(self, monkeypatch):
         seen = []
         monkeypatch.setattr(outbox, "_consumers", {})
         with_count = lambda event: seen.append(len(transaction.get_connection().savepoint_ids))  # noqa: E731
-        register_consumer(Consumer("first", frozenset({TYPE}), with_count))
-        event = record()
+        register_consumer(Consumer("first", frozenset({TYPE}), one_by_one(with_count), ""))
+        record()
         before = len(transaction.get_connection().savepoint_ids)
 
-        deliver(consumer="first", event_id=event.pk)
+        drain(consumer="first")
 
         assert seen == [before]
 
 
 @pytest.mark.django_db(transaction=True)
 class TestRace:
-    def test_of_deliveries_runs_the_effect_once(self, race, consumer):
+    def test_of_drains_runs_an_effect_once(self, race, consumer):
         effect = consumer()
         event = record()
 
-        settled = race([lambda: deliver(consumer="first", event_id=event.pk)] * RIVALS)
+        drained = race([lambda: drain(consumer="first")] * RIVALS)
 
-        assert sorted(settled) == [False] * (RIVALS - 1) + [True]
+        assert sum(one.settled for one in drained) == 1
         assert effect.event_ids == [event.pk]
         assert delivery().attempts == 1
 
-    def test_without_the_claim_runs_it_many_times(self, race, consumer):
+    def test_of_drains_shares_the_work(self, race, consumer, monkeypatch):
         effect = consumer()
-        record()
-
-        settled = race([lambda: outbox._run(delivery())] * RIVALS)
-
-        assert len(effect.event_ids) > 1
-        assert settled == [True] * RIVALS
-        assert delivery().status == Status.DONE
-
-    def test_of_drains_shares_the_work(self, race, consumer):
-        effect = consumer()
+        monkeypatch.setattr(outbox, "BATCH_SIZE", 2)
         event_ids = {record().pk for _ in range(12)}
-        make_due()
 
-        settled = race([lambda: drain(consumer="first")] * RIVALS)
+        drained = race([lambda: drain(consumer="first")] * RIVALS)
 
-        assert sum(settled) == 12
+        assert sum(one.settled for one in drained) == 12
         assert len(effect.event_ids) == 12
         assert set(effect.event_ids) == event_ids
+        assert set(EventDelivery.objects.values_list("attempts", flat=True)) == {1}
 
-    def test_of_drains_that_lock_nothing_repeats_it(self, race, consumer, monkeypatch):
-        effect = consumer()
-        record()
-        make_due()
-        everybody_has_looked = threading.Barrier(RIVALS, timeout=30)
-        looked = threading.local()
-
-        def look(name):
-            if hasattr(looked, "once"):
-                return None
-            looked.once = EventDelivery.objects.due().filter(consumer=name).first()
-            everybody_has_looked.wait()
-            return looked.once
-
-        monkeypatch.setattr(outbox, "_claim_next", look)
-
-        race([lambda: drain(consumer="first")] * RIVALS)
-
-        assert len(effect.event_ids) == RIVALS
-
-    def test_of_fast_path_and_relay_has_one_winner(self, race, consumer):
+    def test_of_drains_that_claim_nothing_repeats_it(self, race, consumer, monkeypatch):
+        """The twin: the claim reads what is due and neither locks nor moves it."""
         effect = consumer()
         event = record()
-        make_due()
+        everybody_has_looked = threading.Barrier(RIVALS, timeout=30)
 
-        settled = race(
-            [lambda: deliver(consumer="first", event_id=event.pk), lambda: drain(consumer="first")]
-        )
+        def look(_name):
+            found = EventDelivery.objects.due().get()
+            everybody_has_looked.wait()
+            return [outbox._Claim(found.pk, 1, "", event)]
 
-        assert sum(settled) == 1
-        assert effect.event_ids == [event.pk]
+        monkeypatch.setattr(outbox, "_claim", look)
 
+        drained = race([lambda: drain(consumer="first")] * RIVALS)
 
-class TestDrain:
-    def test_takes_what_the_fast_path_missed_the_oldest_first(self, consumer):
-        effect = consumer()
-        event_ids = [record().pk for _ in range(5)]
-        make_due()
-
-        assert drain(consumer="first") == 5
-
-        assert effect.event_ids == event_ids
-        assert set(EventDelivery.objects.values_list("status", flat=True)) == {Status.DONE}
-
-    def test_goes_on_after_a_failure(self, consumer):
-        effect = consumer()
-        effect.failures = [ValueError("only the first")]
-        [_, *others] = [record().pk for _ in range(3)]
-        make_due()
-
-        assert drain(consumer="first") == 2
-        assert effect.event_ids == others
-
-    def test_ends_in_time(self, consumer):
-        effect = consumer()
-        record()
-        make_due()
-
-        assert drain(consumer="first", seconds=0) == 0
-        assert effect.event_ids == []
-
-    def test_leaves_other_consumers_alone(self, consumer):
-        consumer("first")
-        second = consumer("second")
-        record()
-        make_due()
-
-        drain_consumer(consumer="first", something_new=1)
-
-        assert second.event_ids == []
-        assert delivery("second").status == Status.PENDING
+        assert len(effect.event_ids) == RIVALS
+        assert [one.settled for one in drained] == [1] * RIVALS
 
 
 class TestRelay:
-    def test_starts_a_drain_for_who_has_something_due(self, consumer, store):
+    def test_announces_a_drain_for_who_has_something_due(self, consumer, broker_store):
         consumer("first")
-        consumer("second", queue="external")
-        consumer("third", ("tests.other",))
+        consumer("second", task="reservations.sync_externally")
+        consumer("third", ("tests.other",), task="queue.finish_paid_visit")
         record()
         record()
-        make_due()
 
         relay_events(something_new=1)
 
         assert [found.name for found in consumers_with_due_deliveries()] == ["first", "second"]
-        assert store.llen("celery:default") == 1
-        assert store.llen("celery:external") == 1
+        assert broker_store.llen("celery:default") == 1
+        assert broker_store.llen("celery:external") == 1
 
-    def test_does_nothing_when_nothing_is_due(self, consumer, store):
+    def test_does_not_pile_up_behind_a_consumer_that_has_a_backlog(self, consumer, broker_store):
         consumer()
         record()
 
+        for _ in range(5):
+            relay_events()
+
+        assert broker_store.llen("celery:default") == 1
+
+    def test_does_nothing_when_nothing_is_due(self, consumer, broker_store):
+        consumer()
+        record()
+        drain(consumer="first")
+
         relay_events()
 
-        assert store.llen("celery:default") == 0
+        assert broker_store.llen("celery:default") == 0
 
 
 class TestConstraint:

@@ -1,5 +1,6 @@
 """What becomes of a delivery that fails, and of one whose worker never came back."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -7,18 +8,21 @@ from django.db.models import F
 from django.utils import timezone
 
 from apps.shared import outbox
-from apps.shared.models import EventDelivery
+from apps.shared.models import EventDelivery, OutboxEvent
 from apps.shared.outbox import (
     CLAIM,
     MAX_ATTEMPTS,
+    Consumer,
     DeliveryPostponed,
     DeliveryRefused,
-    deliver,
+    Drained,
     drain,
+    one_by_one,
+    register_consumer,
     replay_dead,
 )
 from apps.shared.transactions import database_now
-from tests.shared.deliveries import delivery, make_due, record
+from tests.shared.deliveries import TYPE, Recorder, delivery, make_due, record
 
 pytestmark = pytest.mark.django_db
 
@@ -31,13 +35,14 @@ class TestFailure:
         effect.failures = [ValueError("the first time")]
         event = record()
 
-        assert deliver(consumer="first", event_id=event.pk) is False
+        assert drain(consumer="first").settled == 0
         assert (delivery().status, delivery().attempts) == (Status.PENDING, 1)
         assert delivery().last_error == "ValueError: the first time"
-        assert drain(consumer="first") == 0
+        assert drain(consumer="first").settled == 0
+        assert delivery().attempts == 1
 
         make_due()
-        assert drain(consumer="first") == 1
+        assert drain(consumer="first").settled == 1
         assert (delivery().status, delivery().attempts) == (Status.DONE, 2)
         assert effect.event_ids == [event.pk]
 
@@ -61,7 +66,7 @@ class TestFailure:
     def test_is_final_after_the_last_attempt(self, consumer):
         effect = consumer()
         effect.failures = [ValueError("hopeless")] * MAX_ATTEMPTS
-        event = record()
+        record()
 
         for _ in range(MAX_ATTEMPTS):
             assert delivery().status == Status.PENDING
@@ -71,8 +76,7 @@ class TestFailure:
         assert (delivery().status, delivery().attempts) == (Status.DEAD, MAX_ATTEMPTS)
         assert delivery().last_error == "ValueError: hopeless"
         make_due()
-        assert drain(consumer="first") == 0
-        assert deliver(consumer="first", event_id=event.pk) is False
+        assert drain(consumer="first").settled == 0
         assert effect.event_ids == []
 
     def test_by_a_refusal_is_final_at_once(self, consumer):
@@ -120,6 +124,12 @@ class TestFailure:
         assert delivery().last_error == f"ValueError: {kept}"
 
 
+def record_for(consumer: str, **event) -> OutboxEvent:
+    """An event with a delivery to a consumer that is registered later."""
+    register_consumer(Consumer(consumer, frozenset({TYPE}), one_by_one(Recorder()), ""))
+    return record(**event)
+
+
 class WorkerKilled(BaseException):
     """Ends the call without a chance to record anything, as a killed worker does."""
 
@@ -131,38 +141,143 @@ class TestClaim:
         event = record()
 
         with pytest.raises(WorkerKilled):
-            deliver(consumer="first", event_id=event.pk)
+            drain(consumer="first")
 
         assert (delivery().status, delivery().attempts) == (Status.PENDING, 1)
-        assert drain(consumer="first") == 0
-        assert deliver(consumer="first", event_id=event.pk) is False
+        assert drain(consumer="first").settled == 0
         EventDelivery.objects.update(next_attempt_at=F("next_attempt_at") - CLAIM)
-        assert drain(consumer="first") == 1
+        assert drain(consumer="first").settled == 1
         assert effect.event_ids == [event.pk]
 
     def test_that_killed_every_worker_is_given_up(self, consumer):
         effect = consumer()
-        event = record()
-        make_due()
+        record()
         EventDelivery.objects.update(attempts=MAX_ATTEMPTS)
 
         drain(consumer="first")
 
         assert delivery().status == Status.DEAD
         assert effect.event_ids == []
-        assert deliver(consumer="first", event_id=event.pk) is False
 
-    def test_that_was_overtaken_undoes_nothing(self, consumer):
-        """A slow attempt fails after another one has succeeded."""
-        consumer()
-        event = record()
-        slow = delivery()
-        deliver(consumer="first", event_id=event.pk)
+    @pytest.mark.parametrize("fails", [False, True])
+    def test_that_was_overtaken_undoes_nothing(self, consumer, monkeypatch, fails):
+        """A slow attempt ends after another one has succeeded."""
+        monkeypatch.setattr(outbox, "_consumers", {})
 
-        outbox._consumers["first"].effect.failures = [ValueError("late")]
-        outbox._run(slow)
+        def overtaken(events):
+            register_consumer(Consumer("first", frozenset({TYPE}), lambda _: {}, ""))
+            make_due()
+            assert drain(consumer="first").settled == 1
+            return {events[0].pk: ValueError("late")} if fails else {}
+
+        register_consumer(Consumer("first", frozenset({TYPE}), overtaken, ""))
+        record()
+
+        drain(consumer="first")
 
         assert (delivery().status, delivery().last_error) == (Status.DONE, "")
+        assert delivery().attempts == 2
+
+    def test_does_not_take_others_with_it_when_it_kills_its_worker(self, monkeypatch):
+        monkeypatch.setattr(outbox, "_consumers", {})
+        settled: list = []
+        poison = record_for("first")
+        others = [record_for("first") for _ in range(3)]
+
+        def effect(events):
+            if poison.pk in {event.pk for event in events}:
+                raise WorkerKilled
+            settled.extend(event.pk for event in events)
+            return {}
+
+        register_consumer(Consumer("first", frozenset({TYPE}), effect, ""))
+        for _ in range(outbox.LOST_WORKERS_MAX + 2):
+            make_due()
+            with suppress(WorkerKilled):
+                drain(consumer="first")
+        assert settled == []
+        drain(consumer="first")
+
+        assert settled == [event.pk for event in others]
+        left = EventDelivery.objects.pending().get()
+        assert (left.event_id, left.attempts) == (poison.pk, outbox.LOST_WORKERS_MAX + 2)
+
+
+class TestBatch:
+    def test_fails_only_where_one_event_breaks_it(self, monkeypatch):
+        monkeypatch.setattr(outbox, "_consumers", {})
+        calls: list[list] = []
+        events = [record_for("first", payload={"n": n}) for n in range(5)]
+
+        def effect(batch):
+            calls.append([event.payload["n"] for event in batch])
+            if 3 in calls[-1]:
+                raise ValueError("poisoned")
+            return {}
+
+        register_consumer(Consumer("first", frozenset({TYPE}), effect, ""))
+
+        assert drain(consumer="first") == Drained(4, has_more=False)
+
+        assert calls == [[0, 1, 2, 3, 4], [0], [1], [2], [3], [4]]
+        failed = EventDelivery.objects.pending().get()
+        assert (failed.event_id, failed.attempts) == (events[3].pk, 1)
+        assert failed.last_error == "ValueError: poisoned"
+        assert failed.next_attempt_at > timezone.now()
+
+    def test_fails_for_those_that_it_names(self, monkeypatch):
+        monkeypatch.setattr(outbox, "_consumers", {})
+        fine, refused, postponed = (record_for("first") for _ in range(3))
+        failures = {
+            refused.pk: DeliveryRefused("HTTP 410"),
+            postponed.pk: DeliveryPostponed("HTTP 429", retry_after=900),
+        }
+        register_consumer(Consumer("first", frozenset({TYPE}), lambda _: failures, ""))
+
+        began_at = database_now()
+        assert drain(consumer="first").settled == 1
+
+        found = {one.event_id: one for one in EventDelivery.objects.all()}
+        assert found[fine.pk].status == Status.DONE
+        assert found[refused.pk].status == Status.DEAD
+        assert found[postponed.pk].status == Status.PENDING
+        assert found[postponed.pk].next_attempt_at >= began_at + timedelta(seconds=900)
+
+    def test_leaves_what_it_has_no_time_for(self, consumer, monkeypatch):
+        effect = consumer()
+        monkeypatch.setattr(outbox, "EFFECTS_SECONDS", -1.0)
+        record()
+        before = delivery().next_attempt_at
+
+        assert drain(consumer="first", seconds=0.2) == Drained(0, has_more=True)
+
+        assert effect.event_ids == []
+        assert (delivery().status, delivery().attempts) == (Status.PENDING, 0)
+        assert before < delivery().next_attempt_at <= database_now()
+
+    def test_gives_nothing_back_that_somebody_else_has_claimed_since(self, consumer):
+        consumer()
+        record()
+        [claim] = outbox._claim("first")
+        make_due()
+        outbox._claim("first")
+        claimed_until = delivery().next_attempt_at
+
+        outbox._give_back([claim])
+
+        assert (delivery().attempts, delivery().next_attempt_at) == (2, claimed_until)
+
+    def test_of_many_threads_has_an_outcome_for_each(self):
+        events = [OutboxEvent(type=TYPE, payload={"n": n}) for n in range(20)]
+
+        def fail_for_some(event):
+            if event.payload["n"] % 3 == 0:
+                raise ValueError(event.payload["n"])
+
+        failures = one_by_one(fail_for_some, at_once=4)(events)
+
+        assert {str(error) for error in failures.values()} == {str(n) for n in range(0, 20, 3)}
+        assert set(failures) == {event.pk for event in events[::3]}
 
 
 class TestReplayDead:
@@ -178,8 +293,8 @@ class TestReplayDead:
     def test_gives_all_of_them_another_set_of_attempts(self, dead):
         assert replay_dead() == 2
 
-        assert drain(consumer="first") == 1
-        assert drain(consumer="second") == 1
+        assert drain(consumer="first").settled == 1
+        assert drain(consumer="second").settled == 1
         assert delivery("first").attempts == 1
 
     def test_can_be_of_one_consumer(self, dead):

@@ -43,7 +43,7 @@ def published(broker) -> list[dict]:
 
 class TestPublish:
     def test_hands_the_task_to_the_broker(self, broker, task):
-        assert publish(task, event_id="e1") is True
+        assert publish(task, kwargs={"event_id": "e1"}) is True
 
         [message] = published(broker)
         assert message["headers"]["task"] == "tests.nothing"
@@ -101,4 +101,4 @@ class TestBreaker:
 
     def test_does_not_hide_a_mistake_of_ours(self, task):
         with pytest.raises(EncodeError):
-            publish(task, something=object())
+            publish(task, kwargs={"something": object()})

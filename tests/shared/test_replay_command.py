@@ -46,7 +46,7 @@ class TestReplayDeadDeliveries:
         assert dead() == set()
         assert set(EventDelivery.objects.values_list("status", "attempts")) == {("PENDING", 0)}
         drain(consumer="first")
-        assert recorders["first"].event_ids == [one.pk for one in events]
+        assert {one.pk for one in events} < set(recorders["first"].event_ids)
 
     def test_takes_up_one_consumer(self, events):
         assert "2 will be tried again." in run("--consumer", "first")

@@ -35,7 +35,7 @@ from apps.shared.admin import ReadOnlyAdmin
 
 
 class SeatCount:
-    """A column for admins whose queryset is `with_seat_counts()`; it leads to the seats."""
+    """A column that says how many seats there are and leads to them."""
 
     @display(description=_("seats"))
     def seat_count(self, performance: Performance) -> SafeString:
@@ -58,7 +58,7 @@ class PerformanceInline(SeatCount, TabularInline):
 
     def get_queryset(self, request: HttpRequest) -> PerformanceQuerySet:
         performances: PerformanceQuerySet = super().get_queryset(request)
-        return performances.with_seat_counts().by_date()
+        return performances.by_date()
 
 
 @admin.register(Concert)
@@ -145,10 +145,6 @@ class PerformanceAdmin(SeatCount, ModelAdmin):
     fields = ("concert", "starts_at", "seat_count", "sold_out_at")
     readonly_fields = ("seat_count", "sold_out_at")
     actions = ("generate_seats",)
-
-    def get_queryset(self, request: HttpRequest) -> PerformanceQuerySet:
-        performances: PerformanceQuerySet = super().get_queryset(request)
-        return performances.with_seat_counts()
 
     def get_readonly_fields(self, request: HttpRequest, obj: Performance | None = None) -> Any:
         fields = super().get_readonly_fields(request, obj)

@@ -1,18 +1,34 @@
 """The end of a visit: into the exit log first, which never forgets, then out of the live room."""
 
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
 import structlog
 
 from apps.queue.core.room import EndReason
 from apps.queue.live import live_room, store_needed
-from apps.queue.models import QueueExit
 from apps.queue.services.admission import admit_now
 from apps.queue.services.clock import moment
 from apps.queue.services.rooms import waiting_room_of
+from apps.shared.database import fetch_all, load_statements
 from apps.shared.models import OutboxEvent
-from apps.shared.outbox import Consumer
-from apps.shared.transactions import database_now
+from apps.shared.outbox import Consumer, Failures
 
 logger = structlog.get_logger(__name__)
+
+_SQL = load_statements(Path(__file__).with_suffix(".sql"))
+
+
+class FinishedVisit(NamedTuple):
+    """A visit that is over: `place` and `generation` as they stand in its token."""
+
+    concert_id: int
+    customer_id: int
+    place: int
+    generation: int
 
 
 def finish_visit(
@@ -24,44 +40,84 @@ def finish_visit(
 
     :raises ServiceUnavailable: the end is on record, but the store does not answer; call again.
     """
-    now = database_now()
-    joined_at = moment(place) if place else waiting_room_of(concert_id).opening_at
-    if reason is EndReason.LEFT:
-        joined_at = min(joined_at, now)  # before the opening
-    visit = {"concert_id": concert_id, "customer_id": customer_id, "generation": generation}
-    QueueExit.objects.bulk_create(
-        [QueueExit(**visit, place=place, reason=reason, joined_at=joined_at, ended_at=now)],
-        ignore_conflicts=True,
-    )
+    visit = FinishedVisit(concert_id, customer_id, place, generation)
+    finish_visits(visits=[visit], reason=reason)
+
+
+def finish_visits(*, visits: Sequence[FinishedVisit], reason: EndReason) -> None:
+    """End visits as `finish_visit` does, all with one entry into the exit log and one admission for each room.
+
+    :raises ServiceUnavailable: the ends are on record, but the store does not answer; call again.
+    """
+    new_exits = _record(visits, reason)
+    corrections: list[tuple[int, datetime, datetime | None]] = []
+    rooms_with_a_free_slot: set[int] = set()
     with store_needed():
-        finish = live_room(concert_id).finish(
-            customer_id=customer_id, place=place, generation=generation, reason=reason
-        )
-    # By the store's clock, as places and the ends that the room finds itself: what overlaps is then beyond doubt.
-    times = {"ended_at": moment(finish.ended_at)}
-    if finish.admitted_at:
-        times["admitted_at"] = moment(finish.admitted_at)
-    QueueExit.objects.filter(**visit, place=place, ended_at=now).update(**times)
-    if finish.admitted_at:
+        for visit in visits:
+            finish = live_room(visit.concert_id).finish(
+                customer_id=visit.customer_id,
+                place=visit.place,
+                generation=visit.generation,
+                reason=reason,
+            )
+            admitted_at = moment(finish.admitted_at) if finish.admitted_at else None
+            # Whoever has paid twice has one visit, and the first look finds it.
+            if visit in new_exits:
+                corrections.append((new_exits.pop(visit), moment(finish.ended_at), admitted_at))
+            if admitted_at:
+                rooms_with_a_free_slot.add(visit.concert_id)
+    if corrections:
+        ids, ended, admitted = map(list, zip(*corrections, strict=True))
+        fetch_all(_SQL["correct"], {"ids": ids, "ended": ended, "admitted": admitted})
+    for concert_id in sorted(rooms_with_a_free_slot):
         admit_now(concert_id)
 
 
-def _finish_paid_visit(event: OutboxEvent) -> None:
-    """Who has paid makes room for the next. Sales at the box office never stood in the queue."""
-    payload = event.payload
-    if payload.get("queue_place") is None:
-        return
-    finish_visit(
-        concert_id=payload["concert_id"],
-        customer_id=payload["customer_id"],
-        place=payload["queue_place"],
-        generation=payload["queue_generation"],
-        reason=EndReason.COMPLETED,
+def _record(visits: Sequence[FinishedVisit], reason: EndReason) -> dict[FinishedVisit, int]:
+    """Write the ends into the exit log; returns the ids of the new entries."""
+
+    @cache
+    def opening_of(concert_id: int) -> datetime:
+        return waiting_room_of(concert_id).opening_at
+
+    rows = fetch_all(
+        _SQL["record"],
+        {
+            "concerts": [visit.concert_id for visit in visits],
+            "customers": [visit.customer_id for visit in visits],
+            "generations": [visit.generation for visit in visits],
+            "places": [visit.place for visit in visits],
+            # A place drawn by lottery is 0 and counts from the opening.
+            "joined": [
+                moment(visit.place) if visit.place else opening_of(visit.concert_id)
+                for visit in visits
+            ],
+            "reason": reason.value,
+        },
     )
+    return {FinishedVisit(*visit): exit_id for *visit, exit_id in rows}
+
+
+def finish_paid_visits(events: Sequence[OutboxEvent]) -> Failures:
+    """Make room for the next visitors. Sales at the box office never stood in the queue."""
+    paid = [event.payload for event in events if event.payload.get("queue_place") is not None]
+    visits = [
+        FinishedVisit(
+            concert_id=payload["concert_id"],
+            customer_id=payload["customer_id"],
+            place=payload["queue_place"],
+            generation=payload["queue_generation"],
+        )
+        for payload in paid
+    ]
+    if visits:
+        finish_visits(visits=visits, reason=EndReason.COMPLETED)
+    return {}
 
 
 FINISH_PAID_VISITS = Consumer(
     name="queue",
     event_types=frozenset({"reservation.confirmed"}),
-    effect=_finish_paid_visit,
+    effect=finish_paid_visits,
+    task="queue.finish_paid_visit",
 )

@@ -12,8 +12,7 @@ from apps.payments.selectors import wallet_balance
 from apps.payments.services import charge_wallet
 from apps.reservations.models import Reservation
 from apps.reservations.services import confirm_reservation, hold_seats
-from apps.shared.models import EventDelivery
-from apps.shared.outbox import deliver
+from apps.shared.outbox import drain
 from apps.shared.transactions import run_in_transaction
 
 PARTY_SIZES = (2, 4, 1, 3, 2)
@@ -38,9 +37,8 @@ def sell_seats(*, performance: Performance, seats: int, fans: Sequence[User]) ->
 
 def settle_ranking() -> None:
     """Count what was sold now, instead of waiting for a worker."""
-    pending = EventDelivery.objects.pending().filter(consumer="ranking", attempts=0)
-    for event_id in pending.order_by("pk").values_list("event_id", flat=True):
-        deliver(consumer="ranking", event_id=event_id)
+    while drain(consumer="ranking").has_more:
+        pass
 
 
 def _parties(seats: int, *, largest: int) -> list[int]:

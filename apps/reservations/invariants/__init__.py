@@ -103,6 +103,10 @@ INVARIANTS: dict[str, tuple[str, Callable[[], Findings]]] = {
         "The ranking equals the recount of what was consumed, as the events tell it.",
         events.ranking_figures,
     ),
+    "seats_counted": (
+        "Each performance knows how many seats it has, how many are not blocked, and how many the ranking counted as sold.",
+        seats.wrong_counts,
+    ),
     "capacity_kept": (
         "Nobody was admitted above the capacity in force at that moment.",
         calls.over_admissions,

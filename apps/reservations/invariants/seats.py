@@ -1,4 +1,4 @@
-"""Claims, the reservations that they became, and the limit of seats."""
+"""Claims, the reservations that they became, the limit of seats, and their numbers."""
 
 from apps.reservations.invariants.findings import Findings, breaches
 
@@ -86,6 +86,27 @@ _RESERVATIONS_UNLIKE_THEIR_HOLDS = """
 
 def reservations_unlike_their_holds() -> Findings:
     return breaches(_RESERVATIONS_UNLIKE_THEIR_HOLDS)
+
+
+_WRONG_COUNTS = """
+    SELECT format('performance %%s: %%s seats, %%s not blocked, %%s sold, where %%s, %%s and %%s are', performance.id,
+        performance.seats_total, performance.seats_unblocked, performance.seats_sold, hall.total, hall.unblocked, sales.sold)
+    FROM concerts_performance performance
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS total, count(*) FILTER (WHERE NOT is_blocked) AS unblocked
+        FROM concerts_seat
+        WHERE performance_id = performance.id
+    ) hall
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(seats), 0) AS sold FROM concerts_rankingentry WHERE performance_id = performance.id
+    ) sales
+    WHERE (performance.seats_total, performance.seats_unblocked, performance.seats_sold)
+        <> (hall.total, hall.unblocked, sales.sold)
+"""
+
+
+def wrong_counts() -> Findings:
+    return breaches(_WRONG_COUNTS)
 
 
 # Seats as +1 when they were held and -1 when the claim was over, summed up in the order of time for each customer and

@@ -6,11 +6,12 @@ from django.conf import settings
 from apps.reservations.clients import post_message
 from apps.reservations.events import RESERVATION_CANCELLED, RESERVATION_CONFIRMED
 from apps.shared.models import OutboxEvent
-from apps.shared.outbox import Consumer, DeliveryPostponed, DeliveryRefused
+from apps.shared.outbox import Consumer, DeliveryPostponed, DeliveryRefused, one_by_one
 
 RETRYABLE_CLIENT_ERRORS = {408, 429}
-OURS_ALONE = {"queue_place", "queue_generation"}
+OURS_ALONE = {"queue_place", "queue_generation", "request_id"}
 LONGEST_WAIT = 3600.0  # seconds
+MESSAGES_AT_ONCE = 8  # of one batch: a platform that is far away is waited for, not worked for
 
 
 def sync_externally(event: OutboxEvent) -> None:
@@ -24,7 +25,11 @@ def sync_externally(event: OutboxEvent) -> None:
     data = {name: value for name, value in event.payload.items() if name not in OURS_ALONE}
     try:
         response = post_message(
-            message_id=event.pk, type=event.type, occurred_at=event.occurred_at, data=data
+            message_id=event.pk,
+            type=event.type,
+            occurred_at=event.occurred_at,
+            data=data,
+            request_id=event.payload.get("request_id"),
         )
     except httpx.TransportError as error:
         raise DeliveryPostponed(f"{type(error).__name__}: {error}", retry_after=0) from error
@@ -45,6 +50,6 @@ def _named_wait(response: httpx.Response) -> float:
 EXTERNAL_SYNC = Consumer(
     name="external_sync",
     event_types=frozenset({RESERVATION_CONFIRMED, RESERVATION_CANCELLED}),
-    effect=sync_externally,
-    queue="external",
+    effect=one_by_one(sync_externally, at_once=MESSAGES_AT_ONCE),
+    task="reservations.sync_externally",
 )

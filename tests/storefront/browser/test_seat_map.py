@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -14,7 +14,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 from apps.accounts.models import User
 from apps.concerts.layouts import SectionLayout
 from apps.concerts.models import Grade, Performance, Seat
-from apps.concerts.services import create_performance
+from apps.concerts.services import block_seats, create_performance
 from apps.queue.models import WaitingRoom
 from apps.queue.services import Admission, remove_visitor
 from apps.reservations.models import Hold, Reservation
@@ -85,6 +85,11 @@ def enter_sold_out(visit: Visit, performance: Performance) -> Page:
     page.goto(f"{visit.base_url}/concerts/{performance.concert_id}/seats/{performance.pk}/")
     expect(page.locator("#seats[data-ready]")).to_be_visible()
     return page
+
+
+def block_all_but(seats: Sequence[Seat]) -> None:
+    others = Seat.objects.exclude(pk__in=[one.pk for one in seats])
+    block_seats(seat_ids=list(others.values_list("pk", flat=True)))
 
 
 def click_seat(page: Page, chosen: Seat) -> None:
@@ -543,7 +548,7 @@ class TestRivals:
         self, visit: StartVisit, performance: Performance, customer: User
     ) -> None:
         last = seat(performance, "Floor B", "B", 6)
-        Seat.objects.exclude(pk=last.pk).update(is_blocked=True)
+        block_all_but([last])
         rival = CustomerFactory()
         held = hold(rival, [last])
         page = enter_sold_out(visit("phone", customer), performance)
@@ -617,7 +622,7 @@ class TestRivals:
         self, visit: StartVisit, performance: Performance, customer: User
     ) -> None:
         last = [seat(performance, "Floor B", "B", number) for number in (5, 6)]
-        Seat.objects.exclude(pk__in=[one.pk for one in last]).update(is_blocked=True)
+        block_all_but(last)
         rival = CustomerFactory()
         page = enter(visit("desktop", customer), performance)
         left = page.locator("[aria-current] .date__left")

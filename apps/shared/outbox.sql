@@ -1,0 +1,48 @@
+-- Deliveries of events: claimed, finished and failed for a whole batch at a time.
+
+-- name: claim
+-- Takes what is due for one consumer, the oldest first. A statement of its own transaction: no lock outlives it.
+WITH due AS MATERIALIZED (
+    SELECT id FROM shared_eventdelivery
+    WHERE consumer = %(consumer)s AND status = 'PENDING' AND next_attempt_at <= statement_timestamp()
+    ORDER BY next_attempt_at, id
+    LIMIT %(limit)s
+    FOR NO KEY UPDATE SKIP LOCKED
+)
+UPDATE shared_eventdelivery delivery
+SET attempts = delivery.attempts + 1,
+    next_attempt_at = statement_timestamp() + make_interval(secs => %(claim_seconds)s)
+FROM due, shared_outboxevent event
+WHERE delivery.id = due.id AND event.id = delivery.event_id
+RETURNING delivery.id, delivery.attempts, delivery.last_error, event.id, event.type, event.payload::text, event.occurred_at;
+
+-- name: finish
+UPDATE shared_eventdelivery
+SET status = 'DONE', done_at = statement_timestamp()
+WHERE id = ANY(%(ids)s::bigint[]) AND status = 'PENDING';
+
+-- name: fail
+-- Touches none that another attempt has finished meanwhile.
+UPDATE shared_eventdelivery delivery
+SET status = failed.status,
+    next_attempt_at = statement_timestamp() + make_interval(secs => failed.wait_seconds),
+    last_error = failed.error
+FROM unnest(%(ids)s::bigint[], %(statuses)s::text[], %(waits)s::float8[], %(errors)s::text[])
+    failed (id, status, wait_seconds, error)
+WHERE delivery.id = failed.id AND delivery.status = 'PENDING';
+
+-- name: give_back
+-- Undoes claims whose effect has not begun, unless they have lapsed and been taken again.
+UPDATE shared_eventdelivery delivery
+SET attempts = delivery.attempts - 1, next_attempt_at = statement_timestamp()
+FROM unnest(%(ids)s::bigint[], %(attempts)s::int[]) claimed (id, attempts)
+WHERE delivery.id = claimed.id AND delivery.attempts = claimed.attempts AND delivery.status = 'PENDING';
+
+-- name: due_consumers
+-- One look at the index for each, however much is pending.
+SELECT wanted.consumer FROM unnest(%(consumers)s::text[]) wanted (consumer)
+WHERE EXISTS (
+    SELECT FROM shared_eventdelivery delivery
+    WHERE delivery.consumer = wanted.consumer AND delivery.status = 'PENDING'
+        AND delivery.next_attempt_at <= statement_timestamp()
+);

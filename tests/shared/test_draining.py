@@ -1,0 +1,163 @@
+"""One drain waits for a burst of events, none is forgotten, and a broker in trouble is no trouble of a sale."""
+
+import json
+import time
+
+import pytest
+import redis
+
+from apps.concerts.tasks import update_ranking
+from apps.shared import draining, outbox
+from apps.shared.draining import GATHER_SECONDS, WAITS_AT_MOST, announce
+from apps.shared.models import EventDelivery
+from apps.shared.outbox import Drained
+from apps.shared.store import connect
+from tests.shared.deliveries import record
+
+pytestmark = pytest.mark.django_db
+
+FLAG = f"draining:waiting:{update_ranking.name}"
+# What a committed sale may take at most, three consumers together, on a busy machine.
+AT_MOST = 2.0
+
+
+@pytest.fixture
+def ranked(consumer):
+    """What the consumer that `update_ranking` drains is given."""
+    return consumer("ranking")
+
+
+def waiting(broker_store: redis.Redis) -> list[dict]:
+    return [json.loads(message) for message in broker_store.lrange("celery:default", 0, -1)]
+
+
+class TestAnnounce:
+    def test_enqueues_one_drain_for_a_burst(self, broker_store):
+        assert [announce(update_ranking) for _ in range(20)] == [True] * 20
+
+        [message] = waiting(broker_store)
+        assert message["headers"]["task"] == "concerts.update_ranking"
+        assert message["headers"]["kwargsrepr"] == "{}"
+
+    def test_lets_it_wait_a_moment_for_the_rest_of_the_burst(self, broker_store):
+        announce(update_ranking)
+
+        [message] = waiting(broker_store)
+        assert message["headers"]["eta"] is not None
+        assert 0 < GATHER_SECONDS < 1
+
+    def test_is_for_each_task_its_own(self, broker_store):
+        from apps.queue.tasks import finish_paid_visit
+
+        announce(update_ranking)
+        announce(finish_paid_visit)
+
+        assert len(waiting(broker_store)) == 2
+
+    def test_of_a_drain_that_is_lost_holds_up_no_longer_than_its_flag(self, broker_store):
+        announce(update_ranking)
+        broker_store.delete("celery:default")
+        assert 0 < broker_store.ttl(FLAG) <= WAITS_AT_MOST
+
+        broker_store.delete(FLAG)  # as time does
+        announce(update_ranking)
+
+        assert len(waiting(broker_store)) == 1
+
+
+class TestDrainAnnounced:
+    def test_drains_and_lets_another_one_be_announced(self, ranked, broker_store):
+        event = record()
+        announce(update_ranking)
+
+        update_ranking(event_id="from an older caller")
+        announce(update_ranking)
+
+        assert ranked.event_ids == [event.pk]
+        assert len(waiting(broker_store)) == 2
+
+    def test_announces_what_is_committed_after_its_claim(self, ranked, broker_store, monkeypatch):
+        claim = outbox._claim
+
+        def claim_and_sell(name):
+            claimed = claim(name)
+            if late:
+                late.pop()()
+            return claimed
+
+        def sell():
+            record()
+            announce(update_ranking)
+
+        late = [sell]
+        monkeypatch.setattr(outbox, "_claim", claim_and_sell)
+        sell()
+        assert len(waiting(broker_store)) == 1
+
+        update_ranking()
+
+        # The first event was taken, the late one has a drain of its own.
+        assert len(ranked.event_ids) == 1
+        assert EventDelivery.objects.due().count() == 1
+        assert len(waiting(broker_store)) == 2
+
+    def test_would_strand_it_if_the_flag_were_dropped_after_the_claim(
+        self, ranked, broker_store, monkeypatch
+    ):
+        """The twin: the same sale, with the flag still up when it is announced."""
+        drain, drop = draining.drain, draining._may_be_announced_again
+
+        def drain_then_drop(**arguments):
+            record()
+            drained = drain(**arguments)
+            record()
+            announce(update_ranking)
+            drop(update_ranking)
+            return drained
+
+        monkeypatch.setattr(draining, "_may_be_announced_again", lambda _task: None)
+        monkeypatch.setattr(draining, "drain", drain_then_drop)
+        announce(update_ranking)
+
+        update_ranking()
+
+        assert EventDelivery.objects.due().count() == 1
+        assert len(waiting(broker_store)) == 1  # the one that has just run
+
+    def test_announces_another_if_there_is_more_than_it_may_take(
+        self, ranked, broker_store, monkeypatch
+    ):
+        monkeypatch.setattr(draining, "drain", lambda **_: Drained(100, has_more=True))
+
+        update_ranking()
+
+        assert len(waiting(broker_store)) == 1
+
+    def test_does_its_work_when_the_flag_cannot_be_dropped(self, ranked, settings):
+        event = record()
+        settings.BROKER_URL = "redis://127.0.0.1:1/0"
+
+        update_ranking()
+
+        assert ranked.event_ids == [event.pk]
+
+
+@pytest.mark.parametrize("is_warm", [True, False], ids=["warm", "cold"])
+@pytest.mark.parametrize("trouble", ["stop", "pause"])
+class TestBrokerTrouble:
+    def test_does_not_fail_and_hardly_waits(
+        self, valkey_server, settings, monkeypatch, trouble, is_warm
+    ):
+        broker = valkey_server()
+        settings.BROKER_URL = broker.url
+        store = connect(broker.url)
+        monkeypatch.setattr(draining, "_store", lambda _url: store)
+        if is_warm:
+            assert store.ping()
+        getattr(broker, trouble)()
+
+        started_at = time.monotonic()
+        announced = [announce(update_ranking) for _ in range(3)]  # as many as a sale has
+
+        assert announced == [False] * 3
+        assert time.monotonic() - started_at < AT_MOST
