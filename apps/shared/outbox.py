@@ -1,6 +1,6 @@
 """Transactional outbox with one delivery record per consumer.
 
-`record_event` writes the event and a PENDING delivery for each consumer in the transaction of what happened. The fast path
+The event and a PENDING delivery for each consumer are written in the transaction of what happened (`event_to_record`). The fast path
 (signal, task, `deliver`) usually settles it within milliseconds. What it misses, because the broker was down or a worker was
 killed, becomes due after a while and is taken by `drain`, which beat starts for every consumer that has something due: that is
 the guarantee. A claim is a conditional update that moves `next_attempt_at` beyond the time an effect may take, so a worker that
@@ -9,11 +9,14 @@ dies gives its claim back by doing nothing. Effects run at least once and must b
 The pattern: Chris Richardson, "Transactional outbox" and "Idempotent consumer" (microservices.io).
 """
 
+import json
 import random
 import time
+import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -22,10 +25,13 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from apps.shared.database import Call, fetch_pipelined, load_statements
 from apps.shared.models import EventDelivery, OutboxEvent
 from apps.shared.transactions import requires_transaction, run_in_transaction
 
 logger = structlog.get_logger(__name__)
+
+SQL = load_statements(Path(__file__).with_suffix(".sql"))
 
 GRACE = timedelta(seconds=10)  # what the fast path has before the relay takes over
 CLAIM = timedelta(
@@ -71,16 +77,35 @@ def consumers() -> Iterable[Consumer]:
     return _consumers.values()
 
 
+def deliveries_of(type: str) -> list[str]:
+    """The names of the consumers that want events of this type."""
+    return [consumer.name for consumer in consumers() if type in consumer.event_types]
+
+
+def event_to_record(
+    *, type: str, payload: dict[str, Any], occurred_at: datetime
+) -> tuple[UUID, Call]:
+    """Return an event's id, and the statement that writes it with one pending delivery for each consumer of its type."""
+    event_id = uuid.uuid4()
+    return event_id, (
+        SQL["record_event"],
+        {
+            "event_id": event_id,
+            "type": type,
+            "payload": json.dumps(payload),
+            "occurred_at": occurred_at,
+            "consumers": deliveries_of(type),
+            "next_attempt_at": occurred_at + GRACE,
+        },
+    )
+
+
 @requires_transaction
 def record_event(*, type: str, payload: dict[str, Any], occurred_at: datetime) -> OutboxEvent:
-    """Write the event, and one pending delivery for each consumer of its type, in the caller's transaction."""
-    event = OutboxEvent.objects.create(type=type, payload=payload, occurred_at=occurred_at)
-    EventDelivery.objects.bulk_create(
-        EventDelivery(event=event, consumer=consumer.name, next_attempt_at=occurred_at + GRACE)
-        for consumer in consumers()
-        if type in consumer.event_types
-    )
-    return event
+    """Write the event and its deliveries in the caller's transaction."""
+    event_id, call = event_to_record(type=type, payload=payload, occurred_at=occurred_at)
+    fetch_pipelined([call])
+    return OutboxEvent(id=event_id, type=type, payload=payload, occurred_at=occurred_at)
 
 
 def deliver(*, consumer: str, event_id: UUID | str) -> bool:

@@ -61,9 +61,9 @@ def buy_seats(customer: User, performance: Performance, seat_ids: Sequence[int])
         )
 
     def buy() -> Reservation:
-        hold = hold_seats(
+        held = hold_seats(
             customer_id=customer.pk, performance=performance, seat_ids=seat_ids, admission=None
         )
-        return confirm_reservation(customer_id=customer.pk, hold_id=hold.pk).reservation
+        return confirm_reservation(customer_id=customer.pk, hold_id=held.hold.pk).reservation
 
     return run_in_transaction(buy)
