@@ -97,3 +97,6 @@ class _Cursor(psycopg.Cursor[Row]):
 def _execute(cursor: psycopg.Cursor[Row], statement: Statement, parameters: Parameters) -> None:
     wrapped: CursorWrapper = connection._prepare_cursor(cursor)  # type: ignore[attr-defined]
     wrapped.execute(statement, parameters)
+    if connection.queries_logged:
+        # Django asks the cursor what it has sent, and one that sends prepared statements has no answer.
+        connection.queries_log[-1]["sql"] = statement
