@@ -34,6 +34,7 @@ from tests.factories.concerts import ConcertFactory, PerformanceFactory
 from tests.factories.payments import WalletFactory
 from tests.factories.queue import WaitingRoomFactory
 from tests.factories.reservations import hold, overdue_hold, reservation
+from tests.protections import change, statements, unlock
 from tests.shared.deliveries import make_due
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -404,6 +405,12 @@ def _locking_sql(text: str) -> bool:
     return bool(re.search(r"pg_\w*advisory|FOR (NO KEY )?UPDATE|LOCK TABLE", text))
 
 
+def test_a_name_stands_for_one_statement() -> None:
+    names = [name for _, name in statements()]
+
+    assert len(names) == len(set(names)) > 20
+
+
 class TestTheRecorder:
     """Twins of the tests above: what they would not want to see is seen."""
 
@@ -430,6 +437,25 @@ class TestTheRecorder:
 
         assert (taken.mode, taken.is_ordered) == ("NOWAIT", False)
         assert taken.ids == [seat.pk for seat in seats]
+
+    def test_sees_what_a_pipeline_locks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        pay = paying()
+        change(monkeypatch, "lock_seats_of_hold", ("ORDER BY seat.id", "ORDER BY seat.id DESC"))
+
+        [seats] = [lock for lock in recorded(pay).locks if lock.kind == "seats"]
+
+        assert seats.ids == sorted(seats.ids, reverse=True)
+        assert len(seats.ids) == 3
+
+    def test_sees_what_a_pipeline_changes_without_a_lock(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pay = paying()
+        unlock(monkeypatch, "lock_wallet")
+
+        [book] = recorded(pay).unlocked_writes
+
+        assert "UPDATE payments_wallet" in book
 
     def test_sees_a_change_without_a_lock(self) -> None:
         seats_in_disorder(1)
