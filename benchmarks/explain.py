@@ -118,13 +118,17 @@ def cases() -> Iterable[Case]:
     from apps.queue.models import QueueExit
     from apps.reservations import selectors as reservations
     from apps.reservations.models import Reservation
-    from apps.reservations.services import expiring, holding
+    from apps.reservations.services import best_available, expiring, holding
     from apps.shared import outbox
-    from apps.shared.models import IdempotencyRecord
+    from apps.shared.database import fetch_all
+    from apps.shared.idempotency import stored_answer
 
     customer_id, now = 4_242, timezone.now()
     performance = Performance.objects.select_related("concert").get(pk=21)  # 2,000 live holds
-    seats = list(concerts.seats_of(performance.pk)[:2])
+    request_for_seats = {
+        "performance_id": performance.pk,
+        "seat_ids": [seat.pk for seat in concerts.seats_of(performance.pk)[:2]],
+    }
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE accounts_accesstoken SET token_hash = sha256('bearer') WHERE id = 50000"
@@ -154,28 +158,25 @@ def cases() -> Iterable[Case]:
         ),
     )
     yield Case(
-        "Claims on the seats of a hold request",
+        "Seats of a hold request with the claims on them",
         ("seat_claimed_once", "seat_claims_of_seat"),
         "reservations_seatclaim",
-        lambda: holding._are_free(seats, at=now),
+        lambda: fetch_all(holding.SQL["read_seats"], request_for_seats),
     )
     yield Case(
         "Seats that a customer has of a performance",
         ("hold_of_customer", "seat_claims_open"),
         "reservations_seatclaim",
-        lambda: holding._refuse_unless_allowed(customer_id, performance, 1, at=now),
+        lambda: fetch_all(
+            holding.SQL["count_seats_of_customer"],
+            {"performance_id": performance.pk, "customer_id": customer_id},
+        ),
     )
     yield Case(
         "Best available: four seats side by side",
         ("seat_claims_open", "hold_may_claim"),
         "reservations_seatclaim",
-        lambda: next(
-            iter(
-                reservations.best_available_seat_ids(
-                    performance_id=performance.pk, quantity=4, grade=None, at=now, limit=10
-                )
-            )
-        ),
+        lambda: best_available._choose(performance, 4, None, at=now),
     )
     yield Case(
         "Sweep: holds whose time is over",
@@ -205,9 +206,9 @@ def cases() -> Iterable[Case]:
         "The answer kept for an Idempotency-Key",
         ("idempotency_key_once",),
         "shared_idempotencyrecord",
-        lambda: IdempotencyRecord.objects.filter(
-            customer_id=customer_id, endpoint="ReservationsView", key="unknown"
-        ).first(),
+        lambda: stored_answer(
+            customer_id=customer_id, endpoint="ReservationsView", key="unknown", fingerprint=""
+        ),
     )
     yield Case(
         "What is due for a consumer",

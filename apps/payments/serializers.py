@@ -21,6 +21,15 @@ class ChargedSerializer(serializers.Serializer[LedgerTransaction]):
     balance = serializers.IntegerField(source="balance_after")
 
 
+def charged_data(booked: LedgerTransaction) -> dict[str, Any]:
+    """`ChargedSerializer` written out: going through the fields takes ten times as long."""
+    return {
+        "transaction_id": str(booked.pk),
+        "amount": booked.amount,
+        "balance": booked.balance_after,
+    }
+
+
 class TransactionSerializer(serializers.Serializer[LedgerTransaction]):
     transaction_id = serializers.UUIDField(source="pk")
     type = serializers.ChoiceField(choices=LedgerTransaction.Type.choices)

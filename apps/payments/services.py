@@ -1,11 +1,17 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from uuid import UUID
 
 from django.conf import settings
 
 from apps.payments.errors import BalanceLimitExceeded, InsufficientBalance
 from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
-from apps.shared.transactions import requires_transaction
+from apps.shared.database import Call, Row, fetch_pipelined, load_statements
+from apps.shared.transactions import Decision, decide_then_write, requires_transaction
+
+SQL = load_statements(Path(__file__).with_suffix(".sql"))
 
 Account = LedgerEntry.Account
 Type = LedgerTransaction.Type
@@ -19,56 +25,81 @@ COUNTER_ACCOUNTS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """A movement of money that was allowed, and the statement that makes it true."""
+
+    transaction: LedgerTransaction
+    call: Call
+
+
+def wallet_lock(*, customer_id: int) -> Call:
+    """Return the statement that locks a customer's wallet, for the pipeline of a use case; `wallet_in` reads its rows."""
+    return SQL["lock_wallet"], {"customer_id": customer_id}
+
+
+def wallet_in(rows: Sequence[Row], *, customer_id: int) -> Wallet:
+    """Return the wallet that was locked; one that was never opened is empty, and nothing can be taken from it."""
+    for _, balance, movements in rows:
+        return Wallet(customer_id=customer_id, balance=balance, movements=movements)
+    return Wallet(customer_id=customer_id)
+
+
 @requires_transaction
-def locked_wallet(*, customer_id: int) -> Wallet:
-    """The customer's wallet, locked until the transaction ends; opened empty if there is none yet."""
-    wallet = Wallet.objects.lock().filter(pk=customer_id).first()
-    if wallet is None:
-        Wallet.objects.bulk_create([Wallet(customer_id=customer_id)], ignore_conflicts=True)
-        wallet = Wallet.objects.lock().get(pk=customer_id)
+def locked_wallet(
+    *, customer_id: int, refuse: Callable[[Wallet], None] = lambda wallet: None
+) -> Wallet:
+    """Return the customer's wallet, locked until the transaction ends; opened empty if there is none yet.
+
+    `refuse` may raise; it sees the wallet before it is opened, so that a refusal leaves none behind.
+    """
+    lock = wallet_lock(customer_id=customer_id)
+    [rows] = fetch_pipelined([lock])
+    if not rows:
+        refuse(Wallet(customer_id=customer_id))
+        [_, rows] = fetch_pipelined([(SQL["open_wallet"], {"customer_id": customer_id}), lock])
+    wallet = wallet_in(rows, customer_id=customer_id)
+    refuse(wallet)
     return wallet
 
 
-@requires_transaction
-def charge_wallet(*, customer_id: int, amount: int) -> LedgerTransaction:
+@decide_then_write
+def charge_wallet(*, customer_id: int, amount: int) -> Decision[LedgerTransaction]:
     """Top up by `amount` won, 1 to `CHARGE_LIMIT`.
 
     :raises BalanceLimitExceeded: the balance would be above `BALANCE_LIMIT`.
     """
     if not 1 <= amount <= settings.CHARGE_LIMIT:
         raise ValueError(f"A top-up of {amount} won is out of bounds.")
-    wallet = locked_wallet(customer_id=customer_id)
-    _refuse_above_limit(wallet, amount)
-    return _move(wallet, Type.CHARGE, amount)
+    wallet = locked_wallet(
+        customer_id=customer_id, refuse=partial(_refuse_above_limit, amount=amount)
+    )
+    return _decided(_booking(wallet, Type.CHARGE, amount))
 
 
-@requires_transaction
-def debit_wallet(*, customer_id: int, amount: int, reference: UUID) -> LedgerTransaction:
-    """Pay `amount` won for `reference`, which is paid for once only.
+def debit_wallet(wallet: Wallet, *, amount: int, reference: UUID) -> Booking:
+    """Pay `amount` won from a locked wallet for `reference`, which is paid for once only.
 
     :raises InsufficientBalance: the customer has less than that.
     """
     _refuse_unless_positive(amount)
-    wallet = locked_wallet(customer_id=customer_id)
     _refuse_overdraft(wallet, amount)
-    return _move(wallet, Type.PAYMENT, -amount, reference=reference)
+    return _booking(wallet, Type.PAYMENT, -amount, reference=reference)
 
 
-@requires_transaction
-def refund_to_wallet(*, customer_id: int, amount: int, reference: UUID) -> LedgerTransaction:
+def refund_to_wallet(wallet: Wallet, *, amount: int, reference: UUID) -> Booking:
     """Give back `amount` won that this customer paid for `reference`, which is refunded once only.
 
     The balance may go above `BALANCE_LIMIT`: a refund is owed.
     """
     _refuse_unless_positive(amount)
-    wallet = locked_wallet(customer_id=customer_id)
-    return _move(wallet, Type.REFUND, amount, reference=reference)
+    return _booking(wallet, Type.REFUND, amount, reference=reference)
 
 
-@requires_transaction
+@decide_then_write
 def adjust_wallet(
     *, customer_id: int, amount: int, reason: str, staff_id: int
-) -> LedgerTransaction:
+) -> Decision[LedgerTransaction]:
     """Correct a balance by `amount` won, positive or negative; who did it and why is kept.
 
     :raises InsufficientBalance: the balance would be negative.
@@ -76,12 +107,15 @@ def adjust_wallet(
     """
     if not amount or not reason.strip():
         raise ValueError("An adjustment needs an amount and a reason.")
-    wallet = locked_wallet(customer_id=customer_id)
-    if amount > 0:
-        _refuse_above_limit(wallet, amount)
-    else:
-        _refuse_overdraft(wallet, -amount)
-    return _move(wallet, Type.ADJUSTMENT, amount, reason=reason.strip(), adjusted_by_id=staff_id)
+    refuse = (
+        partial(_refuse_above_limit, amount=amount)
+        if amount > 0
+        else partial(_refuse_overdraft, amount=-amount)
+    )
+    wallet = locked_wallet(customer_id=customer_id, refuse=refuse)
+    return _decided(
+        _booking(wallet, Type.ADJUSTMENT, amount, reason=reason.strip(), adjusted_by_id=staff_id)
+    )
 
 
 @requires_transaction
@@ -109,7 +143,7 @@ def charge_new_wallets(*, customer_ids: Sequence[int], amount: int) -> None:
     _book(booked)
 
 
-def _move(
+def _booking(
     wallet: Wallet,
     type: LedgerTransaction.Type,
     amount: int,
@@ -117,25 +151,37 @@ def _move(
     reference: UUID | None = None,
     reason: str = "",
     adjusted_by_id: int | None = None,
-) -> LedgerTransaction:
-    wallet.balance += amount
-    wallet.movements += 1
-    wallet.save(update_fields=["balance", "movements"])
-    [booked] = _book(
-        [
-            LedgerTransaction(
-                customer_id=wallet.pk,
-                number=wallet.movements,
-                type=type,
-                amount=amount,
-                balance_after=wallet.balance,
-                reference=reference,
-                reason=reason,
-                adjusted_by_id=adjusted_by_id,
-            )
-        ]
+) -> Booking:
+    booked = LedgerTransaction(
+        customer_id=wallet.pk,
+        number=wallet.movements + 1,
+        type=type,
+        amount=amount,
+        balance_after=wallet.balance + amount,
+        reference=reference,
+        reason=reason,
+        adjusted_by_id=adjusted_by_id,
     )
-    return booked
+    call = (
+        SQL["book"],
+        {
+            "transaction_id": booked.pk,
+            "customer_id": wallet.pk,
+            "number": booked.number,
+            "type": type.value,
+            "amount": amount,
+            "balance_after": booked.balance_after,
+            "reference": reference,
+            "reason": reason,
+            "adjusted_by_id": adjusted_by_id,
+            "counter_account": COUNTER_ACCOUNTS[type].value,
+        },
+    )
+    return Booking(booked, call)
+
+
+def _decided(booking: Booking) -> Decision[LedgerTransaction]:
+    return Decision(booking.transaction, writes=[booking.call])
 
 
 def _book(transactions: list[LedgerTransaction]) -> list[LedgerTransaction]:

@@ -15,6 +15,7 @@ from apps.payments.serializers import (
     ChargedSerializer,
     ChargeSerializer,
     TransactionSerializer,
+    charged_data,
 )
 from apps.payments.services import charge_wallet
 from apps.shared.api.idempotent import IdempotentView
@@ -67,13 +68,12 @@ class ChargesView(IdempotentView):
     def post(self, request: Request) -> HttpResponse:
         assert request.user.pk is not None
         asked = self.validated(ChargeSerializer)
-        return self.once(
-            partial(charge_wallet, customer_id=request.user.pk, amount=asked["amount"]), _charged
-        )
+        charge = partial(charge_wallet.decide, customer_id=request.user.pk, amount=asked["amount"])
+        return self.once(charge, render=_charged)
 
 
 def _charged(booked: LedgerTransaction) -> tuple[int, str | Promise, object]:
-    return 201, _("Balance topped up."), ChargedSerializer(booked).data
+    return 201, _("Balance topped up."), charged_data(booked)
 
 
 class TransactionsView(ApiView):

@@ -299,10 +299,10 @@ LIMIT %(limit)s
 """
 
 
-def best_available_seat_ids(
+def adjacent_free_seats(
     *, performance_id: int, quantity: int, grade: str | None, at: datetime, limit: int
-) -> Iterable[list[int]]:
-    """Up to `limit` choices of `quantity` free seats, the best first: side by side; one scattered choice after them."""
+) -> list[list[int]]:
+    """Up to `limit` choices of `quantity` free seats side by side, the best first."""
     parameters = {
         "performance_id": performance_id,
         "quantity": quantity,
@@ -313,7 +313,4 @@ def best_available_seat_ids(
     }
     with connection.cursor() as cursor:
         cursor.execute(_ADJACENT_SQL, parameters)
-        yield from [row[0] for row in cursor.fetchall()]
-        if quantity > 1:
-            cursor.execute(_ADJACENT_SQL, parameters | {"quantity": 1, "limit": quantity})
-            yield [row[0][0] for row in cursor.fetchall()]
+        return [row[0] for row in cursor.fetchall()]

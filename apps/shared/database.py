@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
+from psycopg.types.numeric import Int8Dumper
 
 Parameters = Mapping[str, Any]
 Row = tuple[Any, ...]
@@ -29,6 +30,9 @@ class Statement(str):
         statement = super().__new__(cls, text)
         statement.name = name
         return statement
+
+
+Call = tuple[Statement, Parameters]
 
 
 def load_statements(path: Path) -> dict[str, Statement]:
@@ -56,7 +60,7 @@ def fetch_one(statement: Statement, parameters: Parameters) -> Row | None:
     return rows[0] if rows else None
 
 
-def fetch_pipelined(calls: Sequence[tuple[Statement, Parameters]]) -> list[list[Row]]:
+def fetch_pipelined(calls: Sequence[Call]) -> list[list[Row]]:
     """Run statements one after the other in one round trip and return the rows of each.
 
     Each sees what the ones before it have done and waited for. When one fails, those after it do not run; the exception has the
@@ -66,7 +70,7 @@ def fetch_pipelined(calls: Sequence[tuple[Statement, Parameters]]) -> list[list[
     """
     connection.ensure_connection()
     raw = connection.connection
-    cursors = [psycopg.Cursor(raw) for _ in calls]
+    cursors = [_Cursor(raw) for _ in calls]
     try:
         with connection.wrap_database_errors:
             if len(calls) == 1:
@@ -82,6 +86,17 @@ def fetch_pipelined(calls: Sequence[tuple[Statement, Parameters]]) -> list[list[
     return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
 
 
+class _Cursor(psycopg.Cursor[Row]):
+    """Sends every integer as a bigint: psycopg would choose by its size, and prepare the statement anew for each choice."""
+
+    def __init__(self, connection: "psycopg.Connection[Any]") -> None:
+        super().__init__(connection)
+        self.adapters.register_dumper(int, Int8Dumper)
+
+
 def _execute(cursor: psycopg.Cursor[Row], statement: Statement, parameters: Parameters) -> None:
     wrapped: CursorWrapper = connection._prepare_cursor(cursor)  # type: ignore[attr-defined]
     wrapped.execute(statement, parameters)
+    if connection.queries_logged:
+        # Django asks the cursor what it has sent, and one that sends prepared statements has no answer.
+        connection.queries_log[-1]["sql"] = statement

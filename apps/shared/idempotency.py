@@ -6,17 +6,20 @@ draft "The Idempotency-Key HTTP Header Field": same key and same request replays
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from django.conf import settings
-from django.db import connection
 from django.utils import timezone
 
-from apps.shared.errors import IdempotencyKeyInUse, IdempotencyKeyReused
+from apps.shared.database import Call, Row, fetch_all, fetch_pipelined, load_statements
+from apps.shared.errors import DomainError, IdempotencyKeyInUse, IdempotencyKeyReused
 from apps.shared.models import IdempotencyRecord
-from apps.shared.transactions import run_in_transaction
+from apps.shared.transactions import Decision, run_in_transaction, unless_refused
 
 T = TypeVar("T")
+
+SQL = load_statements(Path(__file__).with_suffix(".sql"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,55 +35,46 @@ def run_once(
     endpoint: str,
     key: str | None,
     fingerprint: str,
-    effect: Callable[[], T],
+    decide: Callable[[], Decision[T]] | None = None,
+    effect: Callable[[], T] | None = None,
     render: Callable[[T], tuple[int, bytes]],
 ) -> StoredAnswer:
-    """Run `effect` and keep its rendered answer under (customer, endpoint, key), in one durable transaction.
+    """Have one effect and keep its rendered answer under (customer, endpoint, key), in one durable transaction.
 
-    Without a key the effect simply runs in the transaction. Refusals are not stored.
+    `decide` is the first step of a use case in two steps (`decide_then_write`): what it decides is written together with the
+    answer. `effect` is any other function; it does everything itself. Without a key there is nothing to keep. Refusals are not
+    stored.
 
     :raises IdempotencyKeyInUse: a call with this key is under way.
     :raises IdempotencyKeyReused: the key was used with another fingerprint.
     """
+    call = _KeyedCall(customer_id, endpoint, key, fingerprint) if key is not None else None
 
-    def work() -> StoredAnswer:
-        if key is None:
-            return StoredAnswer(*render(effect()))
-        _lock_key(f"{customer_id}\n{endpoint}\n{key}")
-        kept = stored_answer(
-            customer_id=customer_id, endpoint=endpoint, key=key, fingerprint=fingerprint
-        )
-        if kept is not None:
-            return kept
-        status, body = render(effect())
-        IdempotencyRecord.objects.create(
-            customer_id=customer_id,
-            endpoint=endpoint,
-            key=key,
-            fingerprint=fingerprint,
-            status=status,
-            body=body,
-        )
+    def work() -> StoredAnswer | DomainError:
+        try:
+            if call is not None and (kept := call.lock()) is not None:
+                return kept
+            decision = decide() if decide else None
+        except DomainError as refusal:
+            return refusal  # which has written nothing: see `decide_then_write`
+        if decision is None:
+            assert effect is not None
+            decision = Decision(effect(), writes=())
+        status, body = render(decision.result)
+        decision.carry_out(*([call.keep(status, body)] if call is not None else []))
         return StoredAnswer(status, body)
 
-    return run_in_transaction(work)
+    return unless_refused(run_in_transaction(work))
 
 
 def stored_answer(
     *, customer_id: int, endpoint: str, key: str, fingerprint: str
 ) -> StoredAnswer | None:
-    """What the first call with this key was answered; None if there was none, or it is under way.
+    """Return what the first call with this key was answered; None if there was none, or it is under way.
 
     :raises IdempotencyKeyReused: the key was used with another fingerprint.
     """
-    record = IdempotencyRecord.objects.filter(
-        customer_id=customer_id, endpoint=endpoint, key=key
-    ).first()
-    if record is None:
-        return None
-    if record.fingerprint != fingerprint:
-        raise IdempotencyKeyReused
-    return StoredAnswer(record.status, bytes(record.body), is_replay=True)
+    return _KeyedCall(customer_id, endpoint, key, fingerprint).stored_answer()
 
 
 def purge_idempotency_records() -> int:
@@ -90,8 +84,38 @@ def purge_idempotency_records() -> int:
     return deleted
 
 
-def _lock_key(name: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [name])
-        if not cursor.fetchone()[0]:
+@dataclass(frozen=True, slots=True)
+class _KeyedCall:
+    customer_id: int
+    endpoint: str
+    key: str
+    fingerprint: str
+
+    def lock(self) -> StoredAnswer | None:
+        """Keep other calls with this key away until the transaction ends; return what the first one was answered."""
+        name = f"{self.customer_id}\n{self.endpoint}\n{self.key}"
+        [[(is_locked,)], kept] = fetch_pipelined([(SQL["lock_key"], {"name": name}), self._kept()])
+        if not is_locked:
             raise IdempotencyKeyInUse
+        return self._answer_in(kept)
+
+    def stored_answer(self) -> StoredAnswer | None:
+        return self._answer_in(fetch_all(*self._kept()))
+
+    def keep(self, status: int, body: bytes) -> Call:
+        """Return the statement that stores an answer."""
+        answer = {"fingerprint": self.fingerprint, "status": status, "body": body}
+        return SQL["keep_answer"], self._name() | answer
+
+    def _kept(self) -> Call:
+        return SQL["kept_answer"], self._name()
+
+    def _name(self) -> dict[str, object]:
+        return {"customer_id": self.customer_id, "endpoint": self.endpoint, "key": self.key}
+
+    def _answer_in(self, rows: list[Row]) -> StoredAnswer | None:
+        for fingerprint, status, body in rows:
+            if fingerprint != self.fingerprint:
+                raise IdempotencyKeyReused
+            return StoredAnswer(status, bytes(body), is_replay=True)
+        return None

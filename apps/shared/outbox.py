@@ -1,7 +1,7 @@
 """Transactional outbox with one delivery record per consumer.
 
-`record_event` writes the event and a PENDING delivery for each consumer in the transaction of what happened; a delivery is due at
-once. `drain` takes what is due for one consumer, a batch at a time: it claims, runs the consumer's effect and records what came of
+An event and a PENDING delivery for each consumer are written in the transaction of what happened (`event_to_record`); a delivery is due
+at once. `drain` takes what is due for one consumer, a batch at a time: it claims, runs the consumer's effect and records what came of
 it, each for the whole batch. A drain is started after the commit (`draining.py`), and by a relay on beat for whatever that missed,
 because the broker was down or a worker was killed: the relay is the guarantee. A claim is a conditional update that moves
 `next_attempt_at` beyond the time an effect may take, so a worker that dies gives its claim back by doing nothing. Effects run at
@@ -13,6 +13,7 @@ The pattern: Chris Richardson, "Transactional outbox" and "Idempotent consumer" 
 import json
 import random
 import time
+import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,13 +25,13 @@ from uuid import UUID
 import structlog
 from django.db.models.functions import Now
 
-from apps.shared.database import fetch_all, load_statements
+from apps.shared.database import Call, fetch_all, fetch_pipelined, load_statements
 from apps.shared.models import EventDelivery, OutboxEvent
 from apps.shared.transactions import requires_transaction
 
 logger = structlog.get_logger(__name__)
 
-_SQL = load_statements(Path(__file__).with_suffix(".sql"))
+SQL = load_statements(Path(__file__).with_suffix(".sql"))
 
 BATCH_SIZE = 100
 # Above the longest effect on a batch; a killed worker holds up its deliveries for as long.
@@ -108,15 +109,30 @@ def deliveries_of(type: str) -> list[str]:
     return [consumer.name for consumer in consumers() if type in consumer.event_types]
 
 
+def event_to_record(
+    *, type: str, payload: dict[str, Any], occurred_at: datetime
+) -> tuple[UUID, Call]:
+    """Return an event's id, and the statement that writes it with one pending delivery for each consumer of its type."""
+    event_id = uuid.uuid4()
+    return event_id, (
+        SQL["record_event"],
+        {
+            "event_id": event_id,
+            "type": type,
+            "payload": json.dumps(payload),
+            "occurred_at": occurred_at,
+            "consumers": deliveries_of(type),
+            "next_attempt_at": occurred_at,
+        },
+    )
+
+
 @requires_transaction
 def record_event(*, type: str, payload: dict[str, Any], occurred_at: datetime) -> OutboxEvent:
-    """Write the event, and one pending delivery for each consumer of its type, in the caller's transaction."""
-    event = OutboxEvent.objects.create(type=type, payload=payload, occurred_at=occurred_at)
-    EventDelivery.objects.bulk_create(
-        EventDelivery(event=event, consumer=name, next_attempt_at=occurred_at)
-        for name in deliveries_of(type)
-    )
-    return event
+    """Write the event and its deliveries in the caller's transaction."""
+    event_id, call = event_to_record(type=type, payload=payload, occurred_at=occurred_at)
+    fetch_pipelined([call])
+    return OutboxEvent(id=event_id, type=type, payload=payload, occurred_at=occurred_at)
 
 
 def one_by_one(effect: Callable[[OutboxEvent], None], *, at_once: int = 1) -> Effect:
@@ -168,7 +184,7 @@ def drain(*, consumer: str, seconds: float = DRAIN_SECONDS) -> Drained:
 
 def consumers_with_due_deliveries() -> list[Consumer]:
     names = [consumer.name for consumer in consumers()]
-    due = {name for [name] in fetch_all(_SQL["due_consumers"], {"consumers": names})}
+    due = {name for [name] in fetch_all(SQL["due_consumers"], {"consumers": names})}
     return [consumer for consumer in consumers() if consumer.name in due]
 
 
@@ -186,7 +202,7 @@ def replay_dead(*, consumer: str | None = None, delivery_ids: Iterable[int] | No
 
 def _claim(consumer: str) -> list[_Claim]:
     rows = fetch_all(
-        _SQL["claim"],
+        SQL["claim"],
         {"consumer": consumer, "limit": BATCH_SIZE, "claim_seconds": CLAIM.total_seconds()},
     )
     claims = [
@@ -214,7 +230,7 @@ def _settle(consumer: Consumer, claims: Sequence[_Claim]) -> tuple[int, int]:
     outcomes = [(claim, failures.get(claim.event.pk)) for claim in claims]
     done = [claim for claim, error in outcomes if error is None]
     if done:
-        fetch_all(_SQL["finish"], {"ids": [claim.delivery_id for claim in done]})
+        fetch_all(SQL["finish"], {"ids": [claim.delivery_id for claim in done]})
     given_back += _give_back([claim for claim, error in outcomes if isinstance(error, _NotBegun)])
     _record_failures(
         consumer,
@@ -256,7 +272,7 @@ def _run_alone(consumer: Consumer, event: OutboxEvent) -> None:
 def _give_back(claims: Sequence[_Claim]) -> int:
     if claims:
         ids, attempts = zip(*((claim.delivery_id, claim.attempts) for claim in claims), strict=True)
-        fetch_all(_SQL["give_back"], {"ids": list(ids), "attempts": list(attempts)})
+        fetch_all(SQL["give_back"], {"ids": list(ids), "attempts": list(attempts)})
     return len(claims)
 
 
@@ -282,7 +298,7 @@ def _record_failures(consumer: Consumer, failed: Sequence[tuple[_Claim, Exceptio
             exc_info=None if is_expected else error,
         )
     columns = map(list, zip(*records, strict=True))
-    fetch_all(_SQL["fail"], dict(zip(("ids", "statuses", "waits", "errors"), columns, strict=True)))
+    fetch_all(SQL["fail"], dict(zip(("ids", "statuses", "waits", "errors"), columns, strict=True)))
 
 
 def _storable(text: str) -> str:

@@ -1,4 +1,14 @@
--- Deliveries of events: claimed, finished and failed for a whole batch at a time.
+-- Events and their deliveries: recorded with what happened; claimed, finished and failed for a whole batch at a time.
+
+-- name: record_event
+-- Writes an event, and a pending delivery for each of its consumers.
+WITH event AS (
+    INSERT INTO shared_outboxevent (id, type, payload, occurred_at)
+    VALUES (%(event_id)s, %(type)s, %(payload)s::jsonb, %(occurred_at)s)
+)
+INSERT INTO shared_eventdelivery (event_id, consumer, status, attempts, next_attempt_at, last_error)
+SELECT %(event_id)s, consumer, 'PENDING', 0, %(next_attempt_at)s, ''
+FROM unnest(%(consumers)s::text[]) AS consumer;
 
 -- name: claim
 -- Takes what is due for one consumer, the oldest first. A statement of its own transaction: no lock outlives it.

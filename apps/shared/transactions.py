@@ -1,19 +1,22 @@
 """Who owns a transaction, and what happens after it.
 
 A use case owns its transaction and is the outermost one (`use_case`); a step that several use cases share must be called
-inside one (`requires_transaction`).
+inside one (`requires_transaction`). The use cases that a sale waits for are written in two steps (`decide_then_write`).
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ParamSpec, TypeVar, cast
+from typing import Generic, ParamSpec, TypeVar, cast
 
+import psycopg
 import structlog
-from django.db import InternalError, OperationalError, connection, transaction
+from django.db import IntegrityError, InternalError, OperationalError, connection, transaction
 from django.dispatch import Signal
 
-from apps.shared.errors import ServiceUnavailable
+from apps.shared.database import Call, Statement, fetch_one, fetch_pipelined
+from apps.shared.errors import DomainError, ServiceUnavailable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -26,6 +29,15 @@ DEADLOCK_DETECTED = "40P01"
 LOCK_NOT_AVAILABLE = "55P03"
 QUERY_CANCELED = "57014"
 IDLE_IN_TRANSACTION_TIMEOUT = "25P03"
+
+# Goes into the pipeline of a use case after its last lock; see `database_now`.
+CLOCK = Statement("clock", "SELECT clock_timestamp()")
+
+
+def violated_constraint(error: IntegrityError) -> str | None:
+    """The name of the constraint that PostgreSQL names in an error."""
+    cause = error.__cause__
+    return cause.diag.constraint_name if isinstance(cause, psycopg.Error) else None
 
 
 def sqlstate(error: BaseException) -> str | None:
@@ -66,6 +78,62 @@ def use_case(service: Callable[P, T]) -> Callable[P, T]:
     return wrapper
 
 
+@dataclass(frozen=True, slots=True)
+class Decision(Generic[T]):
+    """The outcome of a use case that has locked, read and refused, but written nothing yet.
+
+    `writes` make `result` true. `refusals` name the refusal that the violation of a constraint stands for.
+    """
+
+    result: T
+    writes: Sequence[Call]
+    refusals: Mapping[str, DomainError] = field(default_factory=dict)
+
+    def carry_out(self, *along: Call) -> T:
+        """Send the writes, and what is to be written `along` with them, in one round trip."""
+        if calls := [*self.writes, *along]:
+            try:
+                fetch_pipelined(calls)
+            except IntegrityError as error:
+                refusal = self.refusals.get(violated_constraint(error) or "")
+                if refusal is None:
+                    raise
+                raise refusal from error
+        return self.result
+
+
+class decide_then_write(Generic[P, T]):  # noqa: N801
+    """Make a use case of a function that decides under locks and returns what has to be written.
+
+    Called, it runs in the transaction that is open, or in a durable one of its own. A refusal has written nothing, so the
+    transaction that it ends is committed: a rollback would make the connection forget its prepared statements.
+    """
+
+    def __init__(self, decide: Callable[P, Decision[T]]) -> None:
+        self.decide = requires_transaction(decide)
+        functools.update_wrapper(self, decide)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        if connection.in_atomic_block:
+            return self.decide(*args, **kwargs).carry_out()
+
+        def work() -> T | DomainError:
+            try:
+                decision = self.decide(*args, **kwargs)
+            except DomainError as refusal:
+                return refusal
+            return decision.carry_out()
+
+        return unless_refused(run_in_transaction(work))
+
+
+def unless_refused(outcome: T | DomainError) -> T:
+    """Raise a refusal that was carried out of a transaction, so that it did not roll back."""
+    if isinstance(outcome, DomainError):
+        raise outcome
+    return outcome
+
+
 def requires_transaction(step: Callable[P, T]) -> Callable[P, T]:
     """Refuse to run a step outside the transaction of a use case.
 
@@ -100,6 +168,6 @@ def database_now() -> datetime:
 
     Read it after the last lock is taken: inside a locking statement it would be the time before the wait.
     """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        return cast(datetime, cursor.fetchone()[0])
+    row = fetch_one(CLOCK, {})
+    assert row is not None
+    return cast(datetime, row[0])

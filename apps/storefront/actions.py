@@ -8,6 +8,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -27,6 +28,7 @@ from apps.shared.api.idempotent import IdempotentView
 from apps.shared.api.responses import as_json
 from apps.shared.errors import IdempotencyKeyInUse
 from apps.shared.idempotency import run_once
+from apps.shared.transactions import Decision
 
 T = TypeVar("T")
 
@@ -50,7 +52,7 @@ def top_up(*, customer_id: int, amount: int, key: UUID) -> int:
         customer_id=customer_id,
         key=key,
         fingerprint=str(amount),
-        effect=lambda: charge_wallet(customer_id=customer_id, amount=amount),
+        decide=partial(charge_wallet.decide, customer_id=customer_id, amount=amount),
         answer=lambda booked: {"transaction_id": booked.pk, "balance": booked.balance_after},
     )
     return int(kept["balance"])
@@ -70,13 +72,14 @@ def hold_chosen(
         customer_id=customer_id,
         key=key,
         fingerprint=f"{performance.pk}: {sorted(seats)}",
-        effect=lambda: hold_seats(
+        decide=partial(
+            hold_seats.decide,
             customer_id=customer_id,
             performance=performance,
             seat_ids=seats,
             admission=admission,
         ),
-        answer=lambda held: {"hold_id": held.pk},
+        answer=lambda held: {"hold_id": held.hold.pk},
     )
     return UUID(kept["hold_id"])
 
@@ -96,14 +99,15 @@ def hold_best(
         customer_id=customer_id,
         key=key,
         fingerprint=f"{performance.pk}: {quantity} {grade}",
-        effect=lambda: hold_best_available(
+        decide=partial(
+            hold_best_available.decide,
             customer_id=customer_id,
             performance=performance,
             quantity=quantity,
             grade=grade or None,
             admission=admission,
         ),
-        answer=lambda held: {"hold_id": held.pk},
+        answer=lambda held: {"hold_id": held.hold.pk},
     )
     return UUID(kept["hold_id"])
 
@@ -115,7 +119,7 @@ def pay(*, customer_id: int, hold_id: UUID, key: UUID) -> UUID:
         customer_id=customer_id,
         key=key,
         fingerprint=str(hold_id),
-        effect=lambda: confirm_reservation(customer_id=customer_id, hold_id=hold_id),
+        decide=partial(confirm_reservation.decide, customer_id=customer_id, hold_id=hold_id),
         answer=lambda paid: {"reservation_id": paid.reservation.pk},
     )
     return UUID(kept["reservation_id"])
@@ -128,7 +132,9 @@ def cancel(*, customer_id: int, reservation_id: UUID, key: UUID) -> int:
         customer_id=customer_id,
         key=key,
         fingerprint=str(reservation_id),
-        effect=lambda: cancel_reservation(customer_id=customer_id, reservation_id=reservation_id),
+        decide=partial(
+            cancel_reservation.decide, customer_id=customer_id, reservation_id=reservation_id
+        ),
         answer=lambda cancelled: {
             "reservation_id": reservation_id,
             "refunded_amount": cancelled.refunded_amount,
@@ -143,7 +149,7 @@ def _once(
     customer_id: int,
     key: UUID,
     fingerprint: str,
-    effect: Callable[[], T],
+    decide: Callable[[], Decision[T]],
     answer: Callable[[T], dict[str, Any]],
 ) -> dict[str, Any]:
     for _ in range(WAITS):
@@ -153,7 +159,7 @@ def _once(
                 endpoint=call.__name__,
                 key=str(key),
                 fingerprint=f"page {fingerprint}",
-                effect=effect,
+                decide=decide,
                 render=lambda result: (200, as_json(answer(result))),
             )
         except IdempotencyKeyInUse as error:

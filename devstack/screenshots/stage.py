@@ -22,7 +22,6 @@ from apps.reservations.demo.accounts import CUSTOMER, PERSONAS
 from apps.reservations.demo.sales import buy_seats
 from apps.reservations.models import Hold, SeatClaim
 from apps.reservations.services import cancel_reservation, hold_seats
-from apps.shared.transactions import run_in_transaction
 from devstack.screenshots.pictures import Stage
 from devstack.visitors import (
     Cookie,
@@ -97,10 +96,8 @@ def _trade(stage: Stage, customer: User) -> None:
     booked = buy_seats(customer, theatre[1], _ids(theatre[1], "Stalls C", 44, 46))
     buy_seats(customer, full[3], _ids(full[3], "Bar", 4, 5))
     given_back = buy_seats(customer, club[1], _ids(club[1], "Bar", 26, 28))
-    run_in_transaction(
-        lambda: cancel_reservation(customer_id=customer.pk, reservation_id=given_back.pk)
-    )
-    run_in_transaction(lambda: charge_wallet(customer_id=customer.pk, amount=50_000))
+    cancel_reservation(customer_id=customer.pk, reservation_id=given_back.pk)
+    charge_wallet(customer_id=customer.pk, amount=50_000)
     for name, key in (("reservation", "ticket"), ("cancellation", "cancellation")):
         stage.paths[key] = reverse(f"storefront:{name}", args=[booked.pk])
     for key, performance, section in (
@@ -121,11 +118,9 @@ def _ids(performance: Performance, section: str, first: int, end: int) -> list[i
 
 
 def _hold(customer: User, performance: Performance, seat_ids: Sequence[int]) -> Hold:
-    return run_in_transaction(
-        lambda: hold_seats(
-            customer_id=customer.pk, performance=performance, seat_ids=seat_ids, admission=None
-        )
-    )
+    return hold_seats(
+        customer_id=customer.pk, performance=performance, seat_ids=seat_ids, admission=None
+    ).hold
 
 
 # --- The waiting rooms --------------------------------------------------------------------------------------------

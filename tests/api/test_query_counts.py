@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
+from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from apps.concerts.models import Seat
+from apps.concerts.models import Performance, Seat
 from apps.shared import caching
 from apps.shared.caching import forget_everything
 from tests.api.conftest import Caller, customer_in, logged_in
@@ -16,6 +19,7 @@ from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import ConcertFactory, PerformanceFactory, RankingEntryFactory
 from tests.factories.payments import WalletFactory
 from tests.factories.reservations import hold, reservation
+from tests.factories.visitors import Visitor, admitted_visitor
 
 pytestmark = pytest.mark.django_db
 
@@ -122,6 +126,106 @@ class TestGatedList:
 
         path = f"/performances/{performance.pk}/seats?section=2"
         cost(visitor, path, queries=LOGIN + GATE + 2, items=1)
+
+
+KEY = 3  # try its lock, look for an answer, keep the new one
+
+
+@pytest.mark.django_db(transaction=True)
+class TestSale:
+    """Statements of the calls that a sale consists of, without BEGIN and COMMIT."""
+
+    @pytest.fixture
+    def performance(self) -> Performance:
+        performance: Performance = PerformanceFactory(seats=3, concert__seats_per_customer=3)
+        return performance
+
+    @pytest.fixture
+    def visitor(self, performance: Performance) -> Visitor:
+        return admitted_visitor(performance.concert_id)
+
+    def costs(self, queries: int, call: Callable[[], Any]) -> Any:
+        with CaptureQueriesContext(connection) as captured:
+            response = call()
+        assert response.status_code in (200, 201), response.content
+        sent = [query["sql"] for query in captured if query["sql"] not in ("BEGIN", "COMMIT")]
+        assert len(sent) == queries, sent
+        return response.json()["data"]
+
+    def hold(self, visitor: Visitor, performance: Performance, seats: int = 2, **key: str) -> Any:
+        seat_ids = list(performance.seats.values_list("pk", flat=True)[:seats])
+        body = {"performance_id": performance.pk, "seat_ids": seat_ids}
+        return partial(visitor.post, "/holds", body, **key)
+
+    @pytest.mark.parametrize("seats", [1, 3])
+    def test_hold(self, visitor: Visitor, performance: Performance, seats: int):
+        # The customer's lock, what the customer has, the seats' lock, what is in the way; the hold with its claims.
+        self.costs(LOGIN + GATE + 4 + 1, self.hold(visitor, performance, seats))
+
+    def test_hold_with_a_key(self, visitor: Visitor, performance: Performance):
+        # Once more the kept answer: before the gate, which may not let the caller through any more.
+        self.costs(LOGIN + 1 + GATE + KEY + 4 + 1, self.hold(visitor, performance, key="k"))
+
+    def test_hold_of_the_best(self, visitor: Visitor, performance: Performance):
+        body = {"performance_id": performance.pk, "quantity": 2}
+
+        # Before it: choosing; the lock of those who choose, what they have taken.
+        call = partial(visitor.post, "/holds/best-available", body)
+        self.costs(LOGIN + GATE + 3 + 4 + 1, call)
+
+    @pytest.mark.parametrize("seats", [1, 3])
+    def test_payment(self, visitor: Visitor, performance: Performance, seats: int):
+        held = self.hold(visitor, performance, seats)().json()["data"]
+        pay = partial(visitor.post, "/reservations", {"hold_id": held["hold_id"]}, key="p")
+
+        # What the token must be for; the locks of customer, seats, hold and wallet, the clock; money, reservation, event.
+        self.costs(LOGIN + GATE + KEY + 5 + 3, pay)
+        # The same call again does nothing of it.
+        self.costs(LOGIN + GATE + KEY - 1, pay)
+
+    def test_cancellation(self, visitor: Visitor, performance: Performance):
+        held = self.hold(visitor, performance)().json()["data"]
+        pay = visitor.post("/reservations", {"hold_id": held["hold_id"]}, key="p").json()["data"]
+        path = f"/reservations/{pay['reservation_id']}/cancel"
+
+        # Which hold it was; the four locks, the reservation and the clock; money, reservation, event.
+        self.costs(LOGIN + KEY + 1 + 6 + 3, partial(visitor.post, path, key="c"))
+
+    def test_release(self, visitor: Visitor, performance: Performance):
+        held = self.hold(visitor, performance)().json()["data"]
+
+        # Three locks, the clock with what is left of the lease; the end of the hold and of its claims.
+        self.costs(LOGIN + 4 + 1, partial(visitor.delete, f"/holds/{held['hold_id']}"))
+
+    def test_top_up(self, visitor: Visitor):
+        charge = partial(visitor.post, "/balance/charges", {"amount": 5}, key="c")
+
+        self.costs(LOGIN + KEY + 1 + 1, charge)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestRefusalOfASale:
+    def test_keeps_what_the_connection_has_prepared(self):
+        """Or the crowd before a seat that is taken would make the server plan every statement anew."""
+        performance = PerformanceFactory(seats=1)
+        seat = performance.seats.get()
+        hold(CustomerFactory(), [seat])
+        late = admitted_visitor(performance.concert_id)
+        body = {"performance_id": performance.pk, "seat_ids": [seat.pk]}
+        assert late.post("/holds", body).status_code == 409
+        before = self.prepared()
+
+        refused = late.post("/holds", body)
+        unknown = late.post("/reservations", {"hold_id": str(uuid4())}, key="k")
+
+        assert (refused.status_code, unknown.status_code) == (409, 404)
+        assert before
+        assert self.prepared() >= before
+
+    def prepared(self) -> set[str]:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT name FROM pg_prepared_statements")
+            return {row[0] for row in cursor.fetchall()}
 
 
 class TestWithoutSql:

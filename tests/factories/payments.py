@@ -1,13 +1,23 @@
 """Wallets, filled the only way there is: by booked movements."""
 
 from typing import Any
+from uuid import UUID
 
 import factory
 from django.conf import settings
 from django.db import transaction
 
-from apps.payments.models import Wallet
-from apps.payments.services import charge_wallet, locked_wallet
+from apps.payments.models import LedgerTransaction, Wallet
+from apps.payments.services import (
+    Booking,
+    charge_wallet,
+    debit_wallet,
+    locked_wallet,
+    refund_to_wallet,
+    wallet_in,
+    wallet_lock,
+)
+from apps.shared.database import fetch_pipelined
 from tests.factories.accounts import CustomerFactory
 
 
@@ -29,3 +39,23 @@ class WalletFactory(factory.django.DjangoModelFactory[Wallet]):
                 charge_wallet(customer_id=customer_id, amount=amount)
                 missing -= amount
             return locked_wallet(customer_id=customer_id)
+
+
+def pay(*, customer_id: int, amount: int, reference: UUID) -> LedgerTransaction:
+    """Pay for something that is no hold; in the caller's transaction."""
+    return _booked(debit_wallet(_locked(customer_id), amount=amount, reference=reference))
+
+
+def refund(*, customer_id: int, amount: int, reference: UUID) -> LedgerTransaction:
+    """Give back what was paid so."""
+    return _booked(refund_to_wallet(_locked(customer_id), amount=amount, reference=reference))
+
+
+def _locked(customer_id: int) -> Wallet:
+    [rows] = fetch_pipelined([wallet_lock(customer_id=customer_id)])
+    return wallet_in(rows, customer_id=customer_id)
+
+
+def _booked(booking: Booking) -> LedgerTransaction:
+    fetch_pipelined([booking.call])
+    return booking.transaction

@@ -24,7 +24,7 @@ def hold(customer: User, seats: Sequence[Seat], **changes: Any) -> Hold:
         "seat_ids": [seat.pk for seat in seats],
         "admission": None,
     }
-    return run_in_transaction(partial(hold_seats, **arguments | changes))
+    return run_in_transaction(partial(hold_seats, **arguments | changes)).hold
 
 
 def overdue_hold(customer: User, seats: Sequence[Seat]) -> Hold:

@@ -14,9 +14,9 @@ from pytest_django import DjangoAssertNumQueries
 from apps.accounts.models import User
 from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
 from apps.payments.selectors import wallet_balance
-from apps.payments.services import charge_wallet, debit_wallet
+from apps.payments.services import charge_wallet
 from tests.factories.accounts import CustomerFactory
-from tests.factories.payments import WalletFactory
+from tests.factories.payments import WalletFactory, pay
 
 pytestmark = pytest.mark.django_db
 
@@ -73,7 +73,7 @@ class TestMoney:
     def test_is_found_by_what_was_paid(self, browser: Client, wallet: Wallet, model: str) -> None:
         reference = uuid4()
         with transaction.atomic():
-            debit_wallet(customer_id=wallet.pk, amount=1_234, reference=reference)
+            pay(customer_id=wallet.pk, amount=1_234, reference=reference)
 
         found = browser.get(page(model, "changelist"), {"q": str(reference)})
 
@@ -142,7 +142,7 @@ class TestExport:
             with transaction.atomic():
                 charge_wallet(customer_id=wallet.pk, amount=1)
         with transaction.atomic():
-            debit_wallet(customer_id=wallet.pk, amount=500, reference=uuid4())
+            pay(customer_id=wallet.pk, amount=500, reference=uuid4())
         WalletFactory(balance=1)
         [some] = LedgerTransaction.objects.filter(customer=wallet.customer, number=2)
 

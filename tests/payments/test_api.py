@@ -9,14 +9,13 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from apps.accounts.models import User
-from apps.payments import views
 from apps.payments.models import LedgerTransaction, Wallet
 from apps.payments.selectors import wallet_balance
-from apps.payments.services import charge_wallet, debit_wallet, refund_to_wallet
 from apps.shared.models import IdempotencyRecord
 from tests.conftest import Race
 from tests.factories.accounts import CustomerFactory, bearer
-from tests.factories.payments import WalletFactory
+from tests.factories.payments import WalletFactory, pay, refund
+from tests.protections import before
 
 pytestmark = pytest.mark.django_db
 
@@ -296,7 +295,7 @@ class TestChargesOfOneKey:
     def test_may_be_tried_again_after_a_refusal(self, charge: Charge, customer: User) -> None:
         WalletFactory(customer=customer, balance=10_000_000)
         refused = charge({"amount": 1_000}, key="one")
-        debit_wallet(customer_id=customer.pk, amount=5_000, reference=uuid4())
+        pay(customer_id=customer.pk, amount=5_000, reference=uuid4())
 
         response = charge({"amount": 1_000}, key="one")
 
@@ -327,12 +326,11 @@ class TestChargesOfOneKey:
     ) -> None:
         is_charging, was_refused = threading.Event(), threading.Event()
 
-        def slow_charge(**arguments: Any) -> LedgerTransaction:
+        def wait(_parameters: object) -> None:
             is_charging.set()
             assert was_refused.wait(30)
-            return charge_wallet(**arguments)
 
-        monkeypatch.setattr(views, "charge_wallet", slow_charge)
+        before(monkeypatch, "lock_wallet", wait)
 
         def second() -> Any:
             assert is_charging.wait(30)
@@ -388,8 +386,8 @@ class TestTransactions:
         WalletFactory(customer=customer, balance=50_000)
         WalletFactory(balance=99_000)
         with transaction.atomic():
-            debit_wallet(customer_id=customer.pk, amount=20_000, reference=reservation_id)
-            refund_to_wallet(customer_id=customer.pk, amount=20_000, reference=reservation_id)
+            pay(customer_id=customer.pk, amount=20_000, reference=reservation_id)
+            refund(customer_id=customer.pk, amount=20_000, reference=reservation_id)
 
         page = api.get(TRANSACTIONS).json()["data"]
 

@@ -13,9 +13,9 @@ from apps.payments import export
 from apps.payments.export import HEADER, ledger_csv
 from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
 from apps.payments.selectors import ledger_totals, ledger_transactions
-from apps.payments.services import adjust_wallet, debit_wallet, refund_to_wallet
+from apps.payments.services import adjust_wallet
 from tests.factories.accounts import CustomerFactory
-from tests.factories.payments import WalletFactory
+from tests.factories.payments import WalletFactory, pay, refund
 
 pytestmark = pytest.mark.django_db
 
@@ -28,8 +28,8 @@ def wallet() -> Wallet:
     wallet = WalletFactory(balance=50_000)
     staff = CustomerFactory(staff=True, email="clerk@example.com")
     with transaction.atomic():
-        debit_wallet(customer_id=wallet.pk, amount=20_000, reference=REFERENCE)
-        refund_to_wallet(customer_id=wallet.pk, amount=20_000, reference=REFERENCE)
+        pay(customer_id=wallet.pk, amount=20_000, reference=REFERENCE)
+        refund(customer_id=wallet.pk, amount=20_000, reference=REFERENCE)
         adjust_wallet(
             customer_id=wallet.pk, amount=-1_000, reason="=1+1, or 환불", staff_id=staff.pk
         )

@@ -12,19 +12,19 @@ import pytest
 from django.db import connection, transaction
 from django.db.models import Sum
 
-from apps.payments import services
 from apps.payments.errors import BalanceLimitExceeded, InsufficientBalance
-from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
+from apps.payments.models import LedgerEntry, LedgerTransaction
 from apps.payments.selectors import (
     ledger_totals,
     unbalanced_transactions,
     wallet_balance,
     wallet_differences,
 )
-from apps.payments.services import charge_wallet, debit_wallet, refund_to_wallet
+from apps.payments.services import charge_wallet
 from tests.conftest import Race
 from tests.factories.accounts import CustomerFactory
-from tests.factories.payments import WalletFactory
+from tests.factories.payments import WalletFactory, pay, refund
+from tests.protections import before, unlock, without_triggers
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -55,13 +55,8 @@ def without_lock(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
     def remove(rivals: int) -> None:
         everybody_has_read = threading.Barrier(rivals, timeout=30)
-
-        def read(*, customer_id: int) -> Wallet:
-            wallet = Wallet.objects.get(pk=customer_id)
-            everybody_has_read.wait()
-            return wallet
-
-        monkeypatch.setattr(services, "locked_wallet", read)
+        unlock(monkeypatch, "lock_wallet")
+        before(monkeypatch, "book", lambda _parameters: everybody_has_read.wait())
 
     return remove
 
@@ -81,14 +76,6 @@ def without_constraint(constraint: str) -> Generator[None]:
             )
         with connection.schema_editor() as editor:
             editor.add_constraint(model, dropped)
-
-
-def ignoring_triggers(run: Callable[[], Any]) -> Callable[[], Any]:
-    def inner() -> Any:
-        with pgtrigger.ignore():
-            return run()
-
-    return inner
 
 
 class TestParallelCharges:
@@ -133,8 +120,8 @@ class TestParallelCharges:
         charge = in_transaction(charge_wallet, customer_id=wallet.pk, amount=700)
         without_lock(RIVALS)
 
-        with without_constraint("ledger_transaction_number_unique"):
-            outcomes = race([ignoring_triggers(charge)] * RIVALS)
+        with without_constraint("ledger_transaction_number_unique"), without_triggers():
+            outcomes = race([charge] * RIVALS)
 
             assert kinds(outcomes) == {"LedgerTransaction": RIVALS}
             assert wallet_balance(customer_id=wallet.pk) == 1_700
@@ -162,7 +149,7 @@ class TestParallelPayments:
 
         outcomes = race(
             [
-                in_transaction(debit_wallet, customer_id=wallet.pk, amount=1_000, reference=uuid4())
+                in_transaction(pay, customer_id=wallet.pk, amount=1_000, reference=uuid4())
                 for _ in range(RIVALS)
             ]
         )
@@ -180,14 +167,10 @@ class TestParallelPayments:
         wallet = WalletFactory(balance=1_000)
         without_lock(2)
 
-        with without_constraint("ledger_transaction_number_unique"):
+        with without_constraint("ledger_transaction_number_unique"), without_triggers():
             outcomes = race(
                 [
-                    ignoring_triggers(
-                        in_transaction(
-                            debit_wallet, customer_id=wallet.pk, amount=1_000, reference=uuid4()
-                        )
-                    )
+                    in_transaction(pay, customer_id=wallet.pk, amount=1_000, reference=uuid4())
                     for _ in range(2)
                 ]
             )
@@ -200,7 +183,7 @@ class TestParallelPayments:
         wallet = WalletFactory(balance=10_000)
         charges = [in_transaction(charge_wallet, customer_id=wallet.pk, amount=300)] * 10
         debits = [
-            in_transaction(debit_wallet, customer_id=wallet.pk, amount=1_000, reference=uuid4())
+            in_transaction(pay, customer_id=wallet.pk, amount=1_000, reference=uuid4())
             for _ in range(10)
         ]
 
@@ -219,9 +202,9 @@ class TestParallelPayments:
 
     def test_of_one_reference_happen_once(self, race: Race) -> None:
         wallet = WalletFactory(balance=10_000)
-        pay = in_transaction(debit_wallet, customer_id=wallet.pk, amount=100, reference=uuid4())
+        payment = in_transaction(pay, customer_id=wallet.pk, amount=100, reference=uuid4())
 
-        outcomes = race([pay] * RIVALS)
+        outcomes = race([payment] * RIVALS)
 
         assert kinds(outcomes) == {"LedgerTransaction": 1, "IntegrityError": RIVALS - 1}
         assert wallet_balance(customer_id=wallet.pk) == 9_900
@@ -229,10 +212,10 @@ class TestParallelPayments:
 
     def test_without_the_constraint_one_reference_is_paid_many_times(self, race: Race) -> None:
         wallet = WalletFactory(balance=10_000)
-        pay = in_transaction(debit_wallet, customer_id=wallet.pk, amount=100, reference=uuid4())
+        payment = in_transaction(pay, customer_id=wallet.pk, amount=100, reference=uuid4())
 
         with without_constraint("ledger_one_payment_per_reference"):
-            outcomes = race([pay] * RIVALS)
+            outcomes = race([payment] * RIVALS)
 
             assert kinds(outcomes) == {"LedgerTransaction": RIVALS}
             assert wallet_balance(customer_id=wallet.pk) == 10_000 - RIVALS * 100
@@ -242,12 +225,10 @@ class TestParallelRefunds:
     def test_give_back_once(self, race: Race) -> None:
         wallet = WalletFactory(balance=10_000)
         reference = uuid4()
-        in_transaction(debit_wallet, customer_id=wallet.pk, amount=4_000, reference=reference)()
-        refund = in_transaction(
-            refund_to_wallet, customer_id=wallet.pk, amount=4_000, reference=reference
-        )
+        in_transaction(pay, customer_id=wallet.pk, amount=4_000, reference=reference)()
+        give_back = in_transaction(refund, customer_id=wallet.pk, amount=4_000, reference=reference)
 
-        outcomes = race([refund] * RIVALS)
+        outcomes = race([give_back] * RIVALS)
 
         assert kinds(outcomes) == {"LedgerTransaction": 1, "IntegrityError": RIVALS - 1}
         assert wallet_balance(customer_id=wallet.pk) == 10_000
@@ -256,13 +237,11 @@ class TestParallelRefunds:
     def test_without_the_constraint_give_back_many_times(self, race: Race) -> None:
         wallet = WalletFactory(balance=10_000)
         reference = uuid4()
-        in_transaction(debit_wallet, customer_id=wallet.pk, amount=4_000, reference=reference)()
-        refund = in_transaction(
-            refund_to_wallet, customer_id=wallet.pk, amount=4_000, reference=reference
-        )
+        in_transaction(pay, customer_id=wallet.pk, amount=4_000, reference=reference)()
+        give_back = in_transaction(refund, customer_id=wallet.pk, amount=4_000, reference=reference)
 
         with without_constraint("ledger_one_refund_per_reference"):
-            outcomes = race([refund] * RIVALS)
+            outcomes = race([give_back] * RIVALS)
 
             assert kinds(outcomes) == {"LedgerTransaction": RIVALS}
             assert wallet_balance(customer_id=wallet.pk) == 6_000 + RIVALS * 4_000

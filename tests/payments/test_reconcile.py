@@ -16,9 +16,9 @@ from apps.payments.selectors import (
     unbalanced_transactions,
     wallet_differences,
 )
-from apps.payments.services import adjust_wallet, debit_wallet, refund_to_wallet
+from apps.payments.services import adjust_wallet
 from tests.factories.accounts import CustomerFactory
-from tests.factories.payments import WalletFactory
+from tests.factories.payments import WalletFactory, pay, refund
 
 pytestmark = pytest.mark.django_db
 
@@ -29,9 +29,9 @@ def wallets() -> list[Wallet]:
     first, second = WalletFactory(balance=50_000), WalletFactory(balance=9_000)
     reference = uuid4()
     with transaction.atomic():
-        debit_wallet(customer_id=first.pk, amount=20_000, reference=reference)
-        refund_to_wallet(customer_id=first.pk, amount=20_000, reference=reference)
-        debit_wallet(customer_id=first.pk, amount=7_000, reference=uuid4())
+        pay(customer_id=first.pk, amount=20_000, reference=reference)
+        refund(customer_id=first.pk, amount=20_000, reference=reference)
+        pay(customer_id=first.pk, amount=7_000, reference=uuid4())
         adjust_wallet(
             customer_id=second.pk,
             amount=-1_000,

@@ -11,10 +11,8 @@ import pgtrigger
 import pytest
 from django.db import connection
 
-from apps.concerts.models import SeatQuerySet
 from apps.reservations.invariants import check_invariants
-from apps.reservations.models import HoldQuerySet
-from apps.reservations.services import cancelling, confirming, holding
+from tests.protections import before, unlock
 
 PATIENCE = 20.0
 
@@ -34,31 +32,23 @@ def outcome_of(future: "Future[Any]") -> Any:
     return future.exception(PATIENCE) or future.result()
 
 
-def meet_before(monkeypatch: pytest.MonkeyPatch, target: object, name: str, parties: int) -> None:
-    """Make every thread wait for the others just before `target.name` runs: the moment the lock would have guarded."""
+def meet_before(monkeypatch: pytest.MonkeyPatch, statement: str, parties: int) -> None:
+    """Make every thread wait for the others just before it sends the statement: the moment the lock would have guarded."""
     barrier = threading.Barrier(parties)
-    original = getattr(target, name)
-
-    def met(*args: Any, **kwargs: Any) -> Any:
-        barrier.wait(timeout=PATIENCE)
-        return original(*args, **kwargs)
-
-    monkeypatch.setattr(target, name, met)
+    before(monkeypatch, statement, lambda _parameters: barrier.wait(timeout=PATIENCE))
 
 
 def pause_before(
-    monkeypatch: pytest.MonkeyPatch, target: object, name: str
+    monkeypatch: pytest.MonkeyPatch, statement: str
 ) -> tuple[threading.Event, threading.Event]:
-    """Stop whoever calls `target.name`: the first event says that somebody did, setting the second lets go on."""
+    """Stop whoever is about to send the statement: the first event says that somebody is, setting the second lets go on."""
     is_there, may_go_on = threading.Event(), threading.Event()
-    original = getattr(target, name)
 
-    def paused(*args: Any, **kwargs: Any) -> Any:
+    def pause(_parameters: object) -> None:
         is_there.set()
         assert may_go_on.wait(PATIENCE)
-        return original(*args, **kwargs)
 
-    monkeypatch.setattr(target, name, paused)
+    before(monkeypatch, statement, pause)
     return is_there, may_go_on
 
 
@@ -80,18 +70,9 @@ def wait_until_blocked(sessions: int = 1) -> None:
     raise TimeoutError("Nobody waits.")
 
 
-def unlocked(self: Any, *, nowait: bool = False) -> Any:
-    """Stands in for `lock` where a test takes the lock away."""
-    return self.order_by("pk")
-
-
 def without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Payments and cancellations lock nothing any more, but for the wallet in the moment of booking."""
-    monkeypatch.setattr(holding, "_lock", lambda *args: None)
-    for queryset in (SeatQuerySet, HoldQuerySet):
-        monkeypatch.setattr(queryset, "lock", unlocked)
-    for use_case in (confirming, cancelling):
-        monkeypatch.setattr(use_case, "locked_wallet", lambda **arguments: None)
+    """Payments and cancellations lock nothing any more but the wallet."""
+    unlock(monkeypatch, "lock_customer_of_hold", "lock_seats_of_hold", "lock_hold")
 
 
 @contextmanager

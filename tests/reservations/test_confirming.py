@@ -1,5 +1,4 @@
 from functools import partial
-from uuid import uuid4
 
 import pytest
 from django.utils import timezone
@@ -199,9 +198,11 @@ class TestConfirmReservation:
 
         assert balance(customer) == 200_000
 
-    def test_must_be_called_in_a_transaction(self, customer, seats, transactional_db):
-        with pytest.raises(RuntimeError):
-            confirm_reservation(customer_id=customer.pk, hold_id=uuid4())
+    @pytest.mark.django_db(transaction=True)
+    def test_opens_a_transaction_if_there_is_none(self, customer, seats):
+        held = hold(customer, seats[:1])
+
+        assert confirm_reservation(customer_id=customer.pk, hold_id=held.pk).balance == 150_000
 
 
 class TestCancelReservation:

@@ -16,27 +16,28 @@ from apps.reservations.errors import (
     SeatAlreadyReserved,
     SeatLimitExceeded,
 )
-from apps.reservations.models import Hold, HoldQuerySet, Reservation, SeatClaim, SeatClaimQuerySet
+from apps.reservations.models import Hold, HoldQuerySet, Reservation, SeatClaim
 from apps.reservations.services import (
+    HeldSeats,
     confirm_reservation,
     confirming,
     expire_holds,
     expiring,
-    holding,
     release_hold,
 )
+from apps.shared.database import Statement
 from apps.shared.transactions import database_now, run_in_transaction
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.payments import WalletFactory
 from tests.factories.reservations import hold
+from tests.protections import change, stop_clock, unlock
 from tests.reservations.clock import DatabaseClock
 from tests.reservations.racing import (
     breaches,
     outcome_of,
     pause_before,
     refusals,
-    unlocked,
     wait_until_blocked,
     winners,
 )
@@ -129,7 +130,7 @@ class TestTheInstant:
         released = outcome(partial(release_hold, customer_id=customer.pk, hold_id=held.pk))
 
         kinds = type(taken), type(released)
-        assert kinds == ((SeatAlreadyHeld, Hold) if late else (Hold, HoldExpired))
+        assert kinds == ((SeatAlreadyHeld, HeldSeats) if late else (Hold, HoldExpired))
 
 
 @pytest.mark.django_db(transaction=True)
@@ -159,12 +160,13 @@ class TestHoldThatExpiresWhileItsPaymentWaits:
         self, outcome_of_waiting, monkeypatch
     ):
         began_at = timezone.now()
-        monkeypatch.setattr(confirming, "database_now", lambda: began_at)
+        stopped = f"SELECT '{began_at.isoformat()}'::timestamptz"
+        monkeypatch.setattr(confirming, "CLOCK", Statement("clock", stopped))
 
         paid = outcome_of_waiting()
 
         assert paid.reservation.status == Reservation.Status.CONFIRMED
-        assert database_now() > paid.reservation.hold.expires_at
+        assert database_now() > paid.hold.hold.expires_at
 
 
 @pytest.mark.django_db(transaction=True)
@@ -175,8 +177,8 @@ class TestHoldThatIsCountedWhileItIsPaid:
     def outcomes(self, elsewhere, customer, seats, held, monkeypatch):
         def meet(*, until):
             # The payment has read its time; for the request that comes after it the hold is over.
-            monkeypatch.setattr(holding, "database_now", lambda: held.expires_at)
-            is_paying, may_go_on = pause_before(monkeypatch, confirming, "debit_wallet")
+            stop_clock(monkeypatch, held.expires_at, "count_seats_of_customer", "read_seats")
+            is_paying, may_go_on = pause_before(monkeypatch, "book")
             payment = elsewhere(partial(pay, customer, held))
             assert is_paying.wait(20)
             another = elsewhere(partial(hold, customer, seats[1:]))
@@ -194,7 +196,7 @@ class TestHoldThatIsCountedWhileItIsPaid:
         assert breaches() == []
 
     def test_without_the_lock_the_customer_gets_both(self, outcomes, monkeypatch):
-        monkeypatch.setattr(holding, "_lock", lambda *args: None)
+        unlock(monkeypatch, "lock_customer")
 
         assert len(winners(outcomes(until=outcome_of))) == 2
         assert breaches() == ["seat_limit_kept"]
@@ -210,7 +212,7 @@ class TestSweepAndPayment:
     def test_a_sweep_leaves_what_is_being_paid(
         self, elsewhere, customer, held, sweep_says_overdue, monkeypatch
     ):
-        is_paying, may_go_on = pause_before(monkeypatch, confirming, "debit_wallet")
+        is_paying, may_go_on = pause_before(monkeypatch, "book")
         payment = elsewhere(partial(pay, customer, held))
         assert is_paying.wait(20)
 
@@ -230,7 +232,7 @@ class TestSweepAndPayment:
         Hold.objects.filter(pk=held.pk).update(
             held_at=timezone.now() - timedelta(minutes=5), expires_at=timezone.now()
         )
-        has_locked, may_go_on = pause_before(monkeypatch, SeatClaimQuerySet, "open")
+        has_locked, may_go_on = pause_before(monkeypatch, "end_overdue_holds")
         sweep = elsewhere(expire_holds)
         assert has_locked.wait(20)
         payment = elsewhere(partial(pay, customer, held))
@@ -243,7 +245,7 @@ class TestSweepAndPayment:
         assert breaches() == []
 
     @pytest.mark.usefixtures("sweep_says_overdue")
-    def test_without_the_lock_a_sweep_gives_the_seats_of_a_paid_hold_away(
+    def test_without_lock_and_condition_a_sweep_gives_the_seats_of_a_paid_hold_away(
         self, elsewhere, customer, seats, held, monkeypatch
     ):
         def find(self, **_lock):
@@ -252,9 +254,13 @@ class TestSweepAndPayment:
             outcome_of(payment)
             return Hold.objects.filter(pk__in=found)
 
-        monkeypatch.setattr(HoldQuerySet, "lock", unlocked)
         monkeypatch.setattr(HoldQuerySet, "select_for_update", find)
-        is_paying, may_go_on = pause_before(monkeypatch, confirming, "debit_wallet")
+        change(
+            monkeypatch,
+            "end_overdue_holds",
+            ("AND status = 'HELD' AND expires_at <= %(at)s", ""),
+        )
+        is_paying, may_go_on = pause_before(monkeypatch, "book")
         payment = elsewhere(partial(pay, customer, held))
         assert is_paying.wait(20)
 

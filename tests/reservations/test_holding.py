@@ -17,7 +17,12 @@ from apps.reservations.errors import (
     SeatLimitExceeded,
 )
 from apps.reservations.models import Hold, SeatClaim
-from apps.reservations.services import expire_holds, hold_best_available, release_hold
+from apps.reservations.services import (
+    HeldSeats,
+    expire_holds,
+    hold_best_available,
+    release_hold,
+)
 from apps.shared.transactions import run_in_transaction
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory, SeatFactory
@@ -167,8 +172,11 @@ class TestHoldBestAvailable:
             )
         )
 
-    def numbers(self, made: Hold) -> list[int]:
-        return list(made.claims.order_by("seat__number").values_list("seat__number", flat=True))
+    def numbers(self, held: HeldSeats) -> list[int]:
+        assert [seat.seat_id for seat in held.seats] == list(
+            held.hold.claims.order_by("seat_id").values_list("seat_id", flat=True)
+        )
+        return sorted(seat.number for seat in held.seats)
 
     def test_takes_neighbours_in_the_middle(self, customer):
         performance = PerformanceFactory(seats=6, concert__seats_per_customer=2)
@@ -231,7 +239,7 @@ class TestReleaseHold:
 
         released = release_hold(customer_id=customer.pk, hold_id=made.pk)
 
-        assert released.status == Hold.Status.RELEASED
+        assert released.hold.status == Hold.Status.RELEASED
         assert live_claims() == 0
         hold(CustomerFactory(), seats[:2])
 

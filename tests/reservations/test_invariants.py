@@ -15,10 +15,10 @@ from apps.accounts.models import User
 from apps.concerts.models import Concert, Performance, RankingEntry, Seat
 from apps.concerts.services import rebuild_ranking
 from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
-from apps.payments.services import adjust_wallet, charge_wallet, refund_to_wallet
+from apps.payments.services import adjust_wallet, charge_wallet
 from apps.queue.models import WaitingRoom
 from apps.queue.services import admit_visitors
-from apps.reservations.events import RESERVATION_CANCELLED, reservation_payload
+from apps.reservations.events import RESERVATION_CANCELLED
 from apps.reservations.invariants import INVARIANTS, check_invariants
 from apps.reservations.invariants.calls import EFFECTS
 from apps.reservations.invariants.findings import breaches as found_by
@@ -30,7 +30,7 @@ from apps.shared.outbox import consumers, drain, record_event
 from apps.shared.transactions import run_in_transaction
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
-from tests.factories.payments import WalletFactory
+from tests.factories.payments import WalletFactory, refund
 from tests.factories.queue import QueueExitFactory, WaitingRoomFactory
 from tests.factories.reservations import hold, overdue_hold, reservation
 from tests.factories.visitors import Visitor
@@ -444,7 +444,7 @@ class TestReservationPaid:
     def test_a_refund_without_a_cancellation_is_found(self, sold: Reservation) -> None:
         run_in_transaction(
             partial(
-                refund_to_wallet,
+                refund,
                 customer_id=sold.customer_id,
                 amount=sold.total_price,
                 reference=sold.pk,
@@ -461,7 +461,7 @@ class TestReservationPaid:
         run_in_transaction(
             lambda: record_event(
                 type=RESERVATION_CANCELLED,
-                payload=reservation_payload(sold, occurred_at=now),
+                payload=OutboxEvent.objects.get(payload__reservation_id=str(sold.pk)).payload,
                 occurred_at=now,
             )
         )

@@ -24,15 +24,17 @@ from apps.payments.services import adjust_wallet, charge_wallet
 from apps.queue import services as queue
 from apps.reservations import services as reservations
 from apps.reservations.models import Hold
+from apps.shared.database import Statement, load_statements
 from apps.shared.idempotency import run_once
 from apps.shared.models import OutboxEvent
 from apps.shared.outbox import drain
-from apps.shared.transactions import run_in_transaction
+from apps.shared.transactions import Decision, run_in_transaction
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import ConcertFactory, PerformanceFactory
 from tests.factories.payments import WalletFactory
 from tests.factories.queue import WaitingRoomFactory
 from tests.factories.reservations import hold, overdue_hold, reservation
+from tests.protections import change, statements, unlock
 from tests.shared.deliveries import make_due
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -48,9 +50,15 @@ TABLES = {
     "shared_eventdelivery": "delivery",
 }
 ADVISORY = {
-    r"\d+\n": "idempotency key",
-    r"hold ": "customer at performance",
-    r"best ": "best seats",
+    "lock_key": "idempotency key",
+    "lock_customer": "customer at performance",
+    "lock_customer_of_hold": "customer at performance",
+    "lock_best_seats": "best seats",
+}
+FILES = {
+    name: path.relative_to(ROOT).as_posix()
+    for path in (ROOT / "apps").rglob("*.sql")
+    for name in load_statements(path)
 }
 MODE = r"tries|waits|NOWAIT|SKIP LOCKED"
 
@@ -100,45 +108,51 @@ class Recorder:
 
     def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         result = execute(sql, params, many, context)
-        lock = self._advisory(sql, params) or self._row_lock(sql, context["cursor"].cursor)
+        lock = self._advisory(sql) or self._row_lock(sql, context["cursor"].cursor)
         if lock:
             is_claim = re.search("UPDATE (queue_waitingroom|shared_eventdelivery)", sql)
             assert connection.in_atomic_block or is_claim
             self.locks.append(lock)
             self.places |= set(_places_on_the_stack())
-        written = re.match(r'UPDATE "(\w+)"', sql)
-        needed = {TABLES.get(written[1]) if written else None} & {"seats", "holds", "wallet"}
+            if isinstance(sql, Statement):
+                self.places.add((FILES[sql.name], sql.name))
+        written = {TABLES.get(table) for table in re.findall(r'(?<!KEY )UPDATE "?(\w+)', sql)}
+        needed = written & {"seats", "holds", "wallet"}
         if needed - {one.kind for one in self.locks}:
             self.unlocked_writes.append(sql)
         return result
 
     @staticmethod
-    def _advisory(sql: str, params: Any) -> Lock | None:
+    def _advisory(sql: str) -> Lock | None:
         if "advisory" not in sql:
             return None
-        [kind] = [kind for name, kind in ADVISORY.items() if re.match(name, params[0])]
+        assert isinstance(sql, Statement)
         mode = "tries" if "pg_try_advisory_xact_lock" in sql else "waits"
         assert mode == "tries" or "pg_advisory_xact_lock" in sql
-        return Lock(kind, mode, [], True)
+        return Lock(ADVISORY[sql.name], mode, [], True)
 
     @staticmethod
     def _row_lock(sql: str, cursor: Any) -> Lock | None:
-        found = re.search(
-            r'FOR (?:(NO KEY) )?(?:UPDATE|SHARE)(?: OF "(\w+)")?(?: (NOWAIT|SKIP LOCKED))?', sql
+        found = list(
+            re.finditer(
+                r'FOR (?:(NO KEY) )?(?:UPDATE|SHARE)(?: OF "?(\w+)"?)?(?: (NOWAIT|SKIP LOCKED))?',
+                sql,
+            )
         )
         if not found:
             return None
-        assert found[1], f"keys are locked, too: {sql}"
-        from_clause = re.search(r'FROM "?(\w+)"?', sql)
-        assert from_clause
-        kind = TABLES[found[2] or from_clause[1]]
-        keys = ("customer_id",) if kind == "wallet" else ("id", "pk")
-        places = [place for place, one in enumerate(cursor.description) if one.name in keys]
-        rows = cursor.fetchall()
+        assert found[0][1], f"keys are locked, too: {sql}"
+        [(_, alias, mode)] = {one.groups() for one in found}  # locks of one kind in one mode
+        tables = re.findall(r'(?:FROM|JOIN) "?(\w+)"?(?: (\w+))?', sql[: found[0].start()])
+        table = next(table for table, other in tables if alias in (None, table, other))
+        kind = TABLES[table]
+        rows = cursor.fetchall()  # in a pipeline, too, this waits for them
         if rows:
             cursor.scroll(0, mode="absolute")  # for whom they are meant
+        keys = ("customer_id",) if kind == "wallet" else ("id", "pk")
+        places = [place for place, one in enumerate(cursor.description) if one.name in keys]
         ids = [row[places[0]] for row in rows if places]
-        return Lock(kind, found[3] or "waits", ids, "ORDER BY" in sql)
+        return Lock(kind, mode or "waits", ids, "ORDER BY" in sql)
 
     @property
     def sequence(self) -> list[tuple[str, str]]:
@@ -179,7 +193,7 @@ def stale_holds(seats: list[Seat]) -> None:
         Hold.objects.filter(pk=stale.pk).update(seat_limit=F("seat_limit"))
 
 
-def once(customer: User, effect: Callable[[], object]) -> Callable[[], object]:
+def once(customer: User, decide: Callable[[], Decision[Any]]) -> Callable[[], object]:
     """As a view calls it, with a key."""
     return partial(
         run_once,
@@ -187,7 +201,7 @@ def once(customer: User, effect: Callable[[], object]) -> Callable[[], object]:
         endpoint="Test",
         key=str(uuid4()),
         fingerprint="",
-        effect=effect,
+        decide=decide,
         render=lambda _: (200, b""),
     )
 
@@ -198,7 +212,7 @@ def holding() -> Callable[[], object]:
     return once(
         customer,
         partial(
-            reservations.hold_seats,
+            reservations.hold_seats.decide,
             customer_id=customer.pk,
             performance=seats[0].performance,
             seat_ids=[seat.pk for seat in seats],
@@ -213,7 +227,7 @@ def holding_the_best() -> Callable[[], object]:
     return once(
         customer,
         partial(
-            reservations.hold_best_available,
+            reservations.hold_best_available.decide,
             customer_id=customer.pk,
             performance=seats[0].performance,
             quantity=len(seats),
@@ -231,20 +245,20 @@ def releasing() -> Callable[[], object]:
 def paying() -> Callable[[], object]:
     customer = WalletFactory(balance=1_000_000).customer
     held = hold(customer, seats_in_disorder())
-    pay = reservations.confirm_reservation
+    pay = reservations.confirm_reservation.decide
     return once(customer, partial(pay, customer_id=customer.pk, hold_id=held.pk))
 
 
 def cancelling() -> Callable[[], object]:
     customer = CustomerFactory()
     reserved = reservation(customer, seats_in_disorder())
-    cancel = reservations.cancel_reservation
+    cancel = reservations.cancel_reservation.decide
     return once(customer, partial(cancel, customer_id=customer.pk, reservation_id=reserved.pk))
 
 
 def topping_up() -> Callable[[], object]:
     customer = CustomerFactory()
-    return once(customer, partial(charge_wallet, customer_id=customer.pk, amount=1_000))
+    return once(customer, partial(charge_wallet.decide, customer_id=customer.pk, amount=1_000))
 
 
 def adjusting() -> Callable[[], object]:
@@ -368,7 +382,11 @@ class TestThePage:
 
 
 def places_that_lock() -> Iterator[tuple[str, str]]:
-    """File and function of every call of `lock` or `select_for_update`, and of SQL that locks."""
+    """File and function of every call of `lock` or `select_for_update`, and of SQL that locks; file and name of statements."""
+    for path in sorted((ROOT / "apps").rglob("*.sql")):
+        for statement in load_statements(path).values():
+            if _locking_sql(statement):
+                yield path.relative_to(ROOT).as_posix(), statement.name
     for path in sorted((ROOT / "apps").rglob("*.py")):
         for function in ast.walk(ast.parse(path.read_text())):
             if not isinstance(function, ast.FunctionDef) or function.name == "lock":
@@ -381,10 +399,17 @@ def _locks(node: ast.AST) -> bool:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
         return node.func.attr in ("lock", "select_for_update")
     text = node.value if isinstance(node, ast.Constant) else ""
-    is_sql = isinstance(text, str) and re.search(
-        r"pg_\w*advisory|FOR (NO KEY )?UPDATE|LOCK TABLE", text
-    )
-    return bool(is_sql)
+    return isinstance(text, str) and _locking_sql(text)
+
+
+def _locking_sql(text: str) -> bool:
+    return bool(re.search(r"pg_\w*advisory|FOR (NO KEY )?UPDATE|LOCK TABLE", text))
+
+
+def test_a_name_stands_for_one_statement() -> None:
+    names = [name for _, name in statements()]
+
+    assert len(names) == len(set(names)) > 20
 
 
 class TestTheRecorder:
@@ -413,6 +438,25 @@ class TestTheRecorder:
 
         assert (taken.mode, taken.is_ordered) == ("NOWAIT", False)
         assert taken.ids == [seat.pk for seat in seats]
+
+    def test_sees_what_a_pipeline_locks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        pay = paying()
+        change(monkeypatch, "lock_seats_of_hold", ("ORDER BY seat.id", "ORDER BY seat.id DESC"))
+
+        [seats] = [lock for lock in recorded(pay).locks if lock.kind == "seats"]
+
+        assert seats.ids == sorted(seats.ids, reverse=True)
+        assert len(seats.ids) == 3
+
+    def test_sees_what_a_pipeline_changes_without_a_lock(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pay = paying()
+        unlock(monkeypatch, "lock_wallet")
+
+        [book] = recorded(pay).unlocked_writes
+
+        assert "UPDATE payments_wallet" in book
 
     def test_sees_a_change_without_a_lock(self) -> None:
         seats_in_disorder(1)

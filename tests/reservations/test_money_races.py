@@ -1,15 +1,12 @@
 """Top-ups and payments of few customers, all at once: no won is lost, none is spent twice."""
 
 import random
-import threading
 from functools import partial
 
-import pgtrigger
 import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from apps.payments import services as payments
 from apps.payments.errors import InsufficientBalance
 from apps.payments.models import LedgerTransaction, Wallet
 from apps.payments.selectors import ledger_totals, wallet_differences
@@ -20,7 +17,8 @@ from apps.shared.transactions import run_in_transaction
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.payments import WalletFactory
-from tests.reservations.racing import breaches, without_constraints
+from tests.protections import unlock, without_triggers
+from tests.reservations.racing import breaches, meet_before, without_constraints
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -93,21 +91,11 @@ class TestTopUpsAndPayments:
         """A top-up and a payment of one customer that have both read the balance before either writes it."""
         customer = WalletFactory(balance=10_000).customer
         [held] = many_holds([customer], 1)
-        both_have_read = threading.Barrier(2)
+        unlock(monkeypatch, "lock_wallet")
+        meet_before(monkeypatch, "book", 2)
 
-        def read(*, customer_id):
-            wallet = Wallet.objects.get(pk=customer_id)
-            both_have_read.wait(20)
-            return wallet
-
-        monkeypatch.setattr(payments, "locked_wallet", read)
-        monkeypatch.setattr(
-            "apps.reservations.services.confirming.locked_wallet", lambda **arguments: None
-        )
-
-        def meet(around=lambda call: call):
-            pair = partial(top_up, customer.pk), partial(pay, held)
-            return customer, race([around(call) for call in pair])
+        def meet():
+            return customer, race([partial(top_up, customer.pk), partial(pay, held)])
 
         return meet
 
@@ -118,8 +106,8 @@ class TestTopUpsAndPayments:
         assert breaches() == []
 
     def test_without_lock_and_constraints_one_of_them_is_lost(self, unlocked_pair):
-        with without_constraints("ledger_transaction_number_unique"):
-            customer, outcomes = unlocked_pair(pgtrigger.ignore())
+        with without_constraints("ledger_transaction_number_unique"), without_triggers():
+            customer, outcomes = unlocked_pair()
 
             assert not any(isinstance(one, Exception) for one in outcomes)
             booked = LedgerTransaction.objects.filter(customer=customer)

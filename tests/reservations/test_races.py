@@ -6,26 +6,26 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
-from apps.concerts.models import Seat, SeatQuerySet
+from apps.concerts.models import Seat
 from apps.payments.models import LedgerTransaction, Wallet
 from apps.reservations.errors import (
     AlreadyCancelled,
     HoldNotLive,
     NotEnoughSeats,
     SeatAlreadyHeld,
+    SeatAlreadyReserved,
     SeatLimitExceeded,
 )
 from apps.reservations.models import Hold, Reservation, SeatClaim
 from apps.reservations.services import (
     cancel_reservation,
-    cancelling,
     confirm_reservation,
-    confirming,
-    holding,
+    hold_best_available,
 )
-from apps.shared import idempotency, transactions
+from apps.shared import transactions
 from apps.shared.errors import ServiceUnavailable
 from apps.shared.transactions import (
     DEADLOCK_DETECTED,
@@ -38,13 +38,13 @@ from tests.factories.concerts import PerformanceFactory
 from tests.factories.payments import WalletFactory
 from tests.factories.reservations import hold, reservation
 from tests.factories.visitors import admitted_visitor
+from tests.protections import before, change, unlock
 from tests.reservations.racing import (
     breaches,
     meet_before,
     outcome_of,
     pause_before,
     refusals,
-    unlocked,
     wait_until_blocked,
     winners,
     without_constraints,
@@ -97,8 +97,8 @@ class TestOneSeatAndManyCustomers:
         assert breaches() == []
 
     def test_without_the_lock_the_constraint_still_lets_one_through(self, outcomes, monkeypatch):
-        monkeypatch.setattr(SeatQuerySet, "lock", unlocked)
-        meet_before(monkeypatch, holding, "_claim", CROWD)
+        unlock(monkeypatch, "lock_seats")
+        meet_before(monkeypatch, "hold", CROWD)
 
         found = outcomes()
 
@@ -109,8 +109,8 @@ class TestOneSeatAndManyCustomers:
         assert breaches() == []
 
     def test_without_lock_and_constraint_everybody_gets_it(self, outcomes, monkeypatch):
-        monkeypatch.setattr(SeatQuerySet, "lock", unlocked)
-        meet_before(monkeypatch, holding, "_claim", CROWD)
+        unlock(monkeypatch, "lock_seats")
+        meet_before(monkeypatch, "hold", CROWD)
 
         with without_constraints("seat_claimed_once"):
             assert len(winners(outcomes())) == CROWD
@@ -140,12 +140,13 @@ class TestSeatsInOppositeOrder:
     ):
         both_have_one = threading.Barrier(2)
 
-        def lock_one_by_one(performance, seat_ids):
-            first = Seat.objects.lock().get(pk=seat_ids[0])
+        def lock_one_by_one(parameters):
+            first, second = parameters["seat_ids"]
+            Seat.objects.lock().get(pk=first)
             both_have_one.wait(20)
-            return [first, Seat.objects.lock().get(pk=seat_ids[1])]
+            Seat.objects.lock().get(pk=second)
 
-        monkeypatch.setattr(holding, "_lock_seats", lock_one_by_one)
+        before(monkeypatch, "lock_seats", lock_one_by_one)
         monkeypatch.setattr(transactions, "ATTEMPTS", 1)
 
         found = outcomes()
@@ -167,8 +168,8 @@ class TestOneCustomerAndTwoRequests:
         assert breaches() == []
 
     def test_without_the_lock_both_pass_the_limit(self, race, seats, monkeypatch):
-        monkeypatch.setattr(holding, "_lock", lambda *args: None)
-        meet_before(monkeypatch, holding, "_lock_seats", 2)
+        unlock(monkeypatch, "lock_customer")
+        meet_before(monkeypatch, "lock_seats", 2)
         customer = CustomerFactory()
 
         outcomes = race([partial(hold, customer, [seat]) for seat in seats])
@@ -193,7 +194,7 @@ class TestOneHoldPaidManyTimesAtOnce:
 
     def test_without_locks_the_constraint_keeps_it_at_one(self, race, customer, held, monkeypatch):
         without_locks(monkeypatch)
-        meet_before(monkeypatch, confirming, "debit_wallet", 2)
+        meet_before(monkeypatch, "lock_wallet", 2)
 
         outcomes = race([partial(pay, customer, held)] * 2)
 
@@ -206,7 +207,7 @@ class TestOneHoldPaidManyTimesAtOnce:
 
     def test_without_locks_and_constraint_it_is_paid_twice(self, race, customer, held, monkeypatch):
         without_locks(monkeypatch)
-        meet_before(monkeypatch, confirming, "debit_wallet", 2)
+        meet_before(monkeypatch, "lock_wallet", 2)
 
         with without_constraints("reservations_reservation_hold_id_key"):
             outcomes = race([partial(pay, customer, held)] * 2)
@@ -234,7 +235,7 @@ class TestOneReservationCancelledManyTimesAtOnce:
         self, race, customer, reserved, monkeypatch
     ):
         without_locks(monkeypatch)
-        meet_before(monkeypatch, cancelling, "refund_to_wallet", 2)
+        meet_before(monkeypatch, "lock_wallet", 2)
 
         outcomes = race([partial(cancel, customer, reserved)] * 2)
 
@@ -247,7 +248,7 @@ class TestOneReservationCancelledManyTimesAtOnce:
         self, race, customer, reserved, monkeypatch
     ):
         without_locks(monkeypatch)
-        meet_before(monkeypatch, cancelling, "refund_to_wallet", 2)
+        meet_before(monkeypatch, "lock_wallet", 2)
 
         with without_constraints("ledger_one_refund_per_reference"):
             outcomes = race([partial(cancel, customer, reserved)] * 2)
@@ -258,17 +259,44 @@ class TestOneReservationCancelledManyTimesAtOnce:
 
 
 class TestPaymentAndAStranger:
-    """Somebody else's hold request has the seats locked for a moment: the owner's payment waits for it and succeeds."""
+    """Somebody else is at work on the seats for a moment: the owner's payment waits for it and succeeds."""
 
     @pytest.fixture
-    def outcomes(self, elsewhere, customer, seats, monkeypatch):
-        held = hold(customer, seats[:1])
-        stranger = CustomerFactory()
-        has_locked, may_go_on = pause_before(monkeypatch, holding, "_end_overdue_or_refuse")
+    def held(self, customer, seats):
+        return hold(customer, seats[:1])
 
+    @pytest.fixture
+    def payment(self, elsewhere, customer, held):
         def meet(*, until):
-            click = elsewhere(partial(hold, stranger, seats[:1]))
-            assert has_locked.wait(20)
+            with transaction.atomic():
+                Seat.objects.lock().get(pk=held.claims.get().seat_id)
+                payment = elsewhere(partial(pay, customer, held))
+                until(payment)
+            return outcome_of(payment)
+
+        return meet
+
+    def test_the_payment_waits_and_succeeds(self, payment, customer):
+        paid = payment(until=lambda _payment: wait_until_blocked())
+
+        assert paid.reservation.status == Reservation.Status.CONFIRMED
+        assert balance(customer) == 950_000
+
+    def test_a_payment_that_did_not_wait_would_be_refused(self, payment, customer, monkeypatch):
+        change(monkeypatch, "lock_seats_of_hold", ("OF seat", "OF seat NOWAIT"))
+
+        refusal = payment(until=outcome_of)
+
+        assert isinstance(refusal, ServiceUnavailable)
+        assert sqlstate(refusal.__cause__) == LOCK_NOT_AVAILABLE
+        assert balance(customer) == 1_000_000
+
+    @pytest.fixture
+    def payment_and_click(self, elsewhere, customer, seats, held, monkeypatch):
+        def meet(*, until):
+            has_looked, may_go_on = pause_before(monkeypatch, "read_seats")
+            click = elsewhere(partial(hold, CustomerFactory(), seats[:1]))
+            assert has_looked.wait(20)
             payment = elsewhere(partial(pay, customer, held))
             until(payment)
             may_go_on.set()
@@ -276,22 +304,21 @@ class TestPaymentAndAStranger:
 
         return meet
 
-    def test_the_payment_waits_and_succeeds(self, outcomes, customer):
-        payment, click = outcomes(until=lambda _payment: wait_until_blocked())
+    def test_a_click_on_a_seat_that_is_held_does_not_even_make_it_wait(
+        self, payment_and_click, customer
+    ):
+        paid, click = payment_and_click(until=outcome_of)
 
-        assert payment.reservation.status == Reservation.Status.CONFIRMED
+        assert paid.reservation.status == Reservation.Status.CONFIRMED
+        assert isinstance(click, SeatAlreadyReserved)
+
+    def test_a_click_that_locked_it_would(self, payment_and_click, monkeypatch):
+        change(monkeypatch, "lock_seats", ("NOT EXISTS", "true OR NOT EXISTS"))
+
+        paid, click = payment_and_click(until=lambda _payment: wait_until_blocked())
+
+        assert paid.reservation.status == Reservation.Status.CONFIRMED
         assert isinstance(click, SeatAlreadyHeld)
-        assert balance(customer) == 950_000
-
-    def test_a_payment_that_did_not_wait_would_be_refused(self, outcomes, customer, monkeypatch):
-        lock = SeatQuerySet.lock
-        monkeypatch.setattr(SeatQuerySet, "lock", lambda self, **_: lock(self, nowait=True))
-
-        payment, _click = outcomes(until=outcome_of)
-
-        assert isinstance(payment, ServiceUnavailable)
-        assert sqlstate(payment.__cause__) == LOCK_NOT_AVAILABLE
-        assert balance(customer) == 1_000_000
 
 
 class TestOneKeyManyTimesAtOnce:
@@ -322,9 +349,9 @@ class TestOneKeyManyTimesAtOnce:
     def test_without_the_lock_on_the_key_a_buyer_is_told_that_the_hold_is_over(
         self, clicks, monkeypatch
     ):
-        monkeypatch.setattr(idempotency, "_lock_key", lambda name: None)
+        unlock(monkeypatch, "lock_key")
         # All of them have looked for a stored answer by then.
-        meet_before(monkeypatch, confirming, "lock_hold_with_seats", CLICKS)
+        meet_before(monkeypatch, "lock_customer_of_hold", CLICKS)
 
         answers, _click = clicks()
 
@@ -346,13 +373,13 @@ class TestBestAvailableAndManyCustomers:
         assert SeatClaim.objects.live(at=timezone.now()).count() == 4 * self.CROWD
 
     def test_without_the_lock_some_are_sent_away(self, outcomes, monkeypatch):
-        monkeypatch.setattr(holding, "_lock", lambda *args: None)
-        meet_before(monkeypatch, holding, "best_available_seat_ids", self.CROWD)
+        unlock(monkeypatch, "lock_best_seats")
+        meet_before(monkeypatch, "claimed_among", self.CROWD)
 
         assert NotEnoughSeats in refusals(outcomes())
 
 
 def best_four(customer, performance) -> Any:
     arguments = {"customer_id": customer.pk, "performance": performance, "quantity": 4}
-    call = partial(holding.hold_best_available, **arguments, grade=None, admission=None)
+    call = partial(hold_best_available, **arguments, grade=None, admission=None)
     return run_in_transaction(call)

@@ -116,8 +116,8 @@ class SaleMachine(RuleBasedStateMachine):
             call()
         return None
 
-    def keyed(self, who: int, endpoint: str, effect: Callable[[], Any], name: str) -> Any:
-        """`effect` as a view runs it: with a key, and an answer that names what it made."""
+    def keyed(self, who: int, endpoint: str, decide: Callable[[], Any], name: str) -> Any:
+        """A use case as a view runs it: with a key, and an answer that names what it made."""
         made = []
 
         def render(result: Any) -> tuple[int, bytes]:
@@ -131,7 +131,7 @@ class SaleMachine(RuleBasedStateMachine):
             endpoint=endpoint,
             key=str(uuid4()),
             fingerprint="",
-            effect=effect,
+            decide=decide,
             render=render,
         )
         self.answers.append((call, call().body))
@@ -151,8 +151,8 @@ class SaleMachine(RuleBasedStateMachine):
     )
     def charge(self, who: int, amount: int) -> None:
         is_too_much = self.model.balances[who] + amount > BALANCE_LIMIT
-        effect = partial(charge_wallet, customer_id=self.customers[who].pk, amount=amount)
-        call = partial(self.keyed, who, "ChargesView", effect, "transaction_id")
+        charge = partial(charge_wallet.decide, customer_id=self.customers[who].pk, amount=amount)
+        call = partial(self.keyed, who, "ChargesView", charge, "transaction_id")
 
         charged = self.meet(BalanceLimitExceeded if is_too_much else None, call)
 
@@ -175,7 +175,7 @@ class SaleMachine(RuleBasedStateMachine):
 
         held = self.meet(refusal, partial(run_in_transaction, call))
 
-        return self.model.add(held, who, seats) if held else multiple()
+        return self.model.add(held.hold, who, seats) if held else multiple()
 
     @rule(target=holds, who=st.integers(0, CUSTOMERS - 1), quantity=st.integers(1, LIMIT))
     def hold_best(self, who: int, quantity: int) -> Any:
@@ -191,12 +191,12 @@ class SaleMachine(RuleBasedStateMachine):
 
         if held is None:
             return multiple()
-        chosen = list(held.claims.order_by("seat_id").values_list("seat_id", flat=True))
+        chosen = [seat.seat_id for seat in held.seats]
         assert len(chosen) == quantity
         assert set(chosen) <= set(free)
         if any(seat + 1 in free for seat in free):  # the ids follow each other as the seats do
             assert chosen[-1] - chosen[0] == quantity - 1
-        return self.model.add(held, who, chosen)
+        return self.model.add(held.hold, who, chosen)
 
     @rule(held=holds, is_own=st.sampled_from([True, True, True, False]))
     def release(self, held: ModelHold, is_own: bool) -> None:
@@ -213,7 +213,9 @@ class SaleMachine(RuleBasedStateMachine):
         refusal = held.refusal(who, self.model.now)
         if refusal is None and self.model.balances[who] < held.price:
             refusal = InsufficientBalance
-        pay = partial(confirm_reservation, customer_id=self.customers[who].pk, hold_id=held.id)
+        pay = partial(
+            confirm_reservation.decide, customer_id=self.customers[who].pk, hold_id=held.id
+        )
         call = partial(self.keyed, who, "ReservationsView", pay, "reservation_id")
 
         confirmation = self.meet(refusal, call)
@@ -243,9 +245,9 @@ class SaleMachine(RuleBasedStateMachine):
         elif self.model.now > self.model.begins_at - settings.CANCELLATION_WINDOW:
             refusal = CancellationClosed
         customer_id, reservation_id = self.customers[who].pk, held.reservation_id
-        cancel = partial(cancel_reservation, customer_id=customer_id)
-        effect = partial(cancel, reservation_id=reservation_id)
-        call = partial(self.keyed, who, "CancellationView", effect, "reservation_id")
+        cancel = partial(cancel_reservation.decide, customer_id=customer_id)
+        decide = partial(cancel, reservation_id=reservation_id)
+        call = partial(self.keyed, who, "CancellationView", decide, "reservation_id")
 
         cancellation = self.meet(refusal, call)
 

@@ -118,8 +118,8 @@ class OnceView(IdempotentView):
 
     def post(self, request):
         return self.once(
-            lambda: note(refuse=request.data.get("fail", False)),
-            lambda event: (201, _("There is nothing here."), {"event_id": str(event.pk)}),
+            effect=lambda: note(refuse=request.data.get("fail", False)),
+            render=lambda event: (201, _("There is nothing here."), {"event_id": str(event.pk)}),
             required=self.required,
         )
 

@@ -53,6 +53,15 @@ class TestFetch:
             "SELECT $1::int + $2::int"
         ]
 
+    def test_prepares_once_whatever_the_size_of_a_number(self) -> None:
+        connection.close()
+        either = Statement("either", "SELECT %(a)s::bigint, %(many)s::bigint[]")
+
+        for a in (1, 70_000, 2**40):
+            assert fetch_one(either, {"a": a, "many": [a, 1]}) == (a, [a, 1])
+
+        assert len([text for text in prepared_statements() if "$1::bigint, $2" in text]) == 1
+
     def test_prepares_nothing_behind_a_pooler_that_could_not_carry_it(self) -> None:
         connection.close()
         connection.ensure_connection()
@@ -84,7 +93,7 @@ class TestFetch:
         with CaptureQueriesContext(connection) as captured, connection.execute_wrapper(note):
             fetch_pipelined([(ADD, {"a": 1, "b": 2}), (DIVIDE, {"by": 1})])
 
-        assert len(captured) == 2
+        assert [query["sql"] for query in captured] == [ADD, DIVIDE]
         assert seen == [(ADD, {"a": 1, "b": 2}), (DIVIDE, {"by": 1})]
 
 

@@ -10,12 +10,12 @@ from django.db import IntegrityError, connection
 from django.test import Client
 from django.utils import timezone
 
-from apps.shared import idempotency
 from apps.shared.errors import IdempotencyKeyInUse
 from apps.shared.idempotency import purge_idempotency_records, run_once
 from apps.shared.models import IdempotencyRecord, OutboxEvent
 from apps.shared.tasks import purge_idempotency_records as purge_task
 from tests.factories.accounts import CustomerFactory, bearer
+from tests.protections import unlock
 from tests.shared.conftest import API
 from tests.shared.probes import Busy, note
 
@@ -181,6 +181,8 @@ class TestRace:
 
     @pytest.fixture
     def contest(self, race, customer):
+        self.losers = threading.Semaphore(0)
+
         def run(meet):
             def effect():
                 event = note()
@@ -188,40 +190,33 @@ class TestRace:
                 return event
 
             def contestant():
-                return run_once(
-                    customer_id=customer.pk,
-                    endpoint="Probe",
-                    key="k",
-                    fingerprint="f",
-                    effect=effect,
-                    render=lambda event: (201, json.dumps(str(event.pk)).encode()),
-                ).status
+                try:
+                    answer = run_once(
+                        customer_id=customer.pk,
+                        endpoint="Probe",
+                        key="k",
+                        fingerprint="f",
+                        effect=effect,
+                        render=lambda event: (201, json.dumps(str(event.pk)).encode()),
+                    )
+                except IdempotencyKeyInUse:
+                    self.losers.release()
+                    raise
+                return answer.status
 
             return race([contestant] * RIVALS)
 
         return run
 
-    def test_has_one_winner_and_tells_the_others_to_come_back(self, contest, monkeypatch):
-        losers = threading.Semaphore(0)
-        lock_key = idempotency._lock_key
-
-        def counted(name):
-            try:
-                lock_key(name)
-            except IdempotencyKeyInUse:
-                losers.release()
-                raise
-
-        monkeypatch.setattr(idempotency, "_lock_key", counted)
-
-        outcomes = contest(lambda: [losers.acquire(timeout=30) for _ in range(RIVALS - 1)])
+    def test_has_one_winner_and_tells_the_others_to_come_back(self, contest):
+        outcomes = contest(lambda: [self.losers.acquire(timeout=30) for _ in range(RIVALS - 1)])
 
         assert sorted(map(outcome, outcomes)) == ["201"] + ["IdempotencyKeyInUse"] * (RIVALS - 1)
         assert {error.retry_after for error in outcomes if error != 201} == {1}
         assert effects() == 1
 
     def test_without_the_lock_is_decided_by_the_constraint(self, contest, monkeypatch):
-        monkeypatch.setattr(idempotency, "_lock_key", lambda name: None)
+        unlock(monkeypatch, "lock_key")
 
         outcomes = contest(threading.Barrier(RIVALS, timeout=30).wait)
 
@@ -229,7 +224,7 @@ class TestRace:
         assert effects() == 1
 
     def test_without_lock_and_constraint_has_many_effects(self, contest, monkeypatch):
-        monkeypatch.setattr(idempotency, "_lock_key", lambda name: None)
+        unlock(monkeypatch, "lock_key")
 
         with without_constraint():
             outcomes = contest(threading.Barrier(RIVALS, timeout=30).wait)

@@ -12,7 +12,6 @@ from django.db.models import Q
 from apps.accounts.models import User
 from apps.payments.models import Wallet
 from apps.payments.services import charge_wallet
-from apps.shared.transactions import run_in_transaction
 
 CUSTOMER, CLERK, ADMINISTRATOR = "customer", "box-office clerk", "administrator"
 CLERKS = "Box office"
@@ -90,7 +89,7 @@ def _load_user(persona: Persona, password: str) -> None:
         user.groups.add(_clerks())
     if persona.role == CUSTOMER and not Wallet.objects.filter(pk=user.pk).exists():
         customer_id = user.pk
-        run_in_transaction(lambda: charge_wallet(customer_id=customer_id, amount=WELCOME_MONEY))
+        charge_wallet(customer_id=customer_id, amount=WELCOME_MONEY)
 
 
 def _clerks() -> Group:

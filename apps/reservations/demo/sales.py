@@ -54,14 +54,12 @@ def buy_seats(customer: User, performance: Performance, seat_ids: Sequence[int])
     """At the box office, topping the balance up if it is too low. `performance` comes with its concert."""
     price = sum(Seat.objects.filter(pk__in=seat_ids).values_list("price", flat=True))
     if wallet_balance(customer_id=customer.pk) < price:
-        run_in_transaction(
-            lambda: charge_wallet(customer_id=customer.pk, amount=settings.CHARGE_LIMIT)
-        )
+        charge_wallet(customer_id=customer.pk, amount=settings.CHARGE_LIMIT)
 
     def buy() -> Reservation:
-        hold = hold_seats(
+        held = hold_seats(
             customer_id=customer.pk, performance=performance, seat_ids=seat_ids, admission=None
         )
-        return confirm_reservation(customer_id=customer.pk, hold_id=hold.pk).reservation
+        return confirm_reservation(customer_id=customer.pk, hold_id=held.hold.pk).reservation
 
     return run_in_transaction(buy)

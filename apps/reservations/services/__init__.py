@@ -1,5 +1,6 @@
 """Every write of holds and reservations, by use case."""
 
+from apps.reservations.services.best_available import hold_best_available
 from apps.reservations.services.cancelling import Cancellation, cancel_reservation
 from apps.reservations.services.confirming import Confirmation, confirm_reservation
 from apps.reservations.services.expiring import expire_holds
@@ -9,11 +10,13 @@ from apps.reservations.services.gate import (
     admission_to_performance,
     verified_payer,
 )
-from apps.reservations.services.holding import hold_best_available, hold_seats, release_hold
+from apps.reservations.services.holding import HeldSeats, hold_seats
+from apps.reservations.services.releasing import release_hold
 
 __all__ = [
     "Cancellation",
     "Confirmation",
+    "HeldSeats",
     "admission_to_concert",
     "admission_to_look",
     "admission_to_performance",

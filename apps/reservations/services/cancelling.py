@@ -1,14 +1,19 @@
 from dataclasses import dataclass
+from pathlib import Path
 from uuid import UUID
 
-from apps.payments.services import locked_wallet, refund_to_wallet
+from django.conf import settings
+
+from apps.payments.services import refund_to_wallet, wallet_in, wallet_lock
 from apps.reservations.errors import AlreadyCancelled, CancellationClosed, ReservationNotFound
-from apps.reservations.events import RESERVATION_CANCELLED, reservation_payload
+from apps.reservations.events import RESERVATION_CANCELLED
 from apps.reservations.models import Reservation
-from apps.reservations.services.holding import lock_hold_with_seats
+from apps.reservations.services.locking import hold_locks, locked_hold_in
 from apps.reservations.signals import ReservationCancelled, reservation_cancelled
-from apps.shared.outbox import record_event
-from apps.shared.transactions import database_now, requires_transaction, send_on_commit
+from apps.shared.database import fetch_one, fetch_pipelined, load_statements
+from apps.shared.transactions import CLOCK, Decision, decide_then_write, send_on_commit
+
+SQL = load_statements(Path(__file__).with_suffix(".sql"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,37 +25,51 @@ class Cancellation:
     balance: int
 
 
-@requires_transaction
-def cancel_reservation(*, customer_id: int, reservation_id: UUID) -> Cancellation:
+@decide_then_write
+def cancel_reservation(*, customer_id: int, reservation_id: UUID) -> Decision[Cancellation]:
     """Give the full price back to the wallet; the seats can be sold again at commit.
 
     :raises ReservationNotFound: there is none, or it is somebody else's.
     :raises AlreadyCancelled: it was cancelled before.
     :raises CancellationClosed: less than `CANCELLATION_WINDOW` is left until the performance.
     """
-    found = Reservation.objects.of_customer(customer_id).filter(pk=reservation_id)
-    hold_id = found.values_list("hold_id", flat=True).first()
-    if hold_id is None:
+    asked = {"customer_id": customer_id, "reservation_id": reservation_id}
+    found = fetch_one(SQL["find_reservation"], asked)
+    if found is None:
         raise ReservationNotFound
-    hold = lock_hold_with_seats(customer_id=customer_id, hold_id=hold_id)
-    locked_wallet(customer_id=customer_id)
-    now = database_now()
-    reservation = found.select_related("performance").get()
-    if reservation.status == Reservation.Status.CANCELLED:
+    [hold_id] = found
+    *locked, [(status, total_price, reserved_at)], wallets, [(now,)] = fetch_pipelined(
+        [
+            *hold_locks(customer_id=customer_id, hold_id=hold_id),
+            (SQL["read_reservation"], asked),
+            wallet_lock(customer_id=customer_id),
+            (CLOCK, {}),
+        ]
+    )
+    hold = locked_hold_in(locked, customer_id=customer_id)
+    if status == Reservation.Status.CANCELLED:
         raise AlreadyCancelled
-    if now > reservation.cancellable_until:
+    if now > hold.starts_at - settings.CANCELLATION_WINDOW:
         raise CancellationClosed
+    reservation = Reservation(
+        id=reservation_id,
+        hold_id=hold_id,
+        customer_id=customer_id,
+        performance_id=hold.hold.performance_id,
+        status=Reservation.Status.CANCELLED,
+        total_price=total_price,
+        reserved_at=reserved_at,
+        cancelled_at=now,
+    )
     refund = refund_to_wallet(
-        customer_id=customer_id, amount=reservation.total_price, reference=reservation.pk
+        wallet_in(wallets, customer_id=customer_id),
+        amount=reservation.total_price,
+        reference=reservation_id,
     )
-    reservation.status = Reservation.Status.CANCELLED
-    reservation.cancelled_at = now
-    reservation.save(update_fields=["status", "cancelled_at"])
-    hold.claims.update(ended_at=now)
-    event = record_event(
-        type=RESERVATION_CANCELLED,
-        payload=reservation_payload(reservation, occurred_at=now),
-        occurred_at=now,
+    event_id, event = hold.event(RESERVATION_CANCELLED, reservation_id=reservation_id, at=now)
+    cancel = SQL["cancel"], {"at": now, "reservation_id": reservation_id, "hold_id": hold_id}
+    send_on_commit(reservation_cancelled, ReservationCancelled(event_id, reservation_id))
+    return Decision(
+        Cancellation(reservation, reservation.total_price, refund.transaction.balance_after),
+        writes=[refund.call, cancel, event],
     )
-    send_on_commit(reservation_cancelled, ReservationCancelled(event.pk, reservation.pk))
-    return Cancellation(reservation, refund.amount, refund.balance_after)

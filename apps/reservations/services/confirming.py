@@ -1,26 +1,31 @@
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from pathlib import Path
 from uuid import UUID
 
-from apps.payments.services import debit_wallet, locked_wallet
-from apps.reservations.events import RESERVATION_CONFIRMED, reservation_payload
-from apps.reservations.models import Hold, Reservation, Ticket
-from apps.reservations.services.holding import lock_hold_with_seats, refuse_unless_live
+from apps.payments.services import debit_wallet, wallet_in, wallet_lock
+from apps.reservations.events import RESERVATION_CONFIRMED
+from apps.reservations.models import Reservation, Ticket
+from apps.reservations.services.locking import LockedHold, hold_locks, locked_hold_in
 from apps.reservations.signals import ReservationConfirmed, reservation_confirmed
-from apps.shared.outbox import record_event
-from apps.shared.transactions import database_now, requires_transaction, send_on_commit
+from apps.shared.database import fetch_pipelined, load_statements
+from apps.shared.transactions import CLOCK, Decision, decide_then_write, send_on_commit
+
+SQL = load_statements(Path(__file__).with_suffix(".sql"))
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """`balance` is what the customer has left, in won."""
+    """`tickets` are in the order of the hold's seats; `balance` is what the customer has left, in won."""
 
     reservation: Reservation
+    hold: LockedHold
+    tickets: Sequence[Ticket]
     balance: int
 
 
-@requires_transaction
-def confirm_reservation(*, customer_id: int, hold_id: UUID) -> Confirmation:
+@decide_then_write
+def confirm_reservation(*, customer_id: int, hold_id: UUID) -> Decision[Confirmation]:
     """Pay for a hold from the customer's wallet; everything that follows from the sale is promised by an event.
 
     The database's clock after the last lock decides whether the hold was still live, and is `reserved_at`. A refusal leaves no
@@ -31,41 +36,49 @@ def confirm_reservation(*, customer_id: int, hold_id: UUID) -> Confirmation:
     :raises HoldExpired: its time is over.
     :raises InsufficientBalance: the wallet has less than the seats cost.
     """
-    hold = lock_hold_with_seats(customer_id=customer_id, hold_id=hold_id)
-    locked_wallet(customer_id=customer_id)
-    now = database_now()
-    refuse_unless_live(hold, at=now)
+    *locked, wallets, [(now,)] = fetch_pipelined(
+        [
+            *hold_locks(customer_id=customer_id, hold_id=hold_id),
+            wallet_lock(customer_id=customer_id),
+            (CLOCK, {}),
+        ]
+    )
+    hold = locked_hold_in(locked, customer_id=customer_id)
+    hold.refuse_unless_live(at=now)
     reservation = Reservation(
-        hold=hold,
+        hold_id=hold_id,
         customer_id=customer_id,
-        performance=hold.performance,
-        total_price=hold.total_price,
+        performance_id=hold.hold.performance_id,
+        total_price=hold.hold.total_price,
         reserved_at=now,
     )
     payment = debit_wallet(
-        customer_id=customer_id, amount=hold.total_price, reference=reservation.pk
+        wallet_in(wallets, customer_id=customer_id),
+        amount=reservation.total_price,
+        reference=reservation.pk,
     )
-    reservation.save(force_insert=True)
-    _issue_tickets(reservation)
-    _mark_confirmed(hold, at=now)
-    event = record_event(
-        type=RESERVATION_CONFIRMED,
-        payload=reservation_payload(reservation, occurred_at=now),
-        occurred_at=now,
+    tickets = [
+        Ticket(reservation_id=reservation.pk, seat_id=seat.seat_id, price=seat.price)
+        for seat in hold.seats
+    ]
+    event_id, event = hold.event(RESERVATION_CONFIRMED, reservation_id=reservation.pk, at=now)
+    confirm = (
+        SQL["confirm"],
+        {
+            "at": now,
+            "hold_id": hold_id,
+            "reservation_id": reservation.pk,
+            "customer_id": customer_id,
+            "performance_id": reservation.performance_id,
+            "total_price": reservation.total_price,
+            "ticket_ids": [ticket.pk for ticket in tickets],
+            "seat_ids": [ticket.seat_id for ticket in tickets],
+            "prices": [ticket.price for ticket in tickets],
+            "codes": [ticket.code for ticket in tickets],
+        },
     )
-    send_on_commit(reservation_confirmed, ReservationConfirmed(event.pk, reservation.pk))
-    return Confirmation(reservation, balance=payment.balance_after)
-
-
-def _issue_tickets(reservation: Reservation) -> None:
-    claims = reservation.hold.claims.order_by("seat_id")
-    Ticket.objects.bulk_create(
-        Ticket(reservation=reservation, seat_id=claim.seat_id, price=claim.price)
-        for claim in claims
+    send_on_commit(reservation_confirmed, ReservationConfirmed(event_id, reservation.pk))
+    return Decision(
+        Confirmation(reservation, hold, tickets, balance=payment.transaction.balance_after),
+        writes=[payment.call, confirm, event],
     )
-
-
-def _mark_confirmed(hold: Hold, *, at: datetime) -> None:
-    hold.status = Hold.Status.CONFIRMED
-    hold.ended_at = at
-    hold.save(update_fields=["status", "ended_at"])

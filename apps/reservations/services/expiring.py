@@ -1,13 +1,17 @@
 from collections.abc import Collection
+from datetime import datetime
+from pathlib import Path
 from uuid import UUID
 
 import structlog
-from django.db.models import F, OuterRef, Subquery
 
-from apps.reservations.models import Hold, SeatClaim
-from apps.shared.transactions import database_now, requires_transaction, run_in_transaction
+from apps.reservations.models import Hold
+from apps.shared.database import Call, fetch_all, load_statements
+from apps.shared.transactions import database_now, run_in_transaction
 
 logger = structlog.get_logger(__name__)
+
+SQL = load_statements(Path(__file__).with_suffix(".sql"))
 
 BATCH = 500
 
@@ -26,20 +30,26 @@ def expire_holds() -> int:
 
 
 def _expire_batch() -> int:
-    overdue = Hold.objects.overdue(at=database_now()).order_by("expires_at", "pk")
+    now = database_now()
+    overdue = Hold.objects.overdue(at=now).order_by("expires_at", "pk")
     locked = overdue.select_for_update(skip_locked=True, no_key=True)
-    return end_as_expired(locked.values_list("pk", flat=True)[:BATCH])
-
-
-@requires_transaction
-def end_as_expired(hold_ids: Collection[UUID]) -> int:
-    """Note the end of overdue holds, which the caller has locked, at the moment at which they ended."""
-    ids = list(hold_ids)
-    if not ids:
+    hold_ids = list(locked.values_list("pk", flat=True)[:BATCH])
+    if not hold_ids:
         return 0
-    SeatClaim.objects.open().filter(hold__in=ids).update(
-        ended_at=Subquery(Hold.objects.filter(pk=OuterRef("hold_id")).values("expires_at"))
-    )
-    return Hold.objects.filter(pk__in=ids).update(
-        status=Hold.Status.EXPIRED, ended_at=F("expires_at")
-    )
+    [(expired,)] = fetch_all(*end_of(hold_ids, at=now))
+    return int(expired)
+
+
+def end_in_the_way(hold_ids: Collection[UUID], *, at: datetime) -> list[Call]:
+    """Return the statements that lock overdue holds, waiting for each, and note their end; none if there are no such holds."""
+    if not hold_ids:
+        return []
+    return [
+        (SQL["lock_overdue_holds"], {"hold_ids": list(hold_ids)}),
+        end_of(hold_ids, at=at),
+    ]
+
+
+def end_of(hold_ids: Collection[UUID], *, at: datetime) -> Call:
+    """Return the statement that notes the end of locked holds which are over at `at`."""
+    return SQL["end_overdue_holds"], {"hold_ids": list(hold_ids), "at": at}

@@ -1,13 +1,31 @@
 """Who may look at seats and claim them: the visitors whom the waiting room of the concert has admitted."""
 
+from pathlib import Path
 from uuid import UUID
 
 from apps.concerts.errors import ConcertNotFound, PerformanceNotFound
 from apps.concerts.models import Concert, Performance
 from apps.queue.services import Admission, Place, admitted_visitor, verified_place
 from apps.reservations.errors import HoldNotFound
-from apps.reservations.models import Hold
 from apps.shared.caching import ProcessCache
+from apps.shared.database import fetch_one, load_statements
+
+SQL = load_statements(Path(__file__).with_suffix(".sql"))
+
+# In the order of the statement `performance`. A field that it does not read would be fetched when it is asked for.
+PERFORMANCE_FIELDS = ["id", "concert_id", "starts_at", "seat_map_version", "sold_out_at"]
+CONCERT_FIELDS = [
+    "id",
+    "title",
+    "artist",
+    "venue",
+    "description",
+    "sales_open_at",
+    "sales_close_at",
+    "seats_per_customer",
+    "is_published",
+    "created_at",
+]
 
 LOOK_SECONDS = 1.0
 _concert_ids: ProcessCache[int, int] = ProcessCache(seconds=LOOK_SECONDS, entries_max=1_000)
@@ -27,11 +45,12 @@ def admission_to_performance(
 
     :raises PerformanceNotFound: and whatever the waiting room refuses with.
     """
-    performance = (
-        Performance.objects.published().select_related("concert").filter(pk=performance_id).first()
-    )
-    if performance is None:
+    row = fetch_one(SQL["performance"], {"performance_id": performance_id})
+    if row is None:
         raise PerformanceNotFound
+    own = len(PERFORMANCE_FIELDS)
+    performance = Performance.from_db("default", PERFORMANCE_FIELDS, row[:own])
+    performance.concert = Concert.from_db("default", CONCERT_FIELDS, row[own:])
     admission = admitted_visitor(
         token=token, customer_id=customer_id, concert_id=performance.concert_id
     )
@@ -66,12 +85,7 @@ def verified_payer(*, token: str | None, customer_id: int, hold_id: UUID) -> Pla
 
     :raises HoldNotFound: there is none, or it is somebody else's.
     """
-    concert_id = (
-        Hold.objects.of_customer(customer_id)
-        .filter(pk=hold_id)
-        .values_list("performance__concert_id", flat=True)
-        .first()
-    )
-    if concert_id is None:
+    row = fetch_one(SQL["concert_of_hold"], {"hold_id": hold_id, "customer_id": customer_id})
+    if row is None:
         raise HoldNotFound
-    return verified_place(token=token, customer_id=customer_id, concert_id=concert_id)
+    return verified_place(token=token, customer_id=customer_id, concert_id=row[0])

@@ -1,52 +1,77 @@
 """Claiming seats. Locks: customer and performance, seats (never waiting for them), overdue holds; see `docs/locking.md`."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
+from functools import partial
+from pathlib import Path
 
 from django.conf import settings
-from django.db import IntegrityError, OperationalError, connection, transaction
-from django.db.models import Max
+from django.db import transaction
 
 from apps.concerts.errors import SeatNotFound
-from apps.concerts.models import Performance, Seat
-from apps.queue.services import (
-    Admission,
-    extend_lease,
-    require_new_hold_allowed,
-    shorten_lease,
-)
-from apps.reservations.errors import (
-    HoldExpired,
-    HoldNotFound,
-    HoldNotLive,
-    NotEnoughSeats,
-    SeatAlreadyHeld,
-    SeatAlreadyReserved,
-    SeatLimitExceeded,
-)
-from apps.reservations.models import Hold, SeatClaim
-from apps.reservations.selectors import best_available_seat_ids
-from apps.reservations.services.expiring import end_as_expired
-from apps.shared.transactions import (
-    LOCK_NOT_AVAILABLE,
-    database_now,
-    requires_transaction,
-    sqlstate,
-    use_case,
-)
+from apps.concerts.models import Performance
+from apps.queue.services import Admission, extend_lease, require_new_hold_allowed
+from apps.reservations.errors import SeatAlreadyHeld, SeatAlreadyReserved, SeatLimitExceeded
+from apps.reservations.events import PricedSeat
+from apps.reservations.models import Hold
+from apps.reservations.services.expiring import end_in_the_way
+from apps.shared.database import Row, fetch_pipelined, load_statements
+from apps.shared.transactions import Decision, decide_then_write
 
-ADJACENT_ATTEMPTS = 10
+SQL = load_statements(Path(__file__).with_suffix(".sql"))
 
 
-@requires_transaction
+@dataclass(frozen=True, slots=True)
+class HeldSeats:
+    """A hold with its seats by ascending id."""
+
+    hold: Hold
+    seats: Sequence[PricedSeat]
+    concert_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSeats:
+    """Seats of a request as they were at one moment, by ascending id, and what is in the way of claiming them.
+
+    `holds` are pairs of a seat's id and the hold that has an open claim on it; `unlocked` are seats that others are at work on.
+    """
+
+    at: datetime
+    seats: list[PricedSeat]
+    blocked: list[int]
+    holds: list[tuple[int, Hold]]
+    unlocked: list[int]
+
+    @property
+    def taken(self) -> set[int]:
+        """Those that cannot be claimed now."""
+        held = {seat_id for seat_id, hold in self.holds if not hold.is_expired(self.at)}
+        return held.union(self.blocked, self.unlocked)
+
+    def refuse_unless_free(self) -> None:
+        """:raises SeatAlreadyReserved, SeatAlreadyHeld: one of them is not."""
+        if self.blocked:
+            raise SeatAlreadyReserved(seat_ids=self.blocked)
+        for seat_id, hold in self.holds:
+            if hold.status == Hold.Status.CONFIRMED:
+                raise SeatAlreadyReserved(seat_ids=[seat_id])
+            if not hold.is_expired(self.at):
+                raise SeatAlreadyHeld(seat_ids=[seat_id])
+        if self.unlocked:
+            # Somebody is claiming or paying for one of them right now. Whoever it is will be done in a moment.
+            raise SeatAlreadyHeld(retry_after=1)
+
+
+@decide_then_write
 def hold_seats(
     *,
     customer_id: int,
     performance: Performance,
     seat_ids: Sequence[int],
     admission: Admission | None,
-) -> Hold:
+) -> Decision[HeldSeats]:
     """Claim seats for one customer until `HOLD_TIME` from now, all of them or none.
 
     `performance` comes with its concert. `admission` is None for sales at the box office, which nobody queues for.
@@ -60,224 +85,97 @@ def hold_seats(
     """
     if admission is not None:
         require_new_hold_allowed(admission=admission)
-    _lock("hold", performance.pk, customer_id)
-    _refuse_unless_allowed(customer_id, performance, len(seat_ids), at=database_now())
-    seats = _lock_seats(performance, seat_ids)
-    now = database_now()
-    _end_overdue_or_refuse(seats, at=now)
-    return _claim(customer_id, performance, seats, admission, at=now)
-
-
-@requires_transaction
-def hold_best_available(
-    *,
-    customer_id: int,
-    performance: Performance,
-    quantity: int,
-    grade: str | None,
-    admission: Admission | None,
-) -> Hold:
-    """Claim the best `quantity` free seats, side by side if there are such, of one grade if it is named.
-
-    Seats that others are claiming at this moment are passed over.
-
-    :raises NotEnoughSeats: fewer than `quantity` are free.
-    :raises SeatLimitExceeded, SalesNotOpen, SalesClosed, QueueTokenExpired: as for `hold_seats`.
-    """
-    if admission is not None:
-        require_new_hold_allowed(admission=admission)
-    _lock("hold", performance.pk, customer_id)
-    # One after the other, so that each chooses among what the one before it has left.
-    _lock("best available", performance.pk)
-    now = database_now()
-    _refuse_unless_allowed(customer_id, performance, quantity, at=now)
-    for seat_ids in best_available_seat_ids(
-        performance_id=performance.pk,
-        quantity=quantity,
-        grade=grade,
-        at=now,
-        limit=ADJACENT_ATTEMPTS,
-    ):
-        seats = list(
-            Seat.objects.filter(pk__in=seat_ids)
-            .order_by("pk")
-            .select_for_update(of=("self",), no_key=True, skip_locked=True)
-        )
-        now = database_now()
-        if len(seats) == quantity and _are_free(seats, at=now):
-            return _claim(customer_id, performance, seats, admission, at=now)
-    raise NotEnoughSeats(retry_after=1)
-
-
-@use_case
-def release_hold(*, customer_id: int, hold_id: UUID) -> Hold:
-    """Give the seats back at once.
-
-    :raises HoldNotFound: there is none, or it is somebody else's.
-    :raises HoldNotLive: it was paid or released before.
-    :raises HoldExpired: its time is over.
-    """
-    hold = lock_hold_with_seats(customer_id=customer_id, hold_id=hold_id)
-    now = database_now()
-    refuse_unless_live(hold, at=now)
-    hold.status = Hold.Status.RELEASED
-    hold.ended_at = now
-    hold.save(update_fields=["status", "ended_at"])
-    hold.claims.update(ended_at=now)
-    _shorten_lease_on_commit(hold, at=now)
-    return hold
-
-
-@requires_transaction
-def lock_hold_with_seats(*, customer_id: int, hold_id: UUID) -> Hold:
-    """Lock the customer, the seats of a hold, then the hold, waiting for each.
-
-    Which seats it has is read unlocked: they never change. Without the customer's lock a hold request could count the
-    seats of a hold that is overdue for it and paid in time for this transaction.
-
-    :raises HoldNotFound: there is none, or it is somebody else's.
-    """
-    claims = list(SeatClaim.objects.filter(hold=hold_id).values_list("seat_id", "performance_id"))
-    if not claims:
-        raise HoldNotFound
-    _lock("hold", claims[0][1], customer_id)
-    seat_ids = [seat_id for seat_id, _performance_id in claims]
-    list(Seat.objects.filter(pk__in=seat_ids).lock().values_list("pk"))
-    hold = (
-        Hold.objects.of_customer(customer_id)
-        .select_related("performance__concert")
-        .filter(pk=hold_id)
-        .lock()
-        .first()
+    seats = {"performance_id": performance.pk, "seat_ids": list(seat_ids)}
+    customer = {"performance_id": performance.pk, "customer_id": customer_id}
+    _, [(began_at, taken)], locked, rows = fetch_pipelined(
+        [
+            (SQL["lock_customer"], customer),
+            (SQL["count_seats_of_customer"], customer),
+            (SQL["lock_seats"], seats),
+            (SQL["read_seats"], seats),
+        ]
     )
-    if hold is None:
-        raise HoldNotFound
-    return hold
+    refuse_unless_allowed(performance, quantity=len(seat_ids), taken=taken, at=began_at)
+    found = found_seats(locked, rows)
+    if missing := set(seat_ids) - {seat.seat_id for seat in found.seats}:
+        raise SeatNotFound(seat_ids=sorted(missing))
+    found.refuse_unless_free()
+    return claim(customer_id, performance, found, admission)
 
 
-def refuse_unless_live(hold: Hold, *, at: datetime) -> None:
-    """:raises HoldExpired, HoldNotLive: it ended by the clock, or in another way."""
-    if hold.is_expired(at):
-        raise HoldExpired
-    if hold.status != Hold.Status.HELD:
-        raise HoldNotLive
-
-
-def _shorten_lease_on_commit(hold: Hold, *, at: datetime) -> None:
-    if hold.queue_place is None:
-        return
-    concert_id, place = hold.performance.concert_id, hold.queue_place
-    others = Hold.objects.of_customer(hold.customer_id).live(at=at)
-    until = others.filter(performance__concert=concert_id).aggregate(last=Max("expires_at"))["last"]
-    transaction.on_commit(
-        lambda: shorten_lease(
-            concert_id=concert_id, customer_id=hold.customer_id, place=place, until=until
-        ),
-        robust=True,
-    )
-
-
-def _lock(purpose: str, *ids: int) -> None:
-    """Wait for an advisory lock that lasts until the transaction ends.
-
-    "hold" with performance and customer: one request at a time, so that two cannot pass the seat limit together.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
-            [" ".join([purpose, *map(str, ids)])],
-        )
-
-
-def _refuse_unless_allowed(
-    customer_id: int, performance: Performance, quantity: int, *, at: datetime
+def refuse_unless_allowed(
+    performance: Performance, *, quantity: int, taken: int, at: datetime
 ) -> None:
+    """
+    :raises SalesNotOpen, SalesClosed: outside the sales window, or the performance has begun.
+    :raises SeatLimitExceeded: with what the customer has `taken` already it would be too many.
+    """
     performance.refuse_unless_on_sale(at)
     limit = performance.concert.seats_per_customer
-    taken = (
-        SeatClaim.objects.live(at=at)
-        .of_performance(performance.pk)
-        .filter(hold__customer=customer_id)
-        .count()
-    )
     if taken + quantity > limit:
         raise SeatLimitExceeded(limit=limit, taken=taken)
 
 
-def _lock_seats(performance: Performance, seat_ids: Sequence[int]) -> list[Seat]:
-    wanted = Seat.objects.of_performance(performance.pk).filter(pk__in=seat_ids)
-    try:
-        seats = list(wanted.lock(nowait=True))
-    except OperationalError as error:
-        if sqlstate(error) != LOCK_NOT_AVAILABLE:
-            raise
-        # Somebody is claiming or paying for one of them right now. Whoever it is will be done in a moment.
-        raise SeatAlreadyHeld(retry_after=1) from error
-    if len(seats) != len(set(seat_ids)):
-        found = {seat.pk for seat in seats}
-        raise SeatNotFound(seat_ids=sorted(set(seat_ids) - found))
-    return seats
+def found_seats(locked: Sequence[Row], rows: Sequence[Row]) -> FoundSeats:
+    """Put together what `lock_seats` and `read_seats` say."""
+    seats, blocked, holds = [], [], []
+    for _at, *seat, is_blocked, hold_id, status, expires_at in rows:
+        if seat[0] is None:
+            continue
+        seats.append(PricedSeat._make(seat))
+        if is_blocked:
+            blocked.append(seat[0])
+        if hold_id is not None:
+            holds.append((seat[0], Hold(id=hold_id, status=status, expires_at=expires_at)))
+    is_locked = {seat_id for (seat_id,) in locked}
+    unlocked = [seat.seat_id for seat in seats if seat.seat_id not in is_locked]
+    return FoundSeats(rows[0][0], seats, blocked, holds, unlocked)
 
 
-def _claim(
-    customer_id: int,
-    performance: Performance,
-    seats: list[Seat],
-    admission: Admission | None,
-    *,
-    at: datetime,
-) -> Hold:
-    """Insert the hold on seats that are locked and found free."""
-    hold = Hold.objects.create(
+def claim(
+    customer_id: int, performance: Performance, found: FoundSeats, admission: Admission | None
+) -> Decision[HeldSeats]:
+    """Decide a hold on seats that are locked and were found free; it begins when they were."""
+    hold = Hold(
         customer_id=customer_id,
-        performance=performance,
-        total_price=sum(seat.price for seat in seats),
+        performance_id=performance.pk,
+        total_price=sum(seat.price for seat in found.seats),
         seat_limit=performance.concert.seats_per_customer,
         queue_place=admission.place if admission else None,
         queue_generation=admission.generation if admission else None,
-        held_at=at,
-        expires_at=at + settings.HOLD_TIME,
+        held_at=found.at,
+        expires_at=found.at + settings.HOLD_TIME,
     )
-    try:
-        SeatClaim.objects.bulk_create(
-            SeatClaim(hold=hold, performance=performance, seat=seat, price=seat.price)
-            for seat in seats
-        )
-    except IntegrityError as error:
-        # The locks should have prevented this; the constraint is what makes it impossible.
-        raise SeatAlreadyHeld(retry_after=1) from error
+    write = (
+        SQL["hold"],
+        {
+            "hold_id": hold.pk,
+            "customer_id": customer_id,
+            "performance_id": performance.pk,
+            "total_price": hold.total_price,
+            "seat_limit": hold.seat_limit,
+            "queue_place": hold.queue_place,
+            "queue_generation": hold.queue_generation,
+            "held_at": hold.held_at,
+            "expires_at": hold.expires_at,
+            "seat_ids": [seat.seat_id for seat in found.seats],
+            "prices": [seat.price for seat in found.seats],
+        },
+    )
     if admission is not None:
-        concert_id, place, until = performance.concert_id, admission.place, hold.expires_at
         transaction.on_commit(
-            lambda: extend_lease(
-                concert_id=concert_id, customer_id=customer_id, place=place, until=until
+            partial(
+                extend_lease,
+                concert_id=performance.concert_id,
+                customer_id=customer_id,
+                place=admission.place,
+                until=hold.expires_at,
             ),
             robust=True,
         )
-    return hold
-
-
-def _are_free(seats: list[Seat], *, at: datetime) -> bool:
-    try:
-        _end_overdue_or_refuse(seats, at=at)
-    except (SeatAlreadyHeld, SeatAlreadyReserved):
-        return False
-    return True
-
-
-def _end_overdue_or_refuse(seats: list[Seat], *, at: datetime) -> None:
-    """End holds on these locked seats whose time is over; refuse if anything else stands in the way."""
-    blocked = [seat.pk for seat in seats if seat.is_blocked]
-    if blocked:
-        raise SeatAlreadyReserved(seat_ids=blocked)
-    claims = SeatClaim.objects.open().filter(seat__in=seats).select_related("hold")
-    overdue: set[UUID] = set()
-    for claim in claims.order_by("seat_id"):
-        if claim.hold.status == Hold.Status.CONFIRMED:
-            raise SeatAlreadyReserved(seat_ids=[claim.seat_id])
-        if not claim.hold.is_expired(at):
-            raise SeatAlreadyHeld(seat_ids=[claim.seat_id])
-        overdue.add(claim.hold_id)
-    if overdue:
-        locked = Hold.objects.filter(pk__in=overdue).overdue(at=at).lock()
-        end_as_expired(locked.values_list("pk", flat=True))
+    return Decision(
+        HeldSeats(hold, found.seats, performance.concert_id),
+        writes=[*end_in_the_way({over.pk for _, over in found.holds}, at=found.at), write],
+        # The locks should have prevented it; the constraint is what makes it impossible.
+        refusals={"seat_claimed_once": SeatAlreadyHeld(retry_after=1)},
+    )

@@ -1,3 +1,4 @@
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -8,7 +9,7 @@ from rest_framework.response import Response
 
 from apps.concerts.errors import PerformanceNotFound, SalesClosed, SalesNotOpen, SeatNotFound
 from apps.reservations import errors, selectors, serializers, services
-from apps.reservations.models import Hold
+from apps.reservations.services import HeldSeats
 from apps.reservations.views.seats import NOT_ADMITTED, GatedView
 from apps.shared.api.idempotent import IdempotentView
 from apps.shared.api.responses import success
@@ -35,9 +36,8 @@ HOLD_EXAMPLE = {
 }
 
 
-def _rendered(hold: Hold) -> tuple[int, Any, Any]:
-    found = selectors.hold_of(customer_id=hold.customer_id, hold_id=hold.pk)
-    return 201, _("Seats held."), serializers.HoldSerializer(found).data
+def _rendered(held: HeldSeats) -> tuple[int, Any, Any]:
+    return 201, _("Seats held."), serializers.held_seats_data(held)
 
 
 class HoldsView(GatedView, IdempotentView):
@@ -68,13 +68,14 @@ class HoldsView(GatedView, IdempotentView):
             return answered
         performance, admission = self.admitted_to(body["performance_id"])
         return self.once(
-            lambda: services.hold_seats(
+            partial(
+                services.hold_seats.decide,
                 customer_id=self.customer_id,
                 performance=performance,
                 seat_ids=body["seat_ids"],
                 admission=admission,
             ),
-            _rendered,
+            render=_rendered,
             required=False,
         )
 
@@ -105,14 +106,15 @@ class BestAvailableView(GatedView, IdempotentView):
             return answered
         performance, admission = self.admitted_to(body["performance_id"])
         return self.once(
-            lambda: services.hold_best_available(
+            partial(
+                services.hold_best_available.decide,
                 customer_id=self.customer_id,
                 performance=performance,
                 quantity=body["quantity"],
                 grade=body["grade"],
                 admission=admission,
             ),
-            _rendered,
+            render=_rendered,
             required=False,
         )
 
@@ -140,6 +142,5 @@ class HoldView(ApiView):
         tags=["holds"],
     )
     def delete(self, request: Request, hold_id: UUID) -> Response:
-        services.release_hold(customer_id=self.customer_id, hold_id=hold_id)
-        hold = selectors.hold_of(customer_id=self.customer_id, hold_id=hold_id)
-        return success(serializers.HoldSerializer(hold).data, message=_("Hold released."))
+        released = services.release_hold(customer_id=self.customer_id, hold_id=hold_id)
+        return success(serializers.held_seats_data(released), message=_("Hold released."))

@@ -1,3 +1,4 @@
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -66,19 +67,12 @@ class ReservationsView(IdempotentView):
         services.verified_payer(
             token=request.headers.get("Queue-Token"), customer_id=customer_id, hold_id=hold_id
         )
-        return self.once(
-            lambda: services.confirm_reservation(customer_id=customer_id, hold_id=hold_id),
-            self._rendered,
-        )
+        pay = partial(services.confirm_reservation.decide, customer_id=customer_id, hold_id=hold_id)
+        return self.once(pay, render=self._rendered)
 
     @staticmethod
     def _rendered(confirmation: Confirmation) -> tuple[int, Any, Any]:
-        reservation = selectors.reservation_of(
-            customer_id=confirmation.reservation.customer_id,
-            reservation_id=confirmation.reservation.pk,
-        )
-        data = serializers.ReservationSerializer(reservation).data
-        return 201, _("Reservation confirmed."), data | {"balance": confirmation.balance}
+        return 201, _("Reservation confirmed."), serializers.confirmation_data(confirmation)
 
 
 class ReservationView(ApiView):
@@ -116,17 +110,16 @@ class CancellationView(IdempotentView):
         },
     )
     def post(self, request: Request, reservation_id: UUID) -> HttpResponse:
-        return self.once(
-            lambda: services.cancel_reservation(
-                customer_id=self.customer_id, reservation_id=reservation_id
-            ),
-            self._rendered,
+        cancel = partial(
+            services.cancel_reservation.decide,
+            customer_id=self.customer_id,
+            reservation_id=reservation_id,
         )
+        return self.once(cancel, render=self._rendered)
 
     @staticmethod
     def _rendered(cancellation: Cancellation) -> tuple[int, Any, Any]:
-        data = serializers.CancellationSerializer(cancellation).data
-        return 200, _("Reservation cancelled."), data
+        return 200, _("Reservation cancelled."), serializers.cancellation_data(cancellation)
 
 
 class SvgRenderer(BaseRenderer):

@@ -5,12 +5,13 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from django.http import HttpResponse
-from django.utils.functional import Promise
+from django.utils.functional import Promise, cached_property
 
 from apps.shared.api.responses import SUCCESS, as_json, envelope
 from apps.shared.api.views import ApiView
 from apps.shared.errors import IdempotencyKeyRequired
 from apps.shared.idempotency import StoredAnswer, run_once, stored_answer
+from apps.shared.transactions import Decision
 
 T = TypeVar("T")
 
@@ -22,14 +23,15 @@ class IdempotentView(ApiView):
 
     def once(
         self,
-        effect: Callable[[], T],
-        render: Callable[[T], tuple[int, str | Promise, Any]],
+        decide: Callable[[], Decision[T]] | None = None,
         *,
+        effect: Callable[[], T] | None = None,
+        render: Callable[[T], tuple[int, str | Promise, Any]],
         required: bool = True,
     ) -> HttpResponse:
-        """Run `effect` in its own transaction and answer with `render(result)`: status, message and data.
+        """Have an effect in its own transaction and answer with `render(result)`: status, message and data.
 
-        Without `required`, a call that brings no key simply runs.
+        `decide` and `effect` are as for `run_once`. Without `required`, a call that brings no key simply runs.
 
         :raises IdempotencyKeyRequired: no key, or one that is not 1 to 255 printable characters.
         """
@@ -45,7 +47,8 @@ class IdempotentView(ApiView):
             customer_id=self.customer_id,
             endpoint=type(self).__name__,
             key=key,
-            fingerprint=self._fingerprint(),
+            fingerprint=self._fingerprint,
+            decide=decide,
             effect=effect,
             render=rendered,
         )
@@ -63,7 +66,7 @@ class IdempotentView(ApiView):
             customer_id=self.customer_id,
             endpoint=type(self).__name__,
             key=key,
-            fingerprint=self._fingerprint(),
+            fingerprint=self._fingerprint,
         )
         return _as_response(answer) if answer else None
 
@@ -74,6 +77,7 @@ class IdempotentView(ApiView):
             raise IdempotencyKeyRequired
         return key
 
+    @cached_property
     def _fingerprint(self) -> str:
         asked = [self.request.method, self.request.path_info, self.request.data]
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()

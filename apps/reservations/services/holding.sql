@@ -1,0 +1,73 @@
+-- name: lock_customer
+-- Waits for other requests of the same customer at the same performance, so that two cannot pass the seat limit together.
+SELECT pg_advisory_xact_lock(
+    hashtextextended('hold ' || %(performance_id)s::bigint || ' ' || %(customer_id)s::bigint, 0)
+);
+
+-- name: count_seats_of_customer
+-- How many seats of the performance the customer has at this moment. Comes after the customer's lock.
+SELECT clock.at, (
+    SELECT count(*)
+    FROM reservations_hold hold
+    JOIN reservations_seatclaim claim ON claim.hold_id = hold.id
+    WHERE hold.customer_id = %(customer_id)s AND hold.performance_id = %(performance_id)s
+      AND claim.performance_id = %(performance_id)s AND claim.ended_at IS NULL
+      AND (hold.status = 'CONFIRMED' OR (hold.status = 'HELD' AND hold.expires_at > clock.at))
+)
+FROM (SELECT clock_timestamp() AS at OFFSET 0) clock;
+
+-- name: lock_seats
+-- Locks the seats of a request, or as many as nobody else is at work on, and waits for nobody. A request that does not get the
+-- first of them leaves the others alone, so that of two for the same seats one gets all. Seats with a live claim are not locked:
+-- the crowd that is refused them must not stand in the way of their owner.
+WITH first AS MATERIALIZED (
+    SELECT id
+    FROM concerts_seat
+    WHERE id = (
+        SELECT min(id) FROM concerts_seat
+        WHERE performance_id = %(performance_id)s AND id = ANY (%(seat_ids)s::bigint[])
+    )
+    AND NOT EXISTS (
+        SELECT
+        FROM reservations_seatclaim claim
+        JOIN reservations_hold hold ON hold.id = claim.hold_id
+        WHERE claim.seat_id = ANY (%(seat_ids)s::bigint[]) AND claim.ended_at IS NULL
+          AND (hold.status = 'CONFIRMED' OR (hold.status = 'HELD' AND hold.expires_at > clock_timestamp()))
+    )
+    FOR NO KEY UPDATE SKIP LOCKED
+), others AS MATERIALIZED (
+    SELECT id
+    FROM concerts_seat
+    WHERE performance_id = %(performance_id)s AND id = ANY (%(seat_ids)s::bigint[])
+      AND id > (SELECT id FROM first)
+    ORDER BY id
+    FOR NO KEY UPDATE SKIP LOCKED
+)
+SELECT id FROM first UNION ALL SELECT id FROM others;
+
+-- name: read_seats
+-- The seats of a request with the open claims on them, and the moment that decides about them. Comes after the last lock; has
+-- one row without a seat if there are none.
+SELECT clock.at, seat.id, seat.section, seat.row, seat.number, seat.grade, seat.price,
+    seat.is_blocked, hold.id, hold.status, hold.expires_at
+FROM (SELECT clock_timestamp() AS at OFFSET 0) clock
+LEFT JOIN concerts_seat seat
+    ON seat.performance_id = %(performance_id)s AND seat.id = ANY (%(seat_ids)s::bigint[])
+LEFT JOIN reservations_seatclaim claim ON claim.seat_id = seat.id AND claim.ended_at IS NULL
+LEFT JOIN reservations_hold hold ON hold.id = claim.hold_id
+ORDER BY seat.id;
+
+-- name: hold
+-- Writes a hold with its claims on seats that are locked and were found free.
+WITH hold AS (
+    INSERT INTO reservations_hold (
+        id, customer_id, performance_id, status, total_price, seat_limit, queue_place, queue_generation, held_at, expires_at
+    )
+    VALUES (
+        %(hold_id)s, %(customer_id)s, %(performance_id)s, 'HELD', %(total_price)s, %(seat_limit)s, %(queue_place)s::bigint,
+        %(queue_generation)s::integer, %(held_at)s, %(expires_at)s
+    )
+)
+INSERT INTO reservations_seatclaim (hold_id, performance_id, seat_id, price)
+SELECT %(hold_id)s, %(performance_id)s, seat.id, seat.price
+FROM unnest(%(seat_ids)s::bigint[], %(prices)s::integer[]) AS seat (id, price);

@@ -1,0 +1,94 @@
+"""Locking a hold for whoever pays for it, releases it or cancels what it became."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID
+
+from apps.reservations.errors import HoldExpired, HoldNotFound, HoldNotLive
+from apps.reservations.events import PricedSeat, reservation_payload
+from apps.reservations.models import Hold
+from apps.shared.database import Call, Row, load_statements
+from apps.shared.outbox import event_to_record
+
+SQL = load_statements(Path(__file__).with_suffix(".sql"))
+
+
+@dataclass(frozen=True, slots=True)
+class LockedHold:
+    """A hold as its lock found it, its seats by ascending id, and what answers tell of its performance."""
+
+    hold: Hold
+    seats: Sequence[PricedSeat]
+    concert_id: int
+    starts_at: datetime
+    title: str
+    venue: str
+
+    def refuse_unless_live(self, *, at: datetime) -> None:
+        """:raises HoldExpired, HoldNotLive: it ended by the clock, or in another way."""
+        if self.hold.is_expired(at):
+            raise HoldExpired
+        if self.hold.status != Hold.Status.HELD:
+            raise HoldNotLive
+
+    def event(self, type: str, *, reservation_id: UUID, at: datetime) -> tuple[UUID, Call]:
+        """Return the id of an event about the sale of this hold, and the statement that records it."""
+        payload = reservation_payload(
+            reservation_id=reservation_id,
+            concert_id=self.concert_id,
+            performance_id=self.hold.performance_id,
+            customer_id=self.hold.customer_id,
+            seats=self.seats,
+            total_price=self.hold.total_price,
+            occurred_at=at,
+            queue_place=self.hold.queue_place,
+            queue_generation=self.hold.queue_generation,
+        )
+        return event_to_record(type=type, payload=payload, occurred_at=at)
+
+
+def hold_locks(*, customer_id: int, hold_id: UUID) -> list[Call]:
+    """Return the statements that lock the customer, the seats of a hold, then the hold, waiting for each.
+
+    They are for the pipeline of a use case; `locked_hold_in` reads their rows.
+    """
+    hold = {"customer_id": customer_id, "hold_id": hold_id}
+    return [
+        (SQL[name], hold) for name in ("lock_customer_of_hold", "lock_seats_of_hold", "lock_hold")
+    ]
+
+
+def locked_hold_in(rows: Sequence[Sequence[Row]], *, customer_id: int) -> LockedHold:
+    """Return the hold that was locked.
+
+    :raises HoldNotFound: there is none, or it is somebody else's.
+    """
+    _, seats, holds = rows
+    for (
+        hold_id,
+        status,
+        total_price,
+        seat_limit,
+        queue_place,
+        queue_generation,
+        held_at,
+        expires_at,
+        performance_id,
+        *performance,
+    ) in holds:
+        hold = Hold(
+            id=hold_id,
+            customer_id=customer_id,
+            performance_id=performance_id,
+            status=status,
+            total_price=total_price,
+            seat_limit=seat_limit,
+            queue_place=queue_place,
+            queue_generation=queue_generation,
+            held_at=held_at,
+            expires_at=expires_at,
+        )
+        return LockedHold(hold, [PricedSeat._make(seat) for seat in seats], *performance)
+    raise HoldNotFound

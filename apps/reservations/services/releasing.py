@@ -1,0 +1,50 @@
+from functools import partial
+from pathlib import Path
+from uuid import UUID
+
+from django.db import transaction
+
+from apps.queue.services import shorten_lease
+from apps.reservations.models import Hold
+from apps.reservations.services.holding import HeldSeats
+from apps.reservations.services.locking import hold_locks, locked_hold_in
+from apps.shared.database import fetch_pipelined, load_statements
+from apps.shared.transactions import Decision, decide_then_write
+
+SQL = load_statements(Path(__file__).with_suffix(".sql"))
+
+
+@decide_then_write
+def release_hold(*, customer_id: int, hold_id: UUID) -> Decision[HeldSeats]:
+    """Give the seats back at once.
+
+    :raises HoldNotFound: there is none, or it is somebody else's.
+    :raises HoldNotLive: it was paid or released before.
+    :raises HoldExpired: its time is over.
+    """
+    *locked, [(now, lease_until)] = fetch_pipelined(
+        [
+            *hold_locks(customer_id=customer_id, hold_id=hold_id),
+            (SQL["end_of_other_holds"], {"hold_id": hold_id}),
+        ]
+    )
+    found = locked_hold_in(locked, customer_id=customer_id)
+    found.refuse_unless_live(at=now)
+    hold = found.hold
+    hold.status = Hold.Status.RELEASED
+    hold.ended_at = now
+    if hold.queue_place is not None:
+        transaction.on_commit(
+            partial(
+                shorten_lease,
+                concert_id=found.concert_id,
+                customer_id=customer_id,
+                place=hold.queue_place,
+                until=lease_until,
+            ),
+            robust=True,
+        )
+    return Decision(
+        HeldSeats(hold, found.seats, found.concert_id),
+        writes=[(SQL["release"], {"at": now, "hold_id": hold_id})],
+    )

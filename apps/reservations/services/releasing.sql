@@ -1,0 +1,18 @@
+-- name: end_of_other_holds
+-- The moment that decides, and when the last other live hold of the customer at the same concert ends. Comes after the last lock.
+SELECT clock.at, (
+    SELECT max(other.expires_at)
+    FROM reservations_hold hold
+    JOIN concerts_performance performance ON performance.id = hold.performance_id
+    JOIN concerts_performance date ON date.concert_id = performance.concert_id
+    JOIN reservations_hold other ON other.performance_id = date.id AND other.customer_id = hold.customer_id
+    WHERE hold.id = %(hold_id)s AND other.id <> hold.id AND other.status = 'HELD' AND other.expires_at > clock.at
+)
+FROM (SELECT clock_timestamp() AS at OFFSET 0) clock;
+
+-- name: release
+-- Ends a locked hold and the claims on its seats, which are free from then on.
+WITH hold AS (
+    UPDATE reservations_hold SET status = 'RELEASED', ended_at = %(at)s WHERE id = %(hold_id)s
+)
+UPDATE reservations_seatclaim SET ended_at = %(at)s WHERE hold_id = %(hold_id)s;
