@@ -6,11 +6,11 @@ from typing import Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models import F, OuterRef, Q, Subquery
+from django.db.models.functions import Least, Now
 from django.utils.translation import gettext_lazy as _
 
-from apps.concerts.models import Concert
+from apps.concerts.models import Concert, Performance
 from apps.queue.core.room import EndReason
 
 CAPACITY_MAX = 100_000
@@ -28,7 +28,12 @@ def new_lottery_key() -> str:
 
 class WaitingRoomQuerySet(models.QuerySet["WaitingRoom"]):
     def with_concert(self) -> Self:
-        return self.select_related("concert")
+        """Load the concert too, and annotate `closing_at`."""
+        last = Performance.objects.filter(concert=OuterRef("concert")).order_by("-starts_at")
+        return self.select_related("concert").annotate(
+            # LEAST leaves out what is NULL.
+            closing_at=Least(F("concert__sales_close_at"), Subquery(last.values("starts_at")[:1]))
+        )
 
     def lock(self) -> Self:
         return self.order_by("pk").select_for_update(of=("self",), no_key=True)
@@ -39,13 +44,19 @@ class WaitingRoom(models.Model):
 
     `version` grows with every change, so that a late copy never replaces a newer one. `generation` grows when the room is
     closed: tokens from before are over. `epoch` names this room's life in the store; once `epoch_stored_at` is set, a store
-    without it has lost the room.
+    without it has lost the room. `activity` says how often ticks look at the room: AWAKE every second, RESTING now and then,
+    RETIRED never, because its concert is over and the store has forgotten it.
     """
 
     class State(models.TextChoices):
         OPEN = "OPEN", _("open")
         PAUSED = "PAUSED", _("paused")
         CLOSED = "CLOSED", _("closed")
+
+    class Activity(models.TextChoices):
+        AWAKE = "AWAKE", _("awake")
+        RESTING = "RESTING", _("resting")
+        RETIRED = "RETIRED", _("retired")
 
     concert = models.OneToOneField(
         Concert,
@@ -95,7 +106,18 @@ class WaitingRoom(models.Model):
     lottery_key = models.CharField(max_length=64, default=new_lottery_key, editable=False)
     epoch = models.CharField(max_length=32, default=new_epoch, editable=False)
     epoch_stored_at = models.DateTimeField(null=True, blank=True, editable=False)
+    activity = models.CharField(
+        _("activity"),
+        max_length=7,
+        choices=Activity,
+        default=Activity.RESTING,
+        db_default=Activity.RESTING,
+        editable=False,
+    )
     next_tick_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    # Annotated by `with_concert()`: when sales close or the last date begins, whichever is first.
+    closing_at: datetime | None
 
     objects = WaitingRoomQuerySet.as_manager()
 
@@ -127,6 +149,18 @@ class WaitingRoom(models.Model):
                 condition=Q(lottery_window__range=(timedelta(0), LOTTERY_WINDOW_MAX)),
                 name="waiting_room_lottery_window",
                 violation_error_message=_("The lottery window must be 7 days at most."),
+            ),
+            models.CheckConstraint(
+                condition=Q(activity__in=["AWAKE", "RESTING", "RETIRED"]),
+                name="waiting_room_activity_is_known",
+            ),
+        ]
+        indexes = [
+            # The rooms to look at next. History is not in it.
+            models.Index(
+                fields=["activity", "next_tick_at"],
+                condition=~Q(activity="RETIRED"),
+                name="waiting_room_due",
             ),
         ]
 
@@ -198,8 +232,8 @@ class QueueExit(models.Model):
             ),
         ]
         indexes = [
-            # Healing replays the last minutes of one room.
-            models.Index(fields=["concert", "ended_at"], name="queue_exit_recent"),
+            # Healing replays the last minutes of one generation; the retention drops generations that are over.
+            models.Index(fields=["concert", "generation", "ended_at"], name="queue_exit_recent"),
         ]
 
     def __str__(self) -> str:

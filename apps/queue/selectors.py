@@ -146,7 +146,11 @@ def admissions_above_capacity() -> list[OverAdmission]:
 
 def _read_board(concert_id: int) -> Board:
     concert = (
-        Concert.objects.published().filter(pk=concert_id).select_related("waiting_room").first()
+        Concert.objects.published()
+        .with_dates()
+        .filter(pk=concert_id)
+        .select_related("waiting_room")
+        .first()
     )
     if concert is None:
         raise ConcertNotFound
@@ -170,7 +174,8 @@ def _board_of_empty_room(room: WaitingRoom | None, concert: Concert) -> Board:
     room = room or WaitingRoom(concert=concert)
     now = database_now()
     state = str(room.state)
-    if concert.has_closed(now):
+    last = concert.last_performance_at
+    if concert.has_closed(now) or (last is not None and last <= now):
         state = WaitingRoom.State.CLOSED.value
     elif state == WaitingRoom.State.OPEN and room.opening_at > now:
         state = "SCHEDULED"
