@@ -15,7 +15,6 @@ from apps.shared.transactions import use_case
 
 TOKEN_BYTES = 32
 BULK_BATCH = 1_000
-PURGE_BATCH = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,18 +120,3 @@ def revoke_access_tokens(*, access_token_ids: Sequence[int]) -> int:
     """Kill these access tokens and say how many were alive."""
     now = timezone.now()
     return AccessToken.objects.live(at=now).filter(pk__in=access_token_ids).update(revoked_at=now)
-
-
-def purge_access_tokens() -> int:
-    """Delete expired access tokens in short transactions and say how many there were."""
-    deleted = 0
-    while batch := _purge_batch(before=timezone.now()):
-        deleted += batch
-    return deleted
-
-
-@use_case
-def _purge_batch(*, before: datetime) -> int:
-    expired = AccessToken.objects.expired(at=before).order_by("expires_at", "pk")
-    deleted, _ = AccessToken.objects.filter(pk__in=expired.values("pk")[:PURGE_BATCH]).delete()
-    return deleted

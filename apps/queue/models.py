@@ -26,14 +26,20 @@ def new_lottery_key() -> str:
     return secrets.token_hex(32)
 
 
+def _closing_at() -> Least:
+    last = Performance.objects.filter(concert=OuterRef("concert")).order_by("-starts_at")
+    # LEAST leaves out what is NULL.
+    return Least(F("concert__sales_close_at"), Subquery(last.values("starts_at")[:1]))
+
+
 class WaitingRoomQuerySet(models.QuerySet["WaitingRoom"]):
     def with_concert(self) -> Self:
         """Load the concert too, and annotate `closing_at`."""
-        last = Performance.objects.filter(concert=OuterRef("concert")).order_by("-starts_at")
-        return self.select_related("concert").annotate(
-            # LEAST leaves out what is NULL.
-            closing_at=Least(F("concert__sales_close_at"), Subquery(last.values("starts_at")[:1]))
-        )
+        return self.select_related("concert").annotate(closing_at=_closing_at())
+
+    def closed_before(self, at: datetime) -> Self:
+        """Those of concerts for which nothing was on sale any more at that moment."""
+        return self.annotate(closing_at=_closing_at()).filter(closing_at__lte=at)
 
     def lock(self) -> Self:
         return self.order_by("pk").select_for_update(of=("self",), no_key=True)

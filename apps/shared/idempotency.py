@@ -8,9 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from django.conf import settings
 from django.db import connection
-from django.utils import timezone
 
 from apps.shared.errors import IdempotencyKeyInUse, IdempotencyKeyReused
 from apps.shared.models import IdempotencyRecord
@@ -81,13 +79,6 @@ def stored_answer(
     if record.fingerprint != fingerprint:
         raise IdempotencyKeyReused
     return StoredAnswer(record.status, bytes(record.body), is_replay=True)
-
-
-def purge_idempotency_records() -> int:
-    """Forget answers older than the retention; returns how many."""
-    oldest = timezone.now() - settings.IDEMPOTENCY_RETENTION
-    deleted, _ = IdempotencyRecord.objects.filter(created_at__lt=oldest).delete()
-    return deleted
 
 
 def _lock_key(name: str) -> None:

@@ -1,6 +1,6 @@
 from celery import shared_task
 
-from apps.shared import idempotency, outbox
+from apps.shared import outbox, retention
 
 
 @shared_task(name="shared.relay_events")
@@ -17,6 +17,6 @@ def drain_consumer(*, consumer: str, **_future: object) -> None:
     outbox.drain(consumer=consumer)
 
 
-@shared_task(name="shared.purge_idempotency_records")
-def purge_idempotency_records(**_future: object) -> None:
-    idempotency.purge_idempotency_records()
+@shared_task(name="shared.purge")
+def purge(**_future: object) -> None:
+    retention.purge_all()

@@ -307,7 +307,7 @@ class TestRetiring:
         self, finished: Visitor, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Between reading the room and retiring it."""
-        bring_up_to_date = admission.bring_up_to_date
+        bring_up_to_date = rooms.bring_up_to_date
 
         def add_a_date_after(room: WaitingRoom) -> int | None:
             since = bring_up_to_date(room)

@@ -3,6 +3,7 @@
 import random
 import time
 from datetime import timedelta
+from typing import Any
 
 import structlog
 from django.db import connection
@@ -66,6 +67,12 @@ def admit_now(concert_id: int) -> int:
 def _claim_due_rooms(activity: Activity, *, limit: int) -> list[WaitingRoom]:
     """Take some rooms by moving their next tick, in one committed statement; no lock outlives it."""
     span, spread = (TICK, timedelta(0)) if activity is Activity.AWAKE else (REST, REST_SPREAD)
+    parameters: dict[str, Any] = {
+        "span": span,
+        "spread": spread,
+        "activity": activity.value,
+        "limit": limit,
+    }
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -78,7 +85,7 @@ def _claim_due_rooms(activity: Activity, *, limit: int) -> list[WaitingRoom]:
             )
             RETURNING id, next_tick_at
             """,
-            {"span": span, "spread": spread, "activity": activity.value, "limit": limit},
+            parameters,
         )
         claims = dict(cursor.fetchall())
     if not claims:

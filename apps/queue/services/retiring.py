@@ -30,10 +30,8 @@ def retire_if_finished(room: WaitingRoom) -> bool:
     with store_needed():
         if not live_room(room.concert_id).drop_if_empty():
             return False
-    still_finished = WaitingRoom.objects.with_concert().filter(
-        pk=room.pk, activity=WaitingRoom.Activity.RESTING, closing_at__lte=finished_before
-    )
-    retired = still_finished.update(
+    resting = WaitingRoom.objects.filter(pk=room.pk, activity=WaitingRoom.Activity.RESTING)
+    retired = resting.closed_before(finished_before).update(
         activity=WaitingRoom.Activity.RETIRED,
         generation=F("generation") + 1,
         version=F("version") + 1,
