@@ -104,16 +104,18 @@ def main(history: History) -> None:
             log = home / f"{name}.log"
             stores.append(ValkeyServer(directory=home / name, log_path=log, port=free_port()))
         try:
-            for server in (postgres, *stores):
-                server.start()
+            postgres.start()
+            for store in stores:
+                store.start()
             _start_django(postgres, stores[0])
             for line in report(history, stores=[store.url for store in stores]):
                 sys.stdout.write(line + "\n")
                 sys.stdout.flush()
         finally:
             _close_connections()
-            for server in (*stores, postgres):
-                server.stop()
+            for store in stores:
+                store.stop()
+            postgres.stop()
 
 
 def report(history: History, *, stores: Sequence[str]) -> Iterator[str]:

@@ -183,9 +183,6 @@ class QueueExitQuerySet(models.QuerySet["QueueExit"]):
     def of_concert(self, concert_id: int) -> Self:
         return self.filter(concert_id=concert_id)
 
-    def since(self, moment: datetime) -> Self:
-        return self.filter(ended_at__gte=moment)
-
 
 class QueueExit(models.Model):
     """The end of one visit: the durable memory of who has had their turn, and of how long people waited.

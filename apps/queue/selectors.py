@@ -116,7 +116,7 @@ _OVER_ADMISSIONS = """
         FROM steps
     ), lowest AS (
         SELECT room_id, min(least(old_value::int, new_value::int)) AS capacity
-        FROM queue_policychange WHERE field = 'capacity' GROUP BY room_id
+        FROM queue_policychange WHERE field = 'capacity' AND {changes} GROUP BY room_id
     )
     SELECT sums.concert_id, sums.at, sums.active::int, limits.capacity
     FROM sums
@@ -169,8 +169,14 @@ def admissions_above_capacity(*, since: datetime | None = None) -> list[OverAdmi
         "since": since,
         "hold": settings.HOLD_TIME + timedelta(minutes=1),
     }
+    statement = limited(
+        _OVER_ADMISSIONS,
+        since,
+        rooms=_RECENT_VISITS,
+        changes="room_id IN (SELECT id FROM queue_waitingroom WHERE activity <> 'RETIRED')",
+    )
     with connection.cursor() as cursor:
-        cursor.execute(limited(_OVER_ADMISSIONS, since, rooms=_RECENT_VISITS), parameters)
+        cursor.execute(statement, parameters)
         return [OverAdmission(*row) for row in cursor.fetchall()]
 
 

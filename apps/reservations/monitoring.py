@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from apps.reservations.invariants import Invariant, check_invariants
 from apps.shared.caching import ProcessCache
+from apps.shared.long_reads import long_read
 from apps.shared.models import JobProgress
 from apps.shared.transactions import database_now
 
@@ -56,10 +57,12 @@ def watch_invariants(*, scope: Scope = Scope.LATELY) -> bool:
     that the breach is reported until it is mended. Several at once do no harm: whichever ends last is kept.
     """
     begun_at = time.monotonic()
-    now = database_now()
     is_nightly = scope is Scope.EVERYTHING
+    with long_read():
+        now = database_now()
+        since = None if is_nightly else _checked_until(now) - OVERLAP
     results = check_invariants(
-        since=None if is_nightly else _checked_until(now) - OVERLAP,
+        since=since,
         seconds=NIGHT_SECONDS if is_nightly else CHECK_SECONDS,
     )
     breaches = {one.name: one.breaches for one in results}
@@ -75,10 +78,11 @@ def watch_invariants(*, scope: Scope = Scope.LATELY) -> bool:
     )
     keep_outcome(results, scope=scope, seconds=seconds)
     if is_sound:
-        JobProgress.objects.bulk_create([JobProgress(name=JOB)], ignore_conflicts=True)
-        JobProgress.objects.filter(pk=JOB).update(
-            reached_at=Greatest("reached_at", now), finished_at=now
-        )
+        with long_read():
+            JobProgress.objects.bulk_create([JobProgress(name=JOB)], ignore_conflicts=True)
+            JobProgress.objects.filter(pk=JOB).update(
+                reached_at=Greatest("reached_at", now), finished_at=now
+            )
     return is_sound
 
 
