@@ -27,7 +27,7 @@ class _ReadOnly:
         return False
 
 
-ROWS_COUNTED = 10_000
+ROWS_COUNTED = 100_000  # above the largest hall, whose seats staff block all at once
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]

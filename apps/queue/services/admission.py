@@ -65,7 +65,10 @@ def admit_now(concert_id: int) -> int:
 
 
 def _claim_due_rooms(activity: Activity, *, limit: int) -> list[WaitingRoom]:
-    """Take some rooms by moving their next tick, in one committed statement; no lock outlives it."""
+    """Take some rooms by moving their next tick, in one committed statement; no lock outlives it.
+
+    They are chosen in a CTE: a subquery with a limit may be run once for each row that it is joined to, and chooses others each time.
+    """
     span, spread = (TICK, timedelta(0)) if activity is Activity.AWAKE else (REST, REST_SPREAD)
     parameters: dict[str, Any] = {
         "span": span,
@@ -76,14 +79,15 @@ def _claim_due_rooms(activity: Activity, *, limit: int) -> list[WaitingRoom]:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            UPDATE queue_waitingroom
-            SET next_tick_at = clock_timestamp() + %(span)s + (random() - 0.5) * %(spread)s
-            WHERE id IN (
+            WITH due AS MATERIALIZED (
                 SELECT id FROM queue_waitingroom
                 WHERE activity = %(activity)s AND next_tick_at <= statement_timestamp()
                 ORDER BY next_tick_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
             )
-            RETURNING id, next_tick_at
+            UPDATE queue_waitingroom room
+            SET next_tick_at = clock_timestamp() + %(span)s + (random() - 0.5) * %(spread)s
+            FROM due WHERE room.id = due.id
+            RETURNING room.id, room.next_tick_at
             """,
             parameters,
         )
