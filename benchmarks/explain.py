@@ -115,7 +115,7 @@ def cases() -> Iterable[Case]:
     from apps.concerts.selectors import RankingWindow
     from apps.concerts.services import _last_sale_at
     from apps.payments.selectors import transactions_of_customer
-    from apps.queue.models import QueueExit
+    from apps.queue.services.exit_log import ends_since
     from apps.reservations import selectors as reservations
     from apps.reservations.models import Reservation
     from apps.reservations.services import best_available, expiring, holding
@@ -244,9 +244,7 @@ def cases() -> Iterable[Case]:
         "Visits that ended lately (healing)",
         ("queue_exit_recent",),
         "queue_queueexit",
-        lambda: list(
-            QueueExit.objects.of_concert(21).since(now - timedelta(minutes=10)).order_by("pk")
-        ),
+        lambda: list(ends_since(now - timedelta(minutes=10), concert_id=21, generation=1)),
     )
 
 

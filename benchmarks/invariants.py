@@ -3,7 +3,7 @@
     make bench-invariants                              a million reservations
     make bench-invariants ARGS="--reservations 200000"
 
-A throw-away PostgreSQL, with its default configuration, is filled from `invariants.sql`, and a throw-away Valkey with the ranking.
+A throw-away PostgreSQL, with its default configuration, is filled from `history.sql`, and a throw-away Valkey with the ranking.
 """
 
 import argparse
@@ -15,10 +15,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.history import History, fill
 from devstack.environment import new_secrets
 from devstack.servers import PostgresServer, ValkeyServer, free_port
 
-HERE = Path(__file__).parent
 TABLES = (
     "reservations_reservation",
     "reservations_hold",
@@ -93,18 +93,21 @@ def _start_django(postgres: PostgresServer, valkey: ValkeyServer) -> None:
 
 def _fill(reservations: int) -> None:
     from django.core.management import call_command
-    from django.db import connection
 
     from apps.concerts.services import rebuild_ranking
 
     call_command("migrate", verbosity=0)
-    with connection.cursor() as cursor:
-        cursor.execute("SET statement_timeout = 0")
-        script = (HERE / "invariants.sql").read_text()
-        cursor.execute(script.replace(":reservations", str(reservations)))
-        cursor.execute("VACUUM ANALYZE")
+    fill(
+        os.environ["DATABASE_URL"],
+        History(
+            concerts=reservations // 4_000,
+            reservations=reservations,
+            accounts=reservations // 5,
+            pending=500,
+            answers=reservations // 10,
+        ),
+    )
     rebuild_ranking()
-    connection.close()  # and with it what was set for filling
 
 
 def _counts() -> Iterator[tuple[str, int]]:

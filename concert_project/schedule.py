@@ -6,12 +6,23 @@ one does. `expires` keeps a worker that was away from running what piled up mean
 
 from typing import Any
 
+from celery.schedules import crontab
+
 
 def _every(seconds: float, task: str, *, queue: str = "default") -> dict[str, Any]:
     return {
         "task": task,
         "schedule": seconds,
         "options": {"expires": seconds * 2, "queue": queue},
+    }
+
+
+def _nightly(task: str, *, queue: str) -> dict[str, Any]:
+    """At 04:10 in Seoul."""
+    return {
+        "task": task,
+        "schedule": crontab(hour="19", minute="10"),
+        "options": {"expires": 3600, "queue": queue},
     }
 
 
@@ -24,6 +35,6 @@ BEAT_SCHEDULE = {
     "verify the ranking of all time": _every(6 * 3600, "concerts.verify_ranking", queue="external"),
     # Minutes of waiting for the database: in a thread beside the webhooks, not in a process that admits and expires.
     "verify invariants": _every(300, "reservations.verify_invariants", queue="external"),
-    "purge idempotency records": _every(600, "shared.purge_idempotency_records"),
-    "purge access tokens": _every(3600, "accounts.purge_access_tokens"),
+    "verify all invariants": _nightly("reservations.verify_all_invariants", queue="external"),
+    "purge": _every(600, "shared.purge", queue="external"),
 }

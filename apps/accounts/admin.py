@@ -18,7 +18,7 @@ from unfold.forms import AdminPasswordChangeForm, UserCreationForm
 
 from apps.accounts.models import AccessToken, User
 from apps.accounts.services import end_login_copies_of, revoke_access_tokens
-from apps.shared.admin import ReadOnlyAdmin
+from apps.shared.admin import BoundedPaginator, ReadOnlyAdmin
 
 
 class UserAddForm(UserCreationForm):
@@ -46,6 +46,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
     search_fields = ("email", "name")
     ordering = ("email",)
     readonly_fields = ("joined_at", "last_login", "password_link")
+    paginator = BoundedPaginator
     show_full_result_count = False
     fieldsets = (
         (None, {"fields": ("email", "name", "password_link", "joined_at", "last_login")}),

@@ -99,9 +99,6 @@ class AccessTokenQuerySet(models.QuerySet["AccessToken"]):
     def live(self, *, at: datetime) -> Self:
         return self.filter(revoked_at=None, expires_at__gt=at)
 
-    def expired(self, *, at: datetime) -> Self:
-        return self.filter(expires_at__lte=at)
-
 
 class AccessToken(models.Model):
     """A login of the API. Only the digest of the token is kept."""

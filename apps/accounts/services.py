@@ -17,7 +17,6 @@ from apps.shared.transactions import requires_transaction, use_case
 
 TOKEN_BYTES = 32
 BULK_BATCH = 1_000
-PURGE_BATCH = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,18 +133,3 @@ def _end_copies_on_commit(tokens: QuerySet[AccessToken]) -> None:
     hashes = list(tokens.values_list("token_hash", flat=True))
     if hashes:
         transaction.on_commit(partial(end_login_copies, hashes))
-
-
-def purge_access_tokens() -> int:
-    """Delete expired access tokens in short transactions and say how many there were."""
-    deleted = 0
-    while batch := _purge_batch(before=timezone.now()):
-        deleted += batch
-    return deleted
-
-
-@use_case
-def _purge_batch(*, before: datetime) -> int:
-    expired = AccessToken.objects.expired(at=before).order_by("expires_at", "pk")
-    deleted, _ = AccessToken.objects.filter(pk__in=expired.values("pk")[:PURGE_BATCH]).delete()
-    return deleted

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
 from django.db.models import QuerySet
 
 from apps.payments.models import LedgerTransaction, Wallet
+from apps.shared.long_reads import limited
 
 
 def wallet_balance(*, customer_id: int) -> int:
@@ -38,6 +40,21 @@ def ledger_transactions(
     return found
 
 
+# --- Whether everything adds up: all of it, or what has moved since a moment ------------------------------------------
+
+_CUSTOMERS_MOVED = "customer_id IN (SELECT customer_id FROM payments_ledgertransaction WHERE created_at >= %(since)s)"
+# Entries have no time. Those of the same time are the ones that were numbered since: among them may be some whose transaction is
+# missing. (`+ 0` keeps the planner from walking all entries for the first that fits.)
+_TRANSACTIONS_MOVED = """
+    SELECT id FROM payments_ledgertransaction WHERE created_at >= %(since)s
+    UNION ALL
+    SELECT transaction_id FROM payments_ledgerentry WHERE id >= (
+        SELECT min(id + 0) FROM payments_ledgerentry
+        WHERE transaction_id IN (SELECT id FROM payments_ledgertransaction WHERE created_at >= %(since)s)
+    )
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class WalletDifference:
     customer_id: int
@@ -51,11 +68,11 @@ class WalletDifference:
 _WALLET_DIFFERENCES = """
     SELECT COALESCE(wallet.customer_id, booked.customer_id),
            COALESCE(wallet.balance, 0), COALESCE(booked.total, 0)
-    FROM payments_wallet wallet
+    FROM (SELECT * FROM payments_wallet WHERE {customers}) wallet
     FULL JOIN (
         SELECT customer_id, SUM(amount)::bigint AS total
         FROM payments_ledgerentry
-        WHERE customer_id IS NOT NULL
+        WHERE customer_id IS NOT NULL AND {customers}
         GROUP BY customer_id
     ) booked ON booked.customer_id = wallet.customer_id
     WHERE COALESCE(wallet.balance, 0) <> COALESCE(booked.total, 0)
@@ -63,16 +80,19 @@ _WALLET_DIFFERENCES = """
 """
 
 
-def wallet_differences() -> list[WalletDifference]:
+def wallet_differences(*, since: datetime | None = None) -> list[WalletDifference]:
     """Customers whose balance is not the sum of their ledger entries."""
-    with connection.cursor() as cursor:
-        cursor.execute(_WALLET_DIFFERENCES)
-        return [WalletDifference(*row) for row in cursor.fetchall()]
+    statement = limited(_WALLET_DIFFERENCES, since, customers=_CUSTOMERS_MOVED)
+    return [WalletDifference(*row) for row in _rows(statement, since)]
 
 
-def negative_wallets() -> list[int]:
+def negative_wallets(*, since: datetime | None = None) -> list[int]:
     """Customers whose balance is below zero."""
-    return list(Wallet.objects.filter(balance__lt=0).order_by("pk").values_list("pk", flat=True))
+    wallets = Wallet.objects.filter(balance__lt=0)
+    if since is not None:
+        moved = LedgerTransaction.objects.filter(created_at__gte=since)
+        wallets = wallets.filter(pk__in=moved.values("customer"))
+    return list(wallets.order_by("pk").values_list("pk", flat=True))
 
 
 # Read in order, with the wallet as the last line of each history: every line says what balance it found, and which number it
@@ -88,9 +108,11 @@ _BROKEN_HISTORIES = """
             SELECT customer_id, number, number - 1 AS after, balance_after - amount AS found, balance_after AS balance,
                 FALSE AS is_wallet
             FROM payments_ledgertransaction
+            WHERE {customers}
             UNION ALL
             SELECT customer_id, movements + 1, movements, balance, balance, TRUE
             FROM payments_wallet
+            WHERE {customers}
         ) line
         WINDOW history AS (PARTITION BY customer_id ORDER BY number, is_wallet)
     ) line
@@ -99,18 +121,17 @@ _BROKEN_HISTORIES = """
 """
 
 
-def broken_histories() -> list[int]:
+def broken_histories(*, since: datetime | None = None) -> list[int]:
     """Customers whose movements do not follow from each other: 1, 2, 3, … from a balance of 0 to that of the wallet."""
-    with connection.cursor() as cursor:
-        cursor.execute(_BROKEN_HISTORIES)
-        return [row[0] for row in cursor.fetchall()]
+    statement = limited(_BROKEN_HISTORIES, since, customers=_CUSTOMERS_MOVED)
+    return [row[0] for row in _rows(statement, since)]
 
 
 # Sums of a few amounts are exact as float8, and take a fifth of the memory and time of numeric, which SUM(bigint) is.
 # `accounts` tells two entries apart: no other pair has the same sum.
 _UNBALANCED_TRANSACTIONS = """
     SELECT COALESCE(booked.id, entries.transaction_id)
-    FROM payments_ledgertransaction booked
+    FROM (SELECT * FROM payments_ledgertransaction WHERE {transactions}) booked
     FULL JOIN (
         SELECT transaction_id, COUNT(*) AS number, SUM(amount::float8) AS total,
                SUM(amount::float8) FILTER (WHERE account = 'CUSTOMER_LIABILITY') AS owed,
@@ -119,6 +140,7 @@ _UNBALANCED_TRANSACTIONS = """
                MIN(customer_id) FILTER (WHERE account = 'CUSTOMER_LIABILITY') AS customer_id,
                COUNT(customer_id) AS customers
         FROM payments_ledgerentry
+        WHERE {entries}
         GROUP BY transaction_id
     ) entries ON entries.transaction_id = booked.id
     WHERE booked.id IS NULL OR entries.number IS DISTINCT FROM 2
@@ -130,18 +152,26 @@ _UNBALANCED_TRANSACTIONS = """
 """
 
 
-def unbalanced_transactions() -> list[UUID]:
+def unbalanced_transactions(*, since: datetime | None = None) -> list[UUID]:
     """Transactions without exactly their two entries: what is owed to the customer changes by the amount, and what the type
     is booked against by its opposite. Those that do not exist, but have entries, are among them.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(_UNBALANCED_TRANSACTIONS)
-        return [row[0] for row in cursor.fetchall()]
+    statement = limited(
+        _UNBALANCED_TRANSACTIONS,
+        since,
+        transactions="id IN {moved}",
+        entries="transaction_id IN {moved}",
+        moved=_TRANSACTIONS_MOVED,
+    )
+    return [row[0] for row in _rows(statement, since)]
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerTotals:
-    """Sums over the whole ledger; `balances` is the sum over the wallets."""
+    """Sums over the whole ledger; `balances` is the sum over the wallets.
+
+    Sums over what has moved since a moment say nothing of the wallets: those are 0.
+    """
 
     charged: int
     adjusted: int
@@ -168,16 +198,29 @@ _LEDGER_TOTALS = """
            COALESCE(-SUM(amount) FILTER (WHERE type = 'PAYMENT'), 0)::bigint,
            COALESCE(SUM(amount) FILTER (WHERE type = 'REFUND'), 0)::bigint,
            (SELECT COALESCE(SUM(amount), 0)::bigint FROM payments_ledgerentry
-            WHERE account = 'CUSTOMER_LIABILITY'),
-           (SELECT COALESCE(SUM(balance), 0)::bigint FROM payments_wallet),
-           (SELECT COUNT(*) FROM payments_wallet),
+            WHERE account = 'CUSTOMER_LIABILITY' AND {entries}),
+           (SELECT COALESCE(SUM(balance), 0)::bigint FROM payments_wallet WHERE {wallets}),
+           (SELECT COUNT(*) FROM payments_wallet WHERE {wallets}),
            COUNT(*)
     FROM payments_ledgertransaction
+    WHERE {transactions}
 """
 
 
-def ledger_totals() -> LedgerTotals:
+def ledger_totals(*, since: datetime | None = None) -> LedgerTotals:
     """The whole ledger in a few sums: one statement, so that they belong together under load too."""
+    statement = limited(
+        _LEDGER_TOTALS,
+        since,
+        transactions="created_at >= %(since)s",
+        entries="transaction_id IN (SELECT id FROM payments_ledgertransaction WHERE created_at >= %(since)s)",
+        wallets="FALSE",
+    )
+    return LedgerTotals(*_rows(statement, since)[0])
+
+
+def _rows(statement: str, since: datetime | None) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
-        cursor.execute(_LEDGER_TOTALS)
-        return LedgerTotals(*cursor.fetchone())
+        cursor.execute(statement, {"since": since})
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows

@@ -9,7 +9,10 @@ class QueueConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.queue import receivers  # noqa: F401  (registers itself)
+        from apps.queue.retention import QUEUE_EXITS
         from apps.queue.services import FINISH_PAID_VISITS
         from apps.shared.outbox import register_consumer
+        from apps.shared.retention import register_retention
 
         register_consumer(FINISH_PAID_VISITS)
+        register_retention(QUEUE_EXITS)

@@ -6,11 +6,11 @@ from typing import Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models import F, OuterRef, Q, Subquery
+from django.db.models.functions import Least, Now
 from django.utils.translation import gettext_lazy as _
 
-from apps.concerts.models import Concert
+from apps.concerts.models import Concert, Performance
 from apps.queue.core.room import EndReason
 
 CAPACITY_MAX = 100_000
@@ -26,9 +26,20 @@ def new_lottery_key() -> str:
     return secrets.token_hex(32)
 
 
+def _closing_at() -> Least:
+    last = Performance.objects.filter(concert=OuterRef("concert")).order_by("-starts_at")
+    # LEAST leaves out what is NULL.
+    return Least(F("concert__sales_close_at"), Subquery(last.values("starts_at")[:1]))
+
+
 class WaitingRoomQuerySet(models.QuerySet["WaitingRoom"]):
     def with_concert(self) -> Self:
-        return self.select_related("concert")
+        """Load the concert too, and annotate `closing_at`."""
+        return self.select_related("concert").annotate(closing_at=_closing_at())
+
+    def closed_before(self, at: datetime) -> Self:
+        """Those of concerts for which nothing was on sale any more at that moment."""
+        return self.annotate(closing_at=_closing_at()).filter(closing_at__lte=at)
 
     def lock(self) -> Self:
         return self.order_by("pk").select_for_update(of=("self",), no_key=True)
@@ -39,13 +50,19 @@ class WaitingRoom(models.Model):
 
     `version` grows with every change, so that a late copy never replaces a newer one. `generation` grows when the room is
     closed: tokens from before are over. `epoch` names this room's life in the store; once `epoch_stored_at` is set, a store
-    without it has lost the room.
+    without it has lost the room. `activity` says how often ticks look at the room: AWAKE every second, RESTING now and then,
+    RETIRED never, because its concert is over and the store has forgotten it.
     """
 
     class State(models.TextChoices):
         OPEN = "OPEN", _("open")
         PAUSED = "PAUSED", _("paused")
         CLOSED = "CLOSED", _("closed")
+
+    class Activity(models.TextChoices):
+        AWAKE = "AWAKE", _("awake")
+        RESTING = "RESTING", _("resting")
+        RETIRED = "RETIRED", _("retired")
 
     concert = models.OneToOneField(
         Concert,
@@ -95,7 +112,18 @@ class WaitingRoom(models.Model):
     lottery_key = models.CharField(max_length=64, default=new_lottery_key, editable=False)
     epoch = models.CharField(max_length=32, default=new_epoch, editable=False)
     epoch_stored_at = models.DateTimeField(null=True, blank=True, editable=False)
+    activity = models.CharField(
+        _("activity"),
+        max_length=7,
+        choices=Activity,
+        default=Activity.RESTING,
+        db_default=Activity.RESTING,
+        editable=False,
+    )
     next_tick_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    # Annotated by `with_concert()`: when sales close or the last date begins, whichever is first.
+    closing_at: datetime | None
 
     objects = WaitingRoomQuerySet.as_manager()
 
@@ -128,6 +156,18 @@ class WaitingRoom(models.Model):
                 name="waiting_room_lottery_window",
                 violation_error_message=_("The lottery window must be 7 days at most."),
             ),
+            models.CheckConstraint(
+                condition=Q(activity__in=["AWAKE", "RESTING", "RETIRED"]),
+                name="waiting_room_activity_is_known",
+            ),
+        ]
+        indexes = [
+            # The rooms to look at next. History is not in it.
+            models.Index(
+                fields=["activity", "next_tick_at"],
+                condition=~Q(activity="RETIRED"),
+                name="waiting_room_due",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -142,9 +182,6 @@ class WaitingRoom(models.Model):
 class QueueExitQuerySet(models.QuerySet["QueueExit"]):
     def of_concert(self, concert_id: int) -> Self:
         return self.filter(concert_id=concert_id)
-
-    def since(self, moment: datetime) -> Self:
-        return self.filter(ended_at__gte=moment)
 
 
 class QueueExit(models.Model):
@@ -198,8 +235,8 @@ class QueueExit(models.Model):
             ),
         ]
         indexes = [
-            # Healing replays the last minutes of one room.
-            models.Index(fields=["concert", "ended_at"], name="queue_exit_recent"),
+            # Healing replays the last minutes of one generation; the retention drops generations that are over.
+            models.Index(fields=["concert", "generation", "ended_at"], name="queue_exit_recent"),
         ]
 
     def __str__(self) -> str:

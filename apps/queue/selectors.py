@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+from django.conf import settings
 from django.db import connection
 
 from apps.concerts.errors import ConcertNotFound
@@ -12,6 +14,7 @@ from apps.queue.core.room import Figures
 from apps.queue.live import live_room, store_needed
 from apps.queue.models import WaitingRoom
 from apps.shared.caching import ProcessCache
+from apps.shared.long_reads import limited
 from apps.shared.transactions import database_now
 
 BOARD_SECONDS = 1.0
@@ -98,12 +101,14 @@ class OverAdmission:
 # within the seconds in which a change reaches the room, and is looked up only above the lowest that ever was. Who is still
 # inside is not in the log yet.
 _OVER_ADMISSIONS = """
-    WITH steps AS (
-        SELECT concert_id, generation, admitted_at AS at, 1 AS step
-        FROM queue_queueexit WHERE admitted_at IS NOT NULL
+    WITH visits AS (
+        SELECT exit.concert_id, exit.generation, exit.admitted_at, exit.ended_at
+        FROM queue_queueexit exit
+        WHERE exit.admitted_at IS NOT NULL AND {rooms}
+    ), steps AS (
+        SELECT concert_id, generation, admitted_at AS at, 1 AS step FROM visits
         UNION ALL
-        SELECT concert_id, generation, ended_at, -1
-        FROM queue_queueexit WHERE admitted_at IS NOT NULL
+        SELECT concert_id, generation, ended_at, -1 FROM visits
     ), sums AS (
         SELECT concert_id, at, step, sum(step) OVER (
             PARTITION BY concert_id, generation ORDER BY at, step ROWS UNBOUNDED PRECEDING
@@ -111,7 +116,7 @@ _OVER_ADMISSIONS = """
         FROM steps
     ), lowest AS (
         SELECT room_id, min(least(old_value::int, new_value::int)) AS capacity
-        FROM queue_policychange WHERE field = 'capacity' GROUP BY room_id
+        FROM queue_policychange WHERE field = 'capacity' AND {changes} GROUP BY room_id
     )
     SELECT sums.concert_id, sums.at, sums.active::int, limits.capacity
     FROM sums
@@ -134,19 +139,54 @@ _OVER_ADMISSIONS = """
     ) limits
     WHERE sums.step = 1 AND sums.active > least(room.capacity, lowest.capacity) AND sums.active > limits.capacity
     ORDER BY sums.at, sums.concert_id
+    LIMIT %(limit)s
+"""
+OVER_ADMISSIONS_MAX = 1_000
+# Visits that ended since then, and those that they may have overlapped with: nobody stays for longer than two leases and the
+# time of a hold. Of those of a room that was closed meanwhile, too.
+_RECENT_VISITS = """
+    exit.id IN (
+        SELECT recent.id FROM queue_waitingroom room
+        CROSS JOIN LATERAL (
+            SELECT id FROM queue_queueexit
+            WHERE concert_id = room.concert_id AND generation IN (room.generation, room.generation - 1)
+              AND ended_at >= %(since)s - 2 * room.lease - %(hold)s
+            OFFSET 0
+        ) recent
+        WHERE room.activity <> 'RETIRED'
+    )
 """
 
 
-def admissions_above_capacity() -> list[OverAdmission]:
-    """Every admission above the capacity in force at that moment, by the exit log. There must be none."""
+def admissions_above_capacity(*, since: datetime | None = None) -> list[OverAdmission]:
+    """Admissions above the capacity in force at that moment, by the exit log: the first `OVER_ADMISSIONS_MAX`.
+
+    There must be none. With `since`, only those are looked for that visits tell of which have ended since then.
+    """
+    parameters: dict[str, Any] = {
+        "delay": POLICY_DELAY_SECONDS,
+        "limit": OVER_ADMISSIONS_MAX,
+        "since": since,
+        "hold": settings.HOLD_TIME + timedelta(minutes=1),
+    }
+    statement = limited(
+        _OVER_ADMISSIONS,
+        since,
+        rooms=_RECENT_VISITS,
+        changes="room_id IN (SELECT id FROM queue_waitingroom WHERE activity <> 'RETIRED')",
+    )
     with connection.cursor() as cursor:
-        cursor.execute(_OVER_ADMISSIONS, {"delay": POLICY_DELAY_SECONDS})
+        cursor.execute(statement, parameters)
         return [OverAdmission(*row) for row in cursor.fetchall()]
 
 
 def _read_board(concert_id: int) -> Board:
     concert = (
-        Concert.objects.published().filter(pk=concert_id).select_related("waiting_room").first()
+        Concert.objects.published()
+        .with_dates()
+        .filter(pk=concert_id)
+        .select_related("waiting_room")
+        .first()
     )
     if concert is None:
         raise ConcertNotFound
@@ -170,7 +210,8 @@ def _board_of_empty_room(room: WaitingRoom | None, concert: Concert) -> Board:
     room = room or WaitingRoom(concert=concert)
     now = database_now()
     state = str(room.state)
-    if concert.has_closed(now):
+    last = concert.last_performance_at
+    if concert.has_closed(now) or (last is not None and last <= now):
         state = WaitingRoom.State.CLOSED.value
     elif state == WaitingRoom.State.OPEN and room.opening_at > now:
         state = "SCHEDULED"

@@ -12,8 +12,11 @@ class ReservationsConfig(AppConfig):
 
         from apps.reservations import receivers  # noqa: F401
         from apps.reservations.monitoring import InvariantCollector
+        from apps.reservations.retention import HOLDS
         from apps.reservations.services.external_sync import EXTERNAL_SYNC
         from apps.shared.outbox import register_consumer
+        from apps.shared.retention import register_retention
 
         register_consumer(EXTERNAL_SYNC)
+        register_retention(HOLDS)
         REGISTRY.register(InvariantCollector())

@@ -1,15 +1,17 @@
 from typing import Any
 
 from django.contrib import admin, messages
+from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action
 
-from apps.shared.models import EventDelivery, IdempotencyRecord, OutboxEvent
-from apps.shared.outbox import replay_dead
+from apps.shared.models import EventDelivery, IdempotencyRecord, JobProgress, OutboxEvent
+from apps.shared.outbox import consumers, replay_dead
 
 
 class _ReadOnly:
@@ -25,8 +27,52 @@ class _ReadOnly:
         return False
 
 
+ROWS_COUNTED = 100_000  # above the largest hall, whose seats staff block all at once
+
+
+class BoundedPaginator(Paginator):  # type: ignore[type-arg]
+    """Counts to `ROWS_COUNTED` and no further, so that a page of a long table does not read all of it.
+
+    What lies beyond is found by filters and by the search.
+    """
+
+    @cached_property
+    def count(self) -> int:
+        found: QuerySet[Any] = self.object_list  # type: ignore[assignment]
+        return found.order_by()[:ROWS_COUNTED].count()
+
+
 class ReadOnlyAdmin(_ReadOnly, ModelAdmin):
+    paginator = BoundedPaginator
     show_full_result_count = False
+
+
+class ConsumerFilter(admin.SimpleListFilter):
+    """By consumer, of those that there are: the table is not asked which it knows."""
+
+    title = _("consumer")
+    parameter_name = "consumer"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name) for name in sorted(one.name for one in consumers())]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(consumer=self.value()) if self.value() else queryset
+
+
+class EventTypeFilter(admin.SimpleListFilter):
+    """By type, of those that somebody consumes."""
+
+    title = _("type")
+    parameter_name = "type"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [
+            (name, name) for name in sorted({t for one in consumers() for t in one.event_types})
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(type=self.value()) if self.value() else queryset
 
 
 class ReadOnlyInline(_ReadOnly, TabularInline):
@@ -43,7 +89,7 @@ class EventDeliveryInline(ReadOnlyInline):
 @admin.register(OutboxEvent)
 class OutboxEventAdmin(ReadOnlyAdmin):
     list_display = ("occurred_at", "type", "id")
-    list_filter = ("type", "occurred_at")
+    list_filter = (EventTypeFilter, "occurred_at")
     search_fields = ("=id",)
     search_help_text = _("The whole id of an event.")
     ordering = ("-occurred_at", "id")
@@ -53,7 +99,7 @@ class OutboxEventAdmin(ReadOnlyAdmin):
 @admin.register(EventDelivery)
 class EventDeliveryAdmin(ReadOnlyAdmin):
     list_display = ("event", "consumer", "status", "attempts", "next_attempt_at", "last_error")
-    list_filter = ("status", "consumer")
+    list_filter = ("status", ConsumerFilter)
     list_select_related = ("event",)
     search_fields = ("=event__id",)
     search_help_text = _("The whole id of an event.")
@@ -84,3 +130,9 @@ class IdempotencyRecordAdmin(ReadOnlyAdmin):
     search_fields = ("customer__email", "=key")
     ordering = ("-created_at", "-id")
     exclude = ("body",)
+
+
+@admin.register(JobProgress)
+class JobProgressAdmin(ReadOnlyAdmin):
+    list_display = ("name", "reached_at", "finished_at", "rows")
+    ordering = ("name",)

@@ -15,9 +15,18 @@ class SharedConfig(AppConfig):
         from prometheus_client import REGISTRY
 
         from apps.shared import path_converters  # noqa: F401  (registers `int64`)
-        from apps.shared.metrics import DeliveryCollector
+        from apps.shared.metrics import DeliveryCollector, RetentionCollector
+        from apps.shared.retention import (
+            EVENTS,
+            IDEMPOTENCY_RECORDS,
+            SESSIONS,
+            register_retention,
+        )
 
+        for retention in (EVENTS, IDEMPOTENCY_RECORDS, SESSIONS):
+            register_retention(retention)
         REGISTRY.register(DeliveryCollector())
+        REGISTRY.register(RetentionCollector())
         post_migrate.connect(_set_rights, sender=self)
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
@@ -20,6 +21,12 @@ def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
         return int(plain)
 
     return parse
+
+
+def moment(text: str) -> datetime:
+    """An argument's type: the beginning of a day in UTC, or a time with its offset."""
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def progress_bars(**options: Any) -> Progress:

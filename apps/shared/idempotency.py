@@ -9,12 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from django.conf import settings
-from django.utils import timezone
-
 from apps.shared.database import Call, Row, fetch_all, fetch_pipelined, load_statements
 from apps.shared.errors import DomainError, IdempotencyKeyInUse, IdempotencyKeyReused
-from apps.shared.models import IdempotencyRecord
 from apps.shared.transactions import Decision, run_in_transaction, unless_refused
 
 T = TypeVar("T")
@@ -75,13 +71,6 @@ def stored_answer(
     :raises IdempotencyKeyReused: the key was used with another fingerprint.
     """
     return _KeyedCall(customer_id, endpoint, key, fingerprint).stored_answer()
-
-
-def purge_idempotency_records() -> int:
-    """Forget answers older than the retention; returns how many."""
-    oldest = timezone.now() - settings.IDEMPOTENCY_RETENTION
-    deleted, _ = IdempotencyRecord.objects.filter(created_at__lt=oldest).delete()
-    return deleted
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import datetime
 
 from django.db import connection, transaction
 
@@ -27,3 +28,14 @@ def long_read(*, seconds: float | None = None) -> Generator[None]:
                 [str(milliseconds), WORK_MEM],
             )
         yield
+
+
+def limited(statement: str, since: datetime | None, **recent: str) -> str:
+    """Fill each `{name}` of a statement with a condition: the one given if only what is recent is read, else none.
+
+    A condition finds its rows by an index, names the moment as `%(since)s` and may refer to those that come after it. So a check
+    of everything and one of what has changed are one statement.
+    """
+    for name, condition in recent.items():
+        statement = statement.replace(f"{{{name}}}", f"({condition})" if since else "TRUE")
+    return statement

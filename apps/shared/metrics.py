@@ -14,12 +14,13 @@ import structlog
 from django.db import DatabaseError, InterfaceError
 from django.db.models import Count, Min
 from prometheus_client import Metric
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from apps.shared.caching import ProcessCache
-from apps.shared.models import EventDelivery
+from apps.shared.models import EventDelivery, JobProgress
 from apps.shared.outbox import consumers
+from apps.shared.retention import retentions
 
 logger = structlog.get_logger(__name__)
 
@@ -102,3 +103,43 @@ class DeliveryCollector(Collector):
             age = time.time() - backlog.oldest_at.timestamp() if backlog.oldest_at else 0.0
             oldest.add_metric([name], max(0.0, age))
         yield from (pending, dead, oldest)
+
+
+_purges: ProcessCache[None, dict[str, JobProgress]] = ProcessCache(
+    seconds=KEPT_SECONDS, entries_max=1
+)
+
+
+def _read_purges() -> dict[str, JobProgress]:
+    jobs = {retention.job: retention.name for retention in retentions()}
+    return {jobs[one.name]: one for one in JobProgress.objects.filter(name__in=jobs)}
+
+
+class RetentionCollector(Collector):
+    """Tables whose old rows are purged, and when nothing old was last left in them."""
+
+    def describe(self) -> list[Metric]:
+        """Nothing: registering must not read the database."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        try:
+            found = _purges.get(None, _read_purges)
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("metrics_unavailable", source="database", error=str(error))
+            return
+        rows = CounterMetricFamily(
+            "encore_purged_rows",
+            "Rows that were deleted because their retention was over.",
+            labels=["table"],
+        )
+        finished = GaugeMetricFamily(
+            "encore_purge_finished_timestamp_seconds",
+            "When a purge last left nothing that was old.",
+            labels=["table"],
+        )
+        for name, progress in sorted(found.items()):
+            rows.add_metric([name], progress.rows)
+            if progress.finished_at:
+                finished.add_metric([name], progress.finished_at.timestamp())
+        yield from (rows, finished)

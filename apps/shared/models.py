@@ -1,4 +1,4 @@
-"""Records of the machinery that every app shares: stored answers of idempotent calls, events and their deliveries."""
+"""Records of the machinery that every app shares: stored answers of idempotent calls, events and their deliveries, jobs."""
 
 import uuid
 from typing import Self
@@ -119,3 +119,23 @@ class EventDelivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.consumer}: {self.event_id}"
+
+
+class JobProgress(models.Model):
+    """How far a job has come that runs again and again.
+
+    `reached_at` is the moment up to which the past is dealt with: purged, or checked. `finished_at` is when a run last had
+    nothing left to do, `rows` counts what all of them did.
+    """
+
+    name = models.CharField(_("name"), max_length=50, primary_key=True)
+    reached_at = models.DateTimeField(_("reached at"), null=True, blank=True)
+    finished_at = models.DateTimeField(_("finished at"), null=True, blank=True)
+    rows = models.PositiveBigIntegerField(_("rows"), default=0)
+
+    class Meta:
+        verbose_name = _("progress of a job")
+        verbose_name_plural = _("progress of jobs")
+
+    def __str__(self) -> str:
+        return self.name

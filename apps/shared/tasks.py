@@ -1,6 +1,6 @@
 from celery import current_app, shared_task
 
-from apps.shared import idempotency, outbox
+from apps.shared import outbox, retention
 from apps.shared.draining import announce
 
 
@@ -11,6 +11,6 @@ def relay_events(**_future: object) -> None:
         announce(current_app.tasks[consumer.task])
 
 
-@shared_task(name="shared.purge_idempotency_records")
-def purge_idempotency_records(**_future: object) -> None:
-    idempotency.purge_idempotency_records()
+@shared_task(name="shared.purge")
+def purge(**_future: object) -> None:
+    retention.purge_all()

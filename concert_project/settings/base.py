@@ -4,6 +4,7 @@ Every value that differs between installations is read from the environment here
 """
 
 import base64
+import math
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import structlog
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
-from environs import Env
+from environs import Env, validate
 
 from concert_project.schedule import BEAT_SCHEDULE
 
@@ -202,7 +203,33 @@ HOLD_TIME = timedelta(seconds=env.int("HOLD_SECONDS", 300))
 CANCELLATION_WINDOW = timedelta(hours=env.int("CANCELLATION_HOURS", 24))
 CHARGE_LIMIT = 1_000_000  # won at a time
 BALANCE_LIMIT = 10_000_000  # won
-IDEMPOTENCY_RETENTION = timedelta(hours=24)
+
+# --- How long rows are kept that nobody needs for ever ----------------------------------------------------------------
+
+IDEMPOTENCY_RETENTION = timedelta(
+    # The API promises a day.
+    hours=env.int("IDEMPOTENCY_RETENTION_HOURS", 24, validate=validate.Range(min=24))
+)
+EVENT_RETENTION = timedelta(
+    days=env.int("EVENT_RETENTION_DAYS", 90, validate=validate.Range(min=2))
+)
+UNPAID_HOLD_RETENTION = timedelta(
+    # Above that of the answers that name them.
+    days=max(
+        env.int("UNPAID_HOLD_RETENTION_DAYS", 30, validate=validate.Range(min=2)),
+        math.ceil(IDEMPOTENCY_RETENTION / timedelta(days=1)) + 1,
+    )
+)
+QUEUE_EXIT_RETENTION = timedelta(
+    days=env.int("QUEUE_EXIT_RETENTION_DAYS", 90, validate=validate.Range(min=1))
+)
+# Beyond their end.
+ACCESS_TOKEN_RETENTION = timedelta(
+    days=env.int("ACCESS_TOKEN_RETENTION_DAYS", 0, validate=validate.Range(min=0))
+)
+SESSION_RETENTION = timedelta(
+    days=env.int("SESSION_RETENTION_DAYS", 0, validate=validate.Range(min=0))
+)
 
 # --- Waiting room -----------------------------------------------------------------------------------------------------
 

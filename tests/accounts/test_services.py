@@ -1,4 +1,3 @@
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,18 +7,15 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from apps.accounts import services
 from apps.accounts.errors import EmailTaken, InvalidCredentials
 from apps.accounts.models import AccessToken, User, token_digest
 from apps.accounts.services import (
     issue_access_tokens,
     log_in,
     log_out,
-    purge_access_tokens,
     register_customer,
     revoke_access_tokens,
 )
-from apps.accounts.tasks import purge_access_tokens as purge_task
 from tests.factories.accounts import PASSWORD, CustomerFactory
 
 pytestmark = pytest.mark.django_db
@@ -209,35 +205,3 @@ class TestIssueAccessTokens:
         for one, customer in zip(issued, customers, strict=True):
             assert one.user_id == customer.pk
             assert AccessToken.objects.get(token_hash=token_digest(one.token)).user == customer
-
-
-class TestPurgeAccessTokens:
-    def test_deletes_what_is_over_and_nothing_else(
-        self, settings: Settings, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(services, "PURGE_BATCH", 2)
-        customer = CustomerFactory()
-        now = timezone.now()
-        with time_machine.travel(now - settings.ACCESS_TOKEN_LIFETIME, tick=False):
-            issue_access_tokens(user_ids=[customer.pk] * 5)
-        with time_machine.travel(
-            now - settings.ACCESS_TOKEN_LIFETIME + timedelta(seconds=1), tick=False
-        ):
-            issue_access_tokens(user_ids=[customer.pk])
-
-        with time_machine.travel(now, tick=False):
-            assert purge_access_tokens() == 5
-            assert purge_access_tokens() == 0
-
-        assert AccessToken.objects.get().expires_at == now + timedelta(seconds=1)
-
-    def test_is_what_the_task_does(self, settings: Settings) -> None:
-        with time_machine.travel(timezone.now() - 2 * settings.ACCESS_TOKEN_LIFETIME):
-            issue_access_tokens(user_ids=[CustomerFactory().pk])
-
-        purge_task(invented_by_a_newer_caller=True)
-
-        assert not AccessToken.objects.exists()
-
-    def test_has_the_name_that_beat_calls(self) -> None:
-        assert purge_task.name == "accounts.purge_access_tokens"

@@ -474,7 +474,8 @@ class TestAdmitVisitors:
     def test_who_joins_while_a_tick_finds_nobody_does_not_wait_for_the_room_to_rest(
         self, concert: Concert
     ) -> None:
-        [room] = admission._claim_due_rooms()
+        services.wake(concert.pk)
+        [room] = admission._claim_due_rooms(WaitingRoom.Activity.AWAKE, limit=1)
         WaitingRoom.objects.update(next_tick_at=timezone.now())  # somebody joins, and wakes it
 
         admission._rest(room)
@@ -542,7 +543,7 @@ class TestAdmitVisitors:
     def test_who_joins_while_a_room_is_put_to_rest_wakes_it(
         self, concert: Concert, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        services.waiting_room_of(concert.pk)
+        services.wake(concert.pk)
         visitor = Visitor(concert)
         rest = admission._rest
 
@@ -555,6 +556,7 @@ class TestAdmitVisitors:
         services.admit_visitors()
 
         room = WaitingRoom.objects.get(concert=concert)
+        assert room.activity == "AWAKE"
         assert room.next_tick_at - timezone.now() < timedelta(seconds=2)
 
 

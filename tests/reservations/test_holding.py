@@ -20,6 +20,7 @@ from apps.reservations.models import Hold, SeatClaim
 from apps.reservations.services import (
     HeldSeats,
     expire_holds,
+    expiring,
     hold_best_available,
     release_hold,
 )
@@ -299,3 +300,11 @@ class TestExpireHolds:
         assert not Hold.objects.overdue(at=later).exists()
         assert expire_holds() == 0
         assert live_claims() == 1
+
+    def test_leaves_to_the_next_call_what_the_time_does_not_suffice_for(self, seats, monkeypatch):
+        monkeypatch.setattr(expiring, "BATCH", 1)
+        monkeypatch.setattr(expiring, "SECONDS", -1.0)
+        for seat in seats[:2]:
+            overdue_hold(CustomerFactory(), [seat])
+
+        assert [expire_holds() for _ in range(3)] == [1, 1, 0]

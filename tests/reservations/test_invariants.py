@@ -1,13 +1,17 @@
-"""Every invariant, by a breach that was planted past locks, triggers and constraints; and none in an honest history."""
+"""Every invariant, by a breach that was planted past locks, triggers and constraints; and none in an honest history.
+
+Every test runs twice: with a check of everything, and with one of what has changed lately.
+"""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from uuid import uuid4
 
 import pgtrigger
 import pytest
+from django.apps import apps
 from django.db import OperationalError, connection, models
 from django.utils import timezone
 
@@ -19,14 +23,16 @@ from apps.payments.services import adjust_wallet, charge_wallet
 from apps.queue.models import WaitingRoom
 from apps.queue.services import admit_visitors
 from apps.reservations.events import RESERVATION_CANCELLED
-from apps.reservations.invariants import INVARIANTS, check_invariants
+from apps.reservations.invariants import INVARIANTS, Invariant, check_invariants
 from apps.reservations.invariants.calls import EFFECTS
+from apps.reservations.invariants.findings import Findings
 from apps.reservations.invariants.findings import breaches as found_by
 from apps.reservations.models import Hold, Reservation, SeatClaim, Ticket
 from apps.reservations.services import cancel_reservation, expire_holds, release_hold
 from apps.shared.api.idempotent import IdempotentView
 from apps.shared.models import EventDelivery, IdempotencyRecord, OutboxEvent
 from apps.shared.outbox import consumers, drain, record_event
+from apps.shared.retention import purge_all
 from apps.shared.transactions import run_in_transaction
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
@@ -40,12 +46,25 @@ pytestmark = pytest.mark.django_db
 NOWHERE = "redis://127.0.0.1:1/0"
 
 
+LATELY = timedelta(minutes=15)
+span: timedelta | None = None  # of the check; None: everything
+
+
+@pytest.fixture(autouse=True, params=[None, LATELY], ids=["everything", "lately"])
+def _span(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "span", request.param)
+
+
+def check() -> list[Invariant]:
+    return check_invariants(since=None if span is None else timezone.now() - span)
+
+
 def breaches() -> dict[str, int]:
-    return {one.name: one.breaches for one in check_invariants() if one.breaches}
+    return {one.name: one.breaches for one in check() if one.breaches}
 
 
 def found(name: str) -> list[str]:
-    return next(one.examples for one in check_invariants() if one.name == name)
+    return next(one.examples for one in check() if one.name == name)
 
 
 def consume_events() -> None:
@@ -112,7 +131,7 @@ def untold(sold: Reservation, seats: list[Seat]) -> Reservation:
 
 class TestHonestHistory:
     def test_of_an_empty_service_breaks_nothing(self) -> None:
-        results = check_invariants()
+        results = check()
 
         assert [one.name for one in results] == list(INVARIANTS)
         assert len(results) == 12
@@ -148,7 +167,7 @@ class TestHonestHistory:
         late.refresh_from_db()
         taken_over.refresh_from_db()
         assert late.status == taken_over.status == Hold.Status.EXPIRED
-        assert not any(one.not_checked for one in check_invariants())
+        assert not any(one.not_checked for one in check())
         assert IdempotencyRecord.objects.count() == 5  # one of each kind
         assert LedgerTransaction.objects.filter(type="REFUND").count() == 3
 
@@ -795,7 +814,7 @@ class TestEventDelivered:
     def test_pending_and_dead_ones_are_counted_and_no_breach(self, untold: Reservation) -> None:
         EventDelivery.objects.pending().filter(consumer="queue").update(status="DEAD")
 
-        [counts] = [one.counts for one in check_invariants() if one.name == "event_delivered"]
+        [counts] = [one.counts for one in check() if one.name == "event_delivered"]
 
         assert breaches() == {}
         assert counts == {"pending": 2, "dead": 1}
@@ -863,7 +882,7 @@ class TestRankingRecounted:
         settings.QUEUE_URL = NOWHERE
         RankingEntry.objects.all().delete()
 
-        [result] = [one for one in check_invariants() if one.name == "ranking_recounted"]
+        [result] = [one for one in check() if one.name == "ranking_recounted"]
 
         assert result.not_checked == "store unavailable"
         assert result.breaches == 1  # the part that needs no store
@@ -871,7 +890,7 @@ class TestRankingRecounted:
     def test_is_not_checked_while_it_is_lost(self, sold: Reservation, store) -> None:
         store.flushall()
 
-        [result] = [one for one in check_invariants() if one.name == "ranking_recounted"]
+        [result] = [one for one in check() if one.name == "ranking_recounted"]
 
         assert (result.not_checked, result.breaches) == ("not built", 0)
 
@@ -990,7 +1009,7 @@ class TestCheckInvariants:
         with unprotected():
             Wallet.objects.update(balance=1)
 
-        [result] = [one for one in check_invariants() if one.breaches]
+        [result] = [one for one in check() if one.breaches]
 
         assert result.breaches == 12
         assert len(result.examples) == 10
@@ -1015,7 +1034,9 @@ class TestCheckInvariants:
     def test_gives_up_on_a_statement_that_takes_too_long(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        slow = partial(found_by, "SELECT pg_sleep(60)::text")
+        def slow(since: datetime | None) -> Findings:
+            return found_by("SELECT pg_sleep(60)::text")
+
         monkeypatch.setitem(INVARIANTS, "balance_is_ledger", ("Sleeps.", slow))
 
         with pytest.raises(OperationalError, match="statement timeout"):
@@ -1026,7 +1047,144 @@ class TestCheckInvariants:
     ) -> None:
         """However many rows there are."""
         with django_assert_max_num_queries(60):
-            check_invariants()
+            check()
+
+
+class TestWhatIsOld:
+    """A check of what has changed lately leaves it to the one of everything."""
+
+    def age(self) -> None:
+        """Let everything have happened a day before."""
+        connection.check_constraints()
+        with pgtrigger.ignore():
+            for model in apps.get_models():
+                times = [
+                    field.name
+                    for field in model._meta.concrete_fields
+                    if isinstance(field, models.DateField)  # or one of its subclass with a time
+                ]
+                if times and model.__module__.startswith("apps."):
+                    day = {name: models.F(name) - timedelta(days=1) for name in times}
+                    model._base_manager.update(**day)
+            connection.check_constraints()
+
+    @pytest.mark.parametrize(
+        ("plant", "broken"),
+        [
+            (
+                lambda sold: SeatClaim.objects.update(ended_at=timezone.now()),
+                {"reservation_is_its_hold": 2},
+            ),
+            (
+                lambda sold: Hold.objects.update(status="RELEASED"),
+                {"seat_claimed_once": 2, "reservation_is_its_hold": 1},
+            ),
+            (lambda sold: Wallet.objects.update(balance=5), {"balance_is_ledger": 1}),
+            (lambda sold: LedgerEntry.objects.update(customer=None), {"ledger_balanced": 2}),
+            (
+                lambda sold: LedgerTransaction.objects.filter(type="PAYMENT").update(
+                    reference=uuid4()
+                ),
+                {"reservation_paid": 2},
+            ),
+            (lambda sold: Hold.objects.update(seat_limit=1), {"seat_limit_kept": 1}),
+            (
+                lambda sold: OutboxEvent.objects.update(payload={}),
+                {"reservation_announced": 2, "ranking_recounted": 1},
+            ),
+            (
+                lambda sold: EventDelivery.objects.filter(consumer="queue").delete(),
+                {"event_delivered": 1},
+            ),
+            (lambda sold: RankingEntry.objects.update(seats=3), {"ranking_recounted": 1}),
+            (
+                lambda sold: QueueExitFactory.create_batch(
+                    2,
+                    concert=WaitingRoomFactory(capacity=1).concert,
+                    admitted_at=timezone.now() - timedelta(minutes=1),
+                ),
+                {"capacity_kept": 1},
+            ),
+            (
+                lambda sold: IdempotencyRecord.objects.create(
+                    customer_id=sold.customer_id, endpoint="ChargesView", key="k", status=200
+                ),
+                {"idempotency_key_once": 1},
+            ),
+        ],
+    )
+    def test_is_found_at_night(
+        self, sold: Reservation, plant: Callable[[Reservation], object], broken: dict[str, int]
+    ) -> None:
+        with unprotected((LedgerEntry, "ledger_entry_customer_fits_account")):
+            plant(sold)
+        fresh = breaches()
+        self.age()
+        rebuild_ranking()
+
+        assert fresh.items() >= broken.items()
+        assert breaches() == (fresh if span is None else {})
+
+
+class TestAfterAPurge:
+    @pytest.fixture(autouse=True)
+    def _short(self, settings) -> None:
+        settings.EVENT_RETENTION = settings.UNPAID_HOLD_RETENTION = timedelta(days=2)
+
+    def age(self, days: int) -> None:
+        for _ in range(days):
+            TestWhatIsOld().age()
+        rebuild_ranking()
+
+    def test_nothing_is_missed(self, sold: Reservation, seats: list[Seat]) -> None:
+        cancelled = reservation(CustomerFactory(), seats[4:5])
+        cancel(cancelled)
+        late = reservation(CustomerFactory(), seats[5:6])
+        consume_events()
+        release_hold(
+            customer_id=hold(released := CustomerFactory(), seats[6:7]).customer_id,
+            hold_id=Hold.objects.get(customer=released).pk,
+        )
+        self.age(3)
+        cancel(late)
+        reservation(CustomerFactory(), seats[7:8])
+        consume_events()
+
+        purge_all()
+
+        assert OutboxEvent.objects.count() == 2
+        assert not Hold.objects.filter(status="RELEASED").exists()
+        assert breaches() == {}
+
+    def test_what_should_be_there_is_missed(self, sold: Reservation, seats: list[Seat]) -> None:
+        self.age(3)
+        purge_all()
+        recent = reservation(CustomerFactory(), seats[5:6])
+        consume_events()
+        EventDelivery.objects.all().delete()
+        OutboxEvent.objects.all().delete()
+
+        assert breaches() == {"reservation_announced": 1, "ranking_recounted": 1}
+        assert str(recent.pk) in found("reservation_announced")[0]
+
+    def test_a_longer_retention_asks_for_nothing_that_is_gone(
+        self, sold: Reservation, settings
+    ) -> None:
+        self.age(3)
+        purge_all()
+
+        settings.EVENT_RETENTION = timedelta(days=365)
+
+        assert breaches() == {}
+
+    def test_what_was_not_consumed_stays(self, sold: Reservation) -> None:
+        EventDelivery.objects.filter(consumer="external_sync").update(status="DEAD", done_at=None)
+        self.age(3)
+
+        purge_all()
+
+        assert OutboxEvent.objects.count() == 1
+        assert breaches() == {}
 
 
 class TestWhileSalesGoOn:

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from io import StringIO
 
 import pgtrigger
@@ -20,8 +20,10 @@ from apps.concerts.services import rebuild_ranking
 from apps.payments.models import Wallet
 from apps.reservations import monitoring
 from apps.reservations.invariants import INVARIANTS
-from apps.reservations.tasks import verify_invariants
+from apps.reservations.monitoring import Scope
+from apps.reservations.tasks import verify_all_invariants, verify_invariants
 from apps.shared.caching import forget_everything
+from apps.shared.models import JobProgress
 from concert_project.celery import app
 from concert_project.schedule import BEAT_SCHEDULE
 from tests.factories.accounts import CustomerFactory
@@ -111,6 +113,28 @@ class TestCommand:
             "seconds",
         }
 
+    def test_looks_only_at_what_has_changed_since_a_moment(self, broken: Wallet) -> None:
+        later = timezone.now() + timedelta(seconds=1)
+
+        printed, failure = self.run("--since", later.isoformat())
+
+        assert failure is None
+        assert "11 invariants, 0 breaches, " in printed
+        _, failure = self.run("--since", "2000-01-01")
+        assert str(failure) == "1 of 11 are broken: balance_is_ledger."
+
+    def test_refuses_a_moment_that_is_none(self) -> None:
+        with pytest.raises(CommandError, match="invalid moment value: 'yesterday'"):
+            call_command("verify_invariants", "--since", "yesterday")
+
+    def test_tells_the_metric_what_it_found_in_everything(self, broken: Wallet) -> None:
+        self.run("--since", "2000-01-01")
+        assert cache.get(Scope.EVERYTHING.key) is None
+
+        self.run()
+
+        assert cache.get(Scope.EVERYTHING.key)["breaches"]["balance_is_ledger"] == 1
+
     def test_prints_nothing_but_json(self) -> None:
         printed, failure = self.run("--json")
 
@@ -169,7 +193,7 @@ class TestTask:
 
         verify_invariants()
 
-        assert cache.get(monitoring.KEY)["breaches"]["balance_is_ledger"] == 0
+        assert cache.get(Scope.LATELY.key)["breaches"]["balance_is_ledger"] == 0
 
     def test_ends_before_celery_would_end_or_repeat_it(self, settings) -> None:
         limits = [
@@ -196,12 +220,111 @@ class TestTask:
         rebuild_ranking()
 
         assert race([monitoring.watch_invariants] * 2) == [True, True]
-        assert set(cache.get(monitoring.KEY)["breaches"].values()) == {0}
+        assert set(cache.get(Scope.LATELY.key)["breaches"].values()) == {0}
 
     def test_does_without_a_cache(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(monitoring, "cache", dead_cache())
 
         assert monitoring.watch_invariants() is True
+
+
+class TestWhatIsLookedAt:
+    @pytest.fixture
+    def of_last_week(self, broken: Wallet) -> Wallet:
+        with pgtrigger.ignore():
+            broken.customer.ledger_transactions.update(
+                created_at=timezone.now() - timedelta(days=7)
+            )
+            connection.check_constraints()
+        return broken
+
+    def reached_at(self) -> datetime | None:
+        return (
+            JobProgress.objects.filter(pk=monitoring.JOB)
+            .values_list("reached_at", flat=True)
+            .first()
+        )
+
+    def move(self, wallet: Wallet, **ago: float) -> None:
+        with pgtrigger.ignore():
+            wallet.customer.ledger_transactions.update(created_at=timezone.now() - timedelta(**ago))
+            connection.check_constraints()
+
+    def test_is_what_has_changed_since_the_last_time(self, broken: Wallet) -> None:
+        self.move(broken, minutes=40)
+        JobProgress.objects.create(
+            name=monitoring.JOB, reached_at=timezone.now() - timedelta(minutes=20)
+        )
+        before = timezone.now()
+
+        assert monitoring.watch_invariants() is True
+
+        reached_at = self.reached_at()
+        assert reached_at is not None
+        assert before <= reached_at <= timezone.now()
+
+    def test_overlaps_with_the_last_time(self, broken: Wallet) -> None:
+        self.move(broken, minutes=14)
+        JobProgress.objects.create(name=monitoring.JOB, reached_at=timezone.now())
+
+        assert monitoring.watch_invariants() is False
+
+    def test_is_the_last_day_at_first(self, broken: Wallet) -> None:
+        self.move(broken, hours=23)
+        assert monitoring.watch_invariants() is False
+
+        self.move(broken, hours=25)
+        assert monitoring.watch_invariants() is True
+
+    def test_is_a_day_at_most_however_long_nobody_looked(self, of_last_week: Wallet) -> None:
+        JobProgress.objects.create(
+            name=monitoring.JOB, reached_at=timezone.now() - timedelta(days=30)
+        )
+
+        assert monitoring.watch_invariants() is True
+
+    def test_stays_the_same_until_a_breach_is_mended(self, broken: Wallet) -> None:
+        long_ago = timezone.now() - timedelta(hours=3)
+        JobProgress.objects.create(name=monitoring.JOB, reached_at=long_ago)
+        self.move(broken, hours=2)
+
+        for _ in range(2):
+            assert monitoring.watch_invariants() is False
+        assert self.reached_at() == long_ago
+
+        with pgtrigger.ignore():
+            Wallet.objects.filter(pk=broken.pk).update(balance=5_000)
+            connection.check_constraints()
+        assert monitoring.watch_invariants() is True
+        assert self.reached_at() != long_ago
+
+    def test_is_everything_at_night(self, of_last_week: Wallet) -> None:
+        assert monitoring.watch_invariants() is True
+
+        verify_all_invariants(reason="tomorrow's release")
+
+        assert cache.get(Scope.EVERYTHING.key)["breaches"]["balance_is_ledger"] == 1
+        monitoring.watch_invariants()
+        assert cache.get(Scope.LATELY.key)["breaches"]["balance_is_ledger"] == 0
+
+    def test_beat_has_everything_checked_once_a_day(self, settings) -> None:
+        [entry] = [
+            one
+            for one in BEAT_SCHEDULE.values()
+            if one["task"] == "reservations.verify_all_invariants"
+        ]
+        due_in = entry["schedule"].remaining_estimate(timezone.now())
+
+        assert timedelta(0) < due_in <= timedelta(days=1)
+        assert entry["options"]["queue"] == "external"
+        soft, hard = verify_all_invariants.soft_time_limit, verify_all_invariants.time_limit
+        assert soft is not None
+        assert hard is not None
+        assert monitoring.NIGHT_SECONDS < soft < hard
+        # The broker hands a task out again that nobody has acknowledged for as long.
+        assert not verify_all_invariants.acks_late
+        app.loader.import_default_modules()
+        assert "reservations.verify_all_invariants" in app.tasks
 
 
 class TestMetric:
@@ -246,20 +369,36 @@ class TestMetric:
 
         assert self.figures(client)["balance_is_ledger"] == 0
 
+    def test_keeps_what_the_night_found(self, client, broken: Wallet) -> None:
+        with pgtrigger.ignore():
+            broken.customer.ledger_transactions.update(
+                created_at=timezone.now() - timedelta(days=7)
+            )
+            connection.check_constraints()
+        monitoring.watch_invariants(scope=Scope.EVERYTHING)
+        monitoring.watch_invariants()
+
+        forget_everything()
+        page = client.get("/metrics").content.decode()
+
+        name = 'encore_invariant_breaches{invariant="balance_is_ledger",scope='
+        assert f'{name}"everything"}} 1.0' in page
+        assert f'{name}"lately"}} 0.0' in page
+
     def test_is_the_same_in_every_process(self, client) -> None:
         """Nothing is kept but in the cache, which they share, and for some seconds."""
         monitoring.watch_invariants()
         found = self.figures(client)
 
         assert found == self.figures(client)
-        kept = cache.get(monitoring.KEY)
+        kept = cache.get(Scope.LATELY.key)
         assert found["encore_invariants_checked_timestamp_seconds"] == kept["checked_at"]
 
-    def test_is_kept_for_a_day(self, store) -> None:
+    def test_is_kept_for_two_days(self, store) -> None:
         monitoring.watch_invariants()
 
-        [key] = store.keys(f"cache*{monitoring.KEY}")
-        assert timedelta(hours=23) < timedelta(seconds=store.ttl(key)) <= timedelta(hours=24)
+        [key] = store.keys(f"cache*{Scope.LATELY.key}")
+        assert timedelta(hours=47) < timedelta(seconds=store.ttl(key)) <= timedelta(hours=48)
 
     def test_of_a_dead_cache_leaves_the_other_figures(
         self, client, monkeypatch: pytest.MonkeyPatch

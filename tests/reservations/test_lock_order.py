@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -26,8 +27,9 @@ from apps.reservations import services as reservations
 from apps.reservations.models import Hold
 from apps.shared.database import Statement, load_statements
 from apps.shared.idempotency import run_once
-from apps.shared.models import OutboxEvent
+from apps.shared.models import EventDelivery, OutboxEvent
 from apps.shared.outbox import drain
+from apps.shared.retention import EVENTS, purge
 from apps.shared.transactions import Decision, run_in_transaction
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import ConcertFactory, PerformanceFactory
@@ -48,6 +50,8 @@ TABLES = {
     "concerts_performance": "performance",
     "queue_waitingroom": "waiting room",
     "shared_eventdelivery": "delivery",
+    "shared_jobprogress": "progress",
+    "old": "what is old",
 }
 ADVISORY = {
     "lock_key": "idempotency key",
@@ -318,6 +322,14 @@ def relaying() -> Callable[[], object]:
     return partial(drain, consumer="queue")
 
 
+def purging() -> Callable[[], object]:
+    reservation(CustomerFactory(), seats_in_disorder(1))
+    long_ago = timezone.now() - timedelta(days=400)
+    OutboxEvent.objects.update(occurred_at=long_ago)
+    EventDelivery.objects.update(status="DONE", done_at=long_ago)
+    return partial(purge, EVENTS)
+
+
 USE_CASES: dict[str, Callable[[], Callable[[], object]]] = {
     "hold_seats": holding,
     "hold_best_available": holding_the_best,
@@ -343,6 +355,7 @@ USE_CASES: dict[str, Callable[[], Callable[[], object]]] = {
     "edit_policy": editing,
     "admit_visitors": ticking,
     "drain": relaying,
+    "purge": purging,
 }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import redis
 import structlog
+from celery.schedules import crontab
 from django.conf import settings
 
 from apps.reservations.tasks import expire_holds, sync_externally
@@ -19,6 +20,8 @@ from concert_project.schedule import BEAT_SCHEDULE
 app.loader.import_default_modules()
 
 OURS = sorted(name for name in app.tasks if not name.startswith("celery."))
+# Takes longer than the broker waits, changes nothing, and is done again the next night.
+OF_THE_NIGHT = "reservations.verify_all_invariants"
 
 
 def longest_run(task: Any) -> float:
@@ -30,7 +33,7 @@ class TestNoWorkIsLost:
     def test_a_task_is_acknowledged_when_it_is_done(self, name: str) -> None:
         task = app.tasks[name]
 
-        assert task.acks_late is True
+        assert task.acks_late is (name != OF_THE_NIGHT)
         assert task.reject_on_worker_lost is True
         assert task.ignore_result is True
 
@@ -40,7 +43,8 @@ class TestNoWorkIsLost:
 
         soft_limit = task.soft_time_limit or app.conf.task_soft_time_limit
         assert 0 < soft_limit < longest_run(task)
-        assert longest_run(task) < app.conf.broker_transport_options["visibility_timeout"]
+        is_given_away_at = app.conf.broker_transport_options["visibility_timeout"]
+        assert longest_run(task) < is_given_away_at or not task.acks_late
 
     def test_an_effect_on_a_batch_ends_before_its_claim_does(self) -> None:
         longest_message = settings.WEBHOOK_TIMEOUT * 2  # on a kept connection, and on a fresh one
@@ -76,7 +80,8 @@ class TestNothingOutsideDelaysWhatIsInside:
         app.tasks[entry["task"]].apply_async(**entry["options"])
 
         assert queue_of_message(store) == entry["options"]["queue"]
-        assert entry["schedule"] < entry["options"]["expires"]
+        if not isinstance(entry["schedule"], crontab):
+            assert entry["schedule"] < entry["options"]["expires"]
 
     @pytest.mark.parametrize(
         ("task", "queue"),

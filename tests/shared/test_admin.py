@@ -2,10 +2,14 @@
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+import apps.shared.admin
+from apps.shared.admin import ROWS_COUNTED
 from apps.shared.models import EventDelivery, IdempotencyRecord, OutboxEvent
 from tests.factories.accounts import CustomerFactory
 
@@ -115,3 +119,45 @@ class TestPages:
         response = logged_in(admin=True).get(pages("idempotencyrecord", "change"))
 
         assert b"nobody needs to see" not in response.content
+
+
+class TestLongTables:
+    """Pages cost the same whatever the history."""
+
+    def statements(self, model: str) -> list[str]:
+        with CaptureQueriesContext(connection) as queries:
+            page = logged_in(admin=True).get(reverse(f"admin:{model}_changelist"))
+        assert page.status_code == 200
+        return [one["sql"] for one in queries]
+
+    @pytest.mark.parametrize(
+        "model",
+        ["shared_eventdelivery", "shared_outboxevent", "reservations_hold", "payments_wallet"],
+    )
+    def test_are_counted_up_to_a_bound(self, deliveries, model):
+        counts = [one for one in self.statements(model) if "COUNT" in one and model in one]
+
+        assert counts
+        assert all(f"LIMIT {ROWS_COUNTED}" in one for one in counts)
+
+    def test_show_what_lies_within_it(self, deliveries, monkeypatch):
+        monkeypatch.setattr(apps.shared.admin, "ROWS_COUNTED", 2)
+
+        page = logged_in(admin=True).get(DELIVERIES)
+
+        assert page.context["cl"].result_count == 2
+
+    def test_are_not_asked_what_one_could_filter_by(self, deliveries):
+        found = self.statements("shared_eventdelivery") + self.statements("shared_outboxevent")
+
+        assert not [one for one in found if "DISTINCT" in one]
+
+    def test_are_filtered_by_consumer_and_type(self, deliveries):
+        client = logged_in(admin=True)
+
+        found = client.get(DELIVERIES, {"consumer": "ranking"})
+        events = client.get(reverse("admin:shared_outboxevent_changelist"), {"type": "tests.noted"})
+
+        assert found.context["cl"].result_count == 0
+        assert events.context["cl"].result_count == 1
+        assert "external_sync" in found.content.decode()

@@ -3,17 +3,14 @@
 import json
 import threading
 from contextlib import contextmanager
-from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError, connection
 from django.test import Client
-from django.utils import timezone
 
 from apps.shared.errors import IdempotencyKeyInUse
-from apps.shared.idempotency import purge_idempotency_records, run_once
+from apps.shared.idempotency import run_once
 from apps.shared.models import IdempotencyRecord, OutboxEvent
-from apps.shared.tasks import purge_idempotency_records as purge_task
 from tests.factories.accounts import CustomerFactory, bearer
 from tests.protections import unlock
 from tests.shared.conftest import API
@@ -265,20 +262,6 @@ class TestHttpConflict:
         assert response.json()["code"] == "IDEMPOTENCY_KEY_IN_USE"
         assert response.json()["data"]["retryable"] is True
         assert response["Retry-After"] == "1"
-
-
-class TestPurge:
-    @pytest.mark.parametrize("purge", [purge_idempotency_records, purge_task])
-    def test_forgets_after_a_day(self, call, purge):
-        call("old")
-        call("young")
-        age = timedelta(hours=24, seconds=1)
-        IdempotencyRecord.objects.filter(key="old").update(created_at=timezone.now() - age)
-
-        purge()
-
-        assert [record.key for record in IdempotencyRecord.objects.all()] == ["young"]
-        assert "Idempotent-Replayed" not in call("old")
 
 
 def test_runs_in_a_transaction_of_its_own(customer):

@@ -242,6 +242,10 @@ class Room:
     def forget_exits(self, ids: Iterable[bytes]) -> None:
         self._client.xdel(self._keys["exits"], *ids)
 
+    def drop_if_empty(self) -> bool:
+        """Forget the room unless somebody is in it, or an end is not in the exit log yet."""
+        return bool(self._run("drop"))
+
     def figures(self) -> Figures | None:
         """None if the store has no such room."""
         answer = self._run("figures")

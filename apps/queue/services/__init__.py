@@ -21,7 +21,7 @@ from apps.queue.services.gate import (
     shorten_lease,
     verified_place,
 )
-from apps.queue.services.rooms import waiting_room_of
+from apps.queue.services.rooms import waiting_room_of, wake
 from apps.queue.services.visits import VisitorStatus, join_queue, leave_queue, visitor_status
 
 __all__ = [
@@ -49,4 +49,5 @@ __all__ = [
     "verified_place",
     "visitor_status",
     "waiting_room_of",
+    "wake",
 ]

@@ -1,7 +1,9 @@
 """Admission: beat ticks every second, and a lease that ends by payment or leaving is passed on at once."""
 
+import random
 import time
 from datetime import timedelta
+from typing import Any
 
 import structlog
 from django.db import connection
@@ -11,22 +13,37 @@ from apps.queue.core.room import Room
 from apps.queue.live import live_room, store_needed
 from apps.queue.models import WaitingRoom
 from apps.queue.services.exit_log import drain_exits
+from apps.queue.services.retiring import retire_if_finished
 from apps.queue.services.rooms import TICK, bring_up_to_date, replay_ends, wake
 from apps.shared.errors import ServiceUnavailable
 
 logger = structlog.get_logger(__name__)
 
 REST = timedelta(seconds=30)  # between two looks at a room with nobody in it; who joins it wakes it
+REST_SPREAD = timedelta(seconds=10)  # so that rooms that were emptied together are not due together
 SHARE = 10  # rooms that one claim takes
+RESTING_PER_CALL = 50
 SECONDS_PER_CALL = 0.9
 SECONDS_PER_ROOM = 0.4
 
+Activity = WaitingRoom.Activity
+
 
 def admit_visitors() -> int:
-    """One tick: look after the rooms that are due and that no other worker has taken. Returns how many were admitted."""
+    """One tick: look after the rooms that are due and that no other worker has taken. Returns how many were admitted.
+
+    Rooms with visitors come first, however many others are due; of those a call looks at `RESTING_PER_CALL`.
+    """
     admitted = 0
+    resting_left = RESTING_PER_CALL
     stop_at = time.monotonic() + SECONDS_PER_CALL
-    while time.monotonic() < stop_at and (rooms := _claim_due_rooms()):
+    while time.monotonic() < stop_at:
+        rooms = _claim_due_rooms(Activity.AWAKE, limit=SHARE)
+        if not rooms and resting_left > 0:
+            rooms = _claim_due_rooms(Activity.RESTING, limit=min(SHARE, resting_left))
+            resting_left -= len(rooms)
+        if not rooms:
+            break
         for room in rooms:
             try:
                 admitted += _look_after(room)
@@ -47,21 +64,36 @@ def admit_now(concert_id: int) -> int:
         return 0
 
 
-def _claim_due_rooms() -> list[WaitingRoom]:
-    """Take some rooms by moving their next tick, in one committed statement; no lock outlives it."""
+def _claim_due_rooms(activity: Activity, *, limit: int) -> list[WaitingRoom]:
+    """Take some rooms by moving their next tick, in one committed statement; no lock outlives it.
+
+    They are chosen in a CTE: a subquery with a limit may be run once for each row that it is joined to, and chooses others each time.
+    """
+    span, spread = (TICK, timedelta(0)) if activity is Activity.AWAKE else (REST, REST_SPREAD)
+    parameters: dict[str, Any] = {
+        "span": span,
+        "spread": spread,
+        "activity": activity.value,
+        "limit": limit,
+    }
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            UPDATE queue_waitingroom SET next_tick_at = clock_timestamp() + make_interval(secs => %s)
-            WHERE id IN (
-                SELECT id FROM queue_waitingroom WHERE next_tick_at <= clock_timestamp()
-                ORDER BY next_tick_at, id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
+            WITH due AS MATERIALIZED (
+                SELECT id FROM queue_waitingroom
+                WHERE activity = %(activity)s AND next_tick_at <= statement_timestamp()
+                ORDER BY next_tick_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
             )
-            RETURNING id, next_tick_at
+            UPDATE queue_waitingroom room
+            SET next_tick_at = clock_timestamp() + %(span)s + (random() - 0.5) * %(spread)s
+            FROM due WHERE room.id = due.id
+            RETURNING room.id, room.next_tick_at
             """,
-            [TICK.total_seconds(), SHARE],
+            parameters,
         )
         claims = dict(cursor.fetchall())
+    if not claims:
+        return []
     rooms = list(WaitingRoom.objects.with_concert().filter(pk__in=claims).order_by("pk"))
     for room in rooms:
         room.next_tick_at = claims[room.pk]
@@ -75,14 +107,19 @@ def _look_after(room: WaitingRoom) -> int:
     with store_needed():
         live = live_room(room.concert_id)
         admitted, present = _admit(live)
-        drained = drain_exits(live)
-    if present == 0 and not drained:
+        drained = drain_exits(live, seconds=SECONDS_PER_ROOM)
+    if present or drained:
+        if room.activity != Activity.AWAKE:
+            wake(room.concert_id)
+    elif room.activity == Activity.AWAKE:
         _rest(room)
         with store_needed():
             # Whoever came in while nobody was found may have found the room not at rest yet, and not woken it.
             figures = live.figures()
         if figures and figures.waiting + figures.active:
             wake(room.concert_id)
+    else:
+        retire_if_finished(room)
     return admitted
 
 
@@ -100,5 +137,6 @@ def _admit(live: Room) -> tuple[int, int]:
 def _rest(room: WaitingRoom) -> None:
     """Nobody is there: look again after a while, unless somebody has woken the room since it was claimed."""
     WaitingRoom.objects.filter(pk=room.pk, next_tick_at=room.next_tick_at).update(
-        next_tick_at=Now() + REST
+        activity=Activity.RESTING,
+        next_tick_at=Now() + REST + random.uniform(-0.5, 0.5) * REST_SPREAD,
     )

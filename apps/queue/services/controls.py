@@ -155,6 +155,7 @@ def _change(room: WaitingRoom, staff_id: int | None, **values: Any) -> WaitingRo
         setattr(room, field, value)
     room.version += 1
     room.full_clean(exclude=["next_tick_at"])
+    room.activity = WaitingRoom.Activity.AWAKE
     room.next_tick_at = Now()
     room.save()
     PolicyChange.objects.bulk_create(changes)

@@ -1,5 +1,7 @@
 """The exit log: which visits are over, kept where nothing is lost."""
 
+import time
+from collections.abc import Iterator
 from datetime import datetime
 
 from django.db.models import Q
@@ -34,41 +36,64 @@ def recorded_end(
     return EndReason(reason) if reason else None
 
 
-def ends_since(at: datetime, *, concert_id: int, generation: int) -> list[End]:
-    """What ended from `at` on, in the order in which it was recorded."""
-    found = QueueExit.objects.of_concert(concert_id).filter(generation=generation).since(at)
-    return [
-        End(
-            exit.customer_id,
-            exit.place,
-            exit.generation,
-            EndReason(exit.reason),
-            micros(exit.ended_at),
+def ends_since(at: datetime, *, concert_id: int, generation: int) -> Iterator[End]:
+    """Yield the visits that ended from `at` on, the first to end first; `EXITS_BATCH` of them are in memory at a time."""
+    found = (
+        QueueExit.objects.of_concert(concert_id)
+        .filter(generation=generation)
+        .order_by("ended_at", "pk")
+    )
+    rest = found.filter(ended_at__gte=at)
+    while batch := list(rest[:EXITS_BATCH]):
+        for exit in batch:
+            yield End(
+                exit.customer_id,
+                exit.place,
+                exit.generation,
+                EndReason(exit.reason),
+                micros(exit.ended_at),
+            )
+        last = batch[-1]
+        # Said of the time alone as well, so that the index leads to the next batch.
+        rest = found.filter(ended_at__gte=last.ended_at).filter(
+            Q(ended_at__gt=last.ended_at) | Q(pk__gt=last.pk)
         )
-        for exit in found.order_by("pk")
-    ]
 
 
-def drain_exits(live: Room) -> int:
-    """Move the ends that the room found itself into the log: read, insert, commit, and only then forget."""
+def drain_exits(live: Room, *, seconds: float) -> int:
+    """Move the ends that the room found itself into the log until none is left or the time is over; returns how many.
+
+    The first batch is moved whatever the time.
+    """
     drained = 0
-    while ends := live.exits(count=EXITS_BATCH):
-        QueueExit.objects.bulk_create(
-            [
-                QueueExit(
-                    concert_id=live.concert_id,
-                    customer_id=end.customer_id,
-                    generation=end.generation,
-                    place=end.place,
-                    reason=end.reason,
-                    joined_at=moment(end.joined_at),
-                    admitted_at=moment(end.admitted_at) if end.admitted_at else None,
-                    ended_at=moment(end.ended_at),
-                )
-                for end in ends
-            ],
-            ignore_conflicts=True,
-        )
-        live.forget_exits([end.id for end in ends])
-        drained += len(ends)
-    return drained
+    stop_at = time.monotonic() + seconds
+    while True:
+        moved = move_exits(live)
+        drained += moved
+        if moved < EXITS_BATCH or time.monotonic() > stop_at:
+            return drained
+
+
+def move_exits(live: Room) -> int:
+    """Move up to `EXITS_BATCH` ends into the log: read, insert, commit, and only then forget. Returns how many."""
+    ends = live.exits(count=EXITS_BATCH)
+    if not ends:
+        return 0
+    QueueExit.objects.bulk_create(
+        [
+            QueueExit(
+                concert_id=live.concert_id,
+                customer_id=end.customer_id,
+                generation=end.generation,
+                place=end.place,
+                reason=end.reason,
+                joined_at=moment(end.joined_at),
+                admitted_at=moment(end.admitted_at) if end.admitted_at else None,
+                ended_at=moment(end.ended_at),
+            )
+            for end in ends
+        ],
+        ignore_conflicts=True,
+    )
+    live.forget_exits([end.id for end in ends])
+    return len(ends)

@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import islice
 
 import structlog
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from apps.concerts.errors import ConcertNotFound
@@ -11,10 +13,11 @@ from apps.concerts.models import Concert
 from apps.queue.core.lottery import key_blocks
 from apps.queue.core.room import Policy, Standing, Visit
 from apps.queue.core.tokens import Ticket
-from apps.queue.live import live_room, store_needed
+from apps.queue.live import RETRY_AFTER_SECONDS, live_room, store_needed
 from apps.queue.models import WaitingRoom
 from apps.queue.services.clock import MICROSECOND, micros, moment
-from apps.queue.services.exit_log import drain_exits, ends_since, recorded_end
+from apps.queue.services.exit_log import EXITS_BATCH, ends_since, move_exits, recorded_end
+from apps.shared.errors import ServiceUnavailable
 
 logger = structlog.get_logger(__name__)
 
@@ -56,10 +59,10 @@ def bring_up_to_date(room: WaitingRoom) -> int | None:
 
 
 def wake(concert_id: int) -> None:
-    """Make the next tick look at this room if it is resting."""
-    WaitingRoom.objects.filter(concert_id=concert_id, next_tick_at__gt=Now() + TICK).update(
-        next_tick_at=Now()
-    )
+    """Make the next tick look at this room, and every tick after it until the room is empty."""
+    WaitingRoom.objects.filter(concert_id=concert_id).filter(
+        ~Q(activity=WaitingRoom.Activity.AWAKE) | Q(next_tick_at__gt=Now() + TICK)
+    ).update(activity=WaitingRoom.Activity.AWAKE, next_tick_at=Now())
 
 
 def replay_ends(room: WaitingRoom, *, since: int) -> None:
@@ -69,28 +72,29 @@ def replay_ends(room: WaitingRoom, *, since: int) -> None:
     """
     logger.warning("waiting_room_healing", concert_id=room.concert_id)
     ends = ends_since(moment(since), concert_id=room.concert_id, generation=room.generation)
+    live = live_room(room.concert_id)
     with store_needed():
-        live = live_room(room.concert_id)
-        for start in range(0, len(ends), REPLAY_BATCH):
-            live.replay(
-                ends[start : start + REPLAY_BATCH], generation=room.generation, is_last=False
-            )
+        while batch := list(islice(ends, REPLAY_BATCH)):
+            live.replay(batch, generation=room.generation, is_last=False)
         live.replay([], generation=room.generation, is_last=True)
 
 
 def heal(ticket: Ticket, visit: Visit) -> Visit:
     """Put a visitor whom the live room does not know back where the ticket says, unless the visit has ended.
 
-    `visit` is what the room answered instead.
+    `visit` is what the room answered instead. The exit log can only be believed once it has every end that the room found,
+    a later visit of the same customer among them. One batch of those is moved here; with more of them the visitor has to ask
+    again, after ticks have moved the rest.
 
     :raises ConcertNotFound: the room is gone, and so is the concert.
-    :raises ServiceUnavailable: the store does not answer.
+    :raises ServiceUnavailable: the store does not answer, or has more ends to move.
     """
     if visit.standing is Standing.LOST:
         bring_up_to_date(waiting_room_of(ticket.concert_id))
     with store_needed():
         live = live_room(ticket.concert_id)
-        drain_exits(live)
+        if move_exits(live) == EXITS_BATCH:
+            raise ServiceUnavailable(retry_after=RETRY_AFTER_SECONDS)
         # What the room tells of another place may be old: then that visit has ended since, and the ticket is of a later one.
         is_other = visit.standing is Standing.UNCERTAIN and visit.place != ticket.place
         if is_other and end_again_if_ended(replace(ticket, place=visit.place)) is None:
@@ -130,7 +134,7 @@ def _policy_of(room: WaitingRoom) -> Policy:
         generation=room.generation,
         state=room.state if concert.is_published else WaitingRoom.State.CLOSED,
         opens_at=micros(room.opening_at),
-        closes_at=micros(concert.sales_close_at) if concert.sales_close_at else 0,
+        closes_at=micros(room.closing_at) if room.closing_at else 0,
         capacity=room.capacity,
         per_minute=room.admissions_per_minute or 0,
         lease=room.lease // MICROSECOND,

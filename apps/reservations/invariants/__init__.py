@@ -4,11 +4,15 @@ Each check reads whole tables and trusts no constraint: it finds the breach that
 one statement, so it sees one moment and gives no false alarm while sales go on. There is no snapshot around all of them
 on purpose: for as long as one is open vacuum removes nothing, and no check compares its findings with those of another.
 The one exception is the ranking, which is compared with a store that knows no snapshots (see `ranking_drift`).
+
+Each can also be limited to what has changed since a moment, by conditions that an index serves. Such a check is as dear as the
+changes are many, whatever the history, and misses what was broken in rows that nothing else has touched.
 """
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from apps.reservations.invariants import calls, events, money, seats
 from apps.reservations.invariants.findings import EXAMPLES_MAX, Findings
@@ -33,12 +37,13 @@ class Invariant:
 
 def check_invariants(
     *,
+    since: datetime | None = None,
     seconds: float | None = None,
     on_progress: Callable[[Invariant], None] = lambda _: None,
 ) -> list[Invariant]:
-    """Check everything, in the order of `INVARIANTS`; `on_progress` gets each result as it is there.
+    """Check everything, in the order of `INVARIANTS`, or what has changed since a moment.
 
-    Changes nothing; two runs at once do no harm. With `seconds` it gives up when they are over, without them it takes as long
+    `on_progress` gets each result as it is there. Changes nothing; two runs at once do no harm. With `seconds` it gives up when they are over, without them it takes as long
     as it takes.
 
     :raises TimeoutError, OperationalError: the time was over between two checks, or in one.
@@ -51,7 +56,7 @@ def check_invariants(
         if left is not None and left <= 0:
             raise TimeoutError(f"{len(results)} of {len(INVARIANTS)} checked in {seconds:g} s")
         with long_read(seconds=left):
-            found = find()
+            found = find(since)
         result = Invariant(
             name=name,
             statement=statement,
@@ -66,7 +71,7 @@ def check_invariants(
     return results
 
 
-INVARIANTS: dict[str, tuple[str, Callable[[], Findings]]] = {
+INVARIANTS: dict[str, tuple[str, Callable[[datetime | None], Findings]]] = {
     "seat_claimed_once": (
         "No seat has two live claims, or an open one of a hold that is over.",
         seats.seats_taken_twice,

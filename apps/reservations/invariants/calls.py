@@ -1,13 +1,15 @@
 """Who was let in, and what was done for the keys that callers sent."""
 
+from datetime import datetime
+
 from apps.queue.selectors import admissions_above_capacity
 from apps.reservations.invariants.findings import Findings, breaches, listed
 
 
-def over_admissions() -> Findings:
+def over_admissions(since: datetime | None) -> Findings:
     return listed(
         f"concert {one.concert_id}, {one.admitted_at:%Y-%m-%d %H:%M:%S.%f} UTC: {one.active} active of {one.capacity}"
-        for one in admissions_above_capacity()
+        for one in admissions_above_capacity(since=since)
     )
 
 
@@ -26,6 +28,7 @@ _KEYS_WITHOUT_ONE_EFFECT = """
         ), 'escape') AS effect
         FROM shared_idempotencyrecord record
         JOIN unnest(%(endpoints)s::text[], %(names)s::bytea[]) wanted (endpoint, name) ON wanted.endpoint = record.endpoint
+        WHERE {records}
     ), answers AS MATERIALIZED (
         SELECT customer_id, endpoint, key, CASE
             WHEN effect ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN effect::uuid
@@ -34,6 +37,7 @@ _KEYS_WITHOUT_ONE_EFFECT = """
     )
     SELECT format('customer %%s, %%s, key %%s: used %%s times', customer_id, endpoint, key, count(*))
     FROM shared_idempotencyrecord
+    WHERE {keys}
     GROUP BY customer_id, endpoint, key
     HAVING count(*) > 1
     UNION ALL
@@ -58,11 +62,17 @@ _KEYS_WITHOUT_ONE_EFFECT = """
 """
 
 
-def keys_without_one_effect() -> Findings:
+def keys_without_one_effect(since: datetime | None) -> Findings:
     return breaches(
         _KEYS_WITHOUT_ONE_EFFECT,
         {
             "endpoints": list(EFFECTS),
             "names": [f'"{name}":"'.encode() for name in EFFECTS.values()],
         },
+        since=since,
+        records="record.created_at >= %(since)s",
+        keys=(
+            "(customer_id, endpoint, key) IN"
+            " (SELECT customer_id, endpoint, key FROM shared_idempotencyrecord WHERE created_at >= %(since)s)"
+        ),
     )

@@ -1,18 +1,28 @@
 """What was told, to whom, and what the ranking made of it."""
 
+from datetime import datetime
+
 from apps.concerts import projection
 from apps.concerts.services import ranking_drift
 from apps.reservations.events import RESERVATION_CANCELLED, RESERVATION_CONFIRMED
 from apps.reservations.invariants.findings import Findings, breaches
 from apps.shared.models import EventDelivery
 from apps.shared.outbox import consumers
+from apps.shared.retention import EVENTS
 from apps.shared.store import StoreUnavailable
 
 _TYPES = {"confirmed": RESERVATION_CONFIRMED, "cancelled": RESERVATION_CANCELLED}
 
+# From this moment on every event is there: none was purged, and none is left out because only what is recent is looked at.
+_EVENTS_FROM = """
+    SELECT greatest(max(reached_at), %(since)s::timestamptz, '-infinity') AS at
+    FROM shared_jobprogress WHERE name = %(purge)s
+"""
+
 # What an event says is compared as text, whatever it says; its seats are in the order of their ids. A reservation of which two
-# events say different things is told of twice, each time too little.
+# events say different things is told of twice, each time too little. Events have the time of what they tell.
 _UNTOLD_RESERVATIONS = """
+    WITH events AS MATERIALIZED ({events_from})
     SELECT format('reservation %%s (%%s): told %%s times as confirmed, %%s times as cancelled%%s', coalesce(sold.id::text, told.id),
         coalesce(sold.status, 'unknown'), coalesce(told.confirmed, 0), coalesce(told.cancelled, 0), ', with another ' || CASE
             WHEN sold.id IS NULL OR told.id IS NULL THEN NULL
@@ -22,10 +32,16 @@ _UNTOLD_RESERVATIONS = """
             WHEN told.seats IS DISTINCT FROM to_jsonb(tickets.seats)
                 OR told.seat_count IS DISTINCT FROM cardinality(tickets.seats)::text THEN 'choice of seats'
         END)
-    FROM reservations_reservation sold
+    FROM (
+        SELECT *, (reserved_at >= (SELECT at FROM events))::int AS confirmations,
+            coalesce(cancelled_at >= (SELECT at FROM events), false)::int AS cancellations
+        FROM reservations_reservation
+        WHERE {reservations}
+    ) sold
     LEFT JOIN (
         SELECT reservation_id, array_agg(seat_id ORDER BY seat_id) AS seats
         FROM reservations_ticket
+        WHERE {tickets}
         GROUP BY reservation_id
     ) tickets ON tickets.reservation_id = sold.id
     FULL JOIN (
@@ -38,21 +54,34 @@ _UNTOLD_RESERVATIONS = """
             count(*) FILTER (WHERE type = %(confirmed)s) AS confirmed,
             count(*) FILTER (WHERE type = %(cancelled)s) AS cancelled
         FROM shared_outboxevent
-        WHERE type IN (%(confirmed)s, %(cancelled)s)
+        WHERE type IN (%(confirmed)s, %(cancelled)s) AND occurred_at >= (SELECT at FROM events) AND {events}
         GROUP BY 1, 2, 3, 4, 5, 6
     ) told ON told.id = sold.id::text
-    WHERE sold.id IS NULL OR told.id IS NULL OR told.confirmed <> 1
-        OR told.cancelled <> (CASE sold.status WHEN 'CANCELLED' THEN 1 ELSE 0 END)
-        OR told.customer IS DISTINCT FROM sold.customer_id::text
-        OR told.performance IS DISTINCT FROM sold.performance_id::text
-        OR told.price IS DISTINCT FROM sold.total_price::text
-        OR told.seat_count IS DISTINCT FROM cardinality(tickets.seats)::text
-        OR told.seats IS DISTINCT FROM to_jsonb(tickets.seats)
-"""
+    WHERE sold.id IS NULL
+        OR coalesce(told.confirmed, 0) <> sold.confirmations OR coalesce(told.cancelled, 0) <> sold.cancellations
+        OR told.id IS NOT NULL AND (
+            told.customer IS DISTINCT FROM sold.customer_id::text
+            OR told.performance IS DISTINCT FROM sold.performance_id::text
+            OR told.price IS DISTINCT FROM sold.total_price::text
+            OR told.seat_count IS DISTINCT FROM cardinality(tickets.seats)::text
+            OR told.seats IS DISTINCT FROM to_jsonb(tickets.seats)
+        )
+""".replace("{events_from}", _EVENTS_FROM)
+_PURGED = {"purge": EVENTS.job}
+_RECENT_RESERVATIONS = "reserved_at >= %(since)s OR cancelled_at >= %(since)s"
+_RECENT_EVENTS = "SELECT id FROM shared_outboxevent WHERE occurred_at >= %(since)s"
 
 
-def untold_reservations() -> Findings:
-    return breaches(_UNTOLD_RESERVATIONS, _TYPES)
+def untold_reservations(since: datetime | None) -> Findings:
+    return breaches(
+        _UNTOLD_RESERVATIONS,
+        _TYPES | _PURGED,
+        since=since,
+        reservations=_RECENT_RESERVATIONS,
+        tickets="reservation_id IN (SELECT id FROM reservations_reservation WHERE {recent})",
+        events="occurred_at >= %(since)s",
+        recent=_RECENT_RESERVATIONS,
+    )
 
 
 # Written with the event, so there is no time at which one may be missing.
@@ -61,22 +90,27 @@ _UNDELIVERED_EVENTS = """
     FROM shared_outboxevent event
     JOIN unnest(%(consumers)s::text[], %(types)s::text[]) wanted (consumer, type) ON wanted.type = event.type
     LEFT JOIN shared_eventdelivery delivery ON delivery.event_id = event.id AND delivery.consumer = wanted.consumer
-    WHERE delivery.id IS NULL
+    WHERE {events} AND delivery.id IS NULL
     UNION ALL
     SELECT format('event %%s: another delivery to %%s', event_id, consumer)
     FROM (
         SELECT event_id, consumer, row_number() OVER (PARTITION BY event_id, consumer) AS number
         FROM shared_eventdelivery
+        WHERE {deliveries}
     ) numbered
     WHERE number > 1
 """
 
 
-def undelivered_events() -> Findings:
+def undelivered_events(since: datetime | None) -> Findings:
     wanted = [(one.name, type) for one in consumers() for type in sorted(one.event_types)]
     found = breaches(
         _UNDELIVERED_EVENTS,
         {"consumers": [name for name, _ in wanted], "types": [type for _, type in wanted]},
+        since=since,
+        events="event.occurred_at >= %(since)s",
+        deliveries="event_id IN {recent}",
+        recent=_RECENT_EVENTS,
     )
     counts = {
         "pending": EventDelivery.objects.pending().count(),
@@ -90,7 +124,7 @@ _UNCOUNTED_EVENTS = """
     SELECT format('event %%s: delivered, but not in the ranking', delivery.event_id)
     FROM shared_eventdelivery delivery
     LEFT JOIN concerts_rankingentry entry ON entry.event_id = delivery.event_id
-    WHERE delivery.consumer = 'ranking' AND delivery.status = 'DONE' AND entry.event_id IS NULL
+    WHERE delivery.consumer = 'ranking' AND delivery.status = 'DONE' AND entry.event_id IS NULL AND {deliveries}
     UNION ALL
     SELECT format('event %%s: %%s', entry.event_id, CASE
         WHEN event.id IS NULL THEN 'in the ranking, but never happened'
@@ -98,20 +132,30 @@ _UNCOUNTED_EVENTS = """
     END)
     FROM concerts_rankingentry entry
     LEFT JOIN shared_outboxevent event ON event.id = entry.event_id
-    WHERE entry.reservations IS DISTINCT FROM CASE event.type WHEN %(confirmed)s THEN 1 WHEN %(cancelled)s THEN -1 END
+    WHERE {entries} AND (event.id IS NOT NULL OR entry.occurred_at >= ({events_from})) AND (
+        entry.reservations IS DISTINCT FROM CASE event.type WHEN %(confirmed)s THEN 1 WHEN %(cancelled)s THEN -1 END
         OR (entry.seats * entry.reservations)::text IS DISTINCT FROM event.payload ->> 'seat_count'
         OR entry.performance_id::text IS DISTINCT FROM event.payload ->> 'performance_id'
         OR entry.concert_id::text IS DISTINCT FROM event.payload ->> 'concert_id'
         OR entry.occurred_at <> event.occurred_at
-"""
+    )
+""".replace("{events_from}", _EVENTS_FROM)
 
 
-def ranking_figures() -> Findings:
-    found = breaches(_UNCOUNTED_EVENTS, _TYPES)
+def ranking_figures(since: datetime | None) -> Findings:
+    found = breaches(
+        _UNCOUNTED_EVENTS,
+        _TYPES | _PURGED,
+        since=since,
+        deliveries="delivery.event_id IN {recent}",
+        recent=_RECENT_EVENTS,
+        # The day is a day before at most, and what the index begins with.
+        entries="entry.day >= %(since)s::timestamptz::date - 1 AND entry.occurred_at >= %(since)s",
+    )
     try:
         drift = [
             f"concert {one.concert_id}, {one.window}: shows {one.projected}, recorded {one.recorded}"
-            for one in ranking_drift()
+            for one in ranking_drift(all_time=since is None)
         ]
         if projection.read() is None:
             # Lost is no breach: readers are answered from the table until beat has rebuilt it.

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from django.db import connection
+
+from apps.shared.long_reads import limited
 
 EXAMPLES_MAX = 10
 
@@ -17,13 +20,23 @@ class Findings:
     not_checked: str = ""
 
 
-def breaches(statement: str, parameters: dict[str, Any] | None = None) -> Findings:
-    """Run a statement whose rows are breaches, each described by one text."""
+def breaches(
+    statement: str,
+    parameters: dict[str, Any] | None = None,
+    *,
+    since: datetime | None = None,
+    **recent: str,
+) -> Findings:
+    """Run a statement whose rows are breaches, each described by one text.
+
+    `recent` are conditions for its `{names}`, which limit it to what has changed since that moment (see `limited`).
+    """
+    statement = limited(statement, since, **recent)
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT count(*) OVER (), breach.found FROM ({statement}) breach (found)"  # noqa: S608
             f" ORDER BY breach.found LIMIT {EXAMPLES_MAX}",
-            parameters or {},
+            {"since": since, **(parameters or {})},
         )
         rows = cursor.fetchall()
     return Findings(rows[0][0] if rows else 0, [example for _, example in rows])

@@ -1,12 +1,14 @@
 """Balances, the ledger, and what was paid for reservations."""
 
+from datetime import datetime
+
 from apps.payments import selectors as payments
 from apps.reservations.invariants.findings import Findings, breaches, listed
 
 
-def wrong_balances() -> Findings:
-    differences = payments.wallet_differences()
-    negative = payments.negative_wallets()
+def wrong_balances(since: datetime | None) -> Findings:
+    differences = payments.wallet_differences(since=since)
+    negative = payments.negative_wallets(since=since)
     named = {one.customer_id for one in differences}.union(negative)
     return listed(
         [
@@ -14,19 +16,21 @@ def wrong_balances() -> Findings:
             *(f"customer {pk}: balance below zero" for pk in negative),
             *(
                 f"customer {pk}: the movements do not follow from each other up to the balance"
-                for pk in payments.broken_histories()
+                for pk in payments.broken_histories(since=since)
                 if pk not in named
             ),
         ]
     )
 
 
-def unbalanced_books() -> Findings:
-    totals = payments.ledger_totals()
-    wrong = [f"transaction {pk}: unbalanced" for pk in payments.unbalanced_transactions()]
+def unbalanced_books(since: datetime | None) -> Findings:
+    totals = payments.ledger_totals(since=since)
+    wrong = [
+        f"transaction {pk}: unbalanced" for pk in payments.unbalanced_transactions(since=since)
+    ]
     if totals.difference:
         wrong.insert(0, f"the ledger as a whole: {totals.difference:,} won too much on one side")
-    return listed(wrong, counts={"owed to customers": totals.owed})
+    return listed(wrong, counts={"owed to customers": totals.owed} if since is None else None)
 
 
 _WRONG_PAYMENTS = """
@@ -40,7 +44,7 @@ _WRONG_PAYMENTS = """
             THEN format('refunded %%s of %%s won', booked.refunded, sold.total_price)
         ELSE 'paid by or refunded to somebody else'
     END)
-    FROM reservations_reservation sold
+    FROM (SELECT * FROM reservations_reservation WHERE {reservations}) sold
     FULL JOIN (
         SELECT reference,
             count(*) FILTER (WHERE type = 'PAYMENT') AS payments,
@@ -50,7 +54,7 @@ _WRONG_PAYMENTS = """
             min(customer_id) AS customer_id,
             max(customer_id) AS last_customer_id
         FROM payments_ledgertransaction
-        WHERE type IN ('PAYMENT', 'REFUND')
+        WHERE (type = 'PAYMENT' OR type = 'REFUND') AND {movements}
         GROUP BY reference
     ) booked ON booked.reference = sold.id
     WHERE sold.id IS NULL OR booked.reference IS NULL
@@ -61,5 +65,20 @@ _WRONG_PAYMENTS = """
 """
 
 
-def wrong_payments() -> Findings:
-    return breaches(_WRONG_PAYMENTS)
+_CHANGED_RESERVATIONS = """
+    SELECT id FROM reservations_reservation WHERE reserved_at >= %(since)s OR cancelled_at >= %(since)s
+    UNION ALL
+    SELECT reference FROM payments_ledgertransaction
+    WHERE created_at >= %(since)s AND type IN ('PAYMENT', 'REFUND')
+"""
+
+
+def wrong_payments(since: datetime | None) -> Findings:
+    return breaches(
+        _WRONG_PAYMENTS,
+        since=since,
+        reservations="id IN {changed}",
+        # An array, so that the partial indexes of payments and of refunds find them.
+        movements="reference = ANY (ARRAY{changed})",
+        changed=_CHANGED_RESERVATIONS,
+    )

@@ -1,6 +1,16 @@
 """Claims, the reservations that they became, the limit of seats, and their numbers."""
 
+from datetime import datetime
+
 from apps.reservations.invariants.findings import Findings, breaches
+
+_CHANGED_HOLDS = """
+    SELECT id FROM reservations_hold WHERE held_at >= %(since)s
+    UNION ALL
+    SELECT id FROM reservations_hold WHERE status IN ('RELEASED', 'EXPIRED') AND ended_at >= %(since)s
+    UNION ALL
+    SELECT hold_id FROM reservations_reservation WHERE reserved_at >= %(since)s OR cancelled_at >= %(since)s
+"""
 
 # A seat is taken by a claim that is live, and by a reservation that stands even if its claim has ended. An open claim on a
 # hold that is over takes it from everybody, for ever.
@@ -16,16 +26,23 @@ _SEATS_TAKEN_TWICE = """
         LEFT JOIN reservations_reservation reservation ON reservation.hold_id = hold.id
         WHERE hold.status IN ('CONFIRMED', 'HELD')
     ) hold ON hold.id = claim.hold_id
-    WHERE hold.is_sold
+    WHERE {seats} AND (
+        hold.is_sold
         OR claim.ended_at IS NULL
             AND (hold.id IS NULL OR hold.status = 'CONFIRMED' OR hold.expires_at > clock_timestamp())
+    )
     GROUP BY claim.seat_id
     HAVING count(*) > 1 OR bool_or(hold.id IS NULL)
 """
 
 
-def seats_taken_twice() -> Findings:
-    return breaches(_SEATS_TAKEN_TWICE)
+def seats_taken_twice(since: datetime | None) -> Findings:
+    return breaches(
+        _SEATS_TAKEN_TWICE,
+        since=since,
+        seats="claim.seat_id IN (SELECT seat_id FROM reservations_seatclaim WHERE hold_id IN {changed})",
+        changed=_CHANGED_HOLDS,
+    )
 
 
 # A claim stands for as long as its reservation does. Every ticket has its claim and every claim of a paid hold its ticket, of the
@@ -45,10 +62,12 @@ _RESERVATIONS_UNLIKE_THEIR_HOLDS = """
             ELSE format('its tickets cost %%s of %%s won', tickets.price, sold.total_price)
         END)
     END
-    FROM reservations_reservation sold
-    FULL JOIN (SELECT * FROM reservations_hold WHERE status = 'CONFIRMED') hold ON hold.id = sold.hold_id
+    FROM (SELECT * FROM reservations_reservation WHERE {reservations}) sold
+    FULL JOIN (
+        SELECT * FROM reservations_hold WHERE status = 'CONFIRMED' AND {holds}
+    ) hold ON hold.id = sold.hold_id
     LEFT JOIN (
-        SELECT reservation_id, sum(price) AS price FROM reservations_ticket GROUP BY reservation_id
+        SELECT reservation_id, sum(price) AS price FROM reservations_ticket WHERE {tickets} GROUP BY reservation_id
     ) tickets ON tickets.reservation_id = sold.id
     WHERE hold.id IS NULL OR sold.id IS NULL OR hold.customer_id <> sold.customer_id
         OR hold.performance_id <> sold.performance_id OR hold.total_price <> sold.total_price
@@ -58,12 +77,12 @@ _RESERVATIONS_UNLIKE_THEIR_HOLDS = """
     SELECT format('hold %%s, seat %%s: claimed for another performance', claim.hold_id, claim.seat_id)
     FROM reservations_seatclaim claim
     LEFT JOIN reservations_hold hold ON hold.id = claim.hold_id AND hold.performance_id = claim.performance_id
-    WHERE hold.id IS NULL
+    WHERE {claims} AND hold.id IS NULL
     UNION ALL
     SELECT format('hold %%s, seat %%s: the seat is of another performance', claim.hold_id, claim.seat_id)
     FROM reservations_seatclaim claim
     LEFT JOIN concerts_seat seat ON seat.id = claim.seat_id AND seat.performance_id = claim.performance_id
-    WHERE seat.id IS NULL
+    WHERE {claims} AND seat.id IS NULL
     UNION ALL
     SELECT format('reservation %%s, seat %%s: %%s', coalesce(ticket.reservation_id, claim.reservation_id),
         coalesce(ticket.seat_id, claim.seat_id), CASE
@@ -73,19 +92,28 @@ _RESERVATIONS_UNLIKE_THEIR_HOLDS = """
         WHEN claim.stands THEN 'the seat has been given up, the reservation has not'
         ELSE 'cancelled, but the seat is still taken'
     END)
-    FROM reservations_ticket ticket
+    FROM (SELECT * FROM reservations_ticket WHERE {tickets}) ticket
     FULL JOIN (
         SELECT sold.id AS reservation_id, claim.seat_id, claim.price,
             sold.status = 'CONFIRMED' AS stands, claim.ended_at IS NULL AS is_open
         FROM reservations_reservation sold
         JOIN reservations_seatclaim claim ON claim.hold_id = sold.hold_id
+        WHERE {claims}
     ) claim ON claim.reservation_id = ticket.reservation_id AND claim.seat_id = ticket.seat_id
     WHERE claim.seat_id IS NULL OR ticket.seat_id IS NULL OR ticket.price <> claim.price OR claim.stands <> claim.is_open
 """
 
 
-def reservations_unlike_their_holds() -> Findings:
-    return breaches(_RESERVATIONS_UNLIKE_THEIR_HOLDS)
+def reservations_unlike_their_holds(since: datetime | None) -> Findings:
+    return breaches(
+        _RESERVATIONS_UNLIKE_THEIR_HOLDS,
+        since=since,
+        reservations="hold_id IN {changed}",
+        holds="id IN {changed}",
+        tickets="reservation_id IN (SELECT id FROM reservations_reservation WHERE hold_id IN {changed})",
+        claims="claim.hold_id IN {changed}",
+        changed=_CHANGED_HOLDS,
+    )
 
 
 _WRONG_COUNTS = """
@@ -100,13 +128,18 @@ _WRONG_COUNTS = """
     CROSS JOIN LATERAL (
         SELECT coalesce(sum(seats), 0) AS sold FROM concerts_rankingentry WHERE performance_id = performance.id
     ) sales
-    WHERE (performance.seats_total, performance.seats_unblocked, performance.seats_sold)
+    WHERE {performances} AND (performance.seats_total, performance.seats_unblocked, performance.seats_sold)
         <> (hall.total, hall.unblocked, sales.sold)
 """
 
 
-def wrong_counts() -> Findings:
-    return breaches(_WRONG_COUNTS)
+def wrong_counts(since: datetime | None) -> Findings:
+    return breaches(
+        _WRONG_COUNTS,
+        since=since,
+        performances="performance.id IN "
+        "(SELECT performance_id FROM concerts_rankingentry WHERE recorded_at >= %(since)s)",
+    )
 
 
 # Seats as +1 when they were held and -1 when the claim was over, summed up in the order of time for each customer and
@@ -117,6 +150,7 @@ _ABOVE_SEAT_LIMIT = """
             CASE hold.status WHEN 'HELD' THEN hold.expires_at ELSE claim.ended_at END AS ended_at
         FROM reservations_seatclaim claim
         JOIN reservations_hold hold ON hold.id = claim.hold_id
+        WHERE {customers}
     ), steps AS (
         SELECT id, customer_id, performance_id, seat_limit, held_at AS at, 1 AS step FROM claims
         UNION ALL
@@ -137,5 +171,12 @@ _ABOVE_SEAT_LIMIT = """
 """
 
 
-def above_seat_limit() -> Findings:
-    return breaches(_ABOVE_SEAT_LIMIT)
+def above_seat_limit(since: datetime | None) -> Findings:
+    return breaches(
+        _ABOVE_SEAT_LIMIT,
+        since=since,
+        customers=(
+            "(hold.customer_id, hold.performance_id) IN"
+            " (SELECT customer_id, performance_id FROM reservations_hold WHERE held_at >= %(since)s)"
+        ),
+    )

@@ -12,12 +12,7 @@ from django.db import connection, transaction
 from apps.accounts.models import User, normalized_email
 from apps.payments.export import ledger_csv
 from apps.payments.selectors import ledger_transactions
-
-
-def moment(text: str) -> datetime:
-    """An argument's type: the beginning of a day in UTC, or a time with its offset."""
-    found = datetime.fromisoformat(text)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+from apps.shared.commands import moment
 
 
 def end(text: str) -> datetime:

@@ -10,7 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from apps.reservations.invariants import INVARIANTS, Invariant, check_invariants
-from apps.shared.commands import progress_bars
+from apps.reservations.monitoring import Scope, keep_outcome
+from apps.shared.commands import moment, progress_bars
 
 PLAIN_WIDTH = 120  # columns, when nobody says how wide the output is
 
@@ -27,12 +28,21 @@ class Command(BaseCommand):
         kwargs["epilog"] = (
             "A million reservations take less than a minute. The ranking is compared with its store; "
             "when that does not answer, it is reported as not checked, and the rest still counts. "
-            "Beat does the same every five minutes; /metrics has the outcome. "
+            "Beat does the same every night, and with what has changed every five minutes; /metrics has the outcomes. "
             "docs/operations.md says what to do about a breach."
         )
         return super().create_parser(prog_name, subcommand, **kwargs)
 
     def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--since",
+            type=moment,
+            metavar="DATE",
+            help=(
+                "look only at what has changed since a day in UTC (2026-07-01) or a time with its offset "
+                "(2026-07-01T20:00+09:00): as dear as the changes are many"
+            ),
+        )
         parser.add_argument(
             "--json",
             action="store_true",
@@ -43,8 +53,12 @@ class Command(BaseCommand):
         begun_at = time.monotonic()
         with progress_bars(transient=True, disable=not sys.stderr.isatty()) as bar:
             task = bar.add_task("Checking", total=len(INVARIANTS))
-            results = check_invariants(on_progress=lambda _: bar.advance(task))
+            results = check_invariants(
+                since=options["since"], on_progress=lambda _: bar.advance(task)
+            )
         seconds = time.monotonic() - begun_at
+        if options["since"] is None:
+            keep_outcome(results, scope=Scope.EVERYTHING, seconds=seconds)
         if options["json"]:
             self._print_json(results, seconds)
         else:

@@ -1,0 +1,7 @@
+-- Forget a room in which nobody is, once the exit log has all its ends. Returns whether it is gone.
+
+if redis.call('ZCARD', WAITING) + redis.call('ZCARD', ACTIVE) + redis.call('XLEN', EXITS) > 0 then
+  return 0
+end
+redis.call('UNLINK', unpack(KEYS))
+return 1
