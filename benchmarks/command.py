@@ -1,5 +1,6 @@
 """Run the scenarios that were asked for, keep the result, say what it is worth."""
 
+import gzip
 import json
 import sys
 import time
@@ -21,7 +22,7 @@ from benchmarks.forms import FULL, QUICK, SMOKE, Form
 from benchmarks.generators import GeneratorFailed, install_wrk
 from benchmarks.options import SCENARIOS, parse
 from benchmarks.page import write_page
-from benchmarks.profiling import ProfilerFailed, as_text, profiled, top_functions
+from benchmarks.profiling import ProfilerFailed, as_text, profiled, top_costs
 from benchmarks.stack import BenchStack, running_bench_stack
 from devstack.children import ChildFailed
 from devstack.servers import ServerFailed
@@ -177,10 +178,12 @@ def take_profiles(
                 close_rooms(bench)
             profiles[name] = {}
             for group, file in files.items():
-                rows = top_functions(file.read_text().splitlines()) if file.exists() else []
-                if rows:
-                    profiles[name][group] = rows
-                    file.with_suffix(".txt").write_text(as_text(rows))
+                folded = file.read_bytes()
+                file.unlink()
+                file.with_suffix(".folded.gz").write_bytes(gzip.compress(folded))
+                costs = top_costs(folded.decode().splitlines())
+                profiles[name][group] = costs
+                file.with_suffix(".txt").write_text(as_text(costs))
             console.print(f"[green]✓[/] profile of {name}  [dim]{folder}[/]")
     return profiles
 
