@@ -60,7 +60,7 @@ def run(arguments: Sequence[str]) -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     path = save(result, options.output)
-    console.print(f"Result: {path}")
+    console.print(f"Result: {path}", soft_wrap=True)
     if form == FULL and not options.scenario and not options.tree:
         write_page(result, PAGE)
         console.print(f"Page: {PAGE}")
@@ -184,7 +184,7 @@ def take_profiles(
                 costs = top_costs(folded.decode().splitlines())
                 profiles[name][group] = costs
                 file.with_suffix(".txt").write_text(as_text(costs))
-            console.print(f"[green]✓[/] profile of {name}  [dim]{folder}[/]")
+            console.print(f"[green]✓[/] profile of {name}  [dim]{folder}[/]", soft_wrap=True)
     return profiles
 
 
