@@ -29,7 +29,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Calls whose rate is measured. `calls` makes those of one repeat; `base_url` is where they go."""
+    """Calls whose rate is measured. `calls` makes those of one repeat; `base_url` is where they go.
+
+    With `seconds` it is measured for as long whatever the form says, and needs no warming up.
+    """
 
     base_url: str
     calls: Callable[[], Sequence[Call]]
@@ -37,6 +40,7 @@ class Target:
     counts: bool = False
     once: bool = False
     connections: int | None = None  # None for those of the form
+    seconds: int | None = None
 
 
 @dataclass(kw_only=True)
@@ -130,11 +134,11 @@ class Bench:
     # --- Rates beside the floor -------------------------------------------------------------------
 
     def rates(
-        self, targets: dict[str, Target], *, repeats: int | None = None, seconds: int | None = None
+        self, targets: dict[str, Target], *, repeats: int | None = None
     ) -> dict[str, dict[str, Any]]:
         """Measure each target between two measurements of `hello`, over and over; return medians by target.
 
-        `repeats` and `seconds` are those of the form, or fewer. Every other repeat goes the other way round, so that no target always comes first.
+        Every other repeat goes the other way round, so that no target always comes first.
 
         :raises ScenarioFailed: a target did not do its work.
         """
@@ -142,15 +146,16 @@ class Bench:
         rates = dict.fromkeys(targets, 0.0)
         if self.form.warm_up:
             for name, target in targets.items():
+                if target.seconds:
+                    continue
                 warm = self.load(target, target.calls(), seconds=self.form.warm_up)
                 rates[name] = warm.rate
         before = self.hello()
-        longest = min(self.form.duration, seconds or self.form.duration)
         for repeat in range(repeats or self.form.repeats):
             for name in list(targets)[:: -1 if repeat % 2 else 1]:
                 target = targets[name]
                 calls = target.calls()
-                span = longest
+                span = target.seconds or self.form.duration
                 if target.once and rates[name]:
                     span = max(1, min(span, int(len(calls) / (rates[name] * 1.4))))
                 cpu_before = self.cpu()

@@ -1,5 +1,6 @@
 """Run the scenarios that were asked for, keep the result, say what it is worth."""
 
+import gzip
 import json
 import sys
 import time
@@ -21,7 +22,7 @@ from benchmarks.forms import FULL, QUICK, SMOKE, Form
 from benchmarks.generators import GeneratorFailed, install_wrk
 from benchmarks.options import SCENARIOS, parse
 from benchmarks.page import write_page
-from benchmarks.profiling import ProfilerFailed, as_text, profiled, top_functions
+from benchmarks.profiling import ProfilerFailed, as_text, profiled, top_costs
 from benchmarks.stack import BenchStack, running_bench_stack
 from devstack.children import ChildFailed
 from devstack.servers import ServerFailed
@@ -59,7 +60,7 @@ def run(arguments: Sequence[str]) -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     path = save(result, options.output)
-    console.print(f"Result: {path}")
+    console.print(f"Result: {path}", soft_wrap=True)
     if form == FULL and not options.scenario and not options.tree:
         write_page(result, PAGE)
         console.print(f"Page: {PAGE}")
@@ -177,11 +178,13 @@ def take_profiles(
                 close_rooms(bench)
             profiles[name] = {}
             for group, file in files.items():
-                rows = top_functions(file.read_text().splitlines()) if file.exists() else []
-                if rows:
-                    profiles[name][group] = rows
-                    file.with_suffix(".txt").write_text(as_text(rows))
-            console.print(f"[green]✓[/] profile of {name}  [dim]{folder}[/]")
+                folded = file.read_bytes()
+                file.unlink()
+                file.with_suffix(".folded.gz").write_bytes(gzip.compress(folded))
+                costs = top_costs(folded.decode().splitlines())
+                profiles[name][group] = costs
+                file.with_suffix(".txt").write_text(as_text(costs))
+            console.print(f"[green]✓[/] profile of {name}  [dim]{folder}[/]", soft_wrap=True)
     return profiles
 
 

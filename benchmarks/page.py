@@ -255,12 +255,15 @@ def _profiles(result: Result, pictures: Pictures) -> Iterable[str]:
     if not profiles:
         yield "No profile was taken in this run; `--profile NAME` takes one."
         return
-    yield f"| path | process | the top {TOP} functions by own time |"
-    yield "|---|---|---|"
+    yield f"| path | process | the top {TOP} packages by own time | the top {TOP} functions |"
+    yield "|---|---|---|---|"
     for name, groups in profiles.items():
-        for group, rows in groups.items():
-            top = "; ".join(f"`{row['function']}` {row['share']:.0%}" for row in rows[:TOP])
-            yield f"| {name} | {group} | {top} |"
+        for group, costs in groups.items():
+            tops = (
+                "; ".join(f"`{row['name']}` {row['share']:.0%}" for row in costs[kind][:TOP])
+                for kind in ("packages", "functions")
+            )
+            yield f"| {name} | {group} | {' | '.join(tops)} |"
 
 
 REGIONS: dict[str, Callable[[Result, Pictures], Iterable[str]]] = {

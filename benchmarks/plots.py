@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 WIDTH = 760
-BAR, GAP, LABELS, FIGURES = 18, 10, 250, 90
+BAR, GAP, LABELS, FIGURES = 18, 10, 280, 90
 LINE_HEIGHT, MARGIN = 220, 46
 COLOURS = ("#3d7fd9", "#d9822b", "#3a9d5d", "#a55fc4", "#c94f4f", "#7f8c99", "#b39b1f")
 # In a page the picture follows its reader's choice of light or dark.

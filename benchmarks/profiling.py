@@ -11,7 +11,9 @@ from typing import Any
 
 SAMPLES_PER_SECOND = 200
 TOP = 25
-START_TIMEOUT, END_TIMEOUT = 10.0, 60.0
+END_TIMEOUT = 60.0
+
+Cost = dict[str, Any]
 
 
 class ProfilerFailed(Exception):
@@ -59,34 +61,50 @@ def _finish(name: str, recorder: "subprocess.Popen[str]") -> str:
     return f"{name}: {errors.strip()[-300:]}" if recorder.returncode else ""
 
 
-def top_functions(folded: Iterable[str], *, count: int = TOP) -> list[dict[str, Any]]:
-    """Return the functions with the most samples of their own, as `function`, `samples` and `share` of all.
+def top_costs(folded: Iterable[str], *, count: int = TOP) -> dict[str, list[Cost]]:
+    """Return the `functions` and the `packages` with the most samples of their own, as `name`, `samples` and `share` of all.
 
     `folded` are lines of "outermost;...;innermost samples"; a frame is "function (file:line)", and lines of one function count
-    together.
+    together. A package is the folder that a function's file lies in, two levels deep at most.
     """
-    own: Counter[str] = Counter()
+    functions: Counter[str] = Counter()
+    packages: Counter[str] = Counter()
     for line in folded:
         stack, _, samples = line.rstrip().rpartition(" ")
         frame = stack.rpartition(";")[2]
         if frame and not frame.startswith(
             "process "
-        ):  # that is the process itself: the stack could not be read
-            own[_function(frame)] += int(samples)
-    total = own.total()
+        ):  # that is no frame: the stack could not be read
+            name, file = _parts(frame)
+            functions[f"{name} ({file})" if file else name] += int(samples)
+            packages[_package(file)] += int(samples)
+    return {"functions": _top(functions, count), "packages": _top(packages, count)}
+
+
+def _parts(frame: str) -> tuple[str, str]:
+    """Return function and file, without the line number and what stands before the package's folder."""
+    name, _, place = frame.partition(" (")
+    place = place.rstrip(")")
+    return name, (place.rpartition(":")[0] or place).rpartition("site-packages/")[2]
+
+
+def _package(file: str) -> str:
+    folders = file.split("/")[:-1]
+    return "/".join(folders[:2]) or "Python itself"
+
+
+def _top(samples: Counter[str], count: int) -> list[Cost]:
+    total = samples.total()
     return [
-        {"function": function, "samples": samples, "share": round(samples / total, 4)}
-        for function, samples in own.most_common(count)
+        {"name": name, "samples": number, "share": round(number / total, 4)}
+        for name, number in samples.most_common(count)
     ]
 
 
-def _function(frame: str) -> str:
-    """Without the line number, and without what stands before the package's folder."""
-    name, _, place = frame.partition(" (")
-    file = place.rstrip(")").rpartition(":")[0] or place.rstrip(")")
-    return f"{name} ({file.rpartition('site-packages/')[2]})" if file else name
-
-
-def as_text(rows: Iterable[Mapping[str, Any]]) -> str:
-    lines = [f"{row['share']:7.1%}  {row['samples']:>7,}  {row['function']}" for row in rows]
-    return "\n".join(["  share  samples  function, by own time", *lines]) + "\n"
+def as_text(costs: Mapping[str, Iterable[Cost]]) -> str:
+    lines = []
+    for kind, rows in costs.items():
+        lines += [f"  share  samples  {kind}, by own time"]
+        lines += [f"{row['share']:7.1%}  {row['samples']:>7,}  {row['name']}" for row in rows]
+        lines += [""]
+    return "\n".join(lines)

@@ -84,7 +84,7 @@ def on_sale(bench: Bench) -> Outcome:
         "customers": len(customers),
         "seats": form.on_sale_seats,
         "capacity": form.on_sale_capacity,
-        "steps": crowd.steps,
+        "steps": {step: crowd.steps[step] for step in STEPS if step in crowd.steps},
         "refusals": crowd.refusals,
         "counters": crowd.counters,
         "cpu_ms": cpu_between(before, after, units=tickets),

@@ -40,7 +40,7 @@ def queue(bench: Bench) -> Outcome:
         "queue_hello_p95_ms": floor_plateau["p95"],
     }
     details = {
-        "steps": crowd.steps,
+        "steps": {step: crowd.steps[step] for step in ("join", "status", "plateau")},
         "floor_steps": floor.steps,
         "floor_rate": round(floor.done("hello") / floor.seconds, 1),
         "refusals": crowd.refusals,

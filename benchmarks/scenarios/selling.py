@@ -152,10 +152,12 @@ def _rush(bench: Bench, concert: LoadTest, rivals: list[Visit], seats: list[int]
 
 
 def _admit(bench: Bench, concert: LoadTest, number: int) -> list[Visit]:
-    """Admit so many customers, the same ones for every concert from the first on."""
+    """Admit so many customers: those who have not bought for the longest time, as a wallet does not last for ever."""
     if number > len(bench.customers):
         raise ScenarioFailed(f"There are {len(bench.customers):,} customers, not {number:,}.")
-    return admitted(bench.stack.base_url, concert.concert_id, bench.customers[:number])
+    chosen = bench.customers[:number]
+    bench.customers = bench.customers[number:] + chosen
+    return admitted(bench.stack.base_url, concert.concert_id, chosen)
 
 
 def _written(bench: Bench, visits: list[Visit], seats: list[int]) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.page import REGIONS, PageBroken, write_page
 from benchmarks.plots import bars, lines, stacks
-from benchmarks.profiling import as_text, top_functions
+from benchmarks.profiling import as_text, top_costs
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -82,13 +82,14 @@ class TestWritePage:
 
         assert "in place of wrk" in page.read_text()
 
-    def test_names_the_top_five_functions(self, page: Path) -> None:
-        rows = [{"function": f"f{n} (a.py)", "samples": 9, "share": 0.1} for n in range(8)]
+    def test_names_the_top_five_costs(self, page: Path) -> None:
+        rows = [{"name": f"f{n} (a.py)", "samples": 9, "share": 0.1} for n in range(8)]
+        costs = {"packages": rows[:2], "functions": rows}
 
-        write_page(result(profiles={"join": {"web": rows}}), page)
+        write_page(result(profiles={"join": {"web": costs}}), page)
 
         [line] = [line for line in page.read_text().splitlines() if line.startswith("| join | web")]
-        assert line.count("10%") == 5
+        assert line.count("10%") == 2 + 5
 
     def test_draws_only_what_the_page_shows(self, page: Path) -> None:
         folder = page.parent / "performance"
@@ -152,7 +153,7 @@ class TestPlots:
         assert drawn(picture).tag == f"{SVG}svg"
 
 
-class TestTopFunctions:
+class TestTopCosts:
     folded = (
         "main (a.py:1);work (lib/site-packages/x/b.py:10) 30",
         "main (a.py:1);work (lib/site-packages/x/b.py:12) 30",
@@ -162,18 +163,21 @@ class TestTopFunctions:
     )
 
     def test_counts_own_time_by_function(self) -> None:
-        assert top_functions(self.folded) == [
-            {"function": "work (x/b.py)", "samples": 60, "share": 0.6},
-            {"function": "main (a.py)", "samples": 40, "share": 0.4},
+        assert top_costs(self.folded)["functions"] == [
+            {"name": "work (x/b.py)", "samples": 60, "share": 0.6},
+            {"name": "main (a.py)", "samples": 40, "share": 0.4},
         ]
 
+    def test_counts_own_time_by_package(self) -> None:
+        assert [row["name"] for row in top_costs(self.folded)["packages"]] == ["x", "Python itself"]
+
     def test_keeps_the_first_only(self) -> None:
-        assert len(top_functions(self.folded, count=1)) == 1
+        assert len(top_costs(self.folded, count=1)["functions"]) == 1
 
     def test_of_nothing_are_none(self) -> None:
-        assert top_functions([]) == []
+        assert top_costs([]) == {"functions": [], "packages": []}
 
     def test_can_be_read_as_a_table(self) -> None:
-        text = as_text(top_functions(self.folded))
+        text = as_text(top_costs(self.folded))
 
         assert text.splitlines()[1].split() == ["60.0%", "60", "work", "(x/b.py)"]
