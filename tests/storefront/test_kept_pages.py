@@ -62,6 +62,18 @@ def token_of(page: Any) -> str:
     return Page(page).value("csrfmiddlewaretoken")
 
 
+def assert_kept_as_rendered(visitor: Client, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def page() -> list[str]:
+        text = visitor.get(path).content.decode()
+        without_tokens = re.sub(r'(?<=csrfmiddlewaretoken" value=")\w+', "", text)
+        return re.sub(r'(?<="opens_in_seconds": )\d+', "", without_tokens).splitlines()
+
+    kept = page()
+    monkeypatch.setattr(kept_pages, "get_messages", lambda _request: ["something to say"])
+
+    assert kept == page()
+
+
 class TestCost:
     def queries(self, client: Client, path: str) -> int:
         with CaptureQueriesContext(connection) as captured:
@@ -303,6 +315,22 @@ class TestNobodyGetsWhatIsAnothers:
             assert json.loads(answer[1])["people_ahead"] == ahead
         assert "You are next" in texts[0].split("queue-figure__label")[1][:100]
         assert "person ahead" in texts[1].split("queue-figure__label")[1][:100]
+
+    @pytest.mark.parametrize("who", [StrictClient, logged_in])
+    def test_pages_are_what_would_be_rendered_for_the_visitor(
+        self, path: str, who: Callable[[], Client], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert_kept_as_rendered(who(), path, monkeypatch)
+
+    @pytest.mark.parametrize("ahead", [0, 1, 2])
+    @pytest.mark.parametrize("language", ["en", "ko"])
+    def test_a_place_is_what_would_be_rendered_for_the_visitor(
+        self, concert: Concert, ahead: int, language: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        *_, visitor = [joined(concert) for _ in range(ahead + 1)]
+        visitor.cookies["django_language"] = language
+
+        assert_kept_as_rendered(visitor, f"/concerts/{concert.pk}/queue/", monkeypatch)
 
     def test_a_place_is_offered_to_who_has_it(self, concert: Concert) -> None:
         address = f"/concerts/{concert.pk}/"
