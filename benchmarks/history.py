@@ -1,4 +1,4 @@
-"""What years of sales cost: makes such a history in bulk, and compares the same work with and without it.
+"""Make years of sales in bulk, and compare what the same work costs with and without them.
 
     python -m benchmarks.history                                       makes both, measures both
     python -m benchmarks.history --concerts 10000 --reservations 5000000 --accounts 1000000
@@ -35,7 +35,7 @@ SALES = 40  # recent ones, which the watch looks at
 
 @dataclass(frozen=True)
 class History:
-    """How much to make. `kept_days` leaves out what a retention of as many days would have deleted by now."""
+    """Say how much to make. `kept_days` leaves out what a retention of as many days would have deleted by now."""
 
     concerts: int = 2_000
     reservations: int = 200_000
@@ -119,7 +119,7 @@ def main(history: History) -> None:
 
 
 def report(history: History, *, stores: Sequence[str]) -> Iterator[str]:
-    """The Markdown, line by line; of the two stores the second is that of the history."""
+    """Yield the Markdown line by line; of the two stores the second is that of the history."""
     from django.core.management import call_command
     from django.db import connection
 
@@ -158,7 +158,7 @@ def report(history: History, *, stores: Sequence[str]) -> Iterator[str]:
 
 
 class Scene:
-    """One concert on sale beside whatever the database holds, some sales of the last minutes, and a customer."""
+    """Stage one concert on sale beside whatever the database holds, with some sales of the last minutes."""
 
     def __init__(self) -> None:
         from django.utils import timezone
@@ -194,7 +194,7 @@ class Scene:
         return customer
 
     def sell(self) -> None:
-        """Hold and pay, cancel, and have all of it consumed."""
+        """Hold a seat, pay for it and cancel the reservation."""
         from apps.concerts.models import Performance
         from apps.reservations.services import (
             cancel_reservation,

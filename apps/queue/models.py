@@ -38,7 +38,7 @@ class WaitingRoomQuerySet(models.QuerySet["WaitingRoom"]):
         return self.select_related("concert").annotate(closing_at=_closing_at())
 
     def closed_before(self, at: datetime) -> Self:
-        """Those of concerts for which nothing was on sale any more at that moment."""
+        """Keep the rooms of concerts that had nothing on sale any more at that moment."""
         return self.annotate(closing_at=_closing_at()).filter(closing_at__lte=at)
 
     def lock(self) -> Self:

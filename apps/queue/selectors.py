@@ -159,9 +159,9 @@ _RECENT_VISITS = """
 
 
 def admissions_above_capacity(*, since: datetime | None = None) -> list[OverAdmission]:
-    """Admissions above the capacity in force at that moment, by the exit log: the first `OVER_ADMISSIONS_MAX`.
+    """Return the first `OVER_ADMISSIONS_MAX` admissions above the capacity in force at that moment, by the exit log.
 
-    There must be none. With `since`, only those are looked for that visits tell of which have ended since then.
+    There must be none. With `since`, read only the visits that have ended since then, and those they may have overlapped with.
     """
     parameters: dict[str, Any] = {
         "delay": POLICY_DELAY_SECONDS,

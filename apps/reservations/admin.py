@@ -14,7 +14,7 @@ SEARCH_HELP = _("Email address of the customer, or a whole id.")
 
 
 class ConcertFilter(admin.SimpleListFilter):
-    """By concert, of those with a date ahead or without one: not of all that there ever were. Others are found by a search."""
+    """Offer the concerts with a date ahead or without one, not all that there ever were; a search finds the others."""
 
     title = _("concert")
     parameter_name = "concert"

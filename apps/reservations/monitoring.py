@@ -1,4 +1,4 @@
-"""The invariants under watch: beat has them checked, a line in the log and `/metrics` say how they stand.
+"""Watch the invariants: beat has them checked, a line in the log and `/metrics` say how they stand.
 
 Every few minutes what has changed is checked, every night everything. Both outcomes are kept apart, so that a breach that
 only the night finds is not forgotten five minutes later.
@@ -35,14 +35,14 @@ KEPT_SECONDS = 2 * 24 * 3600
 
 
 class Scope(StrEnum):
-    """What a check looked at."""
+    """Tell checks of what has changed lately from those of everything."""
 
     LATELY = "lately"
     EVERYTHING = "everything"
 
     @property
     def key(self) -> str:
-        """Where its outcome is kept."""
+        """Return the cache key of the outcome."""
         # Another number with another shape: releases share the cache while they take turns.
         return f"invariants_checked:2:{self}"
 
@@ -102,7 +102,7 @@ def _checked_until(now: datetime) -> datetime:
 
 
 class InvariantCollector(Collector):
-    """How the last checks came out; nothing when there was none for two days, or the cache does not answer."""
+    """Tell how the last checks came out; nothing when there was none for two days, or the cache does not answer."""
 
     def describe(self) -> list[Metric]:
         """Nothing: registering must not ask the cache."""

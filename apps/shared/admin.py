@@ -31,9 +31,9 @@ ROWS_COUNTED = 100_000  # above the largest hall, whose seats staff block all at
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]
-    """Counts to `ROWS_COUNTED` and no further, so that a page of a long table does not read all of it.
+    """Count to `ROWS_COUNTED` and no further, so that a page of a long table does not read all of it.
 
-    What lies beyond is found by filters and by the search.
+    Filters and the search find what lies beyond.
     """
 
     @cached_property
@@ -48,7 +48,7 @@ class ReadOnlyAdmin(_ReadOnly, ModelAdmin):
 
 
 class ConsumerFilter(admin.SimpleListFilter):
-    """By consumer, of those that there are: the table is not asked which it knows."""
+    """Offer the consumers that there are, without asking the table which it knows."""
 
     title = _("consumer")
     parameter_name = "consumer"
@@ -61,7 +61,7 @@ class ConsumerFilter(admin.SimpleListFilter):
 
 
 class EventTypeFilter(admin.SimpleListFilter):
-    """By type, of those that somebody consumes."""
+    """Offer the types that a consumer wants, without asking the table which it knows."""
 
     title = _("type")
     parameter_name = "type"

@@ -24,7 +24,7 @@ def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
 
 
 def moment(text: str) -> datetime:
-    """An argument's type: the beginning of a day in UTC, or a time with its offset."""
+    """Parse an argument: a day means its beginning in UTC, a time has its offset."""
     found = datetime.fromisoformat(text)
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 

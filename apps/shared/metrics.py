@@ -116,7 +116,7 @@ def _read_purges() -> dict[str, JobProgress]:
 
 
 class RetentionCollector(Collector):
-    """Tables whose old rows are purged, and when nothing old was last left in them."""
+    """Tell how many rows were purged of each table, and when a purge last left nothing old."""
 
     def describe(self) -> list[Metric]:
         """Nothing: registering must not read the database."""

@@ -122,7 +122,7 @@ class EventDelivery(models.Model):
 
 
 class JobProgress(models.Model):
-    """How far a job has come that runs again and again.
+    """Record how far a job has come that runs again and again.
 
     `reached_at` is the moment up to which the past is dealt with: purged, or checked. `finished_at` is when a run last had
     nothing left to do, `rows` counts what all of them did.

@@ -1,4 +1,4 @@
-"""What is kept for how long: tables whose old rows nobody needs any more are purged, batch by batch.
+"""Purge tables of old rows that nobody needs any more, batch by batch.
 
 Every app registers its tables when Django starts. A batch is one short transaction: it takes the keys of some rows that are
 old, by an index, so that a run that finds nothing costs next to nothing; rows that somebody else has locked are left for the
@@ -26,7 +26,7 @@ SECONDS_PER_TABLE = 8.0
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """A table with rows that may go.
+    """Describe a table whose old rows may go.
 
     `old` selects the keys of the rows that were over before `%(before)s`, from something called `old`. `tables` are what is
     deleted for such a key, each with the column that holds it: what depends on the rows first, the rows themselves last.
@@ -45,7 +45,7 @@ class Retention:
 
     @property
     def job(self) -> str:
-        """The name under which its progress is recorded."""
+        """Return the name under which the progress is recorded."""
         return f"purge {self.name}"
 
 

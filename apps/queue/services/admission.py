@@ -30,7 +30,7 @@ Activity = WaitingRoom.Activity
 
 
 def admit_visitors() -> int:
-    """One tick: look after the rooms that are due and that no other worker has taken. Returns how many were admitted.
+    """Look after the rooms that are due and that no other worker has taken: one tick. Returns how many were admitted.
 
     Rooms with visitors come first, however many others are due; of those a call looks at `RESTING_PER_CALL`.
     """

@@ -1,4 +1,4 @@
-"""The end of a room: what is over for good costs neither ticks nor memory of the store."""
+"""Retire rooms, so that what is over for good costs neither ticks nor memory of the store."""
 
 from datetime import timedelta
 
