@@ -55,8 +55,8 @@ class ConcertQuerySet(models.QuerySet["Concert"]):
             last_performance_at=Max("performances__starts_at"),
         )
 
-    def lock(self, *, nowait: bool = False) -> Self:
-        return self.order_by("pk").select_for_update(of=("self",), no_key=True, nowait=nowait)
+    def lock(self) -> Self:
+        return self.order_by("pk").select_for_update(of=("self",), no_key=True)
 
 
 class Concert(models.Model):
@@ -173,8 +173,8 @@ class PerformanceQuerySet(models.QuerySet["Performance"]):
             seats_unblocked=Count("seats", filter=Q(seats__is_blocked=False)),
         )
 
-    def lock(self, *, nowait: bool = False) -> Self:
-        return self.order_by("pk").select_for_update(of=("self",), no_key=True, nowait=nowait)
+    def lock(self) -> Self:
+        return self.order_by("pk").select_for_update(of=("self",), no_key=True)
 
 
 class Performance(models.Model):
@@ -271,8 +271,8 @@ class SeatQuerySet(models.QuerySet["Seat"]):
         """The order in which seats were generated: section by section, row by row, number by number."""
         return self.order_by("pk")
 
-    def lock(self, *, nowait: bool = False) -> Self:
-        return self.order_by("pk").select_for_update(of=("self",), no_key=True, nowait=nowait)
+    def lock(self) -> Self:
+        return self.order_by("pk").select_for_update(of=("self",), no_key=True)
 
 
 class Seat(models.Model):

@@ -29,9 +29,6 @@ class HoldQuerySet(models.QuerySet["Hold"]):
         """Over by the clock, though no sweep has said so yet."""
         return self.filter(status=Hold.Status.HELD, expires_at__lte=at)
 
-    def lock(self, *, nowait: bool = False) -> Self:
-        return self.order_by("pk").select_for_update(of=("self",), no_key=True, nowait=nowait)
-
 
 class Hold(models.Model):
     """A customer's exclusive claim on seats of one performance until `expires_at`. Its seats never change."""
