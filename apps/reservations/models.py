@@ -179,6 +179,11 @@ class SeatClaim(models.Model):
         return f"{self.hold_id}: {self.seat_id}"
 
 
+def cancellable_until(starts_at: datetime) -> datetime:
+    """The last moment at which a reservation of a performance may be cancelled."""
+    return starts_at - settings.CANCELLATION_WINDOW
+
+
 class ReservationQuerySet(models.QuerySet["Reservation"]):
     def of_customer(self, customer_id: int) -> Self:
         return self.filter(customer_id=customer_id)
@@ -258,7 +263,7 @@ class Reservation(models.Model):
     @property
     def cancellable_until(self) -> datetime:
         """Needs `performance` to be loaded."""
-        return self.performance.starts_at - settings.CANCELLATION_WINDOW
+        return cancellable_until(self.performance.starts_at)
 
     def is_cancellable(self, at: datetime) -> bool:
         """Needs `performance` to be loaded."""

@@ -1,10 +1,10 @@
 """Transactional outbox with one delivery record per consumer.
 
-The event and a PENDING delivery for each consumer are written in the transaction of what happened (`event_to_record`). The fast path
-(signal, task, `deliver`) usually settles it within milliseconds. What it misses, because the broker was down or a worker was
-killed, becomes due after a while and is taken by `drain`, which beat starts for every consumer that has something due: that is
-the guarantee. A claim is a conditional update that moves `next_attempt_at` beyond the time an effect may take, so a worker that
-dies gives its claim back by doing nothing. Effects run at least once and must be idempotent.
+The event and a PENDING delivery for each consumer are written in the transaction of what happened (`event_to_record`). The
+fast path (signal, task, `deliver`) usually settles it within milliseconds. What it misses, because the broker was down or a
+worker was killed, becomes due after a while and is taken by `drain`, which beat starts for every consumer that has something
+due: that is the guarantee. A claim is a conditional update that moves `next_attempt_at` beyond the time an effect may take,
+so a worker that dies gives its claim back by doing nothing. Effects run at least once and must be idempotent.
 
 The pattern: Chris Richardson, "Transactional outbox" and "Idempotent consumer" (microservices.io).
 """
