@@ -158,7 +158,7 @@ def cases() -> Iterable[Case]:
         ),
     )
     yield Case(
-        "Seats of a hold request with the claims on them",
+        "Claims on the seats of a hold request",
         ("seat_claimed_once", "seat_claims_of_seat"),
         "reservations_seatclaim",
         lambda: fetch_all(holding.SQL["read_seats"], request_for_seats),

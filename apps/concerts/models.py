@@ -56,8 +56,8 @@ class ConcertQuerySet(models.QuerySet["Concert"]):
             last_performance_at=Max("performances__starts_at"),
         )
 
-    def lock(self, *, nowait: bool = False) -> Self:
-        return self.order_by("pk").select_for_update(of=("self",), no_key=True, nowait=nowait)
+    def lock(self) -> Self:
+        return self.order_by("pk").select_for_update(of=("self",), no_key=True)
 
 
 class Concert(models.Model):
@@ -167,8 +167,8 @@ class PerformanceQuerySet(models.QuerySet["Performance"]):
     def without_seats(self) -> Self:
         return self.filter(~Exists(Seat.objects.filter(performance=OuterRef("pk"))))
 
-    def lock(self, *, nowait: bool = False) -> Self:
-        return self.order_by("pk").select_for_update(of=("self",), no_key=True, nowait=nowait)
+    def lock(self) -> Self:
+        return self.order_by("pk").select_for_update(of=("self",), no_key=True)
 
 
 class Performance(models.Model):
@@ -274,8 +274,8 @@ class SeatQuerySet(models.QuerySet["Seat"]):
         """The order in which seats were generated: section by section, row by row, number by number."""
         return self.order_by("pk")
 
-    def lock(self, *, nowait: bool = False) -> Self:
-        return self.order_by("pk").select_for_update(of=("self",), no_key=True, nowait=nowait)
+    def lock(self) -> Self:
+        return self.order_by("pk").select_for_update(of=("self",), no_key=True)
 
 
 class Seat(models.Model):

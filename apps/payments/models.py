@@ -1,5 +1,4 @@
 import uuid
-from typing import Self
 
 from django.conf import settings
 from django.db import models
@@ -12,12 +11,6 @@ from apps.payments import triggers
 # Won. The most that the constraints let through; `CHARGE_LIMIT` and `BALANCE_LIMIT` say what an installation allows.
 CHARGE_CEILING = 1_000_000
 BALANCE_CEILING = 10_000_000
-
-
-class WalletQuerySet(models.QuerySet["Wallet"]):
-    def lock(self) -> Self:
-        """Wallets come last in the lock order."""
-        return self.order_by("pk").select_for_update(of=("self",), no_key=True)
 
 
 class Wallet(models.Model):
@@ -36,8 +29,6 @@ class Wallet(models.Model):
     )
     balance = models.BigIntegerField(_("balance"), default=0)
     movements = models.PositiveBigIntegerField(_("movements"), default=0)
-
-    objects = WalletQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("wallet")

@@ -40,9 +40,10 @@ def wallet_lock(*, customer_id: int) -> Call:
 
 def wallet_in(rows: Sequence[Row], *, customer_id: int) -> Wallet:
     """Return the wallet that was locked; one that was never opened is empty, and nothing can be taken from it."""
-    for _, balance, movements in rows:
-        return Wallet(customer_id=customer_id, balance=balance, movements=movements)
-    return Wallet(customer_id=customer_id)
+    if not rows:
+        return Wallet(customer_id=customer_id)
+    _, balance, movements = rows[0]
+    return Wallet(customer_id=customer_id, balance=balance, movements=movements)
 
 
 @requires_transaction

@@ -29,9 +29,6 @@ class HoldQuerySet(models.QuerySet["Hold"]):
         """Over by the clock, though no sweep has said so yet."""
         return self.filter(status=Hold.Status.HELD, expires_at__lte=at)
 
-    def lock(self, *, nowait: bool = False) -> Self:
-        return self.order_by("pk").select_for_update(of=("self",), no_key=True, nowait=nowait)
-
 
 class Hold(models.Model):
     """A customer's exclusive claim on seats of one performance until `expires_at`. Its seats never change."""
@@ -190,6 +187,11 @@ class SeatClaim(models.Model):
         return f"{self.hold_id}: {self.seat_id}"
 
 
+def cancellable_until(starts_at: datetime) -> datetime:
+    """The last moment at which a reservation of a performance may be cancelled."""
+    return starts_at - settings.CANCELLATION_WINDOW
+
+
 class ReservationQuerySet(models.QuerySet["Reservation"]):
     def of_customer(self, customer_id: int) -> Self:
         return self.filter(customer_id=customer_id)
@@ -276,7 +278,7 @@ class Reservation(models.Model):
     @property
     def cancellable_until(self) -> datetime:
         """Needs `performance` to be loaded."""
-        return self.performance.starts_at - settings.CANCELLATION_WINDOW
+        return cancellable_until(self.performance.starts_at)
 
     def is_cancellable(self, at: datetime) -> bool:
         """Needs `performance` to be loaded."""

@@ -103,8 +103,9 @@ class _KeyedCall:
         return {"customer_id": self.customer_id, "endpoint": self.endpoint, "key": self.key}
 
     def _answer_in(self, rows: list[Row]) -> StoredAnswer | None:
-        for fingerprint, status, body in rows:
-            if fingerprint != self.fingerprint:
-                raise IdempotencyKeyReused
-            return StoredAnswer(status, bytes(body), is_replay=True)
-        return None
+        if not rows:
+            return None
+        fingerprint, status, body = rows[0]
+        if fingerprint != self.fingerprint:
+            raise IdempotencyKeyReused
+        return StoredAnswer(status, body, is_replay=True)

@@ -1,11 +1,11 @@
 """Transactional outbox with one delivery record per consumer.
 
-An event and a PENDING delivery for each consumer are written in the transaction of what happened (`event_to_record`); a delivery is due
-at once. `drain` takes what is due for one consumer, a batch at a time: it claims, runs the consumer's effect and records what came of
-it, each for the whole batch. A drain is started after the commit (`draining.py`), and by a relay on beat for whatever that missed,
-because the broker was down or a worker was killed: the relay is the guarantee. A claim is a conditional update that moves
-`next_attempt_at` beyond the time an effect may take, so a worker that dies gives its claim back by doing nothing. Effects run at
-least once and must be idempotent.
+An event and a PENDING delivery for each consumer are written in the transaction of what happened (`event_to_record`); a
+delivery is due at once. `drain` takes what is due for one consumer, a batch at a time: it claims, runs the consumer's effect and
+records what came of it, each for the whole batch. A drain is started after the commit (`draining.py`), and by a relay on beat
+for whatever that missed, because the broker was down or a worker was killed: the relay is the guarantee. A claim is a
+conditional update that moves `next_attempt_at` beyond the time an effect may take, so a worker that dies gives its claim back by
+doing nothing. Effects run at least once and must be idempotent.
 
 The pattern: Chris Richardson, "Transactional outbox" and "Idempotent consumer" (microservices.io).
 """

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from apps.concerts.models import Seat
 from apps.payments.models import LedgerTransaction, Wallet
+from apps.payments.services import locked_wallet
 from apps.reservations.errors import (
     HoldExpired,
     SeatAlreadyHeld,
@@ -143,7 +144,7 @@ class TestHoldThatExpiresWhileItsPaymentWaits:
             end = timezone.now() + timedelta(seconds=0.5)
             Hold.objects.filter(pk=held.pk).update(expires_at=end)
             with transaction.atomic():
-                Wallet.objects.lock().get(pk=customer.pk)
+                locked_wallet(customer_id=customer.pk)
                 payment = elsewhere(partial(pay, customer, held))
                 wait_until_blocked()
                 while database_now() <= end:

@@ -2,12 +2,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-from django.conf import settings
-
 from apps.payments.services import refund_to_wallet, wallet_in, wallet_lock
 from apps.reservations.errors import AlreadyCancelled, CancellationClosed, ReservationNotFound
 from apps.reservations.events import RESERVATION_CANCELLED
-from apps.reservations.models import Reservation
+from apps.reservations.models import Reservation, cancellable_until
 from apps.reservations.services.locking import hold_locks, locked_hold_in
 from apps.reservations.signals import ReservationCancelled, reservation_cancelled
 from apps.shared.database import fetch_one, fetch_pipelined, load_statements
@@ -49,7 +47,7 @@ def cancel_reservation(*, customer_id: int, reservation_id: UUID) -> Decision[Ca
     hold = locked_hold_in(locked, customer_id=customer_id)
     if status == Reservation.Status.CANCELLED:
         raise AlreadyCancelled
-    if now > hold.starts_at - settings.CANCELLATION_WINDOW:
+    if now > cancellable_until(hold.starts_at):
         raise CancellationClosed
     reservation = Reservation(
         id=reservation_id,

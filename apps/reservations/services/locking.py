@@ -66,7 +66,9 @@ def locked_hold_in(rows: Sequence[Sequence[Row]], *, customer_id: int) -> Locked
     :raises HoldNotFound: there is none, or it is somebody else's.
     """
     _, seats, holds = rows
-    for (
+    if not holds:
+        raise HoldNotFound
+    (
         hold_id,
         status,
         total_price,
@@ -76,9 +78,13 @@ def locked_hold_in(rows: Sequence[Sequence[Row]], *, customer_id: int) -> Locked
         held_at,
         expires_at,
         performance_id,
-        *performance,
-    ) in holds:
-        hold = Hold(
+        concert_id,
+        starts_at,
+        title,
+        venue,
+    ) = holds[0]
+    return LockedHold(
+        hold=Hold(
             id=hold_id,
             customer_id=customer_id,
             performance_id=performance_id,
@@ -89,6 +95,10 @@ def locked_hold_in(rows: Sequence[Sequence[Row]], *, customer_id: int) -> Locked
             queue_generation=queue_generation,
             held_at=held_at,
             expires_at=expires_at,
-        )
-        return LockedHold(hold, [PricedSeat._make(seat) for seat in seats], *performance)
-    raise HoldNotFound
+        ),
+        seats=[PricedSeat._make(seat) for seat in seats],
+        concert_id=concert_id,
+        starts_at=starts_at,
+        title=title,
+        venue=venue,
+    )

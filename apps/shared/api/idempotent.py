@@ -47,7 +47,7 @@ class IdempotentView(ApiView):
             customer_id=self.customer_id,
             endpoint=type(self).__name__,
             key=key,
-            fingerprint=self._fingerprint,
+            fingerprint=self._fingerprint if key else "",
             decide=decide,
             effect=effect,
             render=rendered,
