@@ -103,8 +103,8 @@ class TestCost:
     @pytest.mark.parametrize(
         ("name", "trips"),
         [
-            ("join", 3),  # the copy of the login, the limit, the room
-            ("join again", 3),
+            ("join", 2),  # the copy of the login with the limit, and the room
+            ("join again", 2),
             ("status", 1),
             ("board", 0),
             ("poll", 1),
