@@ -263,9 +263,9 @@ class Room:
         return Figures(*figures)
 
     def _visit(self, script: str, customer_id: int, *arguments: object) -> Visit:
-        standing, at, generation, place, position, wait, poll_after, *times, reason, is_new = (
-            self._run(script, customer_id, random.random(), *arguments)
-        )
+        answer = self._run(script, customer_id, random.random(), *arguments)
+        standing, at, generation, place, position, wait, poll_after, *rest = answer
+        expires_at, admitted_at, new_holds_until, reason, is_new = rest
         return Visit(
             _STANDINGS[standing],
             at,
@@ -274,7 +274,9 @@ class Room:
             None if position == -1 else position,
             None if wait == -1 else wait,
             None if poll_after == -1 else poll_after,
-            *times,
+            expires_at,
+            admitted_at,
+            new_holds_until,
             EndReason(reason.decode()) if reason else None,
             bool(is_new),
         )
