@@ -8,15 +8,15 @@ prepared statement; their lives differ, so that copies made in the same second a
 
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 import redis
 import structlog
 from django.conf import settings
 
-from apps.accounts.models import AccessToken
 from apps.accounts.selectors import live_login
-from apps.shared.lean_store import script_client
+from apps.shared.lean_store import Command, script_client
 from apps.shared.store import connect
 
 logger = structlog.get_logger(__name__)
@@ -26,6 +26,25 @@ END_LIFE = 120  # seconds
 # Seconds from asking PostgreSQL to writing the copy; after longer there is none.
 FILL_LONGEST = END_LIFE / 4
 ENDED = b"-"
+
+
+def copy_key(token_hash: bytes | memoryview) -> str:
+    return f"login:{bytes(token_hash).hex()}"
+
+
+def _read(token_hash: bytes) -> bytes | None:
+    try:
+        kept: bytes | None = script_client(settings.CACHE_URL).execute_command(
+            "GET", copy_key(token_hash)
+        )
+    except redis.RedisError:
+        return None
+    return kept
+
+
+def _write(command: Command) -> None:
+    with suppress(redis.RedisError):
+        script_client(settings.CACHE_URL).execute_command(*command)
 
 
 def customer_id_of(token_hash: bytes) -> int | None:
@@ -43,14 +62,22 @@ def customer_id_in(kept: bytes | None) -> int | None:
     return int(customer_id) if time.time() < float(expires_at) else None
 
 
-def ask_database(token_hash: bytes, kept: bytes | None) -> int | None:
-    """Return the customer whose live token has this digest, and keep a copy if there is nothing in its place yet."""
+def ask_database(
+    token_hash: bytes, kept: bytes | None, *, write: Callable[[Command], None] = _write
+) -> int | None:
+    """Return the customer whose live token has this digest, and keep a copy if there is nothing in its place yet.
+
+    `write` gets the command that does.
+    """
     asked_at = time.monotonic()
     token = live_login(token_hash)
     if token is None:
         return None
-    if kept is None and time.monotonic() - asked_at < FILL_LONGEST:
-        _fill(token)
+    expires_at = token.expires_at.timestamp()
+    life = min(random.randint(LIFE_MIN, LIFE_MAX), int(expires_at - time.time()))
+    if kept is None and life > 0 and time.monotonic() - asked_at < FILL_LONGEST:
+        copy = f"{token.user_id}:{expires_at}"
+        write(("SET", copy_key(token_hash), copy, "NX", "EX", life))
     return token.user_id
 
 
@@ -71,29 +98,3 @@ def end_login_copies(token_hashes: Iterable[bytes | memoryview]) -> None:
                 logger.warning("login_copies_not_ended", tokens=len(hashes))
         else:
             return
-
-
-def copy_key(token_hash: bytes | memoryview) -> str:
-    return f"login:{bytes(token_hash).hex()}"
-
-
-def _read(token_hash: bytes) -> bytes | None:
-    try:
-        kept: bytes | None = script_client(settings.CACHE_URL).execute_command(
-            "GET", copy_key(token_hash)
-        )
-    except redis.RedisError:
-        return None
-    return kept
-
-
-def _fill(token: AccessToken) -> None:
-    expires_at = token.expires_at.timestamp()
-    life = min(random.randint(LIFE_MIN, LIFE_MAX), int(expires_at - time.time()))
-    if life <= 0:
-        return
-    copy = (copy_key(token.token_hash), f"{token.user_id}:{expires_at}", "NX", "EX", life)
-    try:
-        script_client(settings.CACHE_URL).execute_command("SET", *copy)
-    except redis.RedisError:
-        return

@@ -51,6 +51,7 @@ from apps.shared.api.throttling import (
     hit_limit,
     hit_limit_of_login,
 )
+from apps.shared.lean_store import Command
 from apps.shared.path_converters import BIGINT_MAX
 from apps.storefront.views.waiting import status_answer
 
@@ -154,6 +155,7 @@ def _counted_customer(call: Call) -> tuple[int | None, Quota | None]:
     token_hash = token_digest(bearer)
     if not settings.RATE_LIMIT_ENABLED:
         return customer_id_of(token_hash), None
+    copying: list[Command] = []
     found = hit_limit_of_login(name, copy_key(token_hash))
     if found is None:
         customer_id = customer_id_of(token_hash)
@@ -162,10 +164,13 @@ def _counted_customer(call: Call) -> tuple[int | None, Quota | None]:
         if quota is not None:
             call.environ[COUNTED_QUOTA] = quota
             return customer_id_in(copy), quota
-        customer_id = ask_database(token_hash, copy)
+        customer_id = ask_database(token_hash, copy, write=copying.append)
     if customer_id is None:
         return None, None
-    return customer_id, _counted(call, name, lambda: caller_of_customer(customer_id))
+    quota = hit_limit(name, caller_of_customer(customer_id), after=copying)
+    if quota is not None:
+        call.environ[COUNTED_QUOTA] = quota
+    return customer_id, quota
 
 
 def _counted(call: Call, name: str | None, caller: Callable[[], str]) -> Quota | None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import structlog
 from django.db.models.functions import Now
@@ -15,6 +16,7 @@ from apps.queue.live import live_room, store_needed
 from apps.queue.models import WaitingRoom
 from apps.queue.services.clock import MICROSECOND, micros, moment
 from apps.queue.services.exit_log import drain_exits, ends_since, recorded_end
+from apps.shared.database import fetch_all, load_statements
 
 logger = structlog.get_logger(__name__)
 
@@ -22,6 +24,8 @@ TICK = timedelta(
     milliseconds=500
 )  # below beat's second, so that no beat finds its rooms not due yet
 REPLAY_BATCH = 50
+
+_WAKE = load_statements(Path(__file__).with_name("rooms.sql"))["wake"]
 
 
 def waiting_room_of(concert_id: int) -> WaitingRoom:
@@ -57,9 +61,7 @@ def bring_up_to_date(room: WaitingRoom) -> int | None:
 
 def wake(concert_id: int) -> None:
     """Make the next tick look at this room if it is resting."""
-    WaitingRoom.objects.filter(concert_id=concert_id, next_tick_at__gt=Now() + TICK).update(
-        next_tick_at=Now()
-    )
+    fetch_all(_WAKE, {"concert_id": concert_id, "tick": TICK})
 
 
 def replay_ends(room: WaitingRoom, *, since: int) -> None:

@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from apps.shared.errors import DomainError
-from apps.shared.lean_store import LeanStoreClient, Script, script_client
+from apps.shared.lean_store import Command, LeanStoreClient, Script, script_client
 
 WINDOW_SECONDS = 60
 # Of calls that make a customer of the caller: each would bring a quota of its own.
@@ -58,12 +58,19 @@ def spend(name: str, request: HttpRequest | Request) -> Quota | None:
     return hit_limit(name, _caller(name, request))
 
 
-def hit_limit(name: str, caller: str) -> Quota | None:
-    """Count one call of `caller` against the limit `name`; None when the counters cannot be reached."""
+def hit_limit(name: str, caller: str, *, after: Sequence[Command] = ()) -> Quota | None:
+    """Count one call of `caller` against the limit `name`; None when the counters cannot be reached.
+
+    The commands of `after` go to the counters' store before that, in the same round trip where it is one server.
+    """
     limit = settings.RATE_LIMITS[name]
     try:
         counted = _HIT.run(
-            script_client(settings.CACHE_URL), [_key(name, caller)], limit, WINDOW_SECONDS
+            script_client(settings.CACHE_URL),
+            [_key(name, caller)],
+            limit,
+            WINDOW_SECONDS,
+            after=after,
         )
     except redis.RedisError:
         return None
