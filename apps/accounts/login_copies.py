@@ -8,40 +8,76 @@ prepared statement; their lives differ, so that copies made in the same second a
 
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 import redis
 import structlog
 from django.conf import settings
 
-from apps.accounts.models import AccessToken
 from apps.accounts.selectors import live_login
-from apps.shared.lean_store import script_client
+from apps.shared.lean_store import Command, script_client
 from apps.shared.store import connect
 
 logger = structlog.get_logger(__name__)
 
 LIFE_MIN, LIFE_MAX = 40, 60  # seconds
 END_LIFE = 120  # seconds
-FILL_LONGEST = (
-    END_LIFE / 4
-)  # seconds from asking PostgreSQL to writing the copy; after longer there is none
+# Seconds from asking PostgreSQL to writing the copy; after longer there is none.
+FILL_LONGEST = END_LIFE / 4
 ENDED = b"-"
+
+
+def copy_key(token_hash: bytes | memoryview) -> str:
+    return f"login:{bytes(token_hash).hex()}"
+
+
+def _read(token_hash: bytes) -> bytes | None:
+    try:
+        kept: bytes | None = script_client(settings.CACHE_URL).execute_command(
+            "GET", copy_key(token_hash)
+        )
+    except redis.RedisError:
+        return None
+    return kept
+
+
+def _write(command: Command) -> None:
+    with suppress(redis.RedisError):
+        script_client(settings.CACHE_URL).execute_command(*command)
 
 
 def customer_id_of(token_hash: bytes) -> int | None:
     """Return the customer whose live token has this digest; None if PostgreSQL knows of none."""
     kept = _read(token_hash)
-    if kept is not None and kept != ENDED:
-        customer_id, expires_at = kept.split(b":")
-        if time.time() < float(expires_at):
-            return int(customer_id)
+    customer_id = customer_id_in(kept)
+    return customer_id if customer_id is not None else ask_database(token_hash, kept)
+
+
+def customer_id_in(kept: bytes | None) -> int | None:
+    """Return the customer whom a copy names; None if there is no copy, or one of a login that is over."""
+    if kept is None or kept == ENDED:
+        return None
+    customer_id, expires_at = kept.split(b":")
+    return int(customer_id) if time.time() < float(expires_at) else None
+
+
+def ask_database(
+    token_hash: bytes, kept: bytes | None, *, write: Callable[[Command], None] = _write
+) -> int | None:
+    """Return the customer whose live token has this digest, and keep a copy if there is nothing in its place yet.
+
+    `write` gets the command that does.
+    """
     asked_at = time.monotonic()
     token = live_login(token_hash)
     if token is None:
         return None
-    if kept is None and time.monotonic() - asked_at < FILL_LONGEST:
-        _fill(token)
+    expires_at = token.expires_at.timestamp()
+    life = min(random.randint(LIFE_MIN, LIFE_MAX), int(expires_at - time.time()))
+    if kept is None and life > 0 and time.monotonic() - asked_at < FILL_LONGEST:
+        copy = f"{token.user_id}:{expires_at}"
+        write(("SET", copy_key(token_hash), copy, "NX", "EX", life))
     return token.user_id
 
 
@@ -56,35 +92,9 @@ def end_login_copies(token_hashes: Iterable[bytes | memoryview]) -> None:
             # A client of its own, which has not been told to rest by the failures of others.
             with connect(settings.CACHE_URL) as client:
                 for token_hash in hashes:
-                    client.set(_key(token_hash), ENDED, ex=END_LIFE)
+                    client.set(copy_key(token_hash), ENDED, ex=END_LIFE)
         except redis.RedisError:
             if is_last_try:
                 logger.warning("login_copies_not_ended", tokens=len(hashes))
         else:
             return
-
-
-def _key(token_hash: bytes | memoryview) -> str:
-    return f"login:{bytes(token_hash).hex()}"
-
-
-def _read(token_hash: bytes) -> bytes | None:
-    try:
-        kept: bytes | None = script_client(settings.CACHE_URL).execute_command(
-            "GET", _key(token_hash)
-        )
-    except redis.RedisError:
-        return None
-    return kept
-
-
-def _fill(token: AccessToken) -> None:
-    expires_at = token.expires_at.timestamp()
-    life = min(random.randint(LIFE_MIN, LIFE_MAX), int(expires_at - time.time()))
-    if life <= 0:
-        return
-    copy = (_key(token.token_hash), f"{token.user_id}:{expires_at}", "NX", "EX", life)
-    try:
-        script_client(settings.CACHE_URL).execute_command("SET", *copy)
-    except redis.RedisError:
-        return

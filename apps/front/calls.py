@@ -60,9 +60,9 @@ class Reception:
 
     def circumstances_of(self, environ: WSGIEnvironment) -> Circumstances | None:
         """Return what decides about the headers of an answer; None if something about the call is unusual."""
-        if environ["QUERY_STRING"] or environ.get("SCRIPT_NAME"):
-            return None
         get = environ.get
+        if get("QUERY_STRING") or get("SCRIPT_NAME"):
+            return None
         language = None
         cookies = get("HTTP_COOKIE")
         if cookies and (self._csrf_cookie in cookies or self._language_cookie in cookies):

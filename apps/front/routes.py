@@ -15,7 +15,12 @@ from django.core.handlers.wsgi import WSGIRequest
 from django.utils import translation
 
 from apps.accounts.authentication import bearer_token
-from apps.accounts.login_copies import customer_id_of
+from apps.accounts.login_copies import (
+    ask_database,
+    copy_key,
+    customer_id_in,
+    customer_id_of,
+)
 from apps.accounts.models import token_digest
 from apps.front.answers import (
     Answer,
@@ -43,7 +48,9 @@ from apps.shared.api.throttling import (
     caller_of_address,
     caller_of_customer,
     hit_limit,
+    hit_limit_of_login,
 )
+from apps.shared.lean_store import Command
 from apps.shared.path_converters import BIGINT_MAX
 from apps.storefront.views.waiting import status_answer
 
@@ -93,12 +100,8 @@ def join(call: Call, _no_id: int) -> Answer | None:
     wanted = _JOIN_BODY.fullmatch(body) if body else None
     if wanted is None or int(wanted[1]) > BIGINT_MAX:
         return None
-    customer_id = _customer_id(call)
-    if customer_id is None:
-        return None
-    name = queue_views.QueueTokensView.rate_limit_of("POST")
-    quota = _counted(call, name, lambda: caller_of_customer(customer_id))
-    if quota is not None and quota.is_exceeded:
+    customer_id, quota = _counted_customer(call)
+    if customer_id is None or (quota is not None and quota.is_exceeded):
         return None
     status = join_queue(
         customer_id=customer_id,
@@ -140,6 +143,33 @@ def poll_page(call: Call, concert_id: int) -> Answer | None:
 def _customer_id(call: Call) -> int | None:
     bearer = bearer_token(call.environ.get("HTTP_AUTHORIZATION", ""))
     return customer_id_of(token_digest(bearer)) if bearer else None
+
+
+def _counted_customer(call: Call) -> tuple[int | None, Quota | None]:
+    """Whom the call is of, and what it leaves of the limit: where a copy and the counters are on one server in one round trip."""
+    bearer = bearer_token(call.environ.get("HTTP_AUTHORIZATION", ""))
+    name = queue_views.QueueTokensView.rate_limit_of("POST")
+    if bearer is None or name is None:
+        return None, None
+    token_hash = token_digest(bearer)
+    if not settings.RATE_LIMIT_ENABLED:
+        return customer_id_of(token_hash), None
+    copying: list[Command] = []
+    found = hit_limit_of_login(name, copy_key(token_hash))
+    if found is None:
+        customer_id = customer_id_of(token_hash)
+    else:
+        copy, quota = found
+        if quota is not None:
+            call.environ[COUNTED_QUOTA] = quota
+            return customer_id_in(copy), quota
+        customer_id = ask_database(token_hash, copy, write=copying.append)
+    if customer_id is None:
+        return None, None
+    quota = hit_limit(name, caller_of_customer(customer_id), after=copying)
+    if quota is not None:
+        call.environ[COUNTED_QUOTA] = quota
+    return customer_id, quota
 
 
 def _counted(call: Call, name: str | None, caller: Callable[[], str]) -> Quota | None:

@@ -18,6 +18,7 @@ from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.queue import WaitingRoomFactory
 from tests.front.conftest import JSON, KOREAN, Door, Doors
+from tests.servers import start_cluster
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("keep_connection")]
 
@@ -105,6 +106,26 @@ class TestPlace:
 
         left = [dict(answer.headers)["ratelimit"].split(";t=")[0] for answer in answers]
         assert left == ['"join";r=59', '"join";r=58', '"join";r=57', '"write";r=59']
+
+    def test_is_taken_on_a_cluster_too(
+        self, doors: Doors, login: Login, settings: LazySettings
+    ) -> None:
+        nodes = start_cluster(2)
+        url = nodes[0].url.replace("redis://", "redis+cluster://")
+        settings.QUEUE_URL = settings.CACHE_URL = url
+        settings.RATE_LIMIT_ENABLED = True
+
+        def visit(door: Door) -> list[Answer]:
+            concert, headers = new_concert(), login()
+            answers = [door.join(concert.pk, headers) for _ in range(3)]
+            return [*answers, door("GET /api/v1/queue/tokens/me", headers=token_of(answers[0]))]
+
+        answers = doors.compare(visit)
+
+        assert [answer.status for answer in answers] == [201, 200, 200, 200]
+        assert dict(answers[2].headers)["ratelimit"].startswith('"join";r=57;')
+        for node in nodes:
+            node.stop()
 
 
 class TestBoard:

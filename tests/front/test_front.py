@@ -103,8 +103,8 @@ class TestCost:
     @pytest.mark.parametrize(
         ("name", "trips"),
         [
-            ("join", 3),  # the copy of the login, the limit, the room
-            ("join again", 3),
+            ("join", 2),  # the copy of the login with the limit, and the room
+            ("join again", 2),
             ("status", 1),
             ("board", 0),
             ("poll", 1),
@@ -134,18 +134,25 @@ class TestCost:
         assert (len(sent), len(statements)) == (2, 0)  # the copy of the login and the gate
 
     def test_of_an_unknown_copy_is_a_statement(
-        self, doors: Doors, login: Login, monkeypatch: pytest.MonkeyPatch
+        self,
+        doors: Doors,
+        login: Login,
+        settings: LazySettings,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        settings.RATE_LIMIT_ENABLED = True
         concert_id = WaitingRoomFactory().concert_id
-        doors.composed.join(concert_id, login())
+        for _ in range(2):
+            doors.composed.join(concert_id, login())
         headers = login()
 
-        with CaptureQueriesContext(connection) as first:
+        with CaptureQueriesContext(connection) as first, round_trips(monkeypatch) as sent:
             doors.composed.join(concert_id, headers)
         with CaptureQueriesContext(connection) as second:
             doors.composed.join(concert_id, headers)
 
         assert (len(first), len(second)) == (1, 0)
+        assert len(sent) == 3  # no copy; the new copy with the limit; the room
 
     def test_of_a_status_does_not_touch_the_connection(self, doors: Doors, login: Login) -> None:
         token = queue_token(doors.composed.join(WaitingRoomFactory().concert_id, login()))

@@ -20,6 +20,7 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
@@ -33,6 +34,12 @@ BATCH = 100
 HOLD_OFF = 10 * SECOND
 
 KEY_NAMES = ("room", "waiting", "seen", "active", "visits", "ended", "exits", "pace")
+_EXITS = KEY_NAMES.index("exits")
+
+
+@lru_cache(1_000)
+def room_keys(concert_id: int) -> list[str]:
+    return [f"{{queue:{concert_id}}}:{name}" for name in KEY_NAMES]
 
 
 class Standing(StrEnum):
@@ -52,7 +59,11 @@ class Standing(StrEnum):
 
     @property
     def needs_healing(self) -> bool:
-        return self in (Standing.LOST, Standing.UNKNOWN, Standing.UNCERTAIN)
+        return self in _NEED_HEALING
+
+
+_STANDINGS = {standing.value.encode(): standing for standing in Standing}
+_NEED_HEALING = frozenset({Standing.LOST, Standing.UNKNOWN, Standing.UNCERTAIN})
 
 
 class EndReason(StrEnum):
@@ -166,7 +177,7 @@ class Room:
         self.concert_id = concert_id
         self._client = client
         self._clock = clock
-        self._keys = {name: f"{{queue:{concert_id}}}:{name}" for name in KEY_NAMES}
+        self._keys = room_keys(concert_id)
 
     def configure(
         self, policy: Policy, *, epoch: str, was_stored: bool, hold_off: int = HOLD_OFF
@@ -236,11 +247,11 @@ class Room:
 
     def exits(self, *, count: int) -> list[End]:
         """The oldest ends that the exit log does not have yet."""
-        entries = self._client.xrange(self._keys["exits"], count=count)
+        entries = self._client.xrange(self._keys[_EXITS], count=count)
         return [_end(entry_id, fields) for entry_id, fields in entries]
 
     def forget_exits(self, ids: Iterable[bytes]) -> None:
-        self._client.xdel(self._keys["exits"], *ids)
+        self._client.xdel(self._keys[_EXITS], *ids)
 
     def drop_if_empty(self) -> bool:
         """Forget the room unless somebody is in it, or an end is not in the exit log yet."""
@@ -257,18 +268,25 @@ class Room:
 
     def _visit(self, script: str, customer_id: int, *arguments: object) -> Visit:
         answer = self._run(script, customer_id, random.random(), *arguments)
-        standing, *numbers, reason, is_new = answer
-        visit: list[Any] = [
-            Standing(standing.decode()),
-            *(None if number == -1 else number for number in numbers),
+        standing, at, generation, place, position, wait, poll_after, *rest = answer
+        expires_at, admitted_at, new_holds_until, reason, is_new = rest
+        return Visit(
+            _STANDINGS[standing],
+            at,
+            generation,
+            place,
+            None if position == -1 else position,
+            None if wait == -1 else wait,
+            None if poll_after == -1 else poll_after,
+            expires_at,
+            admitted_at,
+            new_holds_until,
             EndReason(reason.decode()) if reason else None,
             bool(is_new),
-        ]
-        return Visit(*visit)
+        )
 
     def _run(self, script: str, *arguments: object) -> Any:
-        keys = list(self._keys.values())
-        return run(self._client, source(script, self._clock), keys, *arguments)
+        return run(self._client, source(script, self._clock), self._keys, *arguments)
 
 
 def _end(entry_id: bytes, fields: dict[bytes, bytes]) -> End:

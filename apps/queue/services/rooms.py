@@ -3,9 +3,9 @@
 from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
+from pathlib import Path
 
 import structlog
-from django.db.models import Q
 from django.db.models.functions import Now
 
 from apps.concerts.errors import ConcertNotFound
@@ -17,6 +17,7 @@ from apps.queue.live import RETRY_AFTER_SECONDS, live_room, store_needed
 from apps.queue.models import WaitingRoom
 from apps.queue.services.clock import MICROSECOND, micros, moment
 from apps.queue.services.exit_log import EXITS_BATCH, ends_since, move_exits, recorded_end
+from apps.shared.database import fetch_all, load_statements
 from apps.shared.errors import ServiceUnavailable
 
 logger = structlog.get_logger(__name__)
@@ -25,6 +26,8 @@ TICK = timedelta(
     milliseconds=500
 )  # below beat's second, so that no beat finds its rooms not due yet
 REPLAY_BATCH = 50
+
+_WAKE = load_statements(Path(__file__).with_name("rooms.sql"))["wake"]
 
 
 def waiting_room_of(concert_id: int) -> WaitingRoom:
@@ -60,9 +63,7 @@ def bring_up_to_date(room: WaitingRoom) -> int | None:
 
 def wake(concert_id: int) -> None:
     """Make the next tick look at this room, and every tick after it until the room is empty."""
-    WaitingRoom.objects.filter(concert_id=concert_id).filter(
-        ~Q(activity=WaitingRoom.Activity.AWAKE) | Q(next_tick_at__gt=Now() + TICK)
-    ).update(activity=WaitingRoom.Activity.AWAKE, next_tick_at=Now())
+    fetch_all(_WAKE, {"concert_id": concert_id, "tick": TICK})
 
 
 def replay_ends(room: WaitingRoom, *, since: int) -> None:

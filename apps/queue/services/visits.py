@@ -211,13 +211,22 @@ def _reason_shown(reason: EndReason | None) -> str | None:
 def _current_token(visit: Visit, ticket: Ticket, token: str) -> str:
     """The token that says what is true now: the one shown if nothing has changed, else a renewed one."""
     is_active = visit.standing is Standing.ACTIVE
+    lease_until = visit.expires_at if is_active else 0
+    is_unchanged = (ticket.place, ticket.generation, ticket.lease_until, ticket.admitted_at) == (
+        visit.place,
+        visit.generation,
+        lease_until,
+        visit.admitted_at,
+    )
+    signer = token_signer()
+    if is_unchanged and signer.is_current(token):
+        return token
     current = replace(
         ticket,
         place=visit.place,
         generation=visit.generation,
-        lease_until=visit.expires_at if is_active else 0,
+        issued_at=visit.at,
+        lease_until=lease_until,
         admitted_at=visit.admitted_at,
     )
-    if current == ticket and token_signer().is_current(token):
-        return token
-    return token_signer().issue(replace(current, issued_at=visit.at))
+    return signer.issue(current)

@@ -7,6 +7,7 @@ a cluster alike.
 """
 
 import hashlib
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -50,7 +51,7 @@ def _digest(script: str) -> str:
     return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
 
 
-def run(client: ScriptClient, script: str, keys: list[str], *arguments: object) -> Any:
+def run(client: ScriptClient, script: str, keys: Sequence[str], *arguments: object) -> Any:
     run_id = getattr(client, "run_id", "")
     try:
         return client.evalsha(_digest(script), len(keys), *keys, run_id, *arguments)
