@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+import redis
 from django.utils import timezone
 
 from apps.concerts.models import Concert
@@ -46,13 +47,13 @@ class TestEndsSince:
 
 class TestDrainExits:
     @pytest.fixture
-    def live(self, concert: Concert, monkeypatch: pytest.MonkeyPatch) -> Room:
+    def live(self, concert: Concert, store: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Room:
         monkeypatch.setattr(exit_log, "EXITS_BATCH", 2)
         live = live_room(concert.pk)
         at = micros(timezone.now())
         for customer_id in range(5):
             end = f"{customer_id}:{at}:1:TIMED_OUT:{at}:0:{at}"
-            live._client.xadd(live._keys["exits"], {"end": end})  # type: ignore[attr-defined]
+            store.xadd(f"{{queue:{concert.pk}}}:exits", {"end": end})
         return live
 
     def test_moves_all_of_them(self, live: Room) -> None:

@@ -39,10 +39,10 @@ def tick() -> int:
     return services.admit_visitors()
 
 
-def add_exit(live: Room, customer_id: int, *, at: int) -> None:
+def add_exit(store: redis.Redis, live: Room, customer_id: int, *, at: int) -> None:
     """Put an end onto its way to the exit log, as scripts do."""
     end = f"{customer_id}:{at}:1:TIMED_OUT:{at}:0:{at}"
-    live._client.xadd(live._keys["exits"], {"end": end})  # type: ignore[attr-defined]
+    store.xadd(f"{{queue:{live.concert_id}}}:exits", {"end": end})
 
 
 def activity(concert: Concert) -> str:
@@ -230,9 +230,9 @@ class TestRetiring:
 
         assert activity(finished.concert) == "RESTING"
 
-    def test_needs_the_ends_on_record(self, finished: Visitor) -> None:
+    def test_needs_the_ends_on_record(self, finished: Visitor, store: redis.Redis) -> None:
         live = live_room(finished.concert.pk)
-        add_exit(live, CustomerFactory().pk, at=micros(timezone.now()))
+        add_exit(store, live, CustomerFactory().pk, at=micros(timezone.now()))
 
         assert not live.drop_if_empty()
         for _ in range(2):
@@ -327,7 +327,7 @@ class TestHealingBehindManyEnds:
         return time_of(concert)
 
     @pytest.fixture
-    def second_turn(self, clock: Clock, concert: Concert) -> Visitor:
+    def second_turn(self, clock: Clock, concert: Concert, store: redis.Redis) -> Visitor:
         """Holds a token of a place that the store has lost, and has ended a later one since; nothing of it is on record.
 
         More ends than fit into one batch are on their way to the exit log, this one the last of them.
@@ -338,7 +338,7 @@ class TestHealingBehindManyEnds:
         tick()
         live = live_room(concert.pk)
         for customer_id in range(1_000_000, 1_000_000 + EXITS_BATCH):
-            add_exit(live, customer_id, at=clock.now)
+            add_exit(store, live, customer_id, at=clock.now)
         for _ in range(32):
             clock.advance(seconds=10)
             live.admit()
