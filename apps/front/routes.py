@@ -124,7 +124,9 @@ def show_place(call: Call, _no_id: int) -> Answer | None:
 
 def leave(call: Call, _no_id: int) -> Answer | None:
     name = queue_views.OwnQueueTokenView.rate_limit_of("DELETE")
-    quota = _counted(call, name, lambda: caller_of_address(WSGIRequest(call.environ)))
+    quota = None
+    if name is not None and settings.RATE_LIMIT_ENABLED:
+        quota = _noted(call, hit_limit(name, caller_of_address(WSGIRequest(call.environ))))
     if quota is not None and quota.is_exceeded:
         return None
     status = leave_queue(token=call.environ.get("HTTP_QUEUE_TOKEN"))
@@ -146,7 +148,10 @@ def _customer_id(call: Call) -> int | None:
 
 
 def _counted_customer(call: Call) -> tuple[int | None, Quota | None]:
-    """Whom the call is of, and what it leaves of the limit: where a copy and the counters are on one server in one round trip."""
+    """Return whom the call is of, and what it leaves of the limit.
+
+    Where the copies of logins and the counters are on one server, this is one round trip; two if there is no copy yet.
+    """
     bearer = bearer_token(call.environ.get("HTTP_AUTHORIZATION", ""))
     name = queue_views.QueueTokensView.rate_limit_of("POST")
     if bearer is None or name is None:
@@ -161,22 +166,17 @@ def _counted_customer(call: Call) -> tuple[int | None, Quota | None]:
     else:
         copy, quota = found
         if quota is not None:
-            call.environ[COUNTED_QUOTA] = quota
-            return customer_id_in(copy), quota
+            return customer_id_in(copy), _noted(call, quota)
         customer_id = ask_database(token_hash, copy, write=copying.append)
     if customer_id is None:
         return None, None
-    quota = hit_limit(name, caller_of_customer(customer_id), after=copying)
-    if quota is not None:
-        call.environ[COUNTED_QUOTA] = quota
-    return customer_id, quota
+    return customer_id, _noted(
+        call, hit_limit(name, caller_of_customer(customer_id), after=copying)
+    )
 
 
-def _counted(call: Call, name: str | None, caller: Callable[[], str]) -> Quota | None:
-    """Count the call as its view would, and leave word of it for the view."""
-    if name is None or not settings.RATE_LIMIT_ENABLED:
-        return None
-    quota = hit_limit(name, caller())
+def _noted(call: Call, quota: Quota | None) -> Quota | None:
+    """Leave word for the view that the call has been counted, should it come to that."""
     if quota is not None:
         call.environ[COUNTED_QUOTA] = quota
     return quota

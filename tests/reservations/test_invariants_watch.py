@@ -119,9 +119,9 @@ class TestCommand:
         printed, failure = self.run("--since", later.isoformat())
 
         assert failure is None
-        assert "11 invariants, 0 breaches, " in printed
+        assert "12 invariants, 0 breaches, " in printed
         _, failure = self.run("--since", "2000-01-01")
-        assert str(failure) == "1 of 11 are broken: balance_is_ledger."
+        assert str(failure) == "1 of 12 are broken: balance_is_ledger."
 
     def test_refuses_a_moment_that_is_none(self) -> None:
         with pytest.raises(CommandError, match="invalid moment value: 'yesterday'"):

@@ -132,13 +132,19 @@ _WRONG_COUNTS = """
         <> (hall.total, hall.unblocked, sales.sold)
 """
 
+_RECENTLY_SOLD = """
+    SELECT performance_id FROM concerts_rankingentry WHERE recorded_at >= %(since)s
+    UNION ALL
+    SELECT performance_id FROM reservations_reservation WHERE reserved_at >= %(since)s OR cancelled_at >= %(since)s
+"""
+
 
 def wrong_counts(since: datetime | None) -> Findings:
     return breaches(
         _WRONG_COUNTS,
         since=since,
-        performances="performance.id IN "
-        "(SELECT performance_id FROM concerts_rankingentry WHERE recorded_at >= %(since)s)",
+        performances="performance.id IN {sold}",
+        sold=_RECENTLY_SOLD,
     )
 
 

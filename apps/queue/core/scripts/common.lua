@@ -196,14 +196,14 @@ local function wait_for(position)
 end
 
 -- When to ask again, in seconds: soon at the head, where a slot may come free any moment; far behind, a fraction of the wait.
--- `jitter` in [0, 1) spreads a crowd that arrived together.
-local function advice(position, jitter)
+-- `jitter` in [0, 1) spreads a crowd that arrived together; `wait` is what `wait_for` says, before opening nothing.
+local function advice(position, jitter, wait)
   if is_early() then
     local crowd = redis.call('ZCARD', WAITING)
     local spread = math.max(2, math.min(45, crowd / 2000))  -- seconds; whoever is drawn first has SHOW_UP to come back
     return math.ceil((num('opens_at') - now) / SECOND + jitter * spread)
   end
-  local seconds = math.max(1, math.min(wait_for(position) / 4, position / 5, LONGEST_ADVICE))
+  local seconds = math.max(1, math.min(wait / 4, position / 5, LONGEST_ADVICE))
   return math.ceil(seconds * (0.8 + 0.2 * jitter))
 end
 
@@ -238,14 +238,15 @@ local function welcome(user, found, jitter, is_new)
   end
 
   local position = redis.call('ZRANK', WAITING, user) + 1
-  local poll_after = advice(position, jitter)
+  local wait = not is_early() and wait_for(position) or nil
+  local poll_after = advice(position, jitter, wait)
   local patience = num('patience')
   local patient_until = math.max(now, num('opens_at')) + math.max(patience, 2 * math.min(poll_after, LONGEST_ADVICE) * SECOND)
   redis.call('ZADD', SEEN, text(patient_until), user)
   local is_shown = not is_early() and not is_healing()
   local is_estimated = is_shown and room.state == 'OPEN' and num('admitted_total') > 0
   return answer('WAITING', { place = place, poll_after = poll_after, expires_at = patient_until, is_new = is_new,
-    position = is_shown and position or nil, wait = is_estimated and math.ceil(wait_for(position)) or nil })
+    position = is_shown and position or nil, wait = is_estimated and math.ceil(wait) or nil })
 end
 
 -- Why a token of this generation cannot be looked at, if so.
