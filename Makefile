@@ -101,6 +101,10 @@ bench: development  ## measure beside the floors, write docs/performance.md; ARG
 bench-invariants: embedded  ## check all invariants on a million made-up reservations; ARGS="--reservations 200000"
 	@$(VENV_PYTHON) -m benchmarks.invariants $(ARGS)
 
+.PHONY: bench-history
+bench-history: embedded  ## compare the same work with and without years of history; ARGS="--reservations 1000000"
+	@$(VENV_PYTHON) -m benchmarks.history $(ARGS)
+
 .PHONY: bench-seat-map
 bench-seat-map: development  ## open halls of up to 50,000 seats in a browser; ARGS="--repeats 3"
 	@$(VENV_PYTHON) -m benchmarks.seat_map $(ARGS)
