@@ -13,7 +13,6 @@ from typing import Any
 import psycopg
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
-from psycopg.types.numeric import Int8Dumper
 
 Parameters = Mapping[str, Any]
 Row = tuple[Any, ...]
@@ -70,7 +69,7 @@ def fetch_pipelined(calls: Sequence[Call]) -> list[list[Row]]:
     """
     connection.ensure_connection()
     raw = connection.connection
-    cursors = [_Cursor(raw) for _ in calls]
+    cursors = [psycopg.Cursor(raw) for _ in calls]
     try:
         with connection.wrap_database_errors:
             if len(calls) == 1:
@@ -86,15 +85,10 @@ def fetch_pipelined(calls: Sequence[Call]) -> list[list[Row]]:
     return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
 
 
-class _Cursor(psycopg.Cursor[Row]):
-    """Sends every integer as a bigint: psycopg would choose by its size, and prepare the statement anew for each choice."""
-
-    def __init__(self, connection: "psycopg.Connection[Any]") -> None:
-        super().__init__(connection)
-        self.adapters.register_dumper(int, Int8Dumper)
-
-
 def _execute(cursor: psycopg.Cursor[Row], statement: Statement, parameters: Parameters) -> None:
+    if not (connection.execute_wrappers or connection.queries_logged):
+        cursor.execute(statement, parameters)
+        return
     wrapped: CursorWrapper = connection._prepare_cursor(cursor)  # type: ignore[attr-defined]
     wrapped.execute(statement, parameters)
     if connection.queries_logged:

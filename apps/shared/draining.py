@@ -5,16 +5,14 @@ store says that one waits. The task drops the flag before it claims; whatever is
 again. A task that is lost takes its flag with it within `WAITS_AT_MOST` seconds.
 """
 
-from functools import cache
-
 import redis
 import structlog
 from celery import Task
 from django.conf import settings
 
+from apps.shared.lean_store import script_client
 from apps.shared.outbox import drain
 from apps.shared.publishing import publish
-from apps.shared.store import ClusterStoreClient, StoreClient, connect
 
 logger = structlog.get_logger(__name__)
 
@@ -29,7 +27,8 @@ def announce(task: "Task[..., None]") -> bool:
     A broker that is down neither fails nor delays the caller; the relay announces what is left.
     """
     try:
-        is_first = _store(settings.BROKER_URL).set(_flag(task), 1, nx=True, ex=WAITS_AT_MOST)
+        flag = ("SET", _flag(task), 1, "NX", "EX", WAITS_AT_MOST)
+        is_first = script_client(settings.BROKER_URL).execute_command(*flag)
     except (redis.RedisError, OSError):
         logger.warning("announcement_failed", task=task.name)
         return False
@@ -45,15 +44,10 @@ def drain_announced(task: "Task[..., None]", *, consumer: str) -> None:
 
 def _may_be_announced_again(task: "Task[..., None]") -> None:
     try:
-        _store(settings.BROKER_URL).delete(_flag(task))
+        script_client(settings.BROKER_URL).execute_command("DEL", _flag(task))
     except (redis.RedisError, OSError):
         logger.warning("announcement_kept", task=task.name)  # it lapses
 
 
 def _flag(task: "Task[..., None]") -> str:
     return f"draining:waiting:{task.name}"
-
-
-@cache
-def _store(url: str) -> StoreClient | ClusterStoreClient:
-    return connect(url)
