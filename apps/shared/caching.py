@@ -56,12 +56,9 @@ class ProcessCache(Generic[K, V]):
 
         A key that has no value makes none of the others go, however many such keys are asked for.
         """
-        known = self._slots.get(key)
-        # The value is written before the time until which it is fresh.
-        if known is not None and self._clock() < known.fresh_until:
-            with suppress(KeyError):  # dropped at this moment
-                self._slots.move_to_end(key)
-            return cast("V", known.value)
+        known = self.peek(key)
+        if known is not None:
+            return known
         slot = self._slot(key)
         with slot.lock:
             if slot.value is None or self._clock() >= slot.fresh_until:
@@ -75,6 +72,16 @@ class ProcessCache(Generic[K, V]):
                     return value
                 self._keep(key, slot, value)
             return cast("V", slot.value)
+
+    def peek(self, key: K) -> V | None:
+        """The value of `key` if there is a fresh one; nothing is computed and nobody is waited for."""
+        slot = self._slots.get(key)
+        # The value is written before the time until which it is fresh.
+        if slot is None or self._clock() >= slot.fresh_until:
+            return None
+        with suppress(KeyError):  # dropped at this moment
+            self._slots.move_to_end(key)
+        return slot.value
 
     def get_many(
         self, keys: Iterable[K], compute: Callable[[list[K]], Mapping[K, V]]
