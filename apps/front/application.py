@@ -50,35 +50,34 @@ class Front:
             return self._teach(route, circumstances, environ, start_response)
         began_at = time.perf_counter()
         request_id = usable_request_id(environ.get("HTTP_X_REQUEST_ID", ""))
-        structlog.contextvars.bind_contextvars(request_id=request_id)
-        try:
-            answer = self._answer(route, number, Call(environ, circumstances.language))
-            headers = answer and self._headers.of(_kind(route, circumstances, answer.status))
-            if answer and headers:
-                start_response(
-                    STATUS_LINES[answer.status],
-                    [
-                        *headers,
-                        *answer.headers,
-                        ("Content-Length", str(len(answer.body))),
-                        ("X-Request-ID", request_id),
-                    ],
-                )
-                log_request(
-                    request_id=request_id,
-                    method=environ["REQUEST_METHOD"],
-                    path=environ["PATH_INFO"],
-                    status=answer.status,
-                    seconds=time.perf_counter() - began_at,
-                )
-                return [answer.body]
-        finally:
-            structlog.contextvars.unbind_contextvars("request_id")
-        # Whatever was logged and whatever Django will log are of one request.
-        environ["HTTP_X_REQUEST_ID"] = request_id
-        return self._teach(route, circumstances, environ, start_response)
+        answer = route.answer_at_hand and route.answer_at_hand(environ, number)
+        if not answer:
+            answer = self._answer(route, number, Call(environ, circumstances.language), request_id)
+        headers = answer and self._headers.of(_kind(route, circumstances, answer.status))
+        if not answer or not headers:
+            # Whatever was logged and whatever Django will log are of one request.
+            environ["HTTP_X_REQUEST_ID"] = request_id
+            return self._teach(route, circumstances, environ, start_response)
+        start_response(
+            STATUS_LINES[answer.status],
+            [
+                *headers,
+                *answer.headers,
+                ("Content-Length", str(len(answer.body))),
+                ("X-Request-ID", request_id),
+            ],
+        )
+        log_request(
+            request_id=request_id,
+            method=environ["REQUEST_METHOD"],
+            path=environ["PATH_INFO"],
+            status=answer.status,
+            seconds=time.perf_counter() - began_at,
+        )
+        return [answer.body]
 
-    def _answer(self, route: Route, number: int, call: Call) -> Answer | None:
+    def _answer(self, route: Route, number: int, call: Call, request_id: str) -> Answer | None:
+        structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
             self._close_old_connections()
             return route.answer(call, number)
@@ -89,6 +88,8 @@ class Front:
             logger.warning("front_failed", route=route.name, exc_info=True)
             close_old_connections()
             return None
+        finally:
+            structlog.contextvars.unbind_contextvars("request_id")
 
     def _close_old_connections(self) -> None:
         """Do what Django does before and after each request, often enough: it is about minutes, and about failures."""

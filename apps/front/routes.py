@@ -32,7 +32,7 @@ from apps.front.answers import (
 )
 from apps.front.calls import Call, has_no_body, takes_json
 from apps.queue import views as queue_views
-from apps.queue.selectors import BOARDS_KEPT, Board, waiting_room_board
+from apps.queue.selectors import BOARDS_KEPT, Board, board_at_hand, waiting_room_board
 from apps.queue.serializers import (
     BoardSerializer,
     QueueTokenSerializer,
@@ -64,11 +64,15 @@ Key = TypeVar("Key")
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`answer` gets the call and the id in its path, 0 if there is none; `is_usual` looks at the rest of the call."""
+    """`answer` gets the call and the id in its path, 0 if there is none; `is_usual` looks at the rest of the call.
+
+    `answer_at_hand` is asked first, and calls nothing that could fail or log.
+    """
 
     name: str
     answer: Callable[[Call, int], Answer | None]
     is_usual: Callable[[WSGIEnvironment], bool]
+    answer_at_hand: Callable[[WSGIEnvironment, int], Answer | None] | None = None
 
 
 def _is_usual_read(environ: WSGIEnvironment) -> bool:
@@ -226,10 +230,16 @@ def _keep(kept: dict[Key, _Rendered], key: Key, rendered: _Rendered, entries_max
 
 def show_board(call: Call, concert_id: int) -> Answer | None:
     board = waiting_room_board(concert_id)
-    rendered = _boards.get(concert_id)
-    if rendered is None or rendered.source is not board:
-        rendered = _keep(_boards, concert_id, _rendered_board(board), BOARDS_KEPT)
+    rendered = _keep(_boards, concert_id, _rendered_board(board), BOARDS_KEPT)
     return rendered.answer(call.environ)
+
+
+def board_answer_at_hand(environ: WSGIEnvironment, concert_id: int) -> Answer | None:
+    board = board_at_hand(concert_id)
+    rendered = _boards.get(concert_id)
+    if board is None or rendered is None or rendered.source is not board:
+        return None
+    return rendered.answer(environ)
 
 
 def _rendered_board(board: Board) -> _Rendered:
@@ -271,7 +281,7 @@ _WITH_ID = re.compile(
     r"|/concerts/([0-9]{1,19})/queue/status/"
 )
 _BY_GROUP = (
-    Route("board", show_board, _is_usual_read),
+    Route("board", show_board, _is_usual_read, board_answer_at_hand),
     Route("availability", show_availability, _is_usual_read),
     Route("poll", poll_page, has_no_body),
 )

@@ -48,6 +48,11 @@ def waiting_room_board(concert_id: int) -> Board:
     return _boards.get(concert_id, lambda: _read_board(concert_id))
 
 
+def board_at_hand(concert_id: int) -> Board | None:
+    """The same board, if this process has it already."""
+    return _boards.peek(concert_id)
+
+
 @dataclass(frozen=True, slots=True)
 class Door:
     """When visitors may join, by the policy of staff: read from the row, so it is told while the store is down.

@@ -65,12 +65,9 @@ class ProcessCache(Generic[K, V]):
 
         A key that has no value makes none of the others go, however many such keys are asked for.
         """
-        known = self._slots.get(key)
-        # The value is written before the time until which it is fresh.
-        if known is not None and known.fresh_until - self._clock() > self._ahead:
-            with suppress(KeyError):  # dropped at this moment
-                self._slots.move_to_end(key)
-            return cast("V", known.value)
+        known = self.peek(key)
+        if known is not None:
+            return known
         slot = self._slot(key)
         left = slot.fresh_until - self._clock()
         if left > self._ahead or not slot.lock.acquire(blocking=left <= 0):
@@ -89,6 +86,16 @@ class ProcessCache(Generic[K, V]):
             return cast("V", slot.value)
         finally:
             slot.lock.release()
+
+    def peek(self, key: K) -> V | None:
+        """Return the value of `key` if it needs no computation yet; None if `get` would compute the next one."""
+        slot = self._slots.get(key)
+        # The value is written before the time until which it is fresh.
+        if slot is None or slot.fresh_until - self._clock() <= self._ahead:
+            return None
+        with suppress(KeyError):  # dropped at this moment
+            self._slots.move_to_end(key)
+        return slot.value
 
     def get_many(
         self, keys: Iterable[K], compute: Callable[[list[K]], Mapping[K, V]]

@@ -1,11 +1,13 @@
 """A client of one Valkey/Redis for the hot paths: a connection for each thread and nothing between it and the caller.
 
-It speaks through redis-py's connections, so addresses, TLS and logins are those of every other client. Left out is what costs more
-than the command itself under load: the pool with its locks, parsing of answers by command, hooks. A cluster is served by redis-py.
+redis-py makes the connections, so addresses, TLS and logins are those of every other client. Left out is what costs more than the
+command itself under load: the pool with its locks, parsing of answers by command, hooks. A cluster is served by redis-py.
 """
 
 import hashlib
 import os
+import select
+import socket
 import threading
 from collections.abc import Sequence
 from functools import cache
@@ -14,8 +16,8 @@ from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 import redis
-from hiredis import pack_command
-from redis.connection import ConnectionPool
+from hiredis import Reader, pack_command
+from redis.connection import ConnectionPool, DefaultParser
 
 from apps.shared.store import (
     CLUSTER_SCHEMES,
@@ -28,7 +30,8 @@ from apps.shared.store import (
 Command = tuple[Any, ...]
 
 
-_INFO = pack_command(cast(Any, ("INFO", "server")))
+_READ_BYTES = 65_536
+_NOT_YET = object()
 
 
 class _ServerRunId:
@@ -39,40 +42,64 @@ SERVER_RUN_ID: Final = _ServerRunId()
 
 
 class _ThreadConnection:
-    """A connection and what is known of the server process at its other end, which it never outlives."""
+    """A connection and what is known of the server process at its other end, which it never outlives.
+
+    redis-py makes the connection; what goes over it does so without its layers.
+    """
 
     def __init__(self, connection: Any) -> None:
         self.process_id = os.getpid()
         self.run_id = b""
         self._connection = connection
+        self._readable = select.poll()
 
     def prepare(self) -> None:
         """Connect if need be, also when the server has hung up since the last answer."""
         if self._connection.is_connected:
-            try:
-                if not self._connection.can_read(0):
-                    return
-            except redis.ConnectionError:
-                pass
+            if not self._readable.poll(0):
+                return
             # Nothing is owed to us: what can be read is the end, or belongs to nobody.
             self._connection.disconnect()
         self.run_id = b""
         self._connection.connect()
-        self._connection.send_packed_command([_INFO], check_health=False)
-        for line in self._connection.read_response().splitlines():
-            if line.startswith(b"run_id:"):
-                self.run_id = line.removeprefix(b"run_id:")
+        # Where redis-py's own parsers find it.
+        self._socket: socket.socket = self._connection._sock
+        self._readable = select.poll()
+        self._readable.register(self._socket, select.POLLIN)
+        self._reader = Reader(
+            protocolError=redis.InvalidResponse,
+            replyError=DefaultParser.parse_error,
+            notEnoughData=_NOT_YET,
+        )
+        [about_server] = self.exchange((("INFO", "server"),))
+        if isinstance(about_server, bytes):
+            [_, _, rest] = about_server.partition(b"\r\nrun_id:")
+            self.run_id = rest.partition(b"\r\n")[0]
 
     def exchange(self, commands: Sequence[Command]) -> list[Any]:
-        packed = b"".join(map(pack_command, commands))
-        self._connection.send_packed_command((packed,), check_health=False)
-        return [self._answer() for _ in commands]
+        """Send commands and return their answers, errors in their places.
+
+        :raises redis.ConnectionError, OSError: there is no answer, and no connection any more.
+        """
+        try:
+            self._socket.sendall(b"".join(map(pack_command, commands)))
+            return [self._answer() for _ in commands]
+        except BaseException:
+            # What is still to come would be taken for the answer to another command.
+            self._connection.disconnect()
+            raise
 
     def _answer(self) -> Any:
-        try:
-            return self._connection.read_response()
-        except redis.ResponseError as error:
-            return error
+        answer = self._reader.gets()
+        while answer is _NOT_YET:
+            received = self._socket.recv(_READ_BYTES)
+            if not received:
+                raise redis.ConnectionError("The server has hung up.")
+            self._reader.feed(received)
+            answer = self._reader.gets()
+        if isinstance(answer, redis.ConnectionError):
+            raise answer  # the server says that it is not ready yet
+        return answer
 
 
 class LeanStoreClient:

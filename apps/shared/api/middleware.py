@@ -53,7 +53,8 @@ class ConstantPolicyMiddleware:
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
-        self._policy = build_policy()
+        # In one order, so that every process sends the same bytes.
+        self._policy = "; ".join(sorted(build_policy().split("; ")))
         self._free = tuple(settings.CONTENT_SECURITY_POLICY["EXCLUDE_URL_PREFIXES"])
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
