@@ -184,7 +184,7 @@ PASSWORD_HASHERS = [
     "apps.accounts.hashers.PBKDF2PasswordHasher",
 ]
 # In one process; as many more wait. Twice this must stay below its threads, or a crowd that logs in leaves none to the queue.
-PASSWORD_HASHES_AT_ONCE: int = env.int("PASSWORD_HASHES_AT_ONCE", 1)
+PASSWORD_HASHES_AT_ONCE: int = env.int("PASSWORD_HASHES_AT_ONCE", 1, validate=validate.Range(min=1))
 AUTH_PASSWORD_VALIDATORS = [
     {
         "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
