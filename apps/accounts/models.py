@@ -43,7 +43,7 @@ class UserManager(BaseUserManager["User"]):
 
 
 def token_digest(token: str) -> bytes:
-    """What is stored of a token. It has 256 random bits, so a fast hash without salt is enough."""
+    """Return the part of a token that is stored. A token has 256 random bits, so a fast hash without salt is enough."""
     return hashlib.sha256(token.encode()).digest()
 
 

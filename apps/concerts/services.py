@@ -198,7 +198,7 @@ class RankingDrift:
 
 
 def ranking_drift(*, all_time: bool = True) -> list[RankingDrift]:
-    """Where the projection differs from a recount of what was consumed, on each day of the week and of all time.
+    """Return where the projection differs from a recount of what was consumed, on each day of the week and of all time.
 
     Entries of the last seconds may be on their way to the projection and count only once they are there. If events arrive
     while this reads, it reads again; a difference that stays is one. Without `all_time` it reads a week of the table.
@@ -266,7 +266,7 @@ def _totals(entries: RankingEntryQuerySet) -> list[projection.Change]:
 def _entries_of(
     events: Sequence[OutboxEvent],
 ) -> tuple[list[RankingEntry], dict[UUID, Exception]]:
-    """What can be counted, and why the rest cannot."""
+    """Return the entries that can be counted, and for the other events why not."""
     entries: list[RankingEntry] = []
     refused: dict[UUID, Exception] = {}
     for event in events:
@@ -333,7 +333,7 @@ def _record(entries: Sequence[RankingEntry]) -> tuple[list[RankingEntry], list[R
 
 
 def _insert(entries: Sequence[RankingEntry]) -> dict[UUID, datetime]:
-    """When each entry was recorded that was not there before."""
+    """Return when each entry was recorded, of those that were not there before."""
     rows = fetch_all(
         _SQL["record"],
         {

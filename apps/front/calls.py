@@ -21,7 +21,7 @@ _CSRF_COOKIE = re.compile(r"[a-zA-Z0-9]{32}|[a-zA-Z0-9]{64}")
 
 
 class Circumstances(NamedTuple):
-    """What makes a difference in the headers of answers of one kind."""
+    """The part of a call that makes a difference in the headers of answers of one kind."""
 
     is_secure: bool
     language: str

@@ -25,7 +25,7 @@ end
 
 
 class ScriptClient(Protocol):
-    """What the core needs of a redis-py client; both the plain and the cluster client have it.
+    """The commands that the core needs of a redis-py client; both the plain and the cluster client have it.
 
     A client whose connections know the id of the server process at their other end has an attribute `run_id`: what to pass for it.
     """
