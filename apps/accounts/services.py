@@ -64,14 +64,20 @@ def log_in(*, email: str, password: str) -> IssuedToken:
     user = authenticate(username=email, password=password)
     if not isinstance(user, User):
         raise InvalidCredentials
-    return _open_session(user_id=user.pk)
+    return _open_session(user)
 
 
 @use_case
-def _open_session(*, user_id: int) -> IssuedToken:
+def _open_session(user: User) -> IssuedToken:
+    """Issue a token, unless the account has got another password or lost its rights since the password was compared.
+
+    :raises InvalidCredentials: it has.
+    """
     now = timezone.now()
-    User.objects.filter(pk=user_id).update(last_login=now)
-    [issued] = _issue(user_ids=[user_id], now=now)
+    unchanged = User.objects.filter(pk=user.pk, password=user.password, is_active=True)
+    if not unchanged.update(last_login=now):
+        raise InvalidCredentials
+    [issued] = _issue(user_ids=[user.pk], now=now)
     return issued
 
 

@@ -55,7 +55,9 @@ from apps.shared.path_converters import BIGINT_MAX
 from apps.storefront.views.waiting import status_answer
 
 BODY_MAX = 256  # bytes; a join is shorter, however it is spaced
-_JOIN_BODY = re.compile(rb'\s*\{\s*"concert_id"\s*:\s*(0|[1-9][0-9]{0,18})\s*\}\s*')
+_JOIN_BODY = re.compile(
+    rb'[ \t\r\n]*\{[ \t\r\n]*"concert_id"[ \t\r\n]*:[ \t\r\n]*(0|[1-9][0-9]{0,18})[ \t\r\n]*\}[ \t\r\n]*'
+)
 _LENGTH = re.compile(r"[1-9][0-9]{0,2}")
 AVAILABILITIES_KEPT = 256
 
@@ -86,6 +88,7 @@ def _is_usual_join(environ: WSGIEnvironment) -> bool:
         and environ.get("CONTENT_TYPE") == "application/json"
         and _LENGTH.fullmatch(length) is not None
         and int(length) <= BODY_MAX
+        and bearer_token(environ.get("HTTP_AUTHORIZATION", "")) is not None
     )
 
 
@@ -100,12 +103,13 @@ _render_status = PlainRenderer(VisitorStatusSerializer)
 
 
 def join(call: Call, _no_id: int) -> Answer | None:
+    # Before the body: a caller without a login must not make a thread wait for one.
+    customer_id, quota = _counted_customer(call)
+    if customer_id is None or (quota is not None and quota.is_exceeded):
+        return None
     body = call.read_body()
     wanted = _JOIN_BODY.fullmatch(body) if body else None
     if wanted is None or int(wanted[1]) > BIGINT_MAX:
-        return None
-    customer_id, quota = _counted_customer(call)
-    if customer_id is None or (quota is not None and quota.is_exceeded):
         return None
     status = join_queue(
         customer_id=customer_id,

@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 import time_machine
-from django.contrib.auth.hashers import get_hasher
+from django.contrib.auth import authenticate
+from django.contrib.auth.hashers import get_hasher, make_password
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
@@ -84,6 +85,25 @@ class TestLogIn:
         assert (kept.user, kept.created_at, kept.expires_at) == (customer, now, issued.expires_at)
         customer.refresh_from_db()
         assert customer.last_login == now
+
+    @pytest.mark.parametrize("change", ["password", "is_active"])
+    def test_gives_none_to_an_account_that_changes_meanwhile(
+        self, monkeypatch: pytest.MonkeyPatch, change: str
+    ) -> None:
+        """Whoever is locked out while an old password is compared must not get in by it."""
+        customer = CustomerFactory(password=PASSWORD)
+
+        def compare_and_change(**credentials: Any) -> object:
+            user = authenticate(**credentials)
+            value = make_password("another") if change == "password" else False
+            User.objects.filter(pk=customer.pk).update(**{change: value})
+            return user
+
+        monkeypatch.setattr("apps.accounts.services.authenticate", compare_and_change)
+        with pytest.raises(InvalidCredentials):
+            log_in(email=customer.email, password=PASSWORD)
+
+        assert not AccessToken.objects.exists()
 
     def test_takes_the_address_in_any_case(self) -> None:
         customer = CustomerFactory(email="mina@example.com", password=PASSWORD)

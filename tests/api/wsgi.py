@@ -16,6 +16,13 @@ class Answer:
     body: bytes
 
 
+class _Unsent:
+    def read(self, *_: int) -> bytes:
+        raise AssertionError("A thread would wait for this body for ever.")
+
+    readline = read
+
+
 def call(
     application: Callable[..., Iterable[bytes]],
     method: str,
@@ -23,8 +30,9 @@ def call(
     *,
     headers: Mapping[str, str] | None = None,
     body: bytes = b"",
+    unsent: int = 0,
 ) -> Answer:
-    """Send one request; `target` is a path with its query."""
+    """Send one request; `target` is a path with its query. Of a body of `unsent` bytes nothing ever comes."""
     path, _, query = target.partition("?")
     environ: dict[str, Any] = {
         "REQUEST_METHOD": method,
@@ -36,10 +44,10 @@ def call(
         "SERVER_PROTOCOL": "HTTP/1.1",
         "REMOTE_ADDR": "127.0.0.1",
         "HTTP_HOST": "testserver",
-        "CONTENT_LENGTH": str(len(body)),
+        "CONTENT_LENGTH": str(unsent or len(body)),
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": "http",
-        "wsgi.input": io.BytesIO(body),
+        "wsgi.input": _Unsent() if unsent else io.BytesIO(body),
         "wsgi.errors": io.StringIO(),
         "wsgi.multithread": True,
         "wsgi.multiprocess": True,

@@ -12,7 +12,7 @@ from django.utils import timezone
 from apps.concerts.models import Concert, Performance
 from apps.queue.services import admit_now, close_room, pause_room
 from devstack.servers import ValkeyServer
-from tests.api.wsgi import Answer
+from tests.api.wsgi import Answer, call
 from tests.conftest import StartValkey
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
@@ -459,6 +459,10 @@ class TestRefusal:
         assert dict(answers[1].headers)["ratelimit"].startswith('"join";r=0;')
 
 
+def bearer_of_nobody() -> dict[str, str]:
+    return {"Authorization": "Bearer " + "x" * 43}
+
+
 def odd_bodies() -> list[bytes]:
     return [
         b"",
@@ -474,6 +478,8 @@ def odd_bodies() -> list[bytes]:
         b'{"concert_id": 1',
         b'{"concert_id": 1} x',
         b'\xef\xbb\xbf{"concert_id": 1}',
+        b'\x0b{"concert_id": 1}',
+        b'{"concert_id":\x0c1}',
         b'{"concert_id": "\xff"}',
         b'{"concert_id": "' + b"x" * 70_000 + b'"}',
         b"[" * 5_000,
@@ -493,6 +499,21 @@ class TestUnusualCall:
         [answer] = doors.compare(ask, is_served=False)
 
         assert answer.status in (400, 404, 413)
+
+    @pytest.mark.parametrize("header", [{}, {"Authorization": "Basic x"}, bearer_of_nobody()])
+    def test_without_a_login_waits_for_no_body(
+        self, doors: Doors, login: Login, concert: Concert, header: dict[str, str]
+    ) -> None:
+        """Or a few callers who never send theirs would occupy every thread."""
+        doors.composed.join(concert.pk, login())
+
+        def ask(door: Door) -> list[Answer]:
+            path = "/api/v1/queue/tokens"
+            return [call(door.application, "POST", path, headers=JSON | header, unsent=16)]
+
+        [answer] = doors.compare(ask, is_served=False)
+
+        assert answer.status == 401
 
     @pytest.mark.parametrize(
         "body",

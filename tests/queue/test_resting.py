@@ -19,7 +19,7 @@ from apps.queue.core.room import Room
 from apps.queue.live import live_room
 from apps.queue.models import QueueExit, WaitingRoom
 from apps.queue.selectors import waiting_room_board
-from apps.queue.services import admission, rooms
+from apps.queue.services import admission, rooms, visits
 from apps.queue.services.clock import micros
 from apps.queue.services.exit_log import EXITS_BATCH
 from apps.queue.services.retiring import RETIRED_AFTER
@@ -259,6 +259,55 @@ class TestRetiring:
         assert activity(finished.concert) == "AWAKE"
         assert newcomer.poll().position == 1
         assert services.admit_visitors() == 1  # new, not lost: nobody has to come back first
+        assert newcomer.standing == "ACTIVE"
+
+    def test_a_join_that_is_refused_changes_nothing_for_those_after_it(
+        self, finished: Visitor, store: redis.Redis
+    ) -> None:
+        tick()
+        with pytest.raises(SalesClosed):
+            Visitor(finished.concert).join()
+        assert activity(finished.concert) == "RETIRED"
+        assert store.keys("*queue*") == []
+        create_performance(
+            concert_id=finished.concert.pk, starts_at=timezone.now() + timedelta(days=9)
+        )
+        forget_everything()
+
+        Visitor(finished.concert).join()
+
+        assert activity(finished.concert) == "AWAKE"
+
+    def test_a_live_room_from_before_does_not_keep_it_closed(self, finished: Visitor) -> None:
+        """A store that came back from an old file has it, or a join was faster than the row."""
+        tick()
+        room = rooms.waiting_room_of(finished.concert.pk)
+        rooms.bring_up_to_date(room)
+        WaitingRoom.objects.update(activity="RETIRED")
+        create_performance(
+            concert_id=finished.concert.pk, starts_at=timezone.now() + timedelta(days=9)
+        )
+
+        newcomer = Visitor(finished.concert).join()
+
+        assert activity(finished.concert) == "AWAKE"
+        assert services.admit_visitors() == 1
+        assert newcomer.standing == "ACTIVE"
+
+    def test_a_visitor_whom_nobody_has_woken_it_for_is_found(
+        self, finished: Visitor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The process of the first one died between joining and waking."""
+        tick()
+        create_performance(
+            concert_id=finished.concert.pk, starts_at=timezone.now() + timedelta(days=9)
+        )
+        monkeypatch.setattr(visits, "wake", lambda _concert_id: None)
+        newcomer = Visitor(finished.concert).join()
+
+        services.admit_visitors()
+
+        assert activity(finished.concert) == "AWAKE"
         assert newcomer.standing == "ACTIVE"
 
     def test_old_tokens_bring_nothing_back(self, finished: Visitor) -> None:

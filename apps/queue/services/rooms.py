@@ -46,12 +46,17 @@ def waiting_room_of(concert_id: int) -> WaitingRoom:
 
 
 def bring_up_to_date(room: WaitingRoom) -> int | None:
-    """Give the live room the policy of its row, making it if it is gone.
+    """Give the live room the policy of its row, making it if it is gone; ticks look at a retired one again from then on.
 
     Says since when ends must be replayed, in microseconds; None if none must.
 
     :raises ServiceUnavailable: the store does not answer.
     """
+    if room.activity == WaitingRoom.Activity.RETIRED:
+        # Before it is there: a live room that nothing ticks would keep its visitors, and its policy, for ever.
+        WaitingRoom.objects.filter(pk=room.pk, activity=WaitingRoom.Activity.RETIRED).update(
+            activity=WaitingRoom.Activity.RESTING, next_tick_at=Now()
+        )
     with store_needed():
         replay_since = live_room(room.concert_id).configure(
             _policy_of(room), epoch=room.epoch, was_stored=room.epoch_stored_at is not None

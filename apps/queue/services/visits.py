@@ -3,12 +3,14 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from django.utils import timezone
+
 from apps.concerts.errors import ConcertNotFound, SalesClosed, SalesNotOpen
 from apps.queue.core.room import EndReason, Standing, Visit
 from apps.queue.core.tokens import InvalidToken, Ticket
 from apps.queue.errors import QueueClosed, QueueTokenInvalid, QueueTokenRequired
 from apps.queue.live import live_room, store_needed, token_signer
-from apps.queue.models import QueueExit
+from apps.queue.models import QueueExit, WaitingRoom
 from apps.queue.services.clock import moment
 from apps.queue.services.finishing import finish_visit
 from apps.queue.services.rooms import (
@@ -18,6 +20,7 @@ from apps.queue.services.rooms import (
     waiting_room_of,
     wake,
 )
+from apps.shared.caching import ProcessCache
 from apps.shared.errors import ServiceUnavailable
 
 
@@ -136,9 +139,11 @@ def _join(customer_id: int, concert_id: int, previous: Ticket | None) -> Visit:
     with store_needed():
         live = live_room(concert_id)
         visit = live.join(customer_id, previous=previous)
-        if visit.standing is Standing.LOST:
+        is_lost = visit.standing is Standing.LOST
+        if is_lost:
             _refuse_unless_published(concert_id)
-            bring_up_to_date(waiting_room_of(concert_id))
+        if is_lost or (visit.standing is Standing.SALES_CLOSED and _is_retired(concert_id)):
+            _revive(concert_id)
             visit = live.join(customer_id, previous=previous)
         if visit.standing is Standing.UNKNOWN and previous:
             visit = heal(previous, visit)
@@ -153,6 +158,30 @@ def _join(customer_id: int, concert_id: int, previous: Ticket | None) -> Visit:
     if visit.standing.needs_healing:
         raise ServiceUnavailable
     return visit
+
+
+# Asked for each join that is refused after the sales, by a crowd that may be large.
+_retired: ProcessCache[int, bool] = ProcessCache(seconds=1.0, entries_max=1_000)
+
+
+def _is_retired(concert_id: int) -> bool:
+    """Return whether nothing ticks the room: what the store says of it may be older than the last decision of staff."""
+    room = WaitingRoom.objects.filter(concert_id=concert_id)
+    return _retired.get(
+        concert_id, lambda: room.filter(activity=WaitingRoom.Activity.RETIRED).exists()
+    )
+
+
+def _revive(concert_id: int) -> None:
+    """Make the live room from its row, unless the sales of a retired one are still over.
+
+    :raises SalesClosed: they are.
+    """
+    room = waiting_room_of(concert_id)
+    is_retired = room.activity == WaitingRoom.Activity.RETIRED
+    if is_retired and room.closing_at is not None and room.closing_at <= timezone.now():
+        raise SalesClosed
+    bring_up_to_date(room)
 
 
 def _forget_early_end(customer_id: int, concert_id: int, generation: int) -> None:

@@ -54,7 +54,10 @@ def render_exception(error: Exception, context: Mapping[str, Any]) -> Response:
         request.accepted_renderer = JSONRenderer()
         request.accepted_media_type = JSONRenderer.media_type
     if entry.status >= 500 and not isinstance(error, TooBusy):
-        logger.error("request_failed", code=code, exc_info=error)
+        # A store that is away is told with each call of a crowd: one line says it as well as a traceback.
+        is_known = code == "SERVICE_UNAVAILABLE"
+        reason = {"reason": repr(error.__cause__ or error)} if is_known else {"exc_info": error}
+        logger.error("request_failed", code=code, **reason)
     headers = {}
     if entry.retryable:
         headers["Retry-After"] = str(retry_after or 1)

@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from multiprocessing.util import Finalize
 
 import structlog
 from django.conf import settings
@@ -48,7 +49,10 @@ class LineWriter:
             self._has_lines.set()
             self._start_if_needed()
         if len(self._lines) > LINES_MAX:
-            self.flush()
+            try:
+                self.flush()
+            except OSError:
+                self._lines.popleft()  # nobody takes them, and no request may fail for that
 
     def flush(self) -> None:
         """Write everything that has been kept."""
@@ -64,8 +68,13 @@ class LineWriter:
             self._send(chunk)
 
     def _send(self, chunk: bytearray) -> None:
-        while chunk:
-            del chunk[: os.write(self._descriptor(), chunk)]
+        try:
+            while chunk:
+                del chunk[: os.write(self._descriptor(), chunk)]
+        except OSError:
+            self._lines.appendleft(bytes(chunk[:-1]))
+            self._has_lines.set()
+            raise
 
     def _start_if_needed(self) -> None:
         """Start the thread, once in each process: a fork does not take it along."""
@@ -76,6 +85,8 @@ class LineWriter:
                 self._process = os.getpid()
                 threading.Thread(target=self._run, name="request-log", daemon=True).start()
                 atexit.register(self.flush)
+                # Processes that multiprocessing has made end without `atexit` before Python 3.13.
+                Finalize(None, self.flush, exitpriority=1)
 
     def _run(self) -> None:
         while True:
