@@ -7,6 +7,7 @@ prepared statement; their lives differ, so that copies made in the same second a
 """
 
 import random
+import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -23,6 +24,7 @@ logger = structlog.get_logger(__name__)
 
 LIFE_MIN, LIFE_MAX = 40, 60  # seconds
 END_LIFE = 120  # seconds
+RETRY_SECONDS = 0.5
 # Seconds from asking PostgreSQL to writing the copy; after longer there is none.
 FILL_LONGEST = END_LIFE / 4
 ENDED = b"-"
@@ -84,17 +86,29 @@ def ask_database(
 def end_login_copies(token_hashes: Iterable[bytes | memoryview]) -> None:
     """Let nobody in by a copy of these tokens any more. Call it after the commit that ended them; it never fails.
 
-    Without a store there are no copies to be read; the life of a copy bounds what a store that was only away could bring back.
+    Without a store there are no copies to be read. One that was only away brings them back, so a thread goes on trying for as
+    long as they live.
     """
     hashes = list(token_hashes)
-    for is_last_try in (False, True):
-        try:
-            # A client of its own, which has not been told to rest by the failures of others.
-            with connect(settings.CACHE_URL) as client:
-                for token_hash in hashes:
-                    client.set(copy_key(token_hash), ENDED, ex=END_LIFE)
-        except redis.RedisError:
-            if is_last_try:
-                logger.warning("login_copies_not_ended", tokens=len(hashes))
-        else:
+    if not (_have_ended(hashes) or _have_ended(hashes)):
+        logger.warning("login_copies_not_ended", tokens=len(hashes))
+        threading.Thread(target=_end_later, args=[hashes], daemon=True).start()
+
+
+def _end_later(hashes: list[bytes | memoryview]) -> None:
+    give_up_at = time.monotonic() + LIFE_MAX
+    while time.monotonic() < give_up_at:
+        time.sleep(RETRY_SECONDS)
+        if _have_ended(hashes):
             return
+
+
+def _have_ended(hashes: list[bytes | memoryview]) -> bool:
+    try:
+        # A client of its own, which has not been told to rest by the failures of others.
+        with connect(settings.CACHE_URL) as client:
+            for token_hash in hashes:
+                client.set(copy_key(token_hash), ENDED, ex=END_LIFE)
+    except redis.RedisError:
+        return False
+    return True

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import redis
+from django.conf import LazySettings
 from django.db import OperationalError, connection, transaction
 from django.test import Client
 from django.urls import reverse
@@ -235,6 +236,25 @@ class TestEnd:
             transaction.set_rollback(True)
 
         assert store.get(keys(store)[0]) == before
+
+    def test_is_felt_when_a_store_that_was_away_is_back(
+        self, token: AccessToken, valkey_server: StartValkey, settings: LazySettings
+    ) -> None:
+        server = valkey_server()
+        settings.CACHE_URL = server.url
+        key = login_copies.copy_key(token.token_hash)
+        with redis.Redis.from_url(server.url) as plain:
+            plain.set(key, f"{token.user_id}:{time.time() + 60}", ex=LIFE_MAX)
+            server.pause()
+            log_out(access_token_id=token.pk)
+            server.resume()
+
+            deadline = time.monotonic() + 10
+            while plain.get(key) != login_copies.ENDED:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+
+        assert customer_id_of(bytes(token.token_hash)) is None
 
     def test_outlives_every_read_under_way(self) -> None:
         assert 2 * FILL_LONGEST < END_LIFE
