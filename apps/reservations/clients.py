@@ -5,14 +5,26 @@ import os
 from datetime import UTC, datetime
 from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import httpx
 from django.conf import settings
 from standardwebhooks import Webhook
 
+from apps.shared.deadlines import exchange_within, with_deadlines
+
 HTTP_TIMEOUT = httpx.Timeout(settings.WEBHOOK_TIMEOUT, connect=min(settings.WEBHOOK_TIMEOUT, 2.0))
+# A body that is longer is not read to its end, which costs its connection.
+ANSWER_BYTES = 16_384
+
+
+class Answer(NamedTuple):
+    """What the platform said; `text` is the beginning of it."""
+
+    status_code: int
+    headers: httpx.Headers
+    text: str
 
 
 def post_message(
@@ -22,13 +34,13 @@ def post_message(
     occurred_at: datetime,
     data: dict[str, Any],
     request_id: str | None = None,
-) -> httpx.Response:
+) -> Answer:
     """POST one message to `WEBHOOK_URL`, signed with every secret of `WEBHOOK_SECRETS`; redirects are not followed.
 
     `message_id` is what the receiver recognizes a repetition by, `request_id` names the call it follows from. Connections are kept; one that the other side has closed
     meanwhile is replaced.
 
-    :raises httpx.TransportError: no answer came.
+    :raises httpx.TransportError: no answer came, or not all of it within `WEBHOOK_TIMEOUT` seconds from the beginning.
     """
     body = json.dumps({"type": type, "timestamp": occurred_at.isoformat(), "data": data})
     sent_at = datetime.now(UTC)
@@ -37,6 +49,7 @@ def post_message(
     ]
     headers = {
         "content-type": "application/json",
+        "accept-encoding": "identity",
         "webhook-id": str(message_id),
         "webhook-timestamp": str(int(sent_at.timestamp())),
         "webhook-signature": " ".join(signatures),
@@ -46,22 +59,33 @@ def post_message(
     return _post(settings.WEBHOOK_URL, content=body, headers=headers)
 
 
-def _post(url: str, **message: Any) -> httpx.Response:
+def _post(url: str, **message: Any) -> Answer:
     has_connected = False
 
     def note(event: str, _details: object) -> None:
         nonlocal has_connected
         has_connected |= event == "connection.connect_tcp.started"
 
-    client = _client(os.getpid())
-    try:
-        return client.post(url, extensions={"trace": note}, **message)
-    except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
-        if has_connected:
-            raise
-    # It was closed while it lay idle, or just as this message was on its way: that says nothing about the platform.
-    with _new_client() as fresh:
-        return fresh.post(url, **message)
+    with exchange_within(settings.WEBHOOK_TIMEOUT):
+        try:
+            return _answer(_client(os.getpid()), url, extensions={"trace": note}, **message)
+        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+            if has_connected:
+                raise
+        # It was closed while it lay idle, or just as this message was on its way: that says nothing about the platform.
+        with _new_client() as fresh:
+            return _answer(fresh, url, **message)
+
+
+def _answer(client: httpx.Client, url: str, **message: Any) -> Answer:
+    body = b""
+    with client.stream("POST", url, **message) as response:
+        for part in response.iter_raw():
+            body += part
+            if len(body) > ANSWER_BYTES:
+                break
+    text = body[:ANSWER_BYTES].decode(errors="replace")
+    return Answer(response.status_code, response.headers, text)
 
 
 @cache
@@ -73,11 +97,13 @@ def _client(process_id: int) -> httpx.Client:
 def _new_client() -> httpx.Client:
     # Messages have nothing to do with each other: no cookie of one answer goes out with the next.
     cookies = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
-    return httpx.Client(
-        timeout=HTTP_TIMEOUT,
-        follow_redirects=False,
-        cookies=cookies,
-        verify=_tls(),
+    return with_deadlines(
+        httpx.Client(
+            timeout=HTTP_TIMEOUT,
+            follow_redirects=False,
+            cookies=cookies,
+            verify=_tls(),
+        )
     )
 
 

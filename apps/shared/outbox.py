@@ -43,6 +43,7 @@ BACKOFF_LONGEST = timedelta(hours=1)
 MAX_ATTEMPTS = 15
 # What has lost this many workers is taken alone, so that it can take no others with it.
 LOST_WORKERS_MAX = 2
+LOST_ALONE = "The worker was lost, with this delivery alone."
 
 Failures = Mapping[UUID, Exception]
 Effect = Callable[[Sequence[OutboxEvent]], Failures]
@@ -86,6 +87,8 @@ class Drained(NamedTuple):
 
 
 class _Claim(NamedTuple):
+    """`last_error` is of the attempt before; none if that lost its worker."""
+
     delivery_id: int
     attempts: int
     last_error: str
@@ -226,7 +229,7 @@ def _settle(consumer: Consumer, claims: Sequence[_Claim]) -> tuple[int, int]:
     if suspect is not None:
         given_back = _give_back([claim for claim in claims if claim is not suspect])
         claims = [suspect]
-    failures = _run(consumer, claims)
+    failures = _run(consumer, claims) if suspect is None else _run_suspect(consumer, suspect)
     outcomes = [(claim, failures.get(claim.event.pk)) for claim in claims]
     done = [claim for claim, error in outcomes if error is None]
     if done:
@@ -241,27 +244,33 @@ def _settle(consumer: Consumer, claims: Sequence[_Claim]) -> tuple[int, int]:
 
 def _has_lost_workers(claim: _Claim) -> bool:
     """An attempt that ends in this process leaves an error behind."""
+    if claim.last_error == LOST_ALONE:
+        return True
     return claim.attempts > LOST_WORKERS_MAX + 1 and not claim.last_error
 
 
+def _run_suspect(consumer: Consumer, claim: _Claim) -> Failures:
+    """Run it alone, and give it up only when it was alone before: otherwise another one may be to blame."""
+    if claim.attempts > MAX_ATTEMPTS and claim.last_error == LOST_ALONE:
+        return {claim.event.pk: DeliveryRefused("The last attempts took their worker with them.")}
+    fetch_all(
+        SQL["take_alone"],
+        {"id": claim.delivery_id, "attempts": claim.attempts, "error": LOST_ALONE},
+    )
+    return _run(consumer, [claim])
+
+
 def _run(consumer: Consumer, claims: Sequence[_Claim]) -> Failures:
-    given_up: dict[UUID, Exception] = {
-        claim.event.pk: DeliveryRefused("The last attempts took their worker with them.")
-        for claim in claims
-        if claim.attempts > MAX_ATTEMPTS
-    }
-    events = [claim.event for claim in claims if claim.event.pk not in given_up]
-    if not events:
-        return given_up
+    events = [claim.event for claim in claims]
     try:
-        return given_up | dict(consumer.effect(events))
+        return consumer.effect(events)
     except Exception as error:
         if len(events) == 1:
-            return given_up | {events[0].pk: error}
+            return {events[0].pk: error}
         logger.warning(
             "batch_failed", consumer=consumer.name, events=len(events), error=str(error)[:200]
         )
-    return given_up | dict(one_by_one(lambda event: _run_alone(consumer, event))(events))
+    return one_by_one(lambda event: _run_alone(consumer, event))(events)
 
 
 def _run_alone(consumer: Consumer, event: OutboxEvent) -> None:
@@ -271,8 +280,14 @@ def _run_alone(consumer: Consumer, event: OutboxEvent) -> None:
 
 def _give_back(claims: Sequence[_Claim]) -> int:
     if claims:
-        ids, attempts = zip(*((claim.delivery_id, claim.attempts) for claim in claims), strict=True)
-        fetch_all(SQL["give_back"], {"ids": list(ids), "attempts": list(attempts)})
+        fetch_all(
+            SQL["give_back"],
+            {
+                "ids": [claim.delivery_id for claim in claims],
+                "attempts": [claim.attempts for claim in claims],
+                "errors": [claim.last_error for claim in claims],
+            },
+        )
     return len(claims)
 
 

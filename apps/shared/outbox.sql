@@ -12,8 +12,9 @@ FROM unnest(%(consumers)s::text[]) AS consumer;
 
 -- name: claim
 -- Takes what is due for one consumer, the oldest first. A statement of its own transaction: no lock outlives it.
+-- The error goes to the claimer: a claim that lapses without one was of a worker that is lost.
 WITH due AS MATERIALIZED (
-    SELECT id FROM shared_eventdelivery
+    SELECT id, last_error FROM shared_eventdelivery
     WHERE consumer = %(consumer)s AND status = 'PENDING' AND next_attempt_at <= statement_timestamp()
     ORDER BY next_attempt_at, id
     LIMIT %(limit)s
@@ -21,14 +22,15 @@ WITH due AS MATERIALIZED (
 )
 UPDATE shared_eventdelivery delivery
 SET attempts = delivery.attempts + 1,
+    last_error = '',
     next_attempt_at = statement_timestamp() + make_interval(secs => %(claim_seconds)s)
 FROM due, shared_outboxevent event
 WHERE delivery.id = due.id AND event.id = delivery.event_id
-RETURNING delivery.id, delivery.attempts, delivery.last_error, event.id, event.type, event.payload::text, event.occurred_at;
+RETURNING delivery.id, delivery.attempts, due.last_error, event.id, event.type, event.payload::text, event.occurred_at;
 
 -- name: finish
 UPDATE shared_eventdelivery
-SET status = 'DONE', done_at = statement_timestamp()
+SET status = 'DONE', done_at = statement_timestamp(), last_error = ''
 WHERE id = ANY(%(ids)s::bigint[]) AND status = 'PENDING';
 
 -- name: fail
@@ -44,9 +46,14 @@ WHERE delivery.id = failed.id AND delivery.status = 'PENDING';
 -- name: give_back
 -- Undoes claims whose effect has not begun, unless they have lapsed and been taken again.
 UPDATE shared_eventdelivery delivery
-SET attempts = delivery.attempts - 1, next_attempt_at = statement_timestamp()
-FROM unnest(%(ids)s::bigint[], %(attempts)s::int[]) claimed (id, attempts)
+SET attempts = delivery.attempts - 1, next_attempt_at = statement_timestamp(), last_error = claimed.error
+FROM unnest(%(ids)s::bigint[], %(attempts)s::int[], %(errors)s::text[]) claimed (id, attempts, error)
 WHERE delivery.id = claimed.id AND delivery.attempts = claimed.attempts AND delivery.status = 'PENDING';
+
+-- name: take_alone
+-- Notes what is left behind if this attempt, too, loses its worker.
+UPDATE shared_eventdelivery SET last_error = %(error)s
+WHERE id = %(id)s AND attempts = %(attempts)s AND status = 'PENDING';
 
 -- name: due_consumers
 -- One look at the index for each, however much is pending.

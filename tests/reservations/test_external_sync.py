@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Generator
 from datetime import timedelta
 from functools import partial
@@ -27,12 +28,14 @@ pytestmark = pytest.mark.django_db
 
 FIRST_SECRET = "whsec_Zmlyc3Qtc2VjcmV0LWZvci10aGUtdGVzdHM="
 SECOND_SECRET = "whsec_c2Vjb25kLXNlY3JldC1mb3ItdGhlLXRlc3Q="
+LONG = 10_000_000
 
 
 class Platform:
     """The outside platform: keeps what it received, answers with `status` and `answer_headers`.
 
-    `protocol` says whether connections are kept; `close_after` cuts them after so many answers, without a word.
+    `protocol` says whether connections are kept; `close_after` cuts them after so many answers, without a word. `raw` is sent
+    instead of an answer: `quick` bytes of it at once, the others one every `pace` seconds.
     """
 
     def __init__(self) -> None:
@@ -42,6 +45,7 @@ class Platform:
         self.refused: set[str] = set()
         self.received: list[tuple[str, dict[str, str], bytes]] = []
         self.status = 204
+        self.raw, self.quick, self.pace = b"", LONG, 0.05
         self.answer_headers: dict[str, str] = {}
 
     def handler(platform):  # noqa: N805
@@ -60,12 +64,25 @@ class Platform:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 platform.received.append((self.path, headers, body))
+                if platform.raw:
+                    self.send_raw()
+                    return
                 is_refused = headers["webhook-id"] in platform.refused
                 self.send_response(410 if is_refused else platform.status)
                 for name, value in platform.answer_headers.items():
                     self.send_header(name, value)
                 self.send_header("content-length", "0")
                 self.end_headers()
+
+            def send_raw(self) -> None:
+                raw = platform.raw
+                try:
+                    self.wfile.write(raw[: platform.quick])
+                    for byte in raw[platform.quick :]:
+                        self.wfile.write(bytes([byte]))
+                        time.sleep(platform.pace)
+                except OSError:
+                    self.close_connection = True
 
             def log_message(self, *args: object) -> None: ...
 
@@ -95,6 +112,10 @@ def sold():
 
 def delivery() -> EventDelivery:
     return EventDelivery.objects.get(consumer="external_sync")
+
+
+def answer(body: bytes, status: bytes = b"200 OK") -> bytes:
+    return b"HTTP/1.1 %b\r\ncontent-length: %d\r\n\r\n%b" % (status, len(body), body)
 
 
 class TestSyncExternally:
@@ -179,6 +200,22 @@ class TestSyncExternally:
         assert delivery().status == EventDelivery.Status.PENDING
         assert "ConnectError" in delivery().last_error
 
+    def test_tries_again_later_when_the_answer_takes_too_long(self, platform, sold, settings):
+        platform.raw, platform.quick, settings.WEBHOOK_TIMEOUT = answer(b"x" * 40), 40, 0.3
+
+        drain(consumer="external_sync")
+
+        assert delivery().status == EventDelivery.Status.PENDING
+        assert "ReadTimeout" in delivery().last_error
+
+    def test_keeps_the_beginning_of_a_refusal(self, platform, sold):
+        platform.raw = answer(b"no " * 100_000, b"410 Gone")
+
+        drain(consumer="external_sync")
+
+        refusal = "HTTP 410: " + ("no " * 100)[:200]
+        assert delivery().last_error == f"DeliveryRefused: {refusal}"
+
     def test_has_nothing_to_do_without_a_platform(self, sold, settings):
         settings.WEBHOOK_URL = ""
 
@@ -232,6 +269,52 @@ class TestConnection:
             self.send()
 
         assert keeping.connections == 1
+
+    @pytest.mark.parametrize(
+        "raw",
+        [
+            answer(b"taken" * 100),
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\ntaken\r\n0\r\n\r\n",
+        ],
+        ids=["whole", "chunked"],
+    )
+    def test_is_kept_after_a_small_answer(self, keeping, raw):
+        keeping.raw = raw
+
+        assert [self.send() for _ in range(3)] == [200] * 3
+
+        assert keeping.connections == 1
+
+    def test_is_given_up_for_a_long_answer(self, keeping):
+        keeping.raw = answer(b"x" * (LONG - 100))
+
+        assert [self.send() for _ in range(2)] == [200] * 2
+
+        assert keeping.connections == 2
+
+    @pytest.mark.parametrize("is_kept", [False, True])
+    @pytest.mark.parametrize("quick", [0, 40], ids=["headers", "body"])
+    def test_of_an_answer_without_end_is_closed(self, keeping, settings, is_kept, quick):
+        if is_kept:
+            self.send()
+        settings.WEBHOOK_TIMEOUT = 0.3
+        keeping.raw, keeping.quick = answer(b"x" * 40), quick
+
+        with pytest.raises(httpx.ReadTimeout):
+            self.send()
+
+        settings.WEBHOOK_TIMEOUT, keeping.raw = 5.0, b""
+        assert [self.send() for _ in range(2)] == [204] * 2
+        assert keeping.connections == 2
+
+    def test_with_time_outs_of_httpx_alone_would_wait_for_all_of_it(self, keeping):
+        """The twin: the same answer, and a client for which every byte begins the time anew."""
+        keeping.raw, keeping.quick = answer(b"x" * 20), 0
+
+        with httpx.Client(timeout=0.3) as client:
+            began_at = time.monotonic()
+            assert client.post(settings.WEBHOOK_URL, content=b"{}", headers={"webhook-id": "1"})
+            assert time.monotonic() - began_at > 0.3 * 2
 
     def test_carries_no_cookie_of_an_earlier_answer(self, keeping):
         keeping.answer_headers = {"set-cookie": "session=1; Path=/"}

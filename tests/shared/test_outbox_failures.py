@@ -11,6 +11,7 @@ from apps.shared import outbox
 from apps.shared.models import EventDelivery, OutboxEvent
 from apps.shared.outbox import (
     CLAIM,
+    LOST_ALONE,
     MAX_ATTEMPTS,
     Consumer,
     DeliveryPostponed,
@@ -149,15 +150,62 @@ class TestClaim:
         assert drain(consumer="first").settled == 1
         assert effect.event_ids == [event.pk]
 
-    def test_that_killed_every_worker_is_given_up(self, consumer):
+    def test_that_killed_every_worker_is_given_up_after_it_was_alone(self, consumer):
         effect = consumer()
+        effect.failures = [WorkerKilled()]
         record()
         EventDelivery.objects.update(attempts=MAX_ATTEMPTS)
 
+        with pytest.raises(WorkerKilled):
+            drain(consumer="first")
+        assert (delivery().status, delivery().last_error) == (Status.PENDING, LOST_ALONE)
+        make_due()
         drain(consumer="first")
 
         assert delivery().status == Status.DEAD
+        assert "took their worker" in delivery().last_error
         assert effect.event_ids == []
+
+    @pytest.mark.parametrize("failed", [1, MAX_ATTEMPTS - 1])
+    def test_of_a_batch_costs_the_others_nothing_after_an_ordinary_error(self, monkeypatch, failed):
+        monkeypatch.setattr(outbox, "_consumers", {})
+        poison, *others = events = [record_for("first") for _ in range(6)]
+        failures = {event.pk: ValueError("the store is down") for event in events}
+        register_consumer(Consumer("first", frozenset({TYPE}), lambda _: failures, ""))
+        EventDelivery.objects.update(attempts=failed - 1)
+        make_due()
+        drain(consumer="first")
+        assert set(EventDelivery.objects.values_list("last_error", flat=True)) == {
+            "ValueError: the store is down"
+        }
+
+        def effect(batch):
+            if poison in batch:
+                raise WorkerKilled
+            return {}
+
+        register_consumer(Consumer("first", frozenset({TYPE}), effect, ""))
+        for _ in range(2 * MAX_ATTEMPTS):
+            make_due()
+            with suppress(WorkerKilled):
+                drain(consumer="first")
+
+        found = {one.event_id: one for one in EventDelivery.objects.all()}
+        assert found.pop(poison.pk).status == Status.DEAD
+        assert {one.event_id for one in found.values()} == {event.pk for event in others}
+        assert {(one.status, one.last_error) for one in found.values()} == {(Status.DONE, "")}
+
+    def test_that_is_given_back_keeps_its_error(self, consumer):
+        consumer().failures = [ValueError("the first time")]
+        record()
+        drain(consumer="first")
+        make_due()
+        [claim] = outbox._claim("first")
+        assert (claim.last_error, delivery().last_error) == ("ValueError: the first time", "")
+
+        outbox._give_back([claim])
+
+        assert (delivery().attempts, delivery().last_error) == (1, claim.last_error)
 
     @pytest.mark.parametrize("fails", [False, True])
     def test_that_was_overtaken_undoes_nothing(self, consumer, monkeypatch, fails):

@@ -3,7 +3,7 @@
 import httpx
 from django.conf import settings
 
-from apps.reservations.clients import post_message
+from apps.reservations.clients import Answer, post_message
 from apps.reservations.events import RESERVATION_CANCELLED, RESERVATION_CONFIRMED
 from apps.shared.models import OutboxEvent
 from apps.shared.outbox import Consumer, DeliveryPostponed, DeliveryRefused, one_by_one
@@ -18,13 +18,13 @@ def sync_externally(event: OutboxEvent) -> None:
     """POST the event; without a `WEBHOOK_URL` there is nobody to tell.
 
     :raises DeliveryRefused: the platform will never take it: a 3xx or a 4xx that repeating does not change.
-    :raises DeliveryPostponed: it is overloaded or broken, or cannot be reached.
+    :raises DeliveryPostponed: it is overloaded or broken, cannot be reached, or takes too long.
     """
     if not settings.WEBHOOK_URL:
         return
     data = {name: value for name, value in event.payload.items() if name not in OURS_ALONE}
     try:
-        response = post_message(
+        answer = post_message(
             message_id=event.pk,
             type=event.type,
             occurred_at=event.occurred_at,
@@ -33,17 +33,18 @@ def sync_externally(event: OutboxEvent) -> None:
         )
     except httpx.TransportError as error:
         raise DeliveryPostponed(f"{type(error).__name__}: {error}", retry_after=0) from error
-    if response.is_success:
+    if httpx.codes.is_success(answer.status_code):
         return
-    outcome = f"HTTP {response.status_code}: {response.text[:200]}"
-    if response.is_server_error or response.status_code in RETRYABLE_CLIENT_ERRORS:
-        raise DeliveryPostponed(outcome, retry_after=_named_wait(response))
+    outcome = f"HTTP {answer.status_code}: {answer.text[:200]}"
+    is_in_trouble = httpx.codes.is_server_error(answer.status_code)
+    if is_in_trouble or answer.status_code in RETRYABLE_CLIENT_ERRORS:
+        raise DeliveryPostponed(outcome, retry_after=_named_wait(answer))
     raise DeliveryRefused(outcome)
 
 
-def _named_wait(response: httpx.Response) -> float:
+def _named_wait(answer: Answer) -> float:
     """Seconds of `Retry-After`; 0 without one, or when it is a date."""
-    value = response.headers.get("retry-after", "")
+    value = answer.headers.get("retry-after", "")
     return min(float(value), LONGEST_WAIT) if value.isdecimal() else 0.0
 
 
