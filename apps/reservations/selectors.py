@@ -1,7 +1,7 @@
 """Reads that span seats and the claims on them."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -274,6 +274,7 @@ WITH free AS (
     SELECT seat.id, seat.section, seat.row, seat.number, seat.grade, seat.x, seat.y
     FROM concerts_seat seat
     WHERE seat.performance_id = %(performance_id)s AND NOT seat.is_blocked
+      AND seat.id <> ALL (%(without)s::bigint[])
       AND (%(grade)s::text IS NULL OR seat.grade = %(grade)s)
       AND NOT EXISTS (
           SELECT FROM reservations_seatclaim claim JOIN reservations_hold hold ON hold.id = claim.hold_id
@@ -300,9 +301,15 @@ LIMIT %(limit)s
 
 
 def adjacent_free_seats(
-    *, performance_id: int, quantity: int, grade: str | None, at: datetime, limit: int
+    *,
+    performance_id: int,
+    quantity: int,
+    grade: str | None,
+    at: datetime,
+    limit: int,
+    without: Collection[int] = (),
 ) -> list[list[int]]:
-    """Up to `limit` choices of `quantity` free seats side by side, the best first."""
+    """Up to `limit` choices of `quantity` free seats side by side and `without` certain ones, the best first."""
     parameters = {
         "performance_id": performance_id,
         "quantity": quantity,
@@ -310,6 +317,7 @@ def adjacent_free_seats(
         "grades": Grade.values,
         "at": at,
         "limit": limit,
+        "without": list(without),
     }
     with connection.cursor() as cursor:
         cursor.execute(_ADJACENT_SQL, parameters)

@@ -1,6 +1,7 @@
 """What happens when everybody clicks at once; each race has twins that take its protection away and show the breach."""
 
 import threading
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -21,6 +22,7 @@ from apps.reservations.errors import (
 )
 from apps.reservations.models import Hold, Reservation, SeatClaim
 from apps.reservations.services import (
+    best_available,
     cancel_reservation,
     confirm_reservation,
     hold_best_available,
@@ -40,6 +42,7 @@ from tests.factories.reservations import hold, reservation
 from tests.factories.visitors import admitted_visitor
 from tests.protections import before, change, unlock
 from tests.reservations.racing import (
+    PATIENCE,
     breaches,
     meet_before,
     outcome_of,
@@ -380,6 +383,110 @@ class TestBestAvailableAndManyCustomers:
 
 
 def best_four(customer, performance) -> Any:
-    arguments = {"customer_id": customer.pk, "performance": performance, "quantity": 4}
+    return best(customer, performance, 4)
+
+
+def best(customer, performance, quantity) -> Any:
+    arguments = {"customer_id": customer.pk, "performance": performance, "quantity": quantity}
     call = partial(hold_best_available, **arguments, grade=None, admission=None)
     return run_in_transaction(call)
+
+
+class TestBestAvailableAndSeatsThatOthersAreAtWorkOn:
+    """Another request has locked seats and not committed yet, so they look free; what it leaves is enough."""
+
+    @pytest.fixture
+    def at_work_on(self, elsewhere):
+        """Keep seats locked on a connection of its own until the block is left."""
+
+        @contextmanager
+        def keep(seat_ids):
+            is_locked, may_end = threading.Event(), threading.Event()
+
+            def work():
+                with transaction.atomic():
+                    seats = Seat.objects.filter(pk__in=seat_ids).order_by("pk")
+                    assert len(seats.select_for_update(no_key=True)) == len(seat_ids)
+                    is_locked.set()
+                    assert may_end.wait(PATIENCE)
+
+            future = elsewhere(work)
+            try:
+                assert is_locked.wait(PATIENCE)
+                yield
+            finally:
+                may_end.set()
+                future.result(PATIENCE)
+
+        return keep
+
+    def hall(self, seats, free=None):
+        """A performance, and its seats of which only those with the numbers `free` are not kept back."""
+        performance = PerformanceFactory(seats=seats, concert__seats_per_customer=4)
+        by_number = {seat.number: seat.pk for seat in performance.seats.all()}
+        if free is not None:
+            performance.seats.exclude(number__in=free).update(is_blocked=True)
+        return performance, by_number
+
+    @pytest.mark.parametrize("busy", [[1], [2], [1, 2]])
+    def test_scattered_seats_are_taken_when_the_last_pair_is_busy(self, at_work_on, customer, busy):
+        performance, seats = self.hall(12, free=[1, 2, 4, 6, 8, 10])
+
+        with at_work_on([seats[number] for number in busy]):
+            held = best(customer, performance, 2)
+
+        assert {seat.number for seat in held.seats} <= {1, 2, 4, 6, 8, 10} - set(busy)
+        assert len(held.seats) == SeatClaim.objects.live(at=timezone.now()).count() == 2
+
+    def test_without_the_locks_a_pair_is_taken_that_somebody_is_at_work_on(
+        self, at_work_on, customer, monkeypatch
+    ):
+        unlock(monkeypatch, "lock_free_seats")
+        performance, seats = self.hall(12, free=[1, 2, 4, 6, 8, 10])
+
+        with at_work_on([seats[1], seats[2]]):
+            held = best(customer, performance, 2)
+
+        assert [seat.number for seat in held.seats] == [1, 2]
+
+    @pytest.mark.parametrize("busy", [1, 3, 5])
+    def test_two_of_three_scattered_seats_are_taken_when_one_is_busy(
+        self, at_work_on, customer, busy
+    ):
+        performance, seats = self.hall(5, free=[1, 3, 5])
+
+        with at_work_on([seats[busy]]):
+            held = best(customer, performance, 2)
+
+        assert [seat.number for seat in held.seats] == sorted({1, 3, 5} - {busy})
+
+    def test_a_pair_is_taken_when_all_the_better_ones_are_busy(self, at_work_on, customer):
+        performance, seats = self.hall(50)
+
+        with at_work_on([seats[number] for number in range(14, 38)]):
+            held = best(customer, performance, 2)
+
+        first, second = (seat.number for seat in held.seats)
+        assert second == first + 1
+        assert {first, second}.isdisjoint(range(14, 38))
+
+    @pytest.mark.parametrize("quantity", [1, 2])
+    def test_seats_beyond_the_choices_are_taken_when_all_of_those_are_busy(
+        self, at_work_on, customer, monkeypatch, quantity
+    ):
+        monkeypatch.setattr(best_available, "CHOICES", 3)
+        performance, seats = self.hall(40)
+
+        with at_work_on([seats[number] for number in range(1, 39)]):
+            held = best(customer, performance, quantity)
+
+        assert {seat.number for seat in held.seats} <= {39, 40}
+        assert len(held.seats) == quantity
+
+    def test_it_is_refused_when_too_few_are_left(self, at_work_on, customer):
+        performance, seats = self.hall(5, free=[1, 2, 4])
+
+        with at_work_on([seats[2], seats[4]]), pytest.raises(NotEnoughSeats):
+            best(customer, performance, 2)
+
+        assert not SeatClaim.objects.exists()

@@ -15,14 +15,13 @@ from apps.queue.services import Admission, require_new_hold_allowed
 from apps.reservations.errors import NotEnoughSeats
 from apps.reservations.selectors import adjacent_free_seats
 from apps.reservations.services import holding
-from apps.reservations.services.holding import HeldSeats, claim, found_seats
+from apps.reservations.services.holding import FoundSeats, HeldSeats, claim, found_seats
 from apps.shared.database import fetch_pipelined, load_statements
 from apps.shared.transactions import Decision, database_now, decide_then_write
 
 SQL = load_statements(Path(__file__).with_suffix(".sql"))
 
 CHOICES = 64  # more than there are requests at a time, so that choosing anew is rare
-ATTEMPTS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +35,12 @@ class Choice:
     def seat_ids(self) -> set[int]:
         return {*self.singles, *(seat_id for group in self.groups for seat_id in group)}
 
-    def best(self, quantity: int, *, without: Collection[int]) -> list[int] | None:
-        """Return the best `quantity` seats `without` some that are gone; None if there are none left."""
-        for group in self.groups:
-            if not any(seat_id in without for seat_id in group):
-                return group
+    def options(self, quantity: int, *, without: Collection[int]) -> list[list[int]]:
+        """Return the ways to take `quantity` seats `without` some that are gone, the best first."""
+        if groups := [group for group in self.groups if not any(pk in without for pk in group)]:
+            return groups
         left = [seat_id for seat_id in self.singles if seat_id not in without]
-        return left[:quantity] if len(left) >= quantity else None
+        return [left[i : i + quantity] for i in range(0, len(left) - quantity + 1, quantity)]
 
 
 @decide_then_write
@@ -58,7 +56,7 @@ def hold_best_available(
 
     Seats that others are claiming at this moment are passed over.
 
-    :raises NotEnoughSeats: fewer than `quantity` are free.
+    :raises NotEnoughSeats: fewer than `quantity` are free and not being claimed at this moment.
     :raises SeatLimitExceeded, SalesNotOpen, SalesClosed, QueueTokenExpired: as for `hold_seats`.
     """
     if admission is not None:
@@ -72,38 +70,36 @@ def hold_best_available(
     )
     holding.refuse_unless_allowed(performance, quantity=quantity, taken=taken, at=now)
     choice = _choose(performance, quantity, grade, at=now)
-    if choice.best(quantity, without=()) is None:
-        raise NotEnoughSeats(retry_after=1)
     gone = _claimed_meanwhile(performance, choice)
-    is_current = False
-    for _attempt in range(ATTEMPTS):
-        seat_ids = choice.best(quantity, without=gone)
-        if seat_ids is None:
-            if is_current:
-                break
-            # Those before this one have left none of its choices. Nobody comes in between any more.
-            choice, is_current = _choose(performance, quantity, grade, at=database_now()), True
-            continue
-        seats = {"performance_id": performance.pk, "seat_ids": seat_ids}
-        found = found_seats(
-            *fetch_pipelined(
-                [(holding.SQL["lock_seats"], seats), (holding.SQL["read_seats"], seats)]
-            )
-        )
-        if not found.taken and len(found.seats) == quantity:
-            return claim(customer_id, performance, found, admission)
-        gone |= found.taken or set(seat_ids)
-    raise NotEnoughSeats(retry_after=1)
+    while (found := _lock_best(performance, choice, quantity, gone)) is None:
+        # Others have left none of these. No other request for the best seats comes in between any more.
+        choice = _choose(performance, quantity, grade, at=database_now(), without=gone)
+    return claim(customer_id, performance, found, admission)
 
 
-def _choose(performance: Performance, quantity: int, grade: str | None, *, at: datetime) -> Choice:
+def _choose(
+    performance: Performance,
+    quantity: int,
+    grade: str | None,
+    *,
+    at: datetime,
+    without: Collection[int] = (),
+) -> Choice:
+    """:raises NotEnoughSeats: fewer than `quantity` are free `without` those that are known to be in somebody's hands."""
     choose = partial(
-        adjacent_free_seats, performance_id=performance.pk, grade=grade, at=at, limit=CHOICES
+        adjacent_free_seats,
+        performance_id=performance.pk,
+        grade=grade,
+        at=at,
+        limit=CHOICES,
+        without=without,
     )
-    groups = choose(quantity=quantity)
-    if groups or quantity == 1:
+    if groups := choose(quantity=quantity):
         return Choice(groups, singles=[])
-    return Choice([], singles=[seat_id for [seat_id] in choose(quantity=1)])
+    singles = [seat_id for [seat_id] in choose(quantity=1)] if quantity > 1 else []
+    if len(singles) < quantity:
+        raise NotEnoughSeats(retry_after=1)
+    return Choice([], singles)
 
 
 def _claimed_meanwhile(performance: Performance, choice: Choice) -> set[int]:
@@ -115,3 +111,27 @@ def _claimed_meanwhile(performance: Performance, choice: Choice) -> set[int]:
         ]
     )
     return {seat_id for (seat_id,) in claimed}
+
+
+def _lock_best(
+    performance: Performance, choice: Choice, quantity: int, gone: set[int]
+) -> FoundSeats | None:
+    """Lock the best seats of a choice that are not `gone`, and add to those what others have claimed or are at work on.
+
+    None if the choice has none left. The more turns out to be gone, the more is tried in one round trip, so 64 groups take at
+    most seven; what was locked in vain stays locked until the transaction ends, which is soon.
+    """
+    width = 1
+    while options := choice.options(quantity, without=gone)[:width]:
+        seat_ids = sorted({seat_id for option in options for seat_id in option})
+        seats = {"performance_id": performance.pk, "seat_ids": seat_ids}
+        found = found_seats(
+            *fetch_pipelined([(SQL["lock_free_seats"], seats), (holding.SQL["read_seats"], seats)])
+        )
+        free = {seat.seat_id for seat in found.seats} - found.taken
+        gone.update(set(seat_ids) - free)
+        for option in options:
+            if free.issuperset(option):
+                return found.only(option)
+        width *= 2
+    return None

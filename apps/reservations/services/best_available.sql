@@ -9,3 +9,18 @@ FROM reservations_seatclaim claim
 JOIN reservations_hold hold ON hold.id = claim.hold_id
 WHERE claim.seat_id = ANY (%(seat_ids)s::bigint[]) AND claim.ended_at IS NULL
   AND (hold.status = 'CONFIRMED' OR (hold.status = 'HELD' AND hold.expires_at > clock_timestamp()));
+
+-- name: lock_free_seats
+-- Locks those of some seats that nobody has claimed and nobody else is at work on, and waits for nobody.
+SELECT seat.id
+FROM concerts_seat seat
+WHERE seat.performance_id = %(performance_id)s AND seat.id = ANY (%(seat_ids)s::bigint[])
+  AND NOT EXISTS (
+      SELECT
+      FROM reservations_seatclaim claim
+      JOIN reservations_hold hold ON hold.id = claim.hold_id
+      WHERE claim.seat_id = seat.id AND claim.ended_at IS NULL
+        AND (hold.status = 'CONFIRMED' OR (hold.status = 'HELD' AND hold.expires_at > clock_timestamp()))
+  )
+ORDER BY seat.id
+FOR NO KEY UPDATE SKIP LOCKED;

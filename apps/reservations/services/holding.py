@@ -1,6 +1,6 @@
 """Claiming seats. Locks: customer and performance, seats (never waiting for them), overdue holds; see `docs/locking.md`."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -49,6 +49,16 @@ class FoundSeats:
         """Those that cannot be claimed now."""
         held = {seat_id for seat_id, hold in self.holds if not hold.is_expired(self.at)}
         return held.union(self.blocked, self.unlocked)
+
+    def only(self, seat_ids: Collection[int]) -> "FoundSeats":
+        """Return the same about a part of the seats."""
+        return FoundSeats(
+            self.at,
+            [seat for seat in self.seats if seat.seat_id in seat_ids],
+            [seat_id for seat_id in self.blocked if seat_id in seat_ids],
+            [(seat_id, hold) for seat_id, hold in self.holds if seat_id in seat_ids],
+            [seat_id for seat_id in self.unlocked if seat_id in seat_ids],
+        )
 
     def refuse_unless_free(self) -> None:
         """:raises SeatAlreadyReserved, SeatAlreadyHeld: one of them is not."""
