@@ -265,6 +265,8 @@ class Stack:
             *("granian", "--interface", "wsgi", "concert_project.wsgi:application"),
             *("--host", HOST, "--port", str(self.port)),
             *("--workers", "2", "--blocking-threads", "3"),
+            # A browser that waits keeps its connection: one that is not accepted would wait for others to leave.
+            *("--backlog", "4096", "--backpressure", "8192"),
             *("--no-ws", "--log-level", "warning", *options),
         )
         self._start(web)
