@@ -34,7 +34,8 @@ export default function () {
     const { hold_id, isSoldOut } = holdOne(login, place);
     if (isSoldOut) {
       turnedAway.add(1);
-      call("leave", "DELETE", `${API}/queue/tokens/me`, [200], { place, keep: false });
+      // Counted by address, of which a generator has one: most of these are refused, and the body says so.
+      call("leave", "DELETE", `${API}/queue/tokens/me`, [200], { place });
       return;
     }
     if (hold_id) {
