@@ -70,7 +70,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _is_bad(result: dict[str, Any], options: Any, console: Console) -> bool:
-    """Whether something was not measured or, where that was asked for, misses its bound."""
+    """Return whether something was not measured or, where that was asked for, misses its bound."""
     too_low = missed(result["figures"]) if options.check else []
     for bound in too_low:
         value = result["figures"][bound.figure]

@@ -149,7 +149,7 @@ def read_wrk(output: str) -> Load:
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
-    """What a script of k6 has measured. Times are milliseconds.
+    """Measurements of a script of k6. Times are milliseconds.
 
     `steps` has the percentiles of the calls that did their work, by step; `refusals` counts the others by code, or by status
     where there was no code; `counters` is what else the script counted.

@@ -20,7 +20,7 @@ ANSWER_BYTES = 16_384
 
 
 class Answer(NamedTuple):
-    """What the platform said; `text` is the beginning of it."""
+    """Answer of the platform; `text` is the beginning of it."""
 
     status_code: int
     headers: httpx.Headers

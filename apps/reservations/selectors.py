@@ -208,7 +208,7 @@ def _state(hold_status: str | None, *, is_blocked: bool) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Availability:
-    """What the seats of a performance are, in bytes that are ready to be sent.
+    """State of the seats of a performance, in bytes that are ready to be sent.
 
     `text` has one letter for each seat in seat-map order: Available, Held, Reserved. `data` is the API answer's `data` as JSON.
     `version` names the content, and `etag` is the same in quotes.

@@ -80,7 +80,7 @@ class Consumer:
 
 
 class Drained(NamedTuple):
-    """What a drain settled, and whether the time was over before everything was."""
+    """Outcome of a drain: how many it settled, and if the time was over before everything was."""
 
     settled: int
     has_more: bool

@@ -223,7 +223,7 @@ class LeaveQueueView(PageView):
 
 
 def status_answer(request: HttpRequest, concert_id: int) -> HttpResponse:
-    """What the script of the page is told; of `request` only the cookies are read.
+    """Return what the script of the page is told; of `request` only the cookies are read.
 
     :raises QueueTokenRequired, QueueTokenInvalid, ServiceUnavailable: as `look` does.
     """
