@@ -32,7 +32,7 @@ PREPARATION = (
 
 
 class BenchStack(ThrowawayStack):
-    """What `make run` starts, but deployed: no demo data, static files collected, HTTPS settings, every limit on."""
+    """Stack of `make run`, but deployed: no demo data, static files collected, HTTPS settings, every limit on."""
 
     def __init__(self, folder: Path, *, console: Console) -> None:
         super().__init__(folder, SETTINGS)

@@ -37,8 +37,8 @@ def post_message(
 ) -> Answer:
     """POST one message to `WEBHOOK_URL`, signed with every secret of `WEBHOOK_SECRETS`; redirects are not followed.
 
-    `message_id` is what the receiver recognizes a repetition by, `request_id` names the call it follows from. Connections are kept; one that the other side has closed
-    meanwhile is replaced.
+    `message_id` is what the receiver recognizes a repetition by, `request_id` names the call it follows from. Connections are
+    kept; one that the other side has closed meanwhile is replaced.
 
     :raises httpx.TransportError: no answer came, or not all of it within `WEBHOOK_TIMEOUT` seconds from the beginning.
     """

@@ -1,8 +1,8 @@
 """Prepared statements and pipelines, for the use cases where building queries costs more than running them.
 
 Elsewhere the ORM is the way to the database: its queries are put together by the client and never prepared. What runs here takes
-part in the same transaction, on the same connection, and is seen by the same execute wrappers. The SQL stands in a `.sql` file beside the module that uses it, each statement under a line
-`-- name: <name>` and a comment that says what it is for.
+part in the same transaction, on the same connection, and is seen by the same execute wrappers. The SQL stands in a `.sql` file
+beside the module that uses it, each statement under a line `-- name: <name>` and a comment that says what it is for.
 """
 
 import re

@@ -90,7 +90,7 @@ class TestLogIn:
     def test_gives_none_to_an_account_that_changes_meanwhile(
         self, monkeypatch: pytest.MonkeyPatch, change: str
     ) -> None:
-        """Whoever is locked out while an old password is compared must not get in by it."""
+        """Keep out a caller whose account changes while an old password is compared."""
         customer = CustomerFactory(password=PASSWORD)
 
         def compare_and_change(**credentials: Any) -> object:

@@ -155,7 +155,7 @@ def doors(monkeypatch: pytest.MonkeyPatch, store: redis.Redis) -> Doors:
 
 @pytest.fixture
 def keep_connection(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
-    """What a request does to its connection would end the transaction around a test."""
+    """Keep requests from closing their connection: that would end the transaction around a test."""
     monkeypatch.setattr("apps.front.application.close_old_connections", lambda: None)
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)

@@ -41,7 +41,7 @@ def queue_token(answer: Answer) -> str:
 
 @contextmanager
 def round_trips(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
-    """What is sent to stores meanwhile, one entry for each round trip."""
+    """Note what is sent to stores meanwhile, one entry for each round trip."""
     sent: list[Any] = []
     exchange = lean_store._ThreadConnection.exchange
 

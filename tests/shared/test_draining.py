@@ -23,7 +23,7 @@ AT_MOST = 2.0
 
 @pytest.fixture
 def ranked(consumer):
-    """What the consumer that `update_ranking` drains is given."""
+    """Record what the consumer that `update_ranking` drains is given."""
     return consumer("ranking")
 
 

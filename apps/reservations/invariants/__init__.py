@@ -43,8 +43,8 @@ def check_invariants(
 ) -> list[Invariant]:
     """Check everything, in the order of `INVARIANTS`, or what has changed since a moment.
 
-    `on_progress` gets each result as it is there. Changes nothing; two runs at once do no harm. With `seconds` it gives up when they are over, without them it takes as long
-    as it takes.
+    `on_progress` gets each result as it is there. Changes nothing; two runs at once do no harm. With `seconds` it gives up when
+    they are over, without them it takes as long as it takes.
 
     :raises TimeoutError, OperationalError: the time was over between two checks, or in one.
     """
