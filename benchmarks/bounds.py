@@ -37,6 +37,7 @@ BOUNDS = (
     Bound("sale_cpu_web_ms", "CPU per sale: web", AT_MOST, 6, unit="ms"),
     Bound("sale_cpu_consumers_ms", "CPU per sale: consumers", AT_MOST, 3, unit="ms"),
     Bound("sale_cpu_postgres_ms", "CPU per sale: PostgreSQL", AT_MOST, 6, unit="ms"),
+    Bound("pretix_ratio", "the same sale side by side, of pretix", AT_LEAST, 15, 25, "times"),
     Bound("hot_seat_winners", "hot seat: winners", AT_MOST, 1),
     Bound("hot_seat_of_scattered", "hot seat: p99 of refusals, of scattered holds", AT_MOST, 1.5),
     Bound("status_large_of_small", "status in the large room, cost of the small", AT_MOST, 1.1),

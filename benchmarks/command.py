@@ -22,6 +22,7 @@ from benchmarks.forms import FULL, QUICK, SMOKE, Form
 from benchmarks.generators import GeneratorFailed, install_wrk
 from benchmarks.options import SCENARIOS, parse
 from benchmarks.page import write_page
+from benchmarks.pretix.installation import Installation
 from benchmarks.profiling import ProfilerFailed, as_text, profiled, top_costs
 from benchmarks.stack import BenchStack, running_bench_stack
 from devstack.children import ChildFailed
@@ -31,6 +32,7 @@ from devstack.throwaway import Interrupted, raise_when_interrupted
 
 FORMAT = 1  # of a result's file
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
+INSTALL = 'make bench ARGS="--scenario pretix" does it, and measures'
 PROFILED = ("web", "worker", "sync")
 
 
@@ -45,7 +47,7 @@ def run(arguments: Sequence[str]) -> int:
     if not install_wrk():
         console.print("[yellow]There is no wrk; k6 makes its load, and is itself the limit.[/]")
     form = form_of(options)
-    names = options.scenario or list(SCENARIOS)
+    names = options.scenario or everything_possible(console)
     raise_when_interrupted()
     try:
         load_before = machine.load_average()
@@ -78,6 +80,16 @@ def _is_bad(result: dict[str, Any], options: Any, console: Console) -> bool:
             f"[bold red]✗[/] {bound.what}: {value:g}, {bound.direction} {bound.required:g} is required"
         )
     return bool(result["failures"] or too_low)
+
+
+def everything_possible(console: Console) -> list[str]:
+    """Return all scenarios, but not the one that would first have to install something."""
+    if Installation().is_complete():
+        return list(SCENARIOS)
+    console.print(
+        f"[yellow]Without pretix, which is not installed:[/] {escape(INSTALL)}", soft_wrap=True
+    )
+    return [name for name in SCENARIOS if name != "pretix"]
 
 
 def form_of(options: Any) -> Form:

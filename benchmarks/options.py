@@ -17,6 +17,7 @@ SCENARIOS = (
     "hot-seat",
     "seat-map",
     "on-sale",
+    "pretix",
 )
 DESCRIPTION = """\
 Measure Encore beside what the same machine can do at best, in one run.
@@ -44,6 +45,8 @@ scenarios:
   hot-seat       500 customers want one seat; beside it 500 who want different ones
   seat-map       map, list and availability of halls of 50, 5,000 and 50,000 seats
   on-sale        2,000 customers, 5,000 seats: from joining until sold out
+  pretix         the same sale by Encore and by pretix, in turn; asked for by name it installs pretix into .pretix first,
+                 which needs the network once; without a name it is left out until then
 """
 
 

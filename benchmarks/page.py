@@ -181,6 +181,37 @@ def _cpu_of_sales(result: Result, pictures: Pictures) -> Iterable[str]:
     yield from _picture(pictures, "cpu", stacks(title, parts, unit="ms"), title)
 
 
+def _pretix(result: Result, pictures: Pictures) -> Iterable[str]:
+    found = result["scenarios"].get("pretix")
+    if not found:
+        yield "Not measured."
+        return
+    figures = result["figures"]
+    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    yield (
+        f"{found['buyers']} customers at once. Encore sells {figures['pretix_ratio']:,.1f} times as many, and a sale takes "
+        f"{figures['pretix_cpu_ratio']:,.1f} times less CPU time. {versions}."
+    )
+    yield ""
+    yield (
+        "| run | sales of pretix | pretix/s | Encore/s | ratio | CPU ms a sale: pretix | Encore | ratio "
+        "| cores that idle Encore used | idle pretix |"
+    )
+    yield "|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
+    for number, row in enumerate(found["runs"], start=1):
+        yield (
+            f"| {number} | {row['sales']:,} | {row['pretix']:,.1f} | {row['encore']:,.1f} | {row['ratio']:,.1f} "
+            f"| {row['pretix_cpu_ms']:,.0f} | {row['encore_cpu_ms']:,.1f} | {row['cpu_ratio']:,.1f} "
+            f"| {row['idle_encore']:.3f} | {row['idle_pretix']:.3f} |"
+        )
+    parts = {
+        name: {group: cpu[group] for group in GROUPS if group in cpu}
+        for name, cpu in found["cpu_ms"].items()
+    }
+    title = "CPU of the same sale, by process"
+    yield from _picture(pictures, "pretix", stacks(title, parts, unit="ms"), title)
+
+
 def _contention(result: Result, pictures: Pictures) -> Iterable[str]:
     found = result["scenarios"].get("hot-seat")
     if not found:
@@ -273,6 +304,7 @@ REGIONS: dict[str, Callable[[Result, Pictures], Iterable[str]]] = {
     "queue": _queue,
     "sales": _sales,
     "cpu": _cpu_of_sales,
+    "pretix": _pretix,
     "contention": _contention,
     "halls": _halls,
     "on-sale": _on_sale,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from benchmarks.bench import Bench, Outcome
 from benchmarks.crowd import new_concert
-from benchmarks.scenarios import halls, on_sale, polling, queueing, selling
+from benchmarks.scenarios import halls, on_sale, polling, queueing, selling, side_by_side
 
 PLAYS: dict[str, Callable[[Bench], Outcome]] = {
     "livez": polling.livez,
@@ -17,8 +17,9 @@ PLAYS: dict[str, Callable[[Bench], Outcome]] = {
     "hot-seat": selling.hot_seat,
     "seat-map": halls.seat_map,
     "on-sale": on_sale.on_sale,
+    "pretix": side_by_side.pretix,
 }
-NEEDS_CROWD = {"join", "queue", "hold-and-pay", "hot-seat", "on-sale"}
+NEEDS_CROWD = {"join", "queue", "hold-and-pay", "hot-seat", "on-sale", "pretix"}
 FILLING = {"status", "board"}  # which share the rooms that they fill
 
 

@@ -12,9 +12,9 @@ const silences = new Counter("refused_NO_ANSWER");
 const others = new Counter("refused_OTHER");
 
 // Make a call; return its answer if its status is one of `expected`, else null after counting the refusal.
-export function call(step, method, path, expected, { login, place, key, body, etag, keep = true } = {}) {
+export function call(step, method, path, expected, { login, scheme = "Bearer", place, key, body, etag, keep = true } = {}) {
   const headers = {};
-  if (login) headers.Authorization = `Bearer ${login}`;
+  if (login) headers.Authorization = `${scheme} ${login}`;
   if (place) headers["Queue-Token"] = place;
   if (key) headers["Idempotency-Key"] = key;
   if (etag) headers["If-None-Match"] = etag;

@@ -23,12 +23,12 @@ def hold_and_pay(bench: Bench) -> Outcome:
     reference = ReferenceSale(bench.stack.postgres)
     bench.begin("hold-and-pay", steps=form.repeats)
     floor_seconds = max(form.duration, 1)
-    rate = _sell(bench, form.buyers * CALIBRATION)["sales_per_second"]
+    rate = sell(bench, form.buyers * CALIBRATION)["sales_per_second"]
     before = reference.sales_per_second(seconds=floor_seconds)
     rows = []
     for _ in range(form.repeats):
         sales = min(max(int(rate * form.sale_seconds), form.buyers), form.sales_max)
-        row = _sell(bench, sales)
+        row = sell(bench, sales)
         after = reference.sales_per_second(seconds=floor_seconds)
         row["pgbench"] = round((before + after) / 2, 1)
         row["of_pgbench"] = round(of_neighbours(row["sales_per_second"], before, after), 4)
@@ -62,7 +62,7 @@ def hold_and_pay(bench: Bench) -> Outcome:
 _PARTS = ("cpu_ms", "steps", "samples")
 
 
-def _sell(bench: Bench, sales: int) -> dict[str, Any]:
+def sell(bench: Bench, sales: int) -> dict[str, Any]:
     """Sell so many seats, one to a visit, and wait until every consumer has done its part."""
     concert = new_concert(
         bench, seats=sales, capacity=HIGHEST_CAPACITY, seats_per_customer=SEAT_LIMIT

@@ -101,6 +101,37 @@ class TestWritePage:
         assert [path.name for path in folder.iterdir()] == ["ratios.svg"]
         assert "performance/ratios.svg" in page.read_text()
 
+    def test_shows_the_same_sale_by_pretix(self, page: Path) -> None:
+        row = {
+            "sales": 240,
+            "pretix": 8.1,
+            "encore": 162.0,
+            "ratio": 20.0,
+            "pretix_cpu_ms": 212.0,
+            "encore_cpu_ms": 10.6,
+            "cpu_ratio": 20.0,
+            "idle_encore": 0.031,
+            "idle_pretix": 0.012,
+        }
+        cpu = {"web": 110.0, "worker": 70.0, "postgres": 30.0, "valkey": 2.0, "service": 212.0}
+        found = {
+            "buyers": 32,
+            "versions": {"pretix": "1.2.3"},
+            "cpu_ms": {"Encore": {name: one / 20 for name, one in cpu.items()}, "pretix": cpu},
+            "runs": [row],
+        }
+        figures = {"pretix_ratio": 20.0, "pretix_cpu_ratio": 20.0}
+
+        write_page(result(scenarios={"pretix": found}, figures=figures), page)
+
+        text = page.read_text()
+        assert "pretix 1.2.3." in text
+        assert "| 1 | 240 | 8.1 | 162.0 | 20.0 | 212 | 10.6 | 20.0 | 0.031 | 0.012 |" in text
+        assert (
+            "of pretix | 20 times | at least 15 times | yes | at least 25 times | **no** |" in text
+        )
+        assert (page.parent / "performance" / "pretix.svg").exists()
+
     def test_refuses_a_page_that_lacks_a_region(self, page: Path) -> None:
         page.write_text(page.read_text().replace("<!-- bench: queue -->", ""))
         before = page.read_text()
