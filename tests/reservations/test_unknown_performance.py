@@ -14,6 +14,7 @@ from apps.reservations import selectors
 from apps.reservations.models import Hold, SeatClaim
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
+from tests.factories.reservations import hold
 
 pytestmark = pytest.mark.django_db
 
@@ -39,18 +40,18 @@ def customer() -> User:
 
 @pytest.fixture
 def performance(customer: User) -> Performance:
-    """Came after the statistics were taken, and has sold each of its seats since."""
-    _sell_out(PerformanceFactory(seats=SEATS), customer)
+    """Came after the statistics were taken, and has sold all of its seats but one since."""
+    _sell_out(PerformanceFactory(seats=SEATS + 1), customer)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE concerts_seat, reservations_hold, reservations_seatclaim")
-    made: Performance = PerformanceFactory(seats=SEATS)
+    made: Performance = PerformanceFactory(seats=SEATS + 1)
     _sell_out(made, customer)
     return made
 
 
 def _sell_out(performance: Performance, customer: User) -> None:
     now = timezone.now()
-    seats = list(Seat.objects.of_performance(performance.pk))
+    seats = list(Seat.objects.of_performance(performance.pk).in_map_order()[:SEATS])
     holds = Hold.objects.bulk_create(
         Hold(
             customer=customer,
@@ -71,27 +72,27 @@ def _sell_out(performance: Performance, customer: User) -> None:
 
 
 def _rows_read() -> int:
-    """Rows of holds and claims that this transaction has read, by index or not."""
+    """Rows of seats, holds and claims that this transaction has read, by index or not."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
             SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) FROM pg_stat_xact_user_tables
-            WHERE relname IN ('reservations_hold', 'reservations_seatclaim')
+            WHERE relname IN ('concerts_seat', 'reservations_hold', 'reservations_seatclaim')
             """
         )
         return int(cursor.fetchone()[0])
 
 
-def _rows_read_by(read: Callable[[Performance, User], object], *given: object) -> int:
+def _rows_read_by(read: Callable[[], object]) -> int:
     before = _rows_read()
-    read(*given)  # type: ignore[arg-type]
+    read()
     return _rows_read() - before
 
 
 @pytest.mark.parametrize("name", READS)
 def test_reading_takes_each_row_once(name: str, performance: Performance, customer: User) -> None:
-    # There are two performances, a hold and a claim for each seat.
-    assert _rows_read_by(READS[name], performance, customer) <= 4 * SEATS
+    # There are two performances; a seat has a hold and a claim.
+    assert _rows_read_by(lambda: READS[name](performance, customer)) <= 6 * (SEATS + 1)
 
 
 def test_would_take_rows_again_and_again_with_nested_loops(
@@ -105,4 +106,12 @@ def test_would_take_rows_again_and_again_with_nested_loops(
 
     monkeypatch.setattr(selectors, "_read_hall", read_plainly)
 
-    assert _rows_read_by(READS["availability"], performance, customer) > 20 * SEATS
+    assert _rows_read_by(lambda: READS["availability"](performance, customer)) > 20 * SEATS
+
+
+def test_holding_a_seat_reads_no_others(performance: Performance) -> None:
+    buyer = CustomerFactory()
+    free = Seat.objects.of_performance(performance.pk).in_map_order().last()
+    assert free is not None
+
+    assert _rows_read_by(lambda: hold(buyer, [free])) < 20
