@@ -42,6 +42,18 @@ ELAPSED = """
     JOIN concerts_performance performance ON performance.id = hold.performance_id
     WHERE performance.concert_id = %s
 """
+# Visits that ended, what they took of the slots, and the parts of those in which a seat was bought.
+VISITS = """
+    SELECT count(*), coalesce(sum(extract(epoch FROM visit.ended_at - visit.admitted_at)), 0),
+        coalesce(avg(extract(epoch FROM hold.held_at - visit.admitted_at)), 0),
+        coalesce(avg(extract(epoch FROM sold.reserved_at - hold.held_at)), 0),
+        coalesce(avg(extract(epoch FROM visit.ended_at - sold.reserved_at)), 0)
+    FROM queue_queueexit visit
+    LEFT JOIN reservations_hold hold ON hold.customer_id = visit.customer_id
+        AND hold.queue_place = visit.place AND hold.queue_generation = visit.generation
+    LEFT JOIN reservations_reservation sold ON sold.hold_id = hold.id
+    WHERE visit.concert_id = %s AND visit.admitted_at IS NOT NULL
+"""
 # Visits that were admitted although somebody with an earlier place, who was waiting by then, was admitted later.
 OUT_OF_ORDER = """
     SELECT count(*) FROM (
@@ -120,6 +132,21 @@ def tickets_sold(database_url: str, concert_id: int) -> tuple[int, int, Any]:
     with psycopg.connect(database_url) as connection:
         tickets, seats, last_at = _row(connection, TICKETS, [concert_id])
         return tickets, seats, last_at
+
+
+def slots_of(database_url: str, concert_id: int, *, capacity: int, seconds: float) -> dict[str, Any]:
+    """Return where the time of a room's slots went: their share that was taken, and the parts of a visit in seconds.
+
+    A slot that is taken waits for its visitor to come and to choose (`to_hold`), to pay (`to_pay`), and to be freed (`to_free`).
+    """
+    with psycopg.connect(database_url) as connection:
+        visits, taken, *parts = _row(connection, VISITS, [concert_id])
+    names = ("to_hold", "to_pay", "to_free")
+    return {
+        "visits": visits,
+        "taken": round(float(taken) / (capacity * seconds), 3),
+        **{name: round(float(part), 3) for name, part in zip(names, parts, strict=True)},
+    }
 
 
 def admissions_out_of_order(database_url: str, concert_id: int) -> int:

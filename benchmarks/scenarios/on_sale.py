@@ -8,7 +8,13 @@ from benchmarks.bench import Bench, Outcome, ScenarioFailed
 from benchmarks.cpu import cpu_between
 from benchmarks.crowd import new_concert
 from benchmarks.scenarios.selling import refuse_unless_sold
-from benchmarks.watching import admissions_out_of_order, breaches, tickets_sold, watching
+from benchmarks.watching import (
+    admissions_out_of_order,
+    breaches,
+    slots_of,
+    tickets_sold,
+    watching,
+)
 
 STEPS = ("join", "rejoin", "status", "map", "availability", "hold", "pay", "leave")
 SEAT_LIMIT = 10
@@ -87,6 +93,9 @@ def on_sale(bench: Bench) -> Outcome:
         "steps": {step: crowd.steps[step] for step in STEPS if step in crowd.steps},
         "refusals": crowd.refusals,
         "counters": crowd.counters,
+        "slots": slots_of(
+            database_url, concert.concert_id, capacity=form.on_sale_capacity, seconds=seconds
+        ),
         "cpu_ms": cpu_between(before, after, units=tickets),
         "samples": watch.samples,
     }
