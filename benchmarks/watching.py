@@ -42,6 +42,8 @@ ELAPSED = """
     JOIN concerts_performance performance ON performance.id = hold.performance_id
     WHERE performance.concert_id = %s
 """
+# When the first of those who had a turn came.
+FIRST_JOIN = "SELECT min(joined_at) FROM queue_queueexit WHERE concert_id = %s"
 # Visits that ended, what they took of the slots, and the parts of those in which a seat was bought.
 VISITS = """
     SELECT count(*), coalesce(sum(extract(epoch FROM visit.ended_at - visit.admitted_at)), 0),
@@ -134,7 +136,14 @@ def tickets_sold(database_url: str, concert_id: int) -> tuple[int, int, Any]:
         return tickets, seats, last_at
 
 
-def slots_of(database_url: str, concert_id: int, *, capacity: int, seconds: float) -> dict[str, Any]:
+def first_join_at(database_url: str, concert_id: int) -> Any:
+    with psycopg.connect(database_url) as connection:
+        return _row(connection, FIRST_JOIN, [concert_id])[0]
+
+
+def slots_of(
+    database_url: str, concert_id: int, *, capacity: int, seconds: float
+) -> dict[str, Any]:
     """Return where the time of a room's slots went: their share that was taken, and the parts of a visit in seconds.
 
     A slot that is taken waits for its visitor to come and to choose (`to_hold`), to pay (`to_pay`), and to be freed (`to_free`).

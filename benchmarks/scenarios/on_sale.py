@@ -2,7 +2,6 @@
 
 import json
 import time
-from datetime import UTC, datetime
 
 from benchmarks.bench import Bench, Outcome, ScenarioFailed
 from benchmarks.cpu import cpu_between
@@ -11,6 +10,7 @@ from benchmarks.scenarios.selling import refuse_unless_sold
 from benchmarks.watching import (
     admissions_out_of_order,
     breaches,
+    first_join_at,
     slots_of,
     tickets_sold,
     watching,
@@ -54,7 +54,6 @@ def on_sale(bench: Bench) -> Outcome:
     shown, sold_out_since = 0, 0.0
     database_url = bench.stack.environment["DATABASE_URL"]
     before = bench.cpu()
-    started_at = datetime.now(UTC)
     with watching(database_url, concert.concert_id) as watch:
 
         def is_over() -> bool:
@@ -74,7 +73,8 @@ def on_sale(bench: Bench) -> Outcome:
             f"refusals: {crowd.refusals}"
         )
     refuse_unless_sold(bench, concert.concert_id, form.on_sale_seats)
-    seconds = (last_at - started_at).total_seconds()
+    # The door opens with the first customer: a generator of thousands of users takes seconds to get ready.
+    seconds = (last_at - first_join_at(database_url, concert.concert_id)).total_seconds()
     errors = {code: n for code, n in crowd.refusals.items() if code not in REFUSALS}
     figures = {
         "on_sale_seconds": round(seconds, 1),
