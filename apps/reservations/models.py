@@ -127,9 +127,8 @@ class SeatClaimQuerySet(models.QuerySet["SeatClaim"]):
         return self.filter(ended_at=None)
 
     def of_performance(self, performance_id: int) -> Self:
-        # Not said of the hold as well: while the planner does not know a new performance, it would look for the hold of each
-        # claim among all of the performance, and not by its key.
-        return self.filter(performance_id=performance_id)
+        # Said of both, so that either side of the join is found by an index.
+        return self.filter(performance_id=performance_id, hold__performance_id=performance_id)
 
     def live(self, *, at: datetime) -> Self:
         return self.open().filter(

@@ -74,7 +74,8 @@ def on_sale(bench: Bench) -> Outcome:
         )
     refuse_unless_sold(bench, concert.concert_id, form.on_sale_seats)
     # The door opens with the first customer: a generator of thousands of users takes seconds to get ready.
-    seconds = (last_at - first_join_at(database_url, concert.concert_id)).total_seconds()
+    began_at = first_join_at(database_url, concert.concert_id)
+    seconds = (last_at - began_at).total_seconds()
     errors = {code: n for code, n in crowd.refusals.items() if code not in REFUSALS}
     figures = {
         "on_sale_seconds": round(seconds, 1),
@@ -94,7 +95,11 @@ def on_sale(bench: Bench) -> Outcome:
         "refusals": crowd.refusals,
         "counters": crowd.counters,
         "slots": slots_of(
-            database_url, concert.concert_id, capacity=form.on_sale_capacity, seconds=seconds
+            database_url,
+            concert.concert_id,
+            capacity=form.on_sale_capacity,
+            since=began_at,
+            until=last_at,
         ),
         "cpu_ms": cpu_between(before, after, units=tickets),
         "samples": watch.samples,
