@@ -284,7 +284,7 @@ def _statement_of(case: Case) -> tuple[str, Any]:
     return next(
         (sql, parameters)
         for sql, parameters in sent
-        if case.text in sql and sql.lstrip().startswith(("SELECT", "WITH"))
+        if case.text in sql and sql.lstrip().startswith(("SELECT", "WITH", "SET LOCAL"))
     )
 
 
@@ -292,10 +292,19 @@ def _explain(sql: str, parameters: Any) -> Measurement:
     plans = []
     for _ in range(REPEATS + 1):  # the first one warms the cache
         with _rolled_back() as cursor:
-            cursor.execute(EXPLAIN + sql, parameters)
+            settings, statement = _with_settings(sql)
+            cursor.execute(settings + EXPLAIN + statement, parameters)
+            if settings:
+                cursor.nextset()
             plans.append([row[0] for row in cursor.fetchall()])
     times = [float(plan[-1].split()[2]) for plan in plans[1:]]
     return Measurement(_trimmed(plans[-1]), statistics.median(times), _pages(plans[-1]))
+
+
+def _with_settings(sql: str) -> tuple[str, str]:
+    """Return what is set for a statement alone, if anything, and the statement."""
+    found = re.match(r"\s*SET LOCAL [^;]+; ", sql)
+    return (found[0], sql[found.end() :]) if found else ("", sql)
 
 
 def _pages(plan: list[str]) -> int:

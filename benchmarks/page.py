@@ -271,6 +271,12 @@ def _on_sale(result: Result, pictures: Pictures) -> Iterable[str]:
     yield ""
     yield from _steps(found["steps"])
     yield ""
+    if slots := found.get("slots"):
+        yield (
+            f"Of the slots {slots['taken']:.0%} were taken, each for {slots['to_hold']:.1f} s until its visitor held a seat, "
+            f"{slots['to_pay']:.1f} s until it was paid, {slots['to_free']:.1f} s until the slot was free again."
+        )
+        yield ""
     yield (
         f"Refusals: {_counts(found['refusals'])}. Sold twice {figures['on_sale_doubles']:g}, lost {figures['on_sale_lost']:g}, "
         f"errors {figures['on_sale_errors']:g}, out of order {figures['on_sale_out_of_order']:g}, "

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -41,6 +42,20 @@ ELAPSED = """
     FROM reservations_hold hold
     JOIN concerts_performance performance ON performance.id = hold.performance_id
     WHERE performance.concert_id = %s
+"""
+FIRST_JOIN = "SELECT min(joined_at) FROM queue_queueexit WHERE concert_id = %s"
+# Visits that ended, what they took of the slots, and the parts of those in which a seat was bought.
+VISITS = """
+    SELECT count(*),
+        coalesce(sum(extract(epoch FROM least(visit.ended_at, %(until)s) - visit.admitted_at)), 0),
+        coalesce(avg(extract(epoch FROM hold.held_at - visit.admitted_at)), 0),
+        coalesce(avg(extract(epoch FROM sold.reserved_at - hold.held_at)), 0),
+        coalesce(avg(extract(epoch FROM visit.ended_at - sold.reserved_at)), 0)
+    FROM queue_queueexit visit
+    LEFT JOIN reservations_hold hold ON hold.customer_id = visit.customer_id
+        AND hold.queue_place = visit.place AND hold.queue_generation = visit.generation
+    LEFT JOIN reservations_reservation sold ON sold.hold_id = hold.id
+    WHERE visit.concert_id = %(concert)s AND visit.admitted_at < %(until)s
 """
 # Visits that were admitted although somebody with an earlier place, who was waiting by then, was admitted later.
 OUT_OF_ORDER = """
@@ -122,6 +137,31 @@ def tickets_sold(database_url: str, concert_id: int) -> tuple[int, int, Any]:
         return tickets, seats, last_at
 
 
+def slots_of(
+    database_url: str, concert_id: int, *, capacity: int, since: datetime, until: datetime
+) -> dict[str, Any]:
+    """Return where the time of a room's slots went: their share that was taken, and the parts of a visit in seconds.
+
+    A slot that is taken waits for its visitor to come and to choose (`to_hold`), to pay (`to_pay`), and to be freed (`to_free`).
+    """
+    with psycopg.connect(database_url) as connection:
+        values = {"concert": concert_id, "until": until}
+        visits, taken, *parts = _row(connection, VISITS, values)
+    names = ("to_hold", "to_pay", "to_free")
+    return {
+        "visits": visits,
+        "taken": round(float(taken) / (capacity * (until - since).total_seconds()), 3),
+        **{name: round(float(part), 3) for name, part in zip(names, parts, strict=True)},
+    }
+
+
+def first_join_at(database_url: str, concert_id: int) -> datetime:
+    """Return when the first of those who had a turn came."""
+    with psycopg.connect(database_url) as connection:
+        joined_at: datetime = _row(connection, FIRST_JOIN, [concert_id])[0]
+        return joined_at
+
+
 def admissions_out_of_order(database_url: str, concert_id: int) -> int:
     with psycopg.connect(database_url) as connection:
         return int(_row(connection, OUT_OF_ORDER, [concert_id])[0])
@@ -139,5 +179,9 @@ def breaches() -> int:
     return 0
 
 
-def _row(connection: psycopg.Connection[Any], query: str, values: list[Any] | None = None) -> Any:
+def _row(
+    connection: psycopg.Connection[Any],
+    query: str,
+    values: list[Any] | dict[str, Any] | None = None,
+) -> Any:
     return connection.execute(query, values).fetchone()

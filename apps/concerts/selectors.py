@@ -230,7 +230,11 @@ def seat_map(performance_id: int) -> SeatMap:
 
     :raises PerformanceNotFound: there is none, or its concert is not published.
     """
-    performance = published_performance(performance_id)
+    return seat_map_of(published_performance(performance_id))
+
+
+def seat_map_of(performance: Performance) -> SeatMap:
+    """The seat map of a performance as it has just been read; one query the first time a process needs this version."""
     key = (performance.pk, performance.seat_map_version)
     return seat_maps.get(key, lambda: _drawn_map(performance))
 

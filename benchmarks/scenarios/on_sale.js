@@ -24,9 +24,10 @@ const ATTEMPTS = 10;
 export default function () {
   const login = logins[exec.vu.idInTest - 1];
   let bought = 0;
+  let hasJustBought = false;
   let knowsMap = false;
   while (bought < plan.limit) {
-    const place = awaitTurn(login, bought > 0);
+    const place = awaitTurn(login, bought > 0, hasJustBought);
     if (place === null) return;
     if (!knowsMap) {
       knowsMap = call("map", "GET", `${API}/performances/${plan.performance}/seat-map`, [200], { login, place, keep: false }) !== null;
@@ -38,21 +39,23 @@ export default function () {
       call("leave", "DELETE", `${API}/queue/tokens/me`, [200], { place });
       return;
     }
+    hasJustBought = false; // without a sale the turn goes on
     if (hold_id) {
       const key = `pay-${hold_id}`;
       const paid = call("pay", "POST", `${API}/reservations`, [201], { login, place, key, body: { hold_id }, keep: false });
-      bought += paid === null ? 0 : 1;
+      hasJustBought = paid !== null;
+      bought += hasJustBought ? 1 : 0;
     }
   }
 }
 
 // Return the queue token of a visitor whose turn it is, or null if it never is.
-function awaitTurn(login, hasBought) {
+function awaitTurn(login, hasBought, hasJustBought) {
   const step = hasBought ? "rejoin" : "join";
   const join = () => call(step, "POST", `${API}/queue/tokens`, [201, 200], { login, body: { concert_id: plan.concert } });
   let joined = join();
   // The visit in which the last seat was bought ends a moment after the sale.
-  while (hasBought && joined !== null && joined.status === 200) {
+  while (hasJustBought && joined !== null && joined.status === 200) {
     sleep(1);
     joined = join();
   }

@@ -218,6 +218,15 @@ class TestSeatMapAndAvailability:
         assert (again.status_code, again.content) == (304, b"")
         assert again["ETag"] == first["ETag"]
 
+    def test_the_map_needs_no_second_look_at_the_performance(
+        self, performance, visitor, django_assert_num_queries
+    ):
+        path = f"/performances/{performance.pk}/seat-map"
+        visitor.get(path)
+
+        with django_assert_num_queries(2):  # login, performance
+            assert visitor.get(path).status_code == 200
+
     def test_the_map_survives_sales_and_the_availability_does_not(
         self, performance, seats, visitor
     ):

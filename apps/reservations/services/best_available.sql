@@ -11,10 +11,10 @@ WHERE claim.seat_id = ANY (%(seat_ids)s::bigint[]) AND claim.ended_at IS NULL
   AND (hold.status = 'CONFIRMED' OR (hold.status = 'HELD' AND hold.expires_at > clock_timestamp()));
 
 -- name: lock_free_seats
--- Locks those of some seats that nobody has claimed and nobody else is at work on, and waits for nobody.
+-- Locks those of some seats that nobody has claimed and nobody else is at work on, and waits for nobody. For `+ 0` see holding.sql.
 SELECT seat.id
 FROM concerts_seat seat
-WHERE seat.performance_id = %(performance_id)s AND seat.id = ANY (%(seat_ids)s::bigint[])
+WHERE seat.performance_id + 0 = %(performance_id)s AND seat.id = ANY (%(seat_ids)s::bigint[])
   AND NOT EXISTS (
       SELECT
       FROM reservations_seatclaim claim

@@ -5,13 +5,14 @@ SELECT pg_advisory_xact_lock(
 );
 
 -- name: count_seats_of_customer
--- How many seats of the performance the customer has at this moment. Comes after the customer's lock.
+-- How many seats of the performance the customer has at this moment. Comes after the customer's lock. `+ 0` here and below: of a
+-- performance that the planner does not know yet it expects one row, and would read all there are in place of the few by key.
 SELECT clock.at, (
     SELECT count(*)
     FROM reservations_hold hold
     JOIN reservations_seatclaim claim ON claim.hold_id = hold.id
-    WHERE hold.customer_id = %(customer_id)s AND hold.performance_id = %(performance_id)s
-      AND claim.performance_id = %(performance_id)s AND claim.ended_at IS NULL
+    WHERE hold.customer_id = %(customer_id)s AND hold.performance_id + 0 = %(performance_id)s
+      AND claim.ended_at IS NULL
       AND (hold.status = 'CONFIRMED' OR (hold.status = 'HELD' AND hold.expires_at > clock.at))
 )
 FROM (SELECT clock_timestamp() AS at OFFSET 0) clock;
@@ -25,7 +26,7 @@ WITH first AS MATERIALIZED (
     FROM concerts_seat
     WHERE id = (
         SELECT min(id) FROM concerts_seat
-        WHERE performance_id = %(performance_id)s AND id = ANY (%(seat_ids)s::bigint[])
+        WHERE performance_id + 0 = %(performance_id)s AND id = ANY (%(seat_ids)s::bigint[])
     )
     AND NOT EXISTS (
         SELECT
@@ -38,7 +39,7 @@ WITH first AS MATERIALIZED (
 ), others AS MATERIALIZED (
     SELECT id
     FROM concerts_seat
-    WHERE performance_id = %(performance_id)s AND id = ANY (%(seat_ids)s::bigint[])
+    WHERE performance_id + 0 = %(performance_id)s AND id = ANY (%(seat_ids)s::bigint[])
       AND id > (SELECT id FROM first)
     ORDER BY id
     FOR NO KEY UPDATE SKIP LOCKED
@@ -52,7 +53,7 @@ SELECT clock.at, seat.id, seat.section, seat.row, seat.number, seat.grade, seat.
     seat.is_blocked, hold.id, hold.status, hold.expires_at
 FROM (SELECT clock_timestamp() AS at OFFSET 0) clock
 LEFT JOIN concerts_seat seat
-    ON seat.performance_id = %(performance_id)s AND seat.id = ANY (%(seat_ids)s::bigint[])
+    ON seat.performance_id + 0 = %(performance_id)s AND seat.id = ANY (%(seat_ids)s::bigint[])
 LEFT JOIN reservations_seatclaim claim ON claim.seat_id = seat.id AND claim.ended_at IS NULL
 LEFT JOIN reservations_hold hold ON hold.id = claim.hold_id
 ORDER BY seat.id;

@@ -113,8 +113,8 @@ class SeatMapView(GatedView):
         tags=["seats"],
     )
     def get(self, request: Request, performance_id: int) -> Any:
-        self.admitted_to(performance_id)
-        drawn = concerts.seat_map(performance_id)
+        performance, _admission = self.admitted_to(performance_id)
+        drawn = concerts.seat_map_of(performance)
         return conditional(
             request._request,
             success_body(_("Seat map."), drawn.data),

@@ -3,7 +3,9 @@
 -- The budget is computed here and nowhere else: ten ticks at once admit no more than one.
 
 local MEMORY = 120                  -- seconds over which visits are averaged
-local PRIOR = 0.2                   -- departures: how much an assumed visit of a whole lease weighs
+local DEPARTURES_MIN = 50           -- departures over which they are averaged where many leave within that time, and at least
+                                    -- as many as the room has slots
+local PRIOR = 0.02                  -- departures: how much an assumed visit of a whole lease weighs
 local ENDS_KEPT = 600000            -- milliseconds
 local ENDS_FORGOTTEN = 1000         -- at most per call
 
@@ -17,6 +19,7 @@ end
 local left = tonumber(ARGV[1])
 local lease = num('lease')
 local ticked_at = num('ticked_at')
+local active_before = redis.call('ZCARD', ACTIVE)
 local grace_until = num('grace_until')
 if was_interrupted() then
   grace_until = now + math.max(num('patience'), 2 * LONGEST_ADVICE * SECOND)
@@ -130,13 +133,20 @@ end
 -- Mean visit = time spent inside / departures (Little's law), the past fading exponentially.
 local elapsed = ticked_at > 0 and math.max(0, now - ticked_at) / SECOND or 0
 local departures = tonumber(redis.call('HGET', ROOM, 'departures') or 0)
-local fading = math.exp(-elapsed / MEMORY)
-local presence = num('presence') * fading + redis.call('ZCARD', ACTIVE) * elapsed
-local leaving = num('leaving') * fading + departures - num('departures_counted')
+local departed = departures - num('departures_counted')
+local fading = math.exp(-math.max(elapsed / MEMORY, departed / math.max(DEPARTURES_MIN, num('capacity'))))
+local presence = num('presence') * fading + (active_before + departed / 2) * elapsed
+local leaving = num('leaving') * fading + departed
 local mean_visit = (PRIOR * lease / SECOND + presence) / (PRIOR + leaving)
-local present = redis.call('ZCARD', WAITING) + redis.call('ZCARD', ACTIVE)
+local waiting = redis.call('ZCARD', WAITING)
+local present = waiting + redis.call('ZCARD', ACTIVE)
+-- Since when visitors have been waiting for a slot.
+local full_since = 0
+if is_open and waiting > 0 then
+  full_since = num('full_since') > 0 and num('full_since') or now
+end
 redis.call('HSET', ROOM, 'ticked_at', text(present > 0 and now or 0), 'presence', presence, 'leaving', leaving,
-  'mean_visit', math.min(mean_visit, lease / SECOND), 'departures_counted', text(departures))
+  'mean_visit', math.min(mean_visit, lease / SECOND), 'departures_counted', text(departures), 'full_since', text(full_since))
 
 if admitted > 0 then
   redis.call('HINCRBY', ROOM, 'admitted_total', admitted)

@@ -14,6 +14,8 @@ local INTERRUPTION = 20 * SECOND    -- a longer gap between ticks of a room with
 local HEALING_LONGEST = 60 * SECOND -- a hold-off that ends later was set by a clock that has been set back since
 local EARLY = 2 ^ 48            -- places drawn by lottery are at most this; every reading of the clock is above it
 local LONGEST_ADVICE = 50       -- seconds; below SHOW_UP, so that who obeys is never late for being admitted
+local HEAD_POLLS = 500          -- nobody at this position or behind is told to ask once a second
+local SHORTEST_VISIT = 2        -- seconds; to choose a seat and pay takes no visitor less
 local REASONS = { COMPLETED = 1, TIMED_OUT = 2, LEFT = 3, REMOVED = 4, MERGED = 5 }
 local REASON_NAMES = { 'COMPLETED', 'TIMED_OUT', 'LEFT', 'REMOVED', 'MERGED' }
 
@@ -183,28 +185,34 @@ local function merge(user, place)
   end
 end
 
--- Seconds until the visitor at `position` is admitted: slots free up at capacity / mean visit (Little's law).
-local function wait_for(position)
-  local free = num('capacity') - redis.call('ZCARD', ACTIVE)
+-- Seconds until the visitor at `position` is admitted, as visits are now and at the earliest. Slots free up at capacity / visit
+-- (Little's law). Visits may turn out shorter than the mean of before, and the mean counts for nothing until there is one:
+-- at the earliest is to say that none takes longer than the room has been full, SHORTEST_VISIT added.
+local function waits_for(position)
+  local capacity, per_minute, full_since = num('capacity'), num('per_minute'), num('full_since')
+  local ahead = math.max(0, position - math.max(0, capacity - redis.call('ZCARD', ACTIVE)))
   local mean_visit = tonumber(room.mean_visit) or num('lease') / SECOND
-  local wait = math.max(0, position - math.max(0, free)) * mean_visit / num('capacity')
-  local per_minute = num('per_minute')
+  local full_for = full_since > 0 and math.max(0, now - full_since) / SECOND or 0
+  local visit = math.max(SHORTEST_VISIT, math.min(mean_visit, SHORTEST_VISIT + full_for))
+  local wait, earliest = ahead * mean_visit / capacity, ahead * visit / capacity
   if per_minute > 0 then
     wait = math.max(wait, position * 60 / per_minute)
+    earliest = math.max(earliest, (position - math.ceil(per_minute / 10)) * 60 / per_minute)
   end
-  return wait
+  return wait, earliest
 end
 
--- When to ask again, in seconds: soon at the head, where a slot may come free any moment; far behind, a fraction of the wait.
--- `jitter` in [0, 1) spreads a crowd that arrived together; `wait` is what `wait_for` says, before opening nothing.
-local function advice(position, jitter, wait)
+-- When to ask again, in seconds: after two thirds of the shortest wait there may be, but so that all together ask no more
+-- than HEAD_POLLS * (1 + ln LONGEST_ADVICE) times a second, and those far behind once in LONGEST_ADVICE.
+-- `jitter` in [0, 1) spreads a crowd that arrived together; `earliest` is what `waits_for` says, before opening nothing.
+local function advice(position, jitter, earliest)
   if is_early() then
     local crowd = redis.call('ZCARD', WAITING)
     local spread = math.max(2, math.min(45, crowd / 2000))  -- seconds; whoever is drawn first has SHOW_UP to come back
     return math.ceil((num('opens_at') - now) / SECOND + jitter * spread)
   end
-  local seconds = math.max(1, math.min(wait / 4, position / 5, LONGEST_ADVICE))
-  return math.ceil(seconds * (0.8 + 0.2 * jitter))
+  local seconds = math.max(1, math.min(math.max(earliest * 2 / 3, position / HEAD_POLLS), LONGEST_ADVICE))
+  return math.floor(seconds * (0.8 + 0.2 * jitter) + 0.5)
 end
 
 -- What every script about one visitor returns; -1 stands for null.
@@ -238,8 +246,11 @@ local function welcome(user, found, jitter, is_new)
   end
 
   local position = redis.call('ZRANK', WAITING, user) + 1
-  local wait = not is_early() and wait_for(position) or nil
-  local poll_after = advice(position, jitter, wait)
+  local wait, earliest
+  if not is_early() then
+    wait, earliest = waits_for(position)
+  end
+  local poll_after = advice(position, jitter, earliest)
   local patience = num('patience')
   local patient_until = math.max(now, num('opens_at')) + math.max(patience, 2 * math.min(poll_after, LONGEST_ADVICE) * SECOND)
   redis.call('ZADD', SEEN, text(patient_until), user)
