@@ -72,7 +72,7 @@ def fetch_pipelined(calls: Sequence[Call]) -> list[list[Row]]:
 
     :raises django.db.Error: as the ORM would.
     """
-    database = cast(DatabaseWrapper, connections[DEFAULT_DB_ALIAS])
+    database = _database()
     if database.connection is None:
         database.ensure_connection()
     raw = database.connection
@@ -80,11 +80,11 @@ def fetch_pipelined(calls: Sequence[Call]) -> list[list[Row]]:
     try:
         with database.wrap_database_errors:
             if len(calls) == 1:
-                _execute(database, cursors[0], *calls[0])
+                _execute(cursors[0], *calls[0])
             else:
                 with raw.pipeline():
                     for cursor, (statement, parameters) in zip(cursors, calls, strict=True):
-                        _execute(database, cursor, statement, parameters)
+                        _execute(cursor, statement, parameters)
     except Exception as error:
         failed = next((i for i, cursor in enumerate(cursors) if cursor.pgresult is None), -1)
         error.failed_statement = calls[failed][0].name  # type: ignore[attr-defined]
@@ -95,15 +95,19 @@ def fetch_pipelined(calls: Sequence[Call]) -> list[list[Row]]:
     ]
 
 
+def _database() -> DatabaseWrapper:
+    # Attributes of `django.db.connection` look it up each.
+    return cast(DatabaseWrapper, connections[DEFAULT_DB_ALIAS])
+
+
 def _take_cursor(database: DatabaseWrapper, statement: Statement) -> Cursor:
     """Return the cursor that ran this statement before, which has found out its types; else, or while that is taken, a new one."""
     cursor: Cursor | None = database.kept_cursors.pop(statement, None)
     return psycopg.Cursor(database.connection) if cursor is None else cursor
 
 
-def _execute(
-    database: DatabaseWrapper, cursor: Cursor, statement: Statement, parameters: Parameters
-) -> None:
+def _execute(cursor: Cursor, statement: Statement, parameters: Parameters) -> None:
+    database = _database()
     if not (database.execute_wrappers or database.queries_logged):
         cursor.execute(statement, parameters)
         return
