@@ -1,12 +1,12 @@
 """A visitor's way through the waiting room: joining, waiting, leaving."""
 
-from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from django.utils import timezone
 
 from apps.concerts.errors import ConcertNotFound, SalesClosed, SalesNotOpen
-from apps.queue.core.room import EndReason, Standing, Visit
+from apps.queue.core.room import CallToCount, EndReason, Standing, Visit
 from apps.queue.core.tokens import InvalidToken, Ticket
 from apps.queue.errors import QueueClosed, QueueTokenInvalid, QueueTokenRequired
 from apps.queue.live import live_room, store_needed, token_signer
@@ -21,11 +21,10 @@ from apps.queue.services.rooms import (
     wake,
 )
 from apps.shared.caching import ProcessCache
-from apps.shared.errors import ServiceUnavailable
+from apps.shared.errors import RateLimited, ServiceUnavailable
 
 
-@dataclass(frozen=True, slots=True)
-class VisitorStatus:
+class VisitorStatus(NamedTuple):
     """What a visitor is told, at `seen_at` by the store's clock.
 
     `position` is None before opening, while a lost room heals, and when EXPIRED; `choose_until` is None unless ACTIVE.
@@ -45,20 +44,28 @@ class VisitorStatus:
 
 
 def join_queue(
-    *, customer_id: int, concert_id: int, previous_token: str | None = None
+    *,
+    customer_id: int,
+    concert_id: int,
+    previous_token: str | None = None,
+    call: CallToCount | None = None,
 ) -> VisitorStatus:
     """Take a place in the queue, or get back the one that the customer has.
 
-    `previous_token` brings back a place that the store has lost; one that is good for nothing is ignored.
+    `previous_token` brings back a place that the store has lost; one that is good for nothing is ignored. With `call` that is counted
+    before all else, in the round trip that joins, and knows afterwards what was counted, also when joining is refused.
 
+    :raises RateLimited: the call is one too many.
     :raises ConcertNotFound: there is no such concert.
     :raises SalesNotOpen: joining begins with the lottery window; `retry_after` tells when.
     :raises SalesClosed, QueueClosed: it is too late.
     :raises ServiceUnavailable: the store does not answer.
     """
     previous = _previous_ticket(previous_token, customer_id=customer_id, concert_id=concert_id)
-    visit = _join(customer_id, concert_id, previous)
+    visit = _join(customer_id, concert_id, previous, call)
     match visit.standing:
+        case Standing.OVER_LIMIT:
+            raise RateLimited
         case Standing.SALES_NOT_OPEN:
             raise SalesNotOpen(retry_after=visit.poll_after_seconds)
         case Standing.SALES_CLOSED:
@@ -100,7 +107,7 @@ def leave_queue(*, token: str | None) -> VisitorStatus:
             generation=visit.generation,
             reason=EndReason.LEFT,
         )
-        visit = replace(visit, standing=Standing.EXPIRED, ended_reason=EndReason.LEFT)
+        visit = visit._replace(standing=Standing.EXPIRED, ended_reason=EndReason.LEFT)
     return _status(visit, ticket, token or "")
 
 
@@ -135,10 +142,12 @@ def look_up(ticket: Ticket) -> Visit:
     return visit
 
 
-def _join(customer_id: int, concert_id: int, previous: Ticket | None) -> Visit:
+def _join(
+    customer_id: int, concert_id: int, previous: Ticket | None, call: CallToCount | None
+) -> Visit:
     with store_needed():
         live = live_room(concert_id)
-        visit = live.join(customer_id, previous=previous)
+        visit = live.join(customer_id, previous=previous, call=call)
         is_lost = visit.standing is Standing.LOST
         if is_lost:
             _refuse_unless_published(concert_id)
@@ -250,12 +259,14 @@ def _current_token(visit: Visit, ticket: Ticket, token: str) -> str:
     signer = token_signer()
     if is_unchanged and signer.is_current(token):
         return token
-    current = replace(
-        ticket,
-        place=visit.place,
-        generation=visit.generation,
-        issued_at=visit.at,
-        lease_until=lease_until,
-        admitted_at=visit.admitted_at,
+    return signer.issue(
+        Ticket(
+            concert_id=ticket.concert_id,
+            customer_id=ticket.customer_id,
+            place=visit.place,
+            generation=visit.generation,
+            issued_at=visit.at,
+            lease_until=lease_until,
+            admitted_at=visit.admitted_at,
+        )
     )
-    return signer.issue(current)
