@@ -3,8 +3,11 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import redis
@@ -16,10 +19,12 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.front.answers import PlainRenderer
 from apps.front.application import Front
+from apps.queue.core.room import EndReason
 from apps.queue.serializers import BoardSerializer, QueueTokenSerializer, VisitorStatusSerializer
 from apps.queue.services import admit_now, join_queue
 from apps.reservations.serializers import AvailabilitySerializer
 from apps.shared import caching, lean_store
+from apps.shared.api.responses import as_json
 from apps.shared.api.wsgi import with_plain_content_type
 from tests.accounts.test_login_copies import rival as rival
 from tests.api.wsgi import Answer
@@ -377,6 +382,32 @@ class TestLogin:
 
 
 class TestPlainRenderer:
+    def test_writes_what_the_serializer_does(self) -> None:
+        token = {
+            "token": 'q1."\\\n한',
+            "concert_id": 2**60,
+            "status": "WAITING",
+            "position": None,
+            "estimated_wait_seconds": -1,
+            "poll_after_seconds": 0,
+        }
+        for moment in (
+            datetime(2026, 1, 2, 3, 4, 5, 600, UTC),
+            datetime(2026, 1, 2, tzinfo=UTC),
+            datetime(2026, 1, 2, 3, tzinfo=ZoneInfo("Asia/Seoul")),
+        ):
+            instance = SimpleNamespace(**token, expires_at=moment)
+            expected = as_json(QueueTokenSerializer(instance).data)
+
+            assert PlainRenderer(QueueTokenSerializer)(instance) == expected
+
+    @pytest.mark.parametrize("value", [1.5, True, [], EndReason.LEFT])
+    def test_writes_nothing_that_it_could_get_wrong(self, value: object) -> None:
+        instance = SimpleNamespace(**dict.fromkeys(QueueTokenSerializer().fields, value))
+
+        with pytest.raises(KeyError):
+            PlainRenderer(QueueTokenSerializer)(instance)
+
     @pytest.mark.parametrize(
         "serializer_class",
         [QueueTokenSerializer, VisitorStatusSerializer, BoardSerializer, AvailabilitySerializer],
