@@ -1,6 +1,7 @@
 """A visitor's way through the waiting room: joining, waiting, leaving."""
 
 from datetime import datetime
+from pathlib import Path
 from typing import NamedTuple
 
 from django.utils import timezone
@@ -10,7 +11,7 @@ from apps.queue.core.room import CallToCount, EndReason, Standing, Visit
 from apps.queue.core.tokens import InvalidToken, Ticket
 from apps.queue.errors import QueueClosed, QueueTokenInvalid, QueueTokenRequired
 from apps.queue.live import live_room, store_needed, token_signer
-from apps.queue.models import QueueExit, WaitingRoom
+from apps.queue.models import WaitingRoom
 from apps.queue.services.clock import moment
 from apps.queue.services.finishing import finish_visit
 from apps.queue.services.rooms import (
@@ -21,7 +22,10 @@ from apps.queue.services.rooms import (
     wake,
 )
 from apps.shared.caching import ProcessCache
+from apps.shared.database import fetch_all, load_statements
 from apps.shared.errors import RateLimited, ServiceUnavailable
+
+_FORGET_EARLY_END = load_statements(Path(__file__).with_suffix(".sql"))["forget_early_end"]
 
 
 class VisitorStatus(NamedTuple):
@@ -74,7 +78,8 @@ def join_queue(
             _refuse_unless_published(concert_id)
             raise QueueClosed
     if visit.is_new and visit.place == 0:
-        _forget_early_end(customer_id, concert_id, visit.generation)
+        early = {"customer_id": customer_id, "concert_id": concert_id}
+        fetch_all(_FORGET_EARLY_END, early | {"generation": visit.generation})
     if visit.is_new and (visit.position or 1) == 1:
         wake(concert_id)
     blank = Ticket(concert_id, customer_id, place=0, generation=0, issued_at=0)
@@ -191,17 +196,6 @@ def _revive(concert_id: int) -> None:
     if is_retired and room.closing_at is not None and room.closing_at <= timezone.now():
         raise SalesClosed
     bring_up_to_date(room)
-
-
-def _forget_early_end(customer_id: int, concert_id: int, generation: int) -> None:
-    """Back before the opening: the same place is drawn again, so that its end must not come up later."""
-    QueueExit.objects.filter(
-        concert_id=concert_id,
-        customer_id=customer_id,
-        generation=generation,
-        place=0,
-        reason__in=[EndReason.LEFT, EndReason.REMOVED],
-    ).delete()
 
 
 def _refuse_unless_published(concert_id: int) -> None:
