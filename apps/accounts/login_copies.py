@@ -9,15 +9,15 @@ prepared statement; their lives differ, so that copies made in the same second a
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 
 import redis
 import structlog
 from django.conf import settings
 
-from apps.accounts.selectors import live_login
-from apps.shared.lean_store import Command, script_client
+from apps.accounts.selectors import live_customer
+from apps.shared.lean_store import script_client
 from apps.shared.store import connect
 
 logger = structlog.get_logger(__name__)
@@ -34,29 +34,16 @@ def copy_key(token_hash: bytes | memoryview) -> str:
     return f"login:{bytes(token_hash).hex()}"
 
 
-def _read(token_hash: bytes) -> bytes | None:
-    try:
-        kept: bytes | None = script_client(settings.CACHE_URL).execute_command(
-            "GET", copy_key(token_hash)
-        )
-    except redis.RedisError:
-        return None
-    return kept
-
-
-def _write(command: Command) -> None:
-    with suppress(redis.RedisError):
-        script_client(settings.CACHE_URL).execute_command(*command)
-
-
 def customer_id_of(token_hash: bytes) -> int | None:
     """Return the customer whose live token has this digest; None if PostgreSQL knows of none."""
-    kept = _read(token_hash)
-    customer_id = customer_id_in(kept)
-    return customer_id if customer_id is not None else ask_database(token_hash, kept)
+    kept = None
+    with suppress(redis.RedisError):
+        kept = script_client(settings.CACHE_URL).execute_command("GET", copy_key(token_hash))
+    customer_id = _customer_id_in(kept)
+    return customer_id if customer_id is not None else _ask_database(token_hash, kept)
 
 
-def customer_id_in(kept: bytes | None) -> int | None:
+def _customer_id_in(kept: bytes | None) -> int | None:
     """Return the customer whom a copy names; None if there is no copy, or one of a login that is over."""
     if kept is None or kept == ENDED:
         return None
@@ -64,23 +51,21 @@ def customer_id_in(kept: bytes | None) -> int | None:
     return int(customer_id) if time.time() < float(expires_at) else None
 
 
-def ask_database(
-    token_hash: bytes, kept: bytes | None, *, write: Callable[[Command], None] = _write
-) -> int | None:
-    """Return the customer whose live token has this digest, and keep a copy if there is nothing in its place yet.
-
-    `write` gets the command that does.
-    """
+def _ask_database(token_hash: bytes, kept: bytes | None) -> int | None:
+    """Return the customer whose live token has this digest, and keep a copy if there is nothing in its place yet."""
     asked_at = time.monotonic()
-    token = live_login(token_hash)
-    if token is None:
+    found = live_customer(token_hash)
+    if found is None:
         return None
-    expires_at = token.expires_at.timestamp()
+    customer_id, expires_at = found
     life = min(random.randint(LIFE_MIN, LIFE_MAX), int(expires_at - time.time()))
     if kept is None and life > 0 and time.monotonic() - asked_at < FILL_LONGEST:
-        copy = f"{token.user_id}:{expires_at}"
-        write(("SET", copy_key(token_hash), copy, "NX", "EX", life))
-    return token.user_id
+        copy = f"{customer_id}:{expires_at}"
+        with suppress(redis.RedisError):
+            script_client(settings.CACHE_URL).execute_command(
+                "SET", copy_key(token_hash), copy, "NX", "EX", life
+            )
+    return customer_id
 
 
 def end_login_copies(token_hashes: Iterable[bytes | memoryview]) -> None:

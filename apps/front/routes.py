@@ -15,13 +15,9 @@ from django.core.handlers.wsgi import WSGIRequest
 from django.utils import translation
 
 from apps.accounts.authentication import bearer_token
-from apps.accounts.login_copies import (
-    ask_database,
-    copy_key,
-    customer_id_in,
-    customer_id_of,
-)
+from apps.accounts.login_copies import customer_id_of
 from apps.accounts.models import token_digest
+from apps.accounts.selectors import live_customer
 from apps.front.answers import (
     Answer,
     Envelope,
@@ -44,13 +40,13 @@ from apps.reservations.services import admission_to_look
 from apps.reservations.views.seats import AVAILABILITY
 from apps.shared.api.throttling import (
     COUNTED_QUOTA,
+    CallToCount,
     Quota,
     caller_of_address,
     caller_of_customer,
     hit_limit,
-    hit_limit_of_login,
+    is_counted_on,
 )
-from apps.shared.lean_store import Command
 from apps.shared.path_converters import BIGINT_MAX
 from apps.storefront.views.waiting import status_answer
 
@@ -98,24 +94,43 @@ _joined = Envelope(queue_views.JOINED)
 _joined_before = Envelope(queue_views.JOINED_BEFORE)
 _own_place = Envelope(queue_views.OWN_PLACE)
 _left = Envelope(queue_views.LEFT)
+_JOIN_LIMIT = queue_views.QueueTokensView.rate_limits["POST"]
 _render_token = PlainRenderer(QueueTokenSerializer)
 _render_status = PlainRenderer(VisitorStatusSerializer)
 
 
 def join(call: Call, _no_id: int) -> Answer | None:
+    """Take a place for the customer, who is asked of PostgreSQL: most join once, so that a copy of the login would not be there yet.
+
+    Counting against the limit and joining is one round trip where the counters and the rooms are on one server.
+    """
     # Before the body: a caller without a login must not make a thread wait for one.
-    customer_id, quota = _counted_customer(call)
-    if customer_id is None or (quota is not None and quota.is_exceeded):
-        return None
-    body = call.read_body()
+    bearer = bearer_token(call.environ.get("HTTP_AUTHORIZATION", ""))
+    login = live_customer(token_digest(bearer)) if bearer else None
+    body = call.read_body() if login else None
     wanted = _JOIN_BODY.fullmatch(body) if body else None
-    if wanted is None or int(wanted[1]) > BIGINT_MAX:
+    if login is None or wanted is None or int(wanted[1]) > BIGINT_MAX:
         return None
-    status = join_queue(
-        customer_id=customer_id,
-        concert_id=int(wanted[1]),
-        previous_token=call.environ.get("HTTP_QUEUE_TOKEN"),
-    )
+    customer_id, _ = login
+    quota, to_count = None, None
+    if settings.RATE_LIMIT_ENABLED:
+        caller = caller_of_customer(customer_id)
+        if is_counted_on(settings.QUEUE_URL):
+            to_count = CallToCount(_JOIN_LIMIT, caller)
+        else:
+            quota = _noted(call, hit_limit(_JOIN_LIMIT, caller))
+            if quota is not None and quota.is_exceeded:
+                return None
+    try:
+        status = join_queue(
+            customer_id=customer_id,
+            concert_id=int(wanted[1]),
+            previous_token=call.environ.get("HTTP_QUEUE_TOKEN"),
+            call=to_count,
+        )
+    finally:
+        if to_count is not None:
+            quota = _noted(call, to_count.quota)
     envelope = _joined if status.is_new else _joined_before
     return Answer(
         201 if status.is_new else 200,
@@ -153,34 +168,6 @@ def poll_page(call: Call, concert_id: int) -> Answer | None:
 def _customer_id(call: Call) -> int | None:
     bearer = bearer_token(call.environ.get("HTTP_AUTHORIZATION", ""))
     return customer_id_of(token_digest(bearer)) if bearer else None
-
-
-def _counted_customer(call: Call) -> tuple[int | None, Quota | None]:
-    """Return whom the call is of, and what it leaves of the limit.
-
-    Where the copies of logins and the counters are on one server, this is one round trip; two if there is no copy yet.
-    """
-    bearer = bearer_token(call.environ.get("HTTP_AUTHORIZATION", ""))
-    name = queue_views.QueueTokensView.rate_limit_of("POST")
-    if bearer is None or name is None:
-        return None, None
-    token_hash = token_digest(bearer)
-    if not settings.RATE_LIMIT_ENABLED:
-        return customer_id_of(token_hash), None
-    copying: list[Command] = []
-    found = hit_limit_of_login(name, copy_key(token_hash))
-    if found is None:
-        customer_id = customer_id_of(token_hash)
-    else:
-        copy, quota = found
-        if quota is not None:
-            return customer_id_in(copy), _noted(call, quota)
-        customer_id = ask_database(token_hash, copy, write=copying.append)
-    if customer_id is None:
-        return None, None
-    return customer_id, _noted(
-        call, hit_limit(name, caller_of_customer(customer_id), after=copying)
-    )
 
 
 def _noted(call: Call, quota: Quota | None) -> Quota | None:

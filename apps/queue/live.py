@@ -1,8 +1,7 @@
 """The live rooms and the tokens to them, as this installation is configured."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from functools import cache
+from types import TracebackType
 
 import redis
 from django.conf import settings
@@ -39,12 +38,27 @@ def token_signer() -> TokenSigner:
     return _signer(tuple(settings.QUEUE_TOKEN_KEYS))
 
 
-@contextmanager
-def store_needed() -> Generator[None]:
+class _StoreNeeded:
+    """A context manager without the costs of a generator: every call of the crowd enters it."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, _UNFIT):
+            raise ServiceUnavailable(retry_after=RETRY_AFTER_SECONDS) from error
+
+
+_store_needed = _StoreNeeded()
+
+
+def store_needed() -> _StoreNeeded:
     """
     :raises ServiceUnavailable: the store inside does not answer.
     """
-    try:
-        yield
-    except _UNFIT as error:
-        raise ServiceUnavailable(retry_after=RETRY_AFTER_SECONDS) from error
+    return _store_needed

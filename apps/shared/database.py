@@ -8,15 +8,20 @@ beside the module that uses it, each statement under a line `-- name: <name>` an
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psycopg
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.utils import CursorWrapper
+
+from apps.shared.postgresql.base import DatabaseWrapper
 
 Parameters = Mapping[str, Any]
 Row = tuple[Any, ...]
+Cursor = psycopg.Cursor[Row]
 
+# A cursor keeps the rows of its last statement in memory, so one with more of them is not kept.
+KEPT_ROWS_MAX = 100
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 
@@ -67,11 +72,13 @@ def fetch_pipelined(calls: Sequence[Call]) -> list[list[Row]]:
 
     :raises django.db.Error: as the ORM would.
     """
-    connection.ensure_connection()
-    raw = connection.connection
-    cursors = [psycopg.Cursor(raw) for _ in calls]
+    database = _database()
+    if database.connection is None:
+        database.ensure_connection()
+    raw = database.connection
+    cursors = [_take_cursor(database, statement) for statement, _ in calls]
     try:
-        with connection.wrap_database_errors:
+        with database.wrap_database_errors:
             if len(calls) == 1:
                 _execute(cursors[0], *calls[0])
             else:
@@ -82,15 +89,39 @@ def fetch_pipelined(calls: Sequence[Call]) -> list[list[Row]]:
         failed = next((i for i, cursor in enumerate(cursors) if cursor.pgresult is None), -1)
         error.failed_statement = calls[failed][0].name  # type: ignore[attr-defined]
         raise
-    return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+    return [
+        _fetch(database, cursor, statement)
+        for cursor, (statement, _) in zip(cursors, calls, strict=True)
+    ]
 
 
-def _execute(cursor: psycopg.Cursor[Row], statement: Statement, parameters: Parameters) -> None:
-    if not (connection.execute_wrappers or connection.queries_logged):
+def _database() -> DatabaseWrapper:
+    # Attributes of `django.db.connection` look it up each.
+    return cast(DatabaseWrapper, connections[DEFAULT_DB_ALIAS])
+
+
+def _take_cursor(database: DatabaseWrapper, statement: Statement) -> Cursor:
+    """Return the cursor that ran this statement before, which has found out its types; else, or while that is taken, a new one."""
+    cursor: Cursor | None = database.kept_cursors.pop(statement, None)
+    return psycopg.Cursor(database.connection) if cursor is None else cursor
+
+
+def _execute(cursor: Cursor, statement: Statement, parameters: Parameters) -> None:
+    database = _database()
+    if not (database.execute_wrappers or database.queries_logged):
         cursor.execute(statement, parameters)
         return
-    wrapped: CursorWrapper = connection._prepare_cursor(cursor)  # type: ignore[attr-defined]
+    wrapped: CursorWrapper = database._prepare_cursor(cursor)  # type: ignore[attr-defined]
     wrapped.execute(statement, parameters)
-    if connection.queries_logged:
+    if database.queries_logged:
         # Django asks the cursor what it has sent, and one that sends prepared statements has no answer.
-        connection.queries_log[-1]["sql"] = statement
+        database.queries_log[-1]["sql"] = statement
+
+
+def _fetch(database: DatabaseWrapper, cursor: Cursor, statement: Statement) -> list[Row]:
+    # Asked here because `cursor.description` would describe each column.
+    rows = cursor.fetchall() if cursor.pgresult and cursor.pgresult.nfields else []
+    if len(rows) <= KEPT_ROWS_MAX:
+        cursor.pgresult = None  # from now on it has not run
+        database.kept_cursors[statement] = cursor
+    return rows

@@ -35,6 +35,12 @@ class AccessRefused(DomainError):
     """The caller has not shown the right to do it."""
 
 
+class RateLimited(DomainError):
+    """The caller has called too often; `retry_after` tells when the next call is allowed."""
+
+    code = "RATE_LIMITED"
+
+
 class Unavailable(DomainError):
     """Something this needs does not answer at the moment."""
 

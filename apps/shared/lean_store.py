@@ -177,8 +177,9 @@ class LeanStoreClient:
 class Script:
     """Lua that is called by its digest, and sent whole to a server that does not have it yet."""
 
-    def __init__(self, path: Path) -> None:
-        self._text = path.read_text()
+    def __init__(self, *paths: Path) -> None:
+        """`paths` are parts of one script. A server whose memory is full refuses it as a whole, instead of half-way."""
+        self._text = "#!lua\n" + "\n".join(path.read_text() for path in paths)
         self._digest = hashlib.sha1(self._text.encode(), usedforsecurity=False).hexdigest()
 
     def run(
@@ -186,17 +187,8 @@ class Script:
         client: LeanStoreClient | ClusterStoreClient,
         keys: Sequence[str],
         *arguments: Any,
-        after: Sequence[Command] = (),
     ) -> Any:
-        """Return what the script returns. The commands of `after` come first, on one server in the same round trip."""
         given = (len(keys), *keys, *arguments)
-        if after and isinstance(client, LeanStoreClient):
-            answer = client.pipeline([*after, ("EVALSHA", self._digest, *given)])[-1]
-            if not isinstance(answer, redis.exceptions.NoScriptError):
-                return answer
-            return client.eval(self._text, *given)
-        for command in after:
-            client.execute_command(*command)
         try:
             return client.evalsha(self._digest, *given)
         except redis.exceptions.NoScriptError:

@@ -17,7 +17,7 @@ from django.utils import timezone
 from apps.accounts import login_copies
 from apps.accounts.login_copies import END_LIFE, FILL_LONGEST, LIFE_MAX, customer_id_of
 from apps.accounts.models import AccessToken, User, token_digest
-from apps.accounts.selectors import TOKEN_FIELDS, USER_FIELDS, live_login
+from apps.accounts.selectors import TOKEN_FIELDS, USER_FIELDS, live_customer, live_login
 from apps.accounts.services import issue_access_tokens, log_out, revoke_access_tokens
 from apps.shared.store import connect
 from devstack.servers import ValkeyServer
@@ -69,6 +69,13 @@ class TestLiveLogin:
             assert getattr(found.user, name) == getattr(customer, name)
         assert not found.user._state.adding
 
+    def test_of_who_needs_the_customer_only_is_that(self, token: AccessToken) -> None:
+        found = live_customer(bytes(token.token_hash))
+
+        assert found is not None
+        assert found[0] == token.user_id
+        assert found[1] == pytest.approx(token.expires_at.timestamp(), abs=1e-5)
+
     def test_has_every_field_there_is(self) -> None:
         """A field without a value would be read by a statement of its own."""
         assert set(TOKEN_FIELDS) == {field.attname for field in AccessToken._meta.concrete_fields}
@@ -94,11 +101,13 @@ class TestLiveLogin:
         AccessToken.objects.filter(pk=token.pk).update(**change)
 
         assert live_login(bytes(token.token_hash)) is None
+        assert live_customer(bytes(token.token_hash)) is None
 
     def test_is_none_of_an_inactive_account(self, customer: User, token_hash: bytes) -> None:
         User.objects.filter(pk=customer.pk).update(is_active=False)
 
         assert live_login(token_hash) is None
+        assert live_customer(token_hash) is None
         assert customer_id_of(token_hash) is None
 
     def test_survives_a_connection_that_was_cut(self, token_hash: bytes, rival: Any) -> None:
@@ -278,8 +287,8 @@ class TestRace:
     ) -> Callable[[], None]:
         has_read, has_ended = threading.Event(), threading.Event()
 
-        def read_and_wait(token_hash: bytes) -> AccessToken | None:
-            found = live_login(token_hash)
+        def read_and_wait(token_hash: bytes) -> tuple[int, float] | None:
+            found = live_customer(token_hash)
             has_read.set()
             assert has_ended.wait(30)
             return found
@@ -294,7 +303,7 @@ class TestRace:
 
         def play() -> None:
             with monkeypatch.context() as patch:
-                patch.setattr(login_copies, "live_login", read_and_wait)
+                patch.setattr(login_copies, "live_customer", read_and_wait)
                 assert race([read, end]) == [None, None]
 
         return play
@@ -328,13 +337,13 @@ class TestRace:
     def test_of_a_reader_that_was_away_for_long_leaves_no_copy(
         self, token_hash: bytes, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def read_for_long(token_hash: bytes) -> AccessToken | None:
-            found = live_login(token_hash)
+        def read_for_long(token_hash: bytes) -> tuple[int, float] | None:
+            found = live_customer(token_hash)
             now = time.monotonic() + FILL_LONGEST
             monkeypatch.setattr("apps.accounts.login_copies.time.monotonic", lambda: now)
             return found
 
-        monkeypatch.setattr(login_copies, "live_login", read_for_long)
+        monkeypatch.setattr(login_copies, "live_customer", read_for_long)
 
         customer_id_of(token_hash)
 

@@ -3,10 +3,14 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+import redis
 import structlog
 from django.conf import LazySettings
 from django.core.handlers.wsgi import WSGIHandler
@@ -15,14 +19,16 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.front.answers import PlainRenderer
 from apps.front.application import Front
+from apps.queue.core.room import EndReason
 from apps.queue.serializers import BoardSerializer, QueueTokenSerializer, VisitorStatusSerializer
 from apps.queue.services import admit_now, join_queue
 from apps.reservations.serializers import AvailabilitySerializer
 from apps.shared import caching, lean_store
+from apps.shared.api.responses import as_json
 from apps.shared.api.wsgi import with_plain_content_type
 from tests.accounts.test_login_copies import rival as rival
 from tests.api.wsgi import Answer
-from tests.conftest import Race
+from tests.conftest import Race, StartValkey
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.queue import WaitingRoomFactory
 from tests.front.conftest import Django, Door, Doors
@@ -55,7 +61,7 @@ def round_trips(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
 
 
 class TestCost:
-    """Of a call whose like was answered before in this process, and whose login is known by a copy."""
+    """Of a call whose like was answered before in this process."""
 
     @pytest.fixture
     def costs(
@@ -70,11 +76,9 @@ class TestCost:
         door.join(concert_id, login())
         first = login()
         first["Queue-Token"] = queue_token(door.join(concert_id, first))
-        newcomer = login()
-        for _ in range(2):
-            door.join(WaitingRoomFactory().concert_id, newcomer)
+        newcomers = iter([login() for _ in range(3)])
         calls_of: dict[str, Callable[[], Answer]] = {
-            "join": lambda: door.join(concert_id, newcomer),
+            "join": lambda: door.join(concert_id, next(newcomers)),
             "join again": lambda: door.join(concert_id, first),
             "status": lambda: door(STATUS, headers=first),
             "board": lambda: door(f"GET /api/v1/queue/concerts/{concert_id}"),
@@ -85,8 +89,7 @@ class TestCost:
         }
 
         def measure(name: str) -> tuple[int, int]:
-            if name != "join":
-                calls_of[name]()
+            for _ in range(2):
                 calls_of[name]()
             asked = doors.django.asked
             with (
@@ -101,19 +104,29 @@ class TestCost:
         return measure
 
     @pytest.mark.parametrize(
-        ("name", "trips"),
+        ("name", "trips", "statements"),
         [
-            ("join", 2),  # the copy of the login with the limit, and the room
-            ("join again", 2),
-            ("status", 1),
-            ("board", 0),
-            ("poll", 1),
+            ("join", 1, 1),  # the limit with the room, and the login
+            ("join again", 1, 1),
+            ("status", 1, 0),
+            ("board", 0, 0),
+            ("poll", 1, 0),
         ],
     )
-    def test_is_round_trips_and_no_statement(
-        self, costs: Callable[[str], tuple[int, int]], name: str, trips: int
+    def test_is_round_trips_and_statements(
+        self, costs: Callable[[str], tuple[int, int]], name: str, trips: int, statements: int
     ) -> None:
-        assert costs(name) == (trips, 0)
+        assert costs(name) == (trips, statements)
+
+    def test_of_joining_is_two_round_trips_where_the_counters_are_elsewhere(
+        self,
+        costs: Callable[[str], tuple[int, int]],
+        settings: LazySettings,
+        valkey_server: StartValkey,
+    ) -> None:
+        settings.CACHE_URL = valkey_server().url
+
+        assert costs("join") == (2, 1)
 
     def test_of_availability(
         self, doors: Doors, login: Login, monkeypatch: pytest.MonkeyPatch
@@ -133,27 +146,6 @@ class TestCost:
 
         assert (len(sent), len(statements)) == (2, 0)  # the copy of the login and the gate
 
-    def test_of_an_unknown_copy_is_a_statement(
-        self,
-        doors: Doors,
-        login: Login,
-        settings: LazySettings,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        settings.RATE_LIMIT_ENABLED = True
-        concert_id = WaitingRoomFactory().concert_id
-        for _ in range(2):
-            doors.composed.join(concert_id, login())
-        headers = login()
-
-        with CaptureQueriesContext(connection) as first, round_trips(monkeypatch) as sent:
-            doors.composed.join(concert_id, headers)
-        with CaptureQueriesContext(connection) as second:
-            doors.composed.join(concert_id, headers)
-
-        assert (len(first), len(second)) == (1, 0)
-        assert len(sent) == 3  # no copy; the new copy with the limit; the room
-
     def test_of_a_status_does_not_touch_the_connection(self, doors: Doors, login: Login) -> None:
         token = queue_token(doors.composed.join(WaitingRoomFactory().concert_id, login()))
         doors.composed(STATUS, Queue_Token=token)
@@ -161,6 +153,45 @@ class TestCost:
 
         assert doors.composed(STATUS, Queue_Token=token).status == 200
         assert connection.connection is None
+
+
+class TestLimitOfJoining:
+    """Counted in the step that joins."""
+
+    def test_lets_exactly_as_many_through_at_once(
+        self, doors: Doors, login: Login, settings: LazySettings, race: Race
+    ) -> None:
+        settings.RATE_LIMIT_ENABLED = True
+        settings.RATE_LIMITS = {**settings.RATE_LIMITS, "join": 3}
+        concert_id, headers = WaitingRoomFactory().concert_id, login()
+        doors.composed.join(concert_id, login())
+
+        answers = race([partial(doors.composed.join, concert_id, headers)] * 8)
+
+        assert sorted(answer.status for answer in answers) == [200, 200, 201, *[429] * 5]
+
+    @pytest.mark.parametrize("are_counters_elsewhere", [False, True])
+    def test_gives_no_place_to_who_is_over_it(
+        self,
+        doors: Doors,
+        login: Login,
+        settings: LazySettings,
+        store: redis.Redis,
+        valkey_server: StartValkey,
+        are_counters_elsewhere: bool,
+    ) -> None:
+        settings.RATE_LIMIT_ENABLED = True
+        settings.RATE_LIMITS = {**settings.RATE_LIMITS, "join": 1}
+        if are_counters_elsewhere:
+            settings.CACHE_URL = valkey_server().url
+        elsewhere, concert_id = WaitingRoomFactory().concert_id, WaitingRoomFactory().concert_id
+        doors.composed.join(concert_id, login())
+        headers = login()
+        assert doors.composed.join(elsewhere, headers).status == 201
+
+        assert doors.composed.join(concert_id, headers).status == 429
+
+        assert store.zcard(f"{{queue:{concert_id}}}:waiting") == 1
 
 
 class TestFirstUse:
@@ -331,7 +362,7 @@ class TestSurprise:
             tries.append(token_hash)
             raise OperationalError
 
-        monkeypatch.setattr("apps.accounts.login_copies.live_login", fail_once)
+        monkeypatch.setattr("apps.front.routes.live_customer", fail_once)
 
         assert doors.composed.join(concert_id, headers).status == 201
         assert len(tries) == 1
@@ -351,6 +382,32 @@ class TestLogin:
 
 
 class TestPlainRenderer:
+    def test_writes_what_the_serializer_does(self) -> None:
+        token = {
+            "token": 'q1."\\\n한',
+            "concert_id": 2**60,
+            "status": "WAITING",
+            "position": None,
+            "estimated_wait_seconds": -1,
+            "poll_after_seconds": 0,
+        }
+        for moment in (
+            datetime(2026, 1, 2, 3, 4, 5, 600, UTC),
+            datetime(2026, 1, 2, tzinfo=UTC),
+            datetime(2026, 1, 2, 3, tzinfo=ZoneInfo("Asia/Seoul")),
+        ):
+            instance = SimpleNamespace(**token, expires_at=moment)
+            expected = as_json(QueueTokenSerializer(instance).data)
+
+            assert PlainRenderer(QueueTokenSerializer)(instance) == expected
+
+    @pytest.mark.parametrize("value", [1.5, True, [], EndReason.LEFT])
+    def test_writes_nothing_that_it_could_get_wrong(self, value: object) -> None:
+        instance = SimpleNamespace(**dict.fromkeys(QueueTokenSerializer().fields, value))
+
+        with pytest.raises(KeyError):
+            PlainRenderer(QueueTokenSerializer)(instance)
+
     @pytest.mark.parametrize(
         "serializer_class",
         [QueueTokenSerializer, VisitorStatusSerializer, BoardSerializer, AvailabilitySerializer],

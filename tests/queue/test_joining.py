@@ -2,7 +2,8 @@
 
 import hashlib
 import hmac
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,52 @@ from tests.factories.queue import LOTTERY_KEY, OPENED_AT
 from tests.queue.rooms import CONCERT, Clock, TestedRoom, ticket
 
 WAITING_KEY = f"{{queue:{CONCERT}}}:waiting"
+
+
+@dataclass
+class FakeLimit:
+    """Allows `most` calls."""
+
+    key: str
+    most: int
+    span: int = 60
+    counted: Sequence[int] | None = None
+    lua: str = """
+    local function count(key, most, span, now)
+      local calls = redis.call('INCR', key)
+      return { calls <= most and 1 or 0, calls }
+    end
+    """
+
+
+class TestCountedJoin:
+    @pytest.fixture
+    def limit(self) -> FakeLimit:
+        return FakeLimit(f"{{queue:{CONCERT}}}:calls", most=1)
+
+    def test_takes_the_same_place(self, room: TestedRoom, clock: Clock, limit: FakeLimit) -> None:
+        visit = room.join(1, call=limit)
+
+        assert (visit.standing, visit.place) == (Standing.WAITING, clock.now)
+        assert limit.counted == [1, 1]
+        assert room.join(1) == visit._replace(is_new=False)
+
+    def test_over_the_limit_changes_nothing(self, room: TestedRoom, limit: FakeLimit) -> None:
+        room.join(1, call=limit)
+        before = room.glance()
+
+        refused = room.join(2, call=limit)
+
+        assert refused.standing is Standing.OVER_LIMIT
+        assert limit.counted == [0, 2]
+        assert room.visit_of(2) is None
+        assert room.glance() == before
+
+    def test_is_counted_when_it_is_refused(self, room: TestedRoom, limit: FakeLimit) -> None:
+        room.set_policy(version=2, state="CLOSED")
+
+        assert room.join(1, call=limit).standing is Standing.QUEUE_CLOSED
+        assert limit.counted == [1, 1]
 
 
 class TestJoining:

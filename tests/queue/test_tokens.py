@@ -1,4 +1,5 @@
 import base64
+import hmac
 from dataclasses import replace
 
 import pytest
@@ -74,6 +75,15 @@ class TestTokenSigner:
 
         with pytest.raises(InvalidToken):
             signer.read(token)
+
+    @pytest.mark.parametrize("length", [32, 64, 65, 200])
+    def test_signs_by_hmac_sha256(self, length: int) -> None:
+        key = bytes(range(length))
+
+        for ticket in (TICKET, replace(TICKET, place=0)):
+            signed, _, signature = TokenSigner([("k1", key)]).issue(ticket).rpartition(".")
+            expected = hmac.digest(key, signed.encode(), "sha256")
+            assert base64.urlsafe_b64decode(signature + "=") == expected
 
     def test_keys_rotate(self) -> None:
         old, new = ("k1", b"one" * 11), ("k2", b"two" * 11)

@@ -1,13 +1,21 @@
 """Prepared statements and pipelines behave as the ORM does, with fewer round trips."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from django.db import DataError, OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from apps.shared.database import Statement, fetch_all, fetch_one, fetch_pipelined, load_statements
+from apps.shared.database import (
+    KEPT_ROWS_MAX,
+    Statement,
+    fetch_all,
+    fetch_one,
+    fetch_pipelined,
+    load_statements,
+)
+from apps.shared.postgresql.base import DatabaseWrapper
 from apps.shared.transactions import LOCK_NOT_AVAILABLE, sqlstate
 from tests.factories.accounts import CustomerFactory
 
@@ -22,6 +30,10 @@ def prepared_statements() -> list[str]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT statement FROM pg_prepared_statements")
         return [row[0] for row in cursor.fetchall()]
+
+
+def kept_cursors() -> dict[str, Any]:
+    return cast(DatabaseWrapper, connection).kept_cursors
 
 
 class TestLoadStatements:
@@ -72,6 +84,29 @@ class TestFetch:
         assert prepared_statements() == []
         connection.close()
 
+    def test_runs_a_statement_again_with_the_cursor_of_the_last_time(self) -> None:
+        fetch_one(ADD, {"a": 1, "b": 2})
+        cursor = kept_cursors()[ADD]
+
+        assert fetch_pipelined([(ADD, {"a": a, "b": 1}) for a in range(3)]) == [
+            [(1,)],
+            [(2,)],
+            [(3,)],
+        ]
+        assert fetch_one(ADD, {"a": 5, "b": 5}) == (10,)
+        assert kept_cursors()[ADD] is not cursor, "one of the pipeline's others was kept last"
+        connection.close()
+        assert fetch_one(ADD, {"a": 2, "b": 3}) == (5,)
+        assert kept_cursors()[ADD].connection is connection.connection
+
+    def test_does_not_keep_many_rows_in_memory(self) -> None:
+        many = Statement("many", "SELECT generate_series(1, %(last)s::int)")
+
+        assert len(fetch_all(many, {"last": KEPT_ROWS_MAX + 1})) == KEPT_ROWS_MAX + 1
+        assert many not in kept_cursors()
+        assert len(fetch_all(many, {"last": KEPT_ROWS_MAX})) == KEPT_ROWS_MAX
+        assert many in kept_cursors()
+
     def test_takes_part_in_the_transaction(self) -> None:
         create = Statement("create", "CREATE TEMPORARY TABLE probe ON COMMIT DROP AS SELECT 1 AS n")
         count = Statement("count", "SELECT count(*) FROM probe")
@@ -101,6 +136,7 @@ class TestFailures:
     @pytest.mark.parametrize("before", [0, 1, 3])
     @pytest.mark.parametrize("after", [0, 1, 3])
     def test_names_the_statement_that_failed(self, before: int, after: int) -> None:
+        fetch_pipelined([(DIVIDE, {"by": 1}), (ADD, {"a": 1, "b": 2})])  # both have run before
         add: tuple[Statement, dict[str, Any]] = (ADD, {"a": 1, "b": 2})
 
         with pytest.raises(DataError) as caught, transaction.atomic():

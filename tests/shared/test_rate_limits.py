@@ -192,7 +192,7 @@ class CheckFirst:
     def __init__(self, everybody_has_looked: threading.Barrier) -> None:
         self.everybody_has_looked = everybody_has_looked
 
-    def run(self, client, keys, limit, span, after=()):
+    def run(self, client, keys, limit, span):
         is_allowed = int(client.execute_command("LLEN", *keys)) < limit
         self.everybody_has_looked.wait(30)
         client.execute_command("LPUSH", *keys, time.time_ns() // 1000)

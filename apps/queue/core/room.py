@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import lru_cache
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from apps.queue.core.scripts import SERVER_CLOCK, ScriptClient, run, source
 from apps.queue.core.tokens import Ticket
@@ -52,6 +52,7 @@ class Standing(StrEnum):
     QUEUE_CLOSED = "QUEUE_CLOSED"
     SALES_CLOSED = "SALES_CLOSED"
     SALES_NOT_OPEN = "SALES_NOT_OPEN"
+    OVER_LIMIT = "OVER_LIMIT"
     # The room cannot say: it is gone, does not know the visitor, or may tell an old story.
     LOST = "LOST"
     UNKNOWN = "UNKNOWN"
@@ -97,8 +98,26 @@ class Policy:
     lottery_outer: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
+class CallToCount(Protocol):
+    """A call that counts against a limit of the caller's: at most `most` in any `span` seconds.
+
+    `lua` defines `count(key, most, span, now)`, which returns a list: first whether the call is allowed, 1 or 0. It is put into
+    `counted`. The key is on the server of the room, which is no cluster.
+    """
+
+    @property
+    def lua(self) -> str: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def most(self) -> int: ...
+    @property
+    def span(self) -> int: ...
+
+    counted: Sequence[int] | None
+
+
+class Visit(NamedTuple):
     """What the room says about one visitor.
 
     Times are microseconds by the store's clock, 0 where there is none: only the ACTIVE were admitted, the EXPIRED expire no
@@ -192,27 +211,37 @@ class Room:
         return None if since < 0 else since
 
     def join(
-        self, customer_id: int, *, previous: Ticket | None = None, is_checked: bool = False
+        self,
+        customer_id: int,
+        *,
+        previous: Ticket | None = None,
+        is_checked: bool = False,
+        call: CallToCount | None = None,
     ) -> Visit:
-        """Take a place, or give back the one there is. `is_checked`: the exit log knows of no end of it."""
+        """Take a place, or give back the one there is. `is_checked`: the exit log knows of no end of it.
+
+        With `call` that is counted first, in the same step; over the limit nothing else is done.
+        """
         place, generation, lease_until = (
             (previous.place, previous.generation, previous.lease_until) if previous else (-1, 0, 0)
         )
-        return self._visit("join", customer_id, int(is_checked), place, generation, lease_until)
+        given = (customer_id, random.random(), int(is_checked), place, generation, lease_until)
+        if call is None:
+            return _visit(self._run("join", *given))
+        script = source("join", self._clock, call.lua)
+        keys = [*self._keys, call.key]
+        *answer, call.counted = run(self._client, script, keys, call.most, call.span, *given)
+        return _visit(answer)
 
     def touch(self, ticket: Ticket) -> Visit:
         """Where the visitor stands; counts as being seen."""
-        return self._visit(
-            "touch", ticket.customer_id, ticket.place, ticket.generation, ticket.lease_until
-        )
+        where = (ticket.place, ticket.generation, ticket.lease_until)
+        return _visit(self._run("touch", ticket.customer_id, random.random(), *where))
 
     def restore(self, ticket: Ticket) -> Visit:
         """Put a visitor back who has no end on record, at the old place, or into the lease the token proves."""
-        return self._visit(
-            "restore",
-            *(ticket.customer_id, ticket.place, ticket.generation),
-            *(ticket.lease_until, ticket.admitted_at),
-        )
+        where = (ticket.place, ticket.generation, ticket.lease_until, ticket.admitted_at)
+        return _visit(self._run("restore", ticket.customer_id, random.random(), *where))
 
     def admit(self, *, batch: int = BATCH) -> Step:
         """One bounded step of admission; call it again while it has more."""
@@ -266,27 +295,27 @@ class Room:
         figures: list[Any] = [state.decode(), *numbers, bool(is_healing)]
         return Figures(*figures)
 
-    def _visit(self, script: str, customer_id: int, *arguments: object) -> Visit:
-        answer = self._run(script, customer_id, random.random(), *arguments)
-        standing, at, generation, place, position, wait, poll_after, *rest = answer
-        expires_at, admitted_at, new_holds_until, reason, is_new = rest
-        return Visit(
-            _STANDINGS[standing],
-            at,
-            generation,
-            place,
-            None if position == -1 else position,
-            None if wait == -1 else wait,
-            None if poll_after == -1 else poll_after,
-            expires_at,
-            admitted_at,
-            new_holds_until,
-            EndReason(reason.decode()) if reason else None,
-            bool(is_new),
-        )
-
     def _run(self, script: str, *arguments: object) -> Any:
         return run(self._client, source(script, self._clock), self._keys, *arguments)
+
+
+def _visit(answer: Sequence[Any]) -> Visit:
+    standing, at, generation, place, position, wait, poll_after, *rest = answer
+    expires_at, admitted_at, new_holds_until, reason, is_new = rest
+    return Visit(
+        _STANDINGS[standing],
+        at,
+        generation,
+        place,
+        None if position == -1 else position,
+        None if wait == -1 else wait,
+        None if poll_after == -1 else poll_after,
+        expires_at,
+        admitted_at,
+        new_holds_until,
+        EndReason(reason.decode()) if reason else None,
+        bool(is_new),
+    )
 
 
 def _end(entry_id: bytes, fields: dict[bytes, bytes]) -> End:

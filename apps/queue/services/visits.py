@@ -1,16 +1,17 @@
 """A visitor's way through the waiting room: joining, waiting, leaving."""
 
-from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
 
 from django.utils import timezone
 
 from apps.concerts.errors import ConcertNotFound, SalesClosed, SalesNotOpen
-from apps.queue.core.room import EndReason, Standing, Visit
+from apps.queue.core.room import CallToCount, EndReason, Standing, Visit
 from apps.queue.core.tokens import InvalidToken, Ticket
 from apps.queue.errors import QueueClosed, QueueTokenInvalid, QueueTokenRequired
 from apps.queue.live import live_room, store_needed, token_signer
-from apps.queue.models import QueueExit, WaitingRoom
+from apps.queue.models import WaitingRoom
 from apps.queue.services.clock import moment
 from apps.queue.services.finishing import finish_visit
 from apps.queue.services.rooms import (
@@ -21,11 +22,13 @@ from apps.queue.services.rooms import (
     wake,
 )
 from apps.shared.caching import ProcessCache
-from apps.shared.errors import ServiceUnavailable
+from apps.shared.database import fetch_all, load_statements
+from apps.shared.errors import RateLimited, ServiceUnavailable
+
+_FORGET_EARLY_END = load_statements(Path(__file__).with_suffix(".sql"))["forget_early_end"]
 
 
-@dataclass(frozen=True, slots=True)
-class VisitorStatus:
+class VisitorStatus(NamedTuple):
     """What a visitor is told, at `seen_at` by the store's clock.
 
     `position` is None before opening, while a lost room heals, and when EXPIRED; `choose_until` is None unless ACTIVE.
@@ -45,20 +48,28 @@ class VisitorStatus:
 
 
 def join_queue(
-    *, customer_id: int, concert_id: int, previous_token: str | None = None
+    *,
+    customer_id: int,
+    concert_id: int,
+    previous_token: str | None = None,
+    call: CallToCount | None = None,
 ) -> VisitorStatus:
     """Take a place in the queue, or get back the one that the customer has.
 
-    `previous_token` brings back a place that the store has lost; one that is good for nothing is ignored.
+    `previous_token` brings back a place that the store has lost; one that is good for nothing is ignored. With `call` that is counted
+    before all else, in the round trip that joins, and knows afterwards what was counted, also when joining is refused.
 
+    :raises RateLimited: the call is one too many.
     :raises ConcertNotFound: there is no such concert.
     :raises SalesNotOpen: joining begins with the lottery window; `retry_after` tells when.
     :raises SalesClosed, QueueClosed: it is too late.
     :raises ServiceUnavailable: the store does not answer.
     """
     previous = _previous_ticket(previous_token, customer_id=customer_id, concert_id=concert_id)
-    visit = _join(customer_id, concert_id, previous)
+    visit = _join(customer_id, concert_id, previous, call)
     match visit.standing:
+        case Standing.OVER_LIMIT:
+            raise RateLimited
         case Standing.SALES_NOT_OPEN:
             raise SalesNotOpen(retry_after=visit.poll_after_seconds)
         case Standing.SALES_CLOSED:
@@ -67,7 +78,8 @@ def join_queue(
             _refuse_unless_published(concert_id)
             raise QueueClosed
     if visit.is_new and visit.place == 0:
-        _forget_early_end(customer_id, concert_id, visit.generation)
+        early = {"customer_id": customer_id, "concert_id": concert_id}
+        fetch_all(_FORGET_EARLY_END, early | {"generation": visit.generation})
     if visit.is_new and (visit.position or 1) == 1:
         wake(concert_id)
     blank = Ticket(concert_id, customer_id, place=0, generation=0, issued_at=0)
@@ -100,7 +112,7 @@ def leave_queue(*, token: str | None) -> VisitorStatus:
             generation=visit.generation,
             reason=EndReason.LEFT,
         )
-        visit = replace(visit, standing=Standing.EXPIRED, ended_reason=EndReason.LEFT)
+        visit = visit._replace(standing=Standing.EXPIRED, ended_reason=EndReason.LEFT)
     return _status(visit, ticket, token or "")
 
 
@@ -135,10 +147,12 @@ def look_up(ticket: Ticket) -> Visit:
     return visit
 
 
-def _join(customer_id: int, concert_id: int, previous: Ticket | None) -> Visit:
+def _join(
+    customer_id: int, concert_id: int, previous: Ticket | None, call: CallToCount | None
+) -> Visit:
     with store_needed():
         live = live_room(concert_id)
-        visit = live.join(customer_id, previous=previous)
+        visit = live.join(customer_id, previous=previous, call=call)
         is_lost = visit.standing is Standing.LOST
         if is_lost:
             _refuse_unless_published(concert_id)
@@ -184,26 +198,17 @@ def _revive(concert_id: int) -> None:
     bring_up_to_date(room)
 
 
-def _forget_early_end(customer_id: int, concert_id: int, generation: int) -> None:
-    """Back before the opening: the same place is drawn again, so that its end must not come up later."""
-    QueueExit.objects.filter(
-        concert_id=concert_id,
-        customer_id=customer_id,
-        generation=generation,
-        place=0,
-        reason__in=[EndReason.LEFT, EndReason.REMOVED],
-    ).delete()
-
-
 def _refuse_unless_published(concert_id: int) -> None:
     if not waiting_room_of(concert_id).concert.is_published:
         raise ConcertNotFound
 
 
 def _previous_ticket(token: str | None, *, customer_id: int, concert_id: int) -> Ticket | None:
+    if not token:
+        return None  # as of nearly everybody who joins
     try:
         ticket = read_ticket(token)
-    except (QueueTokenRequired, QueueTokenInvalid):
+    except QueueTokenInvalid:
         return None
     is_own = (ticket.customer_id, ticket.concert_id) == (customer_id, concert_id)
     return ticket if is_own else None
@@ -250,12 +255,14 @@ def _current_token(visit: Visit, ticket: Ticket, token: str) -> str:
     signer = token_signer()
     if is_unchanged and signer.is_current(token):
         return token
-    current = replace(
-        ticket,
-        place=visit.place,
-        generation=visit.generation,
-        issued_at=visit.at,
-        lease_until=lease_until,
-        admitted_at=visit.admitted_at,
+    return signer.issue(
+        Ticket(
+            concert_id=ticket.concert_id,
+            customer_id=ticket.customer_id,
+            place=visit.place,
+            generation=visit.generation,
+            issued_at=visit.at,
+            lease_until=lease_until,
+            admitted_at=visit.admitted_at,
+        )
     )
-    return signer.issue(current)

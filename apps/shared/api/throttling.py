@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import cast
 
 import redis
 from django.conf import settings
@@ -15,8 +15,7 @@ from django.http import HttpRequest
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from apps.shared.errors import DomainError
-from apps.shared.lean_store import Command, LeanStoreClient, Script, script_client
+from apps.shared.lean_store import LeanStoreClient, Script, script_client
 
 WINDOW_SECONDS = 60
 # Of calls that make a customer of the caller: each would bring a quota of its own.
@@ -24,12 +23,9 @@ BY_ADDRESS = frozenset({"login", "register"})
 # In the environment of a call that was counted before Django saw it.
 COUNTED_QUOTA = "encore.quota"
 
-_CUSTOMER = "customer-"
-_HIT = Script(Path(__file__).with_name("hit.lua"))
-
-
-class RateLimited(DomainError):
-    code: ClassVar[str] = "RATE_LIMITED"
+_LIMIT = Path(__file__).with_name("limit.lua")
+_HIT = Script(_LIMIT, Path(__file__).with_name("hit.lua"))
+_COUNT = _LIMIT.read_text()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,56 +54,48 @@ def spend(name: str, request: HttpRequest | Request) -> Quota | None:
     return hit_limit(name, _caller(name, request))
 
 
-def hit_limit(name: str, caller: str, *, after: Sequence[Command] = ()) -> Quota | None:
-    """Count one call of `caller` against the limit `name`; None when the counters cannot be reached.
-
-    The commands of `after` go to the counters' store before that, in the same round trip where it is one server.
-    """
-    limit = settings.RATE_LIMITS[name]
+def hit_limit(name: str, caller: str) -> Quota | None:
+    """Count one call of `caller` against the limit `name`; None when the counters cannot be reached."""
+    call = CallToCount(name, caller)
     try:
-        counted = _HIT.run(
-            script_client(settings.CACHE_URL),
-            [_key(name, caller)],
-            limit,
-            WINDOW_SECONDS,
-            after=after,
-        )
+        call.counted = _HIT.run(script_client(settings.CACHE_URL), [call.key], call.most, call.span)
     except redis.RedisError:
         return None
-    return _quota(name, limit, counted)
+    return call.quota
 
 
-def hit_limit_of_login(name: str, copy_key: str) -> tuple[bytes | None, Quota | None] | None:
-    """Count one call of the customer whom the copy of a login names, in the round trip that reads the copy.
+def is_counted_on(url: str) -> bool:
+    """Return whether the counters are on this server, which is no cluster."""
+    return url == settings.CACHE_URL and isinstance(script_client(url), LeanStoreClient)
 
-    Returns the copy and what is left; nothing is counted if the copy names nobody. None when the counters cannot be reached, and on
-    a cluster, where copies and counters are on different nodes.
+
+class CallToCount:
+    """A call that is counted by the script which serves it, before all else and on the same server.
+
+    The script has `lua`, which defines `count`, and what that needs: `key`, `most` and `span`. `counted` is what it returned.
     """
-    limit = settings.RATE_LIMITS[name]
-    client = script_client(settings.CACHE_URL)
-    if not isinstance(client, LeanStoreClient):
-        return None
-    before_customer = _key(name, _CUSTOMER)
-    try:
-        answer = _HIT.run(client, [copy_key], limit, WINDOW_SECONDS, before_customer)
-    except redis.RedisError:
-        return None
-    copy, *counted = answer or [None]
-    return copy, _quota(name, limit, counted) if counted else None
 
+    lua = _COUNT
+    span = WINDOW_SECONDS
 
-def _key(name: str, caller: str) -> str:
-    return f"ratelimit:{name}:{caller}"
+    def __init__(self, name: str, caller: str) -> None:
+        self._name = name
+        self.key = f"ratelimit:{name}:{caller}"
+        self.most: int = settings.RATE_LIMITS[name]
+        self.counted: Sequence[int] | None = None
 
-
-def _quota(name: str, limit: int, counted: Sequence[int]) -> Quota:
-    is_allowed, remaining, reset = counted
-    resets_in = min(max(1, math.ceil(reset / 1_000_000)), WINDOW_SECONDS)
-    return Quota(name, limit, remaining, resets_in, is_exceeded=not is_allowed)
+    @property
+    def quota(self) -> Quota | None:
+        """What is left; None if the call was not counted."""
+        if self.counted is None:
+            return None
+        is_allowed, remaining, reset = self.counted
+        resets_in = min(max(1, math.ceil(reset / 1_000_000)), self.span)
+        return Quota(self._name, self.most, remaining, resets_in, is_exceeded=not is_allowed)
 
 
 def caller_of_customer(customer_id: int) -> str:
-    return f"{_CUSTOMER}{customer_id}"
+    return f"customer-{customer_id}"
 
 
 def caller_of_address(request: HttpRequest | Request) -> str:

@@ -7,7 +7,8 @@ from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from apps.shared.api.throttling import Quota, RateLimited, spend
+from apps.shared.api.throttling import Quota, spend
+from apps.shared.errors import RateLimited
 
 WRITING_METHODS = {"POST", "PUT", "PATCH", "DELETE"}
 

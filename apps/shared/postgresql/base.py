@@ -3,15 +3,20 @@
 import select
 from typing import Any
 
+import psycopg
 from django.db.backends.postgresql import base
 from psycopg.types.numeric import Int8Dumper
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
+    kept_cursors: dict[str, psycopg.Cursor[Any]]
+    """Of this connection, by the statement that each has run: `apps/shared/database.py` runs it again with them."""
+
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Connect; integers are sent as bigint: psycopg would choose by size, and prepare a statement anew for each choice."""
         connection = super().get_new_connection(conn_params)
         connection.adapters.register_dumper(int, Int8Dumper)
+        self.kept_cursors = {}
         return connection
 
     def is_usable(self) -> bool:

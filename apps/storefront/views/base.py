@@ -17,9 +17,9 @@ from django.utils.translation import gettext as _
 from django.views import View
 
 from apps.shared.api.responses import refusal_body
-from apps.shared.api.throttling import RateLimited, spend
+from apps.shared.api.throttling import spend
 from apps.shared.codes import CODES
-from apps.shared.errors import DomainError, ServiceUnavailable
+from apps.shared.errors import DomainError, RateLimited, ServiceUnavailable
 
 logger = structlog.get_logger(__name__)
 

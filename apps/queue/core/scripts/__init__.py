@@ -1,7 +1,7 @@
 """Loads the Lua scripts and runs them with one round trip each.
 
 Each is told the run id of the server it runs on by a client that knows it, else the empty string: then it asks the server where it
-needs it. A script is `clock` + `common.lua` + its own file. It is called by its digest; a server that does not have it yet (new,
+needs it. A script is `clock` + `common.lua` + its own files. It is called by its digest; a server that does not have it yet (new,
 restarted, a cluster node seen for the first time) gets the source once, with the same call, so it works on one server and on
 a cluster alike.
 """
@@ -40,10 +40,12 @@ class ScriptClient(Protocol):
 
 
 @cache
-def source(name: str, clock: str = SERVER_CLOCK) -> str:
+def source(name: str, clock: str = SERVER_CLOCK, count: str = "") -> str:
+    """Return a script; with Lua that defines `count`, one that counts the call first."""
     folder = Path(__file__).parent
-    parts = (folder / "common.lua", folder / f"{name}.lua")
-    return SHEBANG + clock + "\n".join(path.read_text() for path in parts)
+    names = ("common", "counted", name) if count else ("common", name)
+    parts = [(folder / f"{part}.lua").read_text() for part in names]
+    return SHEBANG + clock + count + "\n".join(parts)
 
 
 @cache

@@ -20,6 +20,7 @@ local REASONS = { COMPLETED = 1, TIMED_OUT = 2, LEFT = 3, REMOVED = 4, MERGED = 
 local REASON_NAMES = { 'COMPLETED', 'TIMED_OUT', 'LEFT', 'REMOVED', 'MERGED' }
 
 local now = clock()
+local COUNTED  -- what the limit says that the call was counted against, if it was
 
 local room = {}
 do
@@ -219,7 +220,7 @@ end
 local function answer(standing, fields)
   return { standing, now, num('generation'), fields.place or 0, fields.position or -1, fields.wait or -1,
     fields.poll_after or -1, fields.expires_at or 0, fields.admitted_at or 0, fields.new_holds_until or 0,
-    fields.reason or '', fields.is_new or 0 }
+    fields.reason or '', fields.is_new or 0, COUNTED }
 end
 
 local function ended(place, reason)
