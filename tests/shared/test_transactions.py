@@ -320,7 +320,9 @@ class TestCommitOfWrites:
 
     def test_does_not_happen_after_a_write_that_fails(self, noted, heard):
         event = note_alone()
-        again = Statement("again", "INSERT INTO shared_outboxevent SELECT * FROM shared_outboxevent")
+        again = Statement(
+            "again", "INSERT INTO shared_outboxevent SELECT * FROM shared_outboxevent"
+        )
 
         with pytest.raises(IntegrityError):
             noted((again, {}))
@@ -331,7 +333,9 @@ class TestCommitOfWrites:
 
     def test_does_not_happen_after_a_write_that_is_a_refusal(self, noted, heard):
         event = note_alone()
-        again = Statement("again", "INSERT INTO shared_outboxevent SELECT * FROM shared_outboxevent")
+        again = Statement(
+            "again", "INSERT INTO shared_outboxevent SELECT * FROM shared_outboxevent"
+        )
 
         with pytest.raises(Refusal):
             noted((again, {}), refusals={"shared_outboxevent_pkey": Refusal()})
