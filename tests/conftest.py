@@ -14,6 +14,7 @@ from django.db import connection, connections
 from django.test import TransactionTestCase
 from django.utils import translation
 
+from apps.shared import draining
 from apps.shared.caching import forget_everything
 from devstack.servers import ValkeyServer
 from tests.servers import start_valkey
@@ -46,6 +47,7 @@ def _clean_store(store: redis.Redis, broker_store: redis.Redis) -> None:
     for cache in caches.all(initialized_only=True):
         cache.clear()
     forget_everything()
+    draining._waits_until.clear()
 
 
 @pytest.fixture(autouse=True)

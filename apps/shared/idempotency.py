@@ -57,7 +57,7 @@ def run_once(
             assert effect is not None
             decision = Decision(effect(), writes=())
         status, body = render(decision.result)
-        decision.carry_out(*([call.keep(status, body)] if call is not None else []))
+        decision.carry_out(*([call.keep(status, body)] if call is not None else []), is_last=True)
         return StoredAnswer(status, body)
 
     return unless_refused(run_in_transaction(work))

@@ -32,6 +32,7 @@ IDLE_IN_TRANSACTION_TIMEOUT = "25P03"
 
 # Goes into the pipeline of a use case after its last lock; see `database_now`.
 CLOCK = Statement("clock", "SELECT clock_timestamp()")
+COMMIT = Statement("commit", "COMMIT")
 
 
 def violated_constraint(error: IntegrityError) -> str | None:
@@ -89,9 +90,15 @@ class Decision(Generic[T]):
     writes: Sequence[Call]
     refusals: Mapping[str, DomainError] = field(default_factory=dict)
 
-    def carry_out(self, *along: Call) -> T:
-        """Send the writes, and what is to be written `along` with them, in one round trip."""
+    def carry_out(self, *along: Call, is_last: bool = False) -> T:
+        """Send the writes, and what is to be written `along` with them, in one round trip.
+
+        With `is_last` nothing follows them in their transaction, so that round trip commits it as well: Django then finds nothing
+        left to commit and goes on to what waits for the commit. A write that fails keeps the commit from running.
+        """
         if calls := [*self.writes, *along]:
+            if is_last and _may_commit():
+                calls.append((COMMIT, {}))
             try:
                 fetch_pipelined(calls)
             except IntegrityError as error:
@@ -100,6 +107,11 @@ class Decision(Generic[T]):
                     raise
                 raise refusal from error
         return self.result
+
+
+def _may_commit() -> bool:
+    """Tell whether the innermost block is the whole transaction, as everywhere but in a test that rolls back, and is sound."""
+    return len(connection.atomic_blocks) == 1 and not connection.needs_rollback
 
 
 class decide_then_write(Generic[P, T]):  # noqa: N801
@@ -122,7 +134,7 @@ class decide_then_write(Generic[P, T]):  # noqa: N801
                 decision = self.decide(*args, **kwargs)
             except DomainError as refusal:
                 return refusal
-            return decision.carry_out()
+            return decision.carry_out(is_last=True)
 
         return unless_refused(run_in_transaction(work))
 

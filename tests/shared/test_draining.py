@@ -8,10 +8,11 @@ import redis
 
 from apps.concerts.tasks import update_ranking
 from apps.shared import draining, outbox
-from apps.shared.draining import GATHER_SECONDS, WAITS_AT_MOST, announce
+from apps.shared.draining import GATHER_SECONDS, SURE_SECONDS, WAITS_AT_MOST, announce
 from apps.shared.lean_store import script_client
 from apps.shared.models import EventDelivery
 from apps.shared.outbox import Drained
+from apps.shared.tasks import relay_events
 from tests.shared.deliveries import record
 
 pytestmark = pytest.mark.django_db
@@ -29,6 +30,23 @@ def ranked(consumer):
 
 def waiting(broker_store: redis.Redis) -> list[dict]:
     return [json.loads(message) for message in broker_store.lrange("celery:default", 0, -1)]
+
+
+def times_asked(broker_store: redis.Redis) -> int:
+    return broker_store.info("commandstats")["cmdstat_set"]["calls"]
+
+
+def pass_time(broker_store: redis.Redis) -> None:
+    """End what the broker and this process remember of the drain."""
+    broker_store.delete(FLAG)
+    draining._waits_until.clear()
+
+
+def update_ranking_elsewhere() -> None:
+    """Drain as a worker does, whose memory this process does not share."""
+    known = dict(draining._waits_until)
+    update_ranking()
+    draining._waits_until.update(known)
 
 
 class TestAnnounce:
@@ -59,10 +77,79 @@ class TestAnnounce:
         broker_store.delete("celery:default")
         assert 0 < broker_store.ttl(FLAG) <= WAITS_AT_MOST
 
-        broker_store.delete(FLAG)  # as time does
+        pass_time(broker_store)
         announce(update_ranking)
 
         assert len(waiting(broker_store)) == 1
+
+
+class TestKnownToWait:
+    """A drain that cannot have begun yet takes what is committed now, so nobody has to be asked about it."""
+
+    def test_is_not_asked_about_again(self, broker_store):
+        announce(update_ranking)
+        asked = times_asked(broker_store)
+
+        assert [announce(update_ranking) for _ in range(20)] == [True] * 20
+
+        assert times_asked(broker_store) == asked
+
+    def test_is_also_the_drain_of_another_process(self, broker_store):
+        broker_store.set(FLAG, 1, ex=WAITS_AT_MOST)
+        announce(update_ranking)
+        asked = times_asked(broker_store)
+
+        assert announce(update_ranking) is True
+
+        assert times_asked(broker_store) == asked
+        assert waiting(broker_store) == []
+
+    def test_is_not_one_that_may_have_begun(self, broker_store):
+        age = GATHER_SECONDS + 0.01
+        broker_store.set(FLAG, 1, px=round((WAITS_AT_MOST - age) * 1_000))
+        announce(update_ranking)
+        asked = times_asked(broker_store)
+
+        assert announce(update_ranking) is True
+
+        assert times_asked(broker_store) == asked + 1
+
+    def test_is_not_one_that_was_never_sent(self, broker_store, monkeypatch):
+        monkeypatch.setattr(draining, "publish", lambda *_, **__: False)
+        assert announce(update_ranking) is False
+        asked = times_asked(broker_store)
+
+        announce(update_ranking)
+
+        assert times_asked(broker_store) == asked + 1
+
+    def test_ends_before_the_drain_begins(self, broker_store, ranked):
+        assert 0 < SURE_SECONDS < GATHER_SECONDS
+        announce(update_ranking)
+        record()
+        update_ranking_elsewhere()
+        record()
+
+        # Without time passing: the twin, in which the drain begins too early.
+        announce(update_ranking)
+        assert EventDelivery.objects.due().count() == 1
+        assert len(waiting(broker_store)) == 1  # the one that has just run
+
+        pass_time(broker_store)
+        announce(update_ranking)
+        assert len(waiting(broker_store)) == 2
+
+    def test_is_made_up_for_by_the_relay_if_it_began_too_early(self, broker_store, ranked):
+        announce(update_ranking)
+        update_ranking_elsewhere()
+        record()
+        announce(update_ranking)
+        assert len(waiting(broker_store)) == 1
+
+        draining._waits_until.clear()  # the relay runs in a worker, seconds later
+        relay_events()
+
+        assert len(waiting(broker_store)) == 2
 
 
 class TestDrainAnnounced:

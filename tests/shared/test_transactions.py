@@ -1,24 +1,32 @@
 """Who owns a transaction, what is tried again, and what happens after the commit."""
 
 import threading
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, timedelta
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.dispatch import Signal
 from django.utils import timezone
+from psycopg.pq import TransactionStatus
 
 from apps.shared import transactions
-from apps.shared.errors import ServiceUnavailable
+from apps.shared.database import Call, Statement
+from apps.shared.errors import DomainError, ServiceUnavailable
 from apps.shared.models import OutboxEvent
+from apps.shared.outbox import event_to_record
 from apps.shared.transactions import (
+    Decision,
     database_now,
+    decide_then_write,
     requires_transaction,
     run_in_transaction,
     send_on_commit,
     use_case,
 )
+from tests.protections import before
 from tests.shared.probes import LOCK, note, wait_for_lock
 
 announced = Signal()
@@ -235,6 +243,167 @@ def wait_until_gone(rival, process: int) -> None:
                 return
             cursor.execute("SELECT pg_sleep(0.02)")
     raise TimeoutError(process)
+
+
+class Refusal(DomainError):
+    code = "SEAT_ALREADY_HELD"
+
+
+@pytest.mark.django_db(transaction=True)
+class TestCommitOfWrites:
+    """The commit travels with the writes, and everything about it is as if it came afterwards."""
+
+    @pytest.fixture
+    def noted(self, heard):
+        """Decide to write an event that is announced; `noted(more)` writes something else after it."""
+
+        @decide_then_write
+        def note_down(*more: Call, refusals: Mapping[str, DomainError] | None = None):
+            event_id, write = event_to_record(
+                type="tests.happened", payload={}, occurred_at=timezone.now()
+            )
+            send_on_commit(announced, Announced(1))
+            return Decision(event_id, writes=[write, *more], refusals=refusals or {})
+
+        return note_down
+
+    def test_leaves_nothing_for_django_to_commit(self, noted, heard, monkeypatch, rival):
+        states = []
+        monkeypatch.setattr(
+            connection,
+            "_commit",
+            lambda: states.append((connection.connection.info.transaction_status, ids(rival))),
+        )
+
+        event_id = noted()
+
+        assert states == [(TransactionStatus.IDLE, [event_id])]
+        assert heard.told == [Announced(1)]
+
+    def test_without_it_is_left_to_django(self, noted, heard, monkeypatch, rival):
+        monkeypatch.setattr(transactions, "_may_commit", lambda: False)
+        commit, states = connection._commit, []
+
+        def note_and_commit():
+            states.append((connection.connection.info.transaction_status, ids(rival)))
+            commit()
+
+        monkeypatch.setattr(connection, "_commit", note_and_commit)
+
+        event_id = noted()
+
+        assert states == [(TransactionStatus.INTRANS, [])]
+        assert ids(rival) == [event_id]
+        assert heard.told == [Announced(1)]
+
+    def test_does_not_happen_inside_a_transaction_of_somebody_else(self, noted, heard, rival):
+        with transaction.atomic():
+            event_id = noted()
+            assert ids(rival) == []
+            assert heard.told == []
+
+        assert ids(rival) == [event_id]
+        assert heard.told == [Announced(1)]
+
+    def test_does_not_happen_in_a_transaction_that_has_to_be_rolled_back(self, heard):
+        def work():
+            with suppress(ZeroDivisionError), transaction.atomic(savepoint=False):
+                raise ZeroDivisionError
+            event_id, write = event_to_record(
+                type="tests.happened", payload={}, occurred_at=timezone.now()
+            )
+            return Decision(event_id, writes=[write]).carry_out(is_last=True)
+
+        run_in_transaction(work)
+
+        assert not OutboxEvent.objects.exists()
+
+    def test_does_not_happen_after_a_write_that_fails(self, noted, heard):
+        event = note_alone()
+        again = Statement(
+            "again", "INSERT INTO shared_outboxevent SELECT * FROM shared_outboxevent"
+        )
+
+        with pytest.raises(IntegrityError):
+            noted((again, {}))
+
+        assert OutboxEvent.objects.get() == event
+        assert heard.told == []
+        assert noted()
+
+    def test_does_not_happen_after_a_write_that_is_a_refusal(self, noted, heard):
+        event = note_alone()
+        again = Statement(
+            "again", "INSERT INTO shared_outboxevent SELECT * FROM shared_outboxevent"
+        )
+
+        with pytest.raises(Refusal):
+            noted((again, {}), refusals={"shared_outboxevent_pkey": Refusal()})
+
+        assert OutboxEvent.objects.get() == event
+        assert heard.told == []
+
+    def test_that_the_database_refuses_undoes_the_writes(self, noted, heard):
+        orphan = Statement(
+            "orphan",
+            "INSERT INTO shared_eventdelivery"
+            " (event_id, consumer, status, attempts, next_attempt_at, last_error)"
+            " VALUES (gen_random_uuid(), 'first', 'PENDING', 0, now(), '')",
+        )
+
+        with pytest.raises(IntegrityError) as refusal:
+            noted((orphan, {}))
+
+        assert refusal.value.failed_statement == "commit"
+        assert not OutboxEvent.objects.exists()
+        assert heard.told == []
+        assert noted()
+
+    def test_that_meets_a_serialization_failure_is_tried_again(self, noted, heard, monkeypatch):
+        failures = [1]
+
+        def fail(_parameters):
+            if failures:
+                failures.pop()
+                with connection.cursor() as cursor:
+                    cursor.execute("DO $$ BEGIN RAISE serialization_failure; END $$")
+
+        before(monkeypatch, "commit", fail)
+
+        event_id = noted()
+
+        assert OutboxEvent.objects.get().pk == event_id
+        assert heard.told == [Announced(1)]
+
+    def test_that_is_not_answered_is_an_error_and_announces_nothing(
+        self, noted, heard, monkeypatch, rival
+    ):
+        """The outcome is unknown to the caller; here nothing was committed."""
+
+        def cut(_parameters):
+            process = connection.connection.info.backend_pid
+            with rival.cursor() as cursor:
+                cursor.execute("SELECT pg_terminate_backend(%s)", [process])
+            wait_until_gone(rival, process)
+
+        with monkeypatch.context() as patch:
+            before(patch, "commit", cut)
+            with pytest.raises(OperationalError):
+                noted()
+
+        assert ids(rival) == []
+        assert heard.told == []
+        assert noted() in ids(rival)
+
+
+def note_alone() -> OutboxEvent:
+    return use_case(note)()
+
+
+def ids(rival) -> list:
+    with rival.cursor() as cursor:
+        cursor.execute("SELECT id FROM shared_outboxevent")
+        return [event_id for (event_id,) in cursor.fetchall()]
 
 
 class TestRequiresTransaction:

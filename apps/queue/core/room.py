@@ -250,8 +250,16 @@ class Room:
 
     def finish(self, *, customer_id: int, place: int, generation: int, reason: EndReason) -> Finish:
         """End the visit at this place; another visit of the same customer is left alone."""
-        was_there, *times = self._run("finish", customer_id, place, generation, reason)
-        return Finish(bool(was_there), *times)
+        [finish] = self.finish_all([(customer_id, place, generation)], reason=reason)
+        return finish
+
+    def finish_all(
+        self, visits: Sequence[tuple[int, int, int]], *, reason: EndReason
+    ) -> list[Finish]:
+        """End visits as `finish` does, each named by its customer's id, place and generation; returns theirs in order."""
+        ended_at, *answers = self._run("finish", reason, *chain.from_iterable(visits))
+        pairs = zip(answers[::2], answers[1::2], strict=True)
+        return [Finish(bool(was_there), admitted_at, ended_at) for was_there, admitted_at in pairs]
 
     def visit_of(self, customer_id: int) -> tuple[int, int] | None:
         """Place and generation of the customer's visit, without counting as being seen; None if there is none."""

@@ -1,15 +1,20 @@
--- End one visit, not whatever visit the user has now. ARGV: user, place, generation, reason.
--- Returns whether it was there, when it had been admitted (0 if it had not), and when it ended.
+-- End visits, not whatever visits their users have now. ARGV: reason; then for each its user, place and generation.
+-- Returns when they ended; then for each whether it was there, and when it had been admitted (0 if it had not).
 
-local user, place, reason = ARGV[1], tonumber(ARGV[2]), ARGV[4]
+local reason, generation = ARGV[1], num('generation')
 
-if not room.epoch or tonumber(ARGV[3]) ~= num('generation') then
-  return { 0, 0, now }
+local answers = { now }
+for i = 2, #ARGV, 3 do
+  local user, place = ARGV[i], tonumber(ARGV[i + 1])
+  local was_there, admitted_at = 0, 0
+  if room.epoch and tonumber(ARGV[i + 2]) == generation then
+    remember_end(user, place, reason, now)
+    local found = find(user)
+    if found and public_place(found.place) == place then
+      remove(user, found)
+      was_there, admitted_at = 1, found.admitted_at or 0
+    end
+  end
+  answers[#answers + 1], answers[#answers + 2] = was_there, admitted_at
 end
-remember_end(user, place, reason, now)
-local found = find(user)
-if not found or public_place(found.place) ~= place then
-  return { 0, 0, now }
-end
-remove(user, found)
-return { 1, found.admitted_at or 0, now }
+return answers
