@@ -4,7 +4,7 @@ import gzip
 import hashlib
 import json
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -355,21 +355,36 @@ def _ranks_of_yesterday() -> dict[int, int]:
 
 def _most_reserved(days: Sequence[date]) -> list[PopularConcert]:
     """Within `days`; none means of all time."""
-    sums = _projected_reservations(days)
-    if sums is None:
-        sums = _recorded_reservations(days)
-    ranked = {concert_id: total for concert_id, total in sums.items() if total > 0}
-    concerts = Concert.objects.published().filter(pk__in=ranked).only("pk", "title", "venue")
-    best = sorted(concerts, key=lambda concert: (-ranked[concert.pk], concert.pk))
+    # Some of the best may have been withdrawn since; hardly ever are there so many that the others have to be read.
+    for best in (2 * RANKING_LIMIT_MAX, None):
+        sums = _projected_reservations(days, best)
+        if sums is None:
+            best, sums = None, _recorded_reservations(days)
+        found = _published_in_order({pk: total for pk, total in sums.items() if total > 0})
+        if best is None or len(sums) < best or len(found) == RANKING_LIMIT_MAX:
+            break
+    return found
+
+
+def _published_in_order(sums: Mapping[int, int]) -> list[PopularConcert]:
+    """Return the first `RANKING_LIMIT_MAX`; looks up no more concerts than that takes."""
+    ranked = sorted(sums, key=lambda pk: (-sums[pk], pk))
+    found: list[Concert] = []
+    for start in range(0, len(ranked), RANKING_LIMIT_MAX):
+        part = ranked[start : start + RANKING_LIMIT_MAX]
+        published = Concert.objects.published().only("title", "venue").in_bulk(part)
+        found += [published[pk] for pk in part if pk in published]
+        if len(found) >= RANKING_LIMIT_MAX:
+            break
     return [
-        PopularConcert(rank, concert.pk, concert.title, concert.venue, ranked[concert.pk])
-        for rank, concert in enumerate(best[:RANKING_LIMIT_MAX], start=1)
+        PopularConcert(rank, concert.pk, concert.title, concert.venue, sums[concert.pk])
+        for rank, concert in enumerate(found[:RANKING_LIMIT_MAX], start=1)
     ]
 
 
-def _projected_reservations(days: Sequence[date]) -> dict[int, int] | None:
+def _projected_reservations(days: Sequence[date], best: int | None) -> dict[int, int] | None:
     try:
-        sums = projection.read(days=days)
+        sums = projection.read(days=days, best=best)
     except StoreUnavailable:
         logger.warning("ranking_store_unavailable")
         return None

@@ -7,8 +7,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from apps.concerts import projection, services
-from apps.concerts.models import Performance, PerformanceQuerySet, RankingEntry, venue_day
+from apps.concerts import projection, selectors, services
+from apps.concerts.models import Concert, Performance, PerformanceQuerySet, RankingEntry, venue_day
 from apps.concerts.selectors import (
     PopularConcert,
     RankingWindow,
@@ -392,6 +392,37 @@ class TestPopularConcerts:
         assert [ranked(window) for window in WINDOWS] == [[(sold.concert_id, 1)]] * 3
 
     @pytest.mark.parametrize("window", WINDOWS)
+    def test_of_many_reads_as_few_as_it_can(self, window, answered_by, monkeypatch):
+        """With two places and a row of concerts that are alike but for their numbers, some of them withdrawn."""
+        monkeypatch.setattr(selectors, "RANKING_LIMIT_MAX", 2)
+        concerts = [ConcertFactory(pk=900_000_000 + number) for number in range(6, 12)]
+        best, *others = [PerformanceFactory(concert=concert) for concert in concerts]
+        for performance in others:
+            sell(performance)
+        sell(best, times=2)
+        answered_by()
+        assert ranked(window) == [(900_000_006, 2), (900_000_007, 1)]
+
+        Concert.objects.filter(pk__lt=900_000_010).update(is_published=False)
+
+        assert ranked(window)[0] == (900_000_010, 1)
+
+    def test_leaves_most_of_all_time_in_the_store(self):
+        performances = [PerformanceFactory() for _ in range(5)]
+        for times, performance in enumerate(performances, start=1):
+            sell(performance, times=times)
+        sell(performances[0], times=3)
+
+        sums = projection.read(best=2)
+
+        assert sums is not None
+        most, *alike = performances[4], performances[3], performances[0]
+        assert sums.reservations == {
+            most.concert_id: 5,
+            **{performance.concert_id: 4 for performance in alike},
+        }
+
+    @pytest.mark.parametrize("window", WINDOWS)
     def test_is_empty_when_nothing_was_sold(self, answered_by, window):
         answered_by()
 
@@ -599,6 +630,22 @@ class TestRankingDrift:
         store.zincrby(f"{projection.ROOT}:{generation}:day:{today}", 4, performance.concert_id)
 
         assert ranking_drift(all_time=False) == [RankingDrift(today, performance.concert_id, 5, 1)]
+
+    def test_without_all_time_reads_no_sums_of_all_time(self, store, monkeypatch):
+        sell(PerformanceFactory())
+        read = projection.read
+        asked = []
+
+        def noted(*, days=(), **options):
+            asked.append(days)
+            return read(days=days, **options)
+
+        monkeypatch.setattr(projection, "read", noted)
+
+        assert ranking_drift(all_time=False) == []
+
+        assert asked
+        assert all(asked)
 
     def test_of_all_time_is_mended_a_few_times_a_day(self, store):
         performance = PerformanceFactory()
