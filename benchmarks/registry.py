@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from benchmarks.bench import Bench, Outcome
 from benchmarks.crowd import new_concert
-from benchmarks.scenarios import halls, on_sale, polling, queueing, selling
+from benchmarks.scenarios import clock, halls, on_sale, polling, queueing, selling
 
 PLAYS: dict[str, Callable[[Bench], Outcome]] = {
     "livez": polling.livez,
@@ -17,8 +17,9 @@ PLAYS: dict[str, Callable[[Bench], Outcome]] = {
     "hot-seat": selling.hot_seat,
     "seat-map": halls.seat_map,
     "on-sale": on_sale.on_sale,
+    "clock": clock.clock,
 }
-NEEDS_CROWD = {"join", "queue", "hold-and-pay", "hot-seat", "on-sale"}
+NEEDS_CROWD = {"join", "queue", "hold-and-pay", "hot-seat", "on-sale", "clock"}
 FILLING = {"status", "board"}  # which share the rooms that they fill
 
 

@@ -23,6 +23,7 @@ SCENARIOS = (
     "hot-seat",
     "seat-map",
     "on-sale",
+    "clock",
 )
 # Of scenarios that the smoke leaves out: they differ from another one in what they call only.
 NOT_MEASURED = {"board_of_hello", "board_large_of_small"}
