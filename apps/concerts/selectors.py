@@ -45,13 +45,23 @@ logger = structlog.get_logger(__name__)
 # --- Concerts and their dates -----------------------------------------------------------------------------------------
 
 
+# For as long as clients may keep a list of concerts.
+_undated: ProcessCache[None, list[int]] = ProcessCache(seconds=5.0, entries_max=1)
+
+
 def concerts_not_over(*, at: datetime, text: str = "") -> ConcertQuerySet:
-    """Published concerts with a date left, or none yet, that match `text`; the next to begin first, undated ones last."""
+    """Published concerts with a date left, or none yet, that match `text`; the next to begin first, undated ones last.
+
+    Those without a date are known from a few seconds ago.
+    """
+    undated = _undated.get(
+        None, lambda: list(Concert.objects.undated().values_list("pk", flat=True))
+    )
     # What is typed on a Mac arrives decomposed, what is stored is composed: for Korean not a single letter would be equal.
     text = unicodedata.normalize("NFC", text)
     return (
         Concert.objects.published()
-        .not_over(at=at)
+        .not_over(at=at, undated=Concert.objects.filter(pk__in=undated))
         .matching(text)
         .with_dates()
         .order_by(F("first_performance_at").asc(nulls_last=True), "pk")
@@ -311,6 +321,10 @@ _earlier_ranks: ProcessCache[None, dict[int, int]] = ProcessCache(seconds=60, en
 sold_out_answers: ProcessCache[None, list[SoldOutPerformance]] = ProcessCache(
     seconds=RANKING_SECONDS, entries_max=1
 )
+# Hardly anything changes about what is over, and it is nearly everything.
+_past_sold_out: ProcessCache[None, tuple[datetime, list[int]]] = ProcessCache(
+    seconds=60, entries_max=1
+)
 
 
 def popular_concerts(*, window: RankingWindow, limit: int) -> list[PopularConcert]:
@@ -404,7 +418,15 @@ def _days_of(window: RankingWindow) -> list[date]:
 
 
 def _soonest_sold_out() -> list[SoldOutPerformance]:
-    fastest = Performance.objects.published().fastest_sold_out().select_related("concert")
+    until, best = _past_sold_out.get(None, _read_past_sold_out)
+    ahead = Performance.objects.not_begun(at=until).values("pk")
+    past = Performance.objects.filter(pk__in=best).values("pk")
+    fastest = (
+        Performance.objects.published()
+        .filter(pk__in=ahead.union(past, all=True))
+        .fastest_sold_out()
+        .select_related("concert")
+    )
     return [
         SoldOutPerformance(
             rank,
@@ -415,3 +437,10 @@ def _soonest_sold_out() -> list[SoldOutPerformance]:
         )
         for rank, performance in enumerate(fastest[:RANKING_LIMIT_MAX], start=1)
     ]
+
+
+def _read_past_sold_out() -> tuple[datetime, list[int]]:
+    """Return the best of all performances that have begun, with some to spare, and the moment until when those had."""
+    until = timezone.now()
+    past = Performance.objects.published().filter(starts_at__lte=until).fastest_sold_out()
+    return until, list(past.values_list("pk", flat=True)[: 2 * RANKING_LIMIT_MAX])

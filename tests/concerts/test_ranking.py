@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.concerts import projection, selectors, services
@@ -12,10 +14,12 @@ from apps.concerts.models import Concert, Performance, PerformanceQuerySet, Rank
 from apps.concerts.selectors import (
     PopularConcert,
     RankingWindow,
+    concerts_not_over,
     fastest_sold_out,
     popular_answers,
     popular_concerts,
     seats_of,
+    sold_out_answers,
 )
 from apps.concerts.services import (
     RankingDrift,
@@ -821,6 +825,91 @@ class TestSoldOut:
             (2, slow.concert_id, slow.pk, slow.concert.title, 500),
         ]
         assert unsold.sold_out_at is None
+
+    def test_ranks_what_is_over_beside_what_is_ahead(self, time_machine):
+        over, ahead, withdrawn = (PerformanceFactory(seats=1) for _ in range(3))
+        for performance, seconds in ((over, 30), (ahead, 40), (withdrawn, 20)):
+            opened = performance.concert.sales_open_at
+            sell(performance, occurred_at=opened + timedelta(seconds=seconds))
+        began_at = timezone.now() - timedelta(hours=1)
+        Performance.objects.filter(pk__in=[over.pk, withdrawn.pk]).update(starts_at=began_at)
+        assert [one.performance_id for one in fastest_sold_out(limit=3)] == [
+            withdrawn.pk,
+            over.pk,
+            ahead.pk,
+        ]
+
+        sold_out_answers.clear()
+        Concert.objects.filter(pk=withdrawn.concert_id).update(is_published=False)
+        Performance.objects.filter(pk=ahead.pk).update(starts_at=timezone.now())
+
+        assert [one.performance_id for one in fastest_sold_out(limit=3)] == [over.pk, ahead.pk]
+
+
+class TestWithManyPastConcerts:
+    """Lists are asked for by everybody, and most concerts are over."""
+
+    PAST = 2_000
+
+    @pytest.fixture(autouse=True)
+    def history(self):
+        began_at = timezone.now() - timedelta(days=1)
+        concerts = Concert.objects.bulk_create(ConcertFactory.build_batch(self.PAST))
+        Performance.objects.bulk_create(
+            Performance(
+                concert=concert,
+                starts_at=began_at,
+                sold_out_at=concert.sales_open_at + timedelta(seconds=number),
+            )
+            for number, concert in enumerate(concerts)
+        )
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE concerts_concert, concerts_performance")
+
+    def most_read(self, queries):
+        """The most rows that a node of a plan of one of them reads."""
+        plans = []
+        with connection.cursor() as cursor:
+            for query in queries:
+                cursor.execute(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {query['sql']}")
+                plans += [plan["Plan"] for plan in cursor.fetchone()[0]]
+        return max(_rows(node) for plan in plans for node in _nodes(plan))
+
+    def test_a_list_reads_what_is_ahead(self):
+        ahead = [PerformanceFactory().concert for _ in range(3)]
+        list(concerts_not_over(at=timezone.now()))
+
+        with CaptureQueriesContext(connection) as queries:
+            assert list(concerts_not_over(at=timezone.now())) == ahead
+
+        assert self.most_read(queries) <= len(ahead)
+
+    def test_it_would_read_all_of_them_without_knowing_those_that_have_no_date(self):
+        with CaptureQueriesContext(connection) as queries:
+            assert not list(Concert.objects.not_over(at=timezone.now()))
+
+        assert self.most_read(queries) >= self.PAST
+
+    def test_the_fastest_are_looked_up_by_name(self, monkeypatch):
+        monkeypatch.setattr(selectors, "RANKING_LIMIT_MAX", 2)
+        fastest_sold_out(limit=2)
+        sold_out_answers.clear()
+
+        with CaptureQueriesContext(connection) as queries:
+            assert len(fastest_sold_out(limit=2)) == 2
+
+        assert self.most_read(queries) <= 2 * 2 * 2  # four rows, in two tables
+
+
+def _nodes(plan):
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from _nodes(child)
+
+
+def _rows(node):
+    removed = sum(value for name, value in node.items() if name.startswith("Rows Removed"))
+    return node["Actual Rows"] + removed
 
 
 class TestAnswersAreShared:
