@@ -298,6 +298,8 @@ class Ticket(models.Model):
         Reservation,
         on_delete=models.PROTECT,
         related_name="tickets",
+        # The unique constraint below begins with this column.
+        db_index=False,
         verbose_name=_("reservation"),
     )
     seat = models.ForeignKey(

@@ -82,6 +82,8 @@ class EventDelivery(models.Model):
         OutboxEvent,
         on_delete=models.PROTECT,
         related_name="deliveries",
+        # The unique constraint below begins with this column.
+        db_index=False,
         verbose_name=_("event"),
     )
     consumer = models.CharField(_("consumer"), max_length=50)
