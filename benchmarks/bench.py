@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ class Bench:
     customers: list[Any] = field(default_factory=list)
     concerts: list[int] = field(default_factory=list)  # whose waiting rooms are open
     rooms: dict[int, tuple[int, list[str]]] = field(default_factory=dict)  # filled ones, by size
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     _task: TaskID | None = None
 
     # --- Progress ---------------------------------------------------------------------------------

@@ -49,6 +49,10 @@ BOUNDS = (
     Bound("on_sale_errors", "on-sale: errors other than refusals", AT_MOST, 0),
     Bound("on_sale_out_of_order", "on-sale: admitted out of order", AT_MOST, 0),
     Bound("on_sale_breaches", "on-sale: broken invariants", AT_MOST, 0),
+    Bound(
+        "alone_seconds", "the only visitor of an empty room: admitted after", AT_MOST, 1.5, unit="s"
+    ),
+    Bound("watch_seconds", "watch of the invariants", AT_MOST, 5, unit="s"),
 )
 
 

@@ -5,7 +5,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ from benchmarks.bounds import missed
 from benchmarks.comparison import compare
 from benchmarks.forms import FULL, QUICK, SMOKE, Form
 from benchmarks.generators import GeneratorFailed, install_wrk
+from benchmarks.kept import HistoryRefused
 from benchmarks.options import SCENARIOS, parse
-from benchmarks.page import write_page
+from benchmarks.page import write_history, write_page
 from benchmarks.pretix.installation import Installation
 from benchmarks.profiling import ProfilerFailed, as_text, profiled, top_costs
 from benchmarks.stack import BenchStack, running_bench_stack
@@ -40,10 +41,16 @@ def run(arguments: Sequence[str]) -> int:
     """Return an exit status: 1 if something was not measured or, with `--check`, a bound was missed."""
     options = parse(arguments)
     console = Console(stderr=True, highlight=False)
-    if options.report:
-        write_page(json.loads(options.report.read_text()), PAGE)
-        return 0
     old = json.loads(options.against.read_text()) if options.against else None
+    if options.report:
+        result = json.loads(options.report.read_text())
+        if result.get("history") and old is None:
+            console.print(
+                "A result with history is shown beside one without: name it by --against."
+            )
+            return 2
+        write(result, old)
+        return 0
     if not install_wrk():
         console.print("[yellow]There is no wrk; k6 makes its load, and is itself the limit.[/]")
     form = form_of(options)
@@ -51,24 +58,32 @@ def run(arguments: Sequence[str]) -> int:
     raise_when_interrupted()
     try:
         load_before = machine.load_average()
-        with running_bench_stack(console) as stack:
+        with running_bench_stack(console, history=options.history) as stack:
             result = measure(stack, form, names, console=console)
             result["load_before"] = load_before
             if options.profile:
                 result["profiles"] = take_profiles(stack, form, options, result, console)
     except Interrupted:
         return 130
-    except (ServerFailed, ChildFailed) as error:
+    except (ServerFailed, ChildFailed, HistoryRefused) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     path = save(result, options.output)
     console.print(f"Result: {path}", soft_wrap=True)
     if form == FULL and not options.scenario and not options.tree:
-        write_page(result, PAGE)
+        write(result, old)
         console.print(f"Page: {PAGE}")
     if old is not None:
         sys.stdout.write("\n".join(compare(old, result)) + "\n")
     return 1 if _is_bad(result, options, console) else 0
+
+
+def write(result: dict[str, Any], old: dict[str, Any] | None) -> None:
+    """Write the page anew; of a result with history only its comparison with one without, if there is one."""
+    if not result.get("history"):
+        write_page(result, PAGE)
+    elif old is not None:
+        write_history(old, result, PAGE)
 
 
 def _is_bad(result: dict[str, Any], options: Any, console: Console) -> bool:
@@ -125,6 +140,7 @@ def measure(
         "commit": commit,
         "is_changed": is_changed,
         "form": form.name,
+        "history": asdict(stack.history) if stack.history else None,
         "machine": machine.describe(stack),
         "figures": {},
         "scenarios": {},
@@ -202,7 +218,8 @@ def take_profiles(
 
 def path_of(result: dict[str, Any], folder: Path) -> Path:
     form = "" if result["form"] == "full" else "-" + result["form"].replace(", ", "-")
-    return folder / f"{result['taken_at'][:10]}-{result['commit']}{form}.json"
+    history = "-history" if result.get("history") else ""
+    return folder / f"{result['taken_at'][:10]}-{result['commit']}{form}{history}.json"
 
 
 def save(result: dict[str, Any], folder: Path) -> Path:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from benchmarks.bounds import BOUNDS
+
 # Where less is better; everywhere else more is.
 LESS_IS_BETTER = (
     "_ms",
@@ -21,7 +23,7 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
 
     Results of different forms are measured differently, which a line in front says.
     """
-    yield f"{old['commit']} ({old['form']}, {old['taken_at'][:10]}) and {new['commit']} ({new['form']}):"
+    yield f"{old['commit']} ({named(old)}, {old['taken_at'][:10]}) and {new['commit']} ({named(new)}):"
     if old["form"] != new["form"]:
         yield "They are of different forms: compare ratios to a floor at most."
     yield ""
@@ -32,6 +34,29 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
         if before is None or name.endswith(NOT_COMPARED):
             continue
         yield f"| {name} | {before:,g} | {value:,g} | {_gain(name, before, value)} |"
+
+
+def with_and_without(without: Mapping[str, Any], history: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a Markdown table of the bounded figures: the cost is above 1 where history makes something dearer."""
+    sizes = history["history"]
+    yield (
+        f"{sizes['concerts']:,} past concerts, {sizes['reservations']:,} past reservations and {sizes['accounts']:,} accounts; "
+        f"{named(history)}, commit `{history['commit']}`, beside {named(without)}, commit `{without['commit']}`."
+    )
+    yield ""
+    yield "| figure | without | with | cost |"
+    yield "|---|--:|--:|--:|"
+    for bound in BOUNDS:
+        before, now = (result["figures"].get(bound.figure) for result in (without, history))
+        if before is None or now is None or bound.figure.endswith(NOT_COMPARED):
+            continue
+        cost = _gain(bound.figure, now, before)
+        yield f"| {bound.what} | {before:,.3g} | {now:,.3g} | {cost} |"
+
+
+def named(result: Mapping[str, Any]) -> str:
+    """Return the form of a result, and that it was taken with history."""
+    return f"{result['form']}, with history" if result.get("history") else str(result["form"])
 
 
 def _gain(name: str, before: float, now: float) -> str:

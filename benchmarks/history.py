@@ -1,11 +1,12 @@
-"""Make years of sales in bulk, and compare what the same work costs with and without them.
+"""Compare what the same work costs with and without years of sales in the database.
 
-    python -m benchmarks.history                                       makes both, measures both
-    python -m benchmarks.history --concerts 10000 --reservations 5000000 --accounts 1000000
+    python -m benchmarks.history                                       fills a database, measures beside an empty one
+    python -m benchmarks.history --concerts 10000 --reservations 5000000 --accounts 1000000 --keep /var/tmp/encore-history
+                                                                       the same, and what was filled stays for the next time
     python -m benchmarks.history --database-url postgresql://...       only fills a database, which must be a throw-away one
 
 The role of the address must be a superuser (triggers rest while it fills), and the tables must be there. A million reservations
-take a few minutes and about 3 GB.
+take a few minutes and about 3 GB, and as much again while they are measured, which happens on a copy.
 """
 
 import argparse
@@ -17,105 +18,66 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import psycopg
-
-from apps.shared.commands import whole_number
+from apps.shared.commands import progress_bars, whole_number
+from benchmarks.filling import History, Progress, fill
+from benchmarks.kept import HistoryRefused, KeptHistory
 from devstack.environment import new_secrets
-from devstack.servers import PostgresServer, ValkeyServer, free_port
+from devstack.servers import PostgresServer, ServerFailed, ValkeyServer, free_port, temporary_root
 
-HERE = Path(__file__).parent
 REPEATS = 9
 SALES = 40  # recent ones, which the watch looks at
 
 
-@dataclass(frozen=True)
-class History:
-    """Say how much to make. `kept_days` leaves out what a retention of as many days would have deleted by now."""
-
-    concerts: int = 2_000
-    reservations: int = 200_000
-    accounts: int = 50_000
-    kept_days: int | None = None
-    activity: str = "RETIRED"
-    pending: int = 0
-    answers: int = 0
-
-    @property
-    def per_concert(self) -> int:
-        return self.reservations // self.concerts
-
-    def __post_init__(self) -> None:
-        """
-        :raises ValueError: the numbers do not fit together.
-        """
-        if self.reservations % self.concerts or self.per_concert % 2 or not self.per_concert:
-            raise ValueError("each concert must have the same even number of reservations")
-        if self.accounts < self.per_concert:
-            raise ValueError("nobody may be a customer of one concert twice: more accounts needed")
-
-
-def fill(url: str, history: History) -> None:
-    """Make the history in a database whose tables are there, and have it vacuumed and analysed."""
-    kept_from = "'-infinity'::timestamptz"
-    if history.kept_days is not None:
-        kept_from = f"date_trunc('day', now() - interval '{history.kept_days} days')"
-    words = {
-        ":concerts": str(history.concerts),
-        ":reservations": str(history.reservations),
-        ":accounts": str(history.accounts),
-        ":per_concert": str(history.per_concert),
-        ":kept_from": kept_from,
-        ":activity": f"'{history.activity}'",
-        ":pending": str(history.pending),
-        ":answers": str(history.answers),
-    }
-    script = (HERE / "history.sql").read_text().partition("\nSET ")
-    statements = script[1] + script[2]  # without the introduction, which names the words as well
-    for word, value in words.items():
-        statements = statements.replace(word, value)
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(statements.encode())
-        connection.execute("VACUUM ANALYZE")
-
-
-# --- With and without it ----------------------------------------------------------------------------------------------
-
-
-def main(history: History) -> None:
-    with tempfile.TemporaryDirectory(prefix="encore-history-") as folder:
+def main(history: History, *, keep: Path | None) -> None:
+    """
+    :raises HistoryRefused: the folder to keep it in holds another history.
+    """
+    with tempfile.TemporaryDirectory(prefix="encore-history-", dir=temporary_root()) as folder:
         home = Path(folder)
         home.chmod(0o755)  # root's servers run as somebody else
-        postgres = PostgresServer(
-            home=home,
-            log_path=home / "postgres.log",
-            password=secrets.token_hex(8),
-            port=free_port(),
-            # Filling the tables is not what is measured.
-            settings={"max_wal_size": "8GB"},
-        )
+        kept = KeptHistory(keep or home)
+        with _filling() as on_progress:
+            kept.fill(history, on_progress=on_progress)
         stores = []
         for name in ("empty", "history"):
             (home / name).mkdir()
             log = home / f"{name}.log"
             stores.append(ValkeyServer(directory=home / name, log_path=log, port=free_port()))
         try:
-            postgres.start()
             for store in stores:
                 store.start()
-            _start_django(postgres, stores[0])
-            for line in report(history, stores=[store.url for store in stores]):
-                sys.stdout.write(line + "\n")
-                sys.stdout.flush()
+            with kept.copied() as postgres:
+                _start_django(postgres, stores[0])
+                try:
+                    for line in report(history, stores=[store.url for store in stores]):
+                        sys.stdout.write(line + "\n")
+                        sys.stdout.flush()
+                finally:
+                    _close_connections()
         finally:
-            _close_connections()
             for store in stores:
                 store.stop()
-            postgres.stop()
+
+
+@contextmanager
+def _filling() -> Iterator[Progress]:
+    """Show what is made on a bar."""
+    with progress_bars() as progress:
+        task = progress.add_task(
+            "Filling", total=None, visible=False
+        )  # what is kept is not filled again
+
+        def show(subject: str, done: int, total: int) -> None:
+            description = subject or "Filling"
+            progress.update(
+                task, description=description, completed=done, total=total, visible=True
+            )
+
+        yield show
 
 
 def report(history: History, *, stores: Sequence[str]) -> Iterator[str]:
@@ -123,19 +85,18 @@ def report(history: History, *, stores: Sequence[str]) -> Iterator[str]:
     from django.core.management import call_command
     from django.db import connection
 
-    begun_at = time.monotonic()
-    empty = connection.settings_dict["NAME"]
-    full = f"{empty}_history"
+    full = connection.settings_dict["NAME"]
+    empty = f"{full}_empty"
     services = dict(zip((empty, full), stores, strict=True))
-    call_command("migrate", verbosity=0)
     with connection.cursor() as cursor:
-        cursor.execute(f'CREATE DATABASE "{full}"')
-    with _service(full, services[full]):
-        call_command("migrate", verbosity=0)
-        fill(_url(), history)
+        cursor.execute(f'DROP DATABASE IF EXISTS "{empty}"')
+        cursor.execute(f'CREATE DATABASE "{empty}"')
+    for name, store in services.items():
+        with _service(name, store):
+            call_command("migrate", verbosity=0)
     yield (
         f"{history.concerts:,} past concerts, {history.reservations:,} past reservations, {history.accounts:,} accounts; "
-        f"made in {time.monotonic() - begun_at:.0f} s; {os.cpu_count()} cores.\n"
+        f"{os.cpu_count()} cores.\n"
     )
     scenes: dict[str, Scene] = {}
     for name, store in services.items():
@@ -289,13 +250,6 @@ def _service(database: str, store: str) -> Iterator[None]:
             connection.settings_dict["NAME"] = before
 
 
-def _url() -> str:
-    from django.db import connection
-
-    place = connection.settings_dict
-    return f"postgresql://{place['USER']}:{place['PASSWORD']}@{place['HOST']}:{place['PORT']}/{place['NAME']}"
-
-
 def _start_django(postgres: PostgresServer, valkey: ValkeyServer) -> None:
     os.environ.update(
         new_secrets(),
@@ -327,7 +281,13 @@ if __name__ == "__main__":
         "--kept-days",
         type=number,
         metavar="N",
-        help="leave out events, exits and ended holds that are older, as if they had been purged",
+        help="leave out events and exits that are older, as if they had been purged",
+    )
+    parser.add_argument(
+        "--kept-hold-days",
+        type=number,
+        metavar="N",
+        help="the same for holds that ended without a payment (default: as --kept-days)",
     )
     parser.add_argument(
         "--rooms",
@@ -335,19 +295,37 @@ if __name__ == "__main__":
         default="RETIRED",
         help="RESTING: as after an upgrade, before ticks have retired them",
     )
-    parser.add_argument("--database-url", metavar="URL", help="fill this one, measure nothing")
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument(
+        "--keep",
+        type=lambda text: Path(text).resolve(),
+        metavar="FOLDER",
+        help="fill a database in this folder, or take the one that is there, and let it stay",
+    )
+    place.add_argument("--database-url", metavar="URL", help="fill this one, measure nothing")
+    parser.add_argument("--only-fill", action="store_true", help="measure nothing; with --keep")
     arguments = parser.parse_args()
+    if arguments.only_fill and not arguments.keep:
+        parser.error("--only-fill needs --keep: what is filled would be thrown away")
     try:
         wanted = History(
             concerts=arguments.concerts,
             reservations=arguments.reservations,
             accounts=arguments.accounts,
             kept_days=arguments.kept_days,
+            kept_hold_days=arguments.kept_hold_days,
             activity=arguments.rooms,
         )
     except ValueError as error:
         parser.error(str(error))
-    if arguments.database_url:
-        fill(arguments.database_url, wanted)
-    else:
-        main(wanted)
+    try:
+        if arguments.database_url or arguments.only_fill:
+            with _filling() as on_progress:
+                if arguments.keep:
+                    KeptHistory(arguments.keep).fill(wanted, on_progress=on_progress)
+                else:
+                    fill(arguments.database_url, wanted, on_progress=on_progress)
+        else:
+            main(wanted, keep=arguments.keep)
+    except (HistoryRefused, ServerFailed) as error:
+        sys.exit(str(error))

@@ -1,9 +1,10 @@
--- What a service leaves behind in years: `benchmarks/history.py` fills in the words that begin with a colon.
+-- What a service leaves behind in years: `benchmarks/filling.py` fills in the words that begin with a colon.
 --
 -- :concerts past concerts in a thousand days, each of one date, a hall that was sold out and a waiting room; :reservations
 -- reservations, half of them of two seats, a twentieth of them cancelled; before each sale the same customer had held a seat and
--- let it go. Events, exits and ended holds from before :kept_from are left out, as if the retention had taken them. All of it is
--- sound: no check of the invariants finds anything. Constraints hold, triggers rest. Whatever was there before stays.
+-- let it go. Events and exits from before :kept_from and unpaid holds from before :holds_kept_from are left out, as if the retention
+-- had taken them. All of it is sound: no check of the invariants finds anything. Constraints hold, triggers rest. Whatever was there
+-- before stays.
 
 SET session_replication_role = replica;
 SET synchronous_commit = off;
@@ -54,14 +55,14 @@ INSERT INTO reservations_hold (id, customer_id, performance_id, status, total_pr
 SELECT hold, customer, performance, 'CONFIRMED', seats * 50000, 2, at, at + interval '5 minutes', at + interval '1 minute' FROM sale
 UNION ALL
 SELECT md5('history try ' || n)::uuid, customer, performance, CASE WHEN n % 3 = 0 THEN 'EXPIRED' ELSE 'RELEASED' END, 50000, 2,
-    at - interval '6 minutes', at - interval '1 minute', at - interval '1 minute' FROM sale WHERE at > :kept_from;
+    at - interval '6 minutes', at - interval '1 minute', at - interval '1 minute' FROM sale WHERE at > :holds_kept_from;
 
 INSERT INTO reservations_seatclaim (id, hold_id, performance_id, seat_id, price, ended_at)
 SELECT base.last_claim + row_number() OVER (), claims.* FROM base, (
     SELECT hold, performance, first_seat + i, 50000, CASE WHEN is_cancelled THEN at + interval '1 hour' END
     FROM sale, generate_series(0, 1) i WHERE i < seats
     UNION ALL
-    SELECT md5('history try ' || n)::uuid, performance, first_seat, 50000, at - interval '1 minute' FROM sale WHERE at > :kept_from
+    SELECT md5('history try ' || n)::uuid, performance, first_seat, 50000, at - interval '1 minute' FROM sale WHERE at > :holds_kept_from
 ) claims;
 
 INSERT INTO reservations_reservation (id, hold_id, customer_id, performance_id, status, total_price, reserved_at, cancelled_at)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.history import History, fill
+from benchmarks.filling import History, fill
 from devstack.environment import new_secrets
 from devstack.servers import PostgresServer, ValkeyServer, free_port
 

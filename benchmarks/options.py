@@ -18,6 +18,7 @@ SCENARIOS = (
     "seat-map",
     "on-sale",
     "pretix",
+    "clock",
 )
 DESCRIPTION = """\
 Measure Encore beside what the same machine can do at best, in one run.
@@ -32,6 +33,7 @@ the same PostgreSQL. Ratios to the floor of the same minute count; rates depend 
   make bench ARGS="--against benchmarks/results/X.json"  and compare with an earlier result
   make bench ARGS="--tree ../other"                      measure another checkout with this harness
   make bench ARGS="--profile join"                       and name the functions that the time goes to
+  make bench ARGS="--history FOLDER"                     with years of sales in the database (see make bench-history)
   make bench ARGS="--report benchmarks/results/X.json"   measure nothing, write docs/performance.md anew
 
 scenarios:
@@ -47,6 +49,11 @@ scenarios:
   on-sale        2,000 customers, 5,000 seats: from joining until sold out
   pretix         the same sale by Encore and by pretix, in turn; asked for by name it installs pretix into .pretix first,
                  which needs the network once; without a name it is left out until then
+  clock          what runs by itself: the only visitor of an empty room is admitted, the invariants are watched
+
+With --history the stack runs on a copy of what `make bench-history ARGS="--keep FOLDER"` has filled, as large again while it
+runs; invariants are checked for what has changed since the start. The result of such a run and --against one without are a table
+of docs/performance.md.
 """
 
 
@@ -80,6 +87,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         type=whole_number(1, 10_000),
         metavar="N",
         help="at once: at the peak of queue, in hold-and-pay, hot-seat and on-sale",
+    )
+    parser.add_argument(
+        "--history",
+        type=lambda text: Path(text).resolve(),
+        metavar="FOLDER",
+        help='of `make bench-history ARGS="--keep FOLDER"`: measure with what it holds',
     )
     parser.add_argument("--against", type=Path, metavar="RESULT", help="an earlier result")
     parser.add_argument(

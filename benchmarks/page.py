@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bounds import BOUNDS, Bound
+from benchmarks.comparison import with_and_without
 from benchmarks.plots import bars, lines, stacks
 
 Result = Mapping[str, Any]
 REGION = re.compile(r"(<!-- bench: ([\w-]+) -->\n)(.*?)(<!-- end of bench -->)", re.DOTALL)
+HISTORY = re.compile(r"(<!-- with history -->\n).*?(<!-- end of history -->)", re.DOTALL)
 PICTURES = "performance"  # the folder beside the page
 GROUPS = ("web", "worker", "sync", "beat", "postgres", "valkey")
 TOP = 5
@@ -46,6 +48,18 @@ def write_page(result: Result, page: Path) -> None:
         old.unlink()
     for name, picture in pictures.items():
         (folder / f"{name}.svg").write_text(picture)
+
+
+def write_history(without: Result, history: Result, page: Path) -> None:
+    """Put the figures of a run with years of history beside those of one without, and leave everything else as it is.
+
+    :raises PageBroken: the page has no place for it.
+    """
+    text = page.read_text()
+    if not HISTORY.search(text):
+        raise PageBroken(f"{page} has no place for a comparison with history.")
+    body = "\n".join(with_and_without(without, history))
+    page.write_text(HISTORY.sub(lambda match: f"{match[1]}\n{body}\n\n{match[2]}", text))
 
 
 # --- Regions: each yields Markdown and may add pictures -------------------------------------------

@@ -4,7 +4,15 @@ from collections.abc import Callable, Sequence
 
 from benchmarks.bench import Bench, Outcome
 from benchmarks.crowd import new_concert
-from benchmarks.scenarios import halls, on_sale, polling, queueing, selling, side_by_side
+from benchmarks.scenarios import (
+    clock,
+    halls,
+    on_sale,
+    polling,
+    queueing,
+    selling,
+    side_by_side,
+)
 
 PLAYS: dict[str, Callable[[Bench], Outcome]] = {
     "livez": polling.livez,
@@ -18,8 +26,9 @@ PLAYS: dict[str, Callable[[Bench], Outcome]] = {
     "seat-map": halls.seat_map,
     "on-sale": on_sale.on_sale,
     "pretix": side_by_side.pretix,
+    "clock": clock.clock,
 }
-NEEDS_CROWD = {"join", "queue", "hold-and-pay", "hot-seat", "on-sale", "pretix"}
+NEEDS_CROWD = {"join", "queue", "hold-and-pay", "hot-seat", "on-sale", "pretix", "clock"}
 FILLING = {"status", "board"}  # which share the rooms that they fill
 
 

@@ -6,11 +6,13 @@ import shutil
 import signal
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks.filling import History
+from benchmarks.kept import KeptHistory
 from devstack.children import Child
 from devstack.servers import HOST, PostgresServer, ValkeyServer, free_port
 from devstack.stack import READY_TIMEOUT
@@ -34,9 +36,11 @@ PREPARATION = (
 class BenchStack(ThrowawayStack):
     """Stack of `make run`, but deployed: no demo data, static files collected, HTTPS settings, every limit on."""
 
-    def __init__(self, folder: Path, *, console: Console) -> None:
+    def __init__(self, folder: Path, *, console: Console, history: History | None = None) -> None:
+        """`history` is what the database holds before anything is measured."""
         super().__init__(folder, SETTINGS)
         self.console = console
+        self.history = history
         self.floors: dict[str, str] = {}
 
     def boot(self) -> None:
@@ -103,21 +107,36 @@ class BenchStack(ThrowawayStack):
 
 
 @contextmanager
-def running_bench_stack(console: Console) -> Iterator[BenchStack]:
+def running_bench_stack(console: Console, *, history: Path | None = None) -> Iterator[BenchStack]:
     """A stack, and Django set up for it in this process. Call it from the main thread.
 
+    With `history`, a folder of `KeptHistory`, it runs on a copy of what is kept there.
+
     :raises ServerFailed, ChildFailed: it did not start.
+    :raises HistoryRefused: there is no history in that folder.
     """
     folder = new_folder("bench")
-    stack = BenchStack(folder, console=console)
-    try:
+    kept = KeptHistory(history) if history else None
+    with ExitStack() as ending:
+        ending.callback(shutil.rmtree, folder, ignore_errors=True)
+        if kept:
+            with console.status("Copy of the history ..."):
+                ending.enter_context(kept.lent_to(folder))
+        stack = BenchStack(folder, console=console, history=kept.sizes if kept else None)
+        ending.callback(stack.shut_down)
         stack.boot()
         # This process prepares data and checks invariants; its log lines would hide the progress.
         os.environ.update(stack.environment, LOG_LEVEL="ERROR")
         import django
 
         django.setup()
+        if kept:
+            _rank_the_past()
         yield stack
-    finally:
-        stack.shut_down()
-        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _rank_the_past() -> None:
+    """Fill the new store as that of years would be, before beat finds out within a minute and does it beside a measurement."""
+    from apps.concerts.services import rebuild_ranking
+
+    rebuild_ranking()

@@ -28,10 +28,19 @@ class ConcertQuerySet(models.QuerySet["Concert"]):
     def published(self) -> Self:
         return self.filter(is_published=True)
 
-    def not_over(self, *, at: datetime) -> Self:
-        """Those with a performance that has not begun, or without any date yet."""
-        performances = Performance.objects.filter(concert=OuterRef("pk"))
-        return self.filter(Exists(performances.not_begun(at=at)) | ~Exists(performances))
+    def undated(self) -> Self:
+        """Keep those without any date yet."""
+        return self.filter(~Exists(Performance.objects.filter(concert=OuterRef("pk"))))
+
+    def not_over(self, *, at: datetime, undated: "ConcertQuerySet | None" = None) -> Self:
+        """Keep those with a performance that has not begun, and those without any date yet.
+
+        To know the latter takes a look at every concert there ever was. Whoever knows them says so in `undated`.
+        """
+        ahead = Performance.objects.not_begun(at=at).values("concert")
+        without = Concert.objects.undated() if undated is None else undated
+        # A union: with `or` every concert would be asked for both.
+        return self.filter(pk__in=ahead.union(without.values("pk"), all=True))
 
     def opened(self, *, at: datetime) -> Self:
         return self.filter(sales_open_at__lte=at)
@@ -219,6 +228,8 @@ class Performance(models.Model):
             ),
         ]
         indexes = [
+            # What is still to come, of all that ever was.
+            models.Index(fields=["starts_at"], include=["concert"], name="performance_by_date"),
             models.Index(
                 fields=["concert"],
                 condition=~Q(sold_out_at=None),

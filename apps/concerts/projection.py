@@ -106,23 +106,26 @@ end
 return 1
 """
 
-# ARGV: number of days, the days, then for events to look up the day recorded and the id. No days means all time. Nil when the projection is lost.
+# ARGV: how many concerts with the most reservations are wanted, of all time, with all that have as many as the last of them; ''
+# for every concert. Then the number of days, the days, then for events to look up the day recorded and the id. No days means all
+# time. Nil when the projection is lost.
 READ = """
-local root, days = KEYS[1], tonumber(ARGV[1])
+local root, best, days = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
 local built = redis.call('GET', root .. ':built')
 if not built then return nil end
 local base = root .. ':' .. built
 local sums
 if days == 0 then
-  sums = redis.call('ZRANGE', base .. ':all', 0, -1, 'WITHSCORES')
+  local last = best and redis.call('ZRANGE', base .. ':all', best - 1, best - 1, 'REV', 'WITHSCORES')[2]
+  sums = redis.call('ZRANGE', base .. ':all', last or '-inf', '+inf', 'BYSCORE', 'WITHSCORES')
 else
   local query = {'ZUNION', days}
-  for i = 2, days + 1 do query[#query + 1] = base .. ':day:' .. ARGV[i] end
+  for i = 3, days + 2 do query[#query + 1] = base .. ':day:' .. ARGV[i] end
   query[#query + 1] = 'WITHSCORES'
   sums = redis.call(unpack(query))
 end
 local counted = {}
-for i = days + 2, #ARGV, 2 do
+for i = days + 3, #ARGV, 2 do
   counted[#counted + 1] = redis.call('SISMEMBER', base .. ':events:' .. ARGV[i], ARGV[i + 1])
 end
 return {sums, tonumber(redis.call('GET', base .. ':changes') or 0), counted}
@@ -172,9 +175,24 @@ def add(changes: Sequence[Change], *, filling: str) -> bool:
     return True
 
 
-def read(*, days: Sequence[date] = (), recorded: Sequence[RankingEntry] = ()) -> Sums | None:
-    """The sums of `days` (none: of all time) and which of the `recorded` are counted; None when the projection is lost."""
-    arguments: list[str | int | bytes] = [len(days), *(day.isoformat() for day in days)]
+def is_built() -> bool:
+    """Return whether there is a projection to read."""
+    return bool(_client(settings.QUEUE_URL).exists(f"{ROOT}:built"))
+
+
+def read(
+    *,
+    days: Sequence[date] = (),
+    recorded: Sequence[RankingEntry] = (),
+    best: int | None = None,
+) -> Sums | None:
+    """Return the sums of `days` (none: of all time) and which of the `recorded` are counted; None when the projection is lost.
+
+    With `best`, the sums of all time are those of so many concerts with the most reservations, and of those that have as many
+    as the last of them.
+    """
+    arguments: list[str | int | bytes] = ["" if best is None else best, len(days)]
+    arguments += [day.isoformat() for day in days]
     for entry in recorded:
         arguments += [venue_day(entry.recorded_at).isoformat(), entry.event_id.bytes]
     answer = _run(READ, arguments)

@@ -4,7 +4,7 @@ import gzip
 import hashlib
 import json
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -45,13 +45,23 @@ logger = structlog.get_logger(__name__)
 # --- Concerts and their dates -----------------------------------------------------------------------------------------
 
 
+# For as long as clients may keep a list of concerts.
+_undated: ProcessCache[None, list[int]] = ProcessCache(seconds=5.0, entries_max=1)
+
+
 def concerts_not_over(*, at: datetime, text: str = "") -> ConcertQuerySet:
-    """Published concerts with a date left, or none yet, that match `text`; the next to begin first, undated ones last."""
+    """Published concerts with a date left, or none yet, that match `text`; the next to begin first, undated ones last.
+
+    Those without a date are known from a few seconds ago.
+    """
+    undated = _undated.get(
+        None, lambda: list(Concert.objects.undated().values_list("pk", flat=True))
+    )
     # What is typed on a Mac arrives decomposed, what is stored is composed: for Korean not a single letter would be equal.
     text = unicodedata.normalize("NFC", text)
     return (
         Concert.objects.published()
-        .not_over(at=at)
+        .not_over(at=at, undated=Concert.objects.filter(pk__in=undated))
         .matching(text)
         .with_dates()
         .order_by(F("first_performance_at").asc(nulls_last=True), "pk")
@@ -315,6 +325,10 @@ _earlier_ranks: ProcessCache[None, dict[int, int]] = ProcessCache(seconds=60, en
 sold_out_answers: ProcessCache[None, list[SoldOutPerformance]] = ProcessCache(
     seconds=RANKING_SECONDS, entries_max=1
 )
+# Hardly anything changes about what is over, and it is nearly everything.
+_past_sold_out: ProcessCache[None, tuple[datetime, list[int]]] = ProcessCache(
+    seconds=60, entries_max=1
+)
 
 
 def popular_concerts(*, window: RankingWindow, limit: int) -> list[PopularConcert]:
@@ -359,21 +373,36 @@ def _ranks_of_yesterday() -> dict[int, int]:
 
 def _most_reserved(days: Sequence[date]) -> list[PopularConcert]:
     """Within `days`; none means of all time."""
-    sums = _projected_reservations(days)
-    if sums is None:
-        sums = _recorded_reservations(days)
-    ranked = {concert_id: total for concert_id, total in sums.items() if total > 0}
-    concerts = Concert.objects.published().filter(pk__in=ranked).only("pk", "title", "venue")
-    best = sorted(concerts, key=lambda concert: (-ranked[concert.pk], concert.pk))
+    # Some of the best may have been withdrawn since; hardly ever are there so many that the others have to be read.
+    for best in (2 * RANKING_LIMIT_MAX, None):
+        sums = _projected_reservations(days, best)
+        if sums is None:
+            best, sums = None, _recorded_reservations(days)
+        found = _published_in_order({pk: total for pk, total in sums.items() if total > 0})
+        if best is None or len(sums) < best or len(found) == RANKING_LIMIT_MAX:
+            break
+    return found
+
+
+def _published_in_order(sums: Mapping[int, int]) -> list[PopularConcert]:
+    """Return the first `RANKING_LIMIT_MAX`; looks up no more concerts than that takes."""
+    ranked = sorted(sums, key=lambda pk: (-sums[pk], pk))
+    found: list[Concert] = []
+    for start in range(0, len(ranked), RANKING_LIMIT_MAX):
+        part = ranked[start : start + RANKING_LIMIT_MAX]
+        published = Concert.objects.published().only("title", "venue").in_bulk(part)
+        found += [published[pk] for pk in part if pk in published]
+        if len(found) >= RANKING_LIMIT_MAX:
+            break
     return [
-        PopularConcert(rank, concert.pk, concert.title, concert.venue, ranked[concert.pk])
-        for rank, concert in enumerate(best[:RANKING_LIMIT_MAX], start=1)
+        PopularConcert(rank, concert.pk, concert.title, concert.venue, sums[concert.pk])
+        for rank, concert in enumerate(found[:RANKING_LIMIT_MAX], start=1)
     ]
 
 
-def _projected_reservations(days: Sequence[date]) -> dict[int, int] | None:
+def _projected_reservations(days: Sequence[date], best: int | None) -> dict[int, int] | None:
     try:
-        sums = projection.read(days=days)
+        sums = projection.read(days=days, best=best)
     except StoreUnavailable:
         logger.warning("ranking_store_unavailable")
         return None
@@ -393,7 +422,15 @@ def _days_of(window: RankingWindow) -> list[date]:
 
 
 def _soonest_sold_out() -> list[SoldOutPerformance]:
-    fastest = Performance.objects.published().fastest_sold_out().select_related("concert")
+    until, best = _past_sold_out.get(None, _read_past_sold_out)
+    ahead = Performance.objects.not_begun(at=until).values("pk")
+    past = Performance.objects.filter(pk__in=best).values("pk")
+    fastest = (
+        Performance.objects.published()
+        .filter(pk__in=ahead.union(past, all=True))
+        .fastest_sold_out()
+        .select_related("concert")
+    )
     return [
         SoldOutPerformance(
             rank,
@@ -404,3 +441,10 @@ def _soonest_sold_out() -> list[SoldOutPerformance]:
         )
         for rank, performance in enumerate(fastest[:RANKING_LIMIT_MAX], start=1)
     ]
+
+
+def _read_past_sold_out() -> tuple[datetime, list[int]]:
+    """Return the best of all performances that have begun, with some to spare, and the moment until when those had."""
+    until = timezone.now()
+    past = Performance.objects.published().filter(starts_at__lte=until).fastest_sold_out()
+    return until, list(past.values_list("pk", flat=True)[: 2 * RANKING_LIMIT_MAX])

@@ -183,7 +183,7 @@ def rebuild_ranking_if_needed(*, all_time: bool = False) -> bool:
 
     Looks at the days of the week; with `all_time` at the whole table as well, which takes as long as there is history.
     """
-    is_wrong = projection.read() is None or ranking_drift(all_time=all_time)
+    is_wrong = not projection.is_built() or ranking_drift(all_time=all_time)
     return bool(is_wrong) and rebuild_ranking()
 
 
@@ -216,9 +216,11 @@ def ranking_drift(*, all_time: bool = True) -> list[RankingDrift]:
 
 def _compare_ranking(*, all_time: bool) -> tuple[set[RankingDrift], bool]:
     """The differences found, and whether the projection stood still while they were looked for."""
-    at_start = projection.read()
-    settled_until = timezone.now() - RECENT
     days = projection.window_days(venue_day(timezone.now()))
+    # Every concert that ever sold is in the sums of all time.
+    first = [] if all_time else days[:1]
+    at_start = projection.read(days=first)
+    settled_until = timezone.now() - RECENT
     entries = RankingEntry.objects.all()
     if not all_time:
         entries = entries.between(first_day=min(days), last_day=max(days))
@@ -229,7 +231,7 @@ def _compare_ranking(*, all_time: bool) -> tuple[set[RankingDrift], bool]:
         .values_list("day", "concert", "total")
     )
     recent = list(RankingEntry.objects.filter(recorded_at__gte=settled_until))
-    at_end = projection.read(recorded=recent)
+    at_end = projection.read(days=first, recorded=recent)
     if at_end is not None:
         settled += [
             (entry.day, entry.concert_id, entry.reservations)

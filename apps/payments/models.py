@@ -1,5 +1,3 @@
-import uuid
-
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
@@ -7,6 +5,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from apps.payments import triggers
+from apps.shared.identifiers import new_id
 
 # Won. The most that the constraints let through; `CHARGE_LIMIT` and `BALANCE_LIMIT` say what an installation allows.
 CHARGE_CEILING = 1_000_000
@@ -60,7 +59,7 @@ class LedgerTransaction(models.Model):
         REFUND = "REFUND", _("refund")
         ADJUSTMENT = "ADJUSTMENT", _("adjustment")
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     # The unique constraint on (customer, number) serves every look-up by customer.
     customer = models.ForeignKey(
         settings.AUTH_USER_MODEL,

@@ -44,14 +44,15 @@ def ledger_transactions(
 
 _CUSTOMERS_MOVED = "customer_id IN (SELECT customer_id FROM payments_ledgertransaction WHERE created_at >= %(since)s)"
 # Entries have no time. Those of the same time are the ones that were numbered since: among them may be some whose transaction is
-# missing. (`+ 0` keeps the planner from walking all entries for the first that fits.)
+# missing. (`+ 0` keeps the planner from walking all entries for the first that fits. Of a range with two ends it expects a small
+# part of the table, of one that is open a third, for which it would make room.)
 _TRANSACTIONS_MOVED = """
     SELECT id FROM payments_ledgertransaction WHERE created_at >= %(since)s
     UNION ALL
-    SELECT transaction_id FROM payments_ledgerentry WHERE id >= (
+    SELECT transaction_id FROM payments_ledgerentry WHERE id BETWEEN (
         SELECT min(id + 0) FROM payments_ledgerentry
         WHERE transaction_id IN (SELECT id FROM payments_ledgertransaction WHERE created_at >= %(since)s)
-    )
+    ) AND (SELECT max(id) FROM payments_ledgerentry)
 """
 
 

@@ -6,7 +6,6 @@ read from here, never stored with the seat.
 
 import base64
 import secrets
-import uuid
 from datetime import datetime
 from typing import Self
 
@@ -16,6 +15,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from apps.concerts.models import Performance, Seat
+from apps.shared.identifiers import new_id
 
 
 class HoldQuerySet(models.QuerySet["Hold"]):
@@ -39,7 +39,7 @@ class Hold(models.Model):
         RELEASED = "RELEASED", _("released")
         EXPIRED = "EXPIRED", _("expired")
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     customer = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.PROTECT,
@@ -227,7 +227,7 @@ class Reservation(models.Model):
         CONFIRMED = "CONFIRMED", _("confirmed")
         CANCELLED = "CANCELLED", _("cancelled")
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     hold = models.OneToOneField(
         Hold, on_delete=models.PROTECT, related_name="reservation", verbose_name=_("hold")
     )
@@ -293,12 +293,12 @@ def new_ticket_code() -> str:
 class Ticket(models.Model):
     """One seat of a reservation. Whoever shows `code` at the door gets in."""
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    # The unique constraint on (reservation, seat) serves every look-up by reservation.
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     reservation = models.ForeignKey(
         Reservation,
         on_delete=models.PROTECT,
         related_name="tickets",
+        # The unique constraint below begins with this column.
         db_index=False,
         verbose_name=_("reservation"),
     )

@@ -29,7 +29,7 @@ KEPT_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What one consumer has not done. `oldest_at` is when the oldest event that it waits for happened."""
+    """What one consumer has not done. `oldest_at` is when the event happened that has waited for it the longest."""
 
     pending: int = 0
     dead: int = 0
@@ -42,7 +42,7 @@ _backlogs: ProcessCache[None, dict[str, Backlog]] = ProcessCache(
 
 
 def backlogs() -> dict[str, Backlog]:
-    """The backlog of each consumer, a few seconds old at most: two queries, each by an index of what is not done."""
+    """Return the backlog of each consumer, a few seconds old at most: read by an index of what is not done."""
     return _backlogs.get(None, _read_backlogs)
 
 
@@ -51,8 +51,12 @@ def _read_backlogs() -> dict[str, Backlog]:
         row["consumer"]: row
         for row in EventDelivery.objects.pending()
         .values("consumer")
-        .annotate(number=Count("pk"), oldest_at=Min("event__occurred_at"))
+        .annotate(number=Count("pk"), first=Min("pk"))
     }
+    # Of a consumer's deliveries the first that was recorded is of the oldest event. The events of all of them would be as many
+    # looks into a table that grows.
+    firsts = EventDelivery.objects.filter(pk__in=[row["first"] for row in pending.values()])
+    oldest = dict(firsts.values_list("consumer", "event__occurred_at"))
     dead = dict(
         EventDelivery.objects.dead()
         .values("consumer")
@@ -63,7 +67,7 @@ def _read_backlogs() -> dict[str, Backlog]:
         name: Backlog(
             pending=pending[name]["number"] if name in pending else 0,
             dead=dead.get(name, 0),
-            oldest_at=pending[name]["oldest_at"] if name in pending else None,
+            oldest_at=oldest.get(name),
         )
         for name in sorted({one.name for one in consumers()} | pending.keys() | dead.keys())
     }

@@ -1,12 +1,13 @@
 """Records of the machinery that every app shares: stored answers of idempotent calls, events and their deliveries, jobs."""
 
-import uuid
 from typing import Self
 
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+
+from apps.shared.identifiers import new_id
 
 
 class IdempotencyRecord(models.Model):
@@ -44,7 +45,7 @@ class IdempotencyRecord(models.Model):
 class OutboxEvent(models.Model):
     """A fact that was committed, in the same transaction as what it tells of."""
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     type = models.CharField(_("type"), max_length=100)
     payload = models.JSONField(_("payload"))
     occurred_at = models.DateTimeField(_("occurred at"), db_index=True)
@@ -82,6 +83,7 @@ class EventDelivery(models.Model):
         OutboxEvent,
         on_delete=models.PROTECT,
         related_name="deliveries",
+        # The unique constraint below begins with this column.
         db_index=False,
         verbose_name=_("event"),
     )

@@ -13,7 +13,6 @@ The pattern: Chris Richardson, "Transactional outbox" and "Idempotent consumer" 
 import json
 import random
 import time
-import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ import structlog
 from django.db.models.functions import Now
 
 from apps.shared.database import Call, fetch_all, fetch_pipelined, load_statements
+from apps.shared.identifiers import new_id
 from apps.shared.models import EventDelivery, OutboxEvent
 from apps.shared.transactions import requires_transaction
 
@@ -116,7 +116,7 @@ def event_to_record(
     *, type: str, payload: dict[str, Any], occurred_at: datetime
 ) -> tuple[UUID, Call]:
     """Return an event's id, and the statement that writes it with one pending delivery for each consumer of its type."""
-    event_id = uuid.uuid4()
+    event_id = new_id()
     return event_id, (
         SQL["record_event"],
         {

@@ -85,7 +85,7 @@ def on_sale(bench: Bench) -> Outcome:
         "on_sale_errors": sum(errors.values()),
         "on_sale_out_of_order": admissions_out_of_order(database_url, concert.concert_id),
         "on_sale_behind_seconds": watch.behind_most,
-        "on_sale_breaches": breaches(),
+        "on_sale_breaches": breaches(bench),
     }
     details = {
         "customers": len(customers),

@@ -48,7 +48,7 @@ def hold_and_pay(bench: Bench) -> Outcome:
         "sale_cpu_web_ms": cpu_ms["web"],
         "sale_cpu_consumers_ms": round(cpu_ms["worker"] + cpu_ms["sync"], 4),
         "sale_cpu_postgres_ms": cpu_ms["postgres"],
-        "sale_breaches": breaches(),
+        "sale_breaches": breaches(bench),
     }
     details = {
         "buyers": form.buyers,
@@ -135,7 +135,7 @@ def hot_seat(bench: Bench) -> Outcome:
         "hot_seat_refusal_p99_ms": middle["refusal_p99"],
         "scattered_hold_p99_ms": middle["hold_p99"],
         "hot_seat_of_scattered": middle["ratio"],
-        "hot_seat_breaches": breaches(),
+        "hot_seat_breaches": breaches(bench),
     }
     return Outcome(figures, {"rivals": form.rivals, "seats": form.scattered_seats, "runs": rows})
 

@@ -49,3 +49,14 @@ class TestCommandLine:
 
         assert path_of(result, Path("x")) == Path("x/2026-11-28-abc-quick-changed.json")
         assert path_of({**result, "form": "full"}, Path("x")) == Path("x/2026-11-28-abc.json")
+        with_history = {**result, "form": "quick", "history": {"concerts": 1}}
+        assert path_of(with_history, Path("x")) == Path("x/2026-11-28-abc-quick-history.json")
+
+    def test_shows_a_result_with_history_beside_another_only(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = tmp_path / "result.json"
+        path.write_text('{"history": {"concerts": 1}}')
+
+        assert main(["--report", str(path)]) == 2
+        assert "--against" in capsys.readouterr().err

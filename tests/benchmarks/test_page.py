@@ -1,10 +1,10 @@
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from benchmarks.page import REGIONS, PageBroken, write_page
+from benchmarks.page import REGIONS, PageBroken, write_history, write_page
 from benchmarks.plots import bars, lines, stacks
 from benchmarks.profiling import as_text, top_costs
 
@@ -139,6 +139,50 @@ class TestWritePage:
         with pytest.raises(PageBroken):
             write_page(result(), page)
         assert page.read_text() == before
+
+
+class TestWriteHistory:
+    sizes: ClassVar = {"concerts": 10_000, "reservations": 5_000_000, "accounts": 1_000_000}
+
+    def test_puts_figures_beside_those_without(self, page: Path) -> None:
+        page.write_text(
+            page.read_text()
+            + "<!-- with history -->\nfrom earlier\n<!-- end of history -->\nThe end.\n"
+        )
+        before = page.read_text()
+        without = result(figures={"join_of_hello": 0.1, "pay_p95_ms": 200, "livez_of_hello": 1})
+        history = result(
+            commit="def",
+            history=self.sizes,
+            figures={"join_of_hello": 0.08, "pay_p95_ms": 220, "on_sale_lost": 0},
+        )
+
+        write_history(without, history, page)
+
+        text = page.read_text()
+        assert "5,000,000 past reservations" in text
+        assert "| joining, of `hello` | 0.1 | 0.08 | 1.25 |" in text
+        assert "| hold and pay: p95 of paying | 200 | 220 | 1.10 |" in text
+        assert "on-sale: paid" not in text
+        assert "from earlier" not in text
+        head, _, _ = before.partition("<!-- with history -->")
+        assert text.startswith(head)
+        assert text.endswith("<!-- end of history -->\nThe end.\n")
+
+    def test_refuses_a_page_without_a_place_for_it(self, page: Path) -> None:
+        before = page.read_text()
+
+        with pytest.raises(PageBroken):
+            write_history(result(), result(history=self.sizes), page)
+        assert page.read_text() == before
+
+    def test_stays_when_the_rest_is_written_anew(self, page: Path) -> None:
+        kept = "<!-- with history -->\nkept\n<!-- end of history -->\n"
+        page.write_text(page.read_text() + kept)
+
+        write_page(result(), page)
+
+        assert page.read_text().endswith(kept)
 
 
 def drawn(picture: str) -> ElementTree.Element:

@@ -23,6 +23,7 @@ SCENARIOS = (
     "hot-seat",
     "seat-map",
     "on-sale",
+    "clock",
 )
 # Of scenarios that the smoke leaves out: `board` differs from `status` in what it calls only, and pretix has to be installed.
 NOT_MEASURED = {"board_of_hello", "board_large_of_small", "pretix_ratio"}

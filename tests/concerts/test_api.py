@@ -126,12 +126,26 @@ class TestConcerts:
         assert (answer["page"], answer["page_size"], answer["total"]) == (2, 2, 3)
 
     @pytest.mark.parametrize("concerts", [1, 12])
-    def test_takes_two_queries(self, client, django_assert_num_queries, concerts):
+    def test_takes_two_queries_and_one_more_now_and_then(
+        self, client, django_assert_num_queries, concerts
+    ):
         for _ in range(concerts):
             PerformanceFactory.create_batch(2, concert=ConcertFactory())
 
-        with django_assert_num_queries(2):
-            assert len(items(client, q="night")) == concerts
+        for queries in (3, 2, 2):
+            with django_assert_num_queries(queries):
+                assert len(items(client, q="night")) == concerts
+
+    def test_shows_a_new_date_at_once(self, client):
+        concert = ConcertFactory()
+        over = PerformanceFactory(starts_at=timezone.now() - timedelta(hours=1)).concert
+        assert ids(client) == [concert.pk]
+
+        PerformanceFactory(concert=concert, starts_at=timezone.now() + timedelta(days=2))
+        PerformanceFactory(concert=over, starts_at=timezone.now() + timedelta(days=1))
+        added = PerformanceFactory(starts_at=timezone.now() + timedelta(days=3)).concert
+
+        assert ids(client) == [over.pk, concert.pk, added.pk]
 
 
 class TestConcert:
@@ -277,12 +291,14 @@ class TestFastestSoldOut:
 
         assert (response.status_code, response.json()["code"]) == (400, "VALIDATION_ERROR")
 
-    def test_takes_one_query(self, client, django_assert_num_queries):
+    def test_takes_a_query_for_what_is_over_and_one_for_the_rest(
+        self, client, django_assert_num_queries
+    ):
         for performance in PerformanceFactory.create_batch(3):
             performance.sold_out_at = timezone.now()
             performance.save()
 
-        with django_assert_num_queries(1):
+        with django_assert_num_queries(2):
             assert len(items(client, FASTEST)) == 3
 
 

@@ -167,6 +167,17 @@ class TestConcertQuerySet:
         assert found == {half_over, undated}
         assert over not in found
 
+    def test_believes_who_knows_which_have_no_date(self):
+        known, unknown = ConcertFactory(), ConcertFactory()
+        ahead = PerformanceFactory().concert
+
+        found = Concert.objects.not_over(
+            at=timezone.now(), undated=Concert.objects.filter(pk=known.pk)
+        )
+
+        assert set(found) == {known, ahead}
+        assert unknown not in found
+
     @pytest.mark.parametrize(
         ("text", "is_found"),
         [

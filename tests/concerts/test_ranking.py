@@ -5,17 +5,21 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from apps.concerts import projection, services
-from apps.concerts.models import Performance, PerformanceQuerySet, RankingEntry, venue_day
+from apps.concerts import projection, selectors, services
+from apps.concerts.models import Concert, Performance, PerformanceQuerySet, RankingEntry, venue_day
 from apps.concerts.selectors import (
     PopularConcert,
     RankingWindow,
+    concerts_not_over,
     fastest_sold_out,
     popular_answers,
     popular_concerts,
     seats_of,
+    sold_out_answers,
 )
 from apps.concerts.services import (
     RankingDrift,
@@ -392,6 +396,37 @@ class TestPopularConcerts:
         assert [ranked(window) for window in WINDOWS] == [[(sold.concert_id, 1)]] * 3
 
     @pytest.mark.parametrize("window", WINDOWS)
+    def test_of_many_reads_as_few_as_it_can(self, window, answered_by, monkeypatch):
+        """With two places and a row of concerts that are alike but for their numbers, some of them withdrawn."""
+        monkeypatch.setattr(selectors, "RANKING_LIMIT_MAX", 2)
+        concerts = [ConcertFactory(pk=900_000_000 + number) for number in range(6, 12)]
+        best, *others = [PerformanceFactory(concert=concert) for concert in concerts]
+        for performance in others:
+            sell(performance)
+        sell(best, times=2)
+        answered_by()
+        assert ranked(window) == [(900_000_006, 2), (900_000_007, 1)]
+
+        Concert.objects.filter(pk__lt=900_000_010).update(is_published=False)
+
+        assert ranked(window)[0] == (900_000_010, 1)
+
+    def test_leaves_most_of_all_time_in_the_store(self):
+        performances = [PerformanceFactory() for _ in range(5)]
+        for times, performance in enumerate(performances, start=1):
+            sell(performance, times=times)
+        sell(performances[0], times=3)
+
+        sums = projection.read(best=2)
+
+        assert sums is not None
+        most, *alike = performances[4], performances[3], performances[0]
+        assert sums.reservations == {
+            most.concert_id: 5,
+            **{performance.concert_id: 4 for performance in alike},
+        }
+
+    @pytest.mark.parametrize("window", WINDOWS)
     def test_is_empty_when_nothing_was_sold(self, answered_by, window):
         answered_by()
 
@@ -600,6 +635,22 @@ class TestRankingDrift:
 
         assert ranking_drift(all_time=False) == [RankingDrift(today, performance.concert_id, 5, 1)]
 
+    def test_without_all_time_reads_no_sums_of_all_time(self, store, monkeypatch):
+        sell(PerformanceFactory())
+        read = projection.read
+        asked = []
+
+        def noted(*, days=(), **options):
+            asked.append(days)
+            return read(days=days, **options)
+
+        monkeypatch.setattr(projection, "read", noted)
+
+        assert ranking_drift(all_time=False) == []
+
+        assert asked
+        assert all(asked)
+
     def test_of_all_time_is_mended_a_few_times_a_day(self, store):
         performance = PerformanceFactory()
         sell(performance)
@@ -774,6 +825,91 @@ class TestSoldOut:
             (2, slow.concert_id, slow.pk, slow.concert.title, 500),
         ]
         assert unsold.sold_out_at is None
+
+    def test_ranks_what_is_over_beside_what_is_ahead(self, time_machine):
+        over, ahead, withdrawn = (PerformanceFactory(seats=1) for _ in range(3))
+        for performance, seconds in ((over, 30), (ahead, 40), (withdrawn, 20)):
+            opened = performance.concert.sales_open_at
+            sell(performance, occurred_at=opened + timedelta(seconds=seconds))
+        began_at = timezone.now() - timedelta(hours=1)
+        Performance.objects.filter(pk__in=[over.pk, withdrawn.pk]).update(starts_at=began_at)
+        assert [one.performance_id for one in fastest_sold_out(limit=3)] == [
+            withdrawn.pk,
+            over.pk,
+            ahead.pk,
+        ]
+
+        sold_out_answers.clear()
+        Concert.objects.filter(pk=withdrawn.concert_id).update(is_published=False)
+        Performance.objects.filter(pk=ahead.pk).update(starts_at=timezone.now())
+
+        assert [one.performance_id for one in fastest_sold_out(limit=3)] == [over.pk, ahead.pk]
+
+
+class TestWithManyPastConcerts:
+    """Lists are asked for by everybody, and most concerts are over."""
+
+    PAST = 2_000
+
+    @pytest.fixture(autouse=True)
+    def history(self):
+        began_at = timezone.now() - timedelta(days=1)
+        concerts = Concert.objects.bulk_create(ConcertFactory.build_batch(self.PAST))
+        Performance.objects.bulk_create(
+            Performance(
+                concert=concert,
+                starts_at=began_at,
+                sold_out_at=concert.sales_open_at + timedelta(seconds=number),
+            )
+            for number, concert in enumerate(concerts)
+        )
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE concerts_concert, concerts_performance")
+
+    def most_read(self, queries):
+        """The most rows that a node of a plan of one of them reads."""
+        plans = []
+        with connection.cursor() as cursor:
+            for query in queries:
+                cursor.execute(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {query['sql']}")
+                plans += [plan["Plan"] for plan in cursor.fetchone()[0]]
+        return max(_rows(node) for plan in plans for node in _nodes(plan))
+
+    def test_a_list_reads_what_is_ahead(self):
+        ahead = [PerformanceFactory().concert for _ in range(3)]
+        list(concerts_not_over(at=timezone.now()))
+
+        with CaptureQueriesContext(connection) as queries:
+            assert list(concerts_not_over(at=timezone.now())) == ahead
+
+        assert self.most_read(queries) <= len(ahead)
+
+    def test_it_would_read_all_of_them_without_knowing_those_that_have_no_date(self):
+        with CaptureQueriesContext(connection) as queries:
+            assert not list(Concert.objects.not_over(at=timezone.now()))
+
+        assert self.most_read(queries) >= self.PAST
+
+    def test_the_fastest_are_looked_up_by_name(self, monkeypatch):
+        monkeypatch.setattr(selectors, "RANKING_LIMIT_MAX", 2)
+        fastest_sold_out(limit=2)
+        sold_out_answers.clear()
+
+        with CaptureQueriesContext(connection) as queries:
+            assert len(fastest_sold_out(limit=2)) == 2
+
+        assert self.most_read(queries) <= 2 * 2 * 2  # four rows, in two tables
+
+
+def _nodes(plan):
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from _nodes(child)
+
+
+def _rows(node):
+    removed = sum(value for name, value in node.items() if name.startswith("Rows Removed"))
+    return node["Actual Rows"] + removed
 
 
 class TestAnswersAreShared:

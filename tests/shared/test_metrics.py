@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -86,7 +87,7 @@ class TestDeliveries:
         consumer("first")
         record()
 
-        with django_assert_num_queries(3):  # the progress of purges is one of them
+        with django_assert_num_queries(4):  # the progress of purges is one of them
             figures(client)
         delivery().delete()
         with django_assert_num_queries(0):
@@ -104,6 +105,20 @@ class TestDeliveries:
 
         assert "event_delivery_pending" in plans[0]
         assert "event_delivery_dead" in plans[1]
+
+    def test_look_at_one_event_for_each_consumer(self, consumer):
+        consumer("first")
+        consumer("second")
+        for _ in range(20):
+            record()
+
+        with CaptureQueriesContext(connection) as queries:
+            metrics._read_backlogs()
+
+        [search] = [one["sql"] for one in queries if "shared_outboxevent" in one["sql"]]
+        with connection.cursor() as cursor:
+            cursor.execute(search)
+            assert len(cursor.fetchall()) == 2
 
 
 class TestOutage:

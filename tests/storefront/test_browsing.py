@@ -135,9 +135,9 @@ class TestHome:
         with CaptureQueriesContext(connection) as captured:
             browser.get("/")
 
-        # Session and user; how many and which concerts; those that open soon; the cheapest seats; doors; who has few; the
-        # ranking of today with its concerts, and that of yesterday, which has none.
-        assert len(captured) == 2 + 2 + 1 + 3 + 2 + 1, [query["sql"] for query in captured]
+        # Session and user; which concerts have no date; how many and which there are; those that open soon; the cheapest seats;
+        # doors; who has few; the ranking of today with its concerts, and that of yesterday, which has none.
+        assert len(captured) == 2 + 3 + 1 + 3 + 2 + 1, [query["sql"] for query in captured]
 
 
 class TestConcert:

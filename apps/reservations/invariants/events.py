@@ -157,7 +157,7 @@ def ranking_figures(since: datetime | None) -> Findings:
             f"concert {one.concert_id}, {one.window}: shows {one.projected}, recorded {one.recorded}"
             for one in ranking_drift(all_time=since is None)
         ]
-        if projection.read() is None:
+        if not projection.is_built():
             # Lost is no breach: readers are answered from the table until beat has rebuilt it.
             return Findings(found.breaches, found.examples, not_checked="not built")
     except StoreUnavailable:

@@ -5,21 +5,10 @@ import apps.reservations.models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("reservations", "0002_recent_rows"),
+        ("reservations", "0004_indexes_that_others_begin_with"),
     ]
 
     operations = [
-        migrations.AlterField(
-            model_name="ticket",
-            name="reservation",
-            field=models.ForeignKey(
-                db_index=False,
-                on_delete=models.deletion.PROTECT,
-                related_name="tickets",
-                to="reservations.reservation",
-                verbose_name="reservation",
-            ),
-        ),
         # The constraint stays under another name, which takes no time however many tickets there are.
         migrations.RunSQL(
             sql=[
