@@ -115,8 +115,9 @@ class TestCost:
     ) -> None:
         assert costs(name) == (trips, 0)
 
-    def test_of_availability(
-        self, doors: Doors, login: Login, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("what", ["availability", "seat-map"])
+    def test_of_looking_at_seats(
+        self, doors: Doors, login: Login, monkeypatch: pytest.MonkeyPatch, what: str
     ) -> None:
         for cache in caching._all_caches:
             monkeypatch.setattr(cache, "_clock", lambda: 0.0)
@@ -124,7 +125,7 @@ class TestCost:
         headers = login()
         headers["Queue-Token"] = queue_token(doors.composed.join(performance.concert_id, headers))
         admit_now(performance.concert_id)
-        path = f"GET /api/v1/performances/{performance.pk}/availability"
+        path = f"GET /api/v1/performances/{performance.pk}/{what}"
         for _ in range(2):
             assert doors.composed(path, headers=headers).status == 200
 
