@@ -249,6 +249,17 @@ def seat_map_of(performance: Performance) -> SeatMap:
     return seat_maps.get(key, lambda: _drawn_map(performance))
 
 
+_current_maps: ProcessCache[int, SeatMap] = ProcessCache(seconds=1.0, entries_max=32)
+
+
+def current_seat_map(performance_id: int) -> SeatMap:
+    """The same for a crowd: its performance may have been read a second ago.
+
+    :raises PerformanceNotFound: there is none, or its concert is not published.
+    """
+    return _current_maps.get(performance_id, lambda: seat_map(performance_id))
+
+
 def _drawn_map(performance: Performance) -> SeatMap:
     seats = list(
         seats_of(performance.pk).values_list(

@@ -18,6 +18,7 @@ from apps.accounts.authentication import bearer_token
 from apps.accounts.login_copies import customer_id_of
 from apps.accounts.models import token_digest
 from apps.accounts.selectors import live_customer
+from apps.concerts.selectors import current_seat_map
 from apps.front.answers import (
     Answer,
     Envelope,
@@ -37,7 +38,7 @@ from apps.queue.serializers import (
 from apps.queue.services import VisitorStatus, join_queue, leave_queue, visitor_status
 from apps.reservations.selectors import availability
 from apps.reservations.services import admission_to_look
-from apps.reservations.views.seats import AVAILABILITY
+from apps.reservations.views.seats import AVAILABILITY, SEAT_MAP
 from apps.shared.api.throttling import (
     COUNTED_QUOTA,
     CallToCount,
@@ -56,6 +57,7 @@ _JOIN_BODY = re.compile(
 )
 _LENGTH = re.compile(r"[1-9][0-9]{0,2}")
 AVAILABILITIES_KEPT = 256
+MAPS_KEPT = 32
 
 Key = TypeVar("Key")
 
@@ -206,9 +208,11 @@ class _Rendered:
 
 _board = Envelope(queue_views.BOARD)
 _availability = Envelope(AVAILABILITY)
+_seat_map = Envelope(SEAT_MAP)
 _render_board = PlainRenderer(BoardSerializer)
 _boards: dict[int, _Rendered] = {}
 _availabilities: dict[tuple[int, str], _Rendered] = {}
+_maps: dict[tuple[int, str], _Rendered] = {}
 
 
 def _keep(kept: dict[Key, _Rendered], key: Key, rendered: _Rendered, entries_max: int) -> _Rendered:
@@ -258,6 +262,25 @@ def show_availability(call: Call, performance_id: int) -> Answer | None:
     return rendered.answer(call.environ)
 
 
+def show_seat_map(call: Call, performance_id: int) -> Answer | None:
+    customer_id = _customer_id(call)
+    if customer_id is None:
+        return None
+    admission_to_look(
+        token=call.environ.get("HTTP_QUEUE_TOKEN"),
+        customer_id=customer_id,
+        performance_id=performance_id,
+    )
+    drawn = current_seat_map(performance_id)
+    key = (performance_id, call.language)
+    rendered = _maps.get(key)
+    if rendered is None or rendered.source is not drawn:
+        body = _seat_map.around(drawn.data, call.language)
+        rendered = _Rendered(drawn, body, drawn.etag, [("ETag", drawn.etag)])
+        _keep(_maps, key, rendered, MAPS_KEPT)
+    return rendered.answer(call.environ)
+
+
 # --- Which call is which ----------------------------------------------------------------------------------------------
 
 TOKENS, OWN_TOKEN = "/api/v1/queue/tokens", "/api/v1/queue/tokens/me"
@@ -270,11 +293,13 @@ _WITH_ID = re.compile(
     r"/api/v1/queue/concerts/([0-9]{1,19})"
     r"|/api/v1/performances/([0-9]{1,19})/availability"
     r"|/concerts/([0-9]{1,19})/queue/status/"
+    r"|/api/v1/performances/([0-9]{1,19})/seat-map"
 )
 _BY_GROUP = (
     Route("board", show_board, _is_usual_read, board_answer_at_hand),
     Route("availability", show_availability, _is_usual_read),
     Route("poll", poll_page, has_no_body),
+    Route("seat map", show_seat_map, _is_usual_read),
 )
 
 

@@ -233,6 +233,29 @@ class TestAvailability:
         assert doors.django.asked == 1
 
 
+class TestSeatMap:
+    @LANGUAGES
+    def test_is_shown_to_the_admitted(
+        self, doors: Doors, performance: Performance, login: Login, language: dict[str, str]
+    ) -> None:
+        path = f"GET /api/v1/performances/{performance.pk}/seat-map"
+        headers = admitted(doors.bare, performance.concert, login()) | language
+
+        def look(door: Door) -> list[Answer]:
+            shown = door(path, headers=headers)
+            etag = dict(shown.headers)["etag"]
+            return [
+                shown,
+                door(path, headers=headers),
+                door(path, headers=headers, If_None_Match=etag),
+            ]
+
+        answers = doors.compare(look)
+
+        assert [answer.status for answer in answers] == [200, 200, 304]
+        assert len(data_of(answers[0])["seats"]) == 3
+
+
 class TestPagePoll:
     @pytest.mark.parametrize(
         "language", [{}, KOREAN, {"cookie": "django_language=ko"}], ids=["en", "ko", "cookie"]
@@ -330,7 +353,7 @@ class TestRefusal:
         "authorization",
         [None, "", "Bearer", "Bearer guessed", "Basic YTpi", "Bearer a b", "bearer " + "x" * 200],
     )
-    @pytest.mark.parametrize("what", ["join", "availability"])
+    @pytest.mark.parametrize("what", ["join", "availability", "seat-map"])
     def test_of_a_stranger(
         self,
         doors: Doors,
@@ -341,7 +364,7 @@ class TestRefusal:
         what: str,
     ) -> None:
         concert = performance.concert
-        path = f"GET /api/v1/performances/{performance.pk}/availability"
+        path = f"GET /api/v1/performances/{performance.pk}/{'availability' if what == 'join' else what}"
         headers = admitted(doors.composed, concert, login())
         doors.composed(path, headers=headers)
         token = {"Queue-Token": headers["Queue-Token"]}

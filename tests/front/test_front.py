@@ -128,8 +128,9 @@ class TestCost:
 
         assert costs("join") == (2, 1)
 
-    def test_of_availability(
-        self, doors: Doors, login: Login, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("what", ["availability", "seat-map"])
+    def test_of_looking_at_seats(
+        self, doors: Doors, login: Login, monkeypatch: pytest.MonkeyPatch, what: str
     ) -> None:
         for cache in caching._all_caches:
             monkeypatch.setattr(cache, "_clock", lambda: 0.0)
@@ -137,7 +138,7 @@ class TestCost:
         headers = login()
         headers["Queue-Token"] = queue_token(doors.composed.join(performance.concert_id, headers))
         admit_now(performance.concert_id)
-        path = f"GET /api/v1/performances/{performance.pk}/availability"
+        path = f"GET /api/v1/performances/{performance.pk}/{what}"
         for _ in range(2):
             assert doors.composed(path, headers=headers).status == 200
 

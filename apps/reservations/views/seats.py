@@ -22,6 +22,7 @@ from apps.shared.api.schema import operation
 from apps.shared.api.views import ApiView
 
 AVAILABILITY = _("Availability.")
+SEAT_MAP = _("Seat map.")
 NOT_ADMITTED = ["QUEUE_TOKEN_NOT_ACTIVE", "QUEUE_TOKEN_EXPIRED"]
 
 
@@ -117,7 +118,7 @@ class SeatMapView(GatedView):
         drawn = concerts.seat_map_of(performance)
         return conditional(
             request._request,
-            success_body(_("Seat map."), drawn.data),
+            success_body(SEAT_MAP, drawn.data),
             content_type="application/json",
             etag=drawn.etag,
             cache="private, max-age=86400",

@@ -14,7 +14,7 @@ local INTERRUPTION = 20 * SECOND    -- a longer gap between ticks of a room with
 local HEALING_LONGEST = 60 * SECOND -- a hold-off that ends later was set by a clock that has been set back since
 local EARLY = 2 ^ 48            -- places drawn by lottery are at most this; every reading of the clock is above it
 local LONGEST_ADVICE = 50       -- seconds; below SHOW_UP, so that who obeys is never late for being admitted
-local HEAD_POLLS = 500          -- nobody at this position or behind is told to ask once a second
+local HEAD_POLLS = 500          -- positions in front of this one may all be told to ask once a second, those behind may not
 local SHORTEST_VISIT = 2        -- seconds; to choose a seat and pay takes no visitor less
 local REASONS = { COMPLETED = 1, TIMED_OUT = 2, LEFT = 3, REMOVED = 4, MERGED = 5 }
 local REASON_NAMES = { 'COMPLETED', 'TIMED_OUT', 'LEFT', 'REMOVED', 'MERGED' }
