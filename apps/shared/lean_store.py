@@ -71,19 +71,19 @@ class _ThreadConnection:
             replyError=DefaultParser.parse_error,
             notEnoughData=_NOT_YET,
         )
-        [about_server] = self.exchange((("INFO", "server"),))
+        about_server = self.exchange(("INFO", "server"))
         if isinstance(about_server, bytes):
             [_, _, rest] = about_server.partition(b"\r\nrun_id:")
             self.run_id = rest.partition(b"\r\n")[0]
 
-    def exchange(self, commands: Sequence[Command]) -> list[Any]:
-        """Send commands and return their answers, errors in their places.
+    def exchange(self, command: Command) -> Any:
+        """Send a command and return its answer, which may be an error of the server's.
 
         :raises redis.ConnectionError, OSError: there is no answer, and no connection any more.
         """
         try:
-            self._socket.sendall(b"".join(map(pack_command, commands)))
-            return [self._answer() for _ in commands]
+            self._socket.sendall(pack_command(command))
+            return self._answer()
         except BaseException:
             # What is still to come would be taken for the answer to another command.
             self._connection.disconnect()
@@ -117,18 +117,6 @@ class LeanStoreClient:
         self._breaker = Breaker()
         self._of_thread = threading.local()
 
-    def pipeline(self, commands: Sequence[Command]) -> list[Any]:
-        """Send all commands at once and return their answers in order.
-
-        The error of a script that the server does not know yet is an answer; the first other one is raised after all were read.
-        """
-        with self._breaker:
-            answers = self._connected().exchange(commands)
-            for answer in answers:
-                if isinstance(answer, redis.ResponseError) and not _is_unknown_script(answer):
-                    raise answer
-        return answers
-
     def execute_command(self, *command: Any) -> Any:
         with self._breaker:
             return self._execute(self._connected(), command)
@@ -160,7 +148,7 @@ class LeanStoreClient:
             return self._execute(connection, (how, script, numkeys, *given))
 
     def _execute(self, connection: _ThreadConnection, command: Command) -> Any:
-        [answer] = connection.exchange((command,))
+        answer = connection.exchange(command)
         if isinstance(answer, redis.ResponseError):
             raise answer
         return answer
@@ -193,10 +181,6 @@ class Script:
             return client.evalsha(self._digest, *given)
         except redis.exceptions.NoScriptError:
             return client.eval(self._text, *given)
-
-
-def _is_unknown_script(error: redis.ResponseError) -> bool:
-    return isinstance(error, redis.exceptions.NoScriptError)
 
 
 @cache

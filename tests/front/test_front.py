@@ -51,9 +51,9 @@ def round_trips(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     sent: list[Any] = []
     exchange = lean_store._ThreadConnection.exchange
 
-    def noted(self: Any, commands: Any) -> list[Any]:
-        sent.append(commands)
-        return exchange(self, commands)
+    def noted(self: Any, command: Any) -> Any:
+        sent.append(command)
+        return exchange(self, command)
 
     with monkeypatch.context() as patch:
         patch.setattr(lean_store._ThreadConnection, "exchange", noted)

@@ -108,30 +108,6 @@ class TestCommand:
             assert len(plain.client_list()) == 1
 
 
-class TestPipeline:
-    def test_is_one_round_trip(self, client, server):
-        client.execute_command("PING")
-        with redis.Redis.from_url(server.url) as plain:
-            before = plain.info("stats")["total_reads_processed"]
-
-            answers = client.pipeline([("SET", "a", "1"), ("INCR", "a"), ("GET", "a")])
-
-            assert plain.info("stats")["total_reads_processed"] - before == 2  # and this one
-        assert answers == [b"OK", 2, b"2"]
-
-    def test_answers_that_a_script_is_unknown_and_does_the_rest(self, client):
-        unknown, known = client.pipeline([("EVALSHA", sha(COUNT), 1, "a"), ("INCR", "a")])
-
-        assert isinstance(unknown, redis.exceptions.NoScriptError)
-        assert known == 1
-
-    def test_raises_another_error_after_reading_all(self, client):
-        with pytest.raises(redis.ResponseError):
-            client.pipeline([("SET", "a", "x"), ("INCR", "a"), ("SET", "b", "1")])
-
-        assert client.execute_command("GET", "b") == b"1"
-
-
 class TestRunId:
     def test_is_put_in_its_place_in_the_arguments(self, client, server):
         assert client.eval(RETURN_RUN_ID, 0, client.run_id) == run_id_of(server)
@@ -208,10 +184,9 @@ class TestTrouble:
     def test_counts_a_full_memory_as_unavailable(self, server, client):
         with redis.Redis.from_url(server.url) as operator:
             operator.config_set("maxmemory", "1")
-            for call in (client.execute_command, lambda *command: client.pipeline([command])):
-                with pytest.raises(StoreUnavailable):
-                    call("SET", "key", "value")
-                wait_for_the_breaker()
+            with pytest.raises(StoreUnavailable):
+                client.execute_command("SET", "key", "value")
+            wait_for_the_breaker()
             operator.config_set("maxmemory", "0")
 
         assert recovered(lambda: client.execute_command("SET", "key", "value"))
