@@ -77,12 +77,10 @@ class EventDelivery(models.Model):
         DONE = "DONE", _("done")
         DEAD = "DEAD", _("dead")
 
-    # The unique constraint on (event, consumer) serves every look-up by event.
     event = models.ForeignKey(
         OutboxEvent,
         on_delete=models.PROTECT,
         related_name="deliveries",
-        db_index=False,
         verbose_name=_("event"),
     )
     consumer = models.CharField(_("consumer"), max_length=50)
