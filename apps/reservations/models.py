@@ -306,8 +306,7 @@ class Ticket(models.Model):
         Seat, on_delete=models.PROTECT, related_name="tickets", verbose_name=_("seat")
     )
     price = models.PositiveIntegerField(_("price"), help_text=_("In whole won."))
-    # Unique by a constraint: a field would bring an index for LIKE along, which nobody asks.
-    code = models.CharField(_("code"), max_length=16, default=new_ticket_code)
+    code = models.CharField(_("code"), max_length=16, unique=True, default=new_ticket_code)
 
     class Meta:
         verbose_name = _("ticket")
@@ -316,7 +315,6 @@ class Ticket(models.Model):
             models.UniqueConstraint(
                 fields=["reservation", "seat"], name="seat_once_per_reservation"
             ),
-            models.UniqueConstraint(fields=["code"], name="ticket_code_once"),
         ]
 
     def __str__(self) -> str:

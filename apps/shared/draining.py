@@ -10,13 +10,14 @@ the broker has forgotten it, the next announcement or the relay makes up for it.
 """
 
 import time
+from typing import cast
 
 import redis
 import structlog
 from celery import Task
 from django.conf import settings
 
-from apps.shared.lean_store import script_client
+from apps.shared.lean_store import LeanStoreClient, script_client
 from apps.shared.outbox import drain
 from apps.shared.publishing import publish
 
@@ -26,7 +27,6 @@ WAITS_AT_MOST = 5
 GATHER_SECONDS = 0.25  # what is committed within it shares a drain
 SURE_SECONDS = 0.2  # of that; the rest is for clocks that disagree a little
 EXPIRES_SECONDS = 60.0  # bounds what piles up while no worker runs
-
 
 # By the name of the task, on this process's own clock.
 _waits_until: dict[str, float] = {}
@@ -53,10 +53,11 @@ def announce(task: "Task[..., None]") -> bool:
 
 def _raise_flag(task: "Task[..., None]") -> float | None:
     """Return for how many seconds the flag has been up already; None if it was down."""
-    store = script_client(settings.BROKER_URL)
-    if store.execute_command("SET", _flag(task), 1, "NX", "EX", WAITS_AT_MOST):
-        return None
-    return WAITS_AT_MOST - int(store.execute_command("PTTL", _flag(task))) / 1_000
+    # Celery knows no broker that is a cluster.
+    store = cast(LeanStoreClient, script_client(settings.BROKER_URL))
+    flag = _flag(task)
+    is_raised, left = store.pipeline([("SET", flag, 1, "NX", "EX", WAITS_AT_MOST), ("PTTL", flag)])
+    return None if is_raised else WAITS_AT_MOST - left / 1_000
 
 
 def drain_announced(task: "Task[..., None]", *, consumer: str) -> None:

@@ -78,7 +78,6 @@ class EventDelivery(models.Model):
         DONE = "DONE", _("done")
         DEAD = "DEAD", _("dead")
 
-    # The unique constraint on (event, consumer) serves every look-up by event.
     event = models.ForeignKey(
         OutboxEvent,
         on_delete=models.PROTECT,

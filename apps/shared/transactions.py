@@ -109,11 +109,6 @@ class Decision(Generic[T]):
         return self.result
 
 
-def _may_commit() -> bool:
-    """Tell whether the innermost block is the whole transaction, as everywhere but in a test that rolls back, and is sound."""
-    return len(connection.atomic_blocks) == 1 and not connection.needs_rollback
-
-
 class decide_then_write(Generic[P, T]):  # noqa: N801
     """Make a use case of a function that decides under locks and returns what has to be written.
 
@@ -144,6 +139,11 @@ def unless_refused(outcome: T | DomainError) -> T:
     if isinstance(outcome, DomainError):
         raise outcome
     return outcome
+
+
+def _may_commit() -> bool:
+    """Tell whether the innermost block is the whole transaction, as everywhere but in a test that rolls back, and is sound."""
+    return len(connection.atomic_blocks) == 1 and not connection.needs_rollback
 
 
 def requires_transaction(step: Callable[P, T]) -> Callable[P, T]:

@@ -513,6 +513,34 @@ class TestFinishing:
         assert (finish.was_there, finish.admitted_at > 0) == (True, True)
         assert room.touch(mine).ended_reason is EndReason.COMPLETED
 
+    def test_of_many_has_an_outcome_for_each(self, room: TestedRoom) -> None:
+        room.set_policy(version=2, capacity=1)
+        active, waiting, other = room.join_all(1, 2, 3)
+        room.tick()
+
+        finishes = room.finish_all(
+            [
+                (1, active.place, 1),
+                (2, waiting.place, 1),
+                (3, other.place, 7),
+                (4, other.place, 1),
+                (1, active.place, 1),
+            ],
+            reason=EndReason.COMPLETED,
+        )
+
+        assert [(one.was_there, one.admitted_at > 0) for one in finishes] == [
+            (True, True),
+            (True, False),
+            (False, False),
+            (False, False),
+            (False, False),
+        ]
+        assert len({one.ended_at for one in finishes}) == 1
+        assert room.touch(active).ended_reason is EndReason.COMPLETED
+        assert room.touch(waiting).ended_reason is EndReason.COMPLETED
+        assert room.touch(other).standing is Standing.WAITING
+
     def test_a_late_payment_does_not_end_a_later_visit(
         self, room: TestedRoom, clock: Clock
     ) -> None:

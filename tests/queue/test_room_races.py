@@ -168,7 +168,7 @@ class TestScripts:
 
         assert room.join(1).position == 1
 
-    @pytest.mark.parametrize("operation", ["join", "touch"])
+    @pytest.mark.parametrize("operation", ["join", "touch", "finish"])
     def test_one_round_trip_each(
         self, room: TestedRoom, store: redis.Redis, operation: str
     ) -> None:
@@ -176,6 +176,9 @@ class TestScripts:
         calls: dict[str, Callable[[], object]] = {
             "join": lambda: room.join(1),
             "touch": lambda: room.touch(mine),
+            "finish": lambda: room.finish_all(
+                [(1, mine.place, 1), (2, mine.place, 1)], reason=EndReason.COMPLETED
+            ),
         }
         calls[operation]()
         server = server_of_the_room(store)

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Generator
 from datetime import timedelta
 from functools import partial
@@ -315,6 +316,35 @@ class TestConnection:
             began_at = time.monotonic()
             assert client.post(settings.WEBHOOK_URL, content=b"{}", headers={"webhook-id": "1"})
             assert time.monotonic() - began_at > 0.3 * 2
+
+    def test_logs_in_with_what_the_address_carries(self, keeping, settings):
+        settings.WEBHOOK_URL = settings.WEBHOOK_URL.replace("://", "://encore:s%20cret@")
+
+        self.send()
+
+        [(path, headers, _body)] = keeping.received
+        assert path == "/hook"
+        assert headers["authorization"] == f"Basic {b64encode(b'encore:s cret').decode()}"
+
+    def test_goes_through_the_proxy_of_the_environment(self, keeping, settings, monkeypatch):
+        proxy = settings.WEBHOOK_URL.removesuffix("/hook")
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        settings.WEBHOOK_URL = "http://platform.example/hook"
+
+        assert self.send() == 204
+
+        [(target, headers, _body)] = keeping.received
+        assert target == "http://platform.example/hook"
+        assert headers["host"] == "platform.example"
+
+    def test_leaves_no_line_of_log_for_each_message(self, keeping, caplog):
+        caplog.set_level("DEBUG", logger="httpx")
+
+        self.send()
+
+        assert len(keeping.received) == 1
+        assert not caplog.records
 
     def test_carries_no_cookie_of_an_earlier_answer(self, keeping):
         keeping.answer_headers = {"set-cookie": "session=1; Path=/"}

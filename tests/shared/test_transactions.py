@@ -12,20 +12,23 @@ from django.dispatch import Signal
 from django.utils import timezone
 from psycopg.pq import TransactionStatus
 
+from apps.payments.models import Wallet
+from apps.payments.services import charge_wallet
 from apps.shared import transactions
 from apps.shared.database import Call, Statement
 from apps.shared.errors import DomainError, ServiceUnavailable
+from apps.shared.idempotency import run_once
 from apps.shared.models import OutboxEvent
 from apps.shared.outbox import event_to_record
 from apps.shared.transactions import (
     Decision,
     database_now,
-    decide_then_write,
     requires_transaction,
     run_in_transaction,
     send_on_commit,
     use_case,
 )
+from tests.factories.accounts import CustomerFactory
 from tests.protections import before
 from tests.shared.probes import LOCK, note, wait_for_lock
 
@@ -255,15 +258,19 @@ class TestCommitOfWrites:
 
     @pytest.fixture
     def noted(self, heard):
-        """Decide to write an event that is announced; `noted(more)` writes something else after it."""
+        """Write an event that is announced; `noted(more)` writes something else after it."""
 
-        @decide_then_write
         def note_down(*more: Call, refusals: Mapping[str, DomainError] | None = None):
             event_id, write = event_to_record(
                 type="tests.happened", payload={}, occurred_at=timezone.now()
             )
-            send_on_commit(announced, Announced(1))
-            return Decision(event_id, writes=[write, *more], refusals=refusals or {})
+            decision = Decision(event_id, writes=[write, *more], refusals=refusals or {})
+
+            def work():
+                send_on_commit(announced, Announced(1))
+                return decision.carry_out(is_last=True)
+
+            return run_in_transaction(work)
 
         return note_down
 
@@ -296,14 +303,50 @@ class TestCommitOfWrites:
         assert ids(rival) == [event_id]
         assert heard.told == [Announced(1)]
 
-    def test_does_not_happen_inside_a_transaction_of_somebody_else(self, noted, heard, rival):
+    @pytest.mark.parametrize("is_kept", [False, True], ids=["plain", "with a kept answer"])
+    def test_is_how_use_cases_commit(self, monkeypatch, is_kept):
+        customer, states = CustomerFactory(), []
+        monkeypatch.setattr(
+            connection,
+            "_commit",
+            lambda: states.append(connection.connection.info.transaction_status),
+        )
+        if is_kept:
+            run_once(
+                customer_id=customer.pk,
+                endpoint="tests",
+                key="k",
+                fingerprint="f",
+                effect=lambda: None,
+                render=lambda _: (200, b"{}"),
+            )
+        else:
+            charge_wallet(customer_id=customer.pk, amount=1_000)
+
+        assert states == [TransactionStatus.IDLE]
+
+    def test_does_not_happen_inside_a_transaction_of_somebody_else(self):
+        customer = CustomerFactory()
+
         with transaction.atomic():
-            event_id = noted()
+            charge_wallet(customer_id=customer.pk, amount=1_000)
+            assert connection.connection.info.transaction_status == TransactionStatus.INTRANS
+
+        assert Wallet.objects.get(pk=customer.pk).balance == 1_000
+
+    def test_does_not_happen_inside_a_block_that_is_not_the_whole(self, rival):
+        def work():
+            with transaction.atomic():
+                event_id, write = event_to_record(
+                    type="tests.happened", payload={}, occurred_at=timezone.now()
+                )
+                Decision(event_id, writes=[write]).carry_out(is_last=True)
             assert ids(rival) == []
-            assert heard.told == []
+            return event_id
+
+        event_id = run_in_transaction(work)
 
         assert ids(rival) == [event_id]
-        assert heard.told == [Announced(1)]
 
     def test_does_not_happen_in_a_transaction_that_has_to_be_rolled_back(self, heard):
         def work():
