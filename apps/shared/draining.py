@@ -10,14 +10,14 @@ the broker has forgotten it, the next announcement or the relay makes up for it.
 """
 
 import time
-from typing import cast
+from pathlib import Path
 
 import redis
 import structlog
 from celery import Task
 from django.conf import settings
 
-from apps.shared.lean_store import LeanStoreClient, script_client
+from apps.shared.lean_store import Script, script_client
 from apps.shared.outbox import drain
 from apps.shared.publishing import publish
 
@@ -27,6 +27,8 @@ WAITS_AT_MOST = 5
 GATHER_SECONDS = 0.25  # what is committed within it shares a drain
 SURE_SECONDS = 0.2  # of that; the rest is for clocks that disagree a little
 EXPIRES_SECONDS = 60.0  # bounds what piles up while no worker runs
+
+_RAISE_FLAG = Script(Path(__file__).with_suffix(".lua"))
 
 # By the name of the task, on this process's own clock.
 _waits_until: dict[str, float] = {}
@@ -53,11 +55,8 @@ def announce(task: "Task[..., None]") -> bool:
 
 def _raise_flag(task: "Task[..., None]") -> float | None:
     """Return for how many seconds the flag has been up already; None if it was down."""
-    # Celery knows no broker that is a cluster.
-    store = cast(LeanStoreClient, script_client(settings.BROKER_URL))
-    flag = _flag(task)
-    is_raised, left = store.pipeline([("SET", flag, 1, "NX", "EX", WAITS_AT_MOST), ("PTTL", flag)])
-    return None if is_raised else WAITS_AT_MOST - left / 1_000
+    left = _RAISE_FLAG.run(script_client(settings.BROKER_URL), [_flag(task)], WAITS_AT_MOST)
+    return None if left is None else WAITS_AT_MOST - left / 1_000
 
 
 def drain_announced(task: "Task[..., None]", *, consumer: str) -> None:
