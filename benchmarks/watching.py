@@ -2,10 +2,10 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -36,18 +36,14 @@ TICKETS = """
     JOIN concerts_performance performance ON performance.id = sold.performance_id
     WHERE performance.concert_id = %s AND sold.status = 'CONFIRMED'
 """
-# From the first hold to the last consequence, by one clock.
+# From the first hold since then to the last consequence, by one clock.
 ELAPSED = """
     SELECT extract(epoch FROM (
-        SELECT max(done_at) FROM shared_eventdelivery
-        WHERE event_id IN (SELECT id FROM shared_outboxevent WHERE occurred_at >= first.held_at)
-    ) - first.held_at)
-    FROM (
-        SELECT min(hold.held_at) AS held_at
-        FROM reservations_hold hold
-        JOIN concerts_performance performance ON performance.id = hold.performance_id
-        WHERE performance.concert_id = %s
-    ) first
+        SELECT max(delivery.done_at)
+        FROM shared_outboxevent event
+        JOIN shared_eventdelivery delivery ON delivery.event_id = event.id
+        WHERE event.occurred_at >= %(since)s
+    ) - (SELECT min(held_at) FROM reservations_hold WHERE held_at >= %(since)s))
 """
 FIRST_JOIN = "SELECT min(joined_at) FROM queue_queueexit WHERE concert_id = %s"
 # Visits that ended, what they took of the slots, and the parts of those in which a seat was bought.
@@ -99,7 +95,7 @@ def watching(database_url: str, concert_id: int) -> Iterator[Watch]:
 
     :raises ScenarioFailed: consumers do not catch up, or have given an event up.
     """
-    watch = Watch(time.monotonic())
+    watch, since = Watch(time.monotonic()), datetime.now(UTC)
     is_over = threading.Event()
     sampler = threading.Thread(
         target=_sample, args=(database_url, concert_id, watch, is_over), daemon=True
@@ -109,7 +105,7 @@ def watching(database_url: str, concert_id: int) -> Iterator[Watch]:
         yield watch
         _await_consumers(database_url)
         with psycopg.connect(database_url) as connection:
-            watch.elapsed = float(_row(connection, ELAPSED, [concert_id])[0] or 0)
+            watch.elapsed = float(_row(connection, ELAPSED, {"since": since})[0] or 0)
     finally:
         is_over.set()
         sampler.join()
@@ -191,6 +187,6 @@ def breaches(bench: Bench) -> int:
 def _row(
     connection: psycopg.Connection[Any],
     query: str,
-    values: list[Any] | dict[str, Any] | None = None,
+    values: Sequence[Any] | Mapping[str, Any] | None = None,
 ) -> Any:
     return connection.execute(query, values).fetchone()

@@ -45,7 +45,7 @@ def ledger_transactions(
 _CUSTOMERS_MOVED = "customer_id IN (SELECT customer_id FROM payments_ledgertransaction WHERE created_at >= %(since)s)"
 # Entries have no time. Those of the same time are the ones that were numbered since: among them may be some whose transaction is
 # missing. (`+ 0` keeps the planner from walking all entries for the first that fits. Of a range with two ends it expects a small
-# part of the table, of one that is open a third, for which it would make room.)
+# part of the table, of one that is open a third.)
 _TRANSACTIONS_MOVED = """
     SELECT id FROM payments_ledgertransaction WHERE created_at >= %(since)s
     UNION ALL
@@ -160,8 +160,9 @@ def unbalanced_transactions(*, since: datetime | None = None) -> list[UUID]:
     statement = limited(
         _UNBALANCED_TRANSACTIONS,
         since,
-        transactions="id IN {moved}",
-        entries="transaction_id IN {moved}",
+        # An array is expected to be short: for as many as the range may hold, the planner would make room.
+        transactions="id = ANY (ARRAY{moved})",
+        entries="transaction_id = ANY (ARRAY{moved})",
         moved=_TRANSACTIONS_MOVED,
     )
     return [row[0] for row in _rows(statement, since)]
