@@ -13,11 +13,8 @@ from benchmarks.pretix.shop import Shop, running_shop
 from benchmarks.scenarios.selling import CALIBRATION, sell
 
 SPAN = 2  # times that of a measurement of Encore: there are fewer sales to count
-NEVER_IDLE = (
-    "postgres",
-    "floors",
-    "receiver",
-)  # of the stack: what both use, and what is no part of it
+# Used by both, or no part of the service.
+NEVER_IDLE = ("postgres", "floors", "receiver")
 
 Row = dict[str, Any]
 
@@ -107,7 +104,7 @@ def _sell_at_encore(bench: Bench, shop: Shop, sales: int) -> Row:
 
 def _sell_at_pretix(bench: Bench, shop: Shop, sales: int) -> Row:
     idle = {name: roots for name, roots in bench.stack.groups.items() if name not in NEVER_IDLE}
-    return _with_idle(idle, lambda: shop.sell(sales))
+    return _with_idle(idle, lambda: shop.sell(sales, users=bench.form.buyers))
 
 
 def _with_idle(idle: Mapping[str, Sequence[int]], work: Callable[[], Row]) -> Row:
