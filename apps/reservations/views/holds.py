@@ -8,13 +8,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.concerts.errors import PerformanceNotFound, SalesClosed, SalesNotOpen, SeatNotFound
+from apps.queue.services import Admission
 from apps.reservations import errors, selectors, serializers, services
 from apps.reservations.services import HeldSeats
-from apps.reservations.views.seats import NOT_ADMITTED, GatedView
+from apps.reservations.views.seats import NOT_ADMITTED
 from apps.shared.api.idempotent import IdempotentView
 from apps.shared.api.responses import success
 from apps.shared.api.schema import operation
 from apps.shared.api.views import ApiView
+from apps.shared.errors import DomainError
 
 MAY_NOT_BUY = [
     *NOT_ADMITTED,
@@ -40,7 +42,30 @@ def _rendered(held: HeldSeats) -> tuple[int, Any, Any]:
     return 201, _("Seats held."), serializers.held_seats_data(held)
 
 
-class HoldsView(GatedView, IdempotentView):
+class BuyingView(IdempotentView):
+    """A view for admitted visitors who want seats."""
+
+    def admission_or_replay(self, performance_id: int) -> Admission | HttpResponse:
+        """Return the caller's admission, or what the first call with this key was answered.
+
+        Who asks what became of a call may not be admitted any more, so the key is looked up before the gate refuses.
+        """
+        visit: Any = {
+            "token": self.request.headers.get("Queue-Token"),
+            "customer_id": self.customer_id,
+            "performance_id": performance_id,
+        }
+        key = self.key()
+        try:
+            return services.admission_to_look(**visit)
+        except DomainError:
+            if key is not None and (answered := self.replay(key)) is not None:
+                return answered
+            services.concert_id_of(performance_id)  # what was known for a second may refuse nobody
+            raise
+
+
+class HoldsView(BuyingView):
     rate_limits = {"POST": "hold"}
 
     @operation(
@@ -63,15 +88,14 @@ class HoldsView(GatedView, IdempotentView):
     )
     def post(self, request: Request) -> HttpResponse:
         body = self.validated(serializers.HoldRequest)
-        # Before the gate: who asks what became of a call may not be admitted any more.
-        if (answered := self.replay()) is not None:
-            return answered
-        performance, admission = self.admitted_to(body["performance_id"])
+        admission = self.admission_or_replay(body["performance_id"])
+        if isinstance(admission, HttpResponse):
+            return admission
         return self.once(
             partial(
                 services.hold_seats.decide,
                 customer_id=self.customer_id,
-                performance=performance,
+                performance_id=body["performance_id"],
                 seat_ids=body["seat_ids"],
                 admission=admission,
             ),
@@ -80,7 +104,7 @@ class HoldsView(GatedView, IdempotentView):
         )
 
 
-class BestAvailableView(GatedView, IdempotentView):
+class BestAvailableView(BuyingView):
     rate_limits = {"POST": "hold"}
 
     @operation(
@@ -101,15 +125,14 @@ class BestAvailableView(GatedView, IdempotentView):
     )
     def post(self, request: Request) -> HttpResponse:
         body = self.validated(serializers.BestAvailableRequest)
-        # Before the gate: who asks what became of a call may not be admitted any more.
-        if (answered := self.replay()) is not None:
-            return answered
-        performance, admission = self.admitted_to(body["performance_id"])
+        admission = self.admission_or_replay(body["performance_id"])
+        if isinstance(admission, HttpResponse):
+            return admission
         return self.once(
             partial(
                 services.hold_best_available.decide,
                 customer_id=self.customer_id,
-                performance=performance,
+                performance_id=body["performance_id"],
                 quantity=body["quantity"],
                 grade=body["grade"],
                 admission=admission,
