@@ -6,9 +6,9 @@ from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connec
 from django.utils import timezone
 
 from apps.accounts.models import AccessToken, User
-from apps.shared.database import Row, fetch_one, load_statements
+from apps.shared.database import Call, Row, fetch_one, load_statements
 
-_LIVE_LOGIN = load_statements(Path(__file__).with_name("login.sql"))["live_login"]
+SQL = load_statements(Path(__file__).with_name("login.sql"))
 # As the statement selects them.
 TOKEN_FIELDS = ("id", "user_id", "token_hash", "created_at", "expires_at", "revoked_at")
 USER_FIELDS = (
@@ -37,4 +37,9 @@ def live_login(token_hash: bytes) -> AccessToken | None:
 
 
 def _find(token_hash: bytes) -> Row | None:
-    return fetch_one(_LIVE_LOGIN, {"token_hash": token_hash, "at": timezone.now()})
+    return fetch_one(SQL["live_login"], {"token_hash": token_hash, "at": timezone.now()})
+
+
+def login_look(token_hash: bytes) -> Call:
+    """Return the statement that has a row if the token with this digest is live, for the pipeline of a use case."""
+    return SQL["login_look"], {"token_hash": token_hash, "at": timezone.now()}

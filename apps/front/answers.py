@@ -16,7 +16,7 @@ from rest_framework.serializers import Serializer
 
 from apps.shared.api.responses import SUCCESS, as_json
 
-STATUS_LINES = {200: "200 OK", 201: "201 Created", 304: "304 Not Modified"}
+STATUS_LINES = {200: "200 OK", 201: "201 Created", 304: "304 Not Modified", 409: "409 Conflict"}
 
 Header = tuple[str, str]
 
@@ -39,6 +39,7 @@ class HeadersLearned:
             "x-request-id",
             "content-length",
             "etag",
+            "idempotent-replayed",
             "retry-after",
             "ratelimit",
             "ratelimit-policy",

@@ -38,8 +38,11 @@ HOLD_EXAMPLE = {
 }
 
 
+HELD = _("Seats held.")
+
+
 def _rendered(held: HeldSeats) -> tuple[int, Any, Any]:
-    return 201, _("Seats held."), serializers.held_seats_data(held)
+    return 201, HELD, serializers.held_seats_data(held)
 
 
 class BuyingView(IdempotentView):

@@ -20,6 +20,8 @@ from apps.shared.api.responses import success
 from apps.shared.api.schema import operation
 from apps.shared.api.views import ApiView
 
+CONFIRMED = _("Reservation confirmed.")
+
 
 class ReservationsView(IdempotentView):
     @operation(
@@ -78,7 +80,7 @@ class ReservationsView(IdempotentView):
 
     @staticmethod
     def _rendered(confirmation: Confirmation) -> tuple[int, Any, Any]:
-        return 201, _("Reservation confirmed."), serializers.confirmation_data(confirmation)
+        return 201, CONFIRMED, serializers.confirmation_data(confirmation)
 
 
 class ReservationView(ApiView):

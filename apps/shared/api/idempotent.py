@@ -15,6 +15,9 @@ from apps.shared.transactions import Steps
 
 T = TypeVar("T")
 
+# In the environment of a call whose effect was tried before Django saw it, and may have been had: the exception that ended it.
+FAILURE = "encore.failure"
+
 _USABLE_KEY = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?")
 
 
@@ -47,6 +50,9 @@ class IdempotentView(ApiView):
 
         :raises IdempotencyKeyRequired: no key, or one that is not 1 to 255 printable characters.
         """
+        failure: Exception | None = self.request.META.pop(FAILURE, None)
+        if failure is not None:
+            raise failure
         key = self.key(required=required, admit=admit)
 
         def rendered(result: T) -> tuple[int, bytes]:
