@@ -529,51 +529,53 @@ class TestSurprise:
         assert "idempotent-replayed" not in dict(held.headers)
         assert Hold.objects.filter(customer=buyer.customer).count() == 1
 
-    @pytest.mark.parametrize("is_committed", [False, True], ids=["lost", "committed"])
     @pytest.mark.parametrize("key", [None, "k"])
-    def test_in_the_commit_is_told_and_nothing_is_tried_again(
-        self,
-        doors: Doors,
-        buyer: Buyer,
-        seat: Seat,
-        monkeypatch: pytest.MonkeyPatch,
-        is_committed: bool,
-        key: str | None,
+    def test_after_the_decision_is_told_and_nothing_is_tried_again(
+        self, buyer: Buyer, seat: Seat, rival: Any, monkeypatch: pytest.MonkeyPatch, key: str | None
     ) -> None:
-        """Django would refuse the seat to the customer who has just got it."""
-        commit = connection.commit
-        attempts = []
+        writes: list[Any] = []
 
-        def fail() -> None:
-            attempts.append(1)
-            if is_committed:
-                commit()
-            raise OperationalError("The connection was lost.")
+        def cut(_parameters: object) -> None:
+            writes.append(1)
+            self.terminate(rival)
 
         with monkeypatch.context() as patch:
-            patch.setattr(connection, "commit", fail)
+            before(patch, "hold", cut)
             failed = buyer.hold(seat, key=key)
 
         assert (failed.status, code_of(failed)) == (503, "SERVICE_UNAVAILABLE")
-        assert failed.status == 503
-        assert len(attempts) == 1
-        assert Hold.objects.filter(customer=buyer.customer).count() == is_committed
-        again = buyer.hold(seat, key=key)
-        assert again.status == (409 if is_committed and key is None else 201)
+        assert len(writes) == 1
+        assert not Hold.objects.filter(customer=buyer.customer).exists()
+        assert buyer.hold(seat, key=key).status == 201
+
+    @pytest.mark.parametrize("key", [None, "k"])
+    def test_in_the_commit_is_told_and_nothing_is_tried_again(
+        self, buyer: Buyer, seat: Seat, monkeypatch: pytest.MonkeyPatch, key: str | None
+    ) -> None:
+        """Django would refuse the seat to the customer who has just got it."""
+        with monkeypatch.context() as patch:
+            self.lose_answer_to_commit(patch)
+            failed = buyer.hold(seat, key=key)
+
+        assert (failed.status, code_of(failed)) == (503, "SERVICE_UNAVAILABLE")
+        assert buyer.hold(seat, key=key).status == (409 if key is None else 201)
         assert Hold.objects.filter(customer=buyer.customer).count() == 1
 
-    def test_in_the_commit_of_a_payment_is_no_second_payment(
-        self, buyer: Buyer, seat: Seat, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        held = hold_id_of(buyer.hold(seat))
+    def lose_answer_to_commit(self, patch: pytest.MonkeyPatch) -> None:
         commit = connection.commit
 
         def fail() -> None:
             commit()
             raise OperationalError("The connection was lost.")
 
+        patch.setattr(connection, "commit", fail)
+
+    def test_in_the_commit_of_a_payment_is_no_second_payment(
+        self, buyer: Buyer, seat: Seat, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        held = hold_id_of(buyer.hold(seat))
         with monkeypatch.context() as patch:
-            patch.setattr(connection, "commit", fail)
+            self.lose_answer_to_commit(patch)
             failed = buyer.pay(held)
         again = buyer.pay(held)
 
