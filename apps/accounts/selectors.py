@@ -1,14 +1,15 @@
 """Reads of accounts and logins."""
 
+import time
 from pathlib import Path
 
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connection
 from django.utils import timezone
 
 from apps.accounts.models import AccessToken, User
-from apps.shared.database import Call, Row, fetch_one, load_statements
+from apps.shared.database import Parameters, Row, Statement, fetch_one, load_statements
 
-SQL = load_statements(Path(__file__).with_name("login.sql"))
+_SQL = load_statements(Path(__file__).with_name("login.sql"))
 # As the statement selects them.
 TOKEN_FIELDS = ("id", "user_id", "token_hash", "created_at", "expires_at", "revoked_at")
 USER_FIELDS = (
@@ -17,18 +18,21 @@ USER_FIELDS = (
 )
 
 
-def live_login(token_hash: bytes) -> AccessToken | None:
-    """Return the live token with this digest and the active account it belongs to, by one prepared statement.
+def live_customer(token_hash: bytes) -> tuple[int, float] | None:
+    """Return the customer whom a live token with this digest lets in, and until when, in seconds since 1970.
 
-    It is the first thing a call wants of its connection, which may have been cut since the last one: then it is made anew.
+    For calls that need no more than that: it costs a third of `live_login`.
     """
-    try:
-        row = _find(token_hash)
-    except (OperationalError, InterfaceError):
-        if connection.in_atomic_block or connection.is_usable():
-            raise
-        connection.close()
-        row = _find(token_hash)
+    row = _find(_SQL["live_customer"], {"token_hash": token_hash})
+    if row is None:
+        return None
+    customer_id, expires_at = row
+    return (customer_id, expires_at) if time.time() < expires_at else None
+
+
+def live_login(token_hash: bytes) -> AccessToken | None:
+    """Return the live token with this digest and the active account it belongs to, by one prepared statement."""
+    row = _find(_SQL["live_login"], {"token_hash": token_hash, "at": timezone.now()})
     if row is None:
         return None
     token = AccessToken.from_db(DEFAULT_DB_ALIAS, TOKEN_FIELDS, row[: len(TOKEN_FIELDS)])
@@ -36,10 +40,15 @@ def live_login(token_hash: bytes) -> AccessToken | None:
     return token
 
 
-def _find(token_hash: bytes) -> Row | None:
-    return fetch_one(SQL["live_login"], {"token_hash": token_hash, "at": timezone.now()})
+def _find(statement: Statement, parameters: Parameters) -> Row | None:
+    """Look up a login: the first thing a call wants of its connection, which may have been cut since the last one.
 
-
-def login_look(token_hash: bytes) -> Call:
-    """Return the statement that has a row if the token with this digest is live, for the pipeline of a use case."""
-    return SQL["login_look"], {"token_hash": token_hash, "at": timezone.now()}
+    Then it is made anew.
+    """
+    try:
+        return fetch_one(statement, parameters)
+    except (OperationalError, InterfaceError):
+        if connection.in_atomic_block or connection.is_usable():
+            raise
+        connection.close()
+        return fetch_one(statement, parameters)

@@ -109,7 +109,7 @@ _render_status = PlainRenderer(VisitorStatusSerializer)
 
 def join(call: Call, _no_id: int) -> Answer | None:
     # Before the body: a caller without a login must not make a thread wait for one.
-    customer_id, quota = counted_customer(call, queue_views.QueueTokensView.rate_limit_of("POST"))
+    customer_id, quota = _counted_customer(call)
     if customer_id is None or (quota is not None and quota.is_exceeded):
         return None
     body = call.read_body()
@@ -125,7 +125,7 @@ def join(call: Call, _no_id: int) -> Answer | None:
     return Answer(
         201 if status.is_new else 200,
         envelope.around(_render_token(status), call.language),
-        [*_advice(status), *quota_headers(quota)],
+        [*_advice(status), *_quota_headers(quota)],
     )
 
 
@@ -144,7 +144,7 @@ def leave(call: Call, _no_id: int) -> Answer | None:
         return None
     status = leave_queue(token=call.environ.get("HTTP_QUEUE_TOKEN"))
     body = _left.around(_render_status(status), call.language)
-    return Answer(200, body, [*_advice(status), *quota_headers(quota)])
+    return Answer(200, body, [*_advice(status), *_quota_headers(quota)])
 
 
 def poll_page(call: Call, concert_id: int) -> Answer | None:
@@ -160,12 +160,13 @@ def _customer_id(call: Call) -> int | None:
     return customer_id_of(token_digest(bearer)) if bearer else None
 
 
-def counted_customer(call: Call, name: str | None) -> tuple[int | None, Quota | None]:
-    """Return whom the call is of, and what it leaves of the limit `name`.
+def _counted_customer(call: Call) -> tuple[int | None, Quota | None]:
+    """Return whom the call is of, and what it leaves of the limit.
 
     Where the copies of logins and the counters are on one server, this is one round trip; two if there is no copy yet.
     """
     bearer = bearer_token(call.environ.get("HTTP_AUTHORIZATION", ""))
+    name = queue_views.QueueTokensView.rate_limit_of("POST")
     if bearer is None or name is None:
         return None, None
     token_hash = token_digest(bearer)
@@ -194,7 +195,7 @@ def _noted(call: Call, quota: Quota | None) -> Quota | None:
     return quota
 
 
-def quota_headers(quota: Quota | None) -> list[Header]:
+def _quota_headers(quota: Quota | None) -> list[Header]:
     return list(quota.headers().items()) if quota is not None else []
 
 

@@ -1,8 +1,8 @@
 """The two calls of a sale: holding chosen seats and paying for a hold.
 
 They differ from the calls of the crowd in what must not happen twice. A refusal has written nothing, so Django may be asked again;
-a call that failed after it had decided may have been committed, so Django is told of the failure and tries nothing. A copy lets
-nobody at seats or money: the login is looked at once more, in the first round trip of the transaction.
+a call that failed after it had decided may have been committed, so Django is told of the failure and tries nothing. And a copy of
+a login lets nobody at seats or money: PostgreSQL is asked for each.
 """
 
 import json
@@ -13,15 +13,16 @@ from typing import Any, TypeVar
 from uuid import UUID
 from wsgiref.types import WSGIEnvironment
 
+from django.conf import settings
 from django.utils import translation
 
 from apps.accounts.authentication import bearer_token
 from apps.accounts.models import token_digest
-from apps.accounts.selectors import login_look
+from apps.accounts.selectors import live_customer
 from apps.concerts.models import SEATS_PER_CUSTOMER_MAX
-from apps.front.answers import Answer, Envelope
+from apps.front.answers import Answer, Envelope, Header
 from apps.front.calls import Call
-from apps.front.routes import Route, counted_customer, is_usual_post, quota_headers
+from apps.front.routes import Route, is_usual_post
 from apps.queue.services import concert_of_token
 from apps.reservations.errors import SeatAlreadyHeld, SeatAlreadyReserved
 from apps.reservations.serializers import confirmation_data, held_seats_data
@@ -31,23 +32,17 @@ from apps.reservations.views.reservations import CONFIRMED, ReservationsView
 from apps.shared.api.fields import BIGINT_MAX, is_canonical_uuid
 from apps.shared.api.idempotent import FAILURE, fingerprint_of, usable_key
 from apps.shared.api.responses import as_json, refusal_body
-from apps.shared.api.throttling import Quota
+from apps.shared.api.throttling import COUNTED_QUOTA, Quota, caller_of_customer, hit_limit
 from apps.shared.api.views import ApiView
 from apps.shared.codes import CODES
 from apps.shared.errors import DomainError, ServiceUnavailable
 from apps.shared.idempotency import run_once
-from apps.shared.transactions import Decision, Steps, run_steps
+from apps.shared.transactions import Steps
 
 BODY_MAX = 512  # bytes; enough for the ids of ten seats
 HOLDS, RESERVATIONS = "/api/v1/holds", "/api/v1/reservations"
 
 T = TypeVar("T")
-
-
-class LoginEnded(DomainError):
-    """The login of a call is over, though there still is a copy of it."""
-
-    code = "AUTHENTICATION_REQUIRED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +51,6 @@ class _Sale:
 
     call: Call
     customer_id: int
-    token_hash: bytes
     quota: Quota | None
     key: str | None
     body: dict[str, Any]
@@ -90,7 +84,7 @@ class _Sale:
                 endpoint=view.__name__,
                 key=self.key,
                 fingerprint=fingerprint_of("POST", environ["PATH_INFO"], self.body),
-                decide=lambda: self._while_logged_in(decide()),
+                decide=decide,
                 render=rendered,
             )
         except Exception as error:
@@ -100,22 +94,17 @@ class _Sale:
             raise
         if kept.is_replay:
             return None
-        return Answer(kept.status, kept.body, quota_headers(self.quota))
-
-    def _while_logged_in(self, steps: Steps[T]) -> Steps[T]:
-        """:raises LoginEnded: it is over."""
-        live, *rows = yield [login_look(self.token_hash), *next(steps)]
-        if not live:
-            raise LoginEnded
-        decision: Decision[T] = run_steps(steps, rows)
-        return decision
+        return Answer(kept.status, kept.body, self._quota_headers())
 
     def refused(self, refusal: DomainError) -> Answer:
         entry = CODES[refusal.code]
         with translation.override(self.call.language):
             body = as_json(refusal_body(refusal.code, refusal.details))
         again = [("Retry-After", str(refusal.retry_after or 1))] if entry.retryable else []
-        return Answer(entry.status, body, [*again, *quota_headers(self.quota)])
+        return Answer(entry.status, body, [*again, *self._quota_headers()])
+
+    def _quota_headers(self) -> list[Header]:
+        return list(self.quota.headers().items()) if self.quota is not None else []
 
 
 # --- Reading a call ---------------------------------------------------------------------------------------------------
@@ -133,9 +122,13 @@ def _is_usual_with_key(environ: WSGIEnvironment) -> bool:
 def _read(call: Call, view: type[ApiView], fields: set[str]) -> _Sale | None:
     """Return what a call wants; None if it is unusual, of a stranger, or one too many."""
     # Before the body: a caller without a login must not make a thread wait for one.
-    customer_id, quota = counted_customer(call, view.rate_limit_of("POST"))
     bearer = bearer_token(call.environ.get("HTTP_AUTHORIZATION", ""))
-    if customer_id is None or bearer is None or (quota is not None and quota.is_exceeded):
+    login = live_customer(token_digest(bearer)) if bearer else None
+    if login is None:
+        return None
+    customer_id, _ = login
+    quota = _count(call, view, customer_id)
+    if quota is not None and quota.is_exceeded:
         return None
     body = call.read_body()
     try:
@@ -144,8 +137,18 @@ def _read(call: Call, view: type[ApiView], fields: set[str]) -> _Sale | None:
         return None
     if not isinstance(asked, dict) or asked.keys() != fields:
         return None
-    key = call.environ.get("HTTP_IDEMPOTENCY_KEY")
-    return _Sale(call, customer_id, token_digest(bearer), quota, key, asked)
+    return _Sale(call, customer_id, quota, call.environ.get("HTTP_IDEMPOTENCY_KEY"), asked)
+
+
+def _count(call: Call, view: type[ApiView], customer_id: int) -> Quota | None:
+    name = view.rate_limit_of("POST")
+    if name is None or not settings.RATE_LIMIT_ENABLED:
+        return None
+    quota = hit_limit(name, caller_of_customer(customer_id))
+    if quota is not None:
+        # Should it come to the view, it does not count the call again.
+        call.environ[COUNTED_QUOTA] = quota
+    return quota
 
 
 def _is_id(value: object) -> bool:
