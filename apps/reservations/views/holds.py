@@ -45,30 +45,26 @@ def _rendered(held: HeldSeats) -> tuple[int, Any, Any]:
     return 201, HELD, serializers.held_seats_data(held)
 
 
-class BuyingView(IdempotentView):
-    """A view for admitted visitors who want seats."""
+def _admission_or_replay(view: IdempotentView, performance_id: int) -> Admission | HttpResponse:
+    """Return the caller's admission, or what the first call with this key was answered.
 
-    def admission_or_replay(self, performance_id: int) -> Admission | HttpResponse:
-        """Return the caller's admission, or what the first call with this key was answered.
-
-        Who asks what became of a call may not be admitted any more, so the key is looked up before the gate refuses.
-        """
-        visit: Any = {
-            "token": self.request.headers.get("Queue-Token"),
-            "customer_id": self.customer_id,
-            "performance_id": performance_id,
-        }
-        key = self.key()
-        try:
-            return services.admission_to_look(**visit)
-        except DomainError:
-            if key is not None and (answered := self.replay(key)) is not None:
-                return answered
-            services.concert_id_of(performance_id)  # what was known for a second may refuse nobody
-            raise
+    Who asks what became of a call may not be admitted any more, so the key is looked up before the gate refuses.
+    """
+    key = view.key()
+    try:
+        return services.admission_to_look(
+            token=view.request.headers.get("Queue-Token"),
+            customer_id=view.customer_id,
+            performance_id=performance_id,
+        )
+    except DomainError:
+        if key is not None and (answered := view.replay(key)) is not None:
+            return answered
+        services.concert_id_of(performance_id)  # what was known for a second may refuse nobody
+        raise
 
 
-class HoldsView(BuyingView):
+class HoldsView(IdempotentView):
     rate_limits = {"POST": "hold"}
 
     @operation(
@@ -91,7 +87,7 @@ class HoldsView(BuyingView):
     )
     def post(self, request: Request) -> HttpResponse:
         body = self.validated(serializers.HoldRequest)
-        admission = self.admission_or_replay(body["performance_id"])
+        admission = _admission_or_replay(self, body["performance_id"])
         if isinstance(admission, HttpResponse):
             return admission
         return self.once(
@@ -107,7 +103,7 @@ class HoldsView(BuyingView):
         )
 
 
-class BestAvailableView(BuyingView):
+class BestAvailableView(IdempotentView):
     rate_limits = {"POST": "hold"}
 
     @operation(
@@ -128,7 +124,7 @@ class BestAvailableView(BuyingView):
     )
     def post(self, request: Request) -> HttpResponse:
         body = self.validated(serializers.BestAvailableRequest)
-        admission = self.admission_or_replay(body["performance_id"])
+        admission = _admission_or_replay(self, body["performance_id"])
         if isinstance(admission, HttpResponse):
             return admission
         return self.once(
