@@ -33,7 +33,7 @@ class Answer:
 class HeadersLearned:
     """The headers that all answers of a kind have in common, as Django sent them."""
 
-    # Written by the front itself, from what it answers.
+    # Written by the front itself, from what it answers; or by Django alone, for an answer that is repeated.
     CHANGING = frozenset(
         {
             "x-request-id",
