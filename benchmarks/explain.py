@@ -176,7 +176,7 @@ def cases() -> Iterable[Case]:
         "Best available: four seats side by side",
         ("seat_claims_open", "hold_may_claim"),
         "reservations_seatclaim",
-        lambda: best_available._choose(performance, 4, None, at=now),
+        lambda: best_available._choose(performance.pk, 4, None, at=now),
     )
     yield Case(
         "Sweep: holds whose time is over",

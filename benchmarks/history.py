@@ -156,7 +156,6 @@ class Scene:
 
     def sell(self) -> None:
         """Hold a seat, pay for it and cancel the reservation."""
-        from apps.concerts.models import Performance
         from apps.reservations.services import (
             cancel_reservation,
             confirm_reservation,
@@ -165,11 +164,10 @@ class Scene:
         from apps.shared.transactions import run_in_transaction
 
         customer_id = self.customer().pk
-        performance = Performance.objects.select_related("concert").get(pk=self.performance.pk)
         held = run_in_transaction(
             lambda: hold_best_available(
                 customer_id=customer_id,
-                performance=performance,
+                performance_id=self.performance.pk,
                 quantity=1,
                 grade=None,
                 admission=None,

@@ -1,6 +1,6 @@
 import math
 from datetime import date, datetime, timedelta
-from typing import Self
+from typing import NamedTuple, Self
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -22,6 +22,24 @@ SEARCH_WORDS = 8  # each costs a look at every concert
 def venue_day(at: datetime) -> date:
     """The calendar day at the venues; rankings count such days, not days of UTC."""
     return at.astimezone(ZoneInfo(settings.VENUE_TIME_ZONE)).date()
+
+
+class SalesWindow(NamedTuple):
+    """When seats of one performance are sold."""
+
+    opens_at: datetime
+    closes_at: datetime | None
+    starts_at: datetime
+
+    def refuse_unless_open(self, at: datetime) -> None:
+        """
+        :raises SalesNotOpen: before the sales window.
+        :raises SalesClosed: after it, or once the performance has begun.
+        """
+        if at < self.opens_at:
+            raise SalesNotOpen(retry_after=math.ceil((self.opens_at - at).total_seconds()))
+        if at >= self.starts_at or (self.closes_at is not None and at >= self.closes_at):
+            raise SalesClosed
 
 
 class ConcertQuerySet(models.QuerySet["Concert"]):
@@ -247,19 +265,6 @@ class Performance(models.Model):
     def is_on_sale(self, at: datetime) -> bool:
         """Needs `concert` to be loaded."""
         return self.concert.is_on_sale(at) and not self.has_begun(at)
-
-    def refuse_unless_on_sale(self, at: datetime) -> None:
-        """Needs `concert` to be loaded.
-
-        :raises SalesNotOpen: before the sales window.
-        :raises SalesClosed: after it, or once the performance has begun.
-        """
-        if not self.concert.has_opened(at):
-            raise SalesNotOpen(
-                retry_after=math.ceil((self.concert.sales_open_at - at).total_seconds())
-            )
-        if self.concert.has_closed(at) or self.has_begun(at):
-            raise SalesClosed
 
 
 class Grade(models.TextChoices):

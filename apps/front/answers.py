@@ -17,7 +17,7 @@ from rest_framework.serializers import Serializer
 
 from apps.shared.api.responses import SUCCESS, as_json
 
-STATUS_LINES = {200: "200 OK", 201: "201 Created", 304: "304 Not Modified"}
+STATUS_LINES = {200: "200 OK", 201: "201 Created", 304: "304 Not Modified", 409: "409 Conflict"}
 
 Header = tuple[str, str]
 
@@ -34,12 +34,13 @@ class Answer:
 class HeadersLearned:
     """The headers that all answers of a kind have in common, as Django sent them."""
 
-    # Written by the front itself, from what it answers.
+    # Written by the front itself, from what it answers; or by Django alone, for an answer that is repeated.
     CHANGING = frozenset(
         {
             "x-request-id",
             "content-length",
             "etag",
+            "idempotent-replayed",
             "retry-after",
             "ratelimit",
             "ratelimit-policy",

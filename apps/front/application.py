@@ -13,6 +13,7 @@ from django.db import close_old_connections
 from apps.front.answers import STATUS_LINES, Answer, Header, HeadersLearned
 from apps.front.calls import Call, Circumstances, Reception
 from apps.front.routes import Route, find_route
+from apps.front.sales import SALES
 from apps.shared.api.middleware import usable_request_id
 from apps.shared.api.request_log import log_request
 from apps.shared.errors import DomainError
@@ -38,7 +39,9 @@ class Front:
         self._of_thread = threading.local()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        found = find_route(environ["REQUEST_METHOD"], environ["PATH_INFO"])
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        sale = SALES.get((method, path))
+        found = (sale, 0) if sale else find_route(method, path)
         if found is None or not found[0].is_usual(environ):
             return self._django(environ, start_response)
         circumstances = self._reception.circumstances_of(environ)
@@ -69,8 +72,8 @@ class Front:
         )
         log_request(
             request_id=request_id,
-            method=environ["REQUEST_METHOD"],
-            path=environ["PATH_INFO"],
+            method=method,
+            path=path,
             status=answer.status,
             seconds=time.perf_counter() - began_at,
         )
@@ -105,7 +108,7 @@ class Front:
         environ: WSGIEnvironment,
         start_response: StartResponse,
     ) -> Iterable[bytes]:
-        """Let Django answer, and learn the headers if it is a success."""
+        """Let Django answer, and learn the headers of what the front may answer itself."""
 
         def start_and_learn(
             status: str, headers: list[Header], exc_info: ExceptionInfo | None = None
@@ -120,6 +123,6 @@ class Front:
 
 def _kind(
     route: Route, circumstances: Circumstances, status: int
-) -> tuple[str, bool, Circumstances]:
+) -> tuple[str, int, Circumstances]:
     """Answers with the same headers: a place is told alike whether it is new or not."""
-    return route.name, status == 304, circumstances
+    return route.name, status if status >= 300 else 200, circumstances

@@ -79,15 +79,20 @@ def _is_usual_read(environ: WSGIEnvironment) -> bool:
     return takes_json(environ) and has_no_body(environ)
 
 
-def _is_usual_join(environ: WSGIEnvironment) -> bool:
+def is_usual_post(environ: WSGIEnvironment, body_max: int) -> bool:
+    """Return whether it is JSON of at most `body_max` bytes from somebody who has a login to show."""
     length = environ.get("CONTENT_LENGTH") or ""
     return (
         takes_json(environ)
         and environ.get("CONTENT_TYPE") == "application/json"
         and _LENGTH.fullmatch(length) is not None
-        and int(length) <= BODY_MAX
+        and int(length) <= body_max
         and bearer_token(environ.get("HTTP_AUTHORIZATION", "")) is not None
     )
+
+
+def _is_usual_join(environ: WSGIEnvironment) -> bool:
+    return is_usual_post(environ, BODY_MAX)
 
 
 # --- The place in the queue -------------------------------------------------------------------------------------------

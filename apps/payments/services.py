@@ -8,8 +8,14 @@ from django.conf import settings
 
 from apps.payments.errors import BalanceLimitExceeded, InsufficientBalance
 from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
-from apps.shared.database import Call, Row, fetch_pipelined, load_statements
-from apps.shared.transactions import Decision, decide_then_write, requires_transaction
+from apps.shared.database import Call, Row, load_statements
+from apps.shared.transactions import (
+    Decision,
+    RoundTrips,
+    Steps,
+    decide_then_write,
+    requires_transaction,
+)
 
 SQL = load_statements(Path(__file__).with_suffix(".sql"))
 
@@ -49,30 +55,30 @@ def wallet_in(rows: Sequence[Row], *, customer_id: int) -> Wallet:
 @requires_transaction
 def locked_wallet(
     *, customer_id: int, refuse: Callable[[Wallet], None] = lambda wallet: None
-) -> Wallet:
+) -> RoundTrips[Wallet]:
     """Return the customer's wallet, locked until the transaction ends; opened empty if there is none yet.
 
-    `refuse` may raise; it sees the wallet before it is opened, so that a refusal leaves none behind.
+    A part of a use case: `yield from` it. `refuse` may raise; it sees the wallet before it is opened, so that a refusal leaves none behind.
     """
     lock = wallet_lock(customer_id=customer_id)
-    [rows] = fetch_pipelined([lock])
+    [rows] = yield [lock]
     if not rows:
         refuse(Wallet(customer_id=customer_id))
-        [_, rows] = fetch_pipelined([(SQL["open_wallet"], {"customer_id": customer_id}), lock])
+        [_, rows] = yield [(SQL["open_wallet"], {"customer_id": customer_id}), lock]
     wallet = wallet_in(rows, customer_id=customer_id)
     refuse(wallet)
     return wallet
 
 
 @decide_then_write
-def charge_wallet(*, customer_id: int, amount: int) -> Decision[LedgerTransaction]:
+def charge_wallet(*, customer_id: int, amount: int) -> Steps[LedgerTransaction]:
     """Top up by `amount` won, 1 to `CHARGE_LIMIT`.
 
     :raises BalanceLimitExceeded: the balance would be above `BALANCE_LIMIT`.
     """
     if not 1 <= amount <= settings.CHARGE_LIMIT:
         raise ValueError(f"A top-up of {amount} won is out of bounds.")
-    wallet = locked_wallet(
+    wallet = yield from locked_wallet(
         customer_id=customer_id, refuse=partial(_refuse_above_limit, amount=amount)
     )
     return _decided(_booking(wallet, Type.CHARGE, amount))
@@ -100,7 +106,7 @@ def refund_to_wallet(wallet: Wallet, *, amount: int, reference: UUID) -> Booking
 @decide_then_write
 def adjust_wallet(
     *, customer_id: int, amount: int, reason: str, staff_id: int
-) -> Decision[LedgerTransaction]:
+) -> Steps[LedgerTransaction]:
     """Correct a balance by `amount` won, positive or negative; who did it and why is kept.
 
     :raises InsufficientBalance: the balance would be negative.
@@ -113,7 +119,7 @@ def adjust_wallet(
         if amount > 0
         else partial(_refuse_overdraft, amount=-amount)
     )
-    wallet = locked_wallet(customer_id=customer_id, refuse=refuse)
+    wallet = yield from locked_wallet(customer_id=customer_id, refuse=refuse)
     return _decided(
         _booking(wallet, Type.ADJUSTMENT, amount, reason=reason.strip(), adjusted_by_id=staff_id)
     )

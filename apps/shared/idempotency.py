@@ -4,14 +4,20 @@ The stored answer is written in the transaction of the effect, so a crash leaves
 draft "The Idempotency-Key HTTP Header Field": same key and same request replays, same key and another request is refused.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from apps.shared.database import Call, Row, fetch_all, fetch_pipelined, load_statements
 from apps.shared.errors import DomainError, IdempotencyKeyInUse, IdempotencyKeyReused
-from apps.shared.transactions import Decision, run_in_transaction, unless_refused
+from apps.shared.transactions import (
+    Decision,
+    Steps,
+    run_in_transaction,
+    run_steps,
+    unless_refused,
+)
 
 T = TypeVar("T")
 
@@ -31,15 +37,18 @@ def run_once(
     endpoint: str,
     key: str | None,
     fingerprint: str,
-    decide: Callable[[], Decision[T]] | None = None,
+    decide: Callable[[], Steps[T]] | None = None,
     effect: Callable[[], T] | None = None,
     render: Callable[[T], tuple[int, bytes]],
+    admit: Callable[[], object] = lambda: None,
 ) -> StoredAnswer:
     """Have one effect and keep its rendered answer under (customer, endpoint, key), in one durable transaction.
 
-    `decide` is the first step of a use case in two steps (`decide_then_write`): what it decides is written together with the
-    answer. `effect` is any other function; it does everything itself. Without a key there is nothing to keep. Refusals are not
-    stored.
+    `decide` is the first step of a use case in two steps (`decide_then_write`): the key is asked for in its first round trip, and
+    what it decides is written together with the answer. `effect` is any other function; it does everything itself. Without a key
+    there is nothing to keep. Refusals are not stored.
+
+    `admit` may refuse; it is called before anything is said of another call with this key.
 
     :raises IdempotencyKeyInUse: a call with this key is under way.
     :raises IdempotencyKeyReused: the key was used with another fingerprint.
@@ -47,10 +56,14 @@ def run_once(
     call = _KeyedCall(customer_id, endpoint, key, fingerprint) if key is not None else None
 
     def work() -> StoredAnswer | DomainError:
+        steps = decide() if decide else None
+        rows = None
         try:
-            if call is not None and (kept := call.lock()) is not None:
-                return kept
-            decision = decide() if decide else None
+            if call is not None:
+                kept, rows = call.lock(next(steps) if steps else (), admit)
+                if kept is not None:
+                    return kept
+            decision = run_steps(steps, rows) if steps else None
         except DomainError as refusal:
             return refusal  # which has written nothing: see `decide_then_write`
         if decision is None:
@@ -80,13 +93,26 @@ class _KeyedCall:
     key: str
     fingerprint: str
 
-    def lock(self) -> StoredAnswer | None:
-        """Keep other calls with this key away until the transaction ends; return what the first one was answered."""
+    def lock(
+        self, first: Sequence[Call], admit: Callable[[], object]
+    ) -> tuple[StoredAnswer | None, list[list[Row]]]:
+        """Keep other calls with this key away until the transaction ends; return what the first one was answered.
+
+        The statements of `first` go along; their rows count only if there is no answer yet.
+        """
         name = f"{self.customer_id}\n{self.endpoint}\n{self.key}"
-        [[(is_locked,)], kept] = fetch_pipelined([(SQL["lock_key"], {"name": name}), self._kept()])
-        if not is_locked:
-            raise IdempotencyKeyInUse
-        return self._answer_in(kept)
+        [[(is_locked,)], kept, *rows] = fetch_pipelined(
+            [(SQL["lock_key"], {"name": name}), self._kept(), *first]
+        )
+        if kept or not is_locked:
+            admit()
+        answer = self._answer_in(kept)
+        if answer is None and not is_locked:
+            # Those statements may have waited until the other call was done.
+            answer = self.stored_answer()
+            if answer is None:
+                raise IdempotencyKeyInUse
+        return answer, rows
 
     def stored_answer(self) -> StoredAnswer | None:
         return self._answer_in(fetch_all(*self._kept()))

@@ -5,7 +5,7 @@ inside one (`requires_transaction`). The use cases that a sale waits for are wri
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, ParamSpec, TypeVar, cast
@@ -15,7 +15,7 @@ import structlog
 from django.db import IntegrityError, InternalError, OperationalError, connection, transaction
 from django.dispatch import Signal
 
-from apps.shared.database import Call, Statement, fetch_one, fetch_pipelined
+from apps.shared.database import Call, Row, Statement, fetch_one, fetch_pipelined
 from apps.shared.errors import DomainError, ServiceUnavailable
 
 P = ParamSpec("P")
@@ -109,24 +109,43 @@ class Decision(Generic[T]):
         return self.result
 
 
+# Round trips on the way to a result: yields the statements of one and is sent their rows.
+RoundTrips = Generator[Sequence[Call], list[list[Row]], T]
+# A use case on its way to what it decides.
+Steps = RoundTrips[Decision[T]]
+
+
+def run_steps(steps: RoundTrips[T], rows: list[list[Row]] | None = None) -> T:
+    """Make the round trips of `steps` and return its result; `rows` are of the first one, if it was made already."""
+    try:
+        calls = next(steps) if rows is None else steps.send(rows)
+        while True:
+            calls = steps.send(fetch_pipelined(calls))
+    except StopIteration as end:
+        result: T = end.value
+        return result
+
+
 class decide_then_write(Generic[P, T]):  # noqa: N801
-    """Make a use case of a function that decides under locks and returns what has to be written.
+    """Make a use case of a generator that locks and reads, decides under its locks and returns what has to be written.
+
+    It refuses nothing before its first round trip: what others put in front of it there may have to refuse first, see `run_once`.
 
     Called, it runs in the transaction that is open, or in a durable one of its own. A refusal has written nothing, so the
     transaction that it ends is committed: a rollback would make the connection forget its prepared statements.
     """
 
-    def __init__(self, decide: Callable[P, Decision[T]]) -> None:
-        self.decide = requires_transaction(decide)
-        functools.update_wrapper(self, decide)
+    def __init__(self, steps: Callable[P, Steps[T]]) -> None:
+        self.decide = requires_transaction(steps)
+        functools.update_wrapper(self, steps)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         if connection.in_atomic_block:
-            return self.decide(*args, **kwargs).carry_out()
+            return run_steps(self.decide(*args, **kwargs)).carry_out()
 
         def work() -> T | DomainError:
             try:
-                decision = self.decide(*args, **kwargs)
+                decision = run_steps(self.decide(*args, **kwargs))
             except DomainError as refusal:
                 return refusal
             return decision.carry_out(is_last=True)

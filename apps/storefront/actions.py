@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
-from apps.concerts.models import Performance
 from apps.payments.services import charge_wallet
 from apps.payments.views import ChargesView
 from apps.queue.services import Admission
@@ -28,7 +27,7 @@ from apps.shared.api.idempotent import IdempotentView
 from apps.shared.api.responses import as_json
 from apps.shared.errors import IdempotencyKeyInUse
 from apps.shared.idempotency import run_once
-from apps.shared.transactions import Decision
+from apps.shared.transactions import Steps
 
 T = TypeVar("T")
 
@@ -61,7 +60,7 @@ def top_up(*, customer_id: int, amount: int, key: UUID) -> int:
 def hold_chosen(
     *,
     customer_id: int,
-    performance: Performance,
+    performance_id: int,
     seats: Sequence[int],
     admission: Admission,
     key: UUID,
@@ -71,11 +70,11 @@ def hold_chosen(
         call=HoldsView,
         customer_id=customer_id,
         key=key,
-        fingerprint=f"{performance.pk}: {sorted(seats)}",
+        fingerprint=f"{performance_id}: {sorted(seats)}",
         decide=partial(
             hold_seats.decide,
             customer_id=customer_id,
-            performance=performance,
+            performance_id=performance_id,
             seat_ids=seats,
             admission=admission,
         ),
@@ -87,7 +86,7 @@ def hold_chosen(
 def hold_best(
     *,
     customer_id: int,
-    performance: Performance,
+    performance_id: int,
     quantity: int,
     grade: str,
     admission: Admission,
@@ -98,11 +97,11 @@ def hold_best(
         call=BestAvailableView,
         customer_id=customer_id,
         key=key,
-        fingerprint=f"{performance.pk}: {quantity} {grade}",
+        fingerprint=f"{performance_id}: {quantity} {grade}",
         decide=partial(
             hold_best_available.decide,
             customer_id=customer_id,
-            performance=performance,
+            performance_id=performance_id,
             quantity=quantity,
             grade=grade or None,
             admission=admission,
@@ -149,7 +148,7 @@ def _once(
     customer_id: int,
     key: UUID,
     fingerprint: str,
-    decide: Callable[[], Decision[T]],
+    decide: Callable[[], Steps[T]],
     answer: Callable[[T], dict[str, Any]],
 ) -> dict[str, Any]:
     for _ in range(WAITS):

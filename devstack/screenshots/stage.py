@@ -119,7 +119,7 @@ def _ids(performance: Performance, section: str, first: int, end: int) -> list[i
 
 def _hold(customer: User, performance: Performance, seat_ids: Sequence[int]) -> Hold:
     return hold_seats(
-        customer_id=customer.pk, performance=performance, seat_ids=seat_ids, admission=None
+        customer_id=customer.pk, performance_id=performance.pk, seat_ids=seat_ids, admission=None
     ).hold
 
 

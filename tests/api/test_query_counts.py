@@ -159,12 +159,11 @@ class TestSale:
 
     @pytest.mark.parametrize("seats", [1, 3])
     def test_hold(self, visitor: Visitor, performance: Performance, seats: int):
-        # The customer's lock, what the customer has, the seats' lock, what is in the way; the hold with its claims.
+        # The customer's lock, the rules and what the customer has, the seats' lock, what is in the way; the hold with its claims.
         self.costs(LOGIN + GATE + 4 + 1, self.hold(visitor, performance, seats))
 
     def test_hold_with_a_key(self, visitor: Visitor, performance: Performance):
-        # Once more the kept answer: before the gate, which may not let the caller through any more.
-        self.costs(LOGIN + 1 + GATE + KEY + 4 + 1, self.hold(visitor, performance, key="k"))
+        self.costs(LOGIN + GATE + KEY + 4 + 1, self.hold(visitor, performance, key="k"))
 
     def test_hold_of_the_best(self, visitor: Visitor, performance: Performance):
         body = {"performance_id": performance.pk, "quantity": 2}
@@ -178,10 +177,10 @@ class TestSale:
         held = self.hold(visitor, performance, seats)().json()["data"]
         pay = partial(visitor.post, "/reservations", {"hold_id": held["hold_id"]}, key="p")
 
-        # What the token must be for; the locks of customer, seats, hold and wallet, the clock; money, reservation, event.
-        self.costs(LOGIN + GATE + KEY + 5 + 3, pay)
-        # The same call again does nothing of it.
-        self.costs(LOGIN + GATE + KEY - 1, pay)
+        # The locks of customer, seats, hold and wallet, the clock; money, reservation, event.
+        self.costs(LOGIN + KEY + 5 + 3, pay)
+        # The same call again writes nothing, and has to be asked what the token is for.
+        self.costs(LOGIN + KEY - 1 + 5 + GATE, pay)
 
     def test_cancellation(self, visitor: Visitor, performance: Performance):
         held = self.hold(visitor, performance)().json()["data"]

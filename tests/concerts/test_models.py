@@ -6,7 +6,7 @@ from django.db.models import ProtectedError
 from django.utils import timezone
 
 from apps.concerts.errors import SalesClosed, SalesNotOpen
-from apps.concerts.models import Concert, Performance, Seat, venue_day
+from apps.concerts.models import Concert, Performance, SalesWindow, Seat, venue_day
 from tests.factories.concerts import (
     ConcertFactory,
     PerformanceFactory,
@@ -134,24 +134,27 @@ class TestSalesWindow:
         assert not performance.is_on_sale(performance.starts_at)
 
     def test_refuses_before_opening_and_says_how_long(self):
-        performance = Performance(
-            concert=Concert(sales_open_at=NOON), starts_at=NOON + timedelta(days=1)
-        )
+        window = SalesWindow(opens_at=NOON, closes_at=None, starts_at=NOON + timedelta(days=1))
 
         with pytest.raises(SalesNotOpen) as refusal:
-            performance.refuse_unless_on_sale(NOON - timedelta(seconds=90, milliseconds=1))
+            window.refuse_unless_open(NOON - timedelta(seconds=90, milliseconds=1))
 
         assert refusal.value.retry_after == 91
 
     def test_refuses_after_closing_and_after_the_beginning(self):
         closes_at = NOON + timedelta(hours=1)
-        concert = Concert(sales_open_at=NOON, sales_close_at=closes_at)
-        performance = Performance(concert=concert, starts_at=NOON + timedelta(minutes=30))
+        window = SalesWindow(NOON, closes_at, starts_at=NOON + timedelta(minutes=30))
 
-        performance.refuse_unless_on_sale(NOON)
-        for at in (performance.starts_at, closes_at):
+        window.refuse_unless_open(NOON)
+        for at in (window.starts_at, closes_at):
             with pytest.raises(SalesClosed):
-                performance.refuse_unless_on_sale(at)
+                window.refuse_unless_open(at)
+
+    def test_refuses_after_closing_before_the_beginning(self):
+        window = SalesWindow(NOON, NOON + timedelta(hours=1), starts_at=NOON + timedelta(days=1))
+
+        with pytest.raises(SalesClosed):
+            window.refuse_unless_open(NOON + timedelta(hours=1))
 
 
 class TestConcertQuerySet:

@@ -18,6 +18,7 @@ from apps.payments.services import (
     wallet_lock,
 )
 from apps.shared.database import fetch_pipelined
+from apps.shared.transactions import run_steps
 from tests.factories.accounts import CustomerFactory
 
 
@@ -38,7 +39,7 @@ class WalletFactory(factory.django.DjangoModelFactory[Wallet]):
                 amount = min(missing, settings.CHARGE_LIMIT)
                 charge_wallet(customer_id=customer_id, amount=amount)
                 missing -= amount
-            return locked_wallet(customer_id=customer_id)
+            return run_steps(locked_wallet(customer_id=customer_id))
 
 
 def pay(*, customer_id: int, amount: int, reference: UUID) -> LedgerTransaction:

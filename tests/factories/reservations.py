@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import F
 
 from apps.accounts.models import User
-from apps.concerts.models import Performance, Seat
+from apps.concerts.models import Seat
 from apps.reservations.models import Hold, Reservation
 from apps.reservations.services import confirm_reservation, hold_seats
 from apps.shared.transactions import run_in_transaction
@@ -17,10 +17,9 @@ from tests.factories.payments import WalletFactory
 
 def hold(customer: User, seats: Sequence[Seat], **changes: Any) -> Hold:
     """Hold seats of one performance for `customer`."""
-    performance = Performance.objects.select_related("concert").get(pk=seats[0].performance_id)
     arguments: dict[str, Any] = {
         "customer_id": customer.pk,
-        "performance": performance,
+        "performance_id": seats[0].performance_id,
         "seat_ids": [seat.pk for seat in seats],
         "admission": None,
     }

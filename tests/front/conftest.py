@@ -26,7 +26,9 @@ _CHANGING = (
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z", "<time>"),
     (r"q1\.k1\.[\w-]+\.[\w-]+", "<token>"),
     (r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT", "<date>"),
-    (r'"concert_id":\s*\d+', "<id>"),
+    (r'"(?:concert|performance|seat)_id":\s*\d+', "<id>"),
+    (r'(?<="seat_ids":)\[[\d,]+\]', "<ids>"),
+    (r'(?<="code":)"[A-Z2-7]{16}"', "<code>"),
     (r"(?<=/concerts/)\d+", "<id>"),
     (r"(?<=;t=)\d+", "<seconds>"),
     (r"(?<=csrftoken=)\w{32}", "<csrf>"),
@@ -111,20 +113,20 @@ class Doors:
     forget: Callable[[], None]
     """Makes a scenario start as the one before did."""
 
-    def compare(self, scenario: Scenario, *, is_served: bool = True) -> list[Answer]:
+    def compare(self, scenario: Scenario, *, is_served: bool | None = True) -> list[Answer]:
         """Play a scenario at each door, at the front's once to be learned from, and compare every answer.
 
-        With `is_served` no call of the last time may come to Django; else each must.
+        With `is_served` no call of the last time may come to Django; if it is False, each must.
         """
         expected = [Seen.of(answer) for answer in self._play(scenario, self.bare)]
         taught = [Seen.of(answer) for answer in self._play(scenario, self.composed)]
         assert taught == expected
         asked = self.django.asked
-        self.django.is_away = is_served
+        self.django.is_away = bool(is_served)
         answers = self._play(scenario, self.composed)
         self.django.is_away = False
         assert [Seen.of(answer) for answer in answers] == expected
-        if not is_served:
+        if is_served is False:
             assert self.django.asked - asked == len(answers)
         return answers
 

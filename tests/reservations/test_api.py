@@ -1,4 +1,5 @@
 from datetime import timedelta
+from itertools import product
 from uuid import uuid4
 from xml.etree import ElementTree
 
@@ -17,6 +18,8 @@ from tests.factories.reservations import hold, overdue_hold, reservation
 from tests.factories.visitors import Visitor, admitted_visitor
 
 pytestmark = pytest.mark.django_db
+
+REUSED = "IDEMPOTENCY_KEY_REUSED"
 
 
 @pytest.fixture
@@ -333,6 +336,39 @@ class TestHolds:
         assert again.content == first.content
         assert refused(visitor.post(path, body, key="click-2"), 403, "QUEUE_TOKEN_EXPIRED")
 
+    @pytest.mark.parametrize("path", ["/holds", "/holds/best-available"])
+    def test_a_concert_that_is_taken_down_is_not_sold_for_another_second(
+        self, performance, seats, visitor, path
+    ):
+        choice = {"seat_ids": ids(seats[1:2])} if path == "/holds" else {"quantity": 1}
+        body = {"performance_id": performance.pk, **choice}
+        held_over_api(visitor, performance, seats[:1])
+        Concert.objects.update(is_published=False)
+
+        answers = [visitor.post(path, body)]
+        del visitor.headers["Queue-Token"]
+        answers.append(visitor.post(path, body))
+
+        assert all(refused(answer, 404, "PERFORMANCE_NOT_FOUND") for answer in answers)
+        assert Hold.objects.count() == 1
+
+    def test_an_unusable_key_is_refused_before_the_gate(self, performance, seats):
+        outsider = Visitor(CustomerFactory())
+        body = {"performance_id": performance.pk, "seat_ids": ids(seats[:1])}
+
+        assert refused(outsider.post("/holds", body, key=" "), 400, "IDEMPOTENCY_KEY_REQUIRED")
+
+    def test_a_reused_key_is_refused_before_the_gate_and_before_the_rules(
+        self, performance, seats, visitor
+    ):
+        body = {"performance_id": performance.pk, "seat_ids": ids(seats[:1])}
+        visitor.post("/holds", body, key="click-1")
+        too_many = body | {"seat_ids": ids(seats)}
+
+        assert refused(visitor.post("/holds", too_many, key="click-1"), 422, REUSED)
+        visitor.delete("/queue/tokens/me")
+        assert refused(visitor.post("/holds", too_many, key="click-1"), 422, REUSED)
+
     def test_takes_the_best_available(self, performance, visitor):
         body = {"performance_id": performance.pk, "quantity": 2, "grade": None}
 
@@ -458,6 +494,34 @@ class TestReservations:
         del visitor.headers["Queue-Token"]
         assert refused(visitor.post("/reservations", body, key="k"), 403, "QUEUE_TOKEN_REQUIRED")
         assert not Reservation.objects.exists()
+
+    def test_refuses_in_one_order(self, performance, seats, visitor):
+        """The hold, the token, the key, what the key was used for, the state of the hold."""
+        made = held_over_api(visitor, performance, seats[:1])
+        stale = overdue_hold(visitor.customer, seats[1:2])
+        elsewhere = Visitor(visitor.customer)
+        elsewhere.join(PerformanceFactory().concert_id)
+        own, foreign = visitor.headers["Queue-Token"], elsewhere.headers["Queue-Token"]
+        visitor.post("/reservations", {"hold_id": made["hold_id"]}, key="used")
+
+        def pay(hold_id, token, key):
+            visitor.headers["Queue-Token"] = token
+            return visitor.post("/reservations", {"hold_id": str(hold_id)}, key=key)
+
+        keys = [None, " ", "used", "new"]
+        for token, key in product([own, foreign, "nonsense", ""], keys):
+            assert refused(pay(uuid4(), token, key), 404, "HOLD_NOT_FOUND")
+        for hold_id, key in product([made["hold_id"], stale.pk], keys):
+            assert refused(pay(hold_id, foreign, key), 403, "QUEUE_TOKEN_INVALID")
+            assert refused(pay(hold_id, "nonsense", key), 403, "QUEUE_TOKEN_INVALID")
+            assert refused(pay(hold_id, "", key), 403, "QUEUE_TOKEN_REQUIRED")
+        for key in (None, " "):
+            assert refused(pay(stale.pk, own, key), 400, "IDEMPOTENCY_KEY_REQUIRED")
+        assert refused(pay(stale.pk, own, "used"), 422, REUSED)
+        assert refused(pay(stale.pk, own, "new"), 409, "HOLD_EXPIRED")
+        assert refused(pay(made["hold_id"], own, "new"), 409, "HOLD_NOT_LIVE")
+        assert pay(made["hold_id"], own, "used").status_code == 201
+        assert Reservation.objects.count() == 1
 
     def test_lists_own_ones_newest_first_and_by_status(self, seats, visitor):
         first = reservation(visitor.customer, seats[:1])

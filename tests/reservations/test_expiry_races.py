@@ -27,7 +27,7 @@ from apps.reservations.services import (
     release_hold,
 )
 from apps.shared.database import Statement
-from apps.shared.transactions import database_now, run_in_transaction
+from apps.shared.transactions import database_now, run_in_transaction, run_steps
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.payments import WalletFactory
@@ -144,7 +144,7 @@ class TestHoldThatExpiresWhileItsPaymentWaits:
             end = timezone.now() + timedelta(seconds=0.5)
             Hold.objects.filter(pk=held.pk).update(expires_at=end)
             with transaction.atomic():
-                locked_wallet(customer_id=customer.pk)
+                run_steps(locked_wallet(customer_id=customer.pk))
                 payment = elsewhere(partial(pay, customer, held))
                 wait_until_blocked()
                 while database_now() <= end:

@@ -166,7 +166,7 @@ class TestHoldBestAvailable:
         return run_in_transaction(
             lambda: hold_best_available(
                 customer_id=customer.pk,
-                performance=performance,
+                performance_id=performance.pk,
                 quantity=quantity,
                 grade=grade,
                 admission=None,

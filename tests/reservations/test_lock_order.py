@@ -30,7 +30,7 @@ from apps.shared.idempotency import run_once
 from apps.shared.models import EventDelivery, OutboxEvent
 from apps.shared.outbox import drain
 from apps.shared.retention import EVENTS, purge
-from apps.shared.transactions import Decision, run_in_transaction
+from apps.shared.transactions import Steps, run_in_transaction
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import ConcertFactory, PerformanceFactory
 from tests.factories.payments import WalletFactory
@@ -197,7 +197,7 @@ def stale_holds(seats: list[Seat]) -> None:
         Hold.objects.filter(pk=stale.pk).update(seat_limit=F("seat_limit"))
 
 
-def once(customer: User, decide: Callable[[], Decision[Any]]) -> Callable[[], object]:
+def once(customer: User, decide: Callable[[], Steps[Any]]) -> Callable[[], object]:
     """As a view calls it, with a key."""
     return partial(
         run_once,
@@ -218,7 +218,7 @@ def holding() -> Callable[[], object]:
         partial(
             reservations.hold_seats.decide,
             customer_id=customer.pk,
-            performance=seats[0].performance,
+            performance_id=seats[0].performance_id,
             seat_ids=[seat.pk for seat in seats],
             admission=None,
         ),
@@ -233,7 +233,7 @@ def holding_the_best() -> Callable[[], object]:
         partial(
             reservations.hold_best_available.decide,
             customer_id=customer.pk,
-            performance=seats[0].performance,
+            performance_id=seats[0].performance_id,
             quantity=len(seats),
             grade=None,
             admission=None,

@@ -349,6 +349,27 @@ class TestOneKeyManyTimesAtOnce:
         assert Reservation.objects.count() == 1
         assert LedgerTransaction.objects.filter(amount__lt=0).count() == 1
 
+    def test_who_waits_behind_the_first_is_given_its_answer(self, seats, elsewhere, monkeypatch):
+        visitor = admitted_visitor(seats[0].performance.concert_id)
+        body = {"performance_id": seats[0].performance_id, "seat_ids": [seats[0].pk]}
+        click = partial(visitor.post, "/holds", body, key="click")
+        is_holding, may_go_on = threading.Event(), threading.Event()
+
+        def wait(_parameters):
+            is_holding.set()
+            assert may_go_on.wait(30)
+
+        before(monkeypatch, "keep_answer", wait)
+        first = elsewhere(click)
+        assert is_holding.wait(30)
+        second = elsewhere(click)
+        wait_until_blocked()
+        may_go_on.set()
+
+        assert second.result().content == first.result().content
+        assert second.result()["Idempotent-Replayed"] == "true"
+        assert Hold.objects.count() == 1
+
     def test_without_the_lock_on_the_key_a_buyer_is_told_that_the_hold_is_over(
         self, clicks, monkeypatch
     ):
@@ -387,7 +408,7 @@ def best_four(customer, performance) -> Any:
 
 
 def best(customer, performance, quantity) -> Any:
-    arguments = {"customer_id": customer.pk, "performance": performance, "quantity": quantity}
+    arguments = {"customer_id": customer.pk, "performance_id": performance.pk, "quantity": quantity}
     call = partial(hold_best_available, **arguments, grade=None, admission=None)
     return run_in_transaction(call)
 

@@ -170,7 +170,9 @@ class SaleMachine(RuleBasedStateMachine):
     def hold(self, who: int, numbers: list[int]) -> Any:
         seats = [self.seats[number] for number in numbers]
         refusal = self.model.refusal_to_buy(who, len(seats)) or self.model.refusal_of_seats(seats)
-        service = partial(hold_seats, seat_ids=seats, performance=self.performance, admission=None)
+        service = partial(
+            hold_seats, seat_ids=seats, performance_id=self.performance.pk, admission=None
+        )
         call = partial(service, customer_id=self.customers[who].pk)
 
         held = self.meet(refusal, partial(run_in_transaction, call))
@@ -185,7 +187,9 @@ class SaleMachine(RuleBasedStateMachine):
             NotEnoughSeats if is_too_few else None
         )
         service = partial(hold_best_available, quantity=quantity, grade=None, admission=None)
-        call = partial(service, customer_id=self.customers[who].pk, performance=self.performance)
+        call = partial(
+            service, customer_id=self.customers[who].pk, performance_id=self.performance.pk
+        )
 
         held = self.meet(refusal, partial(run_in_transaction, call))
 

@@ -91,6 +91,18 @@ def verified_place(*, token: str | None, customer_id: int, concert_id: int) -> P
     return Place(generation=ticket.generation, place=ticket.place)
 
 
+def concert_of_token(*, token: str | None, customer_id: int) -> int:
+    """Return the concert that a customer's token is for, by its signature alone.
+
+    :raises QueueTokenRequired: there is no token.
+    :raises QueueTokenInvalid: forged, altered or of another customer.
+    """
+    ticket = read_ticket(token)
+    if ticket.customer_id != customer_id:
+        raise QueueTokenInvalid
+    return ticket.concert_id
+
+
 def extend_lease(*, concert_id: int, customer_id: int, place: int, until: datetime) -> None:
     """Let the lease outlive a hold that ends at `until`. Call it after the commit; it never fails.
 

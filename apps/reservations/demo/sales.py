@@ -21,7 +21,7 @@ PARTY_SIZES = (2, 4, 1, 3, 2)
 def sell_seats(*, performance: Performance, seats: int, fans: Sequence[User]) -> int:
     """Sell the first `seats` seats, each fan buying once, and go on where an earlier call was interrupted.
 
-    Returns how many reservations were made. `performance` comes with its concert.
+    Returns how many reservations were made.
     """
     parties = _parties(seats, largest=performance.concert.seats_per_customer)
     made_before = Reservation.objects.filter(performance=performance, customer__in=fans).count()
@@ -51,14 +51,17 @@ def _parties(seats: int, *, largest: int) -> list[int]:
 
 
 def buy_seats(customer: User, performance: Performance, seat_ids: Sequence[int]) -> Reservation:
-    """At the box office, topping the balance up if it is too low. `performance` comes with its concert."""
+    """At the box office, topping the balance up if it is too low."""
     price = sum(Seat.objects.filter(pk__in=seat_ids).values_list("price", flat=True))
     if wallet_balance(customer_id=customer.pk) < price:
         charge_wallet(customer_id=customer.pk, amount=settings.CHARGE_LIMIT)
 
     def buy() -> Reservation:
         held = hold_seats(
-            customer_id=customer.pk, performance=performance, seat_ids=seat_ids, admission=None
+            customer_id=customer.pk,
+            performance_id=performance.pk,
+            seat_ids=seat_ids,
+            admission=None,
         )
         return confirm_reservation(customer_id=customer.pk, hold_id=held.hold.pk).reservation
 

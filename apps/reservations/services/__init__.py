@@ -8,7 +8,9 @@ from apps.reservations.services.gate import (
     admission_to_concert,
     admission_to_look,
     admission_to_performance,
-    verified_payer,
+    concert_id_of,
+    concert_to_pay_for,
+    verify_payer,
 )
 from apps.reservations.services.holding import HeldSeats, hold_seats
 from apps.reservations.services.releasing import release_hold
@@ -21,10 +23,12 @@ __all__ = [
     "admission_to_look",
     "admission_to_performance",
     "cancel_reservation",
+    "concert_id_of",
+    "concert_to_pay_for",
     "confirm_reservation",
     "expire_holds",
     "hold_best_available",
     "hold_seats",
     "release_hold",
-    "verified_payer",
+    "verify_payer",
 ]

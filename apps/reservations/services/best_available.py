@@ -10,14 +10,13 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from apps.concerts.models import Performance
-from apps.queue.services import Admission, require_new_hold_allowed
+from apps.queue.services import Admission
 from apps.reservations.errors import NotEnoughSeats
 from apps.reservations.selectors import adjacent_free_seats
 from apps.reservations.services import holding
 from apps.reservations.services.holding import FoundSeats, HeldSeats, claim, found_seats
 from apps.shared.database import fetch_pipelined, load_statements
-from apps.shared.transactions import Decision, database_now, decide_then_write
+from apps.shared.transactions import Steps, database_now, decide_then_write
 
 SQL = load_statements(Path(__file__).with_suffix(".sql"))
 
@@ -47,38 +46,31 @@ class Choice:
 def hold_best_available(
     *,
     customer_id: int,
-    performance: Performance,
+    performance_id: int,
     quantity: int,
     grade: str | None,
     admission: Admission | None,
-) -> Decision[HeldSeats]:
+) -> Steps[HeldSeats]:
     """Claim the best `quantity` free seats, side by side if there are such, of one grade if it is named.
 
     Seats that others are claiming at this moment are passed over.
 
     :raises NotEnoughSeats: fewer than `quantity` are free and not being claimed at this moment.
-    :raises SeatLimitExceeded, SalesNotOpen, SalesClosed, QueueTokenExpired: as for `hold_seats`.
+    :raises PerformanceNotFound, SeatLimitExceeded, SalesNotOpen, SalesClosed, QueueTokenExpired: as for `hold_seats`.
     """
-    if admission is not None:
-        require_new_hold_allowed(admission=admission)
-    customer = {"performance_id": performance.pk, "customer_id": customer_id}
-    _, [(now, taken)] = fetch_pipelined(
-        [
-            (holding.SQL["lock_customer"], customer),
-            (holding.SQL["count_seats_of_customer"], customer),
-        ]
-    )
-    holding.refuse_unless_allowed(performance, quantity=quantity, taken=taken, at=now)
-    choice = _choose(performance, quantity, grade, at=now)
-    gone = _claimed_meanwhile(performance, choice)
-    while (found := _lock_best(performance, choice, quantity, gone)) is None:
+    _, rules = yield holding.customer_lock(customer_id=customer_id, performance_id=performance_id)
+    offer = holding.offer_in(rules)
+    offer.refuse_unless_allowed(admission, quantity=quantity)
+    choice = _choose(performance_id, quantity, grade, at=offer.at)
+    gone = _claimed_meanwhile(performance_id, choice)
+    while (found := _lock_best(performance_id, choice, quantity, gone)) is None:
         # Others have left none of these. No other request for the best seats comes in between any more.
-        choice = _choose(performance, quantity, grade, at=database_now(), without=gone)
-    return claim(customer_id, performance, found, admission)
+        choice = _choose(performance_id, quantity, grade, at=database_now(), without=gone)
+    return claim(customer_id, performance_id, offer, found, admission)
 
 
 def _choose(
-    performance: Performance,
+    performance_id: int,
     quantity: int,
     grade: str | None,
     *,
@@ -88,7 +80,7 @@ def _choose(
     """:raises NotEnoughSeats: fewer than `quantity` are free `without` those that are known to be in somebody's hands."""
     choose = partial(
         adjacent_free_seats,
-        performance_id=performance.pk,
+        performance_id=performance_id,
         grade=grade,
         at=at,
         limit=CHOICES,
@@ -102,11 +94,11 @@ def _choose(
     return Choice([], singles)
 
 
-def _claimed_meanwhile(performance: Performance, choice: Choice) -> set[int]:
+def _claimed_meanwhile(performance_id: int, choice: Choice) -> set[int]:
     """Wait for the others who choose; return what they have taken."""
     _, claimed = fetch_pipelined(
         [
-            (SQL["lock_best_seats"], {"performance_id": performance.pk}),
+            (SQL["lock_best_seats"], {"performance_id": performance_id}),
             (SQL["claimed_among"], {"seat_ids": sorted(choice.seat_ids)}),
         ]
     )
@@ -114,7 +106,7 @@ def _claimed_meanwhile(performance: Performance, choice: Choice) -> set[int]:
 
 
 def _lock_best(
-    performance: Performance, choice: Choice, quantity: int, gone: set[int]
+    performance_id: int, choice: Choice, quantity: int, gone: set[int]
 ) -> FoundSeats | None:
     """Lock the best seats of a choice that are not `gone`, and add to those what others have claimed or are at work on.
 
@@ -124,7 +116,7 @@ def _lock_best(
     width = 1
     while options := choice.options(quantity, without=gone)[:width]:
         seat_ids = sorted({seat_id for option in options for seat_id in option})
-        seats = {"performance_id": performance.pk, "seat_ids": seat_ids}
+        seats = {"performance_id": performance_id, "seat_ids": seat_ids}
         found = found_seats(
             *fetch_pipelined([(SQL["lock_free_seats"], seats), (holding.SQL["read_seats"], seats)])
         )

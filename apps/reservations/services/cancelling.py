@@ -8,8 +8,8 @@ from apps.reservations.events import RESERVATION_CANCELLED
 from apps.reservations.models import Reservation, cancellable_until
 from apps.reservations.services.locking import hold_locks, locked_hold_in
 from apps.reservations.signals import ReservationCancelled, reservation_cancelled
-from apps.shared.database import fetch_one, fetch_pipelined, load_statements
-from apps.shared.transactions import CLOCK, Decision, decide_then_write, send_on_commit
+from apps.shared.database import load_statements
+from apps.shared.transactions import CLOCK, Decision, Steps, decide_then_write, send_on_commit
 
 SQL = load_statements(Path(__file__).with_suffix(".sql"))
 
@@ -24,7 +24,7 @@ class Cancellation:
 
 
 @decide_then_write
-def cancel_reservation(*, customer_id: int, reservation_id: UUID) -> Decision[Cancellation]:
+def cancel_reservation(*, customer_id: int, reservation_id: UUID) -> Steps[Cancellation]:
     """Give the full price back to the wallet; the seats can be sold again at commit.
 
     :raises ReservationNotFound: there is none, or it is somebody else's.
@@ -32,18 +32,16 @@ def cancel_reservation(*, customer_id: int, reservation_id: UUID) -> Decision[Ca
     :raises CancellationClosed: less than `CANCELLATION_WINDOW` is left until the performance.
     """
     asked = {"customer_id": customer_id, "reservation_id": reservation_id}
-    found = fetch_one(SQL["find_reservation"], asked)
-    if found is None:
+    [found] = yield [(SQL["find_reservation"], asked)]
+    if not found:
         raise ReservationNotFound
-    [hold_id] = found
-    *locked, [(status, total_price, reserved_at)], wallets, [(now,)] = fetch_pipelined(
-        [
-            *hold_locks(customer_id=customer_id, hold_id=hold_id),
-            (SQL["read_reservation"], asked),
-            wallet_lock(customer_id=customer_id),
-            (CLOCK, {}),
-        ]
-    )
+    [(hold_id,)] = found
+    *locked, [(status, total_price, reserved_at)], wallets, [(now,)] = yield [
+        *hold_locks(customer_id=customer_id, hold_id=hold_id),
+        (SQL["read_reservation"], asked),
+        wallet_lock(customer_id=customer_id),
+        (CLOCK, {}),
+    ]
     hold = locked_hold_in(locked, customer_id=customer_id)
     if status == Reservation.Status.CANCELLED:
         raise AlreadyCancelled

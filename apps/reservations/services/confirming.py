@@ -4,12 +4,13 @@ from pathlib import Path
 from uuid import UUID
 
 from apps.payments.services import debit_wallet, wallet_in, wallet_lock
+from apps.queue.errors import QueueTokenInvalid
 from apps.reservations.events import RESERVATION_CONFIRMED
 from apps.reservations.models import Reservation, Ticket
 from apps.reservations.services.locking import LockedHold, hold_locks, locked_hold_in
 from apps.reservations.signals import ReservationConfirmed, reservation_confirmed
-from apps.shared.database import fetch_pipelined, load_statements
-from apps.shared.transactions import CLOCK, Decision, decide_then_write, send_on_commit
+from apps.shared.database import load_statements
+from apps.shared.transactions import CLOCK, Decision, Steps, decide_then_write, send_on_commit
 
 SQL = load_statements(Path(__file__).with_suffix(".sql"))
 
@@ -25,25 +26,28 @@ class Confirmation:
 
 
 @decide_then_write
-def confirm_reservation(*, customer_id: int, hold_id: UUID) -> Decision[Confirmation]:
+def confirm_reservation(
+    *, customer_id: int, hold_id: UUID, token_concert_id: int | None = None
+) -> Steps[Confirmation]:
     """Pay for a hold from the customer's wallet; everything that follows from the sale is promised by an event.
 
     The database's clock after the last lock decides whether the hold was still live, and is `reserved_at`. A refusal leaves no
-    trace: hold, balance and place in the queue are as before.
+    trace: hold, balance and place in the queue are as before. `token_concert_id` is what a payer's queue token is for.
 
     :raises HoldNotFound: there is none, or it is somebody else's.
+    :raises QueueTokenInvalid: it is for another concert than the token.
     :raises HoldNotLive: it was paid or released before.
     :raises HoldExpired: its time is over.
     :raises InsufficientBalance: the wallet has less than the seats cost.
     """
-    *locked, wallets, [(now,)] = fetch_pipelined(
-        [
-            *hold_locks(customer_id=customer_id, hold_id=hold_id),
-            wallet_lock(customer_id=customer_id),
-            (CLOCK, {}),
-        ]
-    )
+    *locked, wallets, [(now,)] = yield [
+        *hold_locks(customer_id=customer_id, hold_id=hold_id),
+        wallet_lock(customer_id=customer_id),
+        (CLOCK, {}),
+    ]
     hold = locked_hold_in(locked, customer_id=customer_id)
+    if token_concert_id not in (None, hold.concert_id):
+        raise QueueTokenInvalid
     hold.refuse_unless_live(at=now)
     reservation = Reservation(
         hold_id=hold_id,

@@ -5,10 +5,11 @@ from uuid import UUID
 
 from apps.concerts.errors import ConcertNotFound, PerformanceNotFound
 from apps.concerts.models import Concert, Performance
-from apps.queue.services import Admission, Place, admitted_visitor, verified_place
+from apps.queue.services import Admission, admitted_visitor, concert_of_token, verified_place
 from apps.reservations.errors import HoldNotFound
 from apps.shared.caching import ProcessCache
 from apps.shared.database import fetch_one, load_statements
+from apps.shared.errors import DomainError
 
 SQL = load_statements(Path(__file__).with_suffix(".sql"))
 
@@ -58,15 +59,20 @@ def admission_to_performance(
 
 
 def admission_to_look(*, token: str | None, customer_id: int, performance_id: int) -> Admission:
-    """The admission to a performance, for whoever looks at it again and again: its concert may have been read a second ago.
+    """The admission to a performance, for what is asked again and again: its concert may have been read a second ago.
+
+    Holding seats has it, too: under its locks it sees for itself if the performance is still published.
 
     :raises PerformanceNotFound: and whatever the waiting room refuses with.
     """
-    concert_id = _concert_ids.get(performance_id, lambda: _concert_id_of(performance_id))
+    concert_id = _concert_ids.get(performance_id, lambda: concert_id_of(performance_id))
     return admitted_visitor(token=token, customer_id=customer_id, concert_id=concert_id)
 
 
-def _concert_id_of(performance_id: int) -> int:
+def concert_id_of(performance_id: int) -> int:
+    """
+    :raises PerformanceNotFound: there is none, or its concert is not published.
+    """
     concert_id = (
         Performance.objects.published()
         .filter(pk=performance_id)
@@ -78,14 +84,28 @@ def _concert_id_of(performance_id: int) -> int:
     return concert_id
 
 
-def verified_payer(*, token: str | None, customer_id: int, hold_id: UUID) -> Place:
-    """The place that a token names, if it was given to this customer for the concert of this hold.
+def concert_to_pay_for(*, token: str | None, customer_id: int, hold_id: UUID) -> int:
+    """Return the concert that a payer's token is for; `confirm_reservation` sees if the hold is of it.
+
+    :raises HoldNotFound, QueueTokenRequired, QueueTokenInvalid: as `verify_payer` does.
+    """
+    try:
+        return concert_of_token(token=token, customer_id=customer_id)
+    except DomainError:
+        # First of all it is said if there is no such hold.
+        verify_payer(token=token, customer_id=customer_id, hold_id=hold_id)
+        raise
+
+
+def verify_payer(*, token: str | None, customer_id: int, hold_id: UUID) -> None:
+    """Refuse a token that was not given to this customer for the concert of this hold.
 
     The waiting room itself is not asked: whoever has a live hold was admitted, and pays also while the room's store is down.
 
     :raises HoldNotFound: there is none, or it is somebody else's.
+    :raises QueueTokenRequired, QueueTokenInvalid: there is no token, or it is not for that.
     """
     row = fetch_one(SQL["concert_of_hold"], {"hold_id": hold_id, "customer_id": customer_id})
     if row is None:
         raise HoldNotFound
-    return verified_place(token=token, customer_id=customer_id, concert_id=row[0])
+    verified_place(token=token, customer_id=customer_id, concert_id=row[0])

@@ -9,15 +9,15 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 
-from apps.concerts.errors import SeatNotFound
-from apps.concerts.models import Performance
+from apps.concerts.errors import PerformanceNotFound, SeatNotFound
+from apps.concerts.models import SalesWindow
 from apps.queue.services import Admission, extend_lease, require_new_hold_allowed
 from apps.reservations.errors import SeatAlreadyHeld, SeatAlreadyReserved, SeatLimitExceeded
 from apps.reservations.events import PricedSeat
 from apps.reservations.models import Hold
 from apps.reservations.services.expiring import end_in_the_way
-from apps.shared.database import Row, fetch_pipelined, load_statements
-from apps.shared.transactions import Decision, decide_then_write
+from apps.shared.database import Call, Row, load_statements
+from apps.shared.transactions import Decision, Steps, decide_then_write
 
 SQL = load_statements(Path(__file__).with_suffix(".sql"))
 
@@ -74,18 +74,42 @@ class FoundSeats:
             raise SeatAlreadyHeld(retry_after=1)
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The rules for a customer who wants seats of a performance, and what that customer has of it `at` one moment."""
+
+    at: datetime
+    taken: int
+    concert_id: int
+    seat_limit: int
+    window: SalesWindow
+
+    def refuse_unless_allowed(self, admission: Admission | None, *, quantity: int) -> None:
+        """
+        :raises QueueTokenExpired: the visitor was admitted too long ago to claim anything new.
+        :raises SalesNotOpen, SalesClosed: outside the sales window, or the performance has begun.
+        :raises SeatLimitExceeded: with what the customer has already it would be too many.
+        """
+        if admission is not None:
+            require_new_hold_allowed(admission=admission)
+        self.window.refuse_unless_open(self.at)
+        if self.taken + quantity > self.seat_limit:
+            raise SeatLimitExceeded(limit=self.seat_limit, taken=self.taken)
+
+
 @decide_then_write
 def hold_seats(
     *,
     customer_id: int,
-    performance: Performance,
+    performance_id: int,
     seat_ids: Sequence[int],
     admission: Admission | None,
-) -> Decision[HeldSeats]:
+) -> Steps[HeldSeats]:
     """Claim seats for one customer until `HOLD_TIME` from now, all of them or none.
 
-    `performance` comes with its concert. `admission` is None for sales at the box office, which nobody queues for.
+    `admission` is None for sales at the box office, which nobody queues for.
 
+    :raises PerformanceNotFound: there is none, or its concert is not published.
     :raises SeatAlreadyHeld: somebody else holds one of them, or is claiming it at this moment.
     :raises SeatAlreadyReserved: one of them is sold or kept back.
     :raises SeatLimitExceeded: the customer would have more than the concert allows.
@@ -93,37 +117,33 @@ def hold_seats(
     :raises SalesNotOpen, SalesClosed: outside the sales window, or the performance has begun.
     :raises QueueTokenExpired: the visitor was admitted too long ago to claim anything new.
     """
-    if admission is not None:
-        require_new_hold_allowed(admission=admission)
-    seats = {"performance_id": performance.pk, "seat_ids": list(seat_ids)}
-    customer = {"performance_id": performance.pk, "customer_id": customer_id}
-    _, [(began_at, taken)], locked, rows = fetch_pipelined(
-        [
-            (SQL["lock_customer"], customer),
-            (SQL["count_seats_of_customer"], customer),
-            (SQL["lock_seats"], seats),
-            (SQL["read_seats"], seats),
-        ]
-    )
-    refuse_unless_allowed(performance, quantity=len(seat_ids), taken=taken, at=began_at)
+    seats = {"performance_id": performance_id, "seat_ids": list(seat_ids)}
+    _, rules, locked, rows = yield [
+        *customer_lock(customer_id=customer_id, performance_id=performance_id),
+        (SQL["lock_seats"], seats),
+        (SQL["read_seats"], seats),
+    ]
+    offer = offer_in(rules)
+    offer.refuse_unless_allowed(admission, quantity=len(seat_ids))
     found = found_seats(locked, rows)
     if missing := set(seat_ids) - {seat.seat_id for seat in found.seats}:
         raise SeatNotFound(seat_ids=sorted(missing))
     found.refuse_unless_free()
-    return claim(customer_id, performance, found, admission)
+    return claim(customer_id, performance_id, offer, found, admission)
 
 
-def refuse_unless_allowed(
-    performance: Performance, *, quantity: int, taken: int, at: datetime
-) -> None:
-    """
-    :raises SalesNotOpen, SalesClosed: outside the sales window, or the performance has begun.
-    :raises SeatLimitExceeded: with what the customer has `taken` already it would be too many.
-    """
-    performance.refuse_unless_on_sale(at)
-    limit = performance.concert.seats_per_customer
-    if taken + quantity > limit:
-        raise SeatLimitExceeded(limit=limit, taken=taken)
+def customer_lock(*, customer_id: int, performance_id: int) -> list[Call]:
+    """Return the statements that lock a customer at a performance and read the rules; `offer_in` understands the second."""
+    customer = {"performance_id": performance_id, "customer_id": customer_id}
+    return [(SQL[name], customer) for name in ("lock_customer", "count_seats_of_customer")]
+
+
+def offer_in(rows: Sequence[Row]) -> Offer:
+    """:raises PerformanceNotFound: there is none, or its concert is not published."""
+    [(at, taken, concert_id, seat_limit, opens_at, closes_at, starts_at)] = rows
+    if concert_id is None:
+        raise PerformanceNotFound
+    return Offer(at, taken, concert_id, seat_limit, SalesWindow(opens_at, closes_at, starts_at))
 
 
 def found_seats(locked: Sequence[Row], rows: Sequence[Row]) -> FoundSeats:
@@ -143,14 +163,18 @@ def found_seats(locked: Sequence[Row], rows: Sequence[Row]) -> FoundSeats:
 
 
 def claim(
-    customer_id: int, performance: Performance, found: FoundSeats, admission: Admission | None
+    customer_id: int,
+    performance_id: int,
+    offer: Offer,
+    found: FoundSeats,
+    admission: Admission | None,
 ) -> Decision[HeldSeats]:
     """Decide a hold on seats that are locked and were found free; it begins when they were."""
     hold = Hold(
         customer_id=customer_id,
-        performance_id=performance.pk,
+        performance_id=performance_id,
         total_price=sum(seat.price for seat in found.seats),
-        seat_limit=performance.concert.seats_per_customer,
+        seat_limit=offer.seat_limit,
         queue_place=admission.place if admission else None,
         queue_generation=admission.generation if admission else None,
         held_at=found.at,
@@ -161,7 +185,7 @@ def claim(
         {
             "hold_id": hold.pk,
             "customer_id": customer_id,
-            "performance_id": performance.pk,
+            "performance_id": performance_id,
             "total_price": hold.total_price,
             "seat_limit": hold.seat_limit,
             "queue_place": hold.queue_place,
@@ -176,7 +200,7 @@ def claim(
         transaction.on_commit(
             partial(
                 extend_lease,
-                concert_id=performance.concert_id,
+                concert_id=offer.concert_id,
                 customer_id=customer_id,
                 place=admission.place,
                 until=hold.expires_at,
@@ -184,7 +208,7 @@ def claim(
             robust=True,
         )
     return Decision(
-        HeldSeats(hold, found.seats, performance.concert_id),
+        HeldSeats(hold, found.seats, offer.concert_id),
         writes=[*end_in_the_way({over.pk for _, over in found.holds}, at=found.at), write],
         # The locks should have prevented it; the constraint is what makes it impossible.
         refusals={"seat_claimed_once": SeatAlreadyHeld(retry_after=1)},

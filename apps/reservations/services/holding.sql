@@ -5,8 +5,9 @@ SELECT pg_advisory_xact_lock(
 );
 
 -- name: count_seats_of_customer
--- How many seats of the performance the customer has at this moment. Comes after the customer's lock. `+ 0` here and below: of a
--- performance that the planner does not know yet it expects one row, and would read all there are in place of the few by key.
+-- How many seats of the performance the customer has at this moment, and when who may have how many; no concert if the performance
+-- is not for sale to anybody. Comes after the customer's lock. `+ 0` here and below: of a performance that the planner does not know
+-- yet it expects one row, and would read all there are in place of the few by key.
 SELECT clock.at, (
     SELECT count(*)
     FROM reservations_hold hold
@@ -14,8 +15,10 @@ SELECT clock.at, (
     WHERE hold.customer_id = %(customer_id)s AND hold.performance_id + 0 = %(performance_id)s
       AND claim.ended_at IS NULL
       AND (hold.status = 'CONFIRMED' OR (hold.status = 'HELD' AND hold.expires_at > clock.at))
-)
-FROM (SELECT clock_timestamp() AS at OFFSET 0) clock;
+), concert.id, concert.seats_per_customer, concert.sales_open_at, concert.sales_close_at, performance.starts_at
+FROM (SELECT clock_timestamp() AS at OFFSET 0) clock
+LEFT JOIN concerts_performance performance ON performance.id = %(performance_id)s
+LEFT JOIN concerts_concert concert ON concert.id = performance.concert_id AND concert.is_published;
 
 -- name: lock_seats
 -- Locks the seats of a request, or as many as nobody else is at work on, and waits for nobody. A request that does not get the

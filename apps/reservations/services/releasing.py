@@ -8,26 +8,24 @@ from apps.queue.services import shorten_lease
 from apps.reservations.models import Hold
 from apps.reservations.services.holding import HeldSeats
 from apps.reservations.services.locking import hold_locks, locked_hold_in
-from apps.shared.database import fetch_pipelined, load_statements
-from apps.shared.transactions import Decision, decide_then_write
+from apps.shared.database import load_statements
+from apps.shared.transactions import Decision, Steps, decide_then_write
 
 SQL = load_statements(Path(__file__).with_suffix(".sql"))
 
 
 @decide_then_write
-def release_hold(*, customer_id: int, hold_id: UUID) -> Decision[HeldSeats]:
+def release_hold(*, customer_id: int, hold_id: UUID) -> Steps[HeldSeats]:
     """Give the seats back at once.
 
     :raises HoldNotFound: there is none, or it is somebody else's.
     :raises HoldNotLive: it was paid or released before.
     :raises HoldExpired: its time is over.
     """
-    *locked, [(now, lease_until)] = fetch_pipelined(
-        [
-            *hold_locks(customer_id=customer_id, hold_id=hold_id),
-            (SQL["end_of_other_holds"], {"hold_id": hold_id}),
-        ]
-    )
+    *locked, [(now, lease_until)] = yield [
+        *hold_locks(customer_id=customer_id, hold_id=hold_id),
+        (SQL["end_of_other_holds"], {"hold_id": hold_id}),
+    ]
     found = locked_hold_in(locked, customer_id=customer_id)
     found.refuse_unless_live(at=now)
     hold = found.hold

@@ -8,13 +8,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.concerts.errors import PerformanceNotFound, SalesClosed, SalesNotOpen, SeatNotFound
+from apps.queue.services import Admission
 from apps.reservations import errors, selectors, serializers, services
 from apps.reservations.services import HeldSeats
-from apps.reservations.views.seats import NOT_ADMITTED, GatedView
+from apps.reservations.views.seats import NOT_ADMITTED
 from apps.shared.api.idempotent import IdempotentView
 from apps.shared.api.responses import success
 from apps.shared.api.schema import operation
 from apps.shared.api.views import ApiView
+from apps.shared.errors import DomainError
 
 MAY_NOT_BUY = [
     *NOT_ADMITTED,
@@ -36,11 +38,33 @@ HOLD_EXAMPLE = {
 }
 
 
+HELD = _("Seats held.")
+
+
 def _rendered(held: HeldSeats) -> tuple[int, Any, Any]:
-    return 201, _("Seats held."), serializers.held_seats_data(held)
+    return 201, HELD, serializers.held_seats_data(held)
 
 
-class HoldsView(GatedView, IdempotentView):
+def _admission_or_replay(view: IdempotentView, performance_id: int) -> Admission | HttpResponse:
+    """Return the caller's admission, or what the first call with this key was answered.
+
+    Who asks what became of a call may not be admitted any more, so the key is looked up before the gate refuses.
+    """
+    key = view.key()
+    try:
+        return services.admission_to_look(
+            token=view.request.headers.get("Queue-Token"),
+            customer_id=view.customer_id,
+            performance_id=performance_id,
+        )
+    except DomainError:
+        if key is not None and (answered := view.replay(key)) is not None:
+            return answered
+        services.concert_id_of(performance_id)  # what was known for a second may refuse nobody
+        raise
+
+
+class HoldsView(IdempotentView):
     rate_limits = {"POST": "hold"}
 
     @operation(
@@ -63,15 +87,14 @@ class HoldsView(GatedView, IdempotentView):
     )
     def post(self, request: Request) -> HttpResponse:
         body = self.validated(serializers.HoldRequest)
-        # Before the gate: who asks what became of a call may not be admitted any more.
-        if (answered := self.replay()) is not None:
-            return answered
-        performance, admission = self.admitted_to(body["performance_id"])
+        admission = _admission_or_replay(self, body["performance_id"])
+        if isinstance(admission, HttpResponse):
+            return admission
         return self.once(
             partial(
                 services.hold_seats.decide,
                 customer_id=self.customer_id,
-                performance=performance,
+                performance_id=body["performance_id"],
                 seat_ids=body["seat_ids"],
                 admission=admission,
             ),
@@ -80,7 +103,7 @@ class HoldsView(GatedView, IdempotentView):
         )
 
 
-class BestAvailableView(GatedView, IdempotentView):
+class BestAvailableView(IdempotentView):
     rate_limits = {"POST": "hold"}
 
     @operation(
@@ -101,15 +124,14 @@ class BestAvailableView(GatedView, IdempotentView):
     )
     def post(self, request: Request) -> HttpResponse:
         body = self.validated(serializers.BestAvailableRequest)
-        # Before the gate: who asks what became of a call may not be admitted any more.
-        if (answered := self.replay()) is not None:
-            return answered
-        performance, admission = self.admitted_to(body["performance_id"])
+        admission = _admission_or_replay(self, body["performance_id"])
+        if isinstance(admission, HttpResponse):
+            return admission
         return self.once(
             partial(
                 services.hold_best_available.decide,
                 customer_id=self.customer_id,
-                performance=performance,
+                performance_id=body["performance_id"],
                 quantity=body["quantity"],
                 grade=body["grade"],
                 admission=admission,

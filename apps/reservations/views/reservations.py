@@ -20,6 +20,8 @@ from apps.shared.api.responses import success
 from apps.shared.api.schema import operation
 from apps.shared.api.views import ApiView
 
+CONFIRMED = _("Reservation confirmed.")
+
 
 class ReservationsView(IdempotentView):
     @operation(
@@ -63,16 +65,22 @@ class ReservationsView(IdempotentView):
     )
     def post(self, request: Request) -> HttpResponse:
         body = self.validated(serializers.ReservationRequest)
-        customer_id, hold_id = self.customer_id, body["hold_id"]
-        services.verified_payer(
-            token=request.headers.get("Queue-Token"), customer_id=customer_id, hold_id=hold_id
+        payer: Any = {
+            "token": request.headers.get("Queue-Token"),
+            "customer_id": self.customer_id,
+            "hold_id": body["hold_id"],
+        }
+        pay = partial(
+            services.confirm_reservation.decide,
+            customer_id=self.customer_id,
+            hold_id=body["hold_id"],
+            token_concert_id=services.concert_to_pay_for(**payer),
         )
-        pay = partial(services.confirm_reservation.decide, customer_id=customer_id, hold_id=hold_id)
-        return self.once(pay, render=self._rendered)
+        return self.once(pay, render=self._rendered, admit=partial(services.verify_payer, **payer))
 
     @staticmethod
     def _rendered(confirmation: Confirmation) -> tuple[int, Any, Any]:
-        return 201, _("Reservation confirmed."), serializers.confirmation_data(confirmation)
+        return 201, CONFIRMED, serializers.confirmation_data(confirmation)
 
 
 class ReservationView(ApiView):

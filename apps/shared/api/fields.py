@@ -10,6 +10,10 @@ BIGINT_MAX = 2**63 - 1
 _CANONICAL_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
+def is_canonical_uuid(value: object) -> bool:
+    return isinstance(value, str) and _CANONICAL_UUID.fullmatch(value) is not None
+
+
 class StrictIntegerField(serializers.IntegerField):
     """A JSON integer. `"1"`, `1.0` and `true` are refused."""
 
@@ -37,7 +41,7 @@ class StrictUUIDField(serializers.UUIDField):
     """A UUID in its canonical text form."""
 
     def to_internal_value(self, data: Any) -> Any:
-        if not isinstance(data, str) or not _CANONICAL_UUID.fullmatch(data):
+        if not is_canonical_uuid(data):
             self.fail("invalid", value=data)
         return super().to_internal_value(data)
 

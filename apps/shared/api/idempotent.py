@@ -11,11 +11,24 @@ from apps.shared.api.responses import SUCCESS, as_json, envelope
 from apps.shared.api.views import ApiView
 from apps.shared.errors import IdempotencyKeyRequired
 from apps.shared.idempotency import StoredAnswer, run_once, stored_answer
-from apps.shared.transactions import Decision
+from apps.shared.transactions import Steps
 
 T = TypeVar("T")
 
+# In the environment of a call whose effect was tried before Django saw it, and may have been had: the exception that ended it.
+FAILURE = "encore.failure"
+
 _USABLE_KEY = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?")
+
+
+def usable_key(key: str) -> bool:
+    return _USABLE_KEY.fullmatch(key) is not None
+
+
+def fingerprint_of(method: str, path: str, body: Any) -> str:
+    """Return what is the same for equal requests only, whatever the order of the fields; `body` is JSON that was read."""
+    asked = json.dumps([method, path, body], sort_keys=True)
+    return hashlib.sha256(asked.encode()).hexdigest()
 
 
 class IdempotentView(ApiView):
@@ -23,21 +36,24 @@ class IdempotentView(ApiView):
 
     def once(
         self,
-        decide: Callable[[], Decision[T]] | None = None,
+        decide: Callable[[], Steps[T]] | None = None,
         *,
         effect: Callable[[], T] | None = None,
         render: Callable[[T], tuple[int, str | Promise, Any]],
         required: bool = True,
+        admit: Callable[[], object] = lambda: None,
     ) -> HttpResponse:
         """Have an effect in its own transaction and answer with `render(result)`: status, message and data.
 
-        `decide` and `effect` are as for `run_once`. Without `required`, a call that brings no key simply runs.
+        `decide` and `effect` are as for `run_once`. Without `required`, a call that brings no key simply runs. `admit` may refuse;
+        it is called before anything is said about the key or another call with it.
 
         :raises IdempotencyKeyRequired: no key, or one that is not 1 to 255 printable characters.
         """
-        key = self._key()
-        if key is None and required:
-            raise IdempotencyKeyRequired
+        failure: Exception | None = self.request.META.pop(FAILURE, None)
+        if failure is not None:
+            raise failure
+        key = self.key(required=required, admit=admit)
 
         def rendered(result: T) -> tuple[int, bytes]:
             status, message, data = render(result)
@@ -51,17 +67,15 @@ class IdempotentView(ApiView):
             decide=decide,
             effect=effect,
             render=rendered,
+            admit=admit,
         )
         return _as_response(answer)
 
-    def replay(self) -> HttpResponse | None:
+    def replay(self, key: str) -> HttpResponse | None:
         """The answer that a call with this key was given before; None if there was none.
 
         For views that would refuse today what they did then.
         """
-        key = self._key()
-        if key is None:
-            return None
         answer = stored_answer(
             customer_id=self.customer_id,
             endpoint=type(self).__name__,
@@ -70,17 +84,22 @@ class IdempotentView(ApiView):
         )
         return _as_response(answer) if answer else None
 
-    def _key(self) -> str | None:
-        """:raises IdempotencyKeyRequired: it is not 1 to 255 printable characters."""
+    def key(
+        self, *, required: bool = False, admit: Callable[[], object] = lambda: None
+    ) -> str | None:
+        """
+        :raises IdempotencyKeyRequired: it is missing, or not 1 to 255 printable characters.
+        """
         key = self.request.headers.get("Idempotency-Key")
-        if key is not None and not _USABLE_KEY.fullmatch(key):
+        if required if key is None else not usable_key(key):
+            admit()
             raise IdempotencyKeyRequired
         return key
 
     @cached_property
     def _fingerprint(self) -> str:
-        asked = [self.request.method, self.request.path_info, self.request.data]
-        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        request = self.request
+        return fingerprint_of(request.method or "", request.path_info, request.data)
 
 
 def _as_response(answer: StoredAnswer) -> HttpResponse:

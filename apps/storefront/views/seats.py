@@ -114,7 +114,7 @@ class SeatMapPageView(AdmittedView):
         hold = hold_best if isinstance(form, BestAvailableForm) else hold_chosen
         return hold(
             customer_id=self.customer_id,
-            performance=performance,
+            performance_id=performance.pk,
             admission=admission,
             **form.cleaned_data,
         )
