@@ -16,6 +16,7 @@ from apps.queue.core.room import EndReason
 CAPACITY_MAX = 100_000
 SPAN_MIN, SPAN_MAX = timedelta(seconds=10), timedelta(hours=4)
 LOTTERY_WINDOW_MAX = timedelta(days=7)
+REASON_MAX = 200
 
 
 def new_epoch() -> str:
@@ -76,6 +77,14 @@ class WaitingRoom(models.Model):
         choices=State,
         default=State.OPEN,
         help_text=_("An open room admits from its opening time on."),
+    )
+    pause_reason = models.CharField(
+        _("reason of the pause"),
+        max_length=REASON_MAX,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("Visitors read it while the room is paused."),
     )
     opens_at = models.DateTimeField(
         _("opens at"),
@@ -244,7 +253,11 @@ class QueueExit(models.Model):
 
 
 class PolicyChange(models.Model):
-    """Who changed which part of a room's policy, and when. `changed_by` is empty for the system itself."""
+    """Who changed which part of a room's policy, when and why.
+
+    `changed_by` is the account of staff; `actor` names whoever acts without one, on a server's command line for example. Both are
+    empty for the system itself.
+    """
 
     room = models.ForeignKey(
         WaitingRoom,
@@ -255,8 +268,8 @@ class PolicyChange(models.Model):
         verbose_name=_("waiting room"),
     )
     field = models.CharField(_("field"), max_length=30)
-    old_value = models.CharField(_("old value"), max_length=50, blank=True)
-    new_value = models.CharField(_("new value"), max_length=50, blank=True)
+    old_value = models.CharField(_("old value"), max_length=REASON_MAX, blank=True)
+    new_value = models.CharField(_("new value"), max_length=REASON_MAX, blank=True)
     changed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         null=True,
@@ -264,6 +277,10 @@ class PolicyChange(models.Model):
         on_delete=models.PROTECT,
         related_name="+",
         verbose_name=_("changed by"),
+    )
+    actor = models.CharField(_("actor"), max_length=100, blank=True, default="", db_default="")
+    reason = models.CharField(
+        _("reason"), max_length=REASON_MAX, blank=True, default="", db_default=""
     )
     changed_at = models.DateTimeField(_("changed at"), db_default=Now(), editable=False)
 
