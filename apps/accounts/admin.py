@@ -19,6 +19,7 @@ from unfold.forms import AdminPasswordChangeForm, UserCreationForm
 from apps.accounts.models import AccessToken, User
 from apps.accounts.services import end_login_copies_of, revoke_access_tokens
 from apps.shared.admin import BoundedPaginator, ReadOnlyAdmin
+from apps.shared.admin_forms import CarefulForms
 
 
 class UserAddForm(UserCreationForm):
@@ -37,7 +38,7 @@ class NewPasswordForm(AdminPasswordChangeForm):
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
+class UserAdmin(CarefulForms, DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
     form = forms.ModelForm  # the usual one shows a summary of the hash
     add_form = UserAddForm
     change_password_form = NewPasswordForm
@@ -114,5 +115,5 @@ admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
+class GroupAdmin(CarefulForms, DjangoGroupAdmin, ModelAdmin):
     pass

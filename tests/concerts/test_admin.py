@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.concerts.models import Concert, Performance, RankingEntry, Seat
+from tests.admin_forms import send
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import (
     ConcertFactory,
@@ -68,7 +69,8 @@ def typed(field, at):
 class TestPuttingAConcertOnSale:
     def test_from_nothing_to_the_public(self, staff):
         at = (timezone.now() + timedelta(days=10)).replace(microsecond=0)
-        staff.post(
+        send(
+            staff,
             reverse("admin:concerts_concert_add"),
             {
                 "title": "Paper Moons",
@@ -292,7 +294,8 @@ class TestPerformanceAdmin:
         performance, other = PerformanceFactory(seats=1), ConcertFactory()
         moved_to = performance.starts_at.replace(microsecond=0) + timedelta(days=1)
 
-        staff.post(
+        send(
+            staff,
             reverse("admin:concerts_performance_change", args=[performance.pk]),
             {
                 "concert": other.pk,

@@ -15,6 +15,7 @@ from django.utils import timezone
 from apps.concerts.models import Concert
 from apps.queue import services
 from apps.queue.models import PolicyChange, WaitingRoom
+from tests.admin_forms import send
 from tests.factories.accounts import CustomerFactory
 from tests.queue.rooms import Visitor
 
@@ -161,7 +162,7 @@ class TestPages:
             "lottery_window": "01:00:00",
             "reason": "More doors",
         }
-        staff.client.post(reverse("admin:queue_waitingroom_change", args=[room.pk]), values)
+        send(staff.client, reverse("admin:queue_waitingroom_change", args=[room.pk]), values)
 
         change = PolicyChange.objects.get()
         assert (change.field, change.new_value, change.reason) == ("capacity", "80", "More doors")
@@ -183,8 +184,8 @@ class TestPages:
             "lottery_window": "01:00:00",
         }
 
-        answer = staff.client.post(
-            reverse("admin:queue_waitingroom_change", args=[room.pk]), values
+        answer = send(
+            staff.client, reverse("admin:queue_waitingroom_change", args=[room.pk]), values
         )
 
         assert "They open on" in answer.content.decode()

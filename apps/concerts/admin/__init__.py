@@ -32,6 +32,7 @@ from apps.concerts.services import (
     withdraw_concerts,
 )
 from apps.shared.admin import ReadOnlyAdmin
+from apps.shared.admin_forms import CarefulForms
 
 
 class SeatCount:
@@ -62,7 +63,7 @@ class PerformanceInline(SeatCount, TabularInline):
 
 
 @admin.register(Concert)
-class ConcertAdmin(ModelAdmin):
+class ConcertAdmin(CarefulForms, ModelAdmin):
     list_display = (
         "title",
         "artist",
@@ -133,7 +134,7 @@ class ConcertAdmin(ModelAdmin):
 
 
 @admin.register(Performance)
-class PerformanceAdmin(SeatCount, ModelAdmin):
+class PerformanceAdmin(CarefulForms, SeatCount, ModelAdmin):
     list_display = ("starts_at", "concert", "seat_count", "sold_out_at")
     list_display_links = ("starts_at",)
     list_select_related = ("concert",)

@@ -1,6 +1,7 @@
 """Staff see each room's policy beside its live figures, and steer it. Whatever changes goes through the services."""
 
-from datetime import timedelta
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -18,13 +19,14 @@ from apps.queue.models import PolicyChange, QueueExit, WaitingRoom
 from apps.queue.selectors import live_figures
 from apps.queue.services import edit_policy
 from apps.shared.admin import ReadOnlyAdmin
+from apps.shared.admin_forms import CarefulForms, change_in_words
 from apps.shared.errors import ServiceUnavailable
 
 UNKNOWN = "–"
 
 
 @admin.register(WaitingRoom)
-class WaitingRoomAdmin(ModelAdmin):
+class WaitingRoomAdmin(CarefulForms, ModelAdmin):
     form = PolicyForm
     list_display = ("concert", "state", "opening", "capacity", "admissions_per_minute")
     list_filter = ("state",)
@@ -131,6 +133,12 @@ class WaitingRoomAdmin(ModelAdmin):
         edits = {field: form.cleaned_data[field] for field in form.changed_data}
         reason = edits.pop("reason", "")
         edit_policy(concert_id=obj.concert_id, staff_id=request.user.pk, reason=reason, **edits)
+
+    def changes_since(self, obj: Any, at: datetime) -> Iterator[str]:
+        """As the room has it on record: what was done on the command line, too."""
+        changes = obj.changes.filter(changed_at__gte=at).select_related("changed_by")
+        for one in changes.order_by("-pk"):
+            yield change_in_words(one.changed_at, one.changed_by or one.actor, str(one))
 
     @display(description=_("opens at"), ordering="opens_at")
     def opening(self, room: WaitingRoom) -> Any:
