@@ -10,10 +10,11 @@ from django.db.models import F, OuterRef, Q, Subquery
 from django.db.models.functions import Least, Now
 from django.utils.translation import gettext_lazy as _
 
-from apps.concerts.models import Concert, Performance
+from apps.concerts.models import DATES, OUT_OF_DATES, Concert, Performance
 from apps.queue.core.room import EndReason
 
 CAPACITY_MAX = 100_000
+RATE_MAX = 1_000_000
 SPAN_MIN, SPAN_MAX = timedelta(seconds=10), timedelta(hours=4)
 LOTTERY_WINDOW_MAX = timedelta(days=7)
 REASON_MAX = 200
@@ -153,6 +154,16 @@ class WaitingRoom(models.Model):
                 condition=Q(admissions_per_minute=None) | Q(admissions_per_minute__gte=1),
                 name="waiting_room_admissions_per_minute",
                 violation_error_message=_("To admit nobody, pause the room."),
+            ),
+            models.CheckConstraint(
+                condition=Q(admissions_per_minute=None) | Q(admissions_per_minute__lte=RATE_MAX),
+                name="waiting_room_rate_max",
+                violation_error_message=_("The rate must be 1,000,000 per minute at most."),
+            ),
+            models.CheckConstraint(
+                condition=Q(opens_at=None) | Q(opens_at__range=DATES),
+                name="waiting_room_opening",
+                violation_error_message=OUT_OF_DATES,
             ),
             models.CheckConstraint(
                 condition=Q(lease__range=(SPAN_MIN, SPAN_MAX))
