@@ -10,15 +10,16 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserCreationForm
 
 from apps.accounts.models import AccessToken, User
 from apps.accounts.services import end_login_copies_of, revoke_access_tokens
-from apps.shared.admin import BoundedPaginator, ReadOnlyAdmin
+from apps.shared.admin import BoundedPaginator, ReadOnlyAdmin, note_action
+from apps.shared.admin_forms import CarefulForms
 
 
 class UserAddForm(UserCreationForm):
@@ -37,7 +38,7 @@ class NewPasswordForm(AdminPasswordChangeForm):
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
+class UserAdmin(CarefulForms, DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
     form = forms.ModelForm  # the usual one shows a summary of the hash
     add_form = UserAddForm
     change_password_form = NewPasswordForm
@@ -102,7 +103,9 @@ class AccessTokenAdmin(ReadOnlyAdmin):
 
     @action(description=_("Revoke"), permissions=["revoke"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[AccessToken]) -> None:
-        revoked = revoke_access_tokens(access_token_ids=list(queryset.values_list("pk", flat=True)))
+        live = list(queryset.filter(revoked_at=None).select_related("user"))
+        revoked = revoke_access_tokens(access_token_ids=[token.pk for token in live])
+        note_action(request, live, gettext("Revoked."))
         self.message_user(
             request,
             ngettext("%d access token revoked.", "%d access tokens revoked.", revoked) % revoked,
@@ -114,5 +117,5 @@ admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
+class GroupAdmin(CarefulForms, DjangoGroupAdmin, ModelAdmin):
     pass

@@ -1,5 +1,5 @@
 import math
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple, Self
 from zoneinfo import ZoneInfo
 
@@ -16,6 +16,9 @@ from django.utils.translation import gettext_lazy as _
 from apps.concerts.errors import SalesClosed, SalesNotOpen
 
 SEATS_PER_CUSTOMER_MAX = 10
+# Whatever staff type as a date lies between them: nothing was sold before, and a mistyped year is noticed.
+DATES = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
+OUT_OF_DATES = _("The year must be 2000 to 2099.")
 SEARCH_WORDS = 8  # each costs a look at every concert
 
 
@@ -138,6 +141,12 @@ class Concert(models.Model):
                 violation_error_message=_("Sales must close after they open."),
             ),
             models.CheckConstraint(
+                condition=Q(sales_open_at__range=DATES)
+                & (Q(sales_close_at=None) | Q(sales_close_at__range=DATES)),
+                name="concert_sales_dates",
+                violation_error_message=OUT_OF_DATES,
+            ),
+            models.CheckConstraint(
                 condition=Q(seats_per_customer__range=(1, SEATS_PER_CUSTOMER_MAX)),
                 name="concert_seats_per_customer_1_to_10",
                 violation_error_message=_("A customer may have 1 to 10 seats."),
@@ -243,6 +252,11 @@ class Performance(models.Model):
                 fields=["concert", "starts_at"],
                 name="performance_once_per_concert_and_time",
                 violation_error_message=_("This concert has a performance at that time already."),
+            ),
+            models.CheckConstraint(
+                condition=Q(starts_at__range=DATES),
+                name="performance_date",
+                violation_error_message=OUT_OF_DATES,
             ),
         ]
         indexes = [

@@ -17,6 +17,7 @@ from apps.payments.export import ledger_csv
 from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
 from apps.payments.services import adjust_wallet
 from apps.shared.admin import ReadOnlyAdmin, ReadOnlyInline
+from apps.shared.admin_forms import CarefulForms
 from apps.shared.codes import CODES
 from apps.shared.errors import DomainError
 
@@ -62,7 +63,7 @@ class AdjustmentForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(LedgerTransaction)
-class LedgerTransactionAdmin(ReadOnlyAdmin):
+class LedgerTransactionAdmin(CarefulForms, ReadOnlyAdmin):
     """Read-only but for one thing: adding a transaction books an adjustment."""
 
     list_display = ("created_at", "customer", "type", "amount", "balance_after", "reference")

@@ -10,12 +10,14 @@ from django.db.models import F, OuterRef, Q, Subquery
 from django.db.models.functions import Least, Now
 from django.utils.translation import gettext_lazy as _
 
-from apps.concerts.models import Concert, Performance
+from apps.concerts.models import DATES, OUT_OF_DATES, Concert, Performance
 from apps.queue.core.room import EndReason
 
 CAPACITY_MAX = 100_000
+RATE_MAX = 1_000_000
 SPAN_MIN, SPAN_MAX = timedelta(seconds=10), timedelta(hours=4)
 LOTTERY_WINDOW_MAX = timedelta(days=7)
+REASON_MAX = 200
 
 
 def new_epoch() -> str:
@@ -76,6 +78,14 @@ class WaitingRoom(models.Model):
         choices=State,
         default=State.OPEN,
         help_text=_("An open room admits from its opening time on."),
+    )
+    pause_reason = models.CharField(
+        _("reason of the pause"),
+        max_length=REASON_MAX,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("Visitors read it while the room is paused."),
     )
     opens_at = models.DateTimeField(
         _("opens at"),
@@ -144,6 +154,16 @@ class WaitingRoom(models.Model):
                 condition=Q(admissions_per_minute=None) | Q(admissions_per_minute__gte=1),
                 name="waiting_room_admissions_per_minute",
                 violation_error_message=_("To admit nobody, pause the room."),
+            ),
+            models.CheckConstraint(
+                condition=Q(admissions_per_minute=None) | Q(admissions_per_minute__lte=RATE_MAX),
+                name="waiting_room_rate_max",
+                violation_error_message=_("The rate must be 1,000,000 per minute at most."),
+            ),
+            models.CheckConstraint(
+                condition=Q(opens_at=None) | Q(opens_at__range=DATES),
+                name="waiting_room_opening",
+                violation_error_message=OUT_OF_DATES,
             ),
             models.CheckConstraint(
                 condition=Q(lease__range=(SPAN_MIN, SPAN_MAX))
@@ -244,7 +264,11 @@ class QueueExit(models.Model):
 
 
 class PolicyChange(models.Model):
-    """Who changed which part of a room's policy, and when. `changed_by` is empty for the system itself."""
+    """Who changed which part of a room's policy, when and why.
+
+    `changed_by` is the account of staff; `actor` names whoever acts without one, on a server's command line for example. Both are
+    empty for the system itself.
+    """
 
     room = models.ForeignKey(
         WaitingRoom,
@@ -255,8 +279,8 @@ class PolicyChange(models.Model):
         verbose_name=_("waiting room"),
     )
     field = models.CharField(_("field"), max_length=30)
-    old_value = models.CharField(_("old value"), max_length=50, blank=True)
-    new_value = models.CharField(_("new value"), max_length=50, blank=True)
+    old_value = models.CharField(_("old value"), max_length=REASON_MAX, blank=True)
+    new_value = models.CharField(_("new value"), max_length=REASON_MAX, blank=True)
     changed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         null=True,
@@ -264,6 +288,10 @@ class PolicyChange(models.Model):
         on_delete=models.PROTECT,
         related_name="+",
         verbose_name=_("changed by"),
+    )
+    actor = models.CharField(_("actor"), max_length=100, blank=True, default="", db_default="")
+    reason = models.CharField(
+        _("reason"), max_length=REASON_MAX, blank=True, default="", db_default=""
     )
     changed_at = models.DateTimeField(_("changed at"), db_default=Now(), editable=False)
 

@@ -14,6 +14,7 @@ from apps.queue.core.room import Figures
 from apps.queue.live import live_room, store_needed
 from apps.queue.models import WaitingRoom
 from apps.shared.caching import ProcessCache
+from apps.shared.errors import ServiceUnavailable
 from apps.shared.long_reads import limited
 from apps.shared.transactions import database_now
 
@@ -24,10 +25,11 @@ POLICY_DELAY_SECONDS = 5  # above what a change of policy takes to reach the liv
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """The public picture of a room, the same for everybody."""
+    """The public picture of a room, the same for everybody. `pause_reason` is what staff say of a pause, else empty."""
 
     concert_id: int
     state: str
+    pause_reason: str
     opens_at: datetime
     waiting: int
     active: int
@@ -61,6 +63,7 @@ class Door:
     """
 
     state: str
+    pause_reason: str
     joinable_at: datetime
     opens_at: datetime
 
@@ -79,7 +82,9 @@ def waiting_room_doors(concerts: Iterable[Concert]) -> dict[int, Door]:
         room = rooms.get(concert_id) or WaitingRoom()
         room.concert = concert
         opening_at = room.opening_at
-        doors[concert_id] = Door(str(room.state), opening_at - room.lottery_window, opening_at)
+        doors[concert_id] = Door(
+            str(room.state), room.pause_reason, opening_at - room.lottery_window, opening_at
+        )
     return doors
 
 
@@ -90,6 +95,54 @@ def live_figures(concert_id: int) -> Figures | None:
     """
     with store_needed():
         return live_room(concert_id).figures()
+
+
+CHANGES_SHOWN = 10
+
+
+def room_as_staff_see_it(concert_id: int) -> dict[str, Any]:
+    """Return policy, live figures and the last changes of a room that has a row, for the command line.
+
+    `live` is None if the store does not have the room or does not answer. Times are in UTC, spans in seconds.
+    """
+    room = WaitingRoom.objects.with_concert().get(concert_id=concert_id)
+    try:
+        figures = live_figures(concert_id)
+    except ServiceUnavailable:
+        figures = None
+    changes = room.changes.select_related("changed_by").order_by("-pk")[:CHANGES_SHOWN]
+    return {
+        "concert_id": concert_id,
+        "title": room.concert.title,
+        "state": room.state,
+        "pause_reason": room.pause_reason,
+        "opens_at": room.opening_at,
+        "sales_end_at": room.closing_at,
+        "capacity": room.capacity,
+        "admissions_per_minute": room.admissions_per_minute,
+        "lease_seconds": int(room.lease.total_seconds()),
+        "patience_seconds": int(room.patience.total_seconds()),
+        "lottery_window_seconds": int(room.lottery_window.total_seconds()),
+        "live": figures
+        and {
+            "state": figures.state,
+            "waiting": figures.waiting,
+            "active": figures.active,
+            "admitted_total": figures.admitted_total,
+            "admitted_per_minute": figures.admitted_per_minute,
+        },
+        "changes": [
+            {
+                "changed_at": one.changed_at,
+                "field": one.field,
+                "old_value": one.old_value,
+                "new_value": one.new_value,
+                "by": str(one.changed_by or one.actor),
+                "reason": one.reason,
+            }
+            for one in changes
+        ],
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,12 +248,14 @@ def _read_board(concert_id: int) -> Board:
     )
     if concert is None:
         raise ConcertNotFound
+    room = getattr(concert, "waiting_room", None)
     figures = live_figures(concert_id)
     if figures is None:
-        return _board_of_empty_room(getattr(concert, "waiting_room", None), concert)
+        return _board_of_empty_room(room, concert)
     return Board(
         concert_id=concert_id,
         state=figures.state,
+        pause_reason=_reason_of(room, figures.state),
         opens_at=datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=figures.opens_at),
         waiting=figures.waiting,
         active=figures.active,
@@ -220,4 +275,9 @@ def _board_of_empty_room(room: WaitingRoom | None, concert: Concert) -> Board:
         state = WaitingRoom.State.CLOSED.value
     elif state == WaitingRoom.State.OPEN and room.opening_at > now:
         state = "SCHEDULED"
-    return Board(concert.pk, state, room.opening_at, 0, 0, room.capacity, 0, 0)
+    reason = _reason_of(room, state)
+    return Board(concert.pk, state, reason, room.opening_at, 0, 0, room.capacity, 0, 0)
+
+
+def _reason_of(room: WaitingRoom | None, state: str) -> str:
+    return room.pause_reason if room and state == WaitingRoom.State.PAUSED else ""

@@ -36,6 +36,9 @@ class VisitorStatusSerializer(serializers.Serializer):  # type: ignore[type-arg]
 class BoardSerializer(serializers.Serializer):  # type: ignore[type-arg]
     concert_id = serializers.IntegerField()
     state = serializers.ChoiceField(["SCHEDULED", "OPEN", "PAUSED", "CLOSED"])
+    pause_reason = serializers.CharField(
+        allow_blank=True, help_text="What the box office says of a pause; empty in any other state."
+    )
     opens_at = serializers.DateTimeField()
     waiting = serializers.IntegerField()
     active = serializers.IntegerField()

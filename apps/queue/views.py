@@ -159,6 +159,7 @@ class WaitingRoomBoardView(ApiView):
             "response": {
                 "concert_id": 74,
                 "state": "OPEN",
+                "pause_reason": "",
                 "opens_at": "2026-11-22T11:00:00Z",
                 "waiting": 18423,
                 "active": 50,

@@ -1,16 +1,24 @@
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.core.paginator import Paginator
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action
 
-from apps.shared.models import EventDelivery, IdempotencyRecord, JobProgress, OutboxEvent
+from apps.shared.models import (
+    EventDelivery,
+    EventDeliveryQuerySet,
+    IdempotencyRecord,
+    JobProgress,
+    OutboxEvent,
+)
 from apps.shared.outbox import consumers, replay_dead
 
 
@@ -45,6 +53,12 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
 class ReadOnlyAdmin(_ReadOnly, ModelAdmin):
     paginator = BoundedPaginator
     show_full_result_count = False
+
+
+def note_action(request: HttpRequest, objects: Iterable[Model], message: str) -> None:
+    """Write into the history of each object what a member of staff has done to it."""
+    assert request.user.pk is not None
+    LogEntry.objects.log_actions(request.user.pk, list(objects), CHANGE, message)
 
 
 class ConsumerFilter(admin.SimpleListFilter):
@@ -110,8 +124,10 @@ class EventDeliveryAdmin(ReadOnlyAdmin):
         return request.user.has_perm("shared.change_eventdelivery")
 
     @action(description=_("Replay dead deliveries"), permissions=["replay"])
-    def replay(self, request: HttpRequest, queryset: QuerySet[EventDelivery]) -> None:
-        replayed = replay_dead(delivery_ids=list(queryset.values_list("pk", flat=True)))
+    def replay(self, request: HttpRequest, queryset: EventDeliveryQuerySet) -> None:
+        dead = list(queryset.dead().select_related("event"))
+        replayed = replay_dead(delivery_ids=[delivery.pk for delivery in dead])
+        note_action(request, dead, gettext("Replayed."))
         self.message_user(
             request,
             ngettext(

@@ -7,6 +7,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from apps.accounts.models import AccessToken, User, token_digest
 from apps.accounts.services import issue_access_tokens
+from tests.admin_forms import send
 from tests.factories.accounts import PASSWORD, CustomerFactory
 
 pytestmark = pytest.mark.django_db
@@ -52,7 +53,8 @@ class TestUsers:
             assert "joon@example.com" not in found
 
     def test_are_added_with_a_password(self, browser: Client) -> None:
-        browser.post(
+        send(
+            browser,
             reverse(f"{USERS}_add"),
             {
                 "email": "Mina@Example.com",
@@ -70,7 +72,8 @@ class TestUsers:
     def test_are_not_added_twice(self, browser: Client) -> None:
         CustomerFactory(email="mina@example.com")
 
-        response = browser.post(
+        response = send(
+            browser,
             reverse(f"{USERS}_add"),
             {
                 "email": "MINA@example.com",
@@ -90,7 +93,7 @@ class TestUsers:
         path = reverse(f"{USERS}_change", args=[customer.pk])
 
         shown = browser.get(path).content.decode()
-        response = browser.post(path, edited(customer, name="Mina Kim"))
+        response = send(browser, path, edited(customer, name="Mina Kim"))
 
         algorithm, salt, digest = str(customer.password).split("$")
         assert salt not in shown
@@ -131,7 +134,8 @@ class TestUsers:
         customer = CustomerFactory()
         group = Group.objects.create(name="Finance")
 
-        response = clerk.post(
+        response = send(
+            clerk,
             reverse(f"{USERS}_change", args=[customer.pk]),
             edited(customer, name="Mina", is_staff="on", is_superuser="on", groups=[str(group.pk)]),
         )

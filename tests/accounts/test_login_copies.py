@@ -21,6 +21,7 @@ from apps.accounts.selectors import TOKEN_FIELDS, USER_FIELDS, live_customer, li
 from apps.accounts.services import issue_access_tokens, log_out, revoke_access_tokens
 from apps.shared.store import connect
 from devstack.servers import ValkeyServer
+from tests.admin_forms import send
 from tests.conftest import Race, StartValkey
 from tests.factories.accounts import PASSWORD, CustomerFactory, bearer
 
@@ -203,7 +204,7 @@ def end_by_a_new_password(token: AccessToken) -> None:
 def end_by_deactivation(token: AccessToken) -> None:
     path = reverse("admin:accounts_user_change", args=[token.user_id])
     form = {"email": token.user.email, "name": token.user.name}  # `is_active` is not ticked
-    assert staff().post(path, form).status_code == 302
+    assert send(staff(), path, form).status_code == 302
     assert not User.objects.get(pk=token.user_id).is_active
 
 

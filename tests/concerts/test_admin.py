@@ -6,10 +6,12 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import Permission
+from django.db import IntegrityError, transaction
 from django.urls import reverse
 from django.utils import timezone
 
 from apps.concerts.models import Concert, Performance, RankingEntry, Seat
+from tests.admin_forms import send
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import (
     ConcertFactory,
@@ -68,7 +70,8 @@ def typed(field, at):
 class TestPuttingAConcertOnSale:
     def test_from_nothing_to_the_public(self, staff):
         at = (timezone.now() + timedelta(days=10)).replace(microsecond=0)
-        staff.post(
+        send(
+            staff,
             reverse("admin:concerts_concert_add"),
             {
                 "title": "Paper Moons",
@@ -292,7 +295,8 @@ class TestPerformanceAdmin:
         performance, other = PerformanceFactory(seats=1), ConcertFactory()
         moved_to = performance.starts_at.replace(microsecond=0) + timedelta(days=1)
 
-        staff.post(
+        send(
+            staff,
             reverse("admin:concerts_performance_change", args=[performance.pk]),
             {
                 "concert": other.pk,
@@ -341,3 +345,136 @@ class TestLists:
         PerformanceFactory.create_batch(4, concert=concert, seats=2)
         with django_assert_max_num_queries(len(one)):
             assert staff.get(url).status_code == 200
+
+
+class TestDates:
+    """What staff type as a date is bounded, and tickets that are sold are not moved by accident."""
+
+    def move(self, staff, performance, to, **more):
+        page = reverse("admin:concerts_performance_change", args=[performance.pk])
+        return send(staff, page, typed("starts_at", to) | more)
+
+    @pytest.fixture
+    def sold(self):
+        performance = PerformanceFactory(seats=3)
+        Performance.objects.update(seats_sold=2)
+        return performance
+
+    def test_a_performance_does_not_move_into_the_past(self, staff):
+        performance = PerformanceFactory(seats=1)
+
+        answer = self.move(staff, performance, timezone.now() - timedelta(days=1))
+
+        assert "A performance cannot begin in the past." in answer.content.decode()
+        assert Performance.objects.get().starts_at == performance.starts_at
+
+    def test_moving_what_is_sold_asks_first_and_says_how_many(self, staff, sold):
+        to = (sold.starts_at + timedelta(days=1)).replace(microsecond=0)
+
+        asked = self.move(staff, sold, to)
+        unmoved = Performance.objects.get().starts_at
+        self.move(staff, sold, to, is_confirmed="on")
+
+        assert "2 tickets are sold for this date." in asked.content.decode()
+        assert unmoved == sold.starts_at
+        assert Performance.objects.get().starts_at == to
+
+    def test_it_cannot_be_moved_in_the_list_of_dates(self, staff, sold):
+        to = (sold.starts_at + timedelta(days=1)).replace(microsecond=0)
+        concert = sold.concert
+        form = {
+            "title": concert.title,
+            "artist": concert.artist,
+            "venue": concert.venue,
+            "description": "",
+            "sales_open_at_0": "2026-01-01",
+            "sales_open_at_1": "10:00",
+            "seats_per_customer": 2,
+            "performances-TOTAL_FORMS": 1,
+            "performances-INITIAL_FORMS": 1,
+            "performances-0-id": sold.pk,
+            "performances-0-concert": concert.pk,
+            **typed("performances-0-starts_at", to),
+        }
+
+        answer = send(staff, reverse("admin:concerts_concert_change", args=[concert.pk]), form)
+
+        assert "2 tickets are sold for this date. Open its page to move it." in (
+            answer.content.decode()
+        )
+        assert Performance.objects.get().starts_at == sold.starts_at
+
+    @pytest.mark.parametrize("day", ["0001-01-01", "1999-12-31", "2100-06-01", "9999-12-31"])
+    @pytest.mark.parametrize("field", ["sales_open_at", "sales_close_at"])
+    def test_a_year_out_of_bounds_is_refused_in_words(self, staff, field, day):
+        concert = ConcertFactory()
+        form = {
+            "title": concert.title,
+            "artist": concert.artist,
+            "venue": concert.venue,
+            "description": "",
+            "sales_open_at_0": "2026-01-01",
+            "sales_open_at_1": "10:00",
+            "seats_per_customer": 2,
+            "performances-TOTAL_FORMS": 0,
+            "performances-INITIAL_FORMS": 0,
+            f"{field}_0": day,
+            f"{field}_1": "00:00",
+        }
+        page = reverse("admin:concerts_concert_change", args=[concert.pk])
+
+        answer = send(staff, page, form)
+
+        assert answer.status_code == 200
+        assert not answer.context["adminform"].form.is_valid()
+        assert Concert.objects.get().sales_open_at == concert.sales_open_at
+        assert staff.get(page).status_code == 200
+        assert staff.get("/").status_code == 200
+
+    def test_the_database_refuses_it_too(self):
+        for column in ("sales_open_at", "sales_close_at"):
+            with pytest.raises(IntegrityError), transaction.atomic():
+                Concert.objects.filter(pk=ConcertFactory().pk).update(
+                    **{column: "1969-01-01T00:00:00Z"}
+                )
+        with pytest.raises(IntegrityError), transaction.atomic():
+            Performance.objects.filter(pk=PerformanceFactory().pk).update(
+                starts_at="2500-01-01T00:00:00Z"
+            )
+
+    def test_a_concert_with_300_dates_can_be_saved(self, staff):
+        concert = ConcertFactory()
+        first = (timezone.now() + timedelta(days=10)).replace(microsecond=0)
+        Performance.objects.bulk_create(
+            Performance(concert=concert, starts_at=first + timedelta(days=day))
+            for day in range(300)
+        )
+        page = reverse("admin:concerts_concert_change", args=[concert.pk]) + "?performances-page=6"
+        rows = staff.get(page).context["inline_admin_formsets"][0].formset
+        form = {
+            "title": "Tour",
+            "artist": concert.artist,
+            "venue": concert.venue,
+            "description": "",
+            "sales_open_at_0": "2026-01-01",
+            "sales_open_at_1": "10:00",
+            "seats_per_customer": 2,
+            "performances-TOTAL_FORMS": 50,
+            "performances-INITIAL_FORMS": 50,
+            "performances-page": 6,
+        }
+        moved = first + timedelta(days=500)
+        for number, row in enumerate(rows.initial_forms):
+            form |= {
+                f"performances-{number}-id": row.instance.pk,
+                f"performances-{number}-concert": concert.pk,
+                **typed(f"performances-{number}-starts_at", row.instance.starts_at),
+            }
+        form |= typed("performances-49-starts_at", moved)
+
+        answer = send(staff, page, form)
+
+        assert answer.status_code == 302
+        assert Concert.objects.get().title == "Tour"
+        assert concert.performances.count() == 300
+        assert concert.performances.filter(starts_at=moved).exists()

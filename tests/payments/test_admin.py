@@ -15,6 +15,7 @@ from apps.accounts.models import User
 from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
 from apps.payments.selectors import wallet_balance
 from apps.payments.services import charge_wallet
+from tests.admin_forms import send
 from tests.factories.accounts import CustomerFactory
 from tests.factories.payments import WalletFactory, pay
 
@@ -189,8 +190,10 @@ class TestAdjustment:
         assert response.context["adminform"].form.initial["customer"] == str(wallet.pk)
 
     def test_is_booked_with_its_reason(self, browser: Client, admin: User, wallet: Wallet) -> None:
-        response = browser.post(
-            self.form, {"customer": wallet.pk, "amount": "-4000", "reason": "Charged twice"}
+        response = send(
+            browser,
+            self.form,
+            {"customer": wallet.pk, "amount": "-4000", "reason": "Charged twice"},
         )
 
         booked = LedgerTransaction.objects.get(type="ADJUSTMENT")
@@ -207,7 +210,7 @@ class TestAdjustment:
     ) -> None:
         entered = {"customer": wallet.pk, "amount": "100", "reason": "Charged twice"}
 
-        response = browser.post(self.form, entered | {field: value})
+        response = send(browser, self.form, entered | {field: value})
 
         assert response.status_code == 200
         assert field in response.context["adminform"].form.errors
@@ -219,7 +222,7 @@ class TestAdjustment:
     ) -> None:
         entered = {"customer": str(wallet.pk), "amount": amount, "reason": "Charged twice"}
 
-        response = browser.post(self.form, entered)
+        response = send(browser, self.form, entered)
 
         assert response.status_code == 302
         assert parse_qs(urlsplit(response.headers["Location"]).query) == {
@@ -245,6 +248,6 @@ class TestAdjustment:
     def test_is_open_to_a_clerk_who_has_it(self, wallet: Wallet) -> None:
         clerk = clerk_with("add_ledgertransaction", "view_ledgertransaction")
 
-        clerk.post(self.form, {"customer": wallet.pk, "amount": "100", "reason": "Sorry"})
+        send(clerk, self.form, {"customer": wallet.pk, "amount": "100", "reason": "Sorry"})
 
         assert wallet_balance(customer_id=wallet.pk) == 50_100

@@ -7,6 +7,7 @@ from django.urls import reverse
 
 from apps.queue import services
 from apps.queue.models import PolicyChange, QueueExit, WaitingRoom
+from tests.admin_forms import send
 from tests.factories.accounts import CustomerFactory
 from tests.factories.queue import PolicyChangeFactory, QueueExitFactory, WaitingRoomFactory
 from tests.queue.rooms import Visitor
@@ -71,7 +72,7 @@ class TestWaitingRoom:
             "patience": "00:05:00",
             "lottery_window": "01:00:00",
         }
-        return admin.post(page("waitingroom_change", room.pk), values | changes)
+        return send(admin, page("waitingroom_change", room.pk), values | changes)
 
     def test_shows_what_happens_now(self, admin: Client, visitors: list[Visitor]) -> None:
         services.admit_visitors()

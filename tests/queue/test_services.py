@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from apps.concerts.errors import ConcertNotFound, SalesClosed, SalesNotOpen
 from apps.concerts.models import Concert
-from apps.queue import services
+from apps.queue import selectors, services
 from apps.queue.core.room import SECOND
 from apps.queue.errors import (
     QueueClosed,
@@ -598,13 +598,53 @@ class TestControls:
         assert [visitor.standing for visitor in visitors] == ["CLOSED"] * 5
         assert visitors[4].join().poll().position == 1
 
-    def test_opening_before_the_sales_opens_now(self, upcoming: Concert) -> None:
+    def test_opening_before_the_sales_is_refused(self, upcoming: Concert) -> None:
         early = Visitor(upcoming).join()
 
-        self.run(services.open_room, concert_id=upcoming.pk)
+        with pytest.raises(SalesNotOpen) as refused:
+            services.open_room(concert_id=upcoming.pk)
+
+        assert refused.value.retry_after
+        assert tick() == 0
+        assert early.standing == "WAITING"
+        assert not PolicyChange.objects.exists()
+
+    def test_opening_before_its_own_time_opens_now(self, concert: Concert) -> None:
+        self.run(
+            services.open_room, concert_id=concert.pk, at=timezone.now() + timedelta(minutes=10)
+        )
+        early = Visitor(concert).join()
+
+        self.run(services.open_room, concert_id=concert.pk)
 
         assert tick() == 1
         assert early.standing == "ACTIVE"
+
+    def test_opening_after_the_sales_is_refused(self, concert: Concert) -> None:
+        self.run(services.close_room, concert_id=concert.pk)
+        Concert.objects.filter(pk=concert.pk).update(sales_close_at=timezone.now())
+
+        with pytest.raises(SalesClosed):
+            services.open_room(concert_id=concert.pk)
+
+        assert WaitingRoom.objects.get().state == "CLOSED"
+
+    def test_a_pause_tells_visitors_why_and_only_while_it_lasts(
+        self, concert: Concert, visitors: list[Visitor]
+    ) -> None:
+        self.run(services.pause_room, concert_id=concert.pk, reason="Slow payments.")
+        paused = selectors.waiting_room_board(concert.pk)
+        selectors._boards.clear()
+        self.run(services.resume_room, concert_id=concert.pk)
+
+        assert (paused.state, paused.pause_reason) == ("PAUSED", "Slow payments.")
+        assert selectors.waiting_room_board(concert.pk).pause_reason == ""
+
+    def test_who_has_no_account_is_recorded_by_name(self, concert: Concert) -> None:
+        self.run(services.set_capacity, concert_id=concert.pk, capacity=9, actor="root", reason="x")
+
+        change = PolicyChange.objects.get()
+        assert (change.changed_by, change.actor, change.reason) == (None, "root", "x")
 
     def test_opening_can_be_scheduled(self, concert: Concert) -> None:
         at = timezone.now() + timedelta(minutes=10)

@@ -11,11 +11,12 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 
+from apps.concerts.admin.performance_forms import PerformanceForm, PerformanceInlineForm
 from apps.concerts.admin.seat_generator import SeatGeneratorView, seat_generator_url
 from apps.concerts.models import (
     Concert,
@@ -31,7 +32,10 @@ from apps.concerts.services import (
     unblock_seats,
     withdraw_concerts,
 )
-from apps.shared.admin import ReadOnlyAdmin
+from apps.shared.admin import ReadOnlyAdmin, note_action
+from apps.shared.admin_forms import CarefulForms
+
+DATES_PER_PAGE = 50  # a form may have a thousand fields, and each date has four
 
 
 class SeatCount:
@@ -50,6 +54,8 @@ class SeatCount:
 
 class PerformanceInline(SeatCount, TabularInline):
     model = Performance
+    form = PerformanceInlineForm
+    per_page = DATES_PER_PAGE
     fields = ("starts_at", "seat_count", "sold_out_at")
     readonly_fields = ("seat_count", "sold_out_at")
     extra = 0
@@ -62,7 +68,7 @@ class PerformanceInline(SeatCount, TabularInline):
 
 
 @admin.register(Concert)
-class ConcertAdmin(ModelAdmin):
+class ConcertAdmin(CarefulForms, ModelAdmin):
     list_display = (
         "title",
         "artist",
@@ -115,7 +121,9 @@ class ConcertAdmin(ModelAdmin):
 
     @action(description=_("Publish"), permissions=["change"])
     def publish(self, request: HttpRequest, queryset: QuerySet[Concert]) -> None:
-        published = publish_concerts(concert_ids=list(queryset.values_list("pk", flat=True)))
+        hidden = list(queryset.filter(is_published=False))
+        published = publish_concerts(concert_ids=[concert.pk for concert in hidden])
+        note_action(request, hidden, gettext("Published."))
         self.message_user(
             request,
             ngettext("%d concert published.", "%d concerts published.", published) % published,
@@ -124,7 +132,9 @@ class ConcertAdmin(ModelAdmin):
 
     @action(description=_("Withdraw from the public"), permissions=["change"])
     def withdraw(self, request: HttpRequest, queryset: QuerySet[Concert]) -> None:
-        withdrawn = withdraw_concerts(concert_ids=list(queryset.values_list("pk", flat=True)))
+        public = list(queryset.filter(is_published=True))
+        withdrawn = withdraw_concerts(concert_ids=[concert.pk for concert in public])
+        note_action(request, public, gettext("Withdrawn from the public."))
         self.message_user(
             request,
             ngettext("%d concert withdrawn.", "%d concerts withdrawn.", withdrawn) % withdrawn,
@@ -133,7 +143,7 @@ class ConcertAdmin(ModelAdmin):
 
 
 @admin.register(Performance)
-class PerformanceAdmin(SeatCount, ModelAdmin):
+class PerformanceAdmin(CarefulForms, SeatCount, ModelAdmin):
     list_display = ("starts_at", "concert", "seat_count", "sold_out_at")
     list_display_links = ("starts_at",)
     list_select_related = ("concert",)
@@ -141,10 +151,14 @@ class PerformanceAdmin(SeatCount, ModelAdmin):
     search_fields = ("concert__title", "concert__artist", "concert__venue")
     search_help_text = _("Title, artist or venue")
     ordering = ("-starts_at", "-pk")
+    form = PerformanceForm
     autocomplete_fields = ("concert",)
-    fields = ("concert", "starts_at", "seat_count", "sold_out_at")
-    readonly_fields = ("seat_count", "sold_out_at")
+    readonly_fields = ("seat_count", "seats_sold", "sold_out_at")
     actions = ("generate_seats",)
+
+    def get_fields(self, request: HttpRequest, obj: Performance | None = None) -> Any:
+        confirmation = ("is_confirmed",) if obj is not None and obj.seats_sold else ()
+        return ("concert", "starts_at", *confirmation, "seat_count", "seats_sold", "sold_out_at")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Performance | None = None) -> Any:
         fields = super().get_readonly_fields(request, obj)
@@ -190,7 +204,9 @@ class SeatAdmin(ReadOnlyAdmin):
 
     @action(description=_("Block: keep back from sale"), permissions=["block"])
     def block(self, request: HttpRequest, queryset: QuerySet[Seat]) -> None:
-        blocked = block_seats(seat_ids=list(queryset.values_list("pk", flat=True)))
+        free = list(queryset.filter(is_blocked=False))
+        blocked = block_seats(seat_ids=[seat.pk for seat in free])
+        _note_seats(request, free, gettext("Blocked"))
         self.message_user(
             request,
             ngettext("%d seat blocked.", "%d seats blocked.", blocked) % blocked,
@@ -199,12 +215,28 @@ class SeatAdmin(ReadOnlyAdmin):
 
     @action(description=_("Unblock: put on sale again"), permissions=["block"])
     def unblock(self, request: HttpRequest, queryset: QuerySet[Seat]) -> None:
-        unblocked = unblock_seats(seat_ids=list(queryset.values_list("pk", flat=True)))
+        kept_back = list(queryset.filter(is_blocked=True))
+        unblocked = unblock_seats(seat_ids=[seat.pk for seat in kept_back])
+        _note_seats(request, kept_back, gettext("Unblocked"))
         self.message_user(
             request,
             ngettext("%d seat unblocked.", "%d seats unblocked.", unblocked) % unblocked,
             messages.SUCCESS,
         )
+
+
+SEATS_NAMED = 50
+
+
+def _note_seats(request: HttpRequest, seats: list[Seat], done: str) -> None:
+    """Write into the history of each performance what became of how many of its seats, and of which."""
+    by_performance: dict[Performance, list[Seat]] = {}
+    for seat in seats:
+        by_performance.setdefault(seat.performance, []).append(seat)
+    for performance, chosen in by_performance.items():
+        names = ", ".join(map(str, chosen[:SEATS_NAMED]))
+        more = " …" if len(chosen) > SEATS_NAMED else ""
+        note_action(request, [performance], f"{done} ({len(chosen):,}): {names}{more}")
 
 
 @admin.register(RankingEntry)

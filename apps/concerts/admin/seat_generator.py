@@ -30,6 +30,7 @@ from apps.concerts.layouts import (
 )
 from apps.concerts.models import Grade, Performance
 from apps.concerts.services import generate_seats
+from apps.shared.admin import note_action
 
 SECTIONS_OFFERED = 8
 
@@ -126,6 +127,7 @@ class SeatGeneratorView(UnfoldModelAdminViewMixin, FormView):  # type: ignore[ty
             else:
                 text = ngettext("%(count)d seat made.", "%(count)d seats made.", made)
                 messages.success(request, f"{performance}: {text % {'count': made}}")
+                note_action(request, [performance], text % {"count": made})
         return self.back_to(performances)
 
     def back_to(self, performances: list[Performance]) -> HttpResponse:

@@ -2,14 +2,17 @@
 
 from apps.queue.services.admission import admit_now, admit_visitors
 from apps.queue.services.controls import (
+    By,
     close_room,
     edit_policy,
     open_room,
     pause_room,
+    refuse_opening_outside_sales,
     remove_visitor,
     resume_room,
     set_admissions_per_minute,
     set_capacity,
+    why_refused,
 )
 from apps.queue.services.finishing import FINISH_PAID_VISITS, finish_visit
 from apps.queue.services.gate import (
@@ -28,6 +31,7 @@ from apps.queue.services.visits import VisitorStatus, join_queue, leave_queue, v
 __all__ = [
     "FINISH_PAID_VISITS",
     "Admission",
+    "By",
     "Place",
     "VisitorStatus",
     "admit_now",
@@ -42,6 +46,7 @@ __all__ = [
     "leave_queue",
     "open_room",
     "pause_room",
+    "refuse_opening_outside_sales",
     "remove_visitor",
     "require_new_hold_allowed",
     "resume_room",
@@ -52,4 +57,5 @@ __all__ = [
     "visitor_status",
     "waiting_room_of",
     "wake",
+    "why_refused",
 ]

@@ -1,19 +1,25 @@
 """What staff decide about a waiting room. Every change is recorded and reaches the live room at once."""
 
 from datetime import datetime, timedelta
+from math import ceil
 from typing import Any, TypedDict, Unpack
 
 import structlog
 from django.db import transaction
 from django.db.models.functions import Now
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
+from django.utils.translation import gettext as _
 
+from apps.concerts.errors import SalesClosed, SalesNotOpen
 from apps.queue.core.room import EndReason
 from apps.queue.errors import QueueClosed, VisitorNotFound
 from apps.queue.live import live_room, store_needed
 from apps.queue.models import PolicyChange, WaitingRoom, new_lottery_key
 from apps.queue.services.finishing import finish_visit
 from apps.queue.services.rooms import bring_up_to_date, waiting_room_of
-from apps.shared.errors import ServiceUnavailable
+from apps.shared.codes import CODES
+from apps.shared.errors import DomainError, ServiceUnavailable
 from apps.shared.transactions import database_now, requires_transaction, use_case
 
 logger = structlog.get_logger(__name__)
@@ -21,63 +27,104 @@ logger = structlog.get_logger(__name__)
 State = WaitingRoom.State
 
 
+class By(TypedDict, total=False):
+    """Who steers a room, and why. `actor` names somebody without an account."""
+
+    staff_id: int | None
+    actor: str
+    reason: str
+
+
 @use_case
-def open_room(*, concert_id: int, staff_id: int | None, at: datetime | None = None) -> WaitingRoom:
-    """Let people in from `at` on, or from now."""
+def open_room(*, concert_id: int, at: datetime | None = None, **by: Unpack[By]) -> WaitingRoom:
+    """Let people in from `at` on, or from now.
+
+    :raises SalesNotOpen: whoever came in then could not buy anything yet; `retry_after` tells when.
+    :raises SalesClosed: they could not any more.
+    """
     room = _lock(concert_id)
     now = database_now()
     opens_at = room.opens_at
     if at is not None or room.opening_at > now:
         opens_at = at or now
-    return _change(room, staff_id, state=State.OPEN, opens_at=opens_at)
+    refuse_opening_outside_sales(room, opens_at or room.opening_at, now=now)
+    return _change(room, by, state=State.OPEN, opens_at=opens_at, pause_reason="")
+
+
+def refuse_opening_outside_sales(room: WaitingRoom, opens_at: datetime, *, now: datetime) -> None:
+    """
+    :raises SalesNotOpen, SalesClosed: nothing is sold at that moment. Needs `with_concert()`.
+    """
+    sales_open_at = room.concert.sales_open_at
+    if opens_at < sales_open_at and now < sales_open_at:
+        raise SalesNotOpen(retry_after=ceil((sales_open_at - now).total_seconds()))
+    if room.closing_at is not None and max(opens_at, now) >= room.closing_at:
+        raise SalesClosed
+
+
+def why_refused(refusal: DomainError, room: WaitingRoom) -> str:
+    """Say to staff why a control was refused, with the sales window if it was for that. Needs `with_concert()`."""
+    if isinstance(refusal, VisitorNotFound):
+        return _("This visitor has no place in the waiting room.")
+    words = str(CODES[refusal.code].message)
+    if isinstance(refusal, SalesNotOpen):
+        words += " " + _("They open on %(at)s.") % {"at": _in_words(room.concert.sales_open_at)}
+    elif isinstance(refusal, SalesClosed) and room.closing_at is not None:
+        words += " " + _("They ended on %(at)s.") % {"at": _in_words(room.closing_at)}
+    return words
+
+
+def _in_words(at: datetime) -> str:
+    return date_format(localtime(at), "DATETIME_FORMAT")
 
 
 @use_case
-def pause_room(*, concert_id: int, staff_id: int | None) -> WaitingRoom:
-    """Admit nobody until it is resumed. Every place is kept, and people may join.
+def pause_room(*, concert_id: int, **by: Unpack[By]) -> WaitingRoom:
+    """Admit nobody until it is resumed. Every place is kept, and people may join; they are shown the reason.
 
     :raises QueueClosed: it is closed.
     """
-    return _change(_lock_unless_closed(concert_id), staff_id, state=State.PAUSED)
+    room = _lock_unless_closed(concert_id)
+    return _change(room, by, state=State.PAUSED, pause_reason=by.get("reason", ""))
 
 
 @use_case
-def resume_room(*, concert_id: int, staff_id: int | None) -> WaitingRoom:
+def resume_room(*, concert_id: int, **by: Unpack[By]) -> WaitingRoom:
     """
     :raises QueueClosed: it is closed; open it instead.
     """
-    return _change(_lock_unless_closed(concert_id), staff_id, state=State.OPEN)
+    return _change(_lock_unless_closed(concert_id), by, state=State.OPEN, pause_reason="")
 
 
 @use_case
-def close_room(*, concert_id: int, staff_id: int | None) -> WaitingRoom:
+def close_room(*, concert_id: int, **by: Unpack[By]) -> WaitingRoom:
     """Send everybody away; nobody joins until it is opened anew, and tokens from before stay worthless then."""
     room = _lock(concert_id)
     if room.state == State.CLOSED:
         return room
     room.generation += 1
     room.lottery_key = new_lottery_key()
-    return _change(room, staff_id, state=State.CLOSED)
+    return _change(room, by, state=State.CLOSED, pause_reason="")
 
 
 @use_case
-def set_capacity(*, concert_id: int, capacity: int, staff_id: int | None) -> WaitingRoom:
+def set_capacity(*, concert_id: int, capacity: int, **by: Unpack[By]) -> WaitingRoom:
     """How many may be active at once. Lowering it ends no lease: nobody is admitted until enough have left.
 
     :raises ValidationError: it is out of bounds.
     """
-    return _change(_lock(concert_id), staff_id, capacity=capacity)
+    return _change(_lock(concert_id), by, capacity=capacity)
 
 
 @use_case
 def set_admissions_per_minute(
-    *, concert_id: int, admissions_per_minute: int | None, staff_id: int | None
+    *, concert_id: int, admissions_per_minute: int | None, **by: Unpack[By]
 ) -> WaitingRoom:
     """None lifts the limit.
 
     :raises ValidationError: it is out of bounds.
     """
-    return _change(_lock(concert_id), staff_id, admissions_per_minute=admissions_per_minute)
+    return _change(_lock(concert_id), by, admissions_per_minute=admissions_per_minute)
 
 
 class PolicyEdits(TypedDict, total=False):
@@ -91,16 +138,16 @@ class PolicyEdits(TypedDict, total=False):
 
 @requires_transaction
 def edit_policy(
-    *, concert_id: int, staff_id: int | None, **edits: Unpack[PolicyEdits]
+    *, concert_id: int, staff_id: int | None, reason: str = "", **edits: Unpack[PolicyEdits]
 ) -> WaitingRoom:
     """Change anything but the state, in the transaction of the admin's form.
 
     :raises ValidationError: a value is out of bounds.
     """
-    return _change(_lock(concert_id), staff_id, **edits)
+    return _change(_lock(concert_id), By(staff_id=staff_id, reason=reason), **edits)
 
 
-def remove_visitor(*, concert_id: int, customer_id: int, staff_id: int | None) -> None:
+def remove_visitor(*, concert_id: int, customer_id: int, **by: Unpack[By]) -> None:
     """Take the place away from a visitor, who may join again at the end; before the opening, by the same draw.
 
     :raises VisitorNotFound: the customer is not in this room.
@@ -112,9 +159,7 @@ def remove_visitor(*, concert_id: int, customer_id: int, staff_id: int | None) -
     if visit is None:
         raise VisitorNotFound
     place, generation = visit
-    PolicyChange.objects.create(
-        room=room, field="removed_visitor", new_value=str(customer_id), changed_by_id=staff_id
-    )
+    _recorded(room, "removed_visitor", "", str(customer_id), by).save()
     finish_visit(
         concert_id=concert_id,
         customer_id=customer_id,
@@ -136,16 +181,10 @@ def _lock_unless_closed(concert_id: int) -> WaitingRoom:
     return room
 
 
-def _change(room: WaitingRoom, staff_id: int | None, **values: Any) -> WaitingRoom:
+def _change(room: WaitingRoom, by: By, **values: Any) -> WaitingRoom:
     """Save what differs, with one record per field, and tell the live room after the commit."""
     changes = [
-        PolicyChange(
-            room=room,
-            field=field,
-            old_value=_readable(getattr(room, field)),
-            new_value=_readable(value),
-            changed_by_id=staff_id,
-        )
+        _recorded(room, field, _readable(getattr(room, field)), _readable(value), by)
         for field, value in values.items()
         if getattr(room, field) != value
     ]
@@ -161,6 +200,18 @@ def _change(room: WaitingRoom, staff_id: int | None, **values: Any) -> WaitingRo
     PolicyChange.objects.bulk_create(changes)
     transaction.on_commit(lambda: _tell_live_room(room.concert_id))
     return room
+
+
+def _recorded(room: WaitingRoom, field: str, old: str, new: str, by: By) -> PolicyChange:
+    return PolicyChange(
+        room=room,
+        field=field,
+        old_value=old,
+        new_value=new,
+        changed_by_id=by.get("staff_id"),
+        actor=by.get("actor", ""),
+        reason=by.get("reason", ""),
+    )
 
 
 def _readable(value: object) -> str:

@@ -85,6 +85,7 @@ class Waiting:
             "first_position": self.first_position,
             "wait": self.wait,
             "state": self.board.state,
+            "pause_reason": self.board.pause_reason,
             "opens_in_seconds": self.opens_in_seconds,
             "lease_seconds": self.lease_seconds,
             "poll_after_seconds": self.status.poll_after_seconds,
@@ -157,6 +158,7 @@ def waiting_page(request: HttpRequest, concert_id: int, waiting: Waiting | None)
     """
     board = waiting.board if waiting else None
     state = board.state if board else "UNAVAILABLE"
+    pause_reason = board.pause_reason if board else ""
     people_ahead = waiting.people_ahead if waiting else None
     wait = waiting.wait if waiting else None
     poll_after = (waiting.status.poll_after_seconds or 0) if waiting else RETRY_SECONDS
@@ -168,6 +170,7 @@ def waiting_page(request: HttpRequest, concert_id: int, waiting: Waiting | None)
         return {
             "concert": concert,
             "state": state,
+            "pause_reason": pause_reason,
             "opens_at": board.opens_at if board else None,
             "has_position": people_ahead is not None,
             "has_estimate": wait is not None,
@@ -190,7 +193,7 @@ def waiting_page(request: HttpRequest, concert_id: int, waiting: Waiting | None)
     return kept_page(
         request,
         "storefront/queue.html",
-        key=(concert_id, state, people_ahead is None, wait is None),
+        key=(concert_id, state, pause_reason, people_ahead is None, wait is None),
         shared=shared,
         personal=personal,
         status=200 if waiting else 503,

@@ -17,7 +17,7 @@ const board = new Board({
   workerUrl,
   isWorthIt: () => poller.secondsLeft > NEAR,
   onPlace: (peopleAhead) => view.showAhead(peopleAhead),
-  onState: (state) => view.showState(state),
+  onState: (state, pauseReason) => view.showState(state, pauseReason),
   onChange: () => poller.askSoon(),
 });
 

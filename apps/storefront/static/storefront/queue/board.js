@@ -15,7 +15,7 @@ export class Board {
   #start;
 
   /**
-   * Counting tells `onPlace(people_ahead)` and `onState(state)`, while the page can be seen; watching tells `onChange()`. Neither
+   * Counting tells `onPlace(people_ahead)` and `onState(state, pause_reason)`, while the page can be seen; watching tells `onChange()`. Neither
    * looks if a better answer is near.
    */
   constructor({ url, workerUrl, isWorthIt, onPlace, onState, onChange }) {
@@ -73,9 +73,9 @@ export class Board {
     if (isMoved || (state !== this.#start.state && !isAnnounced)) this.onChange();
   }
 
-  #count({ admitted_total: admitted, state }) {
+  #count({ admitted_total: admitted, state, pause_reason: pauseReason }) {
     this.#start.admitted ??= admitted;
-    this.onState(state);
+    this.onState(state, pauseReason);
     const passed = admitted - this.#start.admitted;
     // Less than nothing has passed if the room was lost; the next answer will tell.
     if (passed > 0) this.onPlace(Math.max(0, this.#start.peopleAhead - passed));

@@ -24,6 +24,7 @@ export class View {
   }
 
   showPlace(place) {
+    this.#showReason(place.pause_reason);
     this.#showState(place.state);
     if (place.first_position !== this.#firstPosition) this.#beginVisit(place.first_position);
     if (place.people_ahead !== null) this.showAhead(place.people_ahead);
@@ -53,7 +54,8 @@ export class View {
     document.title = `(${number}) ${this.#title}`;
   }
 
-  showState(state) {
+  showState(state, pauseReason) {
+    this.#showReason(pauseReason);
     if (!IS_TROUBLE.has(this.#state)) this.#showState(state);
   }
 
@@ -74,6 +76,10 @@ export class View {
     this.#ahead = Infinity;
     this.#show("ahead", false);
     document.title = this.#title;
+  }
+
+  #showReason(pauseReason) {
+    this.#slot("pause-reason").textContent = pauseReason;
   }
 
   #showState(state) {

@@ -1,28 +1,33 @@
-"""Staff see each room's policy beside its live figures. The state changes through the services only, as does every edit."""
+"""Staff see each room's policy beside its live figures, and steer it. Whatever changes goes through the services."""
 
-from datetime import timedelta
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
-from django.forms import ModelForm
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin
-from unfold.decorators import display
+from unfold.decorators import action, display
 
+from apps.queue.admin.steering import PolicyForm, SteeringView
 from apps.queue.core.room import Figures
 from apps.queue.models import PolicyChange, QueueExit, WaitingRoom
 from apps.queue.selectors import live_figures
 from apps.queue.services import edit_policy
 from apps.shared.admin import ReadOnlyAdmin
+from apps.shared.admin_forms import CarefulForms, change_in_words
 from apps.shared.errors import ServiceUnavailable
 
 UNKNOWN = "–"
 
 
 @admin.register(WaitingRoom)
-class WaitingRoomAdmin(ModelAdmin):
+class WaitingRoomAdmin(CarefulForms, ModelAdmin):
+    form = PolicyForm
     list_display = ("concert", "state", "opening", "capacity", "admissions_per_minute")
     list_filter = ("state",)
     list_select_related = ("concert",)
@@ -32,6 +37,7 @@ class WaitingRoomAdmin(ModelAdmin):
     readonly_fields = (
         "concert",
         "state",
+        "pause_reason",
         "generation",
         "people_waiting",
         "people_active",
@@ -40,7 +46,7 @@ class WaitingRoomAdmin(ModelAdmin):
         "health",
     )
     fieldsets = (
-        (None, {"fields": ("concert", "state", "opens_at", "generation")}),
+        (None, {"fields": ("concert", "state", "pause_reason", "opens_at", "generation")}),
         (
             _("Now"),
             {"fields": ("people_waiting", "people_active", "admitted", "longest_wait", "health")},
@@ -54,10 +60,12 @@ class WaitingRoomAdmin(ModelAdmin):
                     "lease",
                     "patience",
                     "lottery_window",
+                    "reason",
                 )
             },
         ),
     )
+    actions_detail = ("open_now", "pause", "resume", "close", "remove_visitor")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Rooms make themselves."""
@@ -65,6 +73,50 @@ class WaitingRoomAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(SteeringView.as_view(model_admin=self))
+        steer = path("<int:pk>/steer/<str:control>/", view, name="queue_waitingroom_steer")
+        return [steer, *super().get_urls()]
+
+    # Buttons of the page of a room: those that its state allows, for those who may.
+
+    def has_open_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return self._may_steer(request, object_id, "OPEN", "CLOSED", "PAUSED")
+
+    def has_pause_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return self._may_steer(request, object_id, "OPEN")
+
+    def has_resume_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return self._may_steer(request, object_id, "PAUSED")
+
+    def has_close_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return self._may_steer(request, object_id, "OPEN", "PAUSED")
+
+    def _may_steer(self, request: HttpRequest, room_id: Any, *states: str) -> bool:
+        if not self.has_change_permission(request):
+            return False
+        return room_id is None or WaitingRoom.objects.filter(pk=room_id, state__in=states).exists()
+
+    @action(description=_("Open now"), permissions=["open"], icon="play_arrow")
+    def open_now(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return _to(object_id, "open")
+
+    @action(description=_("Pause"), permissions=["pause"], icon="pause")
+    def pause(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return _to(object_id, "pause")
+
+    @action(description=_("Resume"), permissions=["resume"], icon="play_arrow")
+    def resume(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return _to(object_id, "resume")
+
+    @action(description=_("Close"), permissions=["close"], icon="block")
+    def close(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return _to(object_id, "close")
+
+    @action(description=_("Remove a visitor"), permissions=["close"], icon="person_remove")
+    def remove_visitor(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return _to(object_id, "remove")
 
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
@@ -76,10 +128,17 @@ class WaitingRoomAdmin(ModelAdmin):
         return room
 
     def save_model(
-        self, request: HttpRequest, obj: WaitingRoom, form: "ModelForm[WaitingRoom]", change: bool
+        self, request: HttpRequest, obj: WaitingRoom, form: PolicyForm, change: bool
     ) -> None:
         edits = {field: form.cleaned_data[field] for field in form.changed_data}
-        edit_policy(concert_id=obj.concert_id, staff_id=request.user.pk, **edits)
+        reason = edits.pop("reason", "")
+        edit_policy(concert_id=obj.concert_id, staff_id=request.user.pk, reason=reason, **edits)
+
+    def changes_since(self, obj: Any, at: datetime) -> Iterator[str]:
+        """As the room has it on record: what was done on the command line, too."""
+        changes = obj.changes.filter(changed_at__gte=at).select_related("changed_by")
+        for one in changes.order_by("-pk"):
+            yield change_in_words(one.changed_at, one.changed_by or one.actor, str(one))
 
     @display(description=_("opens at"), ordering="opens_at")
     def opening(self, room: WaitingRoom) -> Any:
@@ -126,6 +185,10 @@ class WaitingRoomAdmin(ModelAdmin):
         return _("All well.")
 
 
+def _to(room_id: int, control: str) -> HttpResponse:
+    return redirect(reverse("admin:queue_waitingroom_steer", args=[room_id, control]))
+
+
 def _figures(room: WaitingRoom) -> Figures | None:
     return getattr(room, "figures", None)
 
@@ -149,7 +212,16 @@ class QueueExitAdmin(ReadOnlyAdmin):
 
 @admin.register(PolicyChange)
 class PolicyChangeAdmin(ReadOnlyAdmin):
-    list_display = ("room", "field", "old_value", "new_value", "changed_by", "changed_at")
+    list_display = (
+        "room",
+        "field",
+        "old_value",
+        "new_value",
+        "reason",
+        "changed_by",
+        "actor",
+        "changed_at",
+    )
     list_filter = ("field", "changed_at")
     list_select_related = ("room__concert", "changed_by")
     search_fields = ("room__concert__title", "changed_by__email")

@@ -1,0 +1,233 @@
+"""Forms of the admin that act once for each time they were shown, and overwrite nothing that they did not show.
+
+Each form carries, signed, an id of its own and the values that it showed. Sent again, by a double click or by Back and Save, it
+leads to where the first time led. Sent after somebody else has changed one of those values, it is refused with who did what.
+"""
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.apps import apps
+from django.contrib import messages
+from django.contrib.admin.models import LogEntry
+from django.contrib.admin.options import get_content_type_for_model
+from django.contrib.admin.utils import display_for_field
+from django.core import signing
+from django.db import models, transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+
+from apps.shared.models import IdempotencyRecord
+
+Field = Any  # of a model; the stubs know it with types that there are not at run time
+
+SHOWN = "_shown"
+MAX_AGE = timedelta(hours=12)  # of a form; below what the records of forms that were sent are kept
+CHANGES_NAMED = 10
+_SALT = "apps.shared.admin_forms"
+
+# By label of the model and primary key: the values of the fields that a form shows, as texts.
+Rows = dict[str, dict[str, dict[str, str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What one form showed, and when."""
+
+    form_id: str
+    at: datetime
+    rows: Rows
+
+    def signed(self) -> str:
+        content = [self.form_id, self.at.isoformat(), self.rows]
+        return signing.dumps(content, salt=_SALT, compress=True)
+
+    @classmethod
+    def read(cls, text: str) -> "Shown":
+        """
+        :raises signing.BadSignature: it is not one of ours, or too old.
+        """
+        form_id, at, rows = signing.loads(text, salt=_SALT, max_age=MAX_AGE)
+        return cls(form_id, datetime.fromisoformat(at), rows)
+
+
+class CarefulForms:
+    """Mixin for a `ModelAdmin` whose forms may be sent; stands before it."""
+
+    change_form_before_template = "admin/shown.html"
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        view: Callable[..., HttpResponse] = super().changeform_view  # type: ignore[misc]
+        if request.method != "POST":
+            return view(request, object_id, form_url, extra_context)
+        posted = request.POST.get(SHOWN, "")
+        context = {**(extra_context or {}), "shown": posted}
+        try:
+            shown = Shown.read(posted)
+        except signing.BadSignature:
+            _refuse(request, [_("This form is too old, or not complete. Load it anew.")])
+            return view(request, object_id, form_url, context)
+        with transaction.atomic():
+            record = self._record(request, shown)
+            if record.status:
+                messages.warning(
+                    request, _("This form was saved before. It has not been saved twice.")
+                )
+                return HttpResponseRedirect(bytes(record.body).decode())
+            if object_id is not None:
+                _refuse(request, self._changed_meanwhile(request, object_id, shown))
+            response = view(request, object_id, form_url, context)
+            if not getattr(request, "has_acted", False):
+                record.delete()
+                return response
+            record.status = response.status_code
+            record.body = self._location(response).encode()
+            record.save(update_fields=["status", "body"])
+            return response
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        if "shown" not in context:
+            rows = _rows_of(context["adminform"].form, context["inline_admin_formsets"])
+            context["shown"] = Shown(uuid.uuid4().hex, timezone.now(), rows).signed()
+        response: HttpResponse = super().render_change_form(request, context, *args, **kwargs)  # type: ignore[misc]
+        return response
+
+    def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        form_class: Any = super().get_form(request, *args, **kwargs)  # type: ignore[misc]
+        refusals: list[str] = getattr(request, "form_refusals", [])
+        if not refusals:
+            return form_class
+
+        class Refused(form_class):
+            def clean(self) -> Any:
+                for refusal in refusals:
+                    self.add_error(None, refusal)
+                return super().clean()
+
+        return Refused
+
+    def response_add(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        request.has_acted = True  # type: ignore[attr-defined]
+        response: HttpResponse = super().response_add(request, *args, **kwargs)  # type: ignore[misc]
+        return response
+
+    def response_change(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        request.has_acted = True  # type: ignore[attr-defined]
+        response: HttpResponse = super().response_change(request, *args, **kwargs)  # type: ignore[misc]
+        return response
+
+    def changes_since(self, obj: models.Model, at: datetime) -> Iterable[str]:
+        """Say who has changed an object since then and how, the last first."""
+        entries = LogEntry.objects.filter(
+            content_type=get_content_type_for_model(obj), object_id=str(obj.pk), action_time__gte=at
+        ).select_related("user")
+        for entry in entries.order_by("-action_time")[:CHANGES_NAMED]:
+            yield change_in_words(entry.action_time, entry.user, entry.get_change_message())
+
+    def _record(self, request: HttpRequest, shown: Shown) -> IdempotencyRecord:
+        """Note that a form was sent, after waiting for another request that is at work on it.
+
+        `status` is 0 if this is the first to act.
+        """
+        key = {
+            "customer_id": request.user.pk,
+            "endpoint": f"admin:{self.opts.label_lower}",  # type: ignore[attr-defined]
+            "key": shown.form_id,
+        }
+        first = IdempotencyRecord(**key, fingerprint="", status=0, body=b"")
+        IdempotencyRecord.objects.bulk_create([first], ignore_conflicts=True)
+        return IdempotencyRecord.objects.get(**key)
+
+    def _changed_meanwhile(self, request: HttpRequest, object_id: str, shown: Shown) -> list[str]:
+        """Lock what a form shows, and say what of it has changed since."""
+        differences = list(_differences(shown.rows))
+        obj = self.get_object(request, object_id)  # type: ignore[attr-defined]
+        if not differences or obj is None:
+            return []
+        return [
+            _("Somebody has changed this meanwhile. Nothing was saved: load the form anew."),
+            *differences,
+            *self.changes_since(obj, shown.at),
+        ]
+
+    def _location(self, response: HttpResponse) -> str:
+        if isinstance(response, HttpResponseRedirect):
+            return response.url
+        opts = self.opts  # type: ignore[attr-defined]
+        return reverse(f"admin:{opts.app_label}_{opts.model_name}_changelist")
+
+
+def change_in_words(at: datetime, who: object, what: str) -> str:
+    return f"{date_format(timezone.localtime(at), 'TIME_FORMAT')} · {who}: {what}"
+
+
+def _refuse(request: HttpRequest, refusals: list[str]) -> None:
+    request.form_refusals = refusals  # type: ignore[attr-defined]
+
+
+def _rows_of(form: Any, inlines: Iterable[Any]) -> Rows:
+    """Return what a form and the rows below it show of objects that exist."""
+    rows: Rows = {}
+    for one in [form, *(row for inline in inlines for row in inline.formset.initial_forms)]:
+        if one.instance.pk is not None:
+            fields = _guarded_fields(one.instance, one.fields)
+            values = {field.name: _as_text(field, one.instance) for field in fields}
+            rows.setdefault(one.instance._meta.label_lower, {})[str(one.instance.pk)] = values
+    return rows
+
+
+def _guarded_fields(obj: models.Model, names: Iterable[str]) -> list[Field]:
+    known = {field.name: field for field in (*obj._meta.fields, *obj._meta.many_to_many)}
+    return [known[name] for name in names if name in known and not known[name].primary_key]
+
+
+def _as_text(field: Field, obj: models.Model) -> str:
+    if field.many_to_many:
+        keys = getattr(obj, field.name).order_by("pk").values_list("pk", flat=True)
+        return ",".join(map(str, keys))
+    return str(field.value_to_string(obj))
+
+
+def _differences(rows: Rows) -> Iterator[str]:
+    """Lock the rows that a form showed, by model and key, and say which values are others now."""
+    for label, shown_rows in rows.items():
+        model = apps.get_model(label)
+        locked = model._base_manager.select_for_update(of=("self",), no_key=True)
+        now = {str(row.pk): row for row in locked.filter(pk__in=list(shown_rows)).order_by("pk")}
+        for pk, values in shown_rows.items():
+            row = now.get(pk)
+            if row is None:
+                yield _("%(kind)s %(pk)s has been deleted.") % {
+                    "kind": model._meta.verbose_name,
+                    "pk": pk,
+                }
+                continue
+            for field in _guarded_fields(row, values):
+                if (text := _as_text(field, row)) != values[field.name]:
+                    yield _("%(row)s, %(field)s: %(before)s → %(after)s") % {
+                        "row": row,
+                        "field": field.verbose_name,
+                        "before": _in_words(field, values[field.name]),
+                        "after": _in_words(field, text),
+                    }
+
+
+def _in_words(field: Field, text: str) -> str:
+    if field.many_to_many:
+        chosen = field.related_model._default_manager.filter(pk__in=text.split(",") if text else [])
+        return ", ".join(map(str, chosen)) or "–"
+    return str(display_for_field(field.to_python(text), field, "–")) if text else "–"

@@ -1,0 +1,290 @@
+"""The wheel: every control of a waiting room, by the doors that staff have."""
+
+import json
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.core.management import CommandError, call_command
+from django.test import Client, TestCase
+from django.urls import reverse
+from django.utils import timezone
+
+from apps.concerts.models import Concert
+from apps.queue import services
+from apps.queue.models import PolicyChange, WaitingRoom
+from tests.admin_forms import send
+from tests.factories.accounts import CustomerFactory
+from tests.queue.rooms import Visitor
+
+pytestmark = pytest.mark.django_db
+
+PAUSED = "We are looking into slow payments."
+
+
+@pytest.fixture
+def room(concert: Concert, visitors: list[Visitor]) -> WaitingRoom:
+    return WaitingRoom.objects.get(concert=concert)
+
+
+class Staff:
+    """A browser with the pages of one room."""
+
+    def __init__(self, client: Client, room: WaitingRoom) -> None:
+        self.client, self.room = client, room
+
+    def page(self) -> str:
+        url = reverse("admin:queue_waitingroom_change", args=[self.room.pk])
+        return self.client.get(url).content.decode()
+
+    def control(self, name: str) -> str:
+        return reverse("admin:queue_waitingroom_steer", args=[self.room.pk, name])
+
+    def steer(self, name: str, **values: str) -> Any:
+        with TestCase.captureOnCommitCallbacks(execute=True):
+            return self.client.post(self.control(name), values)
+
+
+@pytest.fixture
+def staff(client: Client, room: WaitingRoom) -> Staff:
+    client.force_login(CustomerFactory(admin=True))
+    return Staff(client, room)
+
+
+class TestPages:
+    def test_a_pause_reaches_visitors_with_its_reason(self, staff: Staff, concert: Concert) -> None:
+        answer = staff.steer("pause", reason=PAUSED)
+
+        assert answer.status_code == 302
+        assert services.admit_now(concert.pk) == 0
+        board = staff.client.get(reverse("waiting_room_board", args=[concert.pk])).json()["data"]
+        assert (board["state"], board["pause_reason"]) == ("PAUSED", PAUSED)
+
+    def test_the_round_from_pause_to_open(self, staff: Staff, room: WaitingRoom) -> None:
+        states = []
+        for control in ("pause", "resume", "close", "open"):
+            staff.steer(control, reason="round")
+            room.refresh_from_db()
+            states.append(room.state)
+
+        assert states == ["PAUSED", "OPEN", "CLOSED", "OPEN"]
+        changes = PolicyChange.objects.filter(field="state").order_by("pk")
+        assert [(one.new_value, one.reason) for one in changes] == [(s, "round") for s in states]
+        assert {one.changed_by_id for one in changes} == {
+            int(staff.client.session["_auth_user_id"])
+        }
+        assert LogEntry.objects.filter(object_id=str(room.pk)).count() == 4
+
+    def test_a_visitor_is_removed_by_email(self, staff: Staff, visitors: list[Visitor]) -> None:
+        staff.steer("remove", email=f" {visitors[1].customer.email.upper()} ", reason="Tout")
+
+        assert visitors[1].standing == "REMOVED"
+        assert visitors[0].standing == "WAITING"
+        assert PolicyChange.objects.get().reason == "Tout"
+
+    @pytest.mark.parametrize(
+        ("email", "words"),
+        [
+            ("nobody@example.com", "There is no account with this email address."),
+            ("elsewhere@example.com", "This visitor has no place in the waiting room."),
+        ],
+    )
+    def test_who_is_not_there_cannot_be_removed(self, staff: Staff, email: str, words: str) -> None:
+        CustomerFactory(email="elsewhere@example.com")
+
+        answer = staff.steer("remove", email=email, reason="Tout")
+
+        assert words in answer.content.decode()
+        assert not PolicyChange.objects.exists()
+
+    @pytest.mark.parametrize("control", ["pause", "close", "remove"])
+    def test_what_hurts_needs_a_reason(
+        self, staff: Staff, room: WaitingRoom, visitors: list[Visitor], control: str
+    ) -> None:
+        answer = staff.steer(control, email=visitors[0].customer.email, reason=" ")
+
+        assert answer.status_code == 200
+        assert "This field is required." in answer.content.decode()
+        room.refresh_from_db()
+        assert room.state == "OPEN"
+        assert visitors[0].standing == "WAITING"
+
+    def test_only_what_its_state_allows_is_offered(self, staff: Staff) -> None:
+        offered = {}
+        for control in ("open", "pause"):
+            staff.steer(control, reason=PAUSED)
+            page = staff.page()
+            offered[control] = [name for name in ("pause", "resume") if f"/{name}" in page]
+
+        assert offered == {"open": ["pause"], "pause": ["resume"]}
+        assert PAUSED in staff.page()
+
+    def test_who_may_only_look_steers_nothing(self, client: Client, room: WaitingRoom) -> None:
+        from django.contrib.auth.models import Permission
+
+        clerk = CustomerFactory(staff=True)
+        clerk.user_permissions.add(Permission.objects.get(codename="view_waitingroom"))
+        client.force_login(clerk)
+        looking = Staff(client, room)
+
+        answers = [looking.steer(name, reason="x").status_code for name in ("pause", "close")]
+
+        assert answers == [403, 403]
+        assert "/steer/" not in looking.page()
+        room.refresh_from_db()
+        assert room.state == "OPEN"
+
+    def test_opening_before_the_sales_is_refused_with_the_date(
+        self, staff: Staff, concert: Concert, room: WaitingRoom
+    ) -> None:
+        Concert.objects.filter(pk=concert.pk).update(
+            sales_open_at=timezone.now() + timedelta(days=2)
+        )
+
+        answer = staff.steer("open")
+
+        assert "Sales have not opened yet. They open on" in answer.content.decode()
+        assert not PolicyChange.objects.exists()
+
+    def test_there_is_no_other_control(self, staff: Staff) -> None:
+        assert staff.client.get(staff.control("explode")).status_code == 404
+
+    def test_an_edit_of_the_policy_keeps_its_reason(self, staff: Staff, room: WaitingRoom) -> None:
+        values = {
+            "opens_at_0": "",
+            "opens_at_1": "",
+            "capacity": "80",
+            "admissions_per_minute": "",
+            "lease": "00:05:00",
+            "patience": "00:05:00",
+            "lottery_window": "01:00:00",
+            "reason": "More doors",
+        }
+        send(staff.client, reverse("admin:queue_waitingroom_change", args=[room.pk]), values)
+
+        change = PolicyChange.objects.get()
+        assert (change.field, change.new_value, change.reason) == ("capacity", "80", "More doors")
+
+    def test_the_form_does_not_open_before_the_sales(
+        self, staff: Staff, concert: Concert, room: WaitingRoom
+    ) -> None:
+        Concert.objects.filter(pk=concert.pk).update(
+            sales_open_at=timezone.now() + timedelta(days=2)
+        )
+        at = timezone.localtime(timezone.now() + timedelta(days=1))
+        values = {
+            "opens_at_0": f"{at:%Y-%m-%d}",
+            "opens_at_1": f"{at:%H:%M:%S}",
+            "capacity": "50",
+            "admissions_per_minute": "",
+            "lease": "00:05:00",
+            "patience": "00:05:00",
+            "lottery_window": "01:00:00",
+        }
+
+        answer = send(
+            staff.client, reverse("admin:queue_waitingroom_change", args=[room.pk]), values
+        )
+
+        assert "They open on" in answer.content.decode()
+        assert not PolicyChange.objects.exists()
+
+
+def room_command(concert_id: int, control: str, *arguments: object) -> dict[str, Any]:
+    """Run one control, with the hooks of its commit as outside a test, and return what is shown afterwards."""
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        call_command("room", str(concert_id), control, *map(str, arguments), stdout=StringIO())
+    printed = StringIO()
+    call_command("room", str(concert_id), "show", "--json", stdout=printed)
+    seen: dict[str, Any] = json.loads(printed.getvalue())
+    return seen
+
+
+class TestCommand:
+    def test_shows_policy_figures_and_changes(self, concert: Concert, room: WaitingRoom) -> None:
+        services.set_capacity(concert_id=concert.pk, capacity=7, actor="root", reason="why")
+
+        seen = room_command(concert.pk, "show")
+
+        assert (seen["state"], seen["capacity"], seen["live"]["waiting"]) == ("OPEN", 7, 5)
+        [change] = seen["changes"]
+        assert (change["field"], change["by"], change["reason"]) == ("capacity", "root", "why")
+
+    def test_shows_lines_for_people(self, concert: Concert, room: WaitingRoom) -> None:
+        printed = StringIO()
+
+        call_command("room", str(concert.pk), "show", stdout=printed)
+
+        assert "capacity                2" in printed.getvalue()
+
+    def test_steers(self, concert: Concert, visitors: list[Visitor], room: WaitingRoom) -> None:
+        paused = room_command(concert.pk, "pause", "--reason", PAUSED)
+        resumed = room_command(concert.pk, "resume")
+        changed = room_command(concert.pk, "capacity", "1,000")
+        slowed = room_command(concert.pk, "rate", "60")
+        hurried = room_command(concert.pk, "rate", "none")
+        removed = room_command(
+            *(concert.pk, "remove", visitors[0].customer.email, "--reason", "Tout")
+        )
+        closed = room_command(concert.pk, "close", "--reason", "Over")
+        opened = room_command(concert.pk, "open")
+
+        assert (paused["state"], paused["pause_reason"]) == ("PAUSED", PAUSED)
+        assert (paused["live"]["state"], resumed["live"]["state"]) == ("PAUSED", "OPEN")
+        assert changed["capacity"] == 1_000
+        assert (slowed["admissions_per_minute"], hurried["admissions_per_minute"]) == (60, None)
+        assert removed["live"]["waiting"] + removed["live"]["active"] == 4
+        assert (closed["state"], opened["state"]) == ("CLOSED", "OPEN")
+        assert all("(command line)" in change["by"] for change in opened["changes"])
+
+    def test_names_the_account_that_acts(self, concert: Concert, room: WaitingRoom) -> None:
+        clerk = CustomerFactory(staff=True)
+
+        seen = room_command(concert.pk, "capacity", 9, "--by", clerk.email)
+
+        assert seen["changes"][0]["by"] == clerk.email
+
+    def test_opens_at_a_time_of_the_venue(self, concert: Concert, room: WaitingRoom) -> None:
+        at = timezone.localtime(timezone.now() + timedelta(hours=1)).replace(microsecond=0)
+
+        seen = room_command(concert.pk, "open", f"{at:%Y-%m-%dT%H:%M:%S}")
+
+        assert WaitingRoom.objects.get().opens_at == at
+        assert seen["live"]["state"] == "SCHEDULED"
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["pause"], "pause needs a --reason"),
+            (["close"], "close needs a --reason"),
+            (["capacity"], "capacity needs a number"),
+            (["capacity", "0"], "The capacity must be 1 to 100,000."),
+            (["capacity", "many"], "not a whole number"),
+            (["capacity", "9" * 30], "not a whole number"),
+            (["rate", "0"], "To admit nobody, pause the room."),
+            (["resume", "now"], "resume takes no value"),
+            (["open", "tomorrow"], "not a time"),
+            (["open", "2026-13-41T00:00"], "not a time"),
+            (["remove", "nobody@example.com", "--reason", "x"], "There is no account"),
+            (["pause", "--reason", "x" * 201], "200 characters"),
+            (["capacity", "9", "--by", "nobody@example.com"], "There is no account of staff"),
+        ],
+    )
+    def test_refuses_in_words_and_changes_nothing(
+        self, concert: Concert, room: WaitingRoom, arguments: list[str], words: str
+    ) -> None:
+        with pytest.raises(CommandError, match=words):
+            room_command(concert.pk, *arguments)
+
+        assert not PolicyChange.objects.exists()
+        assert WaitingRoom.objects.get().version == room.version
+
+    def test_refuses_a_concert_that_is_not_there(self) -> None:
+        with pytest.raises(CommandError, match="There is no concert 4711"):
+            room_command(4711, "show")
+
+    def test_refuses_opening_before_the_sales(self, upcoming: Concert) -> None:
+        with pytest.raises(CommandError, match=r"Sales have not opened yet\. They open on"):
+            room_command(upcoming.pk, "open")

@@ -1,0 +1,130 @@
+"""Whatever staff do to an object stands in its history, with who did it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from apps.accounts.models import AccessToken
+from apps.accounts.services import issue_access_tokens
+from apps.concerts.models import Concert, Performance, Seat
+from apps.shared.models import EventDelivery, OutboxEvent
+from tests.factories.accounts import CustomerFactory
+from tests.factories.concerts import ConcertFactory, PerformanceFactory
+
+pytestmark = pytest.mark.django_db
+
+# What only reads, or leads to a form that notes what it does.
+NOTE_NOTHING = {"export", "generate_seats", "adjust", "delete_selected"}
+NOTE_THEMSELVES = {"open_now", "pause", "resume", "close", "remove_visitor"}  # test_steering.py
+
+
+def hidden_concert() -> tuple[Any, Any]:
+    concert = ConcertFactory(is_published=False)
+    return concert, concert
+
+
+def public_concert() -> tuple[Any, Any]:
+    concert = ConcertFactory(is_published=True)
+    return concert, concert
+
+
+def free_seat() -> tuple[Any, Any]:
+    seat = PerformanceFactory(seats=2).seats.order_by("pk")[0]
+    return seat, seat.performance
+
+
+def blocked_seat() -> tuple[Any, Any]:
+    seat, performance = free_seat()
+    Seat.objects.filter(pk=seat.pk).update(is_blocked=True)
+    return seat, performance
+
+
+def live_token() -> tuple[Any, Any]:
+    issue_access_tokens(user_ids=[CustomerFactory().pk])
+    token = AccessToken.objects.get()
+    return token, token
+
+
+def dead_delivery() -> tuple[Any, Any]:
+    event = OutboxEvent.objects.create(type="tests.noted", payload={}, occurred_at=timezone.now())
+    delivery = EventDelivery.objects.create(
+        event=event,
+        consumer="tests",
+        status=EventDelivery.Status.DEAD,
+        attempts=15,
+        next_attempt_at=timezone.now(),
+    )
+    return delivery, delivery
+
+
+# By action: makes what it is done to and what has the history; and what the history says.
+CASES: dict[str, tuple[Callable[[], tuple[Any, Any]], str]] = {
+    "publish": (hidden_concert, "Published."),
+    "withdraw": (public_concert, "Withdrawn from the public."),
+    "block": (free_seat, "Blocked (1): "),
+    "unblock": (blocked_seat, "Unblocked (1): "),
+    "revoke": (live_token, "Revoked."),
+    "replay": (dead_delivery, "Replayed."),
+}
+
+
+@pytest.mark.parametrize("action", CASES)
+def test_an_action_stands_in_the_history(client: Client, action: str) -> None:
+    make, words = CASES[action]
+    target, subject = make()
+    boss = CustomerFactory(admin=True)
+    client.force_login(boss)
+    opts = target._meta
+    changelist = reverse(f"admin:{opts.app_label}_{opts.model_name}_changelist")
+
+    for _ in range(2):  # the second time there is nothing left to do
+        client.post(changelist, {"action": action, "_selected_action": [target.pk]})
+
+    entry = LogEntry.objects.get()
+    assert (entry.user, entry.object_id) == (boss, str(subject.pk))
+    assert entry.get_edited_object() == subject
+    assert entry.get_change_message().startswith(words)
+    shown = client.get(
+        reverse(
+            f"admin:{subject._meta.app_label}_{subject._meta.model_name}_history", args=[subject.pk]
+        )
+    )
+    assert words in shown.content.decode()
+
+
+def test_no_action_is_left_out() -> None:
+    found = set()
+    for model_admin in admin.site._registry.values():
+        for name in ("actions", "actions_detail", "actions_list", "actions_row"):
+            found |= set(getattr(model_admin, name, None) or ())
+    assert found <= set(CASES) | NOTE_NOTHING | NOTE_THEMSELVES
+    assert set(CASES) <= found
+
+
+def test_generated_seats_stand_in_the_history_of_the_date(client: Client) -> None:
+    performance = PerformanceFactory()
+    client.force_login(CustomerFactory(admin=True))
+    rows = {
+        "form-TOTAL_FORMS": 1,
+        "form-INITIAL_FORMS": 0,
+        "form-0-name": "A",
+        "form-0-rows": 2,
+        "form-0-seats_per_row": 5,
+        "form-0-grade": "R",
+        "form-0-price": 1_000,
+    }
+
+    client.post(
+        reverse("admin:concerts_performance_generate_seats"),
+        {"performances": [performance.pk], **rows},
+    )
+
+    assert Performance.objects.get().seats_total == 10
+    assert LogEntry.objects.get().get_change_message() == "10 seats made."
+    assert not Concert.objects.filter(is_published=False).exists()
