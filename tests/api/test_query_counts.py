@@ -55,7 +55,8 @@ class TestPublicList:
         for concert in ConcertFactory.create_batch(length):
             PerformanceFactory(concert=concert, seats=2)
 
-        cost(ANYBODY, "/concerts", queries=PAGE, items=length)
+        # And those without a date, which are known for seconds.
+        cost(ANYBODY, "/concerts", queries=PAGE + 1, items=length)
 
     def test_of_popular_concerts(self, cost: Cost, length: int):
         RankingEntryFactory.create_batch(length)
@@ -66,7 +67,8 @@ class TestPublicList:
     def test_of_what_sold_out_fastest(self, cost: Cost, length: int):
         PerformanceFactory.create_batch(length, sold_out_at=timezone.now())
 
-        cost(ANYBODY, "/concerts/fastest-sold-out?limit=100", queries=1, items=length)
+        # The past ones, which are known for a minute, and the others.
+        cost(ANYBODY, "/concerts/fastest-sold-out?limit=100", queries=2, items=length)
 
 
 @pytest.mark.parametrize("length", [1, MANY])
@@ -108,7 +110,10 @@ class TestGatedList:
         [
             ("seats", 2),  # claims and seats
             ("availability", 1),
-            ("seat-map", 2),  # the performance with the version of its map, and the seats
+            (
+                "seat-map",
+                1,
+            ),  # the seats; the version of its map comes with the performance at the gate
         ],
     )
     def test_of_seats(self, cost: Cost, part: str, queries: int, length: int):

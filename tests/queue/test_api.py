@@ -251,6 +251,7 @@ class TestBoard:
         assert answer.json()["data"] == {
             "concert_id": concert.pk,
             "state": "OPEN",
+            "pause_reason": "",
             "opens_at": concert.sales_open_at.isoformat().replace("+00:00", "Z"),
             "waiting": 3,
             "active": 2,

@@ -15,6 +15,8 @@ from uuid import uuid4
 import pytest
 from django.db import connection, transaction
 from django.db.models import F
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.models import User
@@ -31,6 +33,7 @@ from apps.shared.models import EventDelivery, OutboxEvent
 from apps.shared.outbox import drain
 from apps.shared.retention import EVENTS, purge
 from apps.shared.transactions import Steps, run_in_transaction
+from tests.admin_forms import shown_by
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import ConcertFactory, PerformanceFactory
 from tests.factories.payments import WalletFactory
@@ -311,6 +314,17 @@ def editing() -> Callable[[], object]:
     return partial(run_in_transaction, edit)
 
 
+def saving_a_form() -> Callable[[], object]:
+    concert = PerformanceFactory().concert
+    staff = Client()
+    staff.force_login(CustomerFactory(admin=True))
+    page = reverse("admin:concerts_concert_change", args=[concert.pk])
+    form = {
+        "_shown": shown_by(staff, page)
+    }  # it is refused, after it was compared with what it showed
+    return partial(staff.post, page, form)
+
+
 def ticking() -> Callable[[], object]:
     WaitingRoomFactory()
     return queue.admit_visitors
@@ -353,6 +367,7 @@ USE_CASES: dict[str, Callable[[], Callable[[], object]]] = {
         queue.set_admissions_per_minute, admissions_per_minute=9
     ),
     "edit_policy": editing,
+    "changeform_view": saving_a_form,
     "admit_visitors": ticking,
     "drain": relaying,
     "purge": purging,

@@ -273,6 +273,7 @@ class TestStatus:
             "first_position": 2,
             "wait": None,
             "state": "OPEN",
+            "pause_reason": "",
             "opens_in_seconds": 0,
             "lease_seconds": None,
             "poll_after_seconds": 1,

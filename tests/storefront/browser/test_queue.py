@@ -435,9 +435,12 @@ def test_an_opening_before_its_time_is_noticed_in_the_background(
     visitor.context.add_init_script(
         "Object.defineProperty(document, 'hidden', { get: () => true });"
     )
+    # The sales have opened; the room has not.
+    Concert.objects.filter(pk=upcoming.pk).update(sales_open_at=timezone.now())
+    open_room(concert_id=upcoming.pk, at=timezone.now() + timedelta(minutes=20))
     page = join(visitor, upcoming)
 
-    open_room(concert_id=upcoming.pk, staff_id=None)
+    open_room(concert_id=upcoming.pk)
     forget_everything()
 
     pass_time(page, until=label(page, "You are next").is_visible)
