@@ -30,7 +30,11 @@ Barriers = dict[str, list[str]]
 
 
 def barriers(page: Page) -> list[str]:
-    """What axe calls serious or critical."""
+    """What axe calls serious or critical, once colours have stopped changing."""
+    page.evaluate(
+        "Promise.allSettled(document.getAnimations()"
+        ".filter((one) => one instanceof CSSTransition).map((one) => one.finished))"
+    )
     results = Axe().run(page)
     return [
         f"{violation['id']}: {node['html'][:200]} {node.get('failureSummary', '')}"
