@@ -66,7 +66,8 @@ class TestSmoke:
         cpu = result["scenarios"]["hold-and-pay"]["cpu_ms"]
         groups = ("web", "worker", "sync", "beat", "postgres", "valkey")
 
-        assert all(cpu[name] > 0 for name in ("web", "worker", "postgres"))
+        # The consumers of a few sales may take less than a tick of the system's clock.
+        assert all(cpu[name] > 0 for name in ("web", "postgres"))
         assert cpu["service"] == pytest.approx(sum(cpu[name] for name in groups), abs=0.01)
 
     def test_sells_every_seat_once(self, result: dict[str, Any]) -> None:
