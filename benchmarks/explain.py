@@ -113,6 +113,7 @@ def cases() -> Iterable[Case]:
     from apps.concerts import selectors as concerts
     from apps.concerts.models import Performance
     from apps.concerts.selectors import RankingWindow
+    from apps.concerts.selectors.concerts import _price_range
     from apps.concerts.services import _last_sale_at
     from apps.payments.selectors import transactions_of_customer
     from apps.queue.services.exit_log import ends_since
@@ -238,7 +239,7 @@ def cases() -> Iterable[Case]:
         "Lowest and highest price of a concert",
         ("seat_price_range",),
         "concerts_seat",
-        lambda: concerts._price_range(performance.concert_id),
+        lambda: _price_range(performance.concert_id),
     )
     yield Case(
         "Visits that ended lately (healing)",

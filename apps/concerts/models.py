@@ -28,7 +28,7 @@ def venue_day(at: datetime) -> date:
 
 
 class SalesWindow(NamedTuple):
-    """When seats of one performance are sold."""
+    """The time within which seats of one performance are sold."""
 
     opens_at: datetime
     closes_at: datetime | None

@@ -79,10 +79,16 @@ def _write_time(value: datetime) -> str:
     return f'"{moment.isoformat()[: -len("+00:00")]}Z"'
 
 
+def _write_text(value: str) -> str:
+    # These two end a line in JavaScript, so the renderer of the API does not leave them as they are.
+    written = json.encoder.encode_basestring(value)
+    return written.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
 # Of exact types: a subclass may have its own idea of how it is written.
 _WRITERS: dict[type, Callable[[Any], str]] = {
     int: int.__repr__,
-    str: json.encoder.encode_basestring,
+    str: _write_text,
     datetime: _write_time,
     NoneType: lambda _none: "null",
 }

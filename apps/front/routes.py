@@ -125,7 +125,7 @@ def join(call: Call, _no_id: int) -> Answer | None:
         if is_counted_on(settings.QUEUE_URL):
             to_count = CallToCount(_JOIN_LIMIT, caller)
         else:
-            quota = _noted(call, hit_limit(_JOIN_LIMIT, caller))
+            quota = noted(call, hit_limit(_JOIN_LIMIT, caller))
             if quota is not None and quota.is_exceeded:
                 return None
     try:
@@ -137,12 +137,12 @@ def join(call: Call, _no_id: int) -> Answer | None:
         )
     finally:
         if to_count is not None:
-            quota = _noted(call, to_count.quota)
+            quota = noted(call, to_count.quota)
     envelope = _joined if status.is_new else _joined_before
     return Answer(
         201 if status.is_new else 200,
         envelope.around(_render_token(status), call.language),
-        [*_advice(status), *_quota_headers(quota)],
+        [*_advice(status), *quota_headers(quota)],
     )
 
 
@@ -156,12 +156,12 @@ def leave(call: Call, _no_id: int) -> Answer | None:
     name = queue_views.OwnQueueTokenView.rate_limit_of("DELETE")
     quota = None
     if name is not None and settings.RATE_LIMIT_ENABLED:
-        quota = _noted(call, hit_limit(name, caller_of_address(WSGIRequest(call.environ))))
+        quota = noted(call, hit_limit(name, caller_of_address(WSGIRequest(call.environ))))
     if quota is not None and quota.is_exceeded:
         return None
     status = leave_queue(token=call.environ.get("HTTP_QUEUE_TOKEN"))
     body = _left.around(_render_status(status), call.language)
-    return Answer(200, body, [*_advice(status), *_quota_headers(quota)])
+    return Answer(200, body, [*_advice(status), *quota_headers(quota)])
 
 
 def poll_page(call: Call, concert_id: int) -> Answer | None:
@@ -177,14 +177,14 @@ def _customer_id(call: Call) -> int | None:
     return customer_id_of(token_digest(bearer)) if bearer else None
 
 
-def _noted(call: Call, quota: Quota | None) -> Quota | None:
+def noted(call: Call, quota: Quota | None) -> Quota | None:
     """Leave word for the view that the call has been counted, should it come to that."""
     if quota is not None:
         call.environ[COUNTED_QUOTA] = quota
     return quota
 
 
-def _quota_headers(quota: Quota | None) -> list[Header]:
+def quota_headers(quota: Quota | None) -> list[Header]:
     return list(quota.headers().items()) if quota is not None else []
 
 
@@ -248,15 +248,25 @@ def _rendered_board(board: Board) -> _Rendered:
     return _Rendered(board, body, etag, [("ETag", etag)])
 
 
-def show_availability(call: Call, performance_id: int) -> Answer | None:
+def _may_look(call: Call, performance_id: int) -> bool:
+    """Return whether the call has a login.
+
+    :raises DomainError: the waiting room does not let the customer look at the seats.
+    """
     customer_id = _customer_id(call)
     if customer_id is None:
-        return None
+        return False
     admission_to_look(
         token=call.environ.get("HTTP_QUEUE_TOKEN"),
         customer_id=customer_id,
         performance_id=performance_id,
     )
+    return True
+
+
+def show_availability(call: Call, performance_id: int) -> Answer | None:
+    if not _may_look(call, performance_id):
+        return None
     current = availability(performance_id)
     key = (performance_id, call.language)
     rendered = _availabilities.get(key)
@@ -268,14 +278,8 @@ def show_availability(call: Call, performance_id: int) -> Answer | None:
 
 
 def show_seat_map(call: Call, performance_id: int) -> Answer | None:
-    customer_id = _customer_id(call)
-    if customer_id is None:
+    if not _may_look(call, performance_id):
         return None
-    admission_to_look(
-        token=call.environ.get("HTTP_QUEUE_TOKEN"),
-        customer_id=customer_id,
-        performance_id=performance_id,
-    )
     drawn = current_seat_map(performance_id)
     key = (performance_id, call.language)
     rendered = _maps.get(key)

@@ -20,9 +20,9 @@ from apps.accounts.authentication import bearer_token
 from apps.accounts.models import token_digest
 from apps.accounts.selectors import live_customer
 from apps.concerts.models import SEATS_PER_CUSTOMER_MAX
-from apps.front.answers import Answer, Envelope, Header
+from apps.front.answers import Answer, Envelope
 from apps.front.calls import Call
-from apps.front.routes import Route, is_usual_post
+from apps.front.routes import Route, is_usual_post, noted, quota_headers
 from apps.queue.services import concert_of_token
 from apps.reservations.errors import SeatAlreadyHeld, SeatAlreadyReserved
 from apps.reservations.serializers import confirmation_data, held_seats_data
@@ -32,7 +32,7 @@ from apps.reservations.views.reservations import CONFIRMED, ReservationsView
 from apps.shared.api.fields import BIGINT_MAX, is_canonical_uuid
 from apps.shared.api.idempotent import FAILURE, fingerprint_of, usable_key
 from apps.shared.api.responses import as_json, refusal_body
-from apps.shared.api.throttling import COUNTED_QUOTA, Quota, caller_of_customer, hit_limit
+from apps.shared.api.throttling import Quota, caller_of_customer, hit_limit
 from apps.shared.api.views import ApiView
 from apps.shared.codes import CODES
 from apps.shared.errors import DomainError, ServiceUnavailable
@@ -94,17 +94,14 @@ class _Sale:
             raise
         if kept.is_replay:
             return None
-        return Answer(kept.status, kept.body, self._quota_headers())
+        return Answer(kept.status, kept.body, quota_headers(self.quota))
 
     def refused(self, refusal: DomainError) -> Answer:
         entry = CODES[refusal.code]
         with translation.override(self.call.language):
             body = as_json(refusal_body(refusal.code, refusal.details))
         again = [("Retry-After", str(refusal.retry_after or 1))] if entry.retryable else []
-        return Answer(entry.status, body, [*again, *self._quota_headers()])
-
-    def _quota_headers(self) -> list[Header]:
-        return list(self.quota.headers().items()) if self.quota is not None else []
+        return Answer(entry.status, body, [*again, *quota_headers(self.quota)])
 
 
 # --- Reading a call ---------------------------------------------------------------------------------------------------
@@ -144,11 +141,7 @@ def _count(call: Call, view: type[ApiView], customer_id: int) -> Quota | None:
     name = view.rate_limit_of("POST")
     if name is None or not settings.RATE_LIMIT_ENABLED:
         return None
-    quota = hit_limit(name, caller_of_customer(customer_id))
-    if quota is not None:
-        # Should it come to the view, it does not count the call again.
-        call.environ[COUNTED_QUOTA] = quota
-    return quota
+    return noted(call, hit_limit(name, caller_of_customer(customer_id)))
 
 
 def _is_id(value: object) -> bool:

@@ -129,7 +129,7 @@ class MapSeatField(serializers.ListField):
 
 
 class SeatMapSerializer(serializers.Serializer[Any]):
-    """Describes the answer; its bytes are rendered once and kept (`apps/concerts/selectors.py`)."""
+    """Describes the answer; its bytes are rendered once and kept."""
 
     performance_id = serializers.IntegerField()
     sections = MapSectionSerializer(many=True)

@@ -38,7 +38,7 @@ Rows = dict[str, dict[str, dict[str, str]]]
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What one form showed, and when."""
+    """Values that one form showed, and the moment of it."""
 
     form_id: str
     at: datetime
@@ -155,8 +155,8 @@ class CarefulForms:
     def _changed_meanwhile(self, request: HttpRequest, object_id: str, shown: Shown) -> list[str]:
         """Lock what a form shows, and say what of it has changed since."""
         differences = list(_differences(shown.rows))
-        obj = self.get_object(request, object_id)  # type: ignore[attr-defined]
-        if not differences or obj is None:
+        obj = self.get_object(request, object_id) if differences else None  # type: ignore[attr-defined]
+        if obj is None:
             return []
         return [
             _("Somebody has changed this meanwhile. Nothing was saved: load the form anew."),

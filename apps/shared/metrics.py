@@ -29,7 +29,7 @@ KEPT_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What one consumer has not done. `oldest_at` is when the event happened that has waited for it the longest."""
+    """Work that one consumer has before it. `oldest_at` is the moment of the event that has waited the longest for it."""
 
     pending: int = 0
     dead: int = 0

@@ -100,16 +100,7 @@ def kill_web_before_commit(scene: Scene, planned: "PlannedFault") -> None:
     for _ in _blows(scene, planned):
         with _payment_held_back(scene) as (call, client_port):
             _kill(scene, "web", client_port)
-            # While the wallet is locked: what is committed by now was not what waited for it.
-            is_committed = _is_committed(scene, call)
-        if not is_committed:
-            scene.hits.append(Hit(call, is_committed=False))
-
-
-def _is_committed(scene: Scene, call: Call) -> bool:
-    assert call.body is not None
-    with scene.stack.session() as session:
-        return bool(session.execute(COMMITTED_SQL, [[call.body["hold_id"]]]).fetchall())
+        scene.hits.append(Hit(call, is_committed=False))
 
 
 def kill_web_after_commit(scene: Scene, planned: "PlannedFault") -> None:
@@ -292,7 +283,8 @@ def _payment_held_back(scene: Scene) -> AbstractContextManager[tuple[Call, int]]
 
     def aim(user_id: int, client_port: int) -> tuple[Call, int] | None:
         # Nobody makes two calls at once, so it is this one that waits.
-        calls = [one for one in scene.history.under_way(Kind.CONFIRM) if one.user_id == user_id]
+        payments = scene.history.first_under_way(Kind.CONFIRM)
+        calls = [one for one in payments if one.user_id == user_id]
         return (calls[0], client_port) if calls else None
 
     return _holding(scene, WALLETS_SQL, scene.customer_ids, aim)
@@ -343,8 +335,8 @@ def _committed_but_unanswered(scene: Scene) -> Call:
         while time.monotonic() < give_up_at:
             calls = {
                 call.body["hold_id"]: call
-                for call in scene.history.under_way(Kind.CONFIRM)
-                if call.body and not call.attempts
+                for call in scene.history.first_under_way(Kind.CONFIRM)
+                if call.body
             }
             for [hold_id] in session.execute(COMMITTED_SQL, [list(calls)]).fetchall():
                 if calls[hold_id] in scene.history.under_way(Kind.CONFIRM):

@@ -184,6 +184,10 @@ class History:
         with self._lock:
             return [call for call in self._under_way if call.kind is kind]
 
+    def first_under_way(self, kind: Kind) -> list[Call]:
+        """Those of them that were sent for the first time: of one that is sent again the effect may have been had long ago."""
+        return [call for call in self.under_way(kind) if not call.attempts]
+
     def send(self, call: Call, client: httpx.Client, headers: Mapping[str, str]) -> Attempt:
         """Send a call once more, or for the first time, and write down what came of it."""
         with self._sending(call):

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.concerts.models import Concert, Performance, RankingEntry, Seat
-from tests.admin_forms import send
+from tests.admin_forms import concert_form, send
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import (
     ConcertFactory,
@@ -382,20 +382,7 @@ class TestDates:
     def test_it_cannot_be_moved_in_the_list_of_dates(self, staff, sold):
         to = (sold.starts_at + timedelta(days=1)).replace(microsecond=0)
         concert = sold.concert
-        form = {
-            "title": concert.title,
-            "artist": concert.artist,
-            "venue": concert.venue,
-            "description": "",
-            "sales_open_at_0": "2026-01-01",
-            "sales_open_at_1": "10:00",
-            "seats_per_customer": 2,
-            "performances-TOTAL_FORMS": 1,
-            "performances-INITIAL_FORMS": 1,
-            "performances-0-id": sold.pk,
-            "performances-0-concert": concert.pk,
-            **typed("performances-0-starts_at", to),
-        }
+        form = concert_form(concert, [sold]) | typed("performances-0-starts_at", to)
 
         answer = send(staff, reverse("admin:concerts_concert_change", args=[concert.pk]), form)
 
@@ -408,19 +395,7 @@ class TestDates:
     @pytest.mark.parametrize("field", ["sales_open_at", "sales_close_at"])
     def test_a_year_out_of_bounds_is_refused_in_words(self, staff, field, day):
         concert = ConcertFactory()
-        form = {
-            "title": concert.title,
-            "artist": concert.artist,
-            "venue": concert.venue,
-            "description": "",
-            "sales_open_at_0": "2026-01-01",
-            "sales_open_at_1": "10:00",
-            "seats_per_customer": 2,
-            "performances-TOTAL_FORMS": 0,
-            "performances-INITIAL_FORMS": 0,
-            f"{field}_0": day,
-            f"{field}_1": "00:00",
-        }
+        form = concert_form(concert, **{f"{field}_0": day, f"{field}_1": "00:00"})
         page = reverse("admin:concerts_concert_change", args=[concert.pk])
 
         answer = send(staff, page, form)
@@ -451,25 +426,11 @@ class TestDates:
         )
         page = reverse("admin:concerts_concert_change", args=[concert.pk]) + "?performances-page=6"
         rows = staff.get(page).context["inline_admin_formsets"][0].formset
-        form = {
-            "title": "Tour",
-            "artist": concert.artist,
-            "venue": concert.venue,
-            "description": "",
-            "sales_open_at_0": "2026-01-01",
-            "sales_open_at_1": "10:00",
-            "seats_per_customer": 2,
-            "performances-TOTAL_FORMS": 50,
-            "performances-INITIAL_FORMS": 50,
-            "performances-page": 6,
-        }
+        dates = [row.instance for row in rows.initial_forms]
+        form = concert_form(concert, dates, title="Tour", **{"performances-page": 6})
         moved = first + timedelta(days=500)
-        for number, row in enumerate(rows.initial_forms):
-            form |= {
-                f"performances-{number}-id": row.instance.pk,
-                f"performances-{number}-concert": concert.pk,
-                **typed(f"performances-{number}-starts_at", row.instance.starts_at),
-            }
+        for number, performance in enumerate(dates):
+            form |= typed(f"performances-{number}-starts_at", performance.starts_at)
         form |= typed("performances-49-starts_at", moved)
 
         answer = send(staff, page, form)

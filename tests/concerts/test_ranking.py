@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from apps.concerts import projection, selectors, services
+from apps.concerts import projection, services
 from apps.concerts.models import Concert, Performance, PerformanceQuerySet, RankingEntry, venue_day
 from apps.concerts.selectors import (
     PopularConcert,
@@ -18,6 +18,7 @@ from apps.concerts.selectors import (
     fastest_sold_out,
     popular_answers,
     popular_concerts,
+    rankings,
     seats_of,
     sold_out_answers,
 )
@@ -398,7 +399,7 @@ class TestPopularConcerts:
     @pytest.mark.parametrize("window", WINDOWS)
     def test_of_many_reads_as_few_as_it_can(self, window, answered_by, monkeypatch):
         """With two places and a row of concerts that are alike but for their numbers, some of them withdrawn."""
-        monkeypatch.setattr(selectors, "RANKING_LIMIT_MAX", 2)
+        monkeypatch.setattr(rankings, "RANKING_LIMIT_MAX", 2)
         concerts = [ConcertFactory(pk=900_000_000 + number) for number in range(6, 12)]
         best, *others = [PerformanceFactory(concert=concert) for concert in concerts]
         for performance in others:
@@ -891,7 +892,7 @@ class TestWithManyPastConcerts:
         assert self.most_read(queries) >= self.PAST
 
     def test_the_fastest_are_looked_up_by_name(self, monkeypatch):
-        monkeypatch.setattr(selectors, "RANKING_LIMIT_MAX", 2)
+        monkeypatch.setattr(rankings, "RANKING_LIMIT_MAX", 2)
         fastest_sold_out(limit=2)
         sold_out_answers.clear()
 

@@ -9,11 +9,12 @@ import time
 from functools import partial
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 from django.core.management import CommandError, call_command
 
-from devstack.drill.history import Attempt, Call, Kind
+from devstack.drill.history import Attempt, Call, History, Kind
 from devstack.drill.options import SECONDS
 from devstack.drill.plan import make_plan
 from devstack.drill.report import Row, seconds_of_sales
@@ -126,6 +127,22 @@ class TestSlowSales:
 
         assert seconds_of_sales(calls, within=(10.0, 20.0)) == [2.5, 0.5]
         assert seconds_of_sales(calls) == [1.0, 2.5, 0.5, 5.0]
+
+
+class TestHistory:
+    def test_knows_which_calls_under_way_have_had_no_answer_yet(self):
+        history, seen = History(), []
+        call = Call(phase="x", user_id=1, kind=Kind.CONFIRM, method="POST", path="/reservations")
+
+        def answer(_request):
+            seen.append((history.under_way(Kind.CONFIRM), history.first_under_way(Kind.CONFIRM)))
+            return httpx.Response(201)
+
+        with httpx.Client(base_url="http://drill", transport=httpx.MockTransport(answer)) as client:
+            for _ in range(2):  # the second time as a reload of the page would
+                history.send(call, client, {})
+
+        assert seen == [([call], [call]), ([call], [])]
 
 
 class TestRow:

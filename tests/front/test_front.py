@@ -385,7 +385,7 @@ class TestLogin:
 class TestPlainRenderer:
     def test_writes_what_the_serializer_does(self) -> None:
         token = {
-            "token": 'q1."\\\n한',
+            "token": 'q1."\\\n한\u2028\u2029',
             "concert_id": 2**60,
             "status": "WAITING",
             "position": None,

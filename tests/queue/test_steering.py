@@ -4,18 +4,24 @@ import json
 from datetime import timedelta
 from io import StringIO
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client, TestCase
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 
 from apps.concerts.models import Concert
+from apps.queue import admin as room_admin
 from apps.queue import services
 from apps.queue.models import PolicyChange, WaitingRoom
-from tests.admin_forms import send
+from tests.admin_forms import send, shown_by
 from tests.factories.accounts import CustomerFactory
 from tests.queue.rooms import Visitor
 
@@ -148,6 +154,40 @@ class TestPages:
         assert "Sales have not opened yet. They open on" in answer.content.decode()
         assert not PolicyChange.objects.exists()
 
+    def test_saving_an_edit_does_not_ask_the_store_for_figures(
+        self, staff: Staff, room: WaitingRoom, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        url = reverse("admin:queue_waitingroom_change", args=[room.pk])
+        shown = shown_by(staff.client, url)
+        asked: list[int] = []
+        monkeypatch.setattr(room_admin, "live_figures", asked.append)
+        values = {
+            "_shown": shown,
+            "opens_at_0": "",
+            "opens_at_1": "",
+            "capacity": "80",
+            "admissions_per_minute": "",
+            "lease": "00:05:00",
+            "patience": "00:05:00",
+            "lottery_window": "01:00:00",
+        }
+
+        answer = staff.client.post(url, values)
+
+        assert answer.status_code == 302
+        assert asked == []
+
+    def test_the_buttons_of_a_page_read_the_state_once(self, staff: Staff) -> None:
+        staff.page()
+
+        with CaptureQueriesContext(connection) as captured:
+            staff.page()
+
+        states = [
+            one for one in captured if one["sql"].startswith('SELECT "queue_waitingroom"."state" ')
+        ]
+        assert len(states) == 1
+
     def test_there_is_no_other_control(self, staff: Staff) -> None:
         assert staff.client.get(staff.control("explode")).status_code == 404
 
@@ -247,7 +287,8 @@ class TestCommand:
         assert seen["changes"][0]["by"] == clerk.email
 
     def test_opens_at_a_time_of_the_venue(self, concert: Concert, room: WaitingRoom) -> None:
-        at = timezone.localtime(timezone.now() + timedelta(hours=1)).replace(microsecond=0)
+        venue = ZoneInfo(settings.VENUE_TIME_ZONE)
+        at = timezone.localtime(timezone.now() + timedelta(hours=1), venue).replace(microsecond=0)
 
         seen = room_command(concert.pk, "open", f"{at:%Y-%m-%dT%H:%M:%S}")
 
@@ -285,6 +326,14 @@ class TestCommand:
         with pytest.raises(CommandError, match="There is no concert 4711"):
             room_command(4711, "show")
 
-    def test_refuses_opening_before_the_sales(self, upcoming: Concert) -> None:
-        with pytest.raises(CommandError, match=r"Sales have not opened yet\. They open on"):
+    def test_refuses_opening_before_the_sales_and_tells_the_time_of_the_venue(
+        self, upcoming: Concert
+    ) -> None:
+        opens_at = timezone.localtime(upcoming.sales_open_at, ZoneInfo(settings.VENUE_TIME_ZONE))
+
+        with pytest.raises(
+            CommandError, match=r"Sales have not opened yet\. They open on"
+        ) as error:
             room_command(upcoming.pk, "open")
+
+        assert date_format(opens_at, "DATETIME_FORMAT") in str(error.value)

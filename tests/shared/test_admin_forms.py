@@ -16,7 +16,7 @@ from apps.queue import services
 from apps.queue.models import PolicyChange, WaitingRoom
 from apps.shared import admin_forms
 from apps.shared.models import IdempotencyRecord
-from tests.admin_forms import send, shown_by
+from tests.admin_forms import concert_form, send, shown_by
 from tests.conftest import Race
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import ConcertFactory, PerformanceFactory
@@ -59,6 +59,15 @@ def room_form(**changes: Any) -> dict[str, Any]:
 def refusal_of(answer: Any) -> str:
     assert answer.status_code == 200
     return " ".join(answer.context["adminform"].form.non_field_errors())
+
+
+def dated_form(concert: Concert) -> dict[str, Any]:
+    performance = concert.performances.get()
+    begins = {
+        "performances-0-starts_at_0": f"{performance.starts_at:%Y-%m-%d}",
+        "performances-0-starts_at_1": "19:00:00",
+    }
+    return concert_form(concert, [performance], **begins)
 
 
 class TestOnce:
@@ -178,7 +187,7 @@ class TestNothingOverwritten:
 
     def test_a_row_below_it_counts(self, staff: Client) -> None:
         concert = PerformanceFactory().concert
-        form = concert_form(concert)
+        form = dated_form(concert)
         form["_shown"] = shown_by(staff, change_page(concert))
         moved = concert.performances.get().starts_at.replace(year=2031)
         Performance.objects.update(starts_at=moved)
@@ -191,7 +200,7 @@ class TestNothingOverwritten:
 
     def test_a_row_that_is_gone_counts(self, staff: Client) -> None:
         concert = PerformanceFactory().concert
-        form = concert_form(concert)
+        form = dated_form(concert)
         form["_shown"] = shown_by(staff, change_page(concert))
         Performance.objects.all().delete()
 
@@ -254,22 +263,3 @@ class TestNothingOverwritten:
         assert f'name="_shown" value="{page.context["shown"]}"' in page.content.decode()
         shown = admin_forms.Shown.read(page.context["shown"])
         assert str(obj.pk) in shown.rows[obj._meta.label_lower]
-
-
-def concert_form(concert: Concert) -> dict[str, Any]:
-    performance = concert.performances.get()
-    return {
-        "title": concert.title,
-        "artist": concert.artist,
-        "venue": concert.venue,
-        "description": "",
-        "sales_open_at_0": "2026-01-01",
-        "sales_open_at_1": "10:00",
-        "seats_per_customer": 2,
-        "performances-TOTAL_FORMS": 1,
-        "performances-INITIAL_FORMS": 1,
-        "performances-0-id": performance.pk,
-        "performances-0-concert": concert.pk,
-        "performances-0-starts_at_0": f"{performance.starts_at:%Y-%m-%d}",
-        "performances-0-starts_at_1": "19:00:00",
-    }

@@ -204,7 +204,8 @@ class SeatAdmin(ReadOnlyAdmin):
 
     @action(description=_("Block: keep back from sale"), permissions=["block"])
     def block(self, request: HttpRequest, queryset: QuerySet[Seat]) -> None:
-        free = list(queryset.filter(is_blocked=False))
+        # As many as a hall has: without the date and the concert of each.
+        free = list(queryset.filter(is_blocked=False).select_related(None))
         blocked = block_seats(seat_ids=[seat.pk for seat in free])
         _note_seats(request, free, gettext("Blocked"))
         self.message_user(
@@ -215,7 +216,7 @@ class SeatAdmin(ReadOnlyAdmin):
 
     @action(description=_("Unblock: put on sale again"), permissions=["block"])
     def unblock(self, request: HttpRequest, queryset: QuerySet[Seat]) -> None:
-        kept_back = list(queryset.filter(is_blocked=True))
+        kept_back = list(queryset.filter(is_blocked=True).select_related(None))
         unblocked = unblock_seats(seat_ids=[seat.pk for seat in kept_back])
         _note_seats(request, kept_back, gettext("Unblocked"))
         self.message_user(
@@ -230,10 +231,11 @@ SEATS_NAMED = 50
 
 def _note_seats(request: HttpRequest, seats: list[Seat], done: str) -> None:
     """Write into the history of each performance what became of how many of its seats, and of which."""
-    by_performance: dict[Performance, list[Seat]] = {}
+    by_performance: dict[int, list[Seat]] = {}
     for seat in seats:
-        by_performance.setdefault(seat.performance, []).append(seat)
-    for performance, chosen in by_performance.items():
+        by_performance.setdefault(seat.performance_id, []).append(seat)
+    for pk, performance in Performance.objects.in_bulk(list(by_performance)).items():
+        chosen = by_performance[pk]
         names = ", ".join(map(str, chosen[:SEATS_NAMED]))
         more = " …" if len(chosen) > SEATS_NAMED else ""
         note_action(request, [performance], f"{done} ({len(chosen):,}): {names}{more}")

@@ -19,7 +19,7 @@ from apps.queue.models import PolicyChange, QueueExit, WaitingRoom
 from apps.queue.selectors import live_figures
 from apps.queue.services import edit_policy
 from apps.shared.admin import ReadOnlyAdmin
-from apps.shared.admin_forms import CarefulForms, change_in_words
+from apps.shared.admin_forms import CHANGES_NAMED, CarefulForms, change_in_words
 from apps.shared.errors import ServiceUnavailable
 
 UNKNOWN = "–"
@@ -96,7 +96,16 @@ class WaitingRoomAdmin(CarefulForms, ModelAdmin):
     def _may_steer(self, request: HttpRequest, room_id: Any, *states: str) -> bool:
         if not self.has_change_permission(request):
             return False
-        return room_id is None or WaitingRoom.objects.filter(pk=room_id, state__in=states).exists()
+        return room_id is None or self._state(request, room_id) in states
+
+    @staticmethod
+    def _state(request: HttpRequest, room_id: Any) -> str | None:
+        """Return the state of a room, read once for all of its buttons; None if there is no such room."""
+        if not hasattr(request, "room_state"):
+            states = WaitingRoom.objects.filter(pk=room_id).values_list("state", flat=True)
+            request.room_state = states.first()  # type: ignore[attr-defined]
+        state: str | None = request.room_state  # type: ignore[attr-defined]
+        return state
 
     @action(description=_("Open now"), permissions=["open"], icon="play_arrow")
     def open_now(self, request: HttpRequest, object_id: int) -> HttpResponse:
@@ -118,15 +127,6 @@ class WaitingRoomAdmin(CarefulForms, ModelAdmin):
     def remove_visitor(self, request: HttpRequest, object_id: int) -> HttpResponse:
         return _to(object_id, "remove")
 
-    def get_object(
-        self, request: HttpRequest, object_id: str, from_field: str | None = None
-    ) -> WaitingRoom | None:
-        room: WaitingRoom | None = super().get_object(request, object_id, from_field)
-        if room is not None:
-            # Read once for the whole page, which has to open while the store is down, too.
-            room.figures = _figures_if_reachable(room)  # type: ignore[attr-defined]
-        return room
-
     def save_model(
         self, request: HttpRequest, obj: WaitingRoom, form: PolicyForm, change: bool
     ) -> None:
@@ -137,7 +137,7 @@ class WaitingRoomAdmin(CarefulForms, ModelAdmin):
     def changes_since(self, obj: Any, at: datetime) -> Iterator[str]:
         """As the room has it on record: what was done on the command line, too."""
         changes = obj.changes.filter(changed_at__gte=at).select_related("changed_by")
-        for one in changes.order_by("-pk"):
+        for one in changes.order_by("-pk")[:CHANGES_NAMED]:
             yield change_in_words(one.changed_at, one.changed_by or one.actor, str(one))
 
     @display(description=_("opens at"), ordering="opens_at")
@@ -190,14 +190,17 @@ def _to(room_id: int, control: str) -> HttpResponse:
 
 
 def _figures(room: WaitingRoom) -> Figures | None:
-    return getattr(room, "figures", None)
+    """Return the live figures, read when the page is written: saving the form must not wait for the store under its locks.
 
-
-def _figures_if_reachable(room: WaitingRoom) -> Figures | None:
-    try:
-        return live_figures(room.concert_id)
-    except ServiceUnavailable:
-        return None
+    Read once for the whole page, which has to open while the store is down, too.
+    """
+    if not hasattr(room, "figures"):
+        try:
+            room.figures = live_figures(room.concert_id)  # type: ignore[attr-defined]
+        except ServiceUnavailable:
+            room.figures = None  # type: ignore[attr-defined]
+    figures: Figures | None = room.figures  # type: ignore[attr-defined]
+    return figures
 
 
 @admin.register(QueueExit)

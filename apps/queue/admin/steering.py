@@ -13,7 +13,7 @@ from django.views.generic import FormView
 from unfold.views import UnfoldModelAdminViewMixin
 from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminTextInputWidget
 
-from apps.accounts.models import User, normalized_email
+from apps.accounts.models import User
 from apps.queue.models import REASON_MAX, WaitingRoom
 from apps.queue.services import (
     By,
@@ -106,11 +106,11 @@ class RemoveForm(ControlForm):
 
     def clean_email(self) -> int:
         """Return the id of the account."""
-        email = normalized_email(self.cleaned_data["email"])
-        customer = User.objects.filter(email=email).values_list("pk", flat=True).first()
-        if customer is None:
-            raise forms.ValidationError(_("There is no account with this email address."))
-        return customer
+        try:
+            return User.objects.get_by_natural_key(self.cleaned_data["email"]).pk
+        except User.DoesNotExist as error:
+            words = _("There is no account with this email address.")
+            raise forms.ValidationError(words) from error
 
     def apply(self, concert_id: int, by: By) -> None:
         remove_visitor(concert_id=concert_id, customer_id=self.cleaned_data["email"], **by)

@@ -13,10 +13,7 @@ import hmac
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from hashlib import sha256
 from operator import attrgetter
-
-from apps.queue.core.lottery import BLOCK_BYTES, key_blocks
 
 VERSION = "q1"
 LONGEST = 512
@@ -47,26 +44,11 @@ class Ticket:
 _NUMBERS = attrgetter(*(field.name for field in fields(Ticket)))
 
 
-class _Mac:
-    """HMAC-SHA256 (RFC 2104) under one key, whose two padded blocks are hashed once and not for every message."""
-
-    def __init__(self, key: bytes) -> None:
-        if len(key) > BLOCK_BYTES:
-            key = sha256(key).digest()
-        inner, outer = key_blocks(key)
-        self._inner, self._outer = sha256(inner), sha256(outer)
-
-    def digest(self, message: bytes) -> bytes:
-        inner, outer = self._inner.copy(), self._outer.copy()
-        inner.update(message)
-        outer.update(inner.digest())
-        return outer.digest()
-
-
 class TokenSigner:
     def __init__(self, keys: Sequence[tuple[str, bytes]]) -> None:
         """`keys` are pairs of a key id and a secret, the one to sign with first."""
-        self._keys = {key_id: _Mac(secret) for key_id, secret in keys}
+        # Begun once for each key; a signature goes on from a copy.
+        self._keys = {key_id: hmac.new(secret, digestmod="sha256") for key_id, secret in keys}
         self._signing_key_id = keys[0][0]
 
     def issue(self, ticket: Ticket) -> str:
@@ -100,7 +82,9 @@ class TokenSigner:
         return token.split(".", 2)[1] == self._signing_key_id
 
     def _signature(self, key_id: str, signed: str) -> str:
-        return _encode(self._keys[key_id].digest(signed.encode()))
+        mac = self._keys[key_id].copy()
+        mac.update(signed.encode())
+        return _encode(mac.digest())
 
 
 def _encode(raw: bytes) -> str:

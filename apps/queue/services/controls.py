@@ -3,8 +3,10 @@
 from datetime import datetime, timedelta
 from math import ceil
 from typing import Any, TypedDict, Unpack
+from zoneinfo import ZoneInfo
 
 import structlog
+from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 from django.utils.formats import date_format
@@ -28,7 +30,7 @@ State = WaitingRoom.State
 
 
 class By(TypedDict, total=False):
-    """Who steers a room, and why. `actor` names somebody without an account."""
+    """Name the one who steers a room, and the reason. `actor` is for somebody without an account."""
 
     staff_id: int | None
     actor: str
@@ -75,7 +77,7 @@ def why_refused(refusal: DomainError, room: WaitingRoom) -> str:
 
 
 def _in_words(at: datetime) -> str:
-    return date_format(localtime(at), "DATETIME_FORMAT")
+    return date_format(localtime(at, ZoneInfo(settings.VENUE_TIME_ZONE)), "DATETIME_FORMAT")
 
 
 @use_case

@@ -86,7 +86,7 @@ class CallToCount:
 
     @property
     def quota(self) -> Quota | None:
-        """What is left; None if the call was not counted."""
+        """Tell what is left; None if the call was not counted."""
         if self.counted is None:
             return None
         is_allowed, remaining, reset = self.counted

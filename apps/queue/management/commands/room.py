@@ -1,85 +1,79 @@
+import argparse
 import json
 from collections.abc import Callable
 from datetime import datetime
 from getpass import getuser
-from typing import Any
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.utils import timezone
 
-from apps.accounts.models import User, normalized_email
+from apps.accounts.models import User
 from apps.concerts.errors import ConcertNotFound
 from apps.queue import services
 from apps.queue.models import REASON_MAX, WaitingRoom
 from apps.queue.selectors import room_as_staff_see_it
 from apps.queue.services import By
+from apps.shared.commands import whole_number
 from apps.shared.errors import DomainError
 
-NEEDS_REASON = {"pause", "close", "remove"}
+VENUE = ZoneInfo(settings.VENUE_TIME_ZONE)
 
 
-def _open(concert_id: int, value: str | None, by: By) -> None:
-    at = None
-    if value is not None:
-        try:
-            at = datetime.fromisoformat(value)
-        except ValueError as error:
-            raise CommandError(f"{value!r} is not a time such as 2026-12-24T20:00.") from error
-        at = at if at.tzinfo else timezone.make_aware(at)
-    services.open_room(concert_id=concert_id, at=at, **by)
+def _time(value: str) -> dict[str, Any]:
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError as error:
+        raise CommandError(f"{value!r} is not a time such as 2026-12-24T20:00.") from error
+    return {"at": at if at.tzinfo else at.replace(tzinfo=VENUE)}
 
 
-def _pause(concert_id: int, value: str | None, by: By) -> None:
-    services.pause_room(concert_id=concert_id, **by)
+def _capacity(value: str) -> dict[str, Any]:
+    return {"capacity": _number(value)}
 
 
-def _resume(concert_id: int, value: str | None, by: By) -> None:
-    services.resume_room(concert_id=concert_id, **by)
+def _rate(value: str) -> dict[str, Any]:
+    return {"admissions_per_minute": None if value == "none" else _number(value)}
 
 
-def _close(concert_id: int, value: str | None, by: By) -> None:
-    services.close_room(concert_id=concert_id, **by)
+def _visitor(value: str) -> dict[str, Any]:
+    try:
+        return {"customer_id": User.objects.get_by_natural_key(value).pk}
+    except User.DoesNotExist as error:
+        raise CommandError(f"There is no account {value!r}.") from error
 
 
-def _capacity(concert_id: int, value: str | None, by: By) -> None:
-    services.set_capacity(concert_id=concert_id, capacity=_number(value), **by)
+def _number(value: str) -> int:
+    try:
+        return whole_number(0, 10**9)(value)
+    except argparse.ArgumentTypeError as error:
+        raise CommandError(f"{error}.") from error
 
 
-def _rate(concert_id: int, value: str | None, by: By) -> None:
-    per_minute = None if value == "none" else _number(value)
-    services.set_admissions_per_minute(
-        concert_id=concert_id, admissions_per_minute=per_minute, **by
-    )
+class Control(NamedTuple):
+    """One thing that staff can do. `read` turns VALUE into arguments of the service; `wanted` says what VALUE it needs."""
+
+    service: Callable[..., object]
+    read: Callable[[str], dict[str, Any]] | None = None
+    wanted: str = ""
+    needs_reason: bool = False
 
 
-def _remove(concert_id: int, value: str | None, by: By) -> None:
-    email = normalized_email(value or "")
-    customer_id = User.objects.filter(email=email).values_list("pk", flat=True).first()
-    if customer_id is None:
-        raise CommandError(f"There is no account {email!r}.")
-    services.remove_visitor(concert_id=concert_id, customer_id=customer_id, **by)
-
-
-def _number(value: str | None) -> int:
-    plain = (value or "").replace(",", "").replace("_", "")
-    if not (plain.isascii() and plain.isdecimal() and len(plain) <= 9):
-        raise CommandError(f"{value!r} is not a whole number.")
-    return int(plain)
-
-
-Control = Callable[[int, str | None, By], None]
-# By name: what it does, and what value it takes, if it needs one.
-CONTROLS: dict[str, tuple[Control, str | None]] = {
-    "open": (_open, None),
-    "pause": (_pause, None),
-    "resume": (_resume, None),
-    "close": (_close, None),
-    "capacity": (_capacity, "a number"),
-    "rate": (_rate, "a number of admissions per minute, or none"),
-    "remove": (_remove, "the email address of a visitor"),
+CONTROLS = {
+    "open": Control(services.open_room, _time),
+    "pause": Control(services.pause_room, needs_reason=True),
+    "resume": Control(services.resume_room),
+    "close": Control(services.close_room, needs_reason=True),
+    "capacity": Control(services.set_capacity, _capacity, "a number"),
+    "rate": Control(
+        services.set_admissions_per_minute, _rate, "a number of admissions per minute, or none"
+    ),
+    "remove": Control(
+        services.remove_visitor, _visitor, "the email address of a visitor", needs_reason=True
+    ),
 }
-TAKES_VALUE = {"open", "capacity", "rate", "remove"}
 
 
 class Command(BaseCommand):
@@ -116,19 +110,17 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print the room as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        control, value, reason = options["control"], options["value"], options["reason"].strip()
-        if value is not None and control not in TAKES_VALUE:
-            raise CommandError(f"{control} takes no value.")
+        reason = options["reason"].strip()
         if len(reason) > REASON_MAX:
             raise CommandError(f"The reason may have {REASON_MAX} characters.")
         try:
             room = services.waiting_room_of(options["concert_id"])
         except ConcertNotFound as error:
             raise CommandError(f"There is no concert {options['concert_id']}.") from error
-        if control != "show":
+        if options["control"] != "show":
             by = self._actor(options["by"])
             by["reason"] = reason
-            self._steer(room, control, value, by)
+            self._steer(room, options["control"], options["value"], by)
         seen = room_as_staff_see_it(room.concert_id)
         if options["json"]:
             self.stdout.write(json.dumps(seen, ensure_ascii=False, indent=2, default=str))
@@ -140,14 +132,17 @@ class Command(BaseCommand):
                 "No live figures: nobody has come yet, or the store does not answer; then a change takes effect when it is back."
             )
 
-    def _steer(self, room: WaitingRoom, control: str, value: str | None, by: By) -> None:
-        run, wanted = CONTROLS[control]
-        if wanted and value is None:
-            raise CommandError(f"{control} needs {wanted}.")
-        if control in NEEDS_REASON and not by["reason"]:
-            raise CommandError(f"{control} needs a --reason.")
+    def _steer(self, room: WaitingRoom, name: str, value: str | None, by: By) -> None:
+        control = CONTROLS[name]
+        if value is not None and control.read is None:
+            raise CommandError(f"{name} takes no value.")
+        if value is None and control.wanted:
+            raise CommandError(f"{name} needs {control.wanted}.")
+        if control.needs_reason and not by["reason"]:
+            raise CommandError(f"{name} needs a --reason.")
+        arguments = control.read(value) if control.read and value is not None else {}
         try:
-            run(room.concert_id, value, by)
+            control.service(concert_id=room.concert_id, **arguments, **by)
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from error
         except DomainError as refusal:
@@ -156,9 +151,11 @@ class Command(BaseCommand):
     def _actor(self, email: str | None) -> By:
         if email is None:
             return By(actor=f"{getuser()} (command line)")
-        staff = User.objects.filter(email=normalized_email(email), is_staff=True, is_active=True)
-        account = staff.first()
-        if account is None:
+        try:
+            account = User.objects.get_by_natural_key(email)
+        except User.DoesNotExist:
+            account = None
+        if account is None or not (account.is_staff and account.is_active):
             raise CommandError(f"There is no account of staff {email!r}.")
         return By(staff_id=account.pk)
 
