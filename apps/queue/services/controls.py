@@ -70,9 +70,9 @@ def why_refused(refusal: DomainError, room: WaitingRoom) -> str:
         return _("This visitor has no place in the waiting room.")
     words = str(CODES[refusal.code].message)
     if isinstance(refusal, SalesNotOpen):
-        words += " " + _("They open on %(at)s.") % {"at": _in_words(room.concert.sales_open_at)}
+        words += " " + _("They open on %(at)s") % {"at": _in_words(room.concert.sales_open_at)}
     elif isinstance(refusal, SalesClosed) and room.closing_at is not None:
-        words += " " + _("They ended on %(at)s.") % {"at": _in_words(room.closing_at)}
+        words += " " + _("They ended on %(at)s") % {"at": _in_words(room.closing_at)}
     return words
 
 
