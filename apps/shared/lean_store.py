@@ -8,6 +8,8 @@ import hashlib
 import os
 import select
 import socket
+import ssl
+import struct
 import threading
 from collections.abc import Sequence
 from functools import cache
@@ -32,6 +34,7 @@ Command = tuple[Any, ...]
 
 _READ_BYTES = 65_536
 _NOT_YET = object()
+_TIMEVAL = struct.Struct("@ll")  # seconds and microseconds, as setsockopt(2) takes them
 
 
 class _ServerRunId:
@@ -64,6 +67,7 @@ class _ThreadConnection:
         self._connection.connect()
         # Where redis-py's own parsers find it.
         self._socket: socket.socket = self._connection._sock
+        _leave_waiting_to_the_kernel(self._socket)
         self._readable = select.poll()
         self._readable.register(self._socket, select.POLLIN)
         self._reader = Reader(
@@ -100,6 +104,20 @@ class _ThreadConnection:
         if isinstance(answer, redis.ConnectionError):
             raise answer  # the server says that it is not ready yet
         return answer
+
+
+def _leave_waiting_to_the_kernel(connected: socket.socket) -> None:
+    """Let the kernel keep the time-out: Python's own costs a system call, and the interpreter's lock, before each read and write.
+
+    Not with TLS, which would take the kernel's word that time is over for a reason to try again.
+    """
+    seconds = connected.gettimeout()
+    if seconds is None or isinstance(connected, ssl.SSLSocket):
+        return
+    time_out = _TIMEVAL.pack(int(seconds), int(seconds % 1 * 1_000_000))
+    connected.settimeout(None)
+    for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+        connected.setsockopt(socket.SOL_SOCKET, option, time_out)
 
 
 class LeanStoreClient:
