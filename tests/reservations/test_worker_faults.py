@@ -15,7 +15,7 @@ from apps.queue.selectors import admissions_above_capacity, live_figures
 from apps.reservations.models import Hold
 from apps.reservations.tasks import expire_holds
 from apps.shared.models import EventDelivery, OutboxEvent
-from apps.shared.outbox import drain
+from apps.shared.outbox import CLAIM, drain
 from apps.shared.tasks import relay_events
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
@@ -101,7 +101,7 @@ def test_a_child_that_is_killed_in_the_middle_of_an_effect(elsewhere, performanc
             process.kill_pool()
 
             assert (delivery("ranking").status, delivery("ranking").attempts) == (PENDING, 1)
-            make_due()  # or the task that comes back would leave it to whoever claimed it
+            make_due(CLAIM)  # or the task that comes back would leave it to whoever claimed it
         # Nobody sends it again: the broker gives back what the dead child had not acknowledged.
         wait_until(is_done("ranking"), "the task that came back")
     assert delivery("ranking").attempts == 2
