@@ -53,7 +53,7 @@ WITH waiting AS MATERIALIZED (
     FOR NO KEY UPDATE OF delivery SKIP LOCKED
 )
 UPDATE shared_eventdelivery delivery
-SET next_attempt_at = waiting.occurred_at, attempts = greatest(delivery.attempts - 1, 0)
+SET next_attempt_at = least(waiting.occurred_at, statement_timestamp()), attempts = greatest(delivery.attempts - 1, 0)
 FROM waiting
 WHERE delivery.id = waiting.id
 RETURNING delivery.id;
