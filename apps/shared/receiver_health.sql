@@ -1,9 +1,13 @@
 -- The health of those outside who are told of events, as their answers show it.
 
 -- name: take_probe
--- Lets one drain try one delivery on a receiver that is unhealthy; a worker that dies gives it back by doing nothing.
+-- Lets one drain try one delivery on a receiver that is unhealthy, if any is due; a worker that dies gives it back by doing nothing.
 UPDATE shared_receiver SET next_probe_at = statement_timestamp() + make_interval(secs => %(claim_seconds)s)
 WHERE consumer = %(consumer)s AND unhealthy_since IS NOT NULL AND next_probe_at <= statement_timestamp()
+    AND EXISTS (
+        SELECT FROM shared_eventdelivery
+        WHERE consumer = %(consumer)s AND status = 'PENDING' AND next_attempt_at <= statement_timestamp()
+    )
 RETURNING consumer;
 
 -- name: note_failures

@@ -294,6 +294,16 @@ class TestProbe:
 
         assert len(unhealthy.asked) == RIVALS
 
+    def test_is_not_used_up_when_nothing_is_due(self, unhealthy):
+        EventDelivery.objects.update(next_attempt_at=timezone.now() + timedelta(hours=1))
+        let_probe()
+
+        drained()
+        record()
+        drained()
+
+        assert len(unhealthy.asked) == 1
+
     def test_is_due_at_once_after_a_replay(self, unhealthy):
         EventDelivery.objects.update(status=Status.DEAD)
         unhealthy.failure = None
