@@ -97,7 +97,7 @@ class Drained(NamedTuple):
 
 
 class _Claim(NamedTuple):
-    """`last_error` is of the attempt before; none if that lost its worker. `due_at` is since when it was due.
+    """`last_error` is of the attempt before; none if that lost its worker.
 
     `is_failing` says that the last attempt on its receiver failed, of whichever delivery.
     """
@@ -105,7 +105,6 @@ class _Claim(NamedTuple):
     delivery_id: int
     attempts: int
     last_error: str
-    due_at: datetime
     is_failing: bool
     event: OutboxEvent
 
@@ -232,8 +231,13 @@ def _claim(consumer: Consumer) -> list[_Claim]:
     ):
         rows = _claim_rows(consumer.name, limit=1, is_probe=True)
     claims = [
-        _Claim(delivery_id, attempts, last_error, due_at, is_failing, _event(*of_event))
-        for delivery_id, attempts, last_error, due_at, is_failing, *of_event in rows
+        _Claim(
+            *(delivery_id, attempts, last_error, is_failing),
+            OutboxEvent(
+                id=event_id, type=type, payload=json.loads(payload), occurred_at=occurred_at
+            ),
+        )
+        for delivery_id, attempts, last_error, is_failing, event_id, type, payload, occurred_at in rows
     ]
     return sorted(claims, key=lambda claim: (claim.event.occurred_at, claim.delivery_id))
 
@@ -248,10 +252,6 @@ def _claim_rows(consumer: str, *, limit: int, is_probe: bool) -> list[Row]:
             "claim_seconds": CLAIM.total_seconds(),
         },
     )
-
-
-def _event(id: UUID, type: str, payload: str, occurred_at: datetime) -> OutboxEvent:
-    return OutboxEvent(id=id, type=type, payload=json.loads(payload), occurred_at=occurred_at)
 
 
 def _settle(consumer: Consumer, claims: Sequence[_Claim]) -> _Settled:
@@ -336,7 +336,6 @@ def _give_back(claims: Sequence[_Claim]) -> int:
                 "ids": [claim.delivery_id for claim in claims],
                 "attempts": [claim.attempts for claim in claims],
                 "errors": [claim.last_error for claim in claims],
-                "due_at": [claim.due_at for claim in claims],
             },
         )
     return len(claims)
