@@ -154,7 +154,7 @@ def _replay(
     if replayed and deliveries.dead().exists():
         model_admin.message_user(
             request,
-            gettext("That is as many as one request can do: more are dead. Replay once more."),
+            gettext("More dead deliveries remain. Replay again to continue."),
             messages.WARNING,
         )
     return replayed
@@ -189,7 +189,7 @@ class ReceiverAdmin(ReadOnlyAdmin):
     )
     def health(self, receiver: Receiver) -> tuple[str, str]:
         if receiver.unhealthy_since:
-            return "UNHEALTHY", gettext("unhealthy: tried gently")
+            return "UNHEALTHY", gettext("unhealthy, probing")
         if receiver.failing_since:
             return "FAILING", gettext("failing")
         return "HEALTHY", gettext("healthy")

@@ -132,7 +132,7 @@ class Receiver(models.Model):
     """
 
     consumer = models.CharField(_("consumer"), max_length=50, primary_key=True)
-    failures = models.PositiveIntegerField(_("failures in a row"), default=0)
+    failures = models.PositiveIntegerField(_("consecutive failures"), default=0)
     failing_since = models.DateTimeField(_("failing since"), null=True, blank=True)
     unhealthy_since = models.DateTimeField(_("unhealthy since"), null=True, blank=True)
     next_probe_at = models.DateTimeField(_("next probe at"), null=True, blank=True)
@@ -163,7 +163,7 @@ class DeliveryReplay(models.Model):
         verbose_name=_("replayed by"),
     )
     actor = models.CharField(_("actor"), max_length=100, blank=True)
-    chosen = models.TextField(_("chosen"), help_text=_("Which of the dead deliveries."))
+    chosen = models.TextField(_("selection"), help_text=_("Which dead deliveries were replayed."))
     deliveries = models.PositiveBigIntegerField(_("deliveries"), default=0)
 
     class Meta:

@@ -93,7 +93,7 @@ class TestReplay:
         page = replay(logged_in(admin=True), list(EventDelivery.objects.dead()))
 
         assert "2 deliveries will be tried again." in page.content.decode()
-        assert "more are dead. Replay once more." in page.content.decode()
+        assert "More dead deliveries remain." in page.content.decode()
         assert EventDelivery.objects.dead().count() == 3
 
     def test_of_many_writes_no_entry_for_each(self, deliveries, monkeypatch):

@@ -24,7 +24,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "failures",
-                    models.PositiveIntegerField(default=0, verbose_name="failures in a row"),
+                    models.PositiveIntegerField(default=0, verbose_name="consecutive failures"),
                 ),
                 (
                     "failing_since",
@@ -70,7 +70,7 @@ class Migration(migrations.Migration):
                 (
                     "chosen",
                     models.TextField(
-                        help_text="Which of the dead deliveries.", verbose_name="chosen"
+                        help_text="Which dead deliveries were replayed.", verbose_name="selection"
                     ),
                 ),
                 (
