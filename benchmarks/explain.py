@@ -120,6 +120,7 @@ def cases() -> Iterable[Case]:
     from apps.reservations import selectors as reservations
     from apps.reservations.models import Reservation
     from apps.reservations.services import best_available, expiring, holding
+    from apps.reservations.services.external_sync import EXTERNAL_SYNC
     from apps.shared import outbox
     from apps.shared.database import fetch_all
     from apps.shared.idempotency import stored_answer
@@ -215,7 +216,7 @@ def cases() -> Iterable[Case]:
         "What is due for a consumer",
         ("event_delivery_pending",),
         "shared_eventdelivery",
-        lambda: outbox._claim("external_sync"),
+        lambda: outbox._claim(EXTERNAL_SYNC),
     )
     yield Case(
         "Ranking of a day, from the table",

@@ -8,6 +8,7 @@
                      {"mode": "hang"}                   take the message and never answer
                      {"mode": "drop"}                   take the message and cut the connection
                      {"mode": "nonsense"}               answer what is no HTTP
+                     {"mode": "drip", "status": 200}    answer, and send a long body, a byte every 3 s
 
 It listens on loopback; `WEBHOOK_URL` says where, `WEBHOOK_SECRETS` are the accepted secrets.
 """
@@ -32,7 +33,8 @@ from standardwebhooks import Webhook, WebhookVerificationError
 KEPT_MESSAGES = 200
 MAX_BODY_BYTES = 1024 * 1024
 LONGEST_HANG = 60.0  # seconds
-ANSWER, HANG, DROP, NONSENSE = MODES = ("answer", "hang", "drop", "nonsense")
+ANSWER, HANG, DROP, NONSENSE, DRIP = MODES = ("answer", "hang", "drop", "nonsense", "drip")
+DRIP_SECONDS, DRIP_BYTES = 3.0, 1_000_000
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="2">
 <title>Webhook receiver</title><style>body{{font:15px/1.5 system-ui;margin:2rem}}
 td,th{{text-align:left;vertical-align:top;padding:.3rem 1rem .3rem 0}}pre{{margin:0}}</style>
@@ -124,7 +126,7 @@ class Handler(BaseHTTPRequestHandler):
             "id": self.headers.get("webhook-id"),
             "received_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "signature": "valid" if is_valid else "invalid",
-            "answer": behaviour.status if behaviour.mode == ANSWER else behaviour.mode,
+            "answer": behaviour.status if behaviour.mode in (ANSWER, DRIP) else behaviour.mode,
             "body": _parsed(body),
         }
         self.server.keep(message)
@@ -136,6 +138,8 @@ class Handler(BaseHTTPRequestHandler):
             has_changed.wait(LONGEST_HANG)
         elif behaviour.mode == NONSENSE:
             self.wfile.write(b"\x00\xff 200 sure, whatever\r\n\r\n{]")
+        elif behaviour.mode == DRIP:
+            self._drip(behaviour.status, until=has_changed)
         self.close_connection = True
 
     def do_GET(self) -> None:
@@ -187,6 +191,14 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
             return None
         return self.rfile.read(int(length))
+
+    def _drip(self, status: int, *, until: threading.Event) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(DRIP_BYTES))
+        self.end_headers()
+        with suppress(OSError):  # the other side has hung up
+            while not until.wait(DRIP_SECONDS):
+                self.wfile.write(b".")
 
     def _answer(
         self,

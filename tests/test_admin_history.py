@@ -13,7 +13,7 @@ from django.utils import timezone
 from apps.accounts.models import AccessToken
 from apps.accounts.services import issue_access_tokens
 from apps.concerts.models import Concert, Performance, Seat
-from apps.shared.models import EventDelivery, OutboxEvent
+from apps.shared.models import EventDelivery, OutboxEvent, Receiver
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import ConcertFactory, PerformanceFactory
 
@@ -63,6 +63,12 @@ def dead_delivery() -> tuple[Any, Any]:
     return delivery, delivery
 
 
+def receiver_with_dead() -> tuple[Any, Any]:
+    dead_delivery()
+    receiver = Receiver.objects.create(consumer="tests")
+    return receiver, receiver
+
+
 # By action: makes what it is done to and what has the history; and what the history says.
 CASES: dict[str, tuple[Callable[[], tuple[Any, Any]], str]] = {
     "publish": (hidden_concert, "Published."),
@@ -71,6 +77,7 @@ CASES: dict[str, tuple[Callable[[], tuple[Any, Any]], str]] = {
     "unblock": (blocked_seat, "Unblocked (1): "),
     "revoke": (live_token, "Revoked."),
     "replay": (dead_delivery, "Replayed."),
+    "replay_all": (receiver_with_dead, "Replayed 1 dead delivery."),
 }
 
 

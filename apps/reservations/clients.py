@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, NamedTuple, cast
@@ -14,12 +15,15 @@ from standardwebhooks import Webhook
 from apps.shared.deadlines import exchange_within, with_deadlines
 
 HTTP_TIMEOUT = httpx.Timeout(settings.WEBHOOK_TIMEOUT, connect=min(settings.WEBHOOK_TIMEOUT, 2.0))
-# A body that is longer is not read to its end, which costs its connection.
-ANSWER_BYTES = 16_384
+# The status is the answer. What follows the headers is read only to keep the connection, and to quote a refusal: a body that is
+# longer, or not there by then, costs its connection and nothing else.
+BODY_SECONDS = 0.25
+BODY_BYTES = 16_384
+ANSWER_BYTES = 65_536  # of everything up to the status and its headers
 
 
 class Answer(NamedTuple):
-    """Answer of the platform; `text` is the beginning of it."""
+    """Answer of the platform; `text` is the beginning of its body, as far as that came."""
 
     status_code: int
     headers: httpx.Headers
@@ -39,7 +43,8 @@ def post_message(
     `message_id` is what the receiver recognizes a repetition by, `request_id` names the call it follows from. Connections are
     kept; one that the other side has closed meanwhile is replaced.
 
-    :raises httpx.TransportError: no answer came, or not all of it within `WEBHOOK_TIMEOUT` seconds from the beginning.
+    :raises httpx.TransportError: no status and headers came within `WEBHOOK_TIMEOUT` seconds from the beginning, nor within
+        `ANSWER_BYTES`.
     """
     body = json.dumps({"type": type, "timestamp": occurred_at.isoformat(), "data": data})
     sent_at = datetime.now(UTC)
@@ -67,7 +72,7 @@ def _post(url: str, **message: Any) -> Answer:
         nonlocal has_connected
         has_connected |= event == "connection.connect_tcp.started"
 
-    with exchange_within(settings.WEBHOOK_TIMEOUT):
+    with exchange_within(settings.WEBHOOK_TIMEOUT, bytes_max=ANSWER_BYTES):
         try:
             return _answer(_client(os.getpid()), url, {"trace": note}, **message)
         except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
@@ -91,13 +96,15 @@ def _answer(client: httpx.Client, url: str, extensions: dict[str, Any], **messag
     stream = cast(httpx.SyncByteStream, response.stream)
     body = b""
     try:
-        for part in stream:
-            body += part
-            if len(body) > ANSWER_BYTES:
-                break
+        with (
+            suppress(httpx.TransportError),
+            exchange_within(BODY_SECONDS, bytes_max=BODY_BYTES),
+        ):
+            for part in stream:
+                body += part
     finally:
         stream.close()
-    text = body[:ANSWER_BYTES].decode(errors="replace")
+    text = body[:BODY_BYTES].decode(errors="replace")
     return Answer(response.status_code, response.headers, text)
 
 

@@ -10,16 +10,19 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin, TabularInline
-from unfold.decorators import action
+from unfold.decorators import action, display
 
 from apps.shared.models import (
+    DeliveryReplay,
     EventDelivery,
     EventDeliveryQuerySet,
     IdempotencyRecord,
     JobProgress,
     OutboxEvent,
+    Receiver,
 )
-from apps.shared.outbox import consumers, replay_dead
+from apps.shared.outbox import consumers
+from apps.shared.replaying import replay_dead
 
 
 class _ReadOnly:
@@ -35,6 +38,10 @@ class _ReadOnly:
         return False
 
 
+REPLAY_SECONDS = 5.0  # of one click; `manage.py replay_dead_deliveries` has no bound
+NOTED_EACH = (
+    100  # of one action: more objects than these have no entry of their own in their histories
+)
 ROWS_COUNTED = 100_000  # above the largest hall, whose seats staff block all at once
 
 
@@ -47,7 +54,7 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
     @cached_property
     def count(self) -> int:
         found: QuerySet[Any] = self.object_list  # type: ignore[assignment]
-        return found.order_by()[:ROWS_COUNTED].count()
+        return _bounded_count(found)
 
 
 class ReadOnlyAdmin(_ReadOnly, ModelAdmin):
@@ -125,17 +132,101 @@ class EventDeliveryAdmin(ReadOnlyAdmin):
 
     @action(description=_("Replay dead deliveries"), permissions=["replay"])
     def replay(self, request: HttpRequest, queryset: EventDeliveryQuerySet) -> None:
-        dead = list(queryset.dead().select_related("event"))
-        replayed = replay_dead(delivery_ids=[delivery.pk for delivery in dead])
-        note_action(request, dead, gettext("Replayed."))
-        self.message_user(
+        dead = list(queryset.dead().select_related("event")[: NOTED_EACH + 1])
+        replayed = _replay(self, request, queryset, chosen="selected")
+        if replayed and len(dead) <= NOTED_EACH:
+            note_action(request, dead, gettext("Replayed."))
+
+
+def _replay(
+    model_admin: ModelAdmin, request: HttpRequest, deliveries: EventDeliveryQuerySet, *, chosen: str
+) -> int:
+    """Replay what is dead, for as long as a request may take, and say how far that came."""
+    replayed = replay_dead(
+        deliveries=deliveries, chosen=chosen, staff_id=request.user.pk, seconds=REPLAY_SECONDS
+    )
+    words = ngettext(
+        "%d delivery will be tried again.", "%d deliveries will be tried again.", replayed
+    )
+    model_admin.message_user(
+        request, words % replayed, messages.SUCCESS if replayed else messages.WARNING
+    )
+    if replayed and deliveries.dead().exists():
+        model_admin.message_user(
             request,
-            ngettext(
-                "%d delivery will be tried again.", "%d deliveries will be tried again.", replayed
-            )
-            % replayed,
-            messages.SUCCESS if replayed else messages.WARNING,
+            gettext("More dead deliveries remain. Replay again to continue."),
+            messages.WARNING,
         )
+    return replayed
+
+
+@admin.register(Receiver)
+class ReceiverAdmin(ReadOnlyAdmin):
+    list_display = (
+        *("consumer", "health", "failing_since", "failures", "next_probe_at"),
+        *("pending", "dead", "last_error"),
+    )
+    readonly_fields = ("health", "pending", "dead")
+    ordering = ("consumer",)
+    actions = ("replay_all",)
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        """Show those, too, that never failed and so have no row yet."""
+        Receiver.objects.bulk_create(
+            [Receiver(consumer=one.name) for one in consumers() if one.is_outside],
+            ignore_conflicts=True,
+        )
+        return super().changelist_view(request, extra_context)
+
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("shared.change_eventdelivery")
+
+    @display(
+        description=_("health"),
+        label={"HEALTHY": "success", "FAILING": "warning", "UNHEALTHY": "danger"},
+    )
+    def health(self, receiver: Receiver) -> tuple[str, str]:
+        if receiver.unhealthy_since:
+            return "UNHEALTHY", gettext("unhealthy, probing")
+        if receiver.failing_since:
+            return "FAILING", gettext("failing")
+        return "HEALTHY", gettext("healthy")
+
+    @display(description=_("pending"))
+    def pending(self, receiver: Receiver) -> int:
+        return _bounded_count(EventDelivery.objects.pending().filter(consumer=receiver.pk))
+
+    @display(description=_("dead"))
+    def dead(self, receiver: Receiver) -> int:
+        return _bounded_count(EventDelivery.objects.dead().filter(consumer=receiver.pk))
+
+    @action(description=_("Replay all dead deliveries"), permissions=["replay"])
+    def replay_all(self, request: HttpRequest, queryset: QuerySet[Receiver]) -> None:
+        for receiver in queryset.order_by("pk"):
+            replayed = _replay(
+                self,
+                request,
+                EventDelivery.objects.filter(consumer=receiver.pk),
+                chosen=f"consumer {receiver.pk}",
+            )
+            if replayed:
+                words = ngettext(
+                    "Replayed %d dead delivery.", "Replayed %d dead deliveries.", replayed
+                )
+                note_action(request, [receiver], words % replayed)
+
+
+def _bounded_count(found: QuerySet[Any]) -> int:
+    return found.order_by()[:ROWS_COUNTED].count()
+
+
+@admin.register(DeliveryReplay)
+class DeliveryReplayAdmin(ReadOnlyAdmin):
+    list_display = ("replayed_at", "deliveries", "chosen", "replayed_by", "actor")
+    list_select_related = ("replayed_by",)
+    ordering = ("-replayed_at", "-id")
 
 
 @admin.register(IdempotencyRecord)

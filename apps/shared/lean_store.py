@@ -11,6 +11,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 import redis
+from django.conf import settings
 from hiredis import Reader, pack_command
 from redis.connection import ConnectionPool, DefaultParser
 
@@ -95,12 +97,18 @@ class _ThreadConnection:
 
     def _answer(self) -> Any:
         answer = self._reader.gets()
+        ends_at = 0.0
         while answer is _NOT_YET:
             received = self._socket.recv(_READ_BYTES)
             if not received:
                 raise redis.ConnectionError("The server has hung up.")
             self._reader.feed(received)
             answer = self._reader.gets()
+            if answer is _NOT_YET:
+                # The time-out of the socket is for each part; one that comes byte by byte would take as many of them.
+                ends_at = ends_at or time.monotonic() + settings.STORE_TIMEOUT
+                if time.monotonic() > ends_at:
+                    raise redis.TimeoutError("The answer took too long.")
         if isinstance(answer, redis.ConnectionError):
             raise answer  # the server says that it is not ready yet
         return answer

@@ -18,7 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from apps.shared.caching import ProcessCache
-from apps.shared.models import EventDelivery, JobProgress
+from apps.shared.models import EventDelivery, JobProgress, Receiver
 from apps.shared.outbox import consumers
 from apps.shared.retention import retentions
 
@@ -29,11 +29,15 @@ KEPT_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """Work that one consumer has before it. `oldest_at` is the moment of the event that has waited the longest for it."""
+    """Work that one consumer has before it. `oldest_at` is the moment of the event that has waited the longest for it.
+
+    `is_unhealthy` is of the receiver that it tells; None if that is not outside.
+    """
 
     pending: int = 0
     dead: int = 0
     oldest_at: datetime | None = None
+    is_unhealthy: bool | None = None
 
 
 _backlogs: ProcessCache[None, dict[str, Backlog]] = ProcessCache(
@@ -63,11 +67,16 @@ def _read_backlogs() -> dict[str, Backlog]:
         .annotate(number=Count("pk"))
         .values_list("consumer", "number")
     )
+    unhealthy = set(
+        Receiver.objects.filter(unhealthy_since__isnull=False).values_list("pk", flat=True)
+    )
+    outside = {one.name for one in consumers() if one.is_outside}
     return {
         name: Backlog(
             pending=pending[name]["number"] if name in pending else 0,
             dead=dead.get(name, 0),
             oldest_at=oldest.get(name),
+            is_unhealthy=name in unhealthy if name in outside else None,
         )
         for name in sorted({one.name for one in consumers()} | pending.keys() | dead.keys())
     }
@@ -101,12 +110,19 @@ class DeliveryCollector(Collector):
             "Age of the oldest event that a consumer has not done yet, 0 without one.",
             labels=["consumer"],
         )
+        unhealthy = GaugeMetricFamily(
+            "encore_receiver_unhealthy",
+            "1 while the receiver that a consumer tells has only failed, and is tried gently; else 0.",
+            labels=["consumer"],
+        )
         for name, backlog in found.items():
             pending.add_metric([name], backlog.pending)
             dead.add_metric([name], backlog.dead)
             age = time.time() - backlog.oldest_at.timestamp() if backlog.oldest_at else 0.0
             oldest.add_metric([name], max(0.0, age))
-        yield from (pending, dead, oldest)
+            if backlog.is_unhealthy is not None:
+                unhealthy.add_metric([name], backlog.is_unhealthy)
+        yield from (pending, dead, oldest, unhealthy)
 
 
 _purges: ProcessCache[None, dict[str, JobProgress]] = ProcessCache(

@@ -1,4 +1,4 @@
-"""Records of the machinery that every app shares: stored answers of idempotent calls, events and their deliveries, jobs."""
+"""Records of the machinery that every app shares: stored answers of idempotent calls, events, their deliveries and receivers, jobs."""
 
 from typing import Self
 
@@ -122,6 +122,56 @@ class EventDelivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.consumer}: {self.event_id}"
+
+
+class Receiver(models.Model):
+    """Health of the receiver outside that a consumer tells of events, as its answers show it (`receiver_health.py`).
+
+    `failures` counts attempts since the last success, `failing_since` is the first of them. An unhealthy receiver gets nothing
+    but a probe at `next_probe_at`. `last_error` outlives the recovery.
+    """
+
+    consumer = models.CharField(_("consumer"), max_length=50, primary_key=True)
+    failures = models.PositiveIntegerField(_("consecutive failures"), default=0)
+    failing_since = models.DateTimeField(_("failing since"), null=True, blank=True)
+    unhealthy_since = models.DateTimeField(_("unhealthy since"), null=True, blank=True)
+    next_probe_at = models.DateTimeField(_("next probe at"), null=True, blank=True)
+    recovered_at = models.DateTimeField(_("recovered at"), null=True, blank=True)
+    last_error = models.TextField(_("last error"), blank=True)
+
+    class Meta:
+        verbose_name = _("receiver")
+        verbose_name_plural = _("receivers")
+
+    def __str__(self) -> str:
+        return self.consumer
+
+
+class DeliveryReplay(models.Model):
+    """Record of dead deliveries that got another set of attempts: which, how many, when and by whom.
+
+    `replayed_by` is the account of staff; `actor` names whoever acts without one, on a server's command line for example.
+    """
+
+    replayed_at = models.DateTimeField(_("replayed at"), db_default=Now(), editable=False)
+    replayed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        verbose_name=_("replayed by"),
+    )
+    actor = models.CharField(_("actor"), max_length=100, blank=True)
+    chosen = models.TextField(_("selection"), help_text=_("Which dead deliveries were replayed."))
+    deliveries = models.PositiveBigIntegerField(_("deliveries"), default=0)
+
+    class Meta:
+        verbose_name = _("replay of deliveries")
+        verbose_name_plural = _("replays of deliveries")
+
+    def __str__(self) -> str:
+        return f"{self.chosen}: {self.deliveries}"
 
 
 class JobProgress(models.Model):

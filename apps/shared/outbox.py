@@ -5,7 +5,8 @@ delivery is due at once. `drain` takes what is due for one consumer, a batch at 
 records what came of it, each for the whole batch. A drain is started after the commit (`draining.py`), and by a relay on beat
 for whatever that missed, because the broker was down or a worker was killed: the relay is the guarantee. A claim is a
 conditional update that moves `next_attempt_at` beyond the time an effect may take, so a worker that dies gives its claim back by
-doing nothing. Effects run at least once and must be idempotent.
+doing nothing. Effects run at least once and must be idempotent. A consumer that tells a receiver outside leaves it alone while it
+is unhealthy (`receiver_health.py`).
 
 The pattern: Chris Richardson, "Transactional outbox" and "Idempotent consumer" (microservices.io).
 """
@@ -22,11 +23,11 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import structlog
-from django.db.models.functions import Now
 
-from apps.shared.database import Call, fetch_all, fetch_pipelined, load_statements
+from apps.shared.database import Call, Row, fetch_all, fetch_pipelined, load_statements
 from apps.shared.identifiers import new_id
 from apps.shared.models import EventDelivery, OutboxEvent
+from apps.shared.receiver_health import JITTER, note_failures, note_success, take_probe
 from apps.shared.transactions import requires_transaction
 
 logger = structlog.get_logger(__name__)
@@ -38,9 +39,16 @@ BATCH_SIZE = 100
 CLAIM = timedelta(seconds=20)
 EFFECTS_SECONDS = 5.0  # after which an effect that runs event by event begins no other one
 DRAIN_SECONDS = 2.0  # after which others have their turn
-BACKOFF_FIRST = timedelta(seconds=5)
-BACKOFF_LONGEST = timedelta(hours=1)
-MAX_ATTEMPTS = 15
+MINUTE, HOUR = 60.0, 3_600.0
+# Seconds to wait after each failed attempt. Within our own walls twice as long each time, up to an hour. Outside three days in all, in
+# the spirit of Standard Webhooks: soon again for a receiver that restarts, and then long enough for staff who come back from a
+# weekend to mend it.
+WAITS_INSIDE: tuple[float, ...] = tuple(min(7.5 * 2**n, HOUR) for n in range(14))
+WAITS_OUTSIDE = (
+    *(5.0, 15.0, 40.0, MINUTE, 3 * MINUTE, 10 * MINUTE, 45 * MINUTE),
+    *(HOUR, 2 * HOUR, 4 * HOUR, 8 * HOUR, 12 * HOUR, 20 * HOUR, 24 * HOUR),
+)
+MAX_ATTEMPTS = len(WAITS_OUTSIDE) + 1
 # What has lost this many workers is taken alone, so that it can take no others with it.
 LOST_WORKERS_MAX = 2
 LOST_ALONE = "The worker was lost, with this delivery alone."
@@ -58,7 +66,7 @@ class DeliveryPostponed(Exception):
 
     def __init__(self, message: str, *, retry_after: float) -> None:
         super().__init__(message)
-        self.retry_after = retry_after
+        self.retry_after = float(retry_after)
 
 
 class _NotBegun(Exception):
@@ -71,12 +79,14 @@ class Consumer:
 
     `effect` takes events that are due and returns the failures by event id; what it does not name has succeeded. If it raises, it
     is run again for one event at a time, so one event that breaks it fails alone. `task` names the Celery task that drains it.
+    `is_outside` says that the effect tells a receiver which is not ours: it is tried for days, and gently while it only fails.
     """
 
     name: str
     event_types: frozenset[str]
     effect: Effect
     task: str
+    is_outside: bool = False
 
 
 class Drained(NamedTuple):
@@ -87,12 +97,23 @@ class Drained(NamedTuple):
 
 
 class _Claim(NamedTuple):
-    """`last_error` is of the attempt before; none if that lost its worker."""
+    """`last_error` is of the attempt before; none if that lost its worker.
+
+    `is_failing` says that the last attempt on its receiver failed, of whichever delivery.
+    """
 
     delivery_id: int
     attempts: int
     last_error: str
+    is_failing: bool
     event: OutboxEvent
+
+
+class _Settled(NamedTuple):
+    """How many of a batch succeeded, and if something is left to do at once: given back, or released."""
+
+    done: int
+    has_more: bool
 
 
 _consumers: dict[str, Consumer] = {}
@@ -138,24 +159,32 @@ def record_event(*, type: str, payload: dict[str, Any], occurred_at: datetime) -
     return OutboxEvent(id=event_id, type=type, payload=payload, occurred_at=occurred_at)
 
 
-def one_by_one(effect: Callable[[OutboxEvent], None], *, at_once: int = 1) -> Effect:
+def one_by_one(
+    effect: Callable[[OutboxEvent], None], *, at_once: int = 1, gives_up_after: int | None = None
+) -> Effect:
     """Make an effect on many events of one on a single event, which succeeds or raises for itself.
 
     `at_once` threads run it, for an effect that waits for an answer; they have no database connection. What has not begun after
-    `EFFECTS_SECONDS` is left for later.
+    `EFFECTS_SECONDS` is left for later, and so is the rest when `gives_up_after` have failed and none has succeeded.
     """
 
     def run(events: Sequence[OutboxEvent]) -> Failures:
         stop_at = time.monotonic() + EFFECTS_SECONDS
+        ended: list[Exception | None] = []
+
+        def is_hopeless() -> bool:
+            return gives_up_after is not None and len(ended) >= gives_up_after and all(ended)
 
         def attempt(event: OutboxEvent) -> Exception | None:
-            if time.monotonic() > stop_at:
+            if time.monotonic() > stop_at or is_hopeless():
                 return _NotBegun()
+            failure: Exception | None = None
             try:
                 effect(event)
             except Exception as error:
-                return error
-            return None
+                failure = error
+            ended.append(failure)
+            return failure
 
         if min(at_once, len(events)) > 1:
             with ThreadPoolExecutor(min(at_once, len(events))) as threads:
@@ -177,10 +206,12 @@ def drain(*, consumer: str, seconds: float = DRAIN_SECONDS) -> Drained:
     settled = 0
     stop_at = time.monotonic() + seconds
     while time.monotonic() < stop_at:
-        claims = _claim(consumer)
-        done, given_back = _settle(_consumers[consumer], claims) if claims else (0, 0)
+        claims = _claim(_consumers[consumer])
+        if not claims:
+            return Drained(settled, has_more=False)
+        done, has_more = _settle(_consumers[consumer], claims)
         settled += done
-        if len(claims) < BATCH_SIZE and not given_back:
+        if len(claims) < BATCH_SIZE and not has_more:
             return Drained(settled, has_more=False)
     return Drained(settled, has_more=True)
 
@@ -191,39 +222,40 @@ def consumers_with_due_deliveries() -> list[Consumer]:
     return [consumer for consumer in consumers() if consumer.name in due]
 
 
-def replay_dead(*, consumer: str | None = None, delivery_ids: Iterable[int] | None = None) -> int:
-    """Give dead deliveries another full set of attempts; returns how many."""
-    dead = EventDelivery.objects.dead()
-    if consumer is not None:
-        dead = dead.filter(consumer=consumer)
-    if delivery_ids is not None:
-        dead = dead.filter(pk__in=delivery_ids)
-    return dead.update(
-        status=EventDelivery.Status.PENDING, attempts=0, next_attempt_at=Now(), done_at=None
-    )
-
-
-def _claim(consumer: str) -> list[_Claim]:
-    rows = fetch_all(
-        SQL["claim"],
-        {"consumer": consumer, "limit": BATCH_SIZE, "claim_seconds": CLAIM.total_seconds()},
-    )
+def _claim(consumer: Consumer) -> list[_Claim]:
+    rows = _claim_rows(consumer.name, limit=BATCH_SIZE, is_probe=False)
+    if (
+        not rows
+        and consumer.is_outside
+        and take_probe(consumer=consumer.name, seconds=CLAIM.total_seconds())
+    ):
+        rows = _claim_rows(consumer.name, limit=1, is_probe=True)
     claims = [
         _Claim(
-            delivery_id,
-            attempts,
-            last_error,
+            *(delivery_id, attempts, last_error, is_failing),
             OutboxEvent(
                 id=event_id, type=type, payload=json.loads(payload), occurred_at=occurred_at
             ),
         )
-        for delivery_id, attempts, last_error, event_id, type, payload, occurred_at in rows
+        for delivery_id, attempts, last_error, is_failing, event_id, type, payload, occurred_at in rows
     ]
     return sorted(claims, key=lambda claim: (claim.event.occurred_at, claim.delivery_id))
 
 
-def _settle(consumer: Consumer, claims: Sequence[_Claim]) -> tuple[int, int]:
-    """Run the effect for what was claimed and record what came of it; returns how many succeeded and were given back."""
+def _claim_rows(consumer: str, *, limit: int, is_probe: bool) -> list[Row]:
+    return fetch_all(
+        SQL["claim"],
+        {
+            "consumer": consumer,
+            "limit": limit,
+            "is_probe": is_probe,
+            "claim_seconds": CLAIM.total_seconds(),
+        },
+    )
+
+
+def _settle(consumer: Consumer, claims: Sequence[_Claim]) -> _Settled:
+    """Run the effect for what was claimed and record what came of it."""
     given_back = 0
     suspect = next((claim for claim in claims if _has_lost_workers(claim)), None)
     if suspect is not None:
@@ -232,14 +264,32 @@ def _settle(consumer: Consumer, claims: Sequence[_Claim]) -> tuple[int, int]:
     failures = _run(consumer, claims) if suspect is None else _run_suspect(consumer, suspect)
     outcomes = [(claim, failures.get(claim.event.pk)) for claim in claims]
     done = [claim for claim, error in outcomes if error is None]
+    failed = [
+        (claim, error) for claim, error in outcomes if error and not isinstance(error, _NotBegun)
+    ]
     if done:
         fetch_all(SQL["finish"], {"ids": [claim.delivery_id for claim in done]})
     given_back += _give_back([claim for claim, error in outcomes if isinstance(error, _NotBegun)])
-    _record_failures(
-        consumer,
-        [(claim, error) for claim, error in outcomes if error and not isinstance(error, _NotBegun)],
-    )
-    return len(done), given_back
+    _record_failures(consumer, failed)
+    has_recovered = consumer.is_outside and _note_health(consumer, done, failed)
+    return _Settled(len(done), has_more=has_recovered or bool(given_back))
+
+
+def _note_health(
+    consumer: Consumer, done: Sequence[_Claim], failed: Sequence[tuple[_Claim, Exception]]
+) -> bool:
+    """Record what a batch says of its receiver; says whether that was unhealthy and is no more."""
+    if done:
+        is_failing = any(claim.is_failing for claim in done)
+        return is_failing and note_success(consumer=consumer.name, lost_alone=LOST_ALONE)
+    if failed:
+        note_failures(
+            consumer=consumer.name,
+            failures=len(failed),
+            error=_in_words(failed[-1][1]),
+            retry_after=max(_named_wait(error) for _, error in failed),
+        )
+    return False
 
 
 def _has_lost_workers(claim: _Claim) -> bool:
@@ -297,13 +347,12 @@ def _record_failures(consumer: Consumer, failed: Sequence[tuple[_Claim, Exceptio
     records = []
     for claim, error in failed:
         is_dead = isinstance(error, DeliveryRefused) or claim.attempts >= MAX_ATTEMPTS
-        wait = _backoff(claim.attempts).total_seconds()
-        if isinstance(error, DeliveryPostponed):
-            wait = max(wait, float(error.retry_after))
+        wait = 0.0 if is_dead else max(_wait(consumer, claim.attempts), _named_wait(error))
         status = EventDelivery.Status.DEAD if is_dead else EventDelivery.Status.PENDING
-        text = _storable(f"{type(error).__name__}: {error}"[:2000])
-        records.append((claim.delivery_id, str(status), wait, text))
+        records.append((claim.delivery_id, str(status), wait, _in_words(error)))
         is_expected = isinstance(error, (DeliveryRefused, DeliveryPostponed))
+        if consumer.is_outside and is_expected and not is_dead:
+            continue  # a receiver that is away would fill the log; a line tells when it is taken for unhealthy
         logger.warning(
             "delivery_failed",
             consumer=consumer.name,
@@ -316,12 +365,23 @@ def _record_failures(consumer: Consumer, failed: Sequence[tuple[_Claim, Exceptio
     fetch_all(SQL["fail"], dict(zip(("ids", "statuses", "waits", "errors"), columns, strict=True)))
 
 
+def _wait(consumer: Consumer, attempts: int) -> float:
+    """Return for how many seconds a delivery waits after so many attempts, at random around what the schedule says.
+
+    See Marc Brooker, "Exponential backoff and jitter" (AWS 2015).
+    """
+    waits = WAITS_OUTSIDE if consumer.is_outside else WAITS_INSIDE
+    return waits[attempts - 1] * random.uniform(*JITTER)
+
+
+def _named_wait(error: Exception) -> float:
+    return error.retry_after if isinstance(error, DeliveryPostponed) else 0.0
+
+
+def _in_words(error: Exception) -> str:
+    return _storable(f"{type(error).__name__}: {error}"[:2000])
+
+
 def _storable(text: str) -> str:
     """Without what PostgreSQL takes into no text: what went wrong may quote what the other side sent."""
     return text.encode(errors="backslashreplace").decode().replace("\x00", "\\x00")
-
-
-def _backoff(attempts: int) -> timedelta:
-    """Exponential with full jitter in its upper half (Marc Brooker, "Exponential backoff and jitter", AWS 2015)."""
-    longest = min(BACKOFF_FIRST * 2.0 ** min(attempts, 20), BACKOFF_LONGEST)
-    return longest * random.uniform(0.5, 1.0)

@@ -12,10 +12,14 @@ FROM unnest(%(consumers)s::text[]) AS consumer;
 
 -- name: claim
 -- Takes what is due for one consumer, the oldest first. A statement of its own transaction: no lock outlives it.
--- The error goes to the claimer: a claim that lapses without one was of a worker that is lost.
+-- The error goes to the claimer: a claim that lapses without one was of a worker that is lost. A receiver that is unhealthy gets
+-- probes only. Both looks at it are made once for the statement, whatever is due.
 WITH due AS MATERIALIZED (
     SELECT id, last_error FROM shared_eventdelivery
     WHERE consumer = %(consumer)s AND status = 'PENDING' AND next_attempt_at <= statement_timestamp()
+        AND (%(is_probe)s OR NOT EXISTS (
+            SELECT FROM shared_receiver WHERE consumer = %(consumer)s AND unhealthy_since IS NOT NULL
+        ))
     ORDER BY next_attempt_at, id
     LIMIT %(limit)s
     FOR NO KEY UPDATE SKIP LOCKED
@@ -26,7 +30,9 @@ SET attempts = delivery.attempts + 1,
     next_attempt_at = statement_timestamp() + make_interval(secs => %(claim_seconds)s)
 FROM due, shared_outboxevent event
 WHERE delivery.id = due.id AND event.id = delivery.event_id
-RETURNING delivery.id, delivery.attempts, due.last_error, event.id, event.type, event.payload::text, event.occurred_at;
+RETURNING delivery.id, delivery.attempts, due.last_error,
+    coalesce((SELECT failing_since IS NOT NULL FROM shared_receiver WHERE consumer = %(consumer)s), FALSE),
+    event.id, event.type, event.payload::text, event.occurred_at;
 
 -- name: finish
 UPDATE shared_eventdelivery
@@ -44,11 +50,11 @@ FROM unnest(%(ids)s::bigint[], %(statuses)s::text[], %(waits)s::float8[], %(erro
 WHERE delivery.id = failed.id AND delivery.status = 'PENDING';
 
 -- name: give_back
--- Undoes claims whose effect has not begun, unless they have lapsed and been taken again.
+-- Undoes claims whose effect has not begun, unless they have lapsed and been taken again. They are next again, the oldest event first.
 UPDATE shared_eventdelivery delivery
-SET attempts = delivery.attempts - 1, next_attempt_at = statement_timestamp(), last_error = claimed.error
-FROM unnest(%(ids)s::bigint[], %(attempts)s::int[], %(errors)s::text[]) claimed (id, attempts, error)
-WHERE delivery.id = claimed.id AND delivery.attempts = claimed.attempts AND delivery.status = 'PENDING';
+SET attempts = delivery.attempts - 1, next_attempt_at = least(event.occurred_at, statement_timestamp()), last_error = claimed.error
+FROM unnest(%(ids)s::bigint[], %(attempts)s::int[], %(errors)s::text[]) claimed (id, attempts, error), shared_outboxevent event
+WHERE event.id = delivery.event_id AND delivery.id = claimed.id AND delivery.attempts = claimed.attempts AND delivery.status = 'PENDING';
 
 -- name: take_alone
 -- Notes what is left behind if this attempt, too, loses its worker.

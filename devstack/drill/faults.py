@@ -18,6 +18,9 @@ AIM_SECONDS = 30.0  # a blow that has found no target by then is given up
 # Below the service's own lock timeout, so that what waits is cut off, not refused.
 LOCK_SECONDS = 2.0
 POLL_SECONDS = 0.005
+MINUTE = 60.0
+# What a platform that only refuses may be sent within a minute: what is under way when it begins, and a probe now and then.
+GENTLE_MESSAGES = 60
 SLOW_SECONDS = 2  # an outside platform that is slow, but not slower than we are ready to wait
 WALLETS_SQL = """
     SELECT ctid::text, customer_id FROM payments_wallet WHERE customer_id = ANY(%s)
@@ -43,7 +46,10 @@ OTHERS_SQL = """
 
 @dataclass(kw_only=True)
 class Scene:
-    """What a fault may touch. `frozen` notes from when to when the broker did not answer, in seconds since 1970."""
+    """What a fault may touch. `frozen` notes from when to when the broker did not answer, in seconds since 1970.
+
+    `breaches` are what a fault itself has seen go wrong.
+    """
 
     stack: DrillStack
     history: History
@@ -53,6 +59,7 @@ class Scene:
     hits: list["Hit"] = field(default_factory=list)
     frozen: tuple[float, float] | None = None
     missed: str = ""
+    breaches: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +82,16 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`may_repeat_messages`: what was told may be lost with the process or the session that told it, so it is told again."""
+    """`may_repeat_messages`: what was told may be lost with the process or the session that told it, so it is told again.
+
+    `lasts_min`: the least it lasts, in seconds, however short the drill.
+    """
 
     title: str
     inject: Callable[[Scene, "PlannedFault"], None]
     blows: int = 0
     may_repeat_messages: bool = False
+    lasts_min: float = 0.0
 
 
 class AimMissed(Exception):
@@ -202,6 +213,14 @@ def outside(**behaviour: object) -> Callable[[Scene, "PlannedFault"], None]:
     return inject
 
 
+def refuse_messages(scene: Scene, planned: "PlannedFault") -> None:
+    before = scene.stack.messages_received()
+    outside(status=404)(scene, planned)
+    received = scene.stack.messages_received() - before
+    if received > GENTLE_MESSAGES:
+        scene.breaches.append(f"{received} messages to a platform that refused every one of them")
+
+
 # --- Deliveries -----------------------------------------------------------------------------------
 
 
@@ -250,6 +269,13 @@ FAULTS = {
         "outside platform takes messages and cuts the connection", outside(mode="drop")
     ),
     "outside-nonsense": Fault("outside platform answers nonsense", outside(mode="nonsense")),
+    "outside-dripping": Fault(
+        "outside platform answers 200, and its body a byte every 3 s",
+        outside(mode="drip", status=200),
+    ),
+    "outside-missing": Fault(
+        "outside platform answers 404 for a minute", refuse_messages, lasts_min=MINUTE
+    ),
     "deliveries-repeated": Fault(
         "every delivery repeated five times, out of order",
         repeat_deliveries,

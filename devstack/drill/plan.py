@@ -40,11 +40,12 @@ def make_plan(*, seed: int, names: Sequence[str] = (), seconds: float) -> list[P
 def _planned(name: str, seed: int, seconds: float) -> PlannedFault:
     dice = random.Random(f"{seed} {name}")
     begins_after = seconds * dice.uniform(0.15, 0.3)
-    lasts = seconds * dice.uniform(0.4, 0.5)
+    drawn = seconds * dice.uniform(0.4, 0.5)
+    lasts = max(drawn, FAULTS[name].lasts_min)
     blows = sorted(lasts * dice.uniform(0, 0.9) for _ in range(FAULTS[name].blows))
     return PlannedFault(
         name=name,
-        load_seconds=seconds,
+        load_seconds=round(seconds + lasts - drawn, 2),
         begins_after=round(begins_after, 2),
         lasts=round(lasts, 2),
         blows=tuple(round(blow, 2) for blow in blows),

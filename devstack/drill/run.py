@@ -106,6 +106,7 @@ class Drill:
         breaches = [
             *watch.breaches(),
             *_missed_or_wrong(scene),
+            *scene.breaches,
             *_slow_sales(scene, calls),
             *with_fresh_session(lambda: self._new_breaches(fault.may_repeat_messages)),
         ]

@@ -130,6 +130,12 @@ class DrillStack(ThrowawayStack):
         url = self.environment["WEBHOOK_URL"]
         httpx.put(f"{url}behaviour", json=behaviour, timeout=5).raise_for_status()
 
+    def messages_received(self) -> int:
+        """Return how many messages the outside platform was sent, whatever it answered."""
+        answer = httpx.get(self.environment["WEBHOOK_URL"], timeout=5).raise_for_status()
+        count: int = answer.json()["count"]
+        return count
+
     def _valkey(self, name: str, *, append_only: bool) -> ValkeyServer:
         return self._start_server(
             lambda port: ValkeyServer(

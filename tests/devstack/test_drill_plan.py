@@ -29,7 +29,9 @@ class TestMakePlan:
     @pytest.mark.parametrize("seed", range(5))
     def test_fits_into_the_time_that_customers_shop(self, seed):
         for fault in make_plan(seed=seed, seconds=SECONDS):
-            assert 0 < fault.begins_after < fault.begins_after + fault.lasts < SECONDS
+            assert 0 < fault.begins_after < fault.begins_after + fault.lasts < fault.load_seconds
+            assert fault.lasts >= FAULTS[fault.name].lasts_min
+            assert FAULTS[fault.name].lasts_min or fault.load_seconds == SECONDS
             assert len(fault.blows) == FAULTS[fault.name].blows
             assert list(fault.blows) == sorted(fault.blows)
             assert all(0 <= blow < fault.lasts for blow in fault.blows)

@@ -6,6 +6,7 @@ import httpx
 import pytest
 from standardwebhooks import Webhook
 
+from devstack import receiver
 from devstack.environment import new_secrets
 from devstack.receiver import KEPT_MESSAGES, Receiver
 
@@ -16,14 +17,14 @@ BODY = '{"type": "reservation.confirmed", "data": {"title": "<b>가을 밤</b>"}
 @pytest.fixture
 def client():
     """A client of a receiver that accepts two secrets."""
-    receiver = Receiver(host="127.0.0.1", port=0, webhook_secrets=[CURRENT, PREVIOUS])
-    thread = threading.Thread(target=receiver.serve_forever, args=(0.01,))
+    server = Receiver(host="127.0.0.1", port=0, webhook_secrets=[CURRENT, PREVIOUS])
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
-    with httpx.Client(base_url=f"http://127.0.0.1:{receiver.server_port}") as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{server.server_port}") as client:
         yield client
-    receiver.shutdown()
+    server.shutdown()
     thread.join()
-    receiver.server_close()
+    server.server_close()
 
 
 def post(client, *, secret=CURRENT, body=BODY, timeout=5.0, **changed):
@@ -112,6 +113,28 @@ class TestReceiver:
 
         assert answer.status_code == 204
         assert answer.elapsed.total_seconds() >= 0.3
+
+    def test_drips_until_it_is_told_otherwise(self, client, monkeypatch):
+        monkeypatch.setattr(receiver, "DRIP_SECONDS", 0.01)
+        client.put("/behaviour", json={"mode": "drip", "status": 200})
+        now = datetime.now(UTC)
+        headers = {
+            "webhook-id": "event-1",
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": Webhook(CURRENT).sign("event-1", now, BODY),
+        }
+
+        with client.stream("POST", "/", content=BODY, headers=headers) as answer:
+            assert answer.status_code == 200
+            parts = answer.iter_bytes(1)
+            assert [next(parts) for _ in range(3)] == [b"."] * 3
+
+            with httpx.Client(base_url=client.base_url) as other:
+                other.put("/behaviour", json={})
+            with pytest.raises(httpx.RemoteProtocolError, match="without sending complete"):
+                list(parts)
+
+        assert client.get("/").json()["messages"][0]["answer"] == 200
 
     @pytest.mark.parametrize("mode", ["drop", "nonsense"])
     def test_takes_a_message_without_a_proper_answer_when_it_is_told_to(self, client, mode):

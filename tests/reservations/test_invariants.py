@@ -30,8 +30,8 @@ from apps.reservations.invariants.findings import breaches as found_by
 from apps.reservations.models import Hold, Reservation, SeatClaim, Ticket
 from apps.reservations.services import cancel_reservation, expire_holds, release_hold
 from apps.shared.api.idempotent import IdempotentView
-from apps.shared.models import EventDelivery, IdempotencyRecord, OutboxEvent
-from apps.shared.outbox import consumers, drain, record_event
+from apps.shared.models import EventDelivery, IdempotencyRecord, OutboxEvent, Receiver
+from apps.shared.outbox import MAX_ATTEMPTS, consumers, drain, record_event
 from apps.shared.retention import purge_all
 from apps.shared.transactions import run_in_transaction
 from tests.factories.accounts import CustomerFactory
@@ -134,7 +134,6 @@ class TestHonestHistory:
         results = check()
 
         assert [one.name for one in results] == list(INVARIANTS)
-        assert len(results) == 12
         assert breaches() == {}
         assert all(one.examples == [] for one in results)
 
@@ -812,12 +811,92 @@ class TestEventDelivered:
         assert breaches() == {"event_delivered": 1}
 
     def test_pending_and_dead_ones_are_counted_and_no_breach(self, untold: Reservation) -> None:
-        EventDelivery.objects.pending().filter(consumer="queue").update(status="DEAD")
+        given_up = EventDelivery.objects.pending().filter(consumer="queue")
+        given_up.update(status="DEAD", attempts=MAX_ATTEMPTS)
 
         [counts] = [one.counts for one in check() if one.name == "event_delivered"]
 
         assert breaches() == {}
         assert counts == {"pending": 2, "dead": 1}
+
+
+class TestDeliveriesTried:
+    def make_due(self, consumer: str, **ago: float) -> EventDelivery:
+        delivery = EventDelivery.objects.pending().get(consumer=consumer)
+        delivery.next_attempt_at = timezone.now() - timedelta(**ago)
+        delivery.save()
+        return delivery
+
+    def test_one_that_nobody_tries_is_found(self, untold: Reservation) -> None:
+        stuck = self.make_due("queue", minutes=61)
+
+        assert breaches() == {"deliveries_tried": 1}
+        assert f"queue: event {stuck.event_id} has been due since" in found("deliveries_tried")[0]
+
+    def test_one_that_is_late_is_none(self, untold: Reservation) -> None:
+        self.make_due("queue", minutes=59)
+
+        assert breaches() == {}
+
+    def test_what_waits_for_an_unhealthy_receiver_is_none(self, untold: Reservation) -> None:
+        now = timezone.now()
+        self.make_due("external_sync", days=2)
+        Receiver.objects.create(
+            consumer="external_sync",
+            failures=99,
+            failing_since=now - timedelta(days=2),
+            unhealthy_since=now - timedelta(days=2),
+            next_probe_at=now + timedelta(minutes=5),
+        )
+
+        assert breaches() == {}
+
+    def test_an_unhealthy_receiver_that_is_not_probed_is_found(self, untold: Reservation) -> None:
+        ago = timezone.now() - timedelta(minutes=61)
+        self.make_due("external_sync", days=2)
+        Receiver.objects.create(
+            consumer="external_sync", failing_since=ago, unhealthy_since=ago, next_probe_at=ago
+        )
+
+        assert breaches() == {"deliveries_tried": 1}
+
+    @pytest.mark.parametrize(("minutes", "breach"), [(59, {}), (61, {"deliveries_tried": 1})])
+    def test_the_backlog_of_one_that_is_back_has_its_time(
+        self, untold: Reservation, minutes: int, breach: dict[str, int]
+    ) -> None:
+        self.make_due("external_sync", days=2)
+        recovered_at = timezone.now() - timedelta(minutes=minutes)
+        Receiver.objects.create(consumer="external_sync", recovered_at=recovered_at)
+
+        assert breaches() == breach
+
+    @pytest.mark.parametrize("attempts", [0, MAX_ATTEMPTS - 1])
+    def test_one_given_up_before_the_last_attempt_is_found(
+        self, untold: Reservation, attempts: int
+    ) -> None:
+        EventDelivery.objects.pending().filter(consumer="external_sync").update(
+            status="DEAD", attempts=attempts, last_error="DeliveryPostponed: HTTP 404: not found"
+        )
+
+        assert breaches() == {"deliveries_tried": 1}
+        [dead] = EventDelivery.objects.dead()
+        assert found("deliveries_tried") == [
+            f"event {dead.event_id}: given up by external_sync after {attempts} attempts,"
+            " though nobody refused it"
+        ]
+
+    @pytest.mark.parametrize(
+        ("attempts", "error"),
+        [(1, "DeliveryRefused: HTTP 410: gone"), (MAX_ATTEMPTS, "DeliveryPostponed: HTTP 404: ")],
+    )
+    def test_one_that_was_given_up_rightly_is_none(
+        self, untold: Reservation, attempts: int, error: str
+    ) -> None:
+        EventDelivery.objects.pending().filter(consumer="external_sync").update(
+            status="DEAD", attempts=attempts, last_error=error
+        )
+
+        assert breaches() == {}
 
 
 class TestRankingRecounted:
@@ -1032,10 +1111,10 @@ class TestCheckInvariants:
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL statement_timeout = '1ms'")
 
-        assert len(check_invariants()) == 12
+        assert len(check_invariants()) == len(INVARIANTS)
 
     def test_gives_up_when_its_own_time_is_over(self) -> None:
-        with pytest.raises(TimeoutError, match="0 of 12 checked"):
+        with pytest.raises(TimeoutError, match=f"0 of {len(INVARIANTS)} checked"):
             check_invariants(seconds=0.0)
 
     def test_gives_up_on_a_statement_that_takes_too_long(
@@ -1185,7 +1264,9 @@ class TestAfterAPurge:
         assert breaches() == {}
 
     def test_what_was_not_consumed_stays(self, sold: Reservation) -> None:
-        EventDelivery.objects.filter(consumer="external_sync").update(status="DEAD", done_at=None)
+        EventDelivery.objects.filter(consumer="external_sync").update(
+            status="DEAD", attempts=MAX_ATTEMPTS, done_at=None
+        )
         self.age(3)
 
         purge_all()

@@ -2,20 +2,23 @@
 
 import threading
 from collections.abc import Generator
+from datetime import timedelta
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from django.db import connection, transaction
 from django.db.models import F
+from django.utils import timezone
 
 from apps.concerts.models import Performance, RankingEntry
 from apps.concerts.services import rebuild_ranking
 from apps.queue.selectors import admissions_above_capacity, live_figures
 from apps.reservations.models import Hold
-from apps.reservations.tasks import expire_holds
-from apps.shared.models import EventDelivery, OutboxEvent
-from apps.shared.outbox import drain
+from apps.reservations.monitoring import JOB
+from apps.reservations.tasks import expire_holds, sync_externally, verify_invariants
+from apps.shared.models import EventDelivery, JobProgress, OutboxEvent, Receiver
+from apps.shared.outbox import CLAIM, drain
 from apps.shared.tasks import relay_events
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
@@ -24,6 +27,7 @@ from tests.factories.queue import WaitingRoomFactory
 from tests.factories.reservations import overdue_hold, reservation
 from tests.factories.visitors import Visitor
 from tests.reservations import workers
+from tests.reservations.hostile import OK, Server, after, single_bytes
 from tests.reservations.racing import breaches, wait_until_blocked
 from tests.reservations.workers import senders_of, started, wait_until, worker
 from tests.shared.deliveries import make_due
@@ -101,7 +105,7 @@ def test_a_child_that_is_killed_in_the_middle_of_an_effect(elsewhere, performanc
             process.kill_pool()
 
             assert (delivery("ranking").status, delivery("ranking").attempts) == (PENDING, 1)
-            make_due()  # or the task that comes back would leave it to whoever claimed it
+            make_due(CLAIM)  # or the task that comes back would leave it to whoever claimed it
         # Nobody sends it again: the broker gives back what the dead child had not acknowledged.
         wait_until(is_done("ranking"), "the task that came back")
     assert delivery("ranking").attempts == 2
@@ -135,6 +139,40 @@ def test_a_worker_that_is_killed_while_the_platform_hangs(performance, platform)
     assert platform.received == [str(event_id)] * 2
     assert delivery("external_sync").attempts == 2
     assert breaches() == []
+
+
+def test_a_platform_that_never_ends_an_answer_holds_up_nothing_else(performance):
+    headers_without_end = after(OK, *single_bytes(b"x: y\r\n"))
+    platform = Server(headers_without_end, pace=0.02, reads=True)
+    for seat in seats_of(performance):
+        reservation(CustomerFactory(), [seat])
+    address = {"WEBHOOK_URL": platform.url, "WEBHOOK_TIMEOUT_SECONDS": "0.5"}
+    try:
+        with worker("default,external", **address):
+            wait_until(is_unhealthy, "somebody to notice")
+            wait_until(is_all_done("ranking"), "the ranking")
+            verify_invariants.delay()
+            wait_until(JobProgress.objects.filter(pk=JOB).exists, "the check of the invariants")
+            told_nothing = EventDelivery.objects.filter(consumer="external_sync", status=DONE)
+            assert not told_nothing.exists()
+
+            platform.parts = lambda: iter([OK + b"content-length: 0\r\nconnection: close\r\n\r\n"])
+            Receiver.objects.update(next_probe_at=timezone.now())
+            make_due(timedelta(minutes=1))
+            sync_externally.delay()
+            wait_until(is_all_done("external_sync"), "the backlog")
+    finally:
+        platform.close()
+    assert breaches() == []
+
+
+def is_unhealthy() -> bool:
+    return Receiver.objects.filter(unhealthy_since__isnull=False).exists()
+
+
+def is_all_done(consumer):
+    left = EventDelivery.objects.filter(consumer=consumer).exclude(status=DONE)
+    return lambda: not left.exists()
 
 
 def test_two_beats_at_once(performance):

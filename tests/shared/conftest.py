@@ -38,10 +38,14 @@ def consumer(monkeypatch):
     monkeypatch.setattr(outbox, "_consumers", {})
 
     def register(
-        name: str = "first", types: tuple[str, ...] = (TYPE,), task: str = "concerts.update_ranking"
+        name: str = "first",
+        types: tuple[str, ...] = (TYPE,),
+        task: str = "concerts.update_ranking",
+        *,
+        is_outside: bool = False,
     ) -> Recorder:
         recorder = Recorder()
-        register_consumer(Consumer(name, frozenset(types), one_by_one(recorder), task))
+        register_consumer(Consumer(name, frozenset(types), one_by_one(recorder), task, is_outside))
         return recorder
 
     return register

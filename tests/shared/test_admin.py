@@ -1,16 +1,26 @@
 """What staff see of the machinery: they may look, and replay what is dead."""
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.db import connection
+from django.db.models import F, Value
+from django.db.models.functions import Concat
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 import apps.shared.admin
+from apps.shared import replaying
 from apps.shared.admin import ROWS_COUNTED
-from apps.shared.models import EventDelivery, IdempotencyRecord, OutboxEvent
+from apps.shared.models import (
+    DeliveryReplay,
+    EventDelivery,
+    IdempotencyRecord,
+    OutboxEvent,
+    Receiver,
+)
 from tests.factories.accounts import CustomerFactory
 
 pytestmark = pytest.mark.django_db
@@ -60,6 +70,40 @@ class TestReplay:
         assert (pending.status, pending.attempts) == (Status.PENDING, 15)
         assert (done.status, done.attempts) == (Status.DONE, 15)
 
+    def test_is_recorded_with_who_did_it(self, deliveries):
+        boss = CustomerFactory(admin=True)
+        client = Client()
+        client.force_login(boss)
+
+        replay(client, deliveries)
+
+        [record] = DeliveryReplay.objects.all()
+        assert (record.replayed_by, record.deliveries, record.chosen) == (boss, 1, "selected")
+
+    def test_of_more_than_a_request_can_do_says_so(self, deliveries, monkeypatch):
+        event = deliveries[0].event
+        for n in range(4):
+            EventDelivery.objects.create(
+                event=event, consumer=str(n), status=Status.DEAD, next_attempt_at=timezone.now()
+            )
+        monkeypatch.setattr(replaying, "BATCH", 2)
+        clock = iter(range(100))
+        monkeypatch.setattr(replaying.time, "monotonic", lambda: next(clock) * 3.0)
+
+        page = replay(logged_in(admin=True), list(EventDelivery.objects.dead()))
+
+        assert "2 deliveries will be tried again." in page.content.decode()
+        assert "More dead deliveries remain." in page.content.decode()
+        assert EventDelivery.objects.dead().count() == 3
+
+    def test_of_many_writes_no_entry_for_each(self, deliveries, monkeypatch):
+        monkeypatch.setattr(apps.shared.admin, "NOTED_EACH", 0)
+
+        replay(logged_in(admin=True), deliveries)
+
+        assert DeliveryReplay.objects.get().deliveries == 1
+        assert not LogEntry.objects.exists()
+
     def test_needs_the_permission(self, deliveries):
         clerk = CustomerFactory(staff=True)
         clerk.user_permissions.add(Permission.objects.get(codename="view_eventdelivery"))
@@ -78,8 +122,76 @@ class TestReplay:
         assert deliveries[0].status == Status.DEAD
 
 
+class TestReceivers:
+    LIST = reverse("admin:shared_receiver_changelist")
+
+    def test_are_shown_before_anything_has_failed(self):
+        page = logged_in(admin=True).get(self.LIST).content.decode()
+
+        assert "external_sync" in page
+        assert "healthy" in page
+        assert "unhealthy" not in page
+
+    def test_tell_how_they_are(self, deliveries):
+        now = timezone.now()
+        EventDelivery.objects.update(consumer=Concat(F("status"), Value("")))
+        for name, fields in {
+            "DEAD": {"unhealthy_since": now, "failing_since": now, "last_error": "HTTP 404"},
+            "PENDING": {"failing_since": now},
+            "DONE": {},
+        }.items():
+            Receiver.objects.create(consumer=name, **fields)
+
+        page = logged_in(admin=True).get(self.LIST)
+
+        shown = {
+            one.pk: [page.context["cl"].model_admin.health(one)[0]]
+            for one in page.context["cl"].result_list
+        }
+        counted = page.context["cl"].model_admin
+        by_name = Receiver.objects.in_bulk()
+        assert shown == {
+            "DEAD": ["UNHEALTHY"],
+            "DONE": ["HEALTHY"],
+            "PENDING": ["FAILING"],
+            "external_sync": ["HEALTHY"],
+        }
+        assert "HTTP 404" in page.content.decode()
+        assert [counted.dead(by_name[one]) for one in shown] == [1, 0, 0, 0]
+        assert [counted.pending(by_name[one]) for one in shown] == [0, 0, 1, 0]
+
+    def test_get_everything_that_is_dead_replayed(self, deliveries):
+        other = deliveries[0]
+        EventDelivery.objects.exclude(pk=other.pk).update(
+            consumer=Concat(F("status"), Value("-external")), status=Status.DEAD, done_at=None
+        )
+        EventDelivery.objects.exclude(pk=other.pk).update(attempts=15)
+        receiver = Receiver.objects.create(consumer="PENDING-external")
+
+        page = logged_in(admin=True).post(
+            self.LIST, {"action": "replay_all", "_selected_action": [receiver.pk]}, follow=True
+        )
+
+        assert "1 delivery will be tried again." in page.content.decode()
+        [replayed] = EventDelivery.objects.pending()
+        assert (replayed.consumer, replayed.attempts) == ("PENDING-external", 0)
+        assert DeliveryReplay.objects.get().chosen == "consumer PENDING-external"
+
+    def test_are_not_replayed_without_the_permission(self, deliveries):
+        receiver = Receiver.objects.create(consumer="consumer-DEAD")
+        clerk = CustomerFactory(staff=True)
+        clerk.user_permissions.add(Permission.objects.get(codename="view_receiver"))
+        client = Client()
+        client.force_login(clerk)
+
+        client.post(self.LIST, {"action": "replay_all", "_selected_action": [receiver.pk]})
+
+        assert EventDelivery.objects.dead().count() == 1
+        assert not DeliveryReplay.objects.exists()
+
+
 class TestPages:
-    MODELS = ["outboxevent", "eventdelivery", "idempotencyrecord"]
+    MODELS = ["outboxevent", "eventdelivery", "idempotencyrecord", "receiver", "deliveryreplay"]
 
     @pytest.fixture
     def pages(self, deliveries):
@@ -91,7 +203,10 @@ class TestPages:
             status=201,
             body=b"a body that nobody needs to see",
         )
-        objects = dict(zip(self.MODELS, [deliveries[0].event, deliveries[0], record], strict=True))
+        receiver = Receiver.objects.create(consumer="external_sync")
+        replay = DeliveryReplay.objects.create(chosen="all", actor="somebody")
+        found = [deliveries[0].event, deliveries[0], record, receiver, replay]
+        objects = dict(zip(self.MODELS, found, strict=True))
         return lambda model, page: reverse(
             f"admin:shared_{model}_{page}",
             args=[] if page in ("changelist", "add") else [objects[model].pk],
@@ -109,7 +224,7 @@ class TestPages:
         assert pages_of == {"changelist": 200, "change": 200, "add": 403, "delete": 403}
         assert client.post(pages(model, "change"), {}).status_code == 403
 
-    @pytest.mark.parametrize("model", MODELS)
+    @pytest.mark.parametrize("model", MODELS[:3])
     def test_can_be_searched(self, pages, model):
         response = logged_in(admin=True).get(pages(model, "changelist"), {"q": "no uuid at all"})
 

@@ -2,8 +2,10 @@
 
 import hashlib
 import os
+import socket
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 import redis
@@ -34,6 +36,28 @@ def server(valkey_server):
 @pytest.fixture
 def client(server):
     return LeanStoreClient(server.url)
+
+
+@pytest.fixture
+def dripping():
+    """The address of a server that takes every command, and answers GET with a byte at a time, without end."""
+    is_over = threading.Event()
+
+    def serve(listener):
+        peer, _address = listener.accept()
+        with peer, suppress(OSError):
+            while b"GET" not in (commands := peer.recv(65_536)):
+                peer.sendall(b"+OK\r\n" * commands.count(b"*"))
+            peer.sendall(b"$1000000\r\n")
+            while not is_over.wait(0.02):
+                peer.sendall(b".")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=[listener])
+        thread.start()
+        yield f"redis://127.0.0.1:{listener.getsockname()[1]}/0"
+        is_over.set()
+        thread.join()
 
 
 def wait_for_the_breaker():
@@ -149,6 +173,10 @@ class TestTrouble:
                 client.execute_command("GET", "a")
 
         assert time.monotonic() - started_at < AT_MOST
+
+    def test_is_an_answer_that_comes_byte_by_byte(self, dripping):
+        with pytest.raises(StoreUnavailable, match="too long"):
+            LeanStoreClient(dripping).execute_command("GET", "a")
 
     def test_leaves_no_late_answer_to_the_next_call(self, server, client):
         client.execute_command("SET", "a", "late")

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from apps.shared import metrics
 from apps.shared.caching import forget_everything
-from apps.shared.models import EventDelivery, OutboxEvent
+from apps.shared.models import EventDelivery, OutboxEvent, Receiver
 from tests.shared.deliveries import delivery, record
 
 
@@ -76,6 +76,18 @@ class TestDeliveries:
 
         assert 7_200 <= age < 7_300
 
+    def test_tell_which_receivers_outside_are_unhealthy(self, client, consumer):
+        consumer("inside")
+        for name in ("first", "second", "third"):
+            consumer(name, is_outside=True)
+        Receiver.objects.create(consumer="second", unhealthy_since=timezone.now())
+        Receiver.objects.create(consumer="third", failing_since=timezone.now())
+
+        found = figures(client)
+
+        told = {name: value for (figure, name), value in found.items() if "receiver" in figure}
+        assert told == {"first": 0, "second": 1, "third": 0}
+
     def test_of_a_consumer_that_is_gone_are_shown_too(self, client, consumer):
         consumer("first")
         record()
@@ -87,7 +99,7 @@ class TestDeliveries:
         consumer("first")
         record()
 
-        with django_assert_num_queries(4):  # the progress of purges is one of them
+        with django_assert_num_queries(5):  # the progress of purges is one of them
             figures(client)
         delivery().delete()
         with django_assert_num_queries(0):

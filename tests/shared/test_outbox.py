@@ -203,7 +203,7 @@ class TestRace:
         def look(_name):
             found = EventDelivery.objects.due().get()
             everybody_has_looked.wait()
-            return [outbox._Claim(found.pk, 1, "", event)]
+            return [outbox._Claim(found.pk, 1, "", False, event)]
 
         monkeypatch.setattr(outbox, "_claim", look)
 

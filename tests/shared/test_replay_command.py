@@ -1,10 +1,12 @@
+from getpass import getuser
 from io import StringIO
 from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
 
-from apps.shared.models import EventDelivery
+from apps.shared import replaying
+from apps.shared.models import DeliveryReplay, EventDelivery, OutboxEvent
 from apps.shared.outbox import drain
 from tests.shared.deliveries import record
 
@@ -27,9 +29,15 @@ def events(recorders):
     return dead
 
 
-def run(*arguments: str) -> str:
+def run(*arguments: str, progress: StringIO | None = None) -> str:
     printed = StringIO()
-    call_command("replay_dead_deliveries", *arguments, stdout=printed, no_color=True)
+    call_command(
+        "replay_dead_deliveries",
+        *arguments,
+        stdout=printed,
+        stderr=progress or StringIO(),
+        no_color=True,
+    )
     return printed.getvalue()
 
 
@@ -66,6 +74,78 @@ class TestReplayDeadDeliveries:
         ids = [str(one.pk) for one in events]
 
         assert "4 will be tried again." in run("--event", ids[0], "--event", ids[1])
+
+    @pytest.mark.parametrize(
+        ("options", "expected"),
+        [
+            (["--since", "2027-01-02T00:00:00+00:00"], {1}),
+            (["--until", "2027-01-02T00:00:00+00:00"], {0}),
+            (["--since", "2027-01-01", "--until", "2027-01-03T12:00"], {0, 1}),
+            # Midnight of the venue is 15:00 of the day before.
+            (["--since", "2027-01-03"], {1}),
+            (["--since", "2027-01-04"], set()),
+            (["--error", "http 404"], {0}),
+            (["--error", "oserror", "--consumer", "first"], {1}),
+        ],
+    )
+    def test_takes_up_what_all_filters_name(self, events, options, expected):
+        times = ["2027-01-01T12:00:00+00:00", "2027-01-02T16:00:00+00:00"]
+        for event, at in zip(events, times, strict=True):
+            OutboxEvent.objects.filter(pk=event.pk).update(occurred_at=at)
+        EventDelivery.objects.dead().filter(event=events[0]).update(last_error="HTTP 404: no")
+        before = dead()
+
+        run(*options)
+
+        replayed = {event for _, event in before - dead()}
+        assert replayed == {str(events[n].pk) for n in expected}
+
+    def test_works_in_batches_and_shows_how_far_it_is(self, events, monkeypatch):
+        monkeypatch.setattr(replaying, "BATCH", 3)
+        progress = StringIO()
+
+        assert "4 will be tried again." in run(progress=progress)
+        assert progress.getvalue() == "\r3 of 4\r4 of 4\n"
+
+    def test_is_recorded(self, events):
+        run("--consumer", "first", "--error", "gone")
+
+        [record] = DeliveryReplay.objects.all()
+        assert (record.chosen, record.deliveries) == ("consumer first, error gone", 2)
+        assert record.actor == f"{getuser()} (command line)"
+        assert record.replayed_by is None
+
+    def test_is_recorded_as_far_as_it_came(self, events, monkeypatch):
+        monkeypatch.setattr(replaying, "BATCH", 3)
+
+        def interrupt(_number):
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            replaying.replay_dead(on_progress=interrupt)
+
+        assert len(dead()) == 1
+        assert DeliveryReplay.objects.get().deliveries == 3
+
+    def test_takes_up_no_more_than_were_dead_when_it_began(self, events, monkeypatch):
+        """What dies again at once must not keep it busy for ever."""
+        monkeypatch.setattr(replaying, "BATCH", 1)
+
+        def kill(_number):
+            EventDelivery.objects.update(status=Status.DEAD)
+
+        assert replaying.replay_dead(on_progress=kill) == 4
+
+    def test_leaves_no_record_of_nothing(self, recorders):
+        run()
+
+        assert not DeliveryReplay.objects.exists()
+
+    def test_refuses_what_is_no_time(self, events):
+        with pytest.raises(CommandError, match="invalid time value: 'yesterday'"):
+            run("--since", "yesterday")
+
+        assert len(dead()) == 4
 
     def test_leaves_what_is_not_dead(self, events):
         EventDelivery.objects.dead().delete()

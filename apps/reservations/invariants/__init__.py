@@ -104,6 +104,10 @@ INVARIANTS: dict[str, tuple[str, Callable[[datetime | None], Findings]]] = {
         "Every event has one delivery for each consumer: done, pending or dead.",
         events.undelivered_events,
     ),
+    "deliveries_tried": (
+        "What is due to a consumer is tried, and given up only after the last attempt or when it was refused for good.",
+        events.untried_deliveries,
+    ),
     "ranking_recounted": (
         "The ranking equals the recount of what was consumed, as the events tell it.",
         events.ranking_figures,

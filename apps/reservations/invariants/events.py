@@ -1,13 +1,13 @@
 """What was told, to whom, and what the ranking made of it."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from apps.concerts import projection
 from apps.concerts.services import ranking_drift
 from apps.reservations.events import RESERVATION_CANCELLED, RESERVATION_CONFIRMED
 from apps.reservations.invariants.findings import Findings, breaches
 from apps.shared.models import EventDelivery
-from apps.shared.outbox import consumers
+from apps.shared.outbox import MAX_ATTEMPTS, DeliveryRefused, consumers
 from apps.shared.retention import EVENTS
 from apps.shared.store import StoreUnavailable
 
@@ -117,6 +117,43 @@ def undelivered_events(since: datetime | None) -> Findings:
         "dead": EventDelivery.objects.dead().count(),
     }
     return Findings(found.breaches, found.examples, counts)
+
+
+# Beyond every wait between a relay's tick, a claim that lapsed and a batch that is slow.
+_OVERDUE = timedelta(hours=1)
+# The oldest for each consumer tells, by one look at the index. One that waits for the probe of an unhealthy receiver is due with it;
+# after a recovery the backlog is due from then on.
+_UNTRIED_DELIVERIES = """
+    SELECT format('%%s: event %%s has been due since %%s, and is not tried', wanted.consumer, oldest.event_id, oldest.due_at)
+    FROM unnest(%(consumers)s::text[]) wanted (consumer)
+    LEFT JOIN shared_receiver receiver ON receiver.consumer = wanted.consumer
+    CROSS JOIN LATERAL (
+        SELECT event_id, greatest(next_attempt_at, receiver.recovered_at, receiver.next_probe_at) AS due_at
+        FROM shared_eventdelivery delivery
+        WHERE delivery.consumer = wanted.consumer AND status = 'PENDING'
+        ORDER BY next_attempt_at LIMIT 1
+    ) oldest
+    WHERE oldest.due_at < statement_timestamp() - %(overdue)s::interval
+    UNION ALL
+    SELECT format('event %%s: given up by %%s after %%s attempts, though nobody refused it', event_id, consumer, attempts)
+    FROM shared_eventdelivery delivery
+    WHERE status = 'DEAD' AND attempts < %(attempts)s AND NOT starts_with(last_error, %(refused)s) AND {deliveries}
+"""
+
+
+def untried_deliveries(since: datetime | None) -> Findings:
+    return breaches(
+        _UNTRIED_DELIVERIES,
+        {
+            "consumers": [one.name for one in consumers()],
+            "overdue": _OVERDUE,
+            "attempts": MAX_ATTEMPTS,
+            "refused": f"{DeliveryRefused.__name__}: ",
+        },
+        since=since,
+        deliveries="event_id IN {recent}",
+        recent=_RECENT_EVENTS,
+    )
 
 
 # As text, so that a payload of any kind can be compared.

@@ -1,14 +1,17 @@
 """Telling the outside data platform about every sale and every cancellation."""
 
+from email.utils import parsedate_to_datetime
+
 import httpx
 from django.conf import settings
+from django.utils import timezone
 
 from apps.reservations.clients import Answer, post_message
 from apps.reservations.events import RESERVATION_CANCELLED, RESERVATION_CONFIRMED
 from apps.shared.models import OutboxEvent
 from apps.shared.outbox import Consumer, DeliveryPostponed, DeliveryRefused, one_by_one
+from apps.shared.receiver_health import UNHEALTHY_FAILURES
 
-RETRYABLE_CLIENT_ERRORS = {408, 429}
 OURS_ALONE = {"queue_place", "queue_generation", "request_id"}
 LONGEST_WAIT = 3600.0  # seconds
 MESSAGES_AT_ONCE = 8  # of one batch: a platform that is far away is waited for, not worked for
@@ -17,8 +20,9 @@ MESSAGES_AT_ONCE = 8  # of one batch: a platform that is far away is waited for,
 def sync_externally(event: OutboxEvent) -> None:
     """POST the event; without a `WEBHOOK_URL` there is nobody to tell.
 
-    :raises DeliveryRefused: the platform will never take it: a 3xx or a 4xx that repeating does not change.
-    :raises DeliveryPostponed: it is overloaded or broken, cannot be reached, or takes too long.
+    :raises DeliveryRefused: the platform is gone and says so (410).
+    :raises DeliveryPostponed: it answers anything else but 2xx, cannot be reached, or takes too long. A 404 or a 401 is as likely
+        a deploy or a wrong secret, which somebody mends, as a decision.
     """
     if not settings.WEBHOOK_URL:
         return
@@ -36,21 +40,28 @@ def sync_externally(event: OutboxEvent) -> None:
     if httpx.codes.is_success(answer.status_code):
         return
     outcome = f"HTTP {answer.status_code}: {answer.text[:200]}"
-    is_in_trouble = httpx.codes.is_server_error(answer.status_code)
-    if is_in_trouble or answer.status_code in RETRYABLE_CLIENT_ERRORS:
-        raise DeliveryPostponed(outcome, retry_after=_named_wait(answer))
-    raise DeliveryRefused(outcome)
+    if answer.status_code == httpx.codes.GONE:
+        raise DeliveryRefused(outcome)
+    raise DeliveryPostponed(outcome, retry_after=_named_wait(answer))
 
 
 def _named_wait(answer: Answer) -> float:
-    """Seconds of `Retry-After`; 0 without one, or when it is a date."""
+    """Return the seconds that `Retry-After` asks for, by number or by date, up to `LONGEST_WAIT`; 0 without any."""
     value = answer.headers.get("retry-after", "")
-    return min(float(value), LONGEST_WAIT) if value.isdecimal() else 0.0
+    try:
+        if value.isdecimal():
+            seconds = float(value)
+        else:
+            seconds = (parsedate_to_datetime(value) - timezone.now()).total_seconds()
+    except (ValueError, TypeError, OverflowError):  # no date, or one without a zone
+        return 0.0
+    return min(max(seconds, 0.0), LONGEST_WAIT)
 
 
 EXTERNAL_SYNC = Consumer(
     name="external_sync",
     event_types=frozenset({RESERVATION_CONFIRMED, RESERVATION_CANCELLED}),
-    effect=one_by_one(sync_externally, at_once=MESSAGES_AT_ONCE),
+    effect=one_by_one(sync_externally, at_once=MESSAGES_AT_ONCE, gives_up_after=UNHEALTHY_FAILURES),
     task="reservations.sync_externally",
+    is_outside=True,
 )

@@ -1,24 +1,48 @@
+from datetime import datetime
+from getpass import getuser
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.shared import outbox
 from apps.shared.models import EventDelivery
+from apps.shared.replaying import replay_dead
 
 SHOWN_MAX = 20
+
+
+def _time(text: str) -> datetime:
+    """Read a time; one without a zone is the venue's."""
+    at = datetime.fromisoformat(text)
+    return at if at.tzinfo else at.replace(tzinfo=ZoneInfo(settings.VENUE_TIME_ZONE))
+
+
+_time.__name__ = "time"  # argparse names it when it refuses one
+
+# Options that narrow the choice, each with the lookup that it stands for.
+LOOKUPS = {
+    "consumer": "consumer",
+    "event": "event__in",
+    "since": "event__occurred_at__gte",
+    "until": "event__occurred_at__lt",
+    "error": "last_error__icontains",
+}
 
 
 class Command(BaseCommand):
     help = (
         "Give deliveries of events that were given up (DEAD) another full set of attempts. Mend the "
-        "cause first: --dry-run shows the last errors. Without --consumer and --event, all of them."
+        "cause first: --dry-run shows the last errors. Without options all of them; with several, those that all of them name."
     )
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         kwargs["epilog"] = (
-            "Example: manage.py replay_dead_deliveries --consumer external_sync --dry-run. The relay "
-            "takes them up within seconds; a consumer that has done an event does nothing the second time."
+            "Example: manage.py replay_dead_deliveries --consumer external_sync --since 2027-01-02 --dry-run. "
+            "The relay takes them up within seconds; a consumer that has done an event does nothing the second time. "
+            "It works in batches and may be interrupted: what is done stays done, and who did it is recorded."
         )
         return super().create_parser(prog_name, subcommand, **kwargs)
 
@@ -33,6 +57,15 @@ class Command(BaseCommand):
             help="those of these events only",
         )
         parser.add_argument(
+            "--since", type=_time, metavar="TIME", help="those of events from this time on"
+        )
+        parser.add_argument(
+            "--until", type=_time, metavar="TIME", help="those of events before this time"
+        )
+        parser.add_argument(
+            "--error", metavar="TEXT", help="those whose last error has this in it, for example 404"
+        )
+        parser.add_argument(
             "--dry-run", action="store_true", help="list them with their last error, change nothing"
         )
 
@@ -41,20 +74,34 @@ class Command(BaseCommand):
         known = sorted(one.name for one in outbox.consumers())
         if consumer is not None and consumer not in known:
             raise CommandError(f"No consumer {consumer!r}: there are {', '.join(known)}.")
-        dead = EventDelivery.objects.dead()
-        if consumer is not None:
-            dead = dead.filter(consumer=consumer)
-        if options["event"] is not None:
-            dead = dead.filter(event__in=options["event"])
+        wanted = {name: options[name] for name in LOOKUPS if options[name] is not None}
+        dead = EventDelivery.objects.dead().filter(
+            **{LOOKUPS[name]: value for name, value in wanted.items()}
+        )
+        number = dead.count()
 
         if options["dry_run"]:
             for one in dead.order_by("pk")[:SHOWN_MAX]:
                 self.stdout.write(f"{one.event_id} {one.consumer}: {one.last_error}")
-            number = dead.count()
             if number > SHOWN_MAX:
                 self.stdout.write(f"… and {number - SHOWN_MAX:,} more")
             self.stdout.write(f"{number:,} dead, nothing changed.")
             return
-        ids = None if options["event"] is None else list(dead.values_list("pk", flat=True))
-        replayed = outbox.replay_dead(consumer=consumer, delivery_ids=ids)
+        done = 0
+
+        def show(replayed: int) -> None:
+            nonlocal done
+            done += replayed
+            self.stderr.write(f"\r{done:,} of {number:,}", ending="" if done < number else "\n")
+
+        replayed = replay_dead(
+            deliveries=dead,
+            chosen=", ".join(f"{name} {_in_words(value)}" for name, value in wanted.items()),
+            actor=f"{getuser()} (command line)",
+            on_progress=show,
+        )
         self.stdout.write(self.style.SUCCESS(f"{replayed:,} will be tried again."))
+
+
+def _in_words(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
