@@ -4,7 +4,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.conf import settings as project
 from django.test import Client
 
 from apps.accounts.models import User
@@ -91,33 +90,6 @@ class TestLoggingIn:
         browser.post("/logout/")
 
         assert browser.get("/wallet/").status_code == 302
-
-    def test_is_limited(self, settings: Any):
-        settings.RATE_LIMIT_ENABLED = True
-        client = StrictClient()
-        answers = [client.post("/login/", {}) for _ in range(project.RATE_LIMITS["login"] + 1)]
-
-        assert answers[-2].status_code == 400
-        assert answers[-1].status_code == 429
-        assert int(answers[-1].headers["Retry-After"]) >= 1
-
-    def test_is_limited_by_address_whoever_is_logged_in(self, settings: Any, browser: Client):
-        settings.RATE_LIMIT_ENABLED = True
-        for _ in range(project.RATE_LIMITS["login"]):
-            StrictClient().post("/login/", {})
-
-        assert browser.post("/login/", {}).status_code == 429
-
-    def test_of_staff_is_limited_too(self, settings: Any):
-        settings.RATE_LIMIT_ENABLED = True
-        guess = {"username": "admin@example.com", "password": "guess"}
-        answers = [
-            StrictClient().post("/admin/login/", guess)
-            for _ in range(project.RATE_LIMITS["login"] + 1)
-        ]
-
-        assert [answer.status_code for answer in answers[-2:]] == [200, 429]
-        assert StrictClient().get("/admin/login/").status_code == 200
 
 
 class TestWallet:
