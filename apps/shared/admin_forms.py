@@ -22,7 +22,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
+from unfold.widgets import UnfoldAdminTextInputWidget
 
+from apps.shared.form_fields import WholeNumberField
 from apps.shared.models import IdempotencyRecord
 
 Field = Any  # of a model; the stubs know it with types that there are not at run time
@@ -61,6 +63,10 @@ class CarefulForms:
     """Mixin for a `ModelAdmin` whose forms may be sent; stands before it."""
 
     change_form_before_template = "admin/shown.html"
+    formfield_overrides: Any = {
+        kind: {"form_class": WholeNumberField, "widget": UnfoldAdminTextInputWidget}
+        for kind in (models.IntegerField, models.BigIntegerField)
+    }
 
     def changeform_view(
         self,

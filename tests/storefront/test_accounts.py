@@ -104,6 +104,20 @@ class TestWallet:
         assert "₩250,000" in page
         assert "+₩50,000" in page
 
+    @pytest.mark.parametrize("amount", ["50,000", "₩50,000", "50,000원", "５０，０００"])
+    def test_takes_an_amount_as_pages_print_it(self, amount: str, browser: Client, customer: User):
+        browser.post("/wallet/", {"amount": amount, "key": str(uuid4())})
+
+        assert wallet_balance(customer_id=customer.pk) == 250_000
+
+    @pytest.mark.parametrize("amount", ["50.000", "50,00"])
+    def test_says_how_to_write_an_amount(self, amount: str, browser: Client, customer: User):
+        page = browser.post("/wallet/", {"amount": amount, "key": str(uuid4())})
+
+        assert "as in 100,000." in page.content.decode()
+        assert f'value="{amount}"' in page.content.decode()
+        assert wallet_balance(customer_id=customer.pk) == 200_000
+
     def test_says_when_a_form_comes_back_with_another_amount(self, browser: Client, customer: User):
         key = str(uuid4())
         browser.post("/wallet/", {"amount": "50000", "key": key})
