@@ -3,7 +3,9 @@
 import argparse
 import importlib
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django import forms
@@ -12,10 +14,11 @@ from django.core.exceptions import ValidationError
 from django.forms.forms import BaseForm
 from django.forms.models import BaseModelForm
 from django.test import RequestFactory
-from django.utils import translation
+from django.utils import timezone, translation
+from django.utils.formats import date_format
 
 from apps.shared.commands import whole_number
-from apps.shared.form_fields import WholeNumberField, WonField
+from apps.shared.form_fields import MomentField, WholeNumberField, WonField
 from apps.shared.typed_numbers import NoWholeNumber, read_whole_number
 from apps.storefront.wording import figure, won
 from tests.factories.accounts import CustomerFactory
@@ -207,14 +210,88 @@ class TestEveryForm:
 
 
 def assert_none_is_plain(fields: Iterable[forms.Field]) -> None:
-    numbers = [field for field in fields if isinstance(field, forms.IntegerField)]
-    assert [field for field in numbers if not isinstance(field, WholeNumberField)] == []
+    typed = [
+        field
+        for field in fields
+        if isinstance(field, forms.IntegerField | forms.DateTimeField | forms.SplitDateTimeField)
+    ]
+    assert [field for field in typed if not isinstance(field, WholeNumberField | MomentField)] == []
 
 
 def _descendants(kind: type[Any]) -> Iterator[type[Any]]:
     for child in kind.__subclasses__():
         yield child
         yield from _descendants(child)
+
+
+class TestMoment:
+    SEOUL = ZoneInfo("Asia/Seoul")
+    AT = datetime(2026, 9, 5, 19, 30, tzinfo=SEOUL)
+
+    @pytest.fixture(autouse=True)
+    def _venue_time(self) -> Iterator[None]:
+        with timezone.override(self.SEOUL):
+            yield
+
+    @pytest.mark.parametrize("language", ["en", "ko"])
+    @pytest.mark.parametrize("hour", range(24))
+    @pytest.mark.parametrize("minute", [0, 5])
+    @pytest.mark.parametrize("month", [1, 5, 9, 11])
+    def test_is_read_as_pages_print_it(
+        self, language: str, hour: int, minute: int, month: int
+    ) -> None:
+        at = datetime(2026, month, 5, hour, minute, tzinfo=self.SEOUL)
+
+        with translation.override(language):
+            day, time = date_format(at, "DATE_FORMAT"), date_format(at, "TIME_FORMAT")
+            read = MomentField().clean([day, time])
+
+        assert read == at
+
+    @pytest.mark.parametrize(
+        ("day", "time"),
+        [
+            *(
+                ("2026-09-05", time)
+                for time in ("19:30", "19:30:00", "7:30 PM", "7:30pm", "１９：３０")
+            ),
+            *(
+                (day, "19:30")
+                for day in ("２０２６－０９－０５", " 2026-09-05 ", "09/05/2026", "Sep 5 2026")
+            ),
+        ],
+    )
+    def test_is_read_as_inputs_show_it(self, day: str, time: str) -> None:
+        assert MomentField().clean([day, time]) == self.AT
+
+    @pytest.mark.parametrize("time", ["7:30 오후", "오후 7:30", "오후7:30"])
+    def test_is_read_in_korean(self, time: str) -> None:
+        with translation.override("ko"):
+            read = MomentField().clean(["2026년 9월 5일", time])
+
+        assert read == self.AT
+
+    @pytest.mark.parametrize(
+        ("day", "time"),
+        [
+            *(
+                ("2026-09-05", time)
+                for time in ("7", "19:30 pm", "0 pm", "오전 7 pm", "x", "\x00", HUGE)
+            ),
+            *((day, "19:30") for day in ("2026-13-05", "Foo. 5, 2026", "yesterday", "\x00", HUGE)),
+        ],
+    )
+    def test_is_nothing_else(self, day: str, time: str) -> None:
+        with pytest.raises(ValidationError):
+            MomentField().clean([day, time])
+
+    @pytest.mark.parametrize("value", [None, [], ["", ""], [None, None]])
+    def test_may_be_missing(self, value: Any) -> None:
+        assert MomentField(required=False).clean(value) is None
+
+    def test_has_changed_only_if_the_moment_has(self) -> None:
+        assert not MomentField().has_changed(self.AT, ["Sept. 5, 2026", "7:30 p.m."])
+        assert MomentField().has_changed(self.AT, ["Sept. 5, 2026", "7:31 p.m."])
 
 
 class TestArgument:
