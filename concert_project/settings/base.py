@@ -275,10 +275,9 @@ NUM_PROXIES: int = env.int(
     "NUM_PROXIES", 0
 )  # trusted proxies in front, each appending to X-Forwarded-For
 RATE_LIMIT_ENABLED: bool = env.bool("RATE_LIMIT_ENABLED", True)
-_RATE_LIMITS = {"register": 5, "join": 60, "hold": 30, "charge": 30, "write": 60}
-RATE_LIMITS: dict[str, int] = _RATE_LIMITS | env.dict(  # calls per minute
-    "RATE_LIMITS", {}, subcast_values=int, validate=validate.ContainsOnly(_RATE_LIMITS)
-)
+RATE_LIMITS = {"register": 5, "join": 60, "hold": 30, "charge": 30, "write": 60}  # calls per minute
+_known = validate.ContainsOnly(RATE_LIMITS)
+RATE_LIMITS |= env.dict("RATE_LIMITS", {}, subcast_values=int, validate=_known)
 MAX_BODY_BYTES = 64 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
