@@ -5,7 +5,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from apps.shared.api import exceptions
 from apps.shared.api.views import UnknownPathView
 from apps.shared.health import livez, metrics, readyz
-from apps.storefront.views.accounts import StaffLoginView
+from apps.storefront.views.accounts import StaffLoginView, StaffPasswordView
 
 handler400 = exceptions.handler400
 handler403 = exceptions.handler403
@@ -26,6 +26,7 @@ urlpatterns = [
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("admin/login/", StaffLoginView.as_view()),
+    path("admin/password_change/", StaffPasswordView.as_view()),
     path("admin/", admin.site.urls),
     path("livez", livez, name="livez"),
     path("readyz", readyz, name="readyz"),

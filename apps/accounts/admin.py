@@ -28,20 +28,11 @@ class UserAddForm(UserCreationForm):
         fields = ("email", "name")
 
 
-class NewPasswordForm(AdminPasswordChangeForm):
-    def save(self, commit: bool = True) -> User:
-        """Whoever knew the old password is logged out of the API."""
-        user: User = super().save(commit)
-        tokens = user.access_tokens.values_list("pk", flat=True)
-        revoke_access_tokens(access_token_ids=list(tokens))
-        return user
-
-
 @admin.register(User)
 class UserAdmin(CarefulForms, DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
     form = forms.ModelForm  # the usual one shows a summary of the hash
     add_form = UserAddForm
-    change_password_form = NewPasswordForm
+    change_password_form = AdminPasswordChangeForm
     list_display = ("email", "name", "is_active", "is_staff", "joined_at")
     list_filter = ("is_active", "is_staff", "joined_at")
     search_fields = ("email", "name")

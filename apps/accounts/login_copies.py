@@ -7,31 +7,19 @@ prepared statement; their lives differ, so that copies made in the same second a
 """
 
 import random
-import threading
 import time
-from collections.abc import Iterable
 from contextlib import suppress
 
 import redis
-import structlog
 from django.conf import settings
 
+from apps.accounts.ended_logins import COPY_LIFE_MAX, END_LIFE, ENDED, copy_key
 from apps.accounts.selectors import live_customer
 from apps.shared.lean_store import script_client
-from apps.shared.store import connect
 
-logger = structlog.get_logger(__name__)
-
-LIFE_MIN, LIFE_MAX = 40, 60  # seconds
-END_LIFE = 120  # seconds
-RETRY_SECONDS = 0.5
+COPY_LIFE_MIN = 40  # seconds
 # Seconds from asking PostgreSQL to writing the copy; after longer there is none.
 FILL_LONGEST = END_LIFE / 4
-ENDED = b"-"
-
-
-def copy_key(token_hash: bytes | memoryview) -> str:
-    return f"login:{bytes(token_hash).hex()}"
 
 
 def customer_id_of(token_hash: bytes) -> int | None:
@@ -58,7 +46,7 @@ def _ask_database(token_hash: bytes, kept: bytes | None) -> int | None:
     if found is None:
         return None
     customer_id, expires_at = found
-    life = min(random.randint(LIFE_MIN, LIFE_MAX), int(expires_at - time.time()))
+    life = min(random.randint(COPY_LIFE_MIN, COPY_LIFE_MAX), int(expires_at - time.time()))
     if kept is None and life > 0 and time.monotonic() - asked_at < FILL_LONGEST:
         copy = f"{customer_id}:{expires_at}"
         with suppress(redis.RedisError):
@@ -66,34 +54,3 @@ def _ask_database(token_hash: bytes, kept: bytes | None) -> int | None:
                 "SET", copy_key(token_hash), copy, "NX", "EX", life
             )
     return customer_id
-
-
-def end_login_copies(token_hashes: Iterable[bytes | memoryview]) -> None:
-    """Let nobody in by a copy of these tokens any more. Call it after the commit that ended them; it never fails.
-
-    Without a store there are no copies to be read. One that was only away brings them back, so a thread goes on trying for as
-    long as they live.
-    """
-    hashes = list(token_hashes)
-    if not (_have_ended(hashes) or _have_ended(hashes)):
-        logger.warning("login_copies_not_ended", tokens=len(hashes))
-        threading.Thread(target=_end_later, args=[hashes], daemon=True).start()
-
-
-def _end_later(hashes: list[bytes | memoryview]) -> None:
-    give_up_at = time.monotonic() + LIFE_MAX
-    while time.monotonic() < give_up_at:
-        time.sleep(RETRY_SECONDS)
-        if _have_ended(hashes):
-            return
-
-
-def _have_ended(hashes: list[bytes | memoryview]) -> bool:
-    try:
-        # A client of its own, which has not been told to rest by the failures of others.
-        with connect(settings.CACHE_URL) as client:
-            for token_hash in hashes:
-                client.set(copy_key(token_hash), ENDED, ex=END_LIFE)
-    except redis.RedisError:
-        return False
-    return True

@@ -1,5 +1,6 @@
 import hashlib
 from datetime import datetime
+from functools import partial
 from typing import Any, ClassVar, Self
 
 from django.contrib.auth.models import (
@@ -8,10 +9,13 @@ from django.contrib.auth.models import (
     PermissionsMixin,
 )
 from django.core.exceptions import ValidationError
-from django.db import models
+from django.db import models, transaction
 from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+from apps.accounts.ended_logins import end_login_copies
+from apps.accounts.triggers import new_password_ends_logins, same_password
 
 
 def validate_ascii(value: str) -> None:
@@ -53,6 +57,13 @@ def normalized_email(email: str) -> str:
 
 
 class User(AbstractBaseUser, PermissionsMixin):
+    """A customer, or a member of staff.
+
+    A new password, however it is set, ends the logins that were got with the one before: the sessions of pages, because they carry
+    a digest of its hash; access tokens by a trigger; and copies of these with the commit of `save`. A change of the hash
+    that goes around `save` leaves copies to live for their minute.
+    """
+
     email = models.EmailField(_("email address"), max_length=254, validators=[validate_ascii])
     name = models.CharField(_("name"), max_length=100)
     is_active = models.BooleanField(
@@ -81,9 +92,48 @@ class User(AbstractBaseUser, PermissionsMixin):
                 condition=models.Q(email=Lower("email")), name="user_email_lower_case"
             ),
         ]
+        triggers = [new_password_ends_logins()]
+
+    _has_new_password = False  # set, and not saved yet
+    _hash_compared: str | None = (
+        None  # while a password is compared, after which Django may save a better hash of it
+    )
 
     def __str__(self) -> str:
         return self.email
+
+    def set_password(self, raw_password: str | None) -> None:
+        super().set_password(raw_password)
+        self._has_new_password = True
+
+    def set_unusable_password(self) -> None:
+        super().set_unusable_password()
+        self._has_new_password = True
+
+    def check_password(self, raw_password: str | None) -> bool:
+        self._hash_compared = self.password
+        try:
+            return super().check_password(raw_password)
+        finally:
+            self._hash_compared = None
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if self._hash_compared is not None:
+            self._save_better_hash(self._hash_compared)
+            return
+        is_new = self._state.adding
+        super().save(*args, **kwargs)
+        if self._has_new_password and not is_new:
+            tokens = self.access_tokens.filter(expires_at__gt=timezone.now())
+            hashes = list(tokens.values_list("token_hash", flat=True))
+            transaction.on_commit(partial(end_login_copies, hashes))
+        self._has_new_password = False
+
+    def _save_better_hash(self, former: str) -> None:
+        """Store another hash of the same password, which ends no logins, unless it is no longer the account's password."""
+        with same_password():
+            User.objects.filter(pk=self.pk, password=former).update(password=self.password)
+        self._has_new_password = False
 
     def clean(self) -> None:
         self.email = normalized_email(self.email)

@@ -10,8 +10,8 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from apps.accounts.ended_logins import end_login_copies
 from apps.accounts.errors import EmailTaken, InvalidCredentials
-from apps.accounts.login_copies import end_login_copies
 from apps.accounts.models import AccessToken, User, normalized_email, token_digest
 from apps.shared.transactions import requires_transaction, use_case
 

@@ -7,6 +7,7 @@ from rest_framework.response import Response
 
 from apps.accounts import services
 from apps.accounts.errors import EmailTaken, InvalidCredentials
+from apps.accounts.guesses import Entrance, Guess
 from apps.accounts.hashers import refuse_if_busy
 from apps.accounts.models import AccessToken, User
 from apps.accounts.serializers import (
@@ -15,6 +16,7 @@ from apps.accounts.serializers import (
     LoginSerializer,
     RegistrationSerializer,
 )
+from apps.shared.api.addresses import client_network
 from apps.shared.api.responses import success
 from apps.shared.api.schema import operation
 from apps.shared.api.views import ApiView
@@ -32,6 +34,10 @@ class PasswordView(ApiView):
     def check_throttles(self, request: Request) -> None:
         refuse_if_busy()
         super().check_throttles(request)
+
+
+def guess_of(request: Request, account: str) -> Guess:
+    return Guess(Entrance.SHOP, account=account, network=client_network(request.META))
 
 
 class RegisterView(PasswordView):
@@ -56,14 +62,23 @@ class RegisterView(PasswordView):
         tags=["accounts"],
     )
     def post(self, request: Request) -> Response:
-        customer = services.register_customer(**self.validated(RegistrationSerializer))
+        given = self.validated(RegistrationSerializer)
+        # Who asks for many addresses wants to know which are taken.
+        with guess_of(request, given["email"]) as guess:
+            customer = services.register_customer(**given)
+            guess.was_right()
         return success(
             CustomerSerializer(customer).data, message=_("Welcome to Encore."), status=201
         )
 
 
 class LoginView(PasswordView):
+    """Failures are counted here, when there is an account to count them at, and no successes."""
+
     rate_limits: ClassVar = {"POST": "login"}
+
+    def check_throttles(self, request: Request) -> None:
+        refuse_if_busy()
 
     @operation(
         summary="Get an access token",
@@ -84,7 +99,14 @@ class LoginView(PasswordView):
         tags=["accounts"],
     )
     def post(self, request: Request) -> Response:
-        issued = services.log_in(**self.validated(LoginSerializer))
+        given = self.validated(LoginSerializer)
+        guess = guess_of(request, given["email"])
+        try:
+            with guess:
+                issued = services.log_in(**given)
+                guess.was_right()
+        finally:
+            self.quota = guess.quota
         return success(
             AccessTokenSerializer(issued).data, message=_("You are logged in."), headers=NO_STORE
         )

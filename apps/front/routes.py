@@ -43,8 +43,8 @@ from apps.shared.api.throttling import (
     COUNTED_QUOTA,
     CallToCount,
     Quota,
-    caller_of_address,
     caller_of_customer,
+    caller_of_network,
     hit_limit,
     is_counted_on,
 )
@@ -156,7 +156,7 @@ def leave(call: Call, _no_id: int) -> Answer | None:
     name = queue_views.OwnQueueTokenView.rate_limit_of("DELETE")
     quota = None
     if name is not None and settings.RATE_LIMIT_ENABLED:
-        quota = noted(call, hit_limit(name, caller_of_address(WSGIRequest(call.environ))))
+        quota = noted(call, hit_limit(name, caller_of_network(call.environ)))
     if quota is not None and quota.is_exceeded:
         return None
     status = leave_queue(token=call.environ.get("HTTP_QUEUE_TOKEN"))

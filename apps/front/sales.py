@@ -99,7 +99,7 @@ class _Sale:
     def refused(self, refusal: DomainError) -> Answer:
         entry = CODES[refusal.code]
         with translation.override(self.call.language):
-            body = as_json(refusal_body(refusal.code, refusal.details))
+            body = as_json(refusal_body(refusal.code, refusal.details, refusal.message))
         again = [("Retry-After", str(refusal.retry_after or 1))] if entry.retryable else []
         return Answer(entry.status, body, [*again, *quota_headers(self.quota)])
 

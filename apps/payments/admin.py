@@ -20,6 +20,7 @@ from apps.shared.admin import ReadOnlyAdmin, ReadOnlyInline
 from apps.shared.admin_forms import CarefulForms
 from apps.shared.codes import CODES
 from apps.shared.errors import DomainError
+from apps.shared.form_fields import WonField
 
 
 @admin.register(Wallet)
@@ -49,6 +50,7 @@ class AdjustmentForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = LedgerTransaction
         fields = ("customer", "amount", "reason")
+        field_classes = {"amount": WonField}
         help_texts = {"amount": _("Won; negative takes money away.")}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -22,7 +22,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
+from unfold.widgets import UnfoldAdminTextInputWidget
 
+from apps.shared.form_fields import MomentField, WholeNumberField
 from apps.shared.models import IdempotencyRecord
 
 Field = Any  # of a model; the stubs know it with types that there are not at run time
@@ -31,6 +33,14 @@ SHOWN = "_shown"
 MAX_AGE = timedelta(hours=12)  # of a form; below what the records of forms that were sent are kept
 CHANGES_NAMED = 10
 _SALT = "apps.shared.admin_forms"
+
+# For the forms of models, inlines included: what staff type as pages print it.
+_NUMBER = {"form_class": WholeNumberField, "widget": UnfoldAdminTextInputWidget}
+TYPED_AS_PRINTED: Any = {
+    models.IntegerField: _NUMBER,
+    models.BigIntegerField: _NUMBER,
+    models.DateTimeField: {"form_class": MomentField},
+}
 
 # By label of the model and primary key: the values of the fields that a form shows, as texts.
 Rows = dict[str, dict[str, dict[str, str]]]
@@ -61,6 +71,7 @@ class CarefulForms:
     """Mixin for a `ModelAdmin` whose forms may be sent; stands before it."""
 
     change_form_before_template = "admin/shown.html"
+    formfield_overrides: Any = TYPED_AS_PRINTED
 
     def changeform_view(
         self,

@@ -8,17 +8,22 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from apps.shared.typed_numbers import NoWholeNumber, read_whole_number
+
 
 def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
     """An argument's type; the message says what would have been right."""
 
     def parse(text: str) -> int:
-        plain = text.replace("_", "").replace(",", "")
-        if not (plain.isascii() and plain.isdecimal() and lowest <= int(plain) <= highest):
+        try:
+            number = read_whole_number(text.replace("_", ""))
+        except NoWholeNumber:
+            number = None
+        if number is None or not lowest <= number <= highest:
             raise argparse.ArgumentTypeError(
                 f"{text!r} is not a whole number from {lowest:,} to {highest:,}"
             )
-        return int(plain)
+        return number
 
     return parse
 

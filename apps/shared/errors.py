@@ -16,6 +16,11 @@ class DomainError(Exception):
         self.retry_after = retry_after
         self.details = details
 
+    @property
+    def message(self) -> str | None:
+        """Say more to people than the message of the code does; None if there is no more to say."""
+        return None
+
 
 class NotFound(DomainError):
     """What was asked for does not exist, or belongs to somebody else."""

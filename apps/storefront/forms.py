@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import User, validate_ascii
 from apps.accounts.serializers import PASSWORD_MAX_LENGTH
 from apps.concerts.models import SEATS_PER_CUSTOMER_MAX, Grade
+from apps.shared.form_fields import WholeNumberField, WonField
 from apps.storefront.wording import won
 
 
@@ -75,7 +76,7 @@ def _too_much() -> str:
 
 
 class TopUpForm(KeyedForm):
-    amount = forms.IntegerField(
+    amount = WonField(
         min_value=1, validators=[MaxValueValidator(settings.CHARGE_LIMIT, lazy(_too_much, str)())]
     )
 
@@ -91,5 +92,5 @@ class SeatsForm(KeyedForm):
 
 
 class BestAvailableForm(KeyedForm):
-    quantity = forms.IntegerField(min_value=1, max_value=SEATS_PER_CUSTOMER_MAX)
+    quantity = WholeNumberField(min_value=1, max_value=SEATS_PER_CUSTOMER_MAX)
     grade = forms.ChoiceField(choices=[("", ""), *Grade.choices], required=False)

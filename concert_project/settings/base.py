@@ -194,6 +194,24 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+_AT_LEAST_ONE = validate.Range(min=1)
+# Of an account and from a network: how many failed logins are free, and the seconds after which one is forgotten.
+LOGIN_FAILURES: tuple[tuple[int, int], tuple[int, int]] = (
+    (
+        env.int("LOGIN_ACCOUNT_FAILURES", 10, validate=_AT_LEAST_ONE),
+        env.int("LOGIN_ACCOUNT_FORGET_SECONDS", 600, validate=_AT_LEAST_ONE),
+    ),
+    (
+        env.int("LOGIN_NETWORK_FAILURES", 30, validate=_AT_LEAST_ONE),
+        env.int("LOGIN_NETWORK_FORGET_SECONDS", 20, validate=_AT_LEAST_ONE),
+    ),
+)
+# Seconds: the first, which each further failure doubles, and the longest.
+LOGIN_WAITS: tuple[int, int] = (
+    env.int("LOGIN_WAIT_SECONDS", 5, validate=_AT_LEAST_ONE),
+    env.int("LOGIN_WAIT_MAX_SECONDS", 900, validate=_AT_LEAST_ONE),
+)
+LOGIN_KNOWN_DAYS: int = env.int("LOGIN_KNOWN_DAYS", 30, validate=validate.Range(min=0))
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 SESSION_COOKIE_HTTPONLY = True
 
@@ -257,14 +275,9 @@ NUM_PROXIES: int = env.int(
     "NUM_PROXIES", 0
 )  # trusted proxies in front, each appending to X-Forwarded-For
 RATE_LIMIT_ENABLED: bool = env.bool("RATE_LIMIT_ENABLED", True)
-RATE_LIMITS = {  # calls per minute
-    "login": 10,
-    "register": 5,
-    "join": 60,
-    "hold": 30,
-    "charge": 30,
-    "write": 60,
-}
+RATE_LIMITS = {"register": 5, "join": 60, "hold": 30, "charge": 30, "write": 60}  # calls per minute
+_known = validate.ContainsOnly(RATE_LIMITS)
+RATE_LIMITS |= env.dict("RATE_LIMITS", {}, subcast_values=int, validate=_known)
 MAX_BODY_BYTES = 64 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
@@ -279,7 +292,6 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_SCHEMA_CLASS": "apps.shared.api.schema.EnvelopeAutoSchema",
     "DEFAULT_METADATA_CLASS": None,
     "EXCEPTION_HANDLER": "apps.shared.api.exceptions.render_exception",
-    "NUM_PROXIES": NUM_PROXIES,
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
     "COERCE_DECIMAL_TO_STRING": False,
     "URL_FORMAT_OVERRIDE": None,

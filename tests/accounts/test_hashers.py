@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
+import redis
 from django.conf import LazySettings
 from django.contrib.auth.hashers import Argon2PasswordHasher as DjangoArgon2PasswordHasher
 from django.contrib.auth.hashers import check_password as matches
@@ -296,12 +297,22 @@ class TestEntranceInAFullLine:
 
         assert 'href="/admin/login/"' in answer.content.decode()
 
-    @pytest.mark.parametrize("enter", ENTRANCES)
+    @pytest.mark.parametrize("enter", LOGINS)
+    def test_is_no_failed_login(
+        self, enter: Callable[..., Any], settings: LazySettings, store: redis.Redis
+    ) -> None:
+        settings.RATE_LIMIT_ENABLED = True
+
+        enter(StrictClient(), "mina@example.com")
+
+        assert list(store.scan_iter("guesses:*")) == []
+
+    @pytest.mark.parametrize("enter", [api_register, page_register])
     def test_is_counted_by_the_limiter_once_at_most(
         self, enter: Callable[..., Any], moment: str, settings: LazySettings
     ) -> None:
         settings.RATE_LIMIT_ENABLED = True
-        settings.RATE_LIMITS = {**settings.RATE_LIMITS, "login": 2, "register": 2}
+        settings.RATE_LIMITS = {**settings.RATE_LIMITS, "register": 2}
 
         statuses = [enter(StrictClient(), "new@example.com").status_code for _ in range(3)]
 

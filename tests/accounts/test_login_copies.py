@@ -14,8 +14,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from apps.accounts import login_copies
-from apps.accounts.login_copies import END_LIFE, FILL_LONGEST, LIFE_MAX, customer_id_of
+from apps.accounts import ended_logins, login_copies
+from apps.accounts.ended_logins import COPY_LIFE_MAX, END_LIFE
+from apps.accounts.login_copies import FILL_LONGEST, customer_id_of
 from apps.accounts.models import AccessToken, User, token_digest
 from apps.accounts.selectors import TOKEN_FIELDS, USER_FIELDS, live_customer, live_login
 from apps.accounts.services import issue_access_tokens, log_out, revoke_access_tokens
@@ -143,7 +144,7 @@ class TestCopy:
         customer_id_of(token_hash)
 
         [key] = keys(store)
-        assert 0 < store.ttl(key) <= LIFE_MAX <= 60
+        assert 0 < store.ttl(key) <= COPY_LIFE_MAX <= 60
 
     def test_does_not_outlive_the_token(self, token: AccessToken, store: redis.Redis) -> None:
         AccessToken.objects.filter(pk=token.pk).update(
@@ -242,7 +243,7 @@ class TestEnd:
         with transaction.atomic():
             revoke = AccessToken.objects.filter(pk=token.pk)
             revoke.update(revoked_at=timezone.now())
-            transaction.on_commit(lambda: login_copies.end_login_copies([token.token_hash]))
+            transaction.on_commit(lambda: ended_logins.end_login_copies([token.token_hash]))
             transaction.set_rollback(True)
 
         assert store.get(keys(store)[0]) == before
@@ -252,15 +253,15 @@ class TestEnd:
     ) -> None:
         server = valkey_server()
         settings.CACHE_URL = server.url
-        key = login_copies.copy_key(token.token_hash)
+        key = ended_logins.copy_key(token.token_hash)
         with redis.Redis.from_url(server.url) as plain:
-            plain.set(key, f"{token.user_id}:{time.time() + 60}", ex=LIFE_MAX)
+            plain.set(key, f"{token.user_id}:{time.time() + 60}", ex=COPY_LIFE_MAX)
             server.pause()
             log_out(access_token_id=token.pk)
             server.resume()
 
             deadline = time.monotonic() + 10
-            while plain.get(key) != login_copies.ENDED:
+            while plain.get(key) != ended_logins.ENDED:
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
 
@@ -272,7 +273,7 @@ class TestEnd:
     def test_makes_every_call_ask_the_database(
         self, token: AccessToken, token_hash: bytes, django_assert_num_queries: Any
     ) -> None:
-        login_copies.end_login_copies([token_hash])
+        ended_logins.end_login_copies([token_hash])
 
         for _ in range(2):
             with django_assert_num_queries(1):
@@ -383,7 +384,7 @@ class TestStoreTrouble:
                 raise error
             return connect(url)
 
-        monkeypatch.setattr(login_copies, "connect", connect_second_time)
+        monkeypatch.setattr(ended_logins, "connect", connect_second_time)
 
         log_out(access_token_id=token.pk)
 

@@ -96,8 +96,9 @@ def let_in(caller: Caller, concert_id: int) -> None:
 
 
 def customer_in(concert_id: int) -> Caller:
-    """A customer with a million won whom the waiting room has admitted."""
-    caller = logged_in(WalletFactory(balance=1_000_000).customer)
+    """A customer with a million won and `PASSWORD` whom the waiting room has admitted."""
+    wallet = WalletFactory(balance=1_000_000, customer__password=PASSWORD)
+    caller = logged_in(wallet.customer)
     let_in(caller, concert_id)
     return caller
 
@@ -108,8 +109,6 @@ def world(db: None) -> World:
     seats = list(Seat.objects.of_performance(performance.pk).in_map_order())
     owner = customer_in(performance.concert_id)
     customer = User.objects.get(pk=owner.user_id)
-    customer.set_password(PASSWORD)
-    customer.save()
     sold = reservation(customer, seats[:1])
     return World(
         performance=performance,

@@ -260,7 +260,7 @@ def sale() -> Iterator[str]:
     for _ in range(2):
         me("POST", f"{api}/accounts/logout")
     me("POST", f"{api}/queue/tokens", {"concert_id": concert_id})
-    for _ in range(7):
+    for _ in range(11):
         me("POST", f"{api}/accounts/login", {"email": "a@b.example", "password": "x"})
 
     yield from me.lines
@@ -269,6 +269,7 @@ def sale() -> Iterator[str]:
 
 def test_answers_are_those_recorded(settings: LazySettings) -> None:
     settings.RATE_LIMIT_ENABLED = True
+    settings.LOGIN_WAITS = (3_630, 3_630)  # told in minutes, which no slow machine changes
 
     answers = "\n".join(sale())
 

@@ -97,8 +97,8 @@ class TestPuttingAConcertOnSale:
         staff.post(
             link,
             layout_form(
-                ("Floor", 2, 10, "VIP", 150_000),
-                ("Balcony", 1, 5, "A", 40_000),
+                ("Floor", 2, 10, "VIP", "₩150,000"),
+                ("Balcony", 1, 5, "A", "40,000원"),
                 performances=[performance.pk],
             ),
         )

@@ -189,11 +189,14 @@ class TestAdjustment:
         assert response.status_code == 200
         assert response.context["adminform"].form.initial["customer"] == str(wallet.pk)
 
-    def test_is_booked_with_its_reason(self, browser: Client, admin: User, wallet: Wallet) -> None:
+    @pytest.mark.parametrize("typed", ["-4000", "-4,000", "−₩4,000", "-4,000원"])
+    def test_is_booked_with_its_reason(
+        self, browser: Client, admin: User, wallet: Wallet, typed: str
+    ) -> None:
         response = send(
             browser,
             self.form,
-            {"customer": wallet.pk, "amount": "-4000", "reason": "Charged twice"},
+            {"customer": wallet.pk, "amount": typed, "reason": "Charged twice"},
         )
 
         booked = LedgerTransaction.objects.get(type="ADJUSTMENT")
@@ -203,7 +206,8 @@ class TestAdjustment:
         assert wallet_balance(customer_id=wallet.pk) == 46_000
 
     @pytest.mark.parametrize(
-        ("field", "value"), [("amount", "0"), ("amount", ""), ("amount", "x"), ("reason", " ")]
+        ("field", "value"),
+        [("amount", "0"), ("amount", ""), ("amount", "x"), ("amount", "4.000"), ("reason", " ")],
     )
     def test_needs_an_amount_and_a_reason(
         self, browser: Client, wallet: Wallet, field: str, value: str

@@ -94,13 +94,21 @@ class TestWaitingRoom:
     def test_edits_go_through_the_service(self, admin: Client) -> None:
         room = WaitingRoomFactory()
 
-        self.edit(admin, room, capacity=80)
+        self.edit(admin, room, capacity="80")
 
         room.refresh_from_db()
         [change] = PolicyChange.objects.values_list("field", "old_value", "new_value")
         assert (room.capacity, room.version) == (80, 2)
         assert change == ("capacity", "50", "80")
         assert PolicyChange.objects.get().changed_by_id == int(admin.session["_auth_user_id"])
+
+    def test_takes_figures_as_it_prints_them(self, admin: Client) -> None:
+        room = WaitingRoomFactory()
+
+        self.edit(admin, room, capacity="1,200", admissions_per_minute="６００")
+
+        room.refresh_from_db()
+        assert (room.capacity, room.admissions_per_minute) == (1_200, 600)
 
     def test_the_state_cannot_be_edited(self, admin: Client) -> None:
         room = WaitingRoomFactory()

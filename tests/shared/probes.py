@@ -22,7 +22,7 @@ from apps.shared.models import OutboxEvent
 from apps.shared.outbox import record_event
 from apps.shared.transactions import requires_transaction, use_case
 
-LIMIT_NAMES = ("login", "register", "join", "hold", "charge", "write")
+LIMIT_NAMES = ("register", "join", "hold", "charge", "write")
 LOCK = 20_261_122
 
 handler400 = exceptions.handler400

@@ -4,7 +4,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.conf import settings as project
 from django.test import Client
 
 from apps.accounts.models import User
@@ -92,33 +91,6 @@ class TestLoggingIn:
 
         assert browser.get("/wallet/").status_code == 302
 
-    def test_is_limited(self, settings: Any):
-        settings.RATE_LIMIT_ENABLED = True
-        client = StrictClient()
-        answers = [client.post("/login/", {}) for _ in range(project.RATE_LIMITS["login"] + 1)]
-
-        assert answers[-2].status_code == 400
-        assert answers[-1].status_code == 429
-        assert int(answers[-1].headers["Retry-After"]) >= 1
-
-    def test_is_limited_by_address_whoever_is_logged_in(self, settings: Any, browser: Client):
-        settings.RATE_LIMIT_ENABLED = True
-        for _ in range(project.RATE_LIMITS["login"]):
-            StrictClient().post("/login/", {})
-
-        assert browser.post("/login/", {}).status_code == 429
-
-    def test_of_staff_is_limited_too(self, settings: Any):
-        settings.RATE_LIMIT_ENABLED = True
-        guess = {"username": "admin@example.com", "password": "guess"}
-        answers = [
-            StrictClient().post("/admin/login/", guess)
-            for _ in range(project.RATE_LIMITS["login"] + 1)
-        ]
-
-        assert [answer.status_code for answer in answers[-2:]] == [200, 429]
-        assert StrictClient().get("/admin/login/").status_code == 200
-
 
 class TestWallet:
     def test_tops_up_once_however_often_it_is_sent(self, browser: Client, customer: User):
@@ -131,6 +103,20 @@ class TestWallet:
         page = browser.get("/wallet/").content.decode()
         assert "₩250,000" in page
         assert "+₩50,000" in page
+
+    @pytest.mark.parametrize("amount", ["50,000", "₩50,000", "50,000원", "５０，０００"])
+    def test_takes_an_amount_as_pages_print_it(self, amount: str, browser: Client, customer: User):
+        browser.post("/wallet/", {"amount": amount, "key": str(uuid4())})
+
+        assert wallet_balance(customer_id=customer.pk) == 250_000
+
+    @pytest.mark.parametrize("amount", ["50.000", "50,00"])
+    def test_says_how_to_write_an_amount(self, amount: str, browser: Client, customer: User):
+        page = browser.post("/wallet/", {"amount": amount, "key": str(uuid4())})
+
+        assert "as in 100,000." in page.content.decode()
+        assert f'value="{amount}"' in page.content.decode()
+        assert wallet_balance(customer_id=customer.pk) == 200_000
 
     def test_says_when_a_form_comes_back_with_another_amount(self, browser: Client, customer: User):
         key = str(uuid4())

@@ -33,7 +33,7 @@ from apps.concerts.services import (
     withdraw_concerts,
 )
 from apps.shared.admin import ReadOnlyAdmin, note_action
-from apps.shared.admin_forms import CarefulForms
+from apps.shared.admin_forms import TYPED_AS_PRINTED, CarefulForms
 
 DATES_PER_PAGE = 50  # a form may have a thousand fields, and each date has four
 
@@ -55,6 +55,7 @@ class SeatCount:
 class PerformanceInline(SeatCount, TabularInline):
     model = Performance
     form = PerformanceInlineForm
+    formfield_overrides = TYPED_AS_PRINTED
     per_page = DATES_PER_PAGE
     fields = ("starts_at", "seat_count", "sold_out_at")
     readonly_fields = ("seat_count", "sold_out_at")

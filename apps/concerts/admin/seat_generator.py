@@ -15,7 +15,6 @@ from django.views.generic import FormView
 from unfold.views import UnfoldModelAdminViewMixin
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
-    UnfoldAdminIntegerFieldWidget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextInputWidget,
 )
@@ -31,6 +30,7 @@ from apps.concerts.layouts import (
 from apps.concerts.models import Grade, Performance
 from apps.concerts.services import generate_seats
 from apps.shared.admin import note_action
+from apps.shared.form_fields import WholeNumberField, WonField
 
 SECTIONS_OFFERED = 8
 
@@ -51,23 +51,20 @@ class PerformancesForm(forms.Form):
 
 class SectionForm(forms.Form):
     name = forms.CharField(label=_("Section"), max_length=20, widget=UnfoldAdminTextInputWidget)
-    rows = forms.IntegerField(
-        label=_("Rows"), min_value=1, max_value=ROWS_MAX, widget=UnfoldAdminIntegerFieldWidget
+    rows = WholeNumberField(
+        label=_("Rows"), min_value=1, max_value=ROWS_MAX, widget=UnfoldAdminTextInputWidget
     )
-    seats_per_row = forms.IntegerField(
+    seats_per_row = WholeNumberField(
         label=_("Seats per row"),
         min_value=1,
         max_value=SEATS_PER_ROW_MAX,
-        widget=UnfoldAdminIntegerFieldWidget,
+        widget=UnfoldAdminTextInputWidget,
     )
     grade = forms.ChoiceField(
         label=_("Grade"), choices=Grade.choices, initial=Grade.R, widget=UnfoldAdminSelectWidget
     )
-    price = forms.IntegerField(
-        label=_("Price in won"),
-        min_value=0,
-        max_value=PRICE_MAX,
-        widget=UnfoldAdminIntegerFieldWidget,
+    price = WonField(
+        label=_("Price in won"), min_value=0, max_value=PRICE_MAX, widget=UnfoldAdminTextInputWidget
     )
 
 

@@ -65,7 +65,8 @@ def render_exception(error: Exception, context: Mapping[str, Any]) -> Response:
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, drf.MethodNotAllowed):
         headers["Allow"] = ", ".join(context["view"].allowed_methods)
-    return Response(refusal_body(code, details), status=entry.status, headers=headers)
+    message = error.message if isinstance(error, DomainError) else None
+    return Response(refusal_body(code, details, message), status=entry.status, headers=headers)
 
 
 def _explain(error: Exception) -> tuple[str, Mapping[str, object], int | None]:

@@ -42,12 +42,14 @@ def success_body(message: str | Promise, data: bytes) -> bytes:
     return b'{"code":%s,"message":%s,"data":%s}' % (as_json(SUCCESS), as_json(str(message)), data)
 
 
-def refusal_body(code: str, details: Mapping[str, object] | None = None) -> dict[str, Any]:
-    """The body of an error answer, from the registry of codes."""
+def refusal_body(
+    code: str, details: Mapping[str, object] | None = None, message: str | None = None
+) -> dict[str, Any]:
+    """Return the body of an error answer, with the message of the registry of codes unless there is a better one."""
     entry = CODES[code]
     request_id = structlog.contextvars.get_contextvars().get("request_id", "")
     data = {"retryable": entry.retryable, "request_id": request_id, **(details or {})}
-    return envelope(code, entry.message, data)
+    return envelope(code, message or entry.message, data)
 
 
 def conditional(

@@ -4,22 +4,22 @@ A limiter whose store is down lets through: refusing customers because the count
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import redis
 from django.conf import settings
 from django.http import HttpRequest
 from rest_framework.request import Request
-from rest_framework.throttling import BaseThrottle
 
+from apps.shared.api.addresses import client_network
 from apps.shared.lean_store import LeanStoreClient, Script, script_client
 
 WINDOW_SECONDS = 60
-# Of calls that make a customer of the caller: each would bring a quota of its own.
-BY_ADDRESS = frozenset({"login", "register"})
+# Of calls that make a customer of the caller: each would bring a quota of its own. Logins count failures, see `apps/accounts/guesses.py`.
+BY_NETWORK = frozenset({"register"})
 # In the environment of a call that was counted before Django saw it.
 COUNTED_QUOTA = "encore.quota"
 
@@ -30,18 +30,19 @@ _COUNT = _LIMIT.read_text()
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What is left of one limit; `resets_in` is in seconds."""
+    """What is left of one limit; `resets_in` and `window` are in seconds."""
 
     name: str
     limit: int
     remaining: int
     resets_in: int
     is_exceeded: bool
+    window: int = WINDOW_SECONDS
 
     def headers(self) -> dict[str, str]:
         """The fields of the IETF draft "RateLimit header fields for HTTP"."""
         return {
-            "RateLimit-Policy": f'"{self.name}";q={self.limit};w={WINDOW_SECONDS}',
+            "RateLimit-Policy": f'"{self.name}";q={self.limit};w={self.window}',
             "RateLimit": f'"{self.name}";r={self.remaining};t={self.resets_in}',
         }
 
@@ -98,14 +99,13 @@ def caller_of_customer(customer_id: int) -> str:
     return f"customer-{customer_id}"
 
 
-def caller_of_address(request: HttpRequest | Request) -> str:
-    """Only the addresses that our own `NUM_PROXIES` proxies appended to X-Forwarded-For are believed."""
-    # It reads the headers only, which both kinds of request have.
-    return f"address-{BaseThrottle().get_ident(cast(Request, request))}"
+def caller_of_network(environ: Mapping[str, Any]) -> str:
+    """Name the caller by the headers of a call, for whom nothing better is known."""
+    return f"network-{client_network(environ)}"
 
 
 def _caller(name: str, request: HttpRequest | Request) -> str:
-    """The customer of a logged-in call, the address of an anonymous one, and of every one that `BY_ADDRESS` names."""
-    if request.user.is_authenticated and name not in BY_ADDRESS:
+    """Name the customer of a logged-in call, the network of an anonymous one and of those in `BY_NETWORK`."""
+    if request.user.is_authenticated and name not in BY_NETWORK:
         return caller_of_customer(request.user.pk)
-    return caller_of_address(request)
+    return caller_of_network(request.META)

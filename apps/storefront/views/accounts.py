@@ -15,11 +15,14 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.i18n import set_language
 
-from apps.accounts.errors import EmailTaken, InvalidCredentials
+from apps.accounts.errors import EmailTaken, InvalidCredentials, TooManyFailures
+from apps.accounts.guesses import Entrance, Guess
 from apps.accounts.hashers import refuse_if_busy
 from apps.accounts.services import register_customer
 from apps.payments.errors import BalanceLimitExceeded
 from apps.payments.selectors import transactions_of_customer, wallet_balance
+from apps.shared.api.addresses import client_network
+from apps.shared.codes import CODES
 from apps.shared.errors import DomainError, IdempotencyKeyReused, TooBusy
 from apps.storefront.actions import new_key, top_up
 from apps.storefront.forms import LoginForm, RegistrationForm, TopUpForm
@@ -31,16 +34,26 @@ TOP_UPS = (50_000, 100_000, 300_000, 1_000_000)  # won
 
 
 class PasswordView(PageView):
-    """A page that takes a password. It is refused before it is counted or read while too many passwords are being hashed."""
+    """A page that takes a password. It is refused before it is counted or read while too many passwords are being hashed.
+
+    Its failures are counted as guesses. Calls are counted only where `rate_limits` says so.
+    """
+
+    entrance: ClassVar[Entrance] = Entrance.SHOP
 
     def refuse_if_too_many(self) -> None:
-        if self.request.method == "POST":
-            refuse_if_busy()
-        super().refuse_if_too_many()
+        if self.request.method != "POST":
+            return
+        refuse_if_busy()
+        if self.rate_limits:
+            super().refuse_if_too_many()
+
+    def guess_of(self, account: str) -> Guess:
+        return Guess(self.entrance, account=account, network=client_network(self.request.META))
 
 
 class CredentialsView(PasswordView):
-    """A form with a password, for who is not logged in. When too many send theirs, it comes back to be sent once more."""
+    """A form with a password, for who is not logged in. Refused for a while, it comes back to be sent once more."""
 
     form_class: ClassVar[type[Form]]
     template: ClassVar[str]
@@ -51,15 +64,18 @@ class CredentialsView(PasswordView):
         return self._page(self.form_class())
 
     def refused(self, error: DomainError) -> HttpResponse:
-        if not isinstance(error, TooBusy):
+        if isinstance(error, TooBusy):
+            reason = _(
+                "Very many people are logging in at this moment. Please try again in a few seconds."
+            )
+        elif isinstance(error, TooManyFailures):
+            reason = error.message
+        else:
             return super().refused(error)
         form = self.form_class(self.request.POST)
         form.full_clean()
-        busy = _(
-            "Very many people are logging in at this moment. Please try again in a few seconds."
-        )
-        form.add_error(None, busy)
-        response = self._page(form, status=503)
+        form.add_error(None, reason)
+        response = self._page(form, status=CODES[error.code].status)
         response.headers["Retry-After"] = str(error.retry_after)
         return response
 
@@ -78,7 +94,9 @@ class RegisterView(CredentialsView):
         if not form.is_valid():
             return self._page(form, status=400)
         try:
-            customer = register_customer(**form.cleaned_data)
+            with self.guess_of(form.cleaned_data["email"]) as guess:
+                customer = register_customer(**form.cleaned_data)
+                guess.was_right()
         except EmailTaken as error:
             form.add_error("email", message_of(error))
             return self._page(form, status=409)
@@ -90,16 +108,15 @@ class RegisterView(CredentialsView):
 class LoginView(CredentialsView):
     form_class = LoginForm
     template = "storefront/login.html"
-    rate_limits: ClassVar = {"POST": "login"}
 
     def post(self, request: HttpRequest) -> HttpResponse:
         form = LoginForm(request.POST)
         if form.is_valid():
-            customer = authenticate(
-                request,
-                username=form.cleaned_data["email"],
-                password=form.cleaned_data["password"],
-            )
+            email, password = form.cleaned_data["email"], form.cleaned_data["password"]
+            with self.guess_of(email) as guess:
+                customer = authenticate(request, username=email, password=password)
+                if customer is not None:
+                    guess.was_right()
             if customer is not None:
                 login(request, customer)
                 return HttpResponseRedirect(way_on(request))
@@ -108,14 +125,56 @@ class LoginView(CredentialsView):
 
 
 class StaffLoginView(PasswordView):
-    """The admin's own page, with the limit of the customers'."""
+    """The admin's own page. What happens at the doors of the shop keeps no staff out."""
 
-    rate_limits: ClassVar = {"POST": "login"}
+    entrance = Entrance.STAFF
 
     def get(self, request: HttpRequest) -> HttpResponse:
         return admin.site.login(request)
 
-    post = get
+    def post(self, request: HttpRequest) -> HttpResponse:
+        with self.guess_of(request.POST.get("username", "")) as guess:
+            response = admin.site.login(request)
+            if response.status_code == 302:
+                guess.was_right()
+        return response
+
+    def refused(self, error: DomainError) -> HttpResponse:
+        if not isinstance(error, TooManyFailures):
+            return super().refused(error)
+        messages.error(self.request, error.message)
+        # The page as it is first shown: sending the form to Django would compare the password.
+        self.request.method = "GET"
+        response = admin.site.login(self.request)
+        if response.status_code == 200:
+            response.status_code = CODES[error.code].status
+            response.headers["Retry-After"] = str(error.retry_after)
+        return response
+
+
+class StaffPasswordView(PasswordView):
+    """The admin's page for a new password of one's own. It asks for the old one, which is a guess like a login."""
+
+    entrance = Entrance.STAFF
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return _change_own_password(request)
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        if not admin.site.has_permission(request):
+            return _change_own_password(request)
+        with self.guess_of(request.user.get_username()) as guess:
+            response = _change_own_password(request)
+            form = (getattr(response, "context_data", None) or {}).get("form")
+            if form is None or "old_password" not in form.errors:
+                guess.was_right()
+        return response
+
+
+def _change_own_password(request: HttpRequest) -> HttpResponse:
+    view = admin.site.admin_view(admin.site.password_change, cacheable=True)
+    response: HttpResponse = view(request)
+    return response
 
 
 class LanguageView(PageView):

@@ -113,8 +113,8 @@ def say_out_of_date(request: HttpRequest) -> None:
 
 
 def message_of(error: DomainError) -> str:
-    """What the registry of codes says to people, in their language."""
-    return str(CODES[error.code].message)
+    """Return what a refusal says to people, in their language."""
+    return error.message or str(CODES[error.code].message)
 
 
 def wants_json(request: HttpRequest) -> bool:
@@ -126,13 +126,13 @@ def refusal(request: HttpRequest, error: DomainError, *, for_script: bool) -> Ht
     entry = CODES[error.code]
     if for_script:
         response: HttpResponse = JsonResponse(
-            refusal_body(error.code, error.details), status=entry.status
+            refusal_body(error.code, error.details, error.message), status=entry.status
         )
     else:
         template = (
             f"{entry.status}.html" if entry.status in (429, 503) else "storefront/refused.html"
         )
-        context = {"entry": entry, "retry_after": error.retry_after}
+        context = {"entry": entry, "message": error.message, "retry_after": error.retry_after}
         response = render(request, template, context, status=entry.status)
     if entry.retryable:
         response.headers["Retry-After"] = str(math.ceil(error.retry_after or 1))
