@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -10,6 +11,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import IO, NoReturn, TypeVar
@@ -32,6 +34,7 @@ from devstack.servers import (
 )
 
 ROOT = Path(__file__).resolve().parent.parent
+WATCHDOG = ROOT / "concert_project" / "watchdog.py"
 APPLICATION_ROLE = "encore_app"
 STORE_VARIABLES = ("QUEUE_URL", "CACHE_URL", "BROKER_URL")
 ENDPOINTS = ("DATABASE_URL", *STORE_VARIABLES, "BASE_URL", "WEBHOOK_URL")
@@ -132,6 +135,7 @@ class Stack:
     def _boot(self) -> None:
         for folder in ("logs", "static"):
             (self.data_dir / folder).mkdir(exist_ok=True)
+        shutil.rmtree(self.data_dir / "heartbeats", ignore_errors=True)  # of an earlier life
         self._define("DJANGO_SETTINGS_MODULE", "concert_project.settings.local")
         self._define("BASE_URL", f"http://{HOST}:{self.port}")
         self.environment.update(DATA_DIR=str(self.data_dir), PYTHONUNBUFFERED="1")
@@ -159,7 +163,8 @@ class Stack:
         with self._step("Web"):
             self._start_web()
         # They need seconds of both processors, so they start once the pages are there.
-        self._start_background()
+        with self._step("Workers and beat"):
+            self._start_background()
 
     def _define(self, key: str, value: str) -> None:
         self.environment.setdefault(key, value)
@@ -224,18 +229,27 @@ class Stack:
         for variable in STORE_VARIABLES:
             self._define(variable, valkey.url)
 
-    def _python(
-        self, name: str, *arguments: str, stop_signal: signal.Signals = signal.SIGTERM
-    ) -> Child:
+    def _python(self, name: str, *arguments: str, is_watched: bool = False) -> Child:
+        """Return a child that runs a module; one that is watched is killed when it shows no life, as in a deployment."""
+        watchdog = (
+            sys.executable,
+            "-P",
+            str(WATCHDOG),
+            "--folder",
+            str(self._heartbeats(name)),
+            "--",
+        )
         return Child(
             name=name,
-            command=[sys.executable, "-m", *arguments],
+            command=[*(watchdog if is_watched else ()), sys.executable, "-m", *arguments],
             log_path=self._log(name),
             environment=self.environment,
             directory=ROOT,
-            stop_signal=stop_signal,
             patience=15.0,
         )
+
+    def _heartbeats(self, name: str) -> Path:
+        return self.data_dir / "heartbeats" / name
 
     def _prepare_database(self) -> None:
         child = self._python("prepare", *self.preparation)
@@ -268,6 +282,7 @@ class Stack:
             # A browser that waits keeps its connection: one that is not accepted would wait for others to leave.
             *("--backlog", "4096", "--backpressure", "8192"),
             *("--no-ws", "--log-level", "warning", *options),
+            is_watched=True,
         )
         self._start(web)
         web.wait_until(self._answers, timeout=READY_TIMEOUT)
@@ -280,15 +295,25 @@ class Stack:
             "worker",
             *(*celery, *worker_alone, "--hostname", "worker@%h"),
             *("--queues", "default,admission", "--concurrency", "2"),
+            is_watched=True,
         )
         # Of its own, so that an outside world that is slow delays nothing here.
         sync = self._python(
             "sync",
             *(*celery, *worker_alone, "--hostname", "sync@%h"),
             *("--queues", "external", "--pool", "threads", "--concurrency", "4"),
+            is_watched=True,
         )
-        for child in (worker, sync, self._python("beat", *celery, "beat")):
+        beat = self._python("beat", *celery, "beat", is_watched=True)
+        for child in (worker, sync, beat):
             self._start(child)
+        for child, sign in ((worker, "worker"), (sync, "worker"), (beat, "beat")):
+            child.wait_until(partial(self._shows_life, child.name, sign), timeout=READY_TIMEOUT)
+
+    def _shows_life(self, name: str, sign: str) -> bool:
+        """Return whether a worker takes tasks, or beat has begun to send them."""
+        self._refuse_ended_child()
+        return any(self._heartbeats(name).glob(f"{sign}.*"))
 
     def _answers(self) -> bool:
         self._refuse_ended_child()
@@ -332,7 +357,16 @@ class Stack:
         while True:
             time.sleep(WATCH_SECONDS)
             follower.show_new_lines()
+            self._restart_killed_children()
             self._refuse_ended_child()
+
+    def _restart_killed_children(self) -> None:
+        """Start what was killed, as a deployment does; one that ended by itself has a reason that its owner should read."""
+        for child in self.children:
+            if child.was_killed():
+                child.kill()  # what it left behind
+                child.start()
+                self.console.print(f"[yellow]![/] {child.name} was killed, and is started again")
 
     def _refuse_ended_child(self) -> None:
         """:raises ChildFailed: naming the first process that ended by itself."""

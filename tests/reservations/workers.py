@@ -56,12 +56,20 @@ def wait_until(holds: Callable[[], object], what: str) -> None:
 
 
 @contextmanager
-def started(name: str, *arguments: str, **variables: str) -> Iterator[Process]:
-    """`celery -A concert_project` with these arguments; everything of it is gone afterwards."""
+def started(
+    name: str, *arguments: str, under: Sequence[str] = (), **variables: str
+) -> Iterator[Process]:
+    """`celery -A concert_project` with these arguments; everything of it is gone afterwards.
+
+    `under` is the beginning of the command line, of a program that starts it.
+    """
     folder = new_folder()
     process = Process(
         name=name,
-        command=[sys.executable, "-m", "celery", "--quiet", "-A", "concert_project", *arguments],
+        command=[
+            *(*under, sys.executable, "-m", "celery", "--quiet", "-A", "concert_project"),
+            *arguments,
+        ],
         log_path=folder / f"{name}.log",
         environment={
             **os.environ,
