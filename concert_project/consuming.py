@@ -1,6 +1,7 @@
 """Tell whether a Celery worker takes up the tasks that wait for it."""
 
 import time
+from typing import Any
 
 import structlog
 from celery import Celery
@@ -37,11 +38,12 @@ class Consuming:
     def _is_anything_waiting(self) -> bool:
         try:
             with self._app.connection_for_read() as connection:
-                # The way of every broker to count: declaring a queue as it is changes nothing.
-                return any(
-                    queue(connection.default_channel).queue_declare().message_count
+                # The way to count that every broker has: declaring a queue as it is changes nothing.
+                declared: list[Any] = [
+                    queue(connection.default_channel).queue_declare()
                     for queue in self._app.amqp.queues.consume_from.values()
-                )
+                ]
+                return any(queue.message_count for queue in declared)
         except Exception as error:  # as many kinds as there are brokers
             logger.warning("broker_unavailable", error=str(error))
             return False

@@ -27,7 +27,7 @@ def variables_of_settings():
     return {
         name
         for file in files
-        for name in re.findall(r"env(?:\.\w+)?\(\s*\"([A-Z_]+)\"", file.read_text())
+        for name in re.findall(r"env(?:\.\w+)?\(\s*[\"']([A-Z_]+)[\"']", file.read_text())
     }
 
 
