@@ -74,7 +74,7 @@ def started(
         environment={
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "concert_project.settings.test",
-            "DATABASE_URL": _database_url(),
+            "DATABASE_URL": database_url(),
             "DATA_DIR": str(folder),
             "PYTHONWARNINGS": "ignore:You're running the worker with superuser",
             **variables,
@@ -100,7 +100,7 @@ def worker(queues: str, *, concurrency: int = 1, **variables: str) -> Iterator[P
         yield process
 
 
-def _database_url() -> str:
+def database_url() -> str:
     database = connection.settings_dict
     login = (
         f"{database['USER']}:{database['PASSWORD']}" if database["PASSWORD"] else database["USER"]
