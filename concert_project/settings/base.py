@@ -224,6 +224,9 @@ UNPAID_HOLD_RETENTION = timedelta(
 QUEUE_EXIT_RETENTION = timedelta(
     days=env.int("QUEUE_EXIT_RETENTION_DAYS", 90, validate=validate.Range(min=1))
 )
+ADMIN_LOG_RETENTION = timedelta(
+    days=env.int("ADMIN_LOG_RETENTION_DAYS", 3 * 365, validate=validate.Range(min=90))
+)
 # Beyond their end.
 ACCESS_TOKEN_RETENTION = timedelta(
     days=env.int("ACCESS_TOKEN_RETENTION_DAYS", 0, validate=validate.Range(min=0))
