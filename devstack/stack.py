@@ -21,7 +21,7 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from devstack.children import Child, ChildFailed, stop_all
+from devstack.children import POLL_SECONDS, Child, ChildFailed, stop_all
 from devstack.environment import stack_secrets, write_env_file
 from devstack.logs import LogFollower
 from devstack.servers import (
@@ -42,8 +42,25 @@ ENDPOINTS = ("DATABASE_URL", *STORE_VARIABLES, "BASE_URL", "WEBHOOK_URL")
 POSTGRES_PORT, VALKEY_PORT, RECEIVER_PORT = 15432, 16379, 18090
 PREPARE_TIMEOUT, READY_TIMEOUT = 300.0, 60.0
 WATCH_SECONDS = 0.25
+LOCK_ATTEMPTS = 5
 
 Server = TypeVar("Server", PostgresServer, ValkeyServer)
+
+
+def _locks(file: IO[str]) -> bool:
+    """Lock a file for as long as it is open; a command that looks whether it is locked has it for a moment."""
+    for _ in range(LOCK_ATTEMPTS):
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(POLL_SECONDS)
+    return False
+
+
+def _answers(url: str) -> bool:
+    with suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310
+        return bool(answer.status == 200)
+    return False
 
 
 class StackRefused(Exception):
@@ -108,14 +125,12 @@ class Stack:
                 f"Cannot write to {self.data_dir} ({error.strerror}). "
                 "Choose another folder: make run DATA_DIR=/path/to/folder"
             ) from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not _locks(lock):
             lock.seek(0)
             raise StackRefused(
                 f"A stack already runs on {self.data_dir} (process {lock.read().strip() or '?'}). "
                 "Stop it, or start a second one: make run PORT=8100 DATA_DIR=.data2"
-            ) from None
+            )
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
@@ -151,8 +166,8 @@ class Stack:
             with self._step("Valkey"):
                 self._start_valkey(secrets["EMBEDDED_VALKEY_PASSWORD"])
         if "WEBHOOK_URL" not in self.environment:
-            self._define("WEBHOOK_URL", f"http://{HOST}:{free_port(RECEIVER_PORT)}/")
-            self._start(self._python("receiver", "devstack.receiver"))
+            with self._step("Receiver of webhooks"):
+                self._start_receiver()
         write_env_file(
             self.data_dir / "endpoints.env",
             {key: self.environment[key] for key in ENDPOINTS},
@@ -251,6 +266,13 @@ class Stack:
     def _heartbeats(self, name: str) -> Path:
         return self.data_dir / "heartbeats" / name
 
+    def _start_receiver(self) -> None:
+        self._define("WEBHOOK_URL", f"http://{HOST}:{free_port(RECEIVER_PORT)}/")
+        receiver = self._python("receiver", "devstack.receiver")
+        self._start(receiver)
+        address = self.environment["WEBHOOK_URL"]
+        receiver.wait_until(lambda: _answers(address), timeout=READY_TIMEOUT)
+
     def _prepare_database(self) -> None:
         child = self._python("prepare", *self.preparation)
         if self.owner_database_url:
@@ -285,7 +307,7 @@ class Stack:
             is_watched=True,
         )
         self._start(web)
-        web.wait_until(self._answers, timeout=READY_TIMEOUT)
+        web.wait_until(self._is_ready, timeout=READY_TIMEOUT)
 
     def _start_background(self) -> None:
         celery = ("celery", "--quiet", "-A", "concert_project")
@@ -315,13 +337,9 @@ class Stack:
         self._refuse_ended_child()
         return any(self._heartbeats(name).glob(f"{sign}.*"))
 
-    def _answers(self) -> bool:
+    def _is_ready(self) -> bool:
         self._refuse_ended_child()
-        with suppress(OSError):
-            url = f"http://{HOST}:{self.port}/readyz"
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                return bool(answer.status == 200)
-        return False
+        return _answers(f"http://{HOST}:{self.port}/readyz")
 
     def _introduce(self, seconds: float) -> None:
         base_url = self.environment["BASE_URL"]
@@ -331,7 +349,10 @@ class Stack:
         table.add_row("Box office", f"{base_url}/admin/")
         table.add_row("Webhooks that went out", self.environment["WEBHOOK_URL"])
         table.add_row("Where servers listen", str(self.data_dir / "endpoints.env"))
-        table.add_row("Logs", str(self.data_dir / "logs"))
+        table.add_row("Logs", f"{self.data_dir / 'logs'}  ({self._with_data_dir('make logs')})")
+        table.add_row(
+            "A customer by API", self._with_data_dir(".venv/bin/python manage.py journey")
+        )
         for login in self._demo_logins():
             table.add_row(
                 f"Demo {login['role']}",
@@ -340,6 +361,11 @@ class Stack:
         self.console.print(
             Panel(table, title=f"Encore runs, {seconds:.1f} s", subtitle="Ctrl-C stops everything"),
         )
+
+    def _with_data_dir(self, command: str) -> str:
+        """Return how to call a command in another shell, so that it finds this stack."""
+        is_found = self.data_dir == ROOT / ".data"
+        return command if is_found else f"DATA_DIR={self.data_dir} {command}"
 
     def _demo_logins(self) -> list[dict[str, str]]:
         """`load_demo` writes them; there are none on a database without demo data."""

@@ -1,5 +1,6 @@
 """`python -m devstack` as a newcomer meets it: a real stack, booted once for all these tests."""
 
+import fcntl
 import os
 import re
 import signal
@@ -7,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -56,7 +58,7 @@ def port():
 
 @pytest.fixture(scope="module")
 def supervisor(data_dir, port):
-    process = start(data_dir=data_dir, port=port)
+    process = start(data_dir=data_dir, port=port, WATCHDOG_SECONDS="5", COLUMNS="200")
     output = []
     for line in process.stdout:
         output.append(line)
@@ -135,6 +137,43 @@ class TestRunningStack:
         assert f"{endpoints['BASE_URL']}/admin/" in supervisor.introduction
         assert "Demo" in supervisor.introduction
 
+    def test_has_said_so_when_a_sale_goes_through(self, supervisor, endpoints, data_dir):
+        """Nobody has waited since: workers, beat and the receiver of webhooks were ready."""
+        signs = {path.name.split(".")[0] for path in data_dir.glob("heartbeats/*/*")}
+        journey = subprocess.run(
+            [sys.executable, "manage.py", "journey", "--patience", "15"],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], "DATA_DIR": str(data_dir)},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+        assert signs == {"web", "worker", "pool", "beat"}
+        assert "Workers and beat" in supervisor.introduction
+        assert journey.returncode == 0, journey.stdout
+        assert "From registration to a ticket and back" in journey.stdout
+
+    def test_says_how_other_commands_find_it(self, supervisor, data_dir):
+        assert f"DATA_DIR={data_dir} make logs" in "".join(
+            line.strip("│ \n") + " " for line in supervisor.introduction.splitlines()
+        )
+
+    def test_starts_a_process_again_that_does_no_work(self, supervisor, data_dir):
+        [sign] = data_dir.glob("heartbeats/beat/beat.*")
+
+        os.kill(int(sign.suffix[1:]), signal.SIGSTOP)
+
+        for line in supervisor.stdout:
+            if "was killed" in line:
+                break
+        assert "beat was killed, and is started again" in line
+        deadline = time.monotonic() + BOOT_TIMEOUT
+        while not [one for one in data_dir.glob("heartbeats/beat/beat.*") if one != sign]:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert supervisor.poll() is None
+
     def test_is_found_by_a_command_without_any_environment(self, supervisor, data_dir, endpoints):
         program = "from django.conf import settings; print(settings.QUEUE_URL)"
 
@@ -165,6 +204,43 @@ class TestRunningStack:
         assert len(children) > 8
         assert not [child for child in children if child.is_running()]
         assert not (data_dir / "endpoints.env").exists()
+
+
+class TestNoStack:
+    """What every command says that has to find one."""
+
+    def said(self, data_dir, command="journey"):
+        process = subprocess.run(
+            [sys.executable, "manage.py", command],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], "DATA_DIR": str(data_dir)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert process.returncode == 1
+        assert "Traceback" not in process.stdout
+        return process.stdout
+
+    @pytest.mark.parametrize("command", ["journey", "verify_invariants", "room", "migrate"])
+    def test_is_said_with_the_variable_that_names_another(self, tmp_path, command):
+        said = self.said(tmp_path, command)
+
+        assert f"No stack is running on {tmp_path}." in said
+        assert "DATA_DIR=/path/to/folder" in said
+
+    def test_is_seen_also_when_one_was_killed_there(self, tmp_path):
+        (tmp_path / "stack.lock").write_text("12345")
+        (tmp_path / "endpoints.env").write_text("DATABASE_URL=postgresql://x@127.0.0.1:1/x\n")
+
+        assert "No stack is running on" in self.said(tmp_path)
+
+    def test_is_told_from_one_that_is_starting(self, tmp_path):
+        with (tmp_path / "stack.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+
+            assert "is still starting" in self.said(tmp_path)
 
 
 class TestStackThatCannotStart:
