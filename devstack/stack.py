@@ -3,7 +3,6 @@
 import fcntl
 import json
 import os
-import shutil
 import signal
 import socket
 import sys
@@ -22,7 +21,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from devstack.children import POLL_SECONDS, Child, ChildFailed, stop_all
-from devstack.environment import stack_secrets, write_env_file
+from devstack.environment import remove, stack_secrets, write_env_file
 from devstack.logs import LogFollower
 from devstack.servers import (
     HOST,
@@ -105,6 +104,13 @@ class Stack:
         except (StackRefused, ServerFailed, ChildFailed) as error:
             self.console.print(f"[bold red]✗[/] {escape(str(error))}", soft_wrap=True)
             return 1
+        except OSError as error:
+            self.console.print(
+                f"[bold red]✗[/] {escape(str(error))}. Mend or remove {escape(str(self.data_dir))}, or choose another folder: "
+                "make run DATA_DIR=/path/to/folder",
+                soft_wrap=True,
+            )
+            return 1
         finally:
             self.is_stopping = True
             if lock is not None:
@@ -150,7 +156,7 @@ class Stack:
     def _boot(self) -> None:
         for folder in ("logs", "static"):
             (self.data_dir / folder).mkdir(exist_ok=True)
-        shutil.rmtree(self.data_dir / "heartbeats", ignore_errors=True)  # of an earlier life
+        remove(self.data_dir / "heartbeats")  # of an earlier life
         self._define("DJANGO_SETTINGS_MODULE", "concert_project.settings.local")
         self._define("BASE_URL", f"http://{HOST}:{self.port}")
         self.environment.update(DATA_DIR=str(self.data_dir), PYTHONUNBUFFERED="1")

@@ -414,6 +414,7 @@ LOGGING: dict[str, Any] = {
         "celery.app.trace": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
         "encore.requests": {"level": env.str("REQUEST_LOG_LEVEL", "INFO")},
-        "django_structlog.celery": {"level": "WARNING"},
+        # Below it are tasks that expired while no worker ran, one line each: hundreds after a pause.
+        "django_structlog.celery": {"level": "ERROR"},
     },
 }

@@ -17,8 +17,8 @@ import psycopg
 import pytest
 import redis
 
-from devstack.environment import read_env_file
-from devstack.servers import HOST, free_port
+from devstack.environment import read_env_file, remove
+from devstack.servers import HOST, PostgresServer, free_port, postgres_home
 from tests.servers import new_folder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,6 +46,21 @@ def refusal(**options):
     return " ".join(output.split())
 
 
+def introduction_of(process):
+    """Return all that a stack says until it runs."""
+    output = []
+    for line in process.stdout:
+        output.append(line)
+        if "Ctrl-C stops everything" in line:
+            return "".join(output)
+    pytest.fail("".join(output))
+
+
+def stop(process):
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+
+
 @pytest.fixture(scope="module")
 def data_dir():
     return new_folder() / "data"
@@ -59,17 +74,9 @@ def port():
 @pytest.fixture(scope="module")
 def supervisor(data_dir, port):
     process = start(data_dir=data_dir, port=port, WATCHDOG_SECONDS="5", COLUMNS="200")
-    output = []
-    for line in process.stdout:
-        output.append(line)
-        if "Ctrl-C stops everything" in line:
-            break
-    else:
-        pytest.fail("".join(output))
-    process.introduction = "".join(output)
+    process.introduction = introduction_of(process)
     yield process
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    stop(process)
 
 
 @pytest.fixture
@@ -243,6 +250,31 @@ class TestNoStack:
             assert "is still starting" in self.said(tmp_path)
 
 
+class TestStackOfAnotherLife:
+    """Power was cut: at whatever moment, the next start tidies up."""
+
+    def test_starts_from_any_state_of_its_files(self):
+        data_dir = new_folder() / "data"
+        first = start(data_dir=data_dir, port=free_port())
+        introduction_of(first)
+        stop(first)
+        for name in ("heartbeats", "celerybeat-schedule", "demo_logins.json", "stack.lock"):
+            path = data_dir / name
+            remove(path)
+            path.touch()
+        (data_dir / "endpoints.env").write_text("DATABASE_URL=postgresql://nowh")
+        (data_dir / "endpoints.unfinished").mkdir()
+        (data_dir / "postgres" / "data" / "postmaster.pid").write_text("1\n")
+        for log in data_dir.glob("valkey/appendonlydir/*.incr.aof"):
+            with log.open("ab") as file:
+                file.write(b"*3\r\n$3\r\nSE")
+
+        process = start(data_dir=data_dir, port=free_port())
+
+        assert "Demo customer" in introduction_of(process)
+        stop(process)
+
+
 class TestStackThatCannotStart:
     def test_names_the_port_that_is_taken(self):
         port = free_port()
@@ -268,6 +300,30 @@ class TestStackThatCannotStart:
         message = refusal(data_dir=data_dir, port=free_port())
 
         assert "was made by PostgreSQL 12" in message
+
+    def test_says_that_its_secrets_are_gone(self):
+        data_dir = new_folder() / "data"
+        data_dir.mkdir()
+        PostgresServer(
+            home=postgres_home(data_dir),
+            log_path=data_dir / "postgres.log",
+            password="another",
+            port=free_port(),
+        )._initialise()
+        (data_dir / "postgres" / "data" / "postmaster.opts").touch()
+
+        message = refusal(data_dir=data_dir, port=free_port())
+
+        assert "was made with other secrets than those of now." in message
+
+    def test_names_what_is_in_its_way(self):
+        data_dir = new_folder() / "data"
+        data_dir.mkdir()
+        (data_dir / "logs").touch()
+
+        message = refusal(data_dir=data_dir, port=free_port())
+
+        assert f"File exists: '{data_dir}/logs'. Mend or remove {data_dir}" in message
 
     def test_shows_the_log_of_a_process_that_failed(self):
         data_dir = new_folder() / "data"
