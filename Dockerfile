@@ -28,4 +28,4 @@ USER encore
 EXPOSE 8000
 # Django answers only to its own names, so the check uses the first of them.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s CMD ["python", "-c", "import os, urllib.request as u; u.urlopen(u.Request('http://127.0.0.1:8000/livez', headers={'Host': os.environ['ALLOWED_HOSTS'].split(',')[0].lstrip('.')}), timeout=4)"]
-CMD ["granian", "--interface", "wsgi", "--host", "0.0.0.0", "--port", "8000", "--workers", "2", "--blocking-threads", "3", "--backlog", "4096", "--backpressure", "8192", "--respawn-failed-workers", "--no-ws", "concert_project.wsgi:application"]
+CMD ["python", "-P", "concert_project/watchdog.py", "--", "granian", "--interface", "wsgi", "--host", "0.0.0.0", "--port", "8000", "--workers", "2", "--blocking-threads", "3", "--backlog", "4096", "--backpressure", "8192", "--respawn-failed-workers", "--no-ws", "concert_project.wsgi:application"]

@@ -21,11 +21,15 @@ NOWHERE := env DJANGO_SETTINGS_MODULE=concert_project.settings.test \
 .PHONY: help
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | \
-		while IFS='|' read -r target purpose; do printf '  make %-14s%s\n' "$$target" "$$purpose"; done
+		while IFS='|' read -r target purpose; do printf '  make %-18s%s\n' "$$target" "$$purpose"; done
 
 .PHONY: run
 run: embedded  ## install and start everything; PORT (8000) and DATA_DIR (.data) move it
 	@exec $(VENV_PYTHON) -m devstack
+
+.PHONY: logs
+logs:  ## follow what the processes of `make run` write, every request and task; DATA_DIR (.data) names it
+	@tail -n 20 -F $(or $(DATA_DIR),.data)/logs/*.log
 
 .PHONY: test
 test: development  ## run every test against servers of its own; ARGS="-k seats" narrows it

@@ -3,8 +3,10 @@
 import os
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import setup_logging, worker_process_init, worker_ready
 from django_structlog.celery.steps import DjangoStructLogInitStep
+
+from concert_project.heartbeat import show_life
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "concert_project.settings.local")
 
@@ -19,3 +21,16 @@ app.autodiscover_tasks()
 @setup_logging.connect
 def keep_logging_of_django(**_: object) -> None:
     """Because somebody listens, Celery leaves `LOGGING` as it is; it would raise every level to WARNING."""
+
+
+@worker_ready.connect
+def show_life_of_worker(**_: object) -> None:
+    from concert_project.consuming import Consuming  # with all of a worker, which web needs not
+
+    show_life("worker", works=Consuming(app))
+
+
+@worker_process_init.connect
+def show_life_of_pool(**_: object) -> None:
+    """Show life in each process that runs tasks: one that is frozen keeps the tasks that it was given."""
+    show_life("pool")

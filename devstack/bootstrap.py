@@ -25,6 +25,8 @@ VENV = os.path.join(ROOT, ".venv")
 VENV_PYTHON = os.path.join(VENV, "bin", "python")
 # Each set contains the ones before it.
 REQUIREMENT_SETS = ("production", "embedded", "development")
+# What pip says when the index says nothing at first, or later on.
+NO_INDEX = ("(from versions: none)", "ConnectionPool(host=", "ReadTimeoutError")
 VERSION_PROGRAM = "import sys; print('%d.%d' % sys.version_info[:2])"
 
 
@@ -141,13 +143,22 @@ def install(requirement_set):
                 name = words[3] if words[0] == "Requirement" else words[1]
                 name = os.path.basename(name).split("==")[0].split("-")[0]
                 progress.show("Fetching packages {0}/{1}  {2}".format(seen, expected, name))
+            elif b"Retrying (Retry(" in line:
+                progress.show("Waiting for the package index")
             elif words[:2] == ["Installing", "collected"]:
                 progress.show("Unpacking {0} packages".format(seen))
         process.wait()
     progress.clear()
     if process.returncode != 0:
         with open(log_path, "rb") as log:
-            tail = log.read().decode("utf-8", "replace").splitlines()[-15:]
+            output = log.read().decode("utf-8", "replace")
+        if any(sign in output for sign in NO_INDEX):
+            return (
+                "No package index can be reached, and packages that Encore needs are not installed: "
+                "go online, or name a mirror with PIP_INDEX_URL=https://... "
+                "({0} has what pip says).".format(log_path)
+            )
+        tail = output.splitlines()[-15:]
         return "pip could not install {0}:\n  {1}\nAll of its output: {2}".format(
             os.path.relpath(requirements, ROOT), "\n  ".join(tail), log_path
         )

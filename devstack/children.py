@@ -77,6 +77,10 @@ class Child:
     def is_running(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
+    def was_killed(self) -> bool:
+        """Return whether somebody killed it: the kernel for want of memory, or its watchdog."""
+        return self.process is not None and self.process.poll() == -signal.SIGKILL
+
     def describe_end(self) -> str:
         code = self.process.poll() if self.process else None
         how = f"was killed by {signal.Signals(-code).name}" if code and code < 0 else "ended"

@@ -3,6 +3,7 @@
 import base64
 import os
 import secrets
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -31,10 +32,17 @@ def read_env_file(path: Path) -> dict[str, str]:
     return {key: value for key, value in dotenv_values(path, interpolate=False).items() if value}
 
 
+def remove(path: Path) -> None:
+    """Remove whatever is there, a folder with all of it; what is not there is removed already."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+
+
 def write_env_file(path: Path, values: Mapping[str, str], *, comment: str) -> None:
     """Replace `path` in one step; only its owner may read it."""
     unfinished = path.with_suffix(".unfinished")
-    unfinished.unlink(missing_ok=True)
+    remove(unfinished)
     lines = [f"# {comment}", *(f"{key}={value}" for key, value in values.items())]
     with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write("\n".join(lines) + "\n")

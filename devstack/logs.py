@@ -1,16 +1,19 @@
-"""What the processes of a stack write: kept in files, and shown together on the terminal."""
+"""What the processes of a stack write: kept in files; what is remarkable is shown on the terminal as well."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
+# In the two formats of our logs. Lines for every request and every task would push the logins out of sight.
+UNREMARKABLE = re.compile(r"\[(debug|info) +\]|\"level\": \"(debug|info)\"")
 COLOURS = ("cyan", "green", "magenta", "yellow", "blue")
 
 
 class LogFollower:
-    """Prints what is appended to log files, each line after the name of its file.
+    """Prints the remarkable lines that are appended to log files, each after the name of its file.
 
     The processes write to the files themselves, so that a supervisor that is killed takes no
     pipe with it.
@@ -31,5 +34,7 @@ class LogFollower:
             complete = new[: new.rfind(b"\n") + 1]
             self._positions[path] += len(complete)
             for line in complete.decode(errors="replace").splitlines():
+                if UNREMARKABLE.search(line):
+                    continue
                 name = Text(f"{path.stem:<{self._width}} | ", style=self._styles[path])
                 self._console.print(name.append(line, style="default"), soft_wrap=True)

@@ -109,7 +109,13 @@ class PostgresServer:
             self._create_database_if_needed()
         except (ChildFailed, psycopg.Error) as error:
             self.child.stop()
-            raise ServerFailed(str(error)) from error
+            message = str(error)
+            if "password authentication failed" in message:
+                message = (
+                    f"{self.data} was made with other secrets than those of now. "
+                    "Put its secrets.env back, or remove the folder of the stack."
+                )
+            raise ServerFailed(message) from error
 
     def stop(self) -> None:
         self.child.stop()

@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import IO, NoReturn, TypeVar
@@ -19,8 +20,8 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from devstack.children import Child, ChildFailed, stop_all
-from devstack.environment import stack_secrets, write_env_file
+from devstack.children import POLL_SECONDS, Child, ChildFailed, stop_all
+from devstack.environment import remove, stack_secrets, write_env_file
 from devstack.logs import LogFollower
 from devstack.servers import (
     HOST,
@@ -32,6 +33,7 @@ from devstack.servers import (
 )
 
 ROOT = Path(__file__).resolve().parent.parent
+WATCHDOG = ROOT / "concert_project" / "watchdog.py"
 APPLICATION_ROLE = "encore_app"
 STORE_VARIABLES = ("QUEUE_URL", "CACHE_URL", "BROKER_URL")
 ENDPOINTS = ("DATABASE_URL", *STORE_VARIABLES, "BASE_URL", "WEBHOOK_URL")
@@ -39,8 +41,25 @@ ENDPOINTS = ("DATABASE_URL", *STORE_VARIABLES, "BASE_URL", "WEBHOOK_URL")
 POSTGRES_PORT, VALKEY_PORT, RECEIVER_PORT = 15432, 16379, 18090
 PREPARE_TIMEOUT, READY_TIMEOUT = 300.0, 60.0
 WATCH_SECONDS = 0.25
+LOCK_ATTEMPTS = 5
 
 Server = TypeVar("Server", PostgresServer, ValkeyServer)
+
+
+def _locks(file: IO[str]) -> bool:
+    """Lock a file for as long as it is open; a command that looks whether it is locked has it for a moment."""
+    for _ in range(LOCK_ATTEMPTS):
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(POLL_SECONDS)
+    return False
+
+
+def _answers(url: str) -> bool:
+    with suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310
+        return bool(answer.status == 200)
+    return False
 
 
 class StackRefused(Exception):
@@ -85,6 +104,13 @@ class Stack:
         except (StackRefused, ServerFailed, ChildFailed) as error:
             self.console.print(f"[bold red]✗[/] {escape(str(error))}", soft_wrap=True)
             return 1
+        except OSError as error:
+            self.console.print(
+                f"[bold red]✗[/] {escape(str(error))}. Mend or remove {escape(str(self.data_dir))}, or choose another folder: "
+                "make run DATA_DIR=/path/to/folder",
+                soft_wrap=True,
+            )
+            return 1
         finally:
             self.is_stopping = True
             if lock is not None:
@@ -105,14 +131,12 @@ class Stack:
                 f"Cannot write to {self.data_dir} ({error.strerror}). "
                 "Choose another folder: make run DATA_DIR=/path/to/folder"
             ) from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not _locks(lock):
             lock.seek(0)
             raise StackRefused(
                 f"A stack already runs on {self.data_dir} (process {lock.read().strip() or '?'}). "
                 "Stop it, or start a second one: make run PORT=8100 DATA_DIR=.data2"
-            ) from None
+            )
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
@@ -132,6 +156,7 @@ class Stack:
     def _boot(self) -> None:
         for folder in ("logs", "static"):
             (self.data_dir / folder).mkdir(exist_ok=True)
+        remove(self.data_dir / "heartbeats")  # of an earlier life
         self._define("DJANGO_SETTINGS_MODULE", "concert_project.settings.local")
         self._define("BASE_URL", f"http://{HOST}:{self.port}")
         self.environment.update(DATA_DIR=str(self.data_dir), PYTHONUNBUFFERED="1")
@@ -147,8 +172,8 @@ class Stack:
             with self._step("Valkey"):
                 self._start_valkey(secrets["EMBEDDED_VALKEY_PASSWORD"])
         if "WEBHOOK_URL" not in self.environment:
-            self._define("WEBHOOK_URL", f"http://{HOST}:{free_port(RECEIVER_PORT)}/")
-            self._start(self._python("receiver", "devstack.receiver"))
+            with self._step("Receiver of webhooks"):
+                self._start_receiver()
         write_env_file(
             self.data_dir / "endpoints.env",
             {key: self.environment[key] for key in ENDPOINTS},
@@ -159,7 +184,8 @@ class Stack:
         with self._step("Web"):
             self._start_web()
         # They need seconds of both processors, so they start once the pages are there.
-        self._start_background()
+        with self._step("Workers and beat"):
+            self._start_background()
 
     def _define(self, key: str, value: str) -> None:
         self.environment.setdefault(key, value)
@@ -224,18 +250,34 @@ class Stack:
         for variable in STORE_VARIABLES:
             self._define(variable, valkey.url)
 
-    def _python(
-        self, name: str, *arguments: str, stop_signal: signal.Signals = signal.SIGTERM
-    ) -> Child:
+    def _python(self, name: str, *arguments: str, is_watched: bool = False) -> Child:
+        """Return a child that runs a module; one that is watched is killed when it shows no life, as in a deployment."""
+        watchdog = (
+            sys.executable,
+            "-P",
+            str(WATCHDOG),
+            "--folder",
+            str(self._heartbeats(name)),
+            "--",
+        )
         return Child(
             name=name,
-            command=[sys.executable, "-m", *arguments],
+            command=[*(watchdog if is_watched else ()), sys.executable, "-m", *arguments],
             log_path=self._log(name),
             environment=self.environment,
             directory=ROOT,
-            stop_signal=stop_signal,
             patience=15.0,
         )
+
+    def _heartbeats(self, name: str) -> Path:
+        return self.data_dir / "heartbeats" / name
+
+    def _start_receiver(self) -> None:
+        self._define("WEBHOOK_URL", f"http://{HOST}:{free_port(RECEIVER_PORT)}/")
+        receiver = self._python("receiver", "devstack.receiver")
+        self._start(receiver)
+        address = self.environment["WEBHOOK_URL"]
+        receiver.wait_until(lambda: _answers(address), timeout=READY_TIMEOUT)
 
     def _prepare_database(self) -> None:
         child = self._python("prepare", *self.preparation)
@@ -268,9 +310,10 @@ class Stack:
             # A browser that waits keeps its connection: one that is not accepted would wait for others to leave.
             *("--backlog", "4096", "--backpressure", "8192"),
             *("--no-ws", "--log-level", "warning", *options),
+            is_watched=True,
         )
         self._start(web)
-        web.wait_until(self._answers, timeout=READY_TIMEOUT)
+        web.wait_until(self._is_ready, timeout=READY_TIMEOUT)
 
     def _start_background(self) -> None:
         celery = ("celery", "--quiet", "-A", "concert_project")
@@ -280,23 +323,29 @@ class Stack:
             "worker",
             *(*celery, *worker_alone, "--hostname", "worker@%h"),
             *("--queues", "default,admission", "--concurrency", "2"),
+            is_watched=True,
         )
         # Of its own, so that an outside world that is slow delays nothing here.
         sync = self._python(
             "sync",
             *(*celery, *worker_alone, "--hostname", "sync@%h"),
             *("--queues", "external", "--pool", "threads", "--concurrency", "4"),
+            is_watched=True,
         )
-        for child in (worker, sync, self._python("beat", *celery, "beat")):
+        beat = self._python("beat", *celery, "beat", is_watched=True)
+        for child in (worker, sync, beat):
             self._start(child)
+        for child, sign in ((worker, "worker"), (sync, "worker"), (beat, "beat")):
+            child.wait_until(partial(self._shows_life, child.name, sign), timeout=READY_TIMEOUT)
 
-    def _answers(self) -> bool:
+    def _shows_life(self, name: str, sign: str) -> bool:
+        """Return whether a worker takes tasks, or beat has begun to send them."""
         self._refuse_ended_child()
-        with suppress(OSError):
-            url = f"http://{HOST}:{self.port}/readyz"
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                return bool(answer.status == 200)
-        return False
+        return any(self._heartbeats(name).glob(f"{sign}.*"))
+
+    def _is_ready(self) -> bool:
+        self._refuse_ended_child()
+        return _answers(f"http://{HOST}:{self.port}/readyz")
 
     def _introduce(self, seconds: float) -> None:
         base_url = self.environment["BASE_URL"]
@@ -306,7 +355,10 @@ class Stack:
         table.add_row("Box office", f"{base_url}/admin/")
         table.add_row("Webhooks that went out", self.environment["WEBHOOK_URL"])
         table.add_row("Where servers listen", str(self.data_dir / "endpoints.env"))
-        table.add_row("Logs", str(self.data_dir / "logs"))
+        table.add_row("Logs", f"{self.data_dir / 'logs'}  ({self._with_data_dir('make logs')})")
+        table.add_row(
+            "A customer by API", self._with_data_dir(".venv/bin/python manage.py journey")
+        )
         for login in self._demo_logins():
             table.add_row(
                 f"Demo {login['role']}",
@@ -315,6 +367,11 @@ class Stack:
         self.console.print(
             Panel(table, title=f"Encore runs, {seconds:.1f} s", subtitle="Ctrl-C stops everything"),
         )
+
+    def _with_data_dir(self, command: str) -> str:
+        """Return how to call a command in another shell, so that it finds this stack."""
+        is_found = self.data_dir == ROOT / ".data"
+        return command if is_found else f"DATA_DIR={self.data_dir} {command}"
 
     def _demo_logins(self) -> list[dict[str, str]]:
         """`load_demo` writes them; there are none on a database without demo data."""
@@ -332,7 +389,16 @@ class Stack:
         while True:
             time.sleep(WATCH_SECONDS)
             follower.show_new_lines()
+            self._restart_killed_children()
             self._refuse_ended_child()
+
+    def _restart_killed_children(self) -> None:
+        """Start what was killed, as a deployment does; one that ended by itself has a reason that its owner should read."""
+        for child in self.children:
+            if child.was_killed():
+                child.kill()  # what it left behind
+                child.start()
+                self.console.print(f"[yellow]![/] {child.name} was killed, and is started again")
 
     def _refuse_ended_child(self) -> None:
         """:raises ChildFailed: naming the first process that ended by itself."""

@@ -1,19 +1,16 @@
-from codecs import BOM_UTF8
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from apps.payments.export import ledger_csv
+from apps.payments.admin_export import LedgerExports
 from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
 from apps.payments.services import adjust_wallet
 from apps.shared.admin import ReadOnlyAdmin, ReadOnlyInline
@@ -65,7 +62,7 @@ class AdjustmentForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(LedgerTransaction)
-class LedgerTransactionAdmin(CarefulForms, ReadOnlyAdmin):
+class LedgerTransactionAdmin(LedgerExports, CarefulForms, ReadOnlyAdmin):
     """Read-only but for one thing: adding a transaction books an adjustment."""
 
     list_display = ("created_at", "customer", "type", "amount", "balance_after", "reference")
@@ -77,17 +74,6 @@ class LedgerTransactionAdmin(CarefulForms, ReadOnlyAdmin):
     autocomplete_fields = ("customer",)
     inlines = (LedgerEntryInline,)
     actions = ("export",)
-
-    @action(description=_("Export as CSV"), permissions=["view"])
-    def export(
-        self, request: HttpRequest, queryset: QuerySet[LedgerTransaction]
-    ) -> StreamingHttpResponse:
-        """What was selected, or the whole filtered list; sent while it is read."""
-        return StreamingHttpResponse(
-            _for_spreadsheets(ledger_csv(queryset)),
-            content_type="text/csv; charset=utf-8",
-            headers={"Content-Disposition": 'attachment; filename="ledger.csv"'},
-        )
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("payments.add_ledgertransaction")
@@ -143,10 +129,3 @@ class LedgerEntryAdmin(ReadOnlyAdmin):
 
 def _adjustment_form(**initial: str) -> str:
     return f"{reverse('admin:payments_ledgertransaction_add')}?{urlencode(initial)}"
-
-
-def _for_spreadsheets(lines: Iterator[str]) -> Iterator[bytes]:
-    """Without the mark at the beginning, Excel would not read Korean."""
-    yield BOM_UTF8
-    for line in lines:
-        yield line.encode()

@@ -17,13 +17,14 @@ class SharedConfig(AppConfig):
         from apps.shared import path_converters  # noqa: F401  (registers `int64`)
         from apps.shared.metrics import DeliveryCollector, RetentionCollector
         from apps.shared.retention import (
+            ADMIN_LOG,
             EVENTS,
             IDEMPOTENCY_RECORDS,
             SESSIONS,
             register_retention,
         )
 
-        for retention in (EVENTS, IDEMPOTENCY_RECORDS, SESSIONS):
+        for retention in (ADMIN_LOG, EVENTS, IDEMPOTENCY_RECORDS, SESSIONS):
             register_retention(retention)
         REGISTRY.register(DeliveryCollector())
         REGISTRY.register(RetentionCollector())

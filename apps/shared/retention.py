@@ -164,6 +164,17 @@ IDEMPOTENCY_RECORDS = Retention(
     """,
     tables=(("shared_idempotencyrecord", "id"),),
 )
+# The history of the administration. What it says of money, rooms and sales is in their own tables, which stay.
+ADMIN_LOG = Retention(
+    name="admin_log",
+    setting="ADMIN_LOG_RETENTION",
+    old="""
+        SELECT old.id FROM django_admin_log old
+        WHERE old.action_time < %(before)s
+        ORDER BY old.action_time
+    """,
+    tables=(("django_admin_log", "id"),),
+)
 SESSIONS = Retention(
     name="sessions",
     setting="SESSION_RETENTION",

@@ -148,6 +148,7 @@ DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
 
 CELERY_BROKER_URL = BROKER_URL
 CELERY_BEAT_SCHEDULE = BEAT_SCHEDULE
+CELERY_BEAT_SCHEDULER = "concert_project.beat:FileScheduler"
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "celerybeat-schedule")
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
@@ -240,6 +241,9 @@ UNPAID_HOLD_RETENTION = timedelta(
 )
 QUEUE_EXIT_RETENTION = timedelta(
     days=env.int("QUEUE_EXIT_RETENTION_DAYS", 90, validate=validate.Range(min=1))
+)
+ADMIN_LOG_RETENTION = timedelta(
+    days=env.int("ADMIN_LOG_RETENTION_DAYS", 3 * 365, validate=validate.Range(min=90))
 )
 # Beyond their end.
 ACCESS_TOKEN_RETENTION = timedelta(
@@ -422,6 +426,7 @@ LOGGING: dict[str, Any] = {
         "celery.app.trace": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
         "encore.requests": {"level": env.str("REQUEST_LOG_LEVEL", "INFO")},
-        "django_structlog.celery": {"level": "WARNING"},
+        # Below it are tasks that expired while no worker ran, one line each: hundreds after a pause.
+        "django_structlog.celery": {"level": "ERROR"},
     },
 }

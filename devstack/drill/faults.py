@@ -1,5 +1,6 @@
 """What the drill does to the stack. Each fault returns when its cause is gone; nothing is mended by hand."""
 
+import dbm
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from devstack.drill.history import Call, History, Kind
 from devstack.drill.stack import APPLICATION_NAME, DrillStack
+from devstack.environment import remove
 
 if TYPE_CHECKING:
     from devstack.drill.plan import PlannedFault
@@ -21,6 +23,8 @@ POLL_SECONDS = 0.005
 MINUTE = 60.0
 # What a platform that only refuses may be sent within a minute: what is under way when it begins, and a probe now and then.
 GENTLE_MESSAGES = 60
+FROZEN_SECONDS = 60.0  # after which whoever watches a worker must have noticed
+GRACE_SECONDS = 0.5  # for what was under way when a concert went offline
 SLOW_SECONDS = 2  # an outside platform that is slow, but not slower than we are ready to wait
 WALLETS_SQL = """
     SELECT ctid::text, customer_id FROM payments_wallet WHERE customer_id = ANY(%s)
@@ -56,6 +60,8 @@ class Scene:
     customer_ids: Sequence[int]
     performance_ids: Sequence[int]
     deliver_again: Callable[[], None]
+    set_published: Callable[[bool], None]
+    holds_between: Callable[[float, float], int]
     hits: list["Hit"] = field(default_factory=list)
     frozen: tuple[float, float] | None = None
     missed: str = ""
@@ -148,6 +154,30 @@ def kill_worker_child(scene: Scene, planned: "PlannedFault") -> None:
             _kill(scene, "worker", client_port)
 
 
+def freeze_worker(scene: Scene, planned: "PlannedFault") -> None:
+    """Stop the main process of the worker as a debugger would, and leave it to its watchdog."""
+    process = scene.stack.process_showing_life("worker", "worker")
+    process.suspend()
+    replaced = scene.stack.revived["worker"] + 1
+    give_up_at = time.monotonic() + FROZEN_SECONDS
+    while scene.stack.revived["worker"] < replaced:
+        if time.monotonic() > give_up_at:
+            scene.breaches.append(f"a frozen worker was still there after {FROZEN_SECONDS:.0f} s")
+            process.resume()
+            return
+        scene.stack.sleep(POLL_SECONDS)
+
+
+def damage_schedule(scene: Scene, planned: "PlannedFault") -> None:
+    """Leave a record without content, as after a loss of power while beat wrote its file."""
+    scene.stack.crash("beat")
+    remove(scene.stack.schedule_path)
+    with dbm.open(str(scene.stack.schedule_path), "n") as records:
+        records[b"entries"] = b""
+    scene.stack.sleep(planned.lasts)
+    scene.stack.revive("beat")
+
+
 def kill_beat(scene: Scene, planned: "PlannedFault") -> None:
     scene.stack.crash("beat")
     scene.stack.sleep(planned.lasts)
@@ -221,6 +251,21 @@ def refuse_messages(scene: Scene, planned: "PlannedFault") -> None:
         scene.breaches.append(f"{received} messages to a platform that refused every one of them")
 
 
+# --- Staff ----------------------------------------------------------------------------------------
+
+
+def withdraw_concert(scene: Scene, planned: "PlannedFault") -> None:
+    """Take the concert offline in the middle of its sale, and publish it again."""
+    scene.set_published(False)
+    withdrawn_at = time.time()
+    scene.stack.sleep(planned.lasts)
+    published_at = time.time()
+    scene.set_published(True)
+    holds = scene.holds_between(withdrawn_at + GRACE_SECONDS, published_at)
+    if holds:
+        scene.breaches.append(f"{holds} holds of a concert that was offline")
+
+
 # --- Deliveries -----------------------------------------------------------------------------------
 
 
@@ -245,6 +290,9 @@ FAULTS = {
     "worker-child-killed": Fault(
         "process of the worker killed within an effect", kill_worker_child, blows=1
     ),
+    "worker-frozen": Fault("worker frozen until it is replaced", freeze_worker),
+    "schedule-damaged": Fault("beat finds an empty record in its file", damage_schedule),
+    "concert-withdrawn": Fault("concert taken offline and published again", withdraw_concert),
     "beat-killed": Fault("beat killed and away", kill_beat),
     "broker-down": Fault("broker killed at a commit, comes back empty", kill_broker),
     "broker-frozen": Fault("broker frozen", freeze_broker),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import httpx
 
+from apps.concerts.services import publish_concerts, withdraw_concerts
 from apps.reservations.demo.loadtest import prepare_load_test
 from apps.reservations.invariants import check_invariants
 from devstack.drill.customers import ANSWER_TIMEOUT, Customer
@@ -22,7 +23,7 @@ from devstack.drill.recovery import PATIENCE, Crowd, Watch, are_all_delivered, w
 from devstack.drill.report import Row, seconds_of_sales
 from devstack.drill.settle import settle
 from devstack.drill.stack import DrillStack
-from devstack.drill.verdict import find_breaches
+from devstack.drill.verdict import find_breaches, holds_between
 
 SEATS = 200
 PERFORMANCES_PER_FAULT = 2
@@ -57,6 +58,7 @@ class Drill:
             seats_done=lambda number: None,
             customers_done=lambda number: None,
         )
+        self._concert_id = demo.concert_id
         self._performance_ids = demo.performance_ids
         self._customers = {
             one.user_id: Customer(
@@ -70,6 +72,10 @@ class Drill:
         }
         # The last one buys alone, to see whether that works again.
         *self._crowd, self._prober = self._customers.values()
+
+    def _set_published(self, is_published: bool) -> None:
+        change = publish_concerts if is_published else withdraw_concerts
+        change(concert_ids=[self._concert_id])
 
     def close(self) -> None:
         for customer in self._customers.values():
@@ -87,6 +93,12 @@ class Drill:
             customer_ids=list(self._customers),
             performance_ids=self._performance_ids[first : first + PERFORMANCES_PER_FAULT],
             deliver_again=lambda: with_fresh_session(lambda: deliver_again(dice)),
+            set_published=lambda is_published: with_fresh_session(
+                lambda: self._set_published(is_published)
+            ),
+            holds_between=lambda since, until: with_fresh_session(
+                lambda: holds_between(since, until)
+            ),
         )
         self._stack.revived.clear()
         for customer in self._customers.values():

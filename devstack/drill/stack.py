@@ -23,6 +23,8 @@ SETTINGS = {
     "RATE_LIMIT_ENABLED": "0",
     # Short enough for holds to end, and to be swept, within a phase.
     "HOLD_SECONDS": "15",
+    # Short enough for a frozen process to be replaced while customers still shop.
+    "WATCHDOG_SECONDS": "10",
 }
 APPLICATION_NAME = "fault_drill"
 TEND_SECONDS = 0.05
@@ -111,6 +113,16 @@ class DrillStack(ThrowawayStack):
             self.postgres.url, autocommit=autocommit, application_name=APPLICATION_NAME
         ) as connection:
             yield connection
+
+    def process_showing_life(self, name: str, sign: str) -> psutil.Process:
+        """The process of a child behind one of the files by which its watchdog sees that it lives."""
+        files = list(self._heartbeats(name).glob(f"{sign}.*"))
+        return psutil.Process(int(files[0].suffix[1:]))
+
+    @property
+    def schedule_path(self) -> Path:
+        """Where beat remembers what ran last."""
+        return self.data_dir / "celerybeat-schedule"
 
     def process_of_session(self, client_port: int, *, name: str) -> psutil.Process | None:
         """The process below `name` whose connection to the database begins at `client_port`."""

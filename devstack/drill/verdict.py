@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -50,6 +50,12 @@ class Truth:
                 payload__customer_id__in=list(user_ids)
             ).values_list("payload", "type")
         )
+
+
+def holds_between(since: float, until: float) -> int:
+    """Count the holds that were made between two moments, in seconds since 1970."""
+    ends = [datetime.fromtimestamp(moment, UTC) for moment in (since, until)]
+    return Hold.objects.filter(held_at__range=ends).count()
 
 
 def find_breaches(calls: Iterable[Call], user_ids: Sequence[int]) -> list[str]:

@@ -70,6 +70,24 @@ class TestMissingVenvModule:
         assert not (tmp_path / "venv").exists()
 
 
+class TestNoPackageIndex:
+    def test_is_said_in_one_sentence(self, monkeypatch, tmp_path):
+        requirements = tmp_path / "embedded.txt"
+        requirements.write_text(f"encore-needs-this==1.0 --hash=sha256:{'0' * 64}\n")
+        monkeypatch.setattr(bootstrap, "requirements_path", lambda _: str(requirements))
+        monkeypatch.setattr(bootstrap, "VENV", str(tmp_path))
+        monkeypatch.setattr(bootstrap, "VENV_PYTHON", sys.executable)
+        monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:1/simple")
+        monkeypatch.setenv("PIP_RETRIES", "1")
+
+        message = bootstrap.install("embedded")
+
+        assert message.startswith("No package index can be reached, and packages that Encore needs")
+        assert "PIP_INDEX_URL=" in message
+        assert "\n" not in message
+        assert "Traceback" not in message
+
+
 class TestInstalledEnvironment:
     @pytest.fixture(autouse=True)
     def _environment(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -96,6 +96,28 @@ class TestChild:
 
 
 class TestLogFollower:
+    def test_shows_no_lines_about_every_request(self, tmp_path):
+        """They would push the logins out of sight."""
+        web = tmp_path / "web.log"
+        web.touch()
+        output = io.StringIO()
+        follower = LogFollower(Console(file=output), [web])
+
+        web.write_text(
+            "2026-01-01T00:00:00Z [info     ] request_finished   [encore.requests] code=200\n"
+            '{"event": "webhook_sent", "level": "info"}\n'
+            "2026-01-01T00:00:00Z [warning  ] broker_unavailable [x]\n"
+            '{"event": "request_failed", "level": "error"}\n'
+            "Traceback (most recent call last):\n"
+        )
+        follower.show_new_lines()
+
+        assert output.getvalue().splitlines() == [
+            "web | 2026-01-01T00:00:00Z [warning  ] broker_unavailable [x]",
+            'web | {"event": "request_failed", "level": "error"}',
+            "web | Traceback (most recent call last):",
+        ]
+
     def test_shows_new_complete_lines_after_the_name_of_their_file(self, tmp_path):
         web, worker = tmp_path / "web.log", tmp_path / "worker.log"
         web.write_text("from before\n")

@@ -27,7 +27,7 @@ def variables_of_settings():
     return {
         name
         for file in files
-        for name in re.findall(r"env(?:\.\w+)?\(\s*\"([A-Z_]+)\"", file.read_text())
+        for name in re.findall(r"env(?:\.\w+)?\(\s*[\"']([A-Z_]+)[\"']", file.read_text())
     }
 
 
@@ -48,7 +48,7 @@ class TestServices:
 
     @pytest.mark.parametrize("name", OURS)
     def test_run_commands_that_exist(self, name):
-        command = SERVICES[name].get("command") or web_command()
+        command = without_watchdog(SERVICES[name].get("command") or web_command())
 
         match command:
             case ["python", "manage.py", subcommand, *_]:
@@ -106,6 +106,18 @@ class TestServices:
 
         assert mounted == COMPOSE["volumes"].keys()
 
+    @pytest.mark.parametrize("name", OURS)
+    def test_are_watched_unless_they_end_by_themselves(self, name):
+        command = SERVICES[name].get("command") or web_command()
+
+        is_watched = without_watchdog(command) != command
+
+        assert is_watched == (SERVICES[name].get("restart") != "no")
+
+    def test_are_restarted_when_they_end(self):
+        for name in set(OURS) - {"migrate"}:
+            assert SERVICES[name]["restart"] == "unless-stopped"
+
 
 class TestEnvironment:
     @pytest.mark.parametrize("name", OURS)
@@ -145,6 +157,11 @@ class TestImage:
             allowed
         )
         assert not {"devstack", "tests", ".env", ".git"} & set(allowed)
+
+
+def without_watchdog(command):
+    prefix = ["python", "-P", "concert_project/watchdog.py", "--"]
+    return command[len(prefix) :] if command[: len(prefix)] == prefix else command
 
 
 def web_command():

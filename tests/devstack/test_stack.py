@@ -1,5 +1,6 @@
 """`python -m devstack` as a newcomer meets it: a real stack, booted once for all these tests."""
 
+import fcntl
 import os
 import re
 import signal
@@ -7,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -15,8 +17,8 @@ import psycopg
 import pytest
 import redis
 
-from devstack.environment import read_env_file
-from devstack.servers import HOST, free_port
+from devstack.environment import read_env_file, remove
+from devstack.servers import HOST, PostgresServer, free_port, postgres_home
 from tests.servers import new_folder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,6 +46,21 @@ def refusal(**options):
     return " ".join(output.split())
 
 
+def introduction_of(process):
+    """Return all that a stack says until it runs."""
+    output = []
+    for line in process.stdout:
+        output.append(line)
+        if "Ctrl-C stops everything" in line:
+            return "".join(output)
+    pytest.fail("".join(output))
+
+
+def stop(process):
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+
+
 @pytest.fixture(scope="module")
 def data_dir():
     return new_folder() / "data"
@@ -56,18 +73,10 @@ def port():
 
 @pytest.fixture(scope="module")
 def supervisor(data_dir, port):
-    process = start(data_dir=data_dir, port=port)
-    output = []
-    for line in process.stdout:
-        output.append(line)
-        if "Ctrl-C stops everything" in line:
-            break
-    else:
-        pytest.fail("".join(output))
-    process.introduction = "".join(output)
+    process = start(data_dir=data_dir, port=port, WATCHDOG_SECONDS="5", COLUMNS="200")
+    process.introduction = introduction_of(process)
     yield process
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    stop(process)
 
 
 @pytest.fixture
@@ -135,6 +144,43 @@ class TestRunningStack:
         assert f"{endpoints['BASE_URL']}/admin/" in supervisor.introduction
         assert "Demo" in supervisor.introduction
 
+    def test_has_said_so_when_a_sale_goes_through(self, supervisor, endpoints, data_dir):
+        """Nobody has waited since: workers, beat and the receiver of webhooks were ready."""
+        signs = {path.name.split(".")[0] for path in data_dir.glob("heartbeats/*/*")}
+        journey = subprocess.run(
+            [sys.executable, "manage.py", "journey", "--patience", "15"],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], "DATA_DIR": str(data_dir)},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+        assert signs == {"web", "worker", "pool", "beat"}
+        assert "Workers and beat" in supervisor.introduction
+        assert journey.returncode == 0, journey.stdout
+        assert "From registration to a ticket and back" in journey.stdout
+
+    def test_says_how_other_commands_find_it(self, supervisor, data_dir):
+        assert f"DATA_DIR={data_dir} make logs" in "".join(
+            line.strip("│ \n") + " " for line in supervisor.introduction.splitlines()
+        )
+
+    def test_starts_a_process_again_that_does_no_work(self, supervisor, data_dir):
+        [sign] = data_dir.glob("heartbeats/beat/beat.*")
+
+        os.kill(int(sign.suffix[1:]), signal.SIGSTOP)
+
+        for line in supervisor.stdout:
+            if "was killed" in line:
+                break
+        assert "beat was killed, and is started again" in line
+        deadline = time.monotonic() + BOOT_TIMEOUT
+        while not [one for one in data_dir.glob("heartbeats/beat/beat.*") if one != sign]:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert supervisor.poll() is None
+
     def test_is_found_by_a_command_without_any_environment(self, supervisor, data_dir, endpoints):
         program = "from django.conf import settings; print(settings.QUEUE_URL)"
 
@@ -167,6 +213,68 @@ class TestRunningStack:
         assert not (data_dir / "endpoints.env").exists()
 
 
+class TestNoStack:
+    """What every command says that has to find one."""
+
+    def said(self, data_dir, command="journey"):
+        process = subprocess.run(
+            [sys.executable, "manage.py", command],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], "DATA_DIR": str(data_dir)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert process.returncode == 1
+        assert "Traceback" not in process.stdout
+        return process.stdout
+
+    @pytest.mark.parametrize("command", ["journey", "verify_invariants", "room", "migrate"])
+    def test_is_said_with_the_variable_that_names_another(self, tmp_path, command):
+        said = self.said(tmp_path, command)
+
+        assert f"No stack is running on {tmp_path}." in said
+        assert "DATA_DIR=/path/to/folder" in said
+
+    def test_is_seen_also_when_one_was_killed_there(self, tmp_path):
+        (tmp_path / "stack.lock").write_text("12345")
+        (tmp_path / "endpoints.env").write_text("DATABASE_URL=postgresql://x@127.0.0.1:1/x\n")
+
+        assert "No stack is running on" in self.said(tmp_path)
+
+    def test_is_told_from_one_that_is_starting(self, tmp_path):
+        with (tmp_path / "stack.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+
+            assert "is still starting" in self.said(tmp_path)
+
+
+class TestStackOfAnotherLife:
+    """Power was cut: at whatever moment, the next start tidies up."""
+
+    def test_starts_from_any_state_of_its_files(self):
+        data_dir = new_folder() / "data"
+        first = start(data_dir=data_dir, port=free_port())
+        introduction_of(first)
+        stop(first)
+        for name in ("heartbeats", "celerybeat-schedule", "demo_logins.json", "stack.lock"):
+            path = data_dir / name
+            remove(path)
+            path.touch()
+        (data_dir / "endpoints.env").write_text("DATABASE_URL=postgresql://nowh")
+        (data_dir / "endpoints.unfinished").mkdir()
+        (data_dir / "postgres" / "data" / "postmaster.pid").write_text("1\n")
+        for log in data_dir.glob("valkey/appendonlydir/*.incr.aof"):
+            with log.open("ab") as file:
+                file.write(b"*3\r\n$3\r\nSE")
+
+        process = start(data_dir=data_dir, port=free_port())
+
+        assert "Demo customer" in introduction_of(process)
+        stop(process)
+
+
 class TestStackThatCannotStart:
     def test_names_the_port_that_is_taken(self):
         port = free_port()
@@ -192,6 +300,30 @@ class TestStackThatCannotStart:
         message = refusal(data_dir=data_dir, port=free_port())
 
         assert "was made by PostgreSQL 12" in message
+
+    def test_says_that_its_secrets_are_gone(self):
+        data_dir = new_folder() / "data"
+        data_dir.mkdir()
+        PostgresServer(
+            home=postgres_home(data_dir),
+            log_path=data_dir / "postgres.log",
+            password="another",
+            port=free_port(),
+        )._initialise()
+        (data_dir / "postgres" / "data" / "postmaster.opts").touch()
+
+        message = refusal(data_dir=data_dir, port=free_port())
+
+        assert "was made with other secrets than those of now." in message
+
+    def test_names_what_is_in_its_way(self):
+        data_dir = new_folder() / "data"
+        data_dir.mkdir()
+        (data_dir / "logs").touch()
+
+        message = refusal(data_dir=data_dir, port=free_port())
+
+        assert f"File exists: '{data_dir}/logs'. Mend or remove {data_dir}" in message
 
     def test_shows_the_log_of_a_process_that_failed(self):
         data_dir = new_folder() / "data"

@@ -6,12 +6,13 @@ from uuid import uuid4
 import pytest
 from django.contrib.auth.models import Permission
 from django.db import transaction
-from django.http import StreamingHttpResponse
 from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from apps.accounts.models import User
+from apps.payments import admin_export
+from apps.payments.admin import LedgerTransactionAdmin
 from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
 from apps.payments.selectors import wallet_balance
 from apps.payments.services import charge_wallet
@@ -128,11 +129,11 @@ class TestExport:
 
         response = browser.post(self.url, {"action": "export", "_selected_action": [booked.pk]})
 
-        assert isinstance(response, StreamingHttpResponse)
+        assert response["Content-Length"] == str(len(response.content))
         assert response["Content-Type"] == "text/csv; charset=utf-8"
         assert response["Content-Disposition"] == 'attachment; filename="ledger.csv"'
         assert "no-store" in response["Cache-Control"]
-        text = response.getvalue().decode("utf-8-sig")
+        text = response.content.decode("utf-8-sig")
         lines = text.splitlines()
         assert lines[0].startswith("created_at,transaction_id,")
         assert len(lines) == 3
@@ -152,7 +153,7 @@ class TestExport:
             {"action": "export", "select_across": "1", "_selected_action": [some.pk]},
         )
 
-        lines = response.getvalue().decode("utf-8-sig").splitlines()
+        lines = response.content.decode("utf-8-sig").splitlines()
         assert len(lines) == 1 + 2 * 121
         assert all(
             f",CHARGE,{account}," in line
@@ -174,6 +175,98 @@ class TestExport:
         response = outsider.post(self.url, {"action": "export", "_selected_action": [booked.pk]})
 
         assert response.status_code == 403
+
+
+class TestExportInParts:
+    """A file has two entries at most here, so each movement is a part."""
+
+    url = property(lambda self: reverse("admin:payments_ledgertransaction_export"))
+
+    @pytest.fixture(autouse=True)
+    def _small_files(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(admin_export, "ENTRIES_OF_A_FILE", 2)
+
+    @pytest.fixture
+    def movements(self, wallet: Wallet) -> Wallet:
+        for amount in (1, 2):
+            with transaction.atomic():
+                charge_wallet(customer_id=wallet.pk, amount=amount)
+        with transaction.atomic():
+            pay(customer_id=wallet.pk, amount=500, reference=uuid4())
+        WalletFactory(balance=7)
+        return wallet
+
+    def links(self, browser: Client, filters: str = "") -> list[str]:
+        response = browser.post(
+            f"{page('ledgertransaction', 'changelist')}?{filters}",
+            {"action": "export", "select_across": "1", "_selected_action": ["x"]},
+        )
+        assert response.status_code == 302, response.content
+        shown = browser.get(response["Location"])
+        assert shown.status_code == 200
+        return [link["url"] for link in shown.context["links"]]
+
+    def test_is_offered_when_a_file_would_be_too_long(
+        self, browser: Client, movements: Wallet
+    ) -> None:
+        links = self.links(browser)
+
+        files = [browser.get(f"{self.url}{link}") for link in links]
+        lines = [line for one in files for line in one.content.decode("utf-8-sig").splitlines()[1:]]
+        assert len(links) == 5
+        assert [one["Content-Length"] for one in files] == [str(len(one.content)) for one in files]
+        assert {line.split(",")[1] for line in lines} == {
+            str(pk) for pk in LedgerTransaction.objects.values_list("pk", flat=True)
+        }
+        assert len(lines) == 10
+
+    def test_keeps_to_the_filters(self, browser: Client, movements: Wallet) -> None:
+        links = self.links(browser, f"type__exact=CHARGE&q={movements.customer.email}")
+
+        assert len(links) == 3
+        for link in links:
+            assert ",CHARGE,CASH," in browser.get(f"{self.url}{link}").content.decode()
+
+    def test_is_refused_to_who_may_not_look(self, browser: Client, movements: Wallet) -> None:
+        [link, *_] = self.links(browser)
+        outsider = clerk_with("view_wallet")
+
+        assert outsider.get(self.url).status_code == 403
+        assert outsider.get(f"{self.url}{link}").status_code == 403
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            "_from=x",
+            "_from=2026-01-01,1",
+            "_from=2026-01-01,%00&_until=",
+            f"_from=2026-01-01,{uuid4()}&_until=2099-01-01,{uuid4()}",
+            f"_from=2000-01-01T00:00Z,{uuid4()}&_until=2099-01-01T00:00Z,{uuid4()}",
+            "nothing__exact=1",
+            "type__exact=x&_from=",
+        ],
+    )
+    def test_refuses_what_is_no_part(self, browser: Client, movements: Wallet, query: str) -> None:
+        assert browser.get(f"{self.url}?{query}").status_code == 404
+
+    def test_leads_back_when_it_takes_too_long(
+        self, browser: Client, movements: Wallet, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(admin_export, "FILE_SECONDS", 0.0)
+        read = LedgerTransactionAdmin.get_queryset
+        slowly = ["pg_sleep(0.05) IS NOT NULL"]
+        monkeypatch.setattr(
+            LedgerTransactionAdmin,
+            "get_queryset",
+            lambda admin, request: read(admin, request).extra(  # noqa: S610
+                where=slowly
+            ),
+        )
+
+        response = browser.get(self.url)
+
+        assert response.status_code == 302
+        assert response["Location"] == page("ledgertransaction", "changelist")
 
 
 class TestAdjustment:

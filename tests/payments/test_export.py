@@ -1,18 +1,20 @@
 import csv
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
+from typing import IO, Any
 from uuid import UUID
 
 import pgtrigger
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
-from apps.payments import export
-from apps.payments.export import HEADER, ledger_csv
-from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
-from apps.payments.selectors import ledger_totals, ledger_transactions
+from apps.payments.export import HEADER, Part, between, parts_of, write_ledger
+from apps.payments.management.commands import export_ledger
+from apps.payments.models import LedgerTransaction, Wallet
+from apps.payments.selectors import ledger_totals
 from apps.payments.services import adjust_wallet
 from tests.factories.accounts import CustomerFactory
 from tests.factories.payments import WalletFactory, pay, refund
@@ -39,12 +41,12 @@ def wallet() -> Wallet:
 
 def run(*arguments: str) -> str:
     printed = StringIO()
-    call_command("export_ledger", *arguments, stdout=printed, no_color=True)
+    call_command("export_ledger", *arguments, stdout=printed, stderr=StringIO(), no_color=True)
     return printed.getvalue()
 
 
 def rows(text: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(StringIO(text, newline="")))
+    return list(csv.DictReader(StringIO(text.removeprefix("\ufeff"), newline="")))
 
 
 def move_to(wallet: Wallet, *moments: datetime) -> None:
@@ -99,7 +101,7 @@ class TestLedgerCsv:
         )
 
     def test_begins_with_its_header_also_when_there_is_nothing(self) -> None:
-        assert run() == ",".join(HEADER) + "\r\n"
+        assert run() == "\ufeff" + ",".join(HEADER) + "\n"
 
     @pytest.mark.parametrize(
         ("reason", "cell"),
@@ -142,37 +144,78 @@ class TestLedgerCsv:
         assert keys == sorted(keys)
         assert run() == run()
 
-    def test_reads_a_few_rows_at_a_time(
-        self, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """By a cursor of the server: the client has no more than one batch."""
-        monkeypatch.setattr(export, "BATCH", 2)
-        lines = ledger_csv(ledger_transactions())
-        for _ in range(3):
-            next(lines)
+    def test_tells_text_that_looks_like_the_end_of_data_from_it(self) -> None:
+        wallet = WalletFactory(balance=5_000)
+        staff = CustomerFactory(staff=True)
+        with transaction.atomic():
+            adjust_wallet(customer_id=wallet.pk, amount=-1, reason="\\.", staff_id=staff.pk)
 
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_cursors WHERE is_scrollable = false")
-            assert cursor.fetchone() == (1,)
-        assert len(list(lines)) == 6
+        assert len(rows(run())) == 4
+        assert rows(run())[2]["reason"] == "\\."
+
+    def test_ends_where_its_time_is_over(self, wallet: Wallet) -> None:
+        slow = LedgerTransaction.objects.extra(where=["pg_sleep(0.5) IS NOT NULL"])
+
+        with pytest.raises(OperationalError, match="statement timeout"):
+            write_ledger(slow, BytesIO(), seconds=0.05)
 
     @pytest.mark.django_db(transaction=True)
-    def test_shows_one_moment(self, wallet: Wallet, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(export, "BATCH", 1)
-        lines = ledger_csv(ledger_transactions())
-        first = [next(lines), next(lines)]
-        rival = connection.copy()
-        try:
-            with rival.cursor() as cursor:
-                cursor.execute("SET session_replication_role = replica")
-                cursor.execute("UPDATE payments_ledgerentry SET amount = 7")
-        finally:
-            rival.close()
+    def test_keeps_no_transaction_from_anybody_while_it_is_read(self, wallet: Wallet) -> None:
+        """Whoever pages through the lines takes as long as he likes."""
+        open_ones: list[Any] = []
 
-        text = "".join([*first, *lines])
+        class SlowReader(StringIO):
+            def write(self, text: str) -> int:
+                with closing(connection.copy()) as onlooker, onlooker.cursor() as cursor:
+                    cursor.execute(
+                        "SELECT count(*) FROM pg_stat_activity WHERE xact_start IS NOT NULL"
+                        " AND datname = current_database() AND pid <> pg_backend_pid()"
+                        " AND backend_type = 'client backend'"
+                    )
+                    open_ones.append(cursor.fetchone())
+                return super().write(text)
 
-        assert "7" not in {row["amount"] for row in rows(text)}
-        assert LedgerEntry.objects.filter(amount=7).count() == 8
+        printed = SlowReader()
+        call_command("export_ledger", stdout=printed, stderr=StringIO(), no_color=True)
+
+        assert len(rows(printed.getvalue())) == 8
+        assert set(open_ones) == {(0,)}
+
+
+class TestParts:
+    def parts(self, entries: int) -> list[Part]:
+        return list(parts_of(LedgerTransaction.objects.all(), entries=entries, seconds=5))
+
+    @pytest.mark.parametrize("entries", [2, 4, 6, 8, 10, 1_000])
+    def test_have_every_entry_once_in_the_order_of_the_whole(
+        self, wallet: Wallet, entries: int
+    ) -> None:
+        move_to(wallet, *[datetime(2026, 7, 1, tzinfo=UTC)] * 4)  # at one moment, as imports are
+        WalletFactory(balance=1_000)
+        connection.check_constraints()
+
+        lines: list[str] = []
+        for part in self.parts(entries):
+            file = BytesIO()
+            written = write_ledger(
+                between(LedgerTransaction.objects.all(), part.first, part.end), file
+            )
+            assert written == part.entries <= entries
+            lines += file.getvalue().decode("utf-8-sig").splitlines()[1:]
+
+        assert lines == run().splitlines()[1:]
+
+    def test_are_the_same_whatever_comes_afterwards(self, wallet: Wallet) -> None:
+        [*_, last] = self.parts(4)
+        before = between(LedgerTransaction.objects.all(), last.first, last.end).count()
+
+        WalletFactory(balance=1_000)
+
+        after = between(LedgerTransaction.objects.all(), last.first, last.end).count()
+        assert before == after == 2
+
+    def test_are_none_of_nothing(self) -> None:
+        assert self.parts(4) == []
 
 
 class TestExportLedger:
@@ -224,6 +267,36 @@ class TestExportLedger:
 
         assert f"8 entries in {path}." in run("--output", str(path))
         assert path.read_bytes().decode() == printed
+        assert list(tmp_path.iterdir()) == [path]
+
+    def test_says_on_the_side_that_it_is_complete(self, wallet: Wallet) -> None:
+        said = StringIO()
+
+        call_command("export_ledger", stdout=StringIO(), stderr=said, no_color=True)
+
+        assert said.getvalue() == "8 entries, complete.\n"
+
+    def test_leaves_no_file_that_is_not_complete(
+        self, wallet: Wallet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = tmp_path / "ledger.csv"
+        path.write_text("of last month")
+
+        def fail(transactions: Any, file: IO[bytes]) -> int:
+            file.write(b"half")
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(f"{export_ledger.__name__}.write_ledger", fail)
+        with pytest.raises(CommandError, match="cannot be written: No space left on device"):
+            run("--output", str(path))
+
+        assert path.read_text() == "of last month"
+        assert list(tmp_path.iterdir()) == [path]
+
+    def test_does_not_replace_a_device(self, wallet: Wallet, tmp_path: Path) -> None:
+        assert "8 entries" in run("--output", "/dev/null")
+
+        assert Path("/dev/null").is_char_device()
 
     @pytest.mark.parametrize("named", ["nobody@example.com", "999999999", "9" * 30])
     def test_refuses_a_customer_who_does_not_exist(self, wallet: Wallet, named: str) -> None:

@@ -56,17 +56,25 @@ def wait_until(holds: Callable[[], object], what: str) -> None:
 
 
 @contextmanager
-def started(name: str, *arguments: str, **variables: str) -> Iterator[Process]:
-    """`celery -A concert_project` with these arguments; everything of it is gone afterwards."""
+def started(
+    name: str, *arguments: str, under: Sequence[str] = (), **variables: str
+) -> Iterator[Process]:
+    """`celery -A concert_project` with these arguments; everything of it is gone afterwards.
+
+    `under` is the beginning of the command line, of a program that starts it.
+    """
     folder = new_folder()
     process = Process(
         name=name,
-        command=[sys.executable, "-m", "celery", "--quiet", "-A", "concert_project", *arguments],
+        command=[
+            *(*under, sys.executable, "-m", "celery", "--quiet", "-A", "concert_project"),
+            *arguments,
+        ],
         log_path=folder / f"{name}.log",
         environment={
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "concert_project.settings.test",
-            "DATABASE_URL": _database_url(),
+            "DATABASE_URL": database_url(),
             "DATA_DIR": str(folder),
             "PYTHONWARNINGS": "ignore:You're running the worker with superuser",
             **variables,
@@ -92,7 +100,7 @@ def worker(queues: str, *, concurrency: int = 1, **variables: str) -> Iterator[P
         yield process
 
 
-def _database_url() -> str:
+def database_url() -> str:
     database = connection.settings_dict
     login = (
         f"{database['USER']}:{database['PASSWORD']}" if database["PASSWORD"] else database["USER"]

@@ -1,18 +1,22 @@
 import os
 import sys
 from argparse import ArgumentTypeError
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from io import TextIOWrapper
 from pathlib import Path
+from tempfile import TemporaryFile, gettempdir
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from apps.accounts.models import User, normalized_email
-from apps.payments.export import ledger_csv
+from apps.payments.export import write_ledger
+from apps.payments.models import LedgerTransaction
 from apps.payments.selectors import ledger_transactions
 from apps.shared.commands import moment
+
+BLOCK = 1024 * 1024  # characters
 
 
 def end(text: str) -> datetime:
@@ -30,7 +34,7 @@ def end(text: str) -> datetime:
 class Command(BaseCommand):
     help = (
         "Write the ledger as CSV, one row for each entry, oldest first. Amounts are won: positive is "
-        "a credit, negative a debit. Times are UTC. The whole file shows one moment."
+        "a credit, negative a debit. Times are UTC. The whole file shows one moment; FILE is there when it is complete."
     )
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
@@ -63,29 +67,46 @@ class Command(BaseCommand):
             until=options["until"],
         )
         path: Path | None = options["output"]
-        with transaction.atomic(), connection.cursor() as cursor:
-            # Whoever pages through the lines may take a while over one screen.
-            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-            if path is None:
-                self._print(ledger_csv(transactions))
-                return
-            try:
-                with path.open("w", encoding="utf-8", newline="") as file:
-                    entries = -1  # not counting the header
-                    for line in ledger_csv(transactions):
-                        file.write(line)
-                        entries += 1
-            except OSError as error:
-                raise CommandError(f"{path} cannot be written: {error.strerror}.") from error
-        self.stdout.write(self.style.SUCCESS(f"{entries:,} entries in {path}."))
-
-    def _print(self, lines: Iterator[str]) -> None:
         try:
-            for line in lines:
-                self.stdout.write(line)
-        except BrokenPipeError:
-            # Whoever read has seen enough (`| head`): so that flushing at the end does not fail as well.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if path is None:
+                self._print(transactions)
+            else:
+                entries = _write(transactions, path)
+                self.stdout.write(self.style.SUCCESS(f"{entries:,} entries in {path}."))
+        except OSError as error:
+            place = path or f"A temporary file in {gettempdir()} (TMPDIR)"
+            raise CommandError(f"{place} cannot be written: {error.strerror}.") from error
+
+    def _print(self, transactions: QuerySet[LedgerTransaction]) -> None:
+        """Hand a complete file on as fast as it is read; the database waits for nobody."""
+        with TemporaryFile() as file:
+            entries = write_ledger(transactions, file)
+            file.seek(0)
+            text = TextIOWrapper(file, encoding="utf-8", newline="")
+            try:
+                while block := text.read(BLOCK):
+                    self.stdout.write(block, ending="")
+                self.stdout.flush()
+            except BrokenPipeError:
+                # Whoever read has seen enough (`| head`): so that flushing at the end does not fail as well.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                return
+        self.stderr.write(f"{entries:,} entries, complete.")
+
+
+def _write(transactions: QuerySet[LedgerTransaction], path: Path) -> int:
+    """Write the file under another name until it is complete, unless it is a device or a pipe; return its entries."""
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:
+            return write_ledger(transactions, file)
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    try:
+        with unfinished.open("wb") as file:
+            entries = write_ledger(transactions, file)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return entries
 
 
 def _customer_id(email_or_id: str) -> int:
