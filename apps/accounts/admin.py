@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -17,9 +18,11 @@ from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserCreationForm
 
 from apps.accounts.models import AccessToken, User
-from apps.accounts.services import end_login_copies_of, revoke_access_tokens
+from apps.accounts.services import delete_accounts, end_login_copies_of, revoke_access_tokens
 from apps.shared.admin import BoundedPaginator, ReadOnlyAdmin, note_action
+from apps.shared.admin_deletion import CountedDeletion
 from apps.shared.admin_forms import CarefulForms
+from apps.shared.deletion import Deletion
 
 
 class UserAddForm(UserCreationForm):
@@ -38,7 +41,7 @@ class NewPasswordForm(AdminPasswordChangeForm):
 
 
 @admin.register(User)
-class UserAdmin(CarefulForms, DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
+class UserAdmin(CarefulForms, CountedDeletion, DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
     form = forms.ModelForm  # the usual one shows a summary of the hash
     add_form = UserAddForm
     change_password_form = NewPasswordForm
@@ -47,6 +50,7 @@ class UserAdmin(CarefulForms, DjangoUserAdmin, ModelAdmin):  # type: ignore[type
     search_fields = ("email", "name")
     ordering = ("email",)
     readonly_fields = ("joined_at", "last_login", "password_link")
+    actions = ("delete_selected",)
     paginator = BoundedPaginator
     show_full_result_count = False
     fieldsets = (
@@ -80,8 +84,18 @@ class UserAdmin(CarefulForms, DjangoUserAdmin, ModelAdmin):  # type: ignore[type
         is_allowed = super().has_change_permission(request, obj)
         return is_allowed and (obj is None or not obj.is_staff or request.user.is_superuser)
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        # As for changes; nobody deletes the account in use.
+        is_allowed = super().has_delete_permission(request, obj)
+        is_of_colleague = obj is not None and (obj.is_staff or obj.is_superuser)
+        return (
+            is_allowed
+            and obj != request.user
+            and (not is_of_colleague or request.user.is_superuser)
+        )
+
+    def delete(self, *, ids: Sequence[int], expected: int) -> Deletion:
+        return delete_accounts(ids=ids, expected=expected)
 
 
 @admin.register(AccessToken)
@@ -117,5 +131,5 @@ admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class GroupAdmin(CarefulForms, DjangoGroupAdmin, ModelAdmin):
-    pass
+class GroupAdmin(CarefulForms, CountedDeletion, DjangoGroupAdmin, ModelAdmin):
+    actions = ("delete_selected",)
