@@ -22,7 +22,10 @@ from apps.accounts.services import delete_accounts, end_login_copies_of, revoke_
 from apps.shared.admin import BoundedPaginator, ReadOnlyAdmin, note_action
 from apps.shared.admin_deletion import CountedDeletion
 from apps.shared.admin_forms import CarefulForms
+from apps.shared.admin_words import NOTHING, at_venue, person
 from apps.shared.deletion import Deletion
+
+RIGHTS_SHOWN = ("is_active", "duty", "groups", "user_permissions")  # to who may not change them
 
 
 class UserAddForm(UserCreationForm):
@@ -45,7 +48,7 @@ class UserAdmin(CarefulForms, CountedDeletion, DjangoUserAdmin, ModelAdmin):  # 
     form = forms.ModelForm  # the usual one shows a summary of the hash
     add_form = UserAddForm
     change_password_form = NewPasswordForm
-    list_display = ("email", "name", "is_active", "is_staff", "joined_at")
+    list_display = ("email", "name", "is_active", "duty", "joined_at")
     list_filter = ("is_active", "is_staff", "joined_at")
     search_fields = ("email", "name")
     ordering = ("email",)
@@ -64,6 +67,13 @@ class UserAdmin(CarefulForms, CountedDeletion, DjangoUserAdmin, ModelAdmin):  # 
         (None, {"fields": ("email", "name", "usable_password", "password1", "password2")}),
     )
 
+    @display(description=_("staff"), ordering="is_staff")
+    def duty(self, user: User) -> str:
+        """In words: nothing is wrong about a customer who is not staff."""
+        if user.is_superuser:
+            return gettext("administrator")
+        return gettext("staff") if user.is_staff else NOTHING
+
     @display(description=_("password"))
     def password_link(self, user: User) -> SafeString:
         return format_html('<a href="../password/">{}</a>', _("Set a new password"))
@@ -77,7 +87,14 @@ class UserAdmin(CarefulForms, CountedDeletion, DjangoUserAdmin, ModelAdmin):  # 
         fields = super().get_readonly_fields(request, obj)
         if request.user.is_superuser:
             return fields
-        return (*fields, "is_staff", "is_superuser", "groups", "user_permissions")
+        return (*fields, "duty", "groups", "user_permissions")
+
+    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        if request.user.is_superuser or obj is None:
+            return fieldsets
+        account, (name, rights) = fieldsets
+        return (account, (name, {**rights, "fields": RIGHTS_SHOWN}))
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         # Whoever may reset a colleague's password has the colleague's rights.
@@ -105,8 +122,16 @@ class AccessTokenAdmin(ReadOnlyAdmin):
     list_select_related = ("user",)
     search_fields = ("user__email", "user__name")
     ordering = ("-id",)
-    fields = ("user", "created_at", "expires_at", "revoked_at")
+    page_select_related = ("user",)
+    fields = ("user_link", "is_live", "created_at", "expires_at", "revoked_at")
     actions = ("revoke",)
+
+    def title_of(self, token: AccessToken) -> str:
+        return f"{token.user.email} · {at_venue(token.created_at)}"
+
+    @display(description=_("user"))
+    def user_link(self, token: AccessToken) -> SafeString | str:
+        return person(token.user)
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("accounts.change_accesstoken")

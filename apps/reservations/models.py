@@ -324,3 +324,8 @@ class Ticket(models.Model):
 
     def __str__(self) -> str:
         return str(self.pk)
+
+    @property
+    def printed_code(self) -> str:
+        """The code in groups of four, so that people can read it to each other."""
+        return " ".join(self.code[start : start + 4] for start in range(0, len(self.code), 4))

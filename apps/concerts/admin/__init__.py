@@ -38,6 +38,7 @@ from apps.concerts.services import (
 from apps.shared.admin import ReadOnlyAdmin, note_action
 from apps.shared.admin_deletion import CountedDeletion
 from apps.shared.admin_forms import CarefulForms
+from apps.shared.admin_words import at_venue, in_won, linked, linked_to
 from apps.shared.deletion import Deletion
 
 DATES_PER_PAGE = 50  # a form may have a thousand fields, and each date has four
@@ -224,7 +225,7 @@ class PerformanceAdmin(CarefulForms, CountedDeletion, SeatCount, ModelAdmin):
 class SeatAdmin(CountedDeletion, ReadOnlyAdmin):
     """Seats are made by the generator and keep their place; staff block and unblock them, and delete what nobody ever held."""
 
-    list_display = ("__str__", "performance", "concert", "grade", "price", "is_blocked")
+    list_display = ("__str__", "performance", "concert", "grade", "price", "is_for_sale")
     list_select_related = ("performance__concert",)
     list_filter = ("is_blocked", "grade", "performance__starts_at")
     search_fields = ("=section", "=row", "=number", "performance__concert__title")
@@ -258,9 +259,47 @@ class SeatAdmin(CountedDeletion, ReadOnlyAdmin):
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
         return lookup == "performance__id__exact" or super().lookup_allowed(lookup, value, request)
 
+    page_select_related = ("performance__concert",)
+    fields = (
+        "concert_link",
+        "date",
+        "section",
+        "row",
+        "number",
+        "grade",
+        "price_in_won",
+        "is_for_sale",
+        "place_on_map",
+    )
+
+    def title_of(self, seat: Seat) -> str:
+        performance = seat.performance
+        return f"{seat} · {performance.concert} · {at_venue(performance.starts_at)}"
+
     @display(description=_("concert"))
     def concert(self, seat: Seat) -> str:
         return seat.performance.concert.title
+
+    @display(description=_("concert"))
+    def concert_link(self, seat: Seat) -> SafeString | str:
+        return linked(seat.performance.concert)
+
+    @display(description=_("date"))
+    def date(self, seat: Seat) -> SafeString | str:
+        return linked(seat.performance, at_venue(seat.performance.starts_at))
+
+    @display(description=_("price"))
+    def price_in_won(self, seat: Seat) -> str:
+        return in_won(seat.price)
+
+    @display(description=_("for sale"), boolean=True, ordering="-is_blocked")
+    def is_for_sale(self, seat: Seat) -> bool:
+        """Green is what sells: a seat that staff keep back has the cross."""
+        return not seat.is_blocked
+
+    @display(description=_("place on the map"))
+    def place_on_map(self, seat: Seat) -> str:
+        return f"{seat.x} / {seat.y}"
 
     def has_block_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("concerts.change_seat")
@@ -309,8 +348,34 @@ class RankingEntryAdmin(ReadOnlyAdmin):
     list_display = ("occurred_at", "concert", "performance", "reservations", "seats", "event_id")
     list_select_related = ("concert", "performance")
     list_filter = ("day", "reservations")
+    page_select_related = ("concert", "performance")
+    fields = (
+        "concert_link",
+        "date",
+        "occurred_at",
+        "day",
+        "reservations",
+        "seats",
+        "event",
+        "recorded_at",
+    )
     search_fields = ("=event_id", "concert__title", "concert__artist")
     search_help_text = _("Title, artist or event id")
     ordering = ("-occurred_at", "-pk")
     date_hierarchy = "day"
     show_full_result_count = False
+
+    def title_of(self, entry: RankingEntry) -> str:
+        return f"{entry.concert} · {at_venue(entry.occurred_at)}"
+
+    @display(description=_("concert"))
+    def concert_link(self, entry: RankingEntry) -> SafeString | str:
+        return linked(entry.concert)
+
+    @display(description=_("date"))
+    def date(self, entry: RankingEntry) -> SafeString | str:
+        return linked(entry.performance, at_venue(entry.performance.starts_at))
+
+    @display(description=_("event"))
+    def event(self, entry: RankingEntry) -> SafeString:
+        return linked_to("admin:shared_outboxevent_change", entry.event_id, entry.event_id)
