@@ -274,11 +274,11 @@ def test_a_green_tick_is_good_news(rf: Any) -> None:
     clerk.user = CustomerFactory(staff=True)
     shown = set()
     for model_admin in admin.site._registry.values():
-        columns = set(model_admin.get_list_display(clerk))
+        columns: set[Any] = set(model_admin.get_list_display(clerk))
         made: Any = model_admin.model()
         for one in (model_admin, *model_admin.get_inline_instances(clerk, made)):
             fields = one.get_fieldsets(clerk, made)
-            names = {name for _, options in fields for name in options["fields"]}
+            names: set[Any] = {name for _, options in fields for name in options["fields"]}
             read = set(one.get_readonly_fields(clerk, made))
             columns |= names if not one.has_change_permission(clerk, made) else names & read
         shown |= {name for name in columns if is_icon(model_admin, name)}

@@ -56,6 +56,7 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
 class ReadOnlyAdmin(_ReadOnly, ModelAdmin):
     paginator = BoundedPaginator
     show_full_result_count = False
+    change_form_before_template = "admin/shown.html"
     # What the page of one object reads beside it, in the same query.
     page_select_related: tuple[str, ...] = ()
 
@@ -77,7 +78,7 @@ class ReadOnlyAdmin(_ReadOnly, ModelAdmin):
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
         if (obj := context.get("original")) is not None:
-            context["subtitle"] = self.title_of(obj)
+            context["subtitle"] = context["heading"] = self.title_of(obj)
         response: HttpResponse = super().render_change_form(request, context, *args, **kwargs)
         return response
 
@@ -119,6 +120,7 @@ class EventTypeFilter(admin.SimpleListFilter):
 class ReadOnlyInline(_ReadOnly, TabularInline):
     extra = 0
     can_delete = False
+    hide_title = True  # an id, mostly
 
 
 class EventDeliveryInline(ReadOnlyInline):

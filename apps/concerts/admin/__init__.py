@@ -19,7 +19,11 @@ from unfold.decorators import action, display
 
 from apps.concerts.admin.hall import PricesView
 from apps.concerts.admin.performance_forms import PerformanceForm, PerformanceInlineForm
-from apps.concerts.admin.seat_generator import SeatGeneratorView, seat_generator_url
+from apps.concerts.admin.seat_generator import (
+    PERFORMANCES_OFFERED,
+    SeatGeneratorView,
+    seat_generator_url,
+)
 from apps.concerts.corrections import PUBLISHED, delete_concerts, delete_performances, delete_seats
 from apps.concerts.models import (
     Concert,
@@ -42,6 +46,7 @@ from apps.shared.admin_words import at_venue, in_won, linked, linked_to
 from apps.shared.deletion import Deletion
 
 DATES_PER_PAGE = 50  # a form may have a thousand fields, and each date has four
+DATES_MAX = 150  # of one form, with those that are added
 
 
 class SeatCount:
@@ -62,6 +67,7 @@ class PerformanceInline(SeatCount, TabularInline):
     model = Performance
     form = PerformanceInlineForm
     per_page = DATES_PER_PAGE
+    max_num = DATES_MAX
     fields = ("starts_at", "seat_count", "sold_out_at")
     readonly_fields = ("seat_count", "sold_out_at")
     extra = 0
@@ -218,7 +224,8 @@ class PerformanceAdmin(CarefulForms, CountedDeletion, SeatCount, ModelAdmin):
 
     @action(description=_("Generate seats"), permissions=["generate"])
     def generate_seats(self, request: HttpRequest, queryset: QuerySet[Performance]) -> HttpResponse:
-        return redirect(seat_generator_url(performance=queryset.values_list("pk", flat=True)))
+        chosen = queryset.values_list("pk", flat=True)[:PERFORMANCES_OFFERED]
+        return redirect(seat_generator_url(performance=chosen))
 
 
 @admin.register(Seat)

@@ -20,6 +20,7 @@ from apps.accounts.hashers import refuse_if_busy
 from apps.accounts.services import register_customer
 from apps.payments.errors import BalanceLimitExceeded
 from apps.payments.selectors import transactions_of_customer, wallet_balance
+from apps.shared import admin_refusals
 from apps.shared.errors import DomainError, IdempotencyKeyReused, TooBusy
 from apps.storefront.actions import new_key, top_up
 from apps.storefront.forms import LoginForm, RegistrationForm, TopUpForm
@@ -116,6 +117,9 @@ class StaffLoginView(PasswordView):
         return admin.site.login(request)
 
     post = get
+
+    def refused(self, error: DomainError) -> HttpResponse:
+        return admin_refusals.refuse(self.request, admin_refusals.failed(error))
 
 
 class LanguageView(PageView):
