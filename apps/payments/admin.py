@@ -72,9 +72,13 @@ class WalletAdmin(ReadOnlyAdmin):
 
 class LedgerEntryInline(ReadOnlyInline):
     model = LedgerEntry
-    fields = ("account", "customer", "amount")
+    fields = ("account_link", "customer", "amount")
+    readonly_fields = fields
     ordering = ("pk",)
-    show_change_link = True
+
+    @display(description=_("account"))
+    def account_link(self, entry: LedgerEntry) -> SafeString | str:
+        return linked(entry, entry.get_account_display())
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[LedgerEntry]:
         entries: QuerySet[LedgerEntry] = super().get_queryset(request).select_related("customer")

@@ -159,18 +159,17 @@ class HoldAdmin(SaleWords, ReadOnlyAdmin):
 
 class TicketInline(SaleWords, ReadOnlyInline):
     model = Ticket
-    fields = ("seat_link", "price_in_won", "printed_code")
+    fields = ("seat_link", "price_in_won", "code_link")
     readonly_fields = fields
     ordering = ("seat_id",)
-    show_change_link = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Ticket]:
         tickets: QuerySet[Ticket] = super().get_queryset(request).select_related("seat")
         return tickets
 
     @display(description=_("code"))
-    def printed_code(self, ticket: Ticket) -> str:
-        return ticket.printed_code
+    def code_link(self, ticket: Ticket) -> SafeString | str:
+        return linked(ticket, ticket.printed_code)
 
 
 @admin.register(Reservation)

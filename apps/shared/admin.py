@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 
-from apps.shared.admin_words import as_json, at_venue, linked_to, person
+from apps.shared.admin_words import as_json, at_venue, linked, linked_to, person
 from apps.shared.models import (
     EventDelivery,
     EventDeliveryQuerySet,
@@ -125,9 +125,13 @@ class ReadOnlyInline(_ReadOnly, TabularInline):
 
 class EventDeliveryInline(ReadOnlyInline):
     model = EventDelivery
-    fields = ("consumer", "status", "attempts", "next_attempt_at", "done_at", "last_error")
+    fields = ("consumer_link", "status", "attempts", "next_attempt_at", "done_at", "last_error")
+    readonly_fields = fields
     ordering = ("consumer",)
-    show_change_link = True
+
+    @display(description=_("consumer"))
+    def consumer_link(self, delivery: EventDelivery) -> SafeString | str:
+        return linked(delivery, delivery.consumer)
 
 
 class EventWords:

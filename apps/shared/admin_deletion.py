@@ -44,6 +44,10 @@ class CountedDeletion:
         """
         return delete_rows(rows_by_key(self.model, ids), expected=expected)
 
+    def title_of(self, obj: Any) -> str:
+        """Say in words of people what is to be deleted."""
+        return str(obj)
+
     def why_kept(self, objects: Sequence[Any]) -> str | None:
         """Say what else keeps these from being deleted."""
         return None
@@ -106,14 +110,18 @@ class CountedDeletion:
         refusal: str | None,
     ) -> HttpResponse:
         is_across = request.POST.get("select_across") == "1"
-        name = str(objects[0]) if len(objects) == 1 else model_ngettext(self.opts, len(objects))
+        one = objects[0] if len(objects) == 1 else None
+        name = model_ngettext(self.opts, len(objects)) if one is None else self.title_of(one)
         context = {
             **self.admin_site.each_context(request),  # type: ignore[attr-defined]
             "opts": self.opts,
             "title": _("Delete: %(name)s") % {"name": name},
             "refusal": refusal or deletion.refusal,
             "may_go": deletion.refusal is None and self.why_kept(objects) is None,
-            "going": [counts_in_words({model: count}) for model, count in deletion.going.items()],
+            "object": one,
+            "going": [
+                counts_in_words({model: count}) for model, count in reversed(deletion.going.items())
+            ],
             "expected": deletion.rows,
             "is_selection": "action" in request.POST,
             "is_across": is_across,

@@ -45,8 +45,8 @@ class Deletion:
     Counts end at `ROWS_MAX` + 1. Rows that are found in two ways are counted in one.
     """
 
-    going: Counts
-    in_the_way: Counts
+    going: dict[Model, int]
+    in_the_way: dict[Model, int]
 
     @property
     def rows(self) -> int:

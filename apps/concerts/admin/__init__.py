@@ -197,6 +197,9 @@ class PerformanceAdmin(CarefulForms, CountedDeletion, SeatCount, ModelAdmin):
     def delete(self, *, ids: Sequence[int], expected: int) -> Deletion:
         return delete_performances(ids=ids, expected=expected)
 
+    def title_of(self, obj: Performance) -> str:
+        return f"{obj.concert} · {at_venue(obj.starts_at)}"
+
     def note_deletion(
         self, request: HttpRequest, objects: Sequence[Performance], going: str
     ) -> None:

@@ -13,6 +13,7 @@ from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
+from apps.accounts.models import User
 from apps.queue.admin.steering import PolicyForm, SteeringView
 from apps.queue.core.room import Figures
 from apps.queue.models import PolicyChange, QueueExit, WaitingRoom
@@ -212,7 +213,7 @@ class QueueExitAdmin(ReadOnlyAdmin):
     search_fields = ("customer__email", "concert__title")
     ordering = ("-pk",)
     show_full_result_count = False
-    page_select_related = ("customer", "concert")
+    page_select_related = ("concert",)
     fields = (
         "concert_link",
         "customer_link",
@@ -226,7 +227,14 @@ class QueueExitAdmin(ReadOnlyAdmin):
     )
 
     def title_of(self, obj: QueueExit) -> str:
-        return f"{obj.customer.name} · {obj.concert} · {obj.get_reason_display()}"
+        who = self._customer(obj)
+        name = who.name if who else f"#{obj.customer_id}"
+        return f"{name} · {obj.concert} · {obj.get_reason_display()}"
+
+    @staticmethod
+    def _customer(obj: QueueExit) -> User | None:
+        """Return the account, which may be gone."""
+        return User.objects.filter(pk=obj.customer_id).first()
 
     @display(description=_("concert"))
     def concert_link(self, obj: QueueExit) -> Any:
@@ -234,7 +242,7 @@ class QueueExitAdmin(ReadOnlyAdmin):
 
     @display(description=_("customer"))
     def customer_link(self, obj: QueueExit) -> Any:
-        return person(obj.customer)
+        return person(self._customer(obj))
 
     @display(description=_("waited"))
     def waited(self, obj: QueueExit) -> str:
