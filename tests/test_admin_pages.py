@@ -156,7 +156,7 @@ class TestHold:
         ("make", "words"),
         [
             (hold, "The customer can pay until "),
-            (overdue_hold, "Its time is over: anybody may have the seats."),
+            (overdue_hold, "It has expired: the seats are free again."),
         ],
     )
     def test_says_what_happens_next(

@@ -42,7 +42,7 @@ def correct_prices(
     if performance is None:
         raise PerformanceNotFound
     if performance.seat_map_version != seat_map_version:
-        raise PricesRefused(_("Seats or prices have changed meanwhile. Look at them anew."))
+        raise PricesRefused(_("Seats or prices have changed in the meantime. Reload the page."))
     changed = _set_prices(performance_id, prices)
     if changed:
         performance.seat_map_version += 1
@@ -112,4 +112,4 @@ def delete_concerts(*, ids: Sequence[int], expected: int | None = None) -> Delet
 def _refuse_unless_locked(performances: Sequence[Performance], seats: int) -> None:
     """Refuse if seats were made after the others were locked: somebody may be claiming them."""
     if sum(performance.seats_total for performance in performances) != seats:
-        raise DeletionRefused(_("Seats have changed meanwhile. Look at them anew."))
+        raise DeletionRefused(_("Seats have changed in the meantime. Check them again."))

@@ -146,15 +146,15 @@ class HoldAdmin(SaleWords, ReadOnlyAdmin):
     def what_next(self, hold: Hold) -> str:
         match hold.status:
             case Hold.Status.HELD if hold.is_expired(timezone.now()):
-                return gettext("Its time is over: anybody may have the seats.")
+                return gettext("It has expired: the seats are free again.")
             case Hold.Status.HELD:
-                return gettext("The customer can pay until %(time)s. Then the seats are free.") % {
-                    "time": at_venue(hold.expires_at)
-                }
+                return gettext(
+                    "The customer can pay until %(time)s. After that the seats are free again."
+                ) % {"time": at_venue(hold.expires_at)}
             case Hold.Status.CONFIRMED:
-                return gettext("It was paid: see the reservation.")
+                return gettext("It was paid; see the reservation.")
             case _:
-                return gettext("Nothing: it was not paid, and the seats were given back.")
+                return gettext("Nothing: it ended without a payment.")
 
 
 class TicketInline(SaleWords, ReadOnlyInline):
@@ -225,7 +225,7 @@ class ReservationAdmin(SaleWords, ReadOnlyAdmin):
     def what_next(self, reservation: Reservation) -> str:
         now = timezone.now()
         if reservation.status == Reservation.Status.CANCELLED:
-            return gettext("Nothing: it was cancelled, and the money is back in the wallet.")
+            return gettext("Nothing: it was cancelled and refunded to the wallet.")
         if reservation.performance.has_begun(now):
             return gettext("Nothing: the performance has begun.")
         if reservation.is_cancellable(now):

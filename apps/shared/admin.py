@@ -54,6 +54,7 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
 
 
 class ReadOnlyAdmin(_ReadOnly, ModelAdmin):
+    is_read_only = True
     paginator = BoundedPaginator
     show_full_result_count = False
     change_form_before_template = "admin/shown.html"

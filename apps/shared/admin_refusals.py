@@ -3,6 +3,8 @@
 Where the server may be what has failed, nothing is asked of it: no login, no session, no rights.
 """
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,15 +40,15 @@ _AWAY = (
     redis.TimeoutError,
 )
 _UNREADABLE: tuple[tuple[type[Exception], Words], ...] = (
-    (TooManyFieldsSent, _("The form has more fields than are read at once. Choose fewer rows.")),
+    (TooManyFieldsSent, _("The form has too many fields. Select fewer rows.")),
     (RequestDataTooBig, _("The form is too large.")),
     (DisallowedModelAdminLookup, _("This list cannot be filtered like that.")),
 )
 _RIGHTS: dict[str, Words] = {
-    "view": _("Your account may not look at %(things)s."),
-    "add": _("Your account may not add %(things)s."),
-    "change": _("Your account may not change %(things)s."),
-    "delete": _("Your account may not delete %(things)s."),
+    "view": _("Your account is not allowed to view %(things)s."),
+    "add": _("Your account is not allowed to add %(things)s."),
+    "change": _("Your account is not allowed to change %(things)s."),
+    "delete": _("Your account is not allowed to delete %(things)s."),
 }
 _RIGHT_OF_PAGE = {"changelist": "view", "history": "view", "change": "view"}
 
@@ -70,7 +72,7 @@ def unreadable(error: Exception) -> Refusal:
     reasons = (words for kind, words in _UNREADABLE if isinstance(error, kind))
     reason = next(reasons, _("The request could not be read."))
     # Whatever is wrong with it may be wrong with its login as well.
-    return Refusal(400, _("This was not understood"), reason, is_bare=True)
+    return Refusal(400, _("The request was not understood"), reason, is_bare=True)
 
 
 def not_found() -> Refusal:
@@ -85,8 +87,8 @@ def not_allowed(request: HttpRequest, error: Exception) -> Refusal:
 
 def out_of_date() -> Refusal:
     reason = _(
-        "Nothing was changed. Load the page anew and send the form again: it was shown before a login or in "
-        "another tab, or the browser refuses cookies."
+        "Nothing was changed. Reload the page and send the form again. This happens after logging in or out in "
+        "another tab, or when the browser refuses cookies."
     )
     return Refusal(403, _("This form is out of date"), reason, is_bare=True)
 
@@ -96,7 +98,7 @@ def failed(error: BaseException | None) -> Refusal:
     if isinstance(error, _AWAY):
         reason = _(
             "The database or another server took too long, or does not answer. Try again in a moment; if a list "
-            "takes too long, search it by a whole id or address."
+            "takes too long, search it by a full id or email address."
         )
         if isinstance(error, TooBusy):
             reason = _(
@@ -108,10 +110,12 @@ def failed(error: BaseException | None) -> Refusal:
     if isinstance(error, DomainError):
         return of_code(error)
     if isinstance(error, IntegrityError):
-        reason = _("It collides with what somebody else has just saved. Load the page anew.")
+        reason = _(
+            "This conflicts with something that was just saved. Reload the page and try again."
+        )
         return Refusal(409, _("Not saved"), reason)
-    reason = _("Something went wrong on our side, and it has been noted.")
-    return Refusal(500, _("That did not work"), reason, is_bare=True)
+    reason = _("The error has been logged. If it happens again, report it with the number below.")
+    return Refusal(500, _("Something went wrong"), reason, is_bare=True)
 
 
 def of_code(error: DomainError) -> Refusal:
@@ -162,12 +166,13 @@ def _missing_right(request: HttpRequest) -> Words:
     needed = list(getattr(names, "permission_required", ()))
     if not needed and match is not None and match.url_name:
         needed = _rights_of_page(match.url_name, is_sent=request.method == "POST")
-    for right in needed:
-        app_label, _dot, codename = right.partition(".")
-        verb, _line, model_name = codename.partition("_")
+    for right, model_admin in zip(needed, _admins_of(needed), strict=False):
+        verb = right.partition(".")[2].partition("_")[0]
         if not request.user.has_perm(right) and verb in _RIGHTS:
-            return str(_RIGHTS[verb]) % {"things": _things(app_label, model_name)}
-    return _("Nobody may do this here.") if needed else _("Your account may not do this.")
+            return str(_RIGHTS[verb]) % {"things": model_admin.opts.verbose_name_plural}
+    if any(getattr(one, "is_read_only", False) for one in _admins_of(needed)):
+        return _("Nobody can do this here: these records are read-only.")
+    return _("Your account is not allowed to do this.")
 
 
 def _rights_of_page(url_name: str, *, is_sent: bool) -> list[str]:
@@ -180,8 +185,11 @@ def _rights_of_page(url_name: str, *, is_sent: bool) -> list[str]:
     return []
 
 
-def _things(app_label: str, model_name: str) -> Words:
-    for model in admin.site._registry:
-        if (model._meta.app_label, model._meta.model_name) == (app_label, model_name):
-            return str(model._meta.verbose_name_plural)
-    return model_name
+def _admins_of(rights: Sequence[str]) -> list[Any]:
+    """Return the `ModelAdmin` of what each right is about."""
+    by_name = {
+        f"{model._meta.app_label}.{model._meta.model_name}": one
+        for model, one in admin.site._registry.items()
+    }
+    names = (re.sub(r"\.[a-z]+_", ".", right) for right in rights)
+    return [by_name[name] for name in names if name in by_name]

@@ -56,13 +56,13 @@ class Deletion:
     def refusal(self) -> str | None:
         """Say why it cannot be; None if it can."""
         if self.in_the_way:
-            return _("Cannot be deleted, because these refer to it: %(rows)s.") % {
+            return _("This cannot be deleted because these refer to it: %(rows)s.") % {
                 "rows": counts_in_words(self.in_the_way)
             }
         if self.rows > ROWS_MAX:
             return ngettext(
-                "More than %(count)s row would go. Delete a part first.",
-                "More than %(count)s rows would go. Delete a part first.",
+                "This would delete more than %(count)s row. Delete a part of it first.",
+                "This would delete more than %(count)s rows. Delete a part of it first.",
                 ROWS_MAX,
             ) % {"count": f"{ROWS_MAX:,}"}
         return None
@@ -107,7 +107,7 @@ def delete_rows(found: QuerySet[Any], *, expected: int | None = None) -> Deletio
     if deletion.refusal:
         raise DeletionRefused(deletion.refusal)
     if expected not in (None, deletion.rows):
-        raise DeletionRefused(_("This has changed meanwhile. Look at it anew."))
+        raise DeletionRefused(_("This has changed in the meantime. Check it again."))
     try:
         with connection.cursor() as cursor:
             # Else all references are looked for in the commit, which is one statement however many there are.
@@ -116,7 +116,7 @@ def delete_rows(found: QuerySet[Any], *, expected: int | None = None) -> Deletio
             if goes:
                 _delete_in_batches(rows)
     except IntegrityError as error:
-        raise DeletionRefused(_("This has changed meanwhile. Look at it anew.")) from error
+        raise DeletionRefused(_("This has changed in the meantime. Check it again.")) from error
     return deletion
 
 

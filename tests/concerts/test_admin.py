@@ -170,7 +170,7 @@ class TestSeatGenerator:
             layout_form(("A", 2, 5, "R", 1_000), performances=[one.pk for one in dates]),
         )
 
-        assert "These are 20 seats. At most 19 are made at once" in page.content.decode()
+        assert "That makes 20 seats. At most 19 can be made at once" in page.content.decode()
         assert not Seat.objects.exists()
 
     def test_offers_only_performances_without_seats(self, staff):

@@ -148,7 +148,7 @@ class TestPrices:
 
         answer = staff.post(url, {**shown, "VIP": 150_000, "R": 80_000})
 
-        assert "have changed meanwhile" in answer.content.decode()
+        assert "have changed in the meantime" in answer.content.decode()
         assert dict(Seat.objects.values_list("grade", "price")) == {"VIP": 15_000, "R": 90_000}
 
     @pytest.mark.parametrize("price", ["0", "-5", "10000001", "x"])
@@ -260,7 +260,7 @@ class TestDeletion:
         answer = staff.post(url_of(target, "delete"), {"_expected": page.context["expected"]})
 
         words = page.content.decode()
-        assert "Cannot be deleted, because these refer to it: " in words
+        assert "This cannot be deleted because these refer to it: " in words
         assert "seat claims: 1" in words
         assert ("tickets: 1" in words) == (claim is reservation)
         assert answer.status_code == 409
@@ -336,7 +336,7 @@ class TestDeletion:
         answer = staff.post(url_of(performance, "delete"), {"_expected": page.context["expected"]})
 
         assert answer.status_code == 409
-        assert "This has changed meanwhile." in answer.content.decode()
+        assert "This has changed in the meantime." in answer.content.decode()
         assert Seat.objects.count() == 50
 
     def test_more_rows_than_a_request_can_do_are_refused(
@@ -347,7 +347,7 @@ class TestDeletion:
 
         page = staff.get(url_of(performance, "delete"))
 
-        assert "More than 40 rows would go." in page.content.decode()
+        assert "This would delete more than 40 rows." in page.content.decode()
         assert page.context["expected"] == 42  # counted no further
 
     def test_rows_go_in_batches(self, staff: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,7 +75,7 @@ class PricesForm(forms.Form):
                 label=_("Change prices although seats are held or sold"),
                 required=False,
                 widget=UnfoldBooleanSwitchWidget,
-                help_text=_("Who holds or has bought a seat pays, or has paid, the price of then."),
+                help_text=_("Seats that are held or sold keep their price."),
             )
 
     @property

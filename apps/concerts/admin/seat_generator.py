@@ -150,7 +150,7 @@ class SeatGeneratorView(UnfoldModelAdminViewMixin, FormView):  # type: ignore[ty
             form.add_error(
                 "performances",
                 _(
-                    "These are %(seats)s seats. At most %(max)s are made at once: choose fewer dates."
+                    "That makes %(seats)s seats. At most %(max)s can be made at once: choose fewer performances."
                 )
                 % {"seats": f"{seats:,}", "max": f"{SEATS_AT_ONCE:,}"},
             )
