@@ -7,14 +7,14 @@ from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.functional import cached_property
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 
-from apps.shared.admin_words import as_json, at_venue, linked, linked_to, person
+from apps.shared.admin_words import NOTHING, as_json, at_venue, linked, linked_to, person
 from apps.shared.models import (
     EventDelivery,
     EventDeliveryQuerySet,
@@ -151,6 +151,8 @@ class EventWords:
     def subjects(self, obj: Any) -> SafeString:
         """Link to what the content names."""
         payload = self._event(obj).payload
+        if not isinstance(payload, dict):
+            return format_html("{}", NOTHING)
         links = [
             (linked_to(page, payload[key], f"{label} {payload[key]}"),)
             for key, page, label in SUBJECTS

@@ -1,6 +1,6 @@
 """Deletion in the admin of what may be thousands of rows: a page says how many go, or what stands in the way."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -29,6 +29,7 @@ from apps.shared.deletion import (
 from apps.shared.transactions import run_in_transaction
 
 EXPECTED = "_expected"
+NAMED_MAX = 20  # of what was chosen; each takes a look of its own
 
 
 class CountedDeletion:
@@ -117,6 +118,7 @@ class CountedDeletion:
             "opts": self.opts,
             "title": _("Delete: %(name)s") % {"name": name},
             "refusal": refusal or deletion.refusal,
+            "kept": list(self._kept(objects)) if deletion.in_the_way else [],
             "may_go": deletion.refusal is None and self.why_kept(objects) is None,
             "object": one,
             "going": [
@@ -131,6 +133,13 @@ class CountedDeletion:
         }
         status = 409 if EXPECTED in request.POST else 200
         return TemplateResponse(request, "admin/counted_deletion.html", context, status=status)
+
+    def _kept(self, objects: Sequence[Any]) -> Iterator[tuple[str, str]]:
+        """Say which of a few that were chosen cannot go, and why."""
+        if 1 < len(objects) <= NAMED_MAX:
+            for obj in objects:
+                if refusal := deletion_of(rows_by_key(self.model, [obj.pk])).refusal:
+                    yield self.title_of(obj), refusal
 
     def _list_url(self, request: HttpRequest) -> str:
         url = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")

@@ -110,6 +110,8 @@ def failed(error: BaseException | None) -> Refusal:
     if isinstance(error, DomainError):
         return of_code(error)
     if isinstance(error, IntegrityError):
+        # It may be a fault of ours as well, and answers below 500 are not logged.
+        logger.error("admin_conflict", exc_info=error)
         reason = _(
             "This conflicts with something that was just saved. Reload the page and try again."
         )

@@ -20,6 +20,7 @@ from apps.queue.models import WaitingRoom
 from apps.reservations.models import SeatClaim
 from apps.shared import deletion
 from apps.shared.admin_deletion import CountedDeletion
+from apps.shared.admin_words import at_venue
 from apps.shared.caching import forget_everything
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import ConcertFactory, PerformanceFactory
@@ -266,6 +267,17 @@ class TestDeletion:
         assert answer.status_code == 409
         assert Seat.objects.count() == 50
         assert not LogEntry.objects.exists()
+
+    def test_of_a_few_that_were_chosen_it_names_those_that_are_kept(self, staff: Client) -> None:
+        sold, free = hall(), hall()
+        hold(CustomerFactory(), [sold.seats.order_by("pk")[0]])
+        form = {"action": "delete_selected", "_selected_action": [sold.pk, free.pk]}
+
+        text = staff.post(url_of(sold, "changelist"), form).content.decode()
+
+        assert f"<li>{sold.concert} · {at_venue(sold.starts_at)}: This cannot be deleted" in text
+        assert f"<li>{free.concert} · {at_venue(free.starts_at)}" not in text
+        assert Performance.objects.count() == 2
 
     def test_chosen_seats_go(self, staff: Client) -> None:
         performance = hall()

@@ -13,6 +13,7 @@ from apps.accounts.models import User
 from apps.concerts import corrections
 from apps.concerts.errors import PerformanceNotFound
 from apps.concerts.models import Grade, Performance, Seat
+from apps.concerts.services import generate_seats
 from apps.reservations.errors import SeatAlreadyHeld
 from apps.reservations.models import Hold, SeatClaim
 from apps.shared.deletion import DeletionRefused
@@ -165,6 +166,26 @@ class TestDeletionAndHold:
         # The commit of the hold was refused for its references, and another attempt looked again.
         assert isinstance(outcome_of(held), PerformanceNotFound)
         assert not Hold.objects.exists()
+
+
+class TestDeletionAndNewSeats:
+    def test_seats_that_came_after_the_locks_are_not_deleted(
+        self, elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        performance = PerformanceFactory()
+        original: Any = vars(corrections)["fetch_all"]
+
+        def fetch_and_be_overtaken(*args: Any) -> Any:
+            rows = original(*args)
+            outcome_of(elsewhere(partial(generate_seats, performance_id=performance.pk)))
+            return rows
+
+        monkeypatch.setattr(corrections, "fetch_all", fetch_and_be_overtaken)
+
+        with pytest.raises(DeletionRefused):
+            delete(performance)
+
+        assert Seat.objects.count() == 50
 
 
 class TestPricesAndHold:
