@@ -20,8 +20,9 @@ from tests.factories.concerts import ConcertFactory, PerformanceFactory
 pytestmark = pytest.mark.django_db
 
 # What only reads, or leads to a form that notes what it does.
-NOTE_NOTHING = {"export", "generate_seats", "adjust", "delete_selected"}
-NOTE_THEMSELVES = {"open_now", "pause", "resume", "close", "remove_visitor"}  # test_steering.py
+NOTE_NOTHING = {"export", "generate_seats", "adjust", "correct_prices", "delete_hall"}
+# tests/queue/test_steering.py, tests/concerts/test_corrections.py
+NOTE_THEMSELVES = {"open_now", "pause", "resume", "close", "remove_visitor", "delete_selected"}
 
 
 def hidden_concert() -> tuple[Any, Any]:

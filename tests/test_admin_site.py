@@ -137,3 +137,24 @@ def test_a_clerk_without_the_right_cannot_replay(sales):
 
     assert browser.post(changelist(EventDelivery), selected).status_code == 403
     assert EventDelivery.objects.dead().exists()
+
+
+def inputs_of(form) -> int:
+    """Return how many values a form may send."""
+    return sum(len(getattr(field.widget, "widgets", [None])) for field in form.fields.values())
+
+
+def test_no_form_grows_beyond_what_is_read(rf, settings):
+    request = rf.get("/")
+    request.user = CustomerFactory(admin=True)
+    settled = 50  # what the page itself sends beside the rows, choices of several values left out
+    grows = {}
+    for model, model_admin in admin.site._registry.items():
+        for inline in model_admin.get_inline_instances(request, model()):
+            if inline.has_change_permission(request) or inline.has_add_permission(request, None):
+                formset = inline.get_formset(request)()
+                fields = inputs_of(formset.empty_form)
+                grows[inline.model.__name__] = fields * inline.max_num + settled
+
+    assert grows.keys() == {"Performance"}
+    assert max(grows.values()) < settings.DATA_UPLOAD_MAX_NUMBER_FIELDS

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -17,9 +18,14 @@ from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserCreationForm
 
 from apps.accounts.models import AccessToken, User
-from apps.accounts.services import end_login_copies_of, revoke_access_tokens
+from apps.accounts.services import delete_accounts, end_login_copies_of, revoke_access_tokens
 from apps.shared.admin import BoundedPaginator, ReadOnlyAdmin, note_action
+from apps.shared.admin_deletion import CountedDeletion
 from apps.shared.admin_forms import CarefulForms
+from apps.shared.admin_words import NOTHING, at_venue, person
+from apps.shared.deletion import Deletion
+
+RIGHTS_SHOWN = ("is_active", "duty", "groups", "user_permissions")  # to who may not change them
 
 
 class UserAddForm(UserCreationForm):
@@ -29,15 +35,16 @@ class UserAddForm(UserCreationForm):
 
 
 @admin.register(User)
-class UserAdmin(CarefulForms, DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
+class UserAdmin(CarefulForms, CountedDeletion, DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
     form = forms.ModelForm  # the usual one shows a summary of the hash
     add_form = UserAddForm
     change_password_form = AdminPasswordChangeForm
-    list_display = ("email", "name", "is_active", "is_staff", "joined_at")
+    list_display = ("email", "name", "is_active", "duty", "joined_at")
     list_filter = ("is_active", "is_staff", "joined_at")
     search_fields = ("email", "name")
     ordering = ("email",)
     readonly_fields = ("joined_at", "last_login", "password_link")
+    actions = ("delete_selected",)
     paginator = BoundedPaginator
     show_full_result_count = False
     fieldsets = (
@@ -50,6 +57,13 @@ class UserAdmin(CarefulForms, DjangoUserAdmin, ModelAdmin):  # type: ignore[type
     add_fieldsets = (
         (None, {"fields": ("email", "name", "usable_password", "password1", "password2")}),
     )
+
+    @display(description=_("staff"), ordering="is_staff")
+    def duty(self, user: User) -> str:
+        """In words: nothing is wrong about a customer who is not staff."""
+        if user.is_superuser:
+            return gettext("administrator")
+        return gettext("staff") if user.is_staff else NOTHING
 
     @display(description=_("password"))
     def password_link(self, user: User) -> SafeString:
@@ -64,15 +78,32 @@ class UserAdmin(CarefulForms, DjangoUserAdmin, ModelAdmin):  # type: ignore[type
         fields = super().get_readonly_fields(request, obj)
         if request.user.is_superuser:
             return fields
-        return (*fields, "is_staff", "is_superuser", "groups", "user_permissions")
+        return (*fields, "duty", "groups", "user_permissions")
+
+    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        if request.user.is_superuser or obj is None:
+            return fieldsets
+        account, (name, rights) = fieldsets
+        return (account, (name, {**rights, "fields": RIGHTS_SHOWN}))
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         # Whoever may reset a colleague's password has the colleague's rights.
         is_allowed = super().has_change_permission(request, obj)
         return is_allowed and (obj is None or not obj.is_staff or request.user.is_superuser)
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        # As for changes; nobody deletes the account in use.
+        is_allowed = super().has_delete_permission(request, obj)
+        is_of_colleague = obj is not None and (obj.is_staff or obj.is_superuser)
+        return (
+            is_allowed
+            and obj != request.user
+            and (not is_of_colleague or request.user.is_superuser)
+        )
+
+    def delete(self, *, ids: Sequence[int], expected: int) -> Deletion:
+        return delete_accounts(ids=ids, expected=expected)
 
 
 @admin.register(AccessToken)
@@ -82,8 +113,16 @@ class AccessTokenAdmin(ReadOnlyAdmin):
     list_select_related = ("user",)
     search_fields = ("user__email", "user__name")
     ordering = ("-id",)
-    fields = ("user", "created_at", "expires_at", "revoked_at")
+    page_select_related = ("user",)
+    fields = ("user_link", "is_live", "created_at", "expires_at", "revoked_at")
     actions = ("revoke",)
+
+    def title_of(self, token: AccessToken) -> str:
+        return f"{token.user.email} · {at_venue(token.created_at)}"
+
+    @display(description=_("user"))
+    def user_link(self, token: AccessToken) -> SafeString | str:
+        return person(token.user)
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("accounts.change_accesstoken")
@@ -108,5 +147,5 @@ admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class GroupAdmin(CarefulForms, DjangoGroupAdmin, ModelAdmin):
-    pass
+class GroupAdmin(CarefulForms, CountedDeletion, DjangoGroupAdmin, ModelAdmin):
+    actions = ("delete_selected",)

@@ -13,6 +13,7 @@ from django.utils import timezone
 from apps.accounts.ended_logins import end_login_copies
 from apps.accounts.errors import EmailTaken, InvalidCredentials
 from apps.accounts.models import AccessToken, User, normalized_email, token_digest
+from apps.shared.deletion import Deletion, delete_rows, rows_by_key
 from apps.shared.transactions import requires_transaction, use_case
 
 TOKEN_BYTES = 32
@@ -133,6 +134,16 @@ def _revoke(access_token_ids: Sequence[int]) -> int:
 def end_login_copies_of(*, user_id: int) -> None:
     """Make the deactivation of an account felt as soon as it is committed, also where its logins are known by a copy."""
     _end_copies_on_commit(AccessToken.objects.live(at=timezone.now()).filter(user=user_id))
+
+
+@requires_transaction
+def delete_accounts(*, ids: Sequence[int], expected: int | None = None) -> Deletion:
+    """Delete accounts that have done nothing, with their logins. Whoever is at work with one of them at this moment is refused.
+
+    :raises DeletionRefused: something refers to one of them, or they are too many, or not as many as `expected`.
+    """
+    _end_copies_on_commit(AccessToken.objects.live(at=timezone.now()).filter(user__in=ids))
+    return delete_rows(rows_by_key(User, ids), expected=expected)
 
 
 def _end_copies_on_commit(tokens: QuerySet[AccessToken]) -> None:

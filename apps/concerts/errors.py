@@ -35,6 +35,16 @@ class LayoutRefused(RuleViolation):
         self.reason = reason
 
 
+class PricesRefused(RuleViolation):
+    """Seats cannot be given these prices; `reason` says why to people."""
+
+    code = "VALIDATION_ERROR"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(errors={"prices": [reason]})
+        self.reason = reason
+
+
 class PerformanceAlreadyScheduled(Conflict):
     """The concert has a performance at that time."""
 

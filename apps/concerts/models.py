@@ -212,7 +212,7 @@ class Performance(models.Model):
 
     concert = models.ForeignKey(
         Concert,
-        on_delete=models.PROTECT,
+        on_delete=models.CASCADE,
         related_name="performances",
         # The unique constraint below begins with this column.
         db_index=False,

@@ -128,7 +128,7 @@ def _set_blocked(*, seat_ids: Sequence[int], blocked: bool) -> int:
     changed = Counter(seat.performance_id for seat in seats)
     for performance in Performance.objects.lock().filter(pk__in=changed):
         performance.seats_unblocked += changed[performance.pk] * (-1 if blocked else 1)
-        _save_counts(performance)
+        save_counts(performance)
     return len(seats)
 
 
@@ -321,7 +321,7 @@ def _record(entries: Sequence[RankingEntry]) -> tuple[list[RankingEntry], list[R
     for performance_id in sold:
         performance = performances[performance_id]
         performance.seats_sold += sold[performance_id]
-        _save_counts(performance)
+        save_counts(performance)
     repeated = [entry.event_id for entry in known if entry.event_id not in recorded_at]
     if repeated:
         # What was recorded longer ago has been counted.
@@ -353,7 +353,7 @@ def _insert(entries: Sequence[RankingEntry]) -> dict[UUID, datetime]:
     return dict(rows)
 
 
-def _save_counts(performance: Performance) -> None:
+def save_counts(performance: Performance) -> None:
     """Write the counts of a locked performance, and `sold_out_at`: the moment of the last sale, while no unblocked seat is left."""
     performance.sold_out_at = _last_sale_at(performance.pk) if _is_sold_out(performance) else None
     performance.save(update_fields=["seats_unblocked", "seats_sold", "sold_out_at"])

@@ -6,8 +6,10 @@ from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy as _
-from unfold.decorators import action
+from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from apps.payments.admin_export import LedgerExports
@@ -15,9 +17,12 @@ from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
 from apps.payments.services import adjust_wallet
 from apps.shared.admin import ReadOnlyAdmin, ReadOnlyInline
 from apps.shared.admin_forms import CarefulForms
+from apps.shared.admin_words import NOTHING, at_venue, in_won, linked, linked_to, person
 from apps.shared.codes import CODES
 from apps.shared.errors import DomainError
 from apps.shared.form_fields import WonField
+
+MOVEMENTS_SHOWN = 20
 
 
 @admin.register(Wallet)
@@ -27,6 +32,32 @@ class WalletAdmin(ReadOnlyAdmin):
     search_fields = ("customer__email", "customer__name")
     ordering = ("-pk",)
     actions_detail = ("adjust",)
+    page_select_related = ("customer",)
+    fields = ("customer_link", "balance_in_won", "movements", "last_movements")
+
+    def title_of(self, wallet: Wallet) -> str:
+        return f"{wallet.customer.name} · {in_won(wallet.balance)}"
+
+    @display(description=_("customer"))
+    def customer_link(self, wallet: Wallet) -> SafeString | str:
+        return person(wallet.customer)
+
+    @display(description=_("balance"))
+    def balance_in_won(self, wallet: Wallet) -> str:
+        return in_won(wallet.balance)
+
+    @display(description=_("last movements"))
+    def last_movements(self, wallet: Wallet) -> SafeString | str:
+        found = LedgerTransaction.objects.filter(customer=wallet.pk).order_by("-number")
+        lines = [
+            (
+                linked(one, f"{one.get_type_display()} {in_won(one.amount)}"),
+                at_venue(one.created_at),
+                in_won(one.balance_after),
+            )
+            for one in found[:MOVEMENTS_SHOWN]
+        ]
+        return format_html_join(mark_safe("<br>"), "{} · {} → {}", lines) or NOTHING
 
     def has_adjust_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         # Not named in the decorator: unfold would look it up in the database at every system check.
@@ -39,8 +70,17 @@ class WalletAdmin(ReadOnlyAdmin):
 
 class LedgerEntryInline(ReadOnlyInline):
     model = LedgerEntry
-    fields = ("account", "customer", "amount")
+    fields = ("account_link", "customer", "amount")
+    readonly_fields = fields
     ordering = ("pk",)
+
+    @display(description=_("account"))
+    def account_link(self, entry: LedgerEntry) -> SafeString | str:
+        return linked(entry, entry.get_account_display())
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[LedgerEntry]:
+        entries: QuerySet[LedgerEntry] = super().get_queryset(request).select_related("customer")
+        return entries
 
 
 class AdjustmentForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -74,6 +114,19 @@ class LedgerTransactionAdmin(LedgerExports, CarefulForms, ReadOnlyAdmin):
     autocomplete_fields = ("customer",)
     inlines = (LedgerEntryInline,)
     actions = ("export",)
+    page_select_related = ("customer", "adjusted_by")
+    page_fields = (
+        "type",
+        "customer_link",
+        "amount_in_won",
+        "balance_after_in_won",
+        "reservation",
+        "reason",
+        "adjusted_by_link",
+        "created_at",
+        "number",
+        "id",
+    )
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("payments.add_ledgertransaction")
@@ -89,7 +142,33 @@ class LedgerTransactionAdmin(LedgerExports, CarefulForms, ReadOnlyAdmin):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is None:
             return AdjustmentForm.Meta.fields
-        return [field.name for field in LedgerTransaction._meta.fields]
+        return self.page_fields
+
+    def title_of(self, obj: LedgerTransaction) -> str:
+        return f"{obj.get_type_display()} · {in_won(obj.amount)} · {obj.customer.name}"
+
+    @display(description=_("customer"))
+    def customer_link(self, obj: LedgerTransaction) -> SafeString | str:
+        return person(obj.customer)
+
+    @display(description=_("amount"))
+    def amount_in_won(self, obj: LedgerTransaction) -> str:
+        return in_won(obj.amount)
+
+    @display(description=_("balance after"))
+    def balance_after_in_won(self, obj: LedgerTransaction) -> str:
+        return in_won(obj.balance_after)
+
+    @display(description=_("reservation"))
+    def reservation(self, obj: LedgerTransaction) -> SafeString | str:
+        if obj.reference is None:
+            return NOTHING
+        page = "admin:reservations_reservation_change"
+        return linked_to(page, obj.reference, obj.reference)
+
+    @display(description=_("adjusted by"))
+    def adjusted_by_link(self, obj: LedgerTransaction) -> SafeString | str:
+        return person(obj.adjusted_by)
 
     def get_inlines(self, request: HttpRequest, obj: Any = None) -> Any:
         return self.inlines if obj else ()
@@ -125,6 +204,25 @@ class LedgerEntryAdmin(ReadOnlyAdmin):
     list_select_related = ("transaction", "customer")
     search_fields = ("customer__email", "=transaction__reference", "=transaction__id")
     ordering = ("-id",)
+    page_select_related = ("transaction__customer", "customer")
+    fields = ("account", "customer_link", "amount_in_won", "transaction_link", "id")
+
+    def title_of(self, entry: LedgerEntry) -> str:
+        return f"{entry.get_account_display()} · {in_won(entry.amount)}"
+
+    @display(description=_("customer"))
+    def customer_link(self, entry: LedgerEntry) -> SafeString | str:
+        return person(entry.customer)
+
+    @display(description=_("amount"))
+    def amount_in_won(self, entry: LedgerEntry) -> str:
+        return in_won(entry.amount)
+
+    @display(description=_("transaction"))
+    def transaction_link(self, entry: LedgerEntry) -> SafeString | str:
+        one = entry.transaction
+        words = f"{one.get_type_display()} {in_won(one.amount)} · {one.customer.email}"
+        return linked(one, f"{words} · {at_venue(one.created_at)}")
 
 
 def _adjustment_form(**initial: str) -> str:

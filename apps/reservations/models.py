@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Self
 
 from django.conf import settings
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
@@ -109,6 +110,8 @@ class Hold(models.Model):
                 condition=Q(status__in=["RELEASED", "EXPIRED"]),
                 name="hold_unpaid_ended",
             ),
+            # Whether a date was ever held, when it is deleted. Rows of one date lie together.
+            BrinIndex(fields=["performance"], autosummarize=True, name="hold_by_performance"),
         ]
 
     def __str__(self) -> str:
@@ -181,6 +184,8 @@ class SeatClaim(models.Model):
             models.Index(
                 fields=["performance"], condition=Q(ended_at=None), name="seat_claims_open"
             ),
+            # As of holds.
+            BrinIndex(fields=["performance"], autosummarize=True, name="seat_claim_by_performance"),
         ]
 
     def __str__(self) -> str:
@@ -319,3 +324,8 @@ class Ticket(models.Model):
 
     def __str__(self) -> str:
         return str(self.pk)
+
+    @property
+    def printed_code(self) -> str:
+        """The code in groups of four, so that people can read it to each other."""
+        return " ".join(self.code[start : start + 4] for start in range(0, len(self.code), 4))

@@ -5,13 +5,16 @@ from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.functional import cached_property
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 
+from apps.shared.admin_words import NOTHING, as_json, at_venue, linked, linked_to, person
 from apps.shared.models import (
     DeliveryReplay,
     EventDelivery,
@@ -58,8 +61,34 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
 
 
 class ReadOnlyAdmin(_ReadOnly, ModelAdmin):
+    is_read_only = True
     paginator = BoundedPaginator
     show_full_result_count = False
+    change_form_before_template = "admin/shown.html"
+    # What the page of one object reads beside it, in the same query.
+    page_select_related: tuple[str, ...] = ()
+
+    def title_of(self, obj: Any) -> str:
+        """Say in words of people which object a page is about."""
+        return str(obj)
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
+        request.is_page_of_one = True  # type: ignore[attr-defined]
+        return super().get_object(request, object_id, from_field)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        found: QuerySet[Any] = super().get_queryset(request)
+        if self.page_select_related and hasattr(request, "is_page_of_one"):
+            return found.select_related(*self.page_select_related)
+        return found
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        if (obj := context.get("original")) is not None:
+            context["subtitle"] = context["heading"] = self.title_of(obj)
+        response: HttpResponse = super().render_change_form(request, context, *args, **kwargs)
+        return response
 
 
 def note_action(request: HttpRequest, objects: Iterable[Model], message: str) -> None:
@@ -99,26 +128,71 @@ class EventTypeFilter(admin.SimpleListFilter):
 class ReadOnlyInline(_ReadOnly, TabularInline):
     extra = 0
     can_delete = False
+    hide_title = True  # an id, mostly
 
 
 class EventDeliveryInline(ReadOnlyInline):
     model = EventDelivery
-    fields = ("consumer", "status", "attempts", "next_attempt_at", "done_at", "last_error")
+    fields = ("consumer_link", "status", "attempts", "next_attempt_at", "done_at", "last_error")
+    readonly_fields = fields
     ordering = ("consumer",)
+
+    @display(description=_("consumer"))
+    def consumer_link(self, delivery: EventDelivery) -> SafeString | str:
+        return linked(delivery, delivery.consumer)
+
+
+class EventWords:
+    """Columns and fields that say of an event what it tells, and of what."""
+
+    @staticmethod
+    def _event(obj: Any) -> OutboxEvent:
+        event: OutboxEvent = obj if isinstance(obj, OutboxEvent) else obj.event
+        return event
+
+    @display(description=_("content"))
+    def content(self, obj: Any) -> SafeString:
+        return as_json(self._event(obj).payload)
+
+    @display(description=_("about"))
+    def subjects(self, obj: Any) -> SafeString:
+        """Link to what the content names."""
+        payload = self._event(obj).payload
+        if not isinstance(payload, dict):
+            return format_html("{}", NOTHING)
+        links = [
+            (linked_to(page, payload[key], f"{label} {payload[key]}"),)
+            for key, page, label in SUBJECTS
+            if payload.get(key)
+        ]
+        return format_html_join(mark_safe("<br>"), "{}", links)
+
+
+# By key of a payload: the page of what it names, and what that is called.
+SUBJECTS = (
+    ("reservation_id", "admin:reservations_reservation_change", _("reservation")),
+    ("customer_id", "admin:accounts_user_change", _("customer")),
+    ("performance_id", "admin:concerts_performance_change", _("performance")),
+    ("concert_id", "admin:concerts_concert_change", _("concert")),
+)
 
 
 @admin.register(OutboxEvent)
-class OutboxEventAdmin(ReadOnlyAdmin):
+class OutboxEventAdmin(EventWords, ReadOnlyAdmin):
     list_display = ("occurred_at", "type", "id")
     list_filter = (EventTypeFilter, "occurred_at")
     search_fields = ("=id",)
     search_help_text = _("The whole id of an event.")
     ordering = ("-occurred_at", "id")
+    fields = ("type", "occurred_at", "subjects", "content", "id")
     inlines = (EventDeliveryInline,)
+
+    def title_of(self, obj: OutboxEvent) -> str:
+        return f"{obj.type} · {at_venue(obj.occurred_at)}"
 
 
 @admin.register(EventDelivery)
-class EventDeliveryAdmin(ReadOnlyAdmin):
+class EventDeliveryAdmin(EventWords, ReadOnlyAdmin):
     list_display = ("event", "consumer", "status", "attempts", "next_attempt_at", "last_error")
     list_filter = ("status", ConsumerFilter)
     list_select_related = ("event",)
@@ -126,6 +200,21 @@ class EventDeliveryAdmin(ReadOnlyAdmin):
     search_help_text = _("The whole id of an event.")
     ordering = ("-id",)
     actions = ("replay",)
+    page_select_related = ("event",)
+    fields = (
+        "consumer",
+        "status",
+        "attempts",
+        "next_attempt_at",
+        "done_at",
+        "last_error",
+        "event",
+        "subjects",
+        "content",
+    )
+
+    def title_of(self, obj: EventDelivery) -> str:
+        return f"{obj.event.type} → {obj.consumer}"
 
     def has_replay_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("shared.change_eventdelivery")
@@ -236,7 +325,16 @@ class IdempotencyRecordAdmin(ReadOnlyAdmin):
     list_select_related = ("customer",)
     search_fields = ("customer__email", "=key")
     ordering = ("-created_at", "-id")
-    exclude = ("body",)
+    page_select_related = ("customer",)
+    # Without the body, which may be anything that the customer was told.
+    fields = ("customer_link", "endpoint", "key", "status", "created_at", "fingerprint")
+
+    def title_of(self, obj: IdempotencyRecord) -> str:
+        return f"{obj.endpoint} · {obj.customer.email} · {at_venue(obj.created_at)}"
+
+    @display(description=_("customer"))
+    def customer_link(self, obj: IdempotencyRecord) -> SafeString | str:
+        return person(obj.customer)
 
 
 @admin.register(JobProgress)

@@ -26,6 +26,7 @@ logger = structlog.get_logger(__name__)
 ATTEMPTS = 3
 SERIALIZATION_FAILURE = "40001"
 DEADLOCK_DETECTED = "40P01"
+FOREIGN_KEY_VIOLATION = "23503"
 LOCK_NOT_AVAILABLE = "55P03"
 QUERY_CANCELED = "57014"
 IDLE_IN_TRANSACTION_TIMEOUT = "25P03"
@@ -49,7 +50,8 @@ def sqlstate(error: BaseException) -> str | None:
 def run_in_transaction(work: Callable[[], T]) -> T:
     """Run `work` in a durable transaction of its own.
 
-    A deadlock or a serialization failure rolls back and is tried again, three times in all.
+    A deadlock or a serialization failure rolls back and is tried again, three times in all. So does a reference to what was deleted
+    meanwhile: the next attempt does not find it, and refuses.
 
     :raises ServiceUnavailable: a lock or a statement took longer than the database allows, or all attempts failed.
     """
@@ -57,11 +59,11 @@ def run_in_transaction(work: Callable[[], T]) -> T:
         try:
             with transaction.atomic(durable=True):
                 return work()
-        except (OperationalError, InternalError) as error:
+        except (OperationalError, InternalError, IntegrityError) as error:
             state = sqlstate(error)
             if state in (LOCK_NOT_AVAILABLE, QUERY_CANCELED, IDLE_IN_TRANSACTION_TIMEOUT):
                 raise ServiceUnavailable from error
-            if state not in (SERIALIZATION_FAILURE, DEADLOCK_DETECTED):
+            if state not in (SERIALIZATION_FAILURE, DEADLOCK_DETECTED, FOREIGN_KEY_VIOLATION):
                 raise
             logger.warning("transaction_retried", attempt=attempt, sqlstate=state)
             if attempt == ATTEMPTS:

@@ -122,12 +122,12 @@ class TestUsers:
         [live] = AccessToken.objects.live(at=timezone.now())
         assert live.user != customer
 
-    def test_are_never_deleted(self, browser: Client) -> None:
+    def test_are_not_deleted_unasked(self, browser: Client) -> None:
         customer = CustomerFactory()
 
         response = browser.post(reverse(f"{USERS}_delete", args=[customer.pk]), {"post": "yes"})
 
-        assert response.status_code == 403
+        assert "This cannot be undone." in response.content.decode()
         assert User.objects.filter(pk=customer.pk).exists()
 
     def test_get_no_rights_from_a_clerk(self, clerk: Client) -> None:

@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 from django.urls import reverse
 from django.utils import timezone
 
+from apps.concerts.admin import seat_generator
 from apps.concerts.models import Concert, Performance, RankingEntry, Seat
 from tests.admin_forms import concert_form, send
 from tests.factories.accounts import CustomerFactory
@@ -145,6 +146,33 @@ class TestPuttingAConcertOnSale:
 
 
 class TestSeatGenerator:
+    def test_offers_no_more_dates_than_a_form_can_send(self, staff, monkeypatch):
+        monkeypatch.setattr(seat_generator, "PERFORMANCES_OFFERED", 3)
+        first, second, *_others, last = PerformanceFactory.create_batch(5)
+
+        page = staff.get(f"{reverse(GENERATOR)}?performance={last.pk}")
+        offered = list(page.context["form"].fields["performances"].queryset)
+        answer = staff.post(
+            reverse(GENERATOR), layout_form(("A", 1, 2, "R", 1_000), performances=[second.pk])
+        )
+
+        assert page.context["form"].initial == {"performances": [last.pk]}
+        assert offered == [first, second, last]
+        assert answer.status_code == 302
+        assert Seat.objects.of_performance(second.pk).count() == 2
+
+    def test_makes_no_more_seats_than_a_request_can_do(self, staff, monkeypatch):
+        monkeypatch.setattr(seat_generator, "SEATS_AT_ONCE", 19)
+        dates = PerformanceFactory.create_batch(2)
+
+        page = staff.post(
+            reverse(GENERATOR),
+            layout_form(("A", 2, 5, "R", 1_000), performances=[one.pk for one in dates]),
+        )
+
+        assert "That makes 20 seats. At most 19 can be made at once" in page.content.decode()
+        assert not Seat.objects.exists()
+
     def test_offers_only_performances_without_seats(self, staff):
         full = PerformanceFactory(seats=1)
         empty = PerformanceFactory()

@@ -20,9 +20,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.models import User
+from apps.concerts import corrections
 from apps.concerts import services as concerts
 from apps.concerts.layouts import DEFAULT_LAYOUT
-from apps.concerts.models import Performance, Seat
+from apps.concerts.models import Concert, Grade, Performance, Seat
 from apps.payments.services import adjust_wallet, charge_wallet
 from apps.queue import services as queue
 from apps.reservations import services as reservations
@@ -294,6 +295,25 @@ def scheduling() -> Callable[[], object]:
     return partial(schedule, starts_at=timezone.now(), layout=DEFAULT_LAYOUT)
 
 
+def correcting_prices() -> Callable[[], object]:
+    performance = seats_in_disorder()[0].performance
+    correct = partial(corrections.correct_prices, performance_id=performance.pk)
+    return partial(correct, prices={Grade.R: 1_000}, seat_map_version=performance.seat_map_version)
+
+
+def deleting(kind: str) -> Callable[[], object]:
+    seats = seats_in_disorder() + seats_in_disorder()
+    Concert.objects.update(is_published=False)
+    delete: Callable[..., object] = getattr(corrections, f"delete_{kind}s")
+    of_kind: dict[str, list[Any]] = {
+        "seat": seats,
+        "performance": [seat.performance for seat in seats],
+        "concert": [seat.performance.concert for seat in seats],
+    }
+    ids = list(dict.fromkeys(one.pk for one in reversed(of_kind[kind])))
+    return partial(run_in_transaction, partial(delete, ids=ids))
+
+
 def ranking() -> Callable[[], object]:
     reservation(CustomerFactory(), seats_in_disorder(1))
     return partial(concerts.update_ranking, [OutboxEvent.objects.latest("occurred_at")])
@@ -357,6 +377,10 @@ USE_CASES: dict[str, Callable[[], Callable[[], object]]] = {
     "unblock_seats": partial(blocking, concerts.unblock_seats),
     "generate_seats": generating,
     "create_performance": scheduling,
+    "correct_prices": correcting_prices,
+    "delete_seats": partial(deleting, "seat"),
+    "delete_performances": partial(deleting, "performance"),
+    "delete_concerts": partial(deleting, "concert"),
     "update_ranking": ranking,
     "open_room": controlling(queue.open_room),
     "pause_room": controlling(queue.pause_room),

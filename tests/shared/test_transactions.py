@@ -394,10 +394,11 @@ class TestCommitOfWrites:
             " VALUES (gen_random_uuid(), 'first', 'PENDING', 0, now(), '')",
         )
 
-        with pytest.raises(IntegrityError) as refusal:
+        with pytest.raises(ServiceUnavailable) as refusal:
             noted((orphan, {}))
 
-        assert refusal.value.failed_statement == "commit"
+        assert isinstance(refusal.value.__cause__, IntegrityError)
+        assert refusal.value.__cause__.failed_statement == "commit"
         assert not OutboxEvent.objects.exists()
         assert heard.told == []
         assert noted()

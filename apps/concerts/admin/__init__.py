@@ -1,12 +1,13 @@
 """What staff need to put a concert on sale: the concert, its dates, their seats."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
@@ -16,8 +17,14 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 
+from apps.concerts.admin.hall import PricesView
 from apps.concerts.admin.performance_forms import PerformanceForm, PerformanceInlineForm
-from apps.concerts.admin.seat_generator import SeatGeneratorView, seat_generator_url
+from apps.concerts.admin.seat_generator import (
+    PERFORMANCES_OFFERED,
+    SeatGeneratorView,
+    seat_generator_url,
+)
+from apps.concerts.corrections import PUBLISHED, delete_concerts, delete_performances, delete_seats
 from apps.concerts.models import (
     Concert,
     ConcertQuerySet,
@@ -33,9 +40,13 @@ from apps.concerts.services import (
     withdraw_concerts,
 )
 from apps.shared.admin import ReadOnlyAdmin, note_action
+from apps.shared.admin_deletion import CountedDeletion
 from apps.shared.admin_forms import TYPED_AS_PRINTED, CarefulForms
+from apps.shared.admin_words import at_venue, in_won, linked, linked_to
+from apps.shared.deletion import Deletion
 
 DATES_PER_PAGE = 50  # a form may have a thousand fields, and each date has four
+DATES_MAX = 150  # of one form, with those that are added
 
 
 class SeatCount:
@@ -57,6 +68,7 @@ class PerformanceInline(SeatCount, TabularInline):
     form = PerformanceInlineForm
     formfield_overrides = TYPED_AS_PRINTED
     per_page = DATES_PER_PAGE
+    max_num = DATES_MAX
     fields = ("starts_at", "seat_count", "sold_out_at")
     readonly_fields = ("seat_count", "sold_out_at")
     extra = 0
@@ -69,7 +81,7 @@ class PerformanceInline(SeatCount, TabularInline):
 
 
 @admin.register(Concert)
-class ConcertAdmin(CarefulForms, ModelAdmin):
+class ConcertAdmin(CarefulForms, CountedDeletion, ModelAdmin):
     list_display = (
         "title",
         "artist",
@@ -93,13 +105,19 @@ class ConcertAdmin(CarefulForms, ModelAdmin):
         ),
     )
     inlines = (PerformanceInline,)
-    actions = ("publish", "withdraw")
+    actions = ("publish", "withdraw", "delete_selected")
     actions_detail = ("generate_seats",)
     warn_unsaved_form = True
 
     def get_queryset(self, request: HttpRequest) -> ConcertQuerySet:
         concerts: ConcertQuerySet = super().get_queryset(request)
         return concerts.with_dates()
+
+    def delete(self, *, ids: Sequence[int], expected: int) -> Deletion:
+        return delete_concerts(ids=ids, expected=expected)
+
+    def why_kept(self, objects: Sequence[Concert]) -> str | None:
+        return str(PUBLISHED) if any(concert.is_published for concert in objects) else None
 
     @display(description=_("first performance"), ordering="first_performance_at")
     def first_performance_at(self, concert: Concert) -> datetime | None:
@@ -144,7 +162,7 @@ class ConcertAdmin(CarefulForms, ModelAdmin):
 
 
 @admin.register(Performance)
-class PerformanceAdmin(CarefulForms, SeatCount, ModelAdmin):
+class PerformanceAdmin(CarefulForms, CountedDeletion, SeatCount, ModelAdmin):
     list_display = ("starts_at", "concert", "seat_count", "sold_out_at")
     list_display_links = ("starts_at",)
     list_select_related = ("concert",)
@@ -155,7 +173,8 @@ class PerformanceAdmin(CarefulForms, SeatCount, ModelAdmin):
     form = PerformanceForm
     autocomplete_fields = ("concert",)
     readonly_fields = ("seat_count", "seats_sold", "sold_out_at")
-    actions = ("generate_seats",)
+    actions = ("generate_seats", "delete_selected")
+    actions_detail = ("correct_prices", "delete_hall")
 
     def get_fields(self, request: HttpRequest, obj: Performance | None = None) -> Any:
         confirmation = ("is_confirmed",) if obj is not None and obj.seats_sold else ()
@@ -169,21 +188,55 @@ class PerformanceAdmin(CarefulForms, SeatCount, ModelAdmin):
         generator = self.admin_site.admin_view(SeatGeneratorView.as_view(model_admin=self))
         urls: list[URLPattern] = super().get_urls()
         name = "concerts_performance_generate_seats"
-        return [path("generate-seats/", generator, name=name), *urls]
+        prices = self.admin_site.admin_view(PricesView.as_view(model_admin=self))
+        return [
+            path("generate-seats/", generator, name=name),
+            path("<int64:pk>/prices/", prices, name="concerts_performance_prices"),
+            *urls,
+        ]
+
+    def delete(self, *, ids: Sequence[int], expected: int) -> Deletion:
+        return delete_performances(ids=ids, expected=expected)
+
+    def title_of(self, obj: Performance) -> str:
+        return f"{obj.concert} · {at_venue(obj.starts_at)}"
+
+    def note_deletion(
+        self, request: HttpRequest, objects: Sequence[Performance], going: str
+    ) -> None:
+        super().note_deletion(request, objects, going)
+        for concert in Concert.objects.filter(pk__in={one.concert_id for one in objects}):
+            dates = ", ".join(str(one) for one in objects if one.concert_id == concert.pk)
+            note_action(request, [concert], f"{gettext('Dates deleted')}: {dates}")
+
+    def has_prices_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return request.user.has_perm("concerts.change_seat")
+
+    def has_delete_seats_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return request.user.has_perm("concerts.delete_seat")
+
+    @action(description=_("Correct prices"), permissions=["prices"], icon="payments")
+    def correct_prices(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return redirect("admin:concerts_performance_prices", object_id)
+
+    @action(description=_("Delete all seats"), permissions=["delete_seats"], icon="delete")
+    def delete_hall(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return redirect("admin:concerts_seat_delete_hall", object_id)
 
     def has_generate_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("concerts.add_seat")
 
     @action(description=_("Generate seats"), permissions=["generate"])
     def generate_seats(self, request: HttpRequest, queryset: QuerySet[Performance]) -> HttpResponse:
-        return redirect(seat_generator_url(performance=queryset.values_list("pk", flat=True)))
+        chosen = queryset.values_list("pk", flat=True)[:PERFORMANCES_OFFERED]
+        return redirect(seat_generator_url(performance=chosen))
 
 
 @admin.register(Seat)
-class SeatAdmin(ReadOnlyAdmin):
-    """Seats are made by the generator and keep their place and price; staff block and unblock them."""
+class SeatAdmin(CountedDeletion, ReadOnlyAdmin):
+    """Seats are made by the generator and keep their place; staff block and unblock them, and delete what nobody ever held."""
 
-    list_display = ("__str__", "performance", "concert", "grade", "price", "is_blocked")
+    list_display = ("__str__", "performance", "concert", "grade", "price", "is_for_sale")
     list_select_related = ("performance__concert",)
     list_filter = ("is_blocked", "grade", "performance__starts_at")
     search_fields = ("=section", "=row", "=number", "performance__concert__title")
@@ -191,14 +244,73 @@ class SeatAdmin(ReadOnlyAdmin):
     ordering = ("performance", "pk")
     list_per_page = 100
     show_full_result_count = False
-    actions = ("block", "unblock")
+    actions = ("block", "unblock", "delete_selected")
+
+    def get_urls(self) -> list[URLPattern]:
+        hall = self.admin_site.admin_view(self.delete_hall)
+        name = "concerts_seat_delete_hall"
+        urls: list[URLPattern] = super().get_urls()
+        return [path("hall/<int64:performance_id>/delete/", hall, name=name), *urls]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("concerts.delete_seat")
+
+    def delete_hall(self, request: HttpRequest, performance_id: int) -> HttpResponse:
+        """Delete every seat of a performance."""
+        get_object_or_404(Performance, pk=performance_id)
+        seats = Seat.objects.of_performance(performance_id).in_map_order()
+        return self.confirm_deletion(request, list(seats))
+
+    def delete(self, *, ids: Sequence[int], expected: int) -> Deletion:
+        return delete_seats(ids=ids, expected=expected)
+
+    def note_deletion(self, request: HttpRequest, objects: Sequence[Seat], going: str) -> None:
+        _note_seats(request, objects, gettext("Seats deleted"))
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
         return lookup == "performance__id__exact" or super().lookup_allowed(lookup, value, request)
 
+    page_select_related = ("performance__concert",)
+    fields = (
+        "concert_link",
+        "date",
+        "section",
+        "row",
+        "number",
+        "grade",
+        "price_in_won",
+        "is_for_sale",
+        "place_on_map",
+    )
+
+    def title_of(self, seat: Seat) -> str:
+        performance = seat.performance
+        return f"{seat} · {performance.concert} · {at_venue(performance.starts_at)}"
+
     @display(description=_("concert"))
     def concert(self, seat: Seat) -> str:
         return seat.performance.concert.title
+
+    @display(description=_("concert"))
+    def concert_link(self, seat: Seat) -> SafeString | str:
+        return linked(seat.performance.concert)
+
+    @display(description=_("date"))
+    def date(self, seat: Seat) -> SafeString | str:
+        return linked(seat.performance, at_venue(seat.performance.starts_at))
+
+    @display(description=_("price"))
+    def price_in_won(self, seat: Seat) -> str:
+        return in_won(seat.price)
+
+    @display(description=_("for sale"), boolean=True, ordering="-is_blocked")
+    def is_for_sale(self, seat: Seat) -> bool:
+        """Green is what sells: a seat that staff keep back has the cross."""
+        return not seat.is_blocked
+
+    @display(description=_("place on the map"))
+    def place_on_map(self, seat: Seat) -> str:
+        return f"{seat.x} / {seat.y}"
 
     def has_block_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("concerts.change_seat")
@@ -230,7 +342,7 @@ class SeatAdmin(ReadOnlyAdmin):
 SEATS_NAMED = 50
 
 
-def _note_seats(request: HttpRequest, seats: list[Seat], done: str) -> None:
+def _note_seats(request: HttpRequest, seats: Sequence[Seat], done: str) -> None:
     """Write into the history of each performance what became of how many of its seats, and of which."""
     by_performance: dict[int, list[Seat]] = {}
     for seat in seats:
@@ -247,8 +359,34 @@ class RankingEntryAdmin(ReadOnlyAdmin):
     list_display = ("occurred_at", "concert", "performance", "reservations", "seats", "event_id")
     list_select_related = ("concert", "performance")
     list_filter = ("day", "reservations")
+    page_select_related = ("concert", "performance")
+    fields = (
+        "concert_link",
+        "date",
+        "occurred_at",
+        "day",
+        "reservations",
+        "seats",
+        "event",
+        "recorded_at",
+    )
     search_fields = ("=event_id", "concert__title", "concert__artist")
     search_help_text = _("Title, artist or event id")
     ordering = ("-occurred_at", "-pk")
     date_hierarchy = "day"
     show_full_result_count = False
+
+    def title_of(self, entry: RankingEntry) -> str:
+        return f"{entry.concert} · {at_venue(entry.occurred_at)}"
+
+    @display(description=_("concert"))
+    def concert_link(self, entry: RankingEntry) -> SafeString | str:
+        return linked(entry.concert)
+
+    @display(description=_("date"))
+    def date(self, entry: RankingEntry) -> SafeString | str:
+        return linked(entry.performance, at_venue(entry.performance.starts_at))
+
+    @display(description=_("event"))
+    def event(self, entry: RankingEntry) -> SafeString:
+        return linked_to("admin:shared_outboxevent_change", entry.event_id, entry.event_id)

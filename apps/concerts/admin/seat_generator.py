@@ -1,13 +1,16 @@
 """The form with which staff give performances their seats: sections x rows x seats x grade x price."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
 from django.contrib import messages
 from django.db.models import Q
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.functional import cached_property
 from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
@@ -33,6 +36,9 @@ from apps.shared.admin import note_action
 from apps.shared.form_fields import WholeNumberField, WonField
 
 SECTIONS_OFFERED = 8
+SEATS_AT_ONCE = 200_000  # a few seconds of work
+ID_DIGITS = 19  # of the largest
+PERFORMANCES_OFFERED = 300  # each that is ticked is a field of the form, which may have a thousand
 
 
 class PerformanceField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
@@ -43,10 +49,16 @@ class PerformanceField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg
 class PerformancesForm(forms.Form):
     performances = PerformanceField(
         label=_("Performances"),
-        queryset=Performance.objects.without_seats().select_related("concert").by_date(),
+        queryset=Performance.objects.none(),
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
-        help_text=_("Only performances without seats are offered."),
+        help_text=_("Only performances without seats are offered, the next ones first."),
     )
+
+    def __init__(self, *args: Any, offered: Sequence[int], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        found = Performance.objects.without_seats().filter(pk__in=offered)
+        field: Any = self.fields["performances"]
+        field.queryset = found.select_related("concert").by_date()
 
 
 class SectionForm(forms.Form):
@@ -100,11 +112,25 @@ class SeatGeneratorView(UnfoldModelAdminViewMixin, FormView):  # type: ignore[ty
     template_name = "admin/concerts/generate_seats.html"
     form_class = PerformancesForm
 
-    def get_initial(self) -> dict[str, Any]:
-        asked = Q(pk__in=_ids(self.request, "performance")) | Q(
-            concert__in=_ids(self.request, "concert")
+    @cached_property
+    def asked(self) -> list[int]:
+        asked = Q(pk__in=_ids(self.request.GET, "performance")) | Q(
+            concert__in=_ids(self.request.GET, "concert")
         )
-        return {"performances": Performance.objects.without_seats().filter(asked)}
+        found = Performance.objects.without_seats().filter(asked).by_date()
+        return list(found.values_list("pk", flat=True)[:PERFORMANCES_OFFERED])
+
+    def get_initial(self) -> dict[str, Any]:
+        return {"performances": self.asked}
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        if self.request.method == "POST":
+            offered = _ids(self.request.POST, "performances")
+        else:
+            ahead = Performance.objects.without_seats().not_begun(at=timezone.now()).by_date()
+            others = ahead.values_list("pk", flat=True)[:PERFORMANCES_OFFERED]
+            offered = list(dict.fromkeys([*self.asked, *others]))[:PERFORMANCES_OFFERED]
+        return {**super().get_form_kwargs(), "offered": offered}
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         kwargs.setdefault("sections", Sections())
@@ -116,6 +142,16 @@ class SeatGeneratorView(UnfoldModelAdminViewMixin, FormView):  # type: ignore[ty
         if not (form.is_valid() and sections.is_valid()):
             return self.render_to_response(self.get_context_data(form=form, sections=sections))
         performances = list(form.cleaned_data["performances"])
+        seats = len(performances) * sum(one.rows * one.seats_per_row for one in sections.layout())
+        if seats > SEATS_AT_ONCE:
+            form.add_error(
+                "performances",
+                _(
+                    "That makes %(seats)s seats. At most %(max)s can be made at once: choose fewer performances."
+                )
+                % {"seats": f"{seats:,}", "max": f"{SEATS_AT_ONCE:,}"},
+            )
+            return self.render_to_response(self.get_context_data(form=form, sections=sections))
         for performance in performances:
             try:
                 made = generate_seats(performance_id=performance.pk, layout=sections.layout())
@@ -134,9 +170,12 @@ class SeatGeneratorView(UnfoldModelAdminViewMixin, FormView):  # type: ignore[ty
         return redirect("admin:concerts_performance_changelist")
 
 
-def _ids(request: HttpRequest, name: str) -> list[int]:
+def _ids(values: QueryDict, name: str) -> list[int]:
+    """Return the ids in the values of a name; what cannot be one is passed over."""
     return [
-        int(value) for value in request.GET.getlist(name) if value.isascii() and value.isdecimal()
+        int(value)
+        for value in values.getlist(name)
+        if value.isascii() and value.isdecimal() and len(value) < ID_DIGITS
     ]
 
 

@@ -13,6 +13,7 @@ from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
+from apps.accounts.models import User
 from apps.queue.admin.steering import PolicyForm, SteeringView
 from apps.queue.core.room import Figures
 from apps.queue.models import PolicyChange, QueueExit, WaitingRoom
@@ -20,6 +21,7 @@ from apps.queue.selectors import live_figures
 from apps.queue.services import edit_policy
 from apps.shared.admin import ReadOnlyAdmin
 from apps.shared.admin_forms import CHANGES_NAMED, CarefulForms, change_in_words
+from apps.shared.admin_words import NOTHING, linked, person
 from apps.shared.errors import ServiceUnavailable
 
 UNKNOWN = "–"
@@ -211,6 +213,41 @@ class QueueExitAdmin(ReadOnlyAdmin):
     search_fields = ("customer__email", "concert__title")
     ordering = ("-pk",)
     show_full_result_count = False
+    page_select_related = ("concert",)
+    fields = (
+        "concert_link",
+        "customer_link",
+        "reason",
+        "joined_at",
+        "admitted_at",
+        "ended_at",
+        "waited",
+        "place",
+        "generation",
+    )
+
+    def title_of(self, obj: QueueExit) -> str:
+        who = self._customer(obj)
+        name = who.name if who else f"#{obj.customer_id}"
+        return f"{name} · {obj.concert} · {obj.get_reason_display()}"
+
+    @staticmethod
+    def _customer(obj: QueueExit) -> User | None:
+        """Return the account, which may be gone."""
+        return User.objects.filter(pk=obj.customer_id).first()
+
+    @display(description=_("concert"))
+    def concert_link(self, obj: QueueExit) -> Any:
+        return linked(obj.concert)
+
+    @display(description=_("customer"))
+    def customer_link(self, obj: QueueExit) -> Any:
+        return person(self._customer(obj))
+
+    @display(description=_("waited"))
+    def waited(self, obj: QueueExit) -> str:
+        waited = (obj.admitted_at or obj.ended_at) - obj.joined_at
+        return str(timedelta(seconds=round(waited.total_seconds())))
 
 
 @admin.register(PolicyChange)
@@ -230,3 +267,25 @@ class PolicyChangeAdmin(ReadOnlyAdmin):
     search_fields = ("room__concert__title", "changed_by__email")
     ordering = ("-pk",)
     show_full_result_count = False
+    page_select_related = ("room__concert", "changed_by")
+    fields = (
+        "room",
+        "field_in_words",
+        "old_value",
+        "new_value",
+        "reason",
+        "changed_by_link",
+        "changed_at",
+    )
+
+    def title_of(self, obj: PolicyChange) -> str:
+        return f"{obj.room} · {self.field_in_words(obj)}: {obj.old_value} → {obj.new_value}"
+
+    @display(description=_("field"))
+    def field_in_words(self, obj: PolicyChange) -> str:
+        fields = {field.name: field for field in WaitingRoom._meta.fields}
+        return str(fields[obj.field].verbose_name) if obj.field in fields else obj.field
+
+    @display(description=_("changed by"))
+    def changed_by_link(self, obj: PolicyChange) -> Any:
+        return person(obj.changed_by) if obj.changed_by else obj.actor or NOTHING

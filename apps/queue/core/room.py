@@ -294,6 +294,10 @@ class Room:
         """Forget the room unless somebody is in it, or an end is not in the exit log yet."""
         return bool(self._run("drop"))
 
+    def drop(self) -> None:
+        """Forget the room with everybody in it."""
+        self._run("drop", "all")
+
     def figures(self) -> Figures | None:
         """None if the store has no such room."""
         answer = self._run("figures")

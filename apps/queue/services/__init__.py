@@ -25,6 +25,7 @@ from apps.queue.services.gate import (
     shorten_lease,
     verified_place,
 )
+from apps.queue.services.retiring import forget_room
 from apps.queue.services.rooms import waiting_room_of, wake
 from apps.queue.services.visits import VisitorStatus, join_queue, leave_queue, visitor_status
 
@@ -42,6 +43,7 @@ __all__ = [
     "edit_policy",
     "extend_lease",
     "finish_visit",
+    "forget_room",
     "join_queue",
     "leave_queue",
     "open_room",

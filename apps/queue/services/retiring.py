@@ -41,3 +41,12 @@ def retire_if_finished(room: WaitingRoom) -> bool:
     if retired:
         logger.info("waiting_room_retired", concert_id=room.concert_id)
     return bool(retired)
+
+
+def forget_room(*, concert_id: int) -> None:
+    """Drop the room of a concert that was deleted from the store, with whoever is in it.
+
+    :raises ServiceUnavailable: the store does not answer.
+    """
+    with store_needed():
+        live_room(concert_id).drop()

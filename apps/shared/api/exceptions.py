@@ -9,18 +9,18 @@ import structlog
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.template.loader import render_to_string
-from django.views import defaults
+from django.views import csrf, defaults
 from django.views.decorators.cache import never_cache
 from rest_framework import exceptions as drf
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
+from apps.shared import admin_refusals as admin
 from apps.shared.api.middleware import API_PREFIX
 from apps.shared.api.renderers import as_problem
 from apps.shared.api.responses import refusal_body
 from apps.shared.codes import CODES
-from apps.shared.errors import DomainError, ServiceUnavailable, TooBusy
+from apps.shared.errors import DomainError, TooBusy
 
 logger = structlog.get_logger(__name__)
 
@@ -115,18 +115,24 @@ def _is_api(request: HttpRequest) -> bool:
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _is_api(request):
         return _api_refusal(request, "MALFORMED_REQUEST")
+    if admin.is_admin(request):
+        return admin.refuse(request, admin.unreadable(exception))
     return never_cache(defaults.bad_request)(request, exception)
 
 
 def handler403(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _is_api(request):
         return _api_refusal(request, "PERMISSION_DENIED")
+    if admin.is_admin(request):
+        return admin.refuse(request, admin.not_allowed(request, exception))
     return never_cache(defaults.permission_denied)(request, exception)
 
 
 def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _is_api(request):
         return _api_refusal(request, "NOT_FOUND")
+    if admin.is_admin(request):
+        return admin.refuse(request, admin.not_found())
     return never_cache(defaults.page_not_found)(request, exception)
 
 
@@ -134,15 +140,12 @@ def handler500(request: HttpRequest) -> HttpResponse:
     if _is_api(request):
         return _api_refusal(request, "INTERNAL_ERROR")
     # Django calls this while it handles the exception. Pages of ours never come here with a refusal; those of the admin do.
-    error = sys.exception()
-    if isinstance(error, ServiceUnavailable):
-        return _unavailable(request, retry_after=error.retry_after or 1)
+    if admin.is_admin(request):
+        return admin.refuse(request, admin.failed(sys.exception()))
     return never_cache(defaults.server_error)(request)
 
 
-@never_cache
-def _unavailable(request: HttpRequest, *, retry_after: int) -> HttpResponse:
-    headers = {"Retry-After": str(retry_after)}
-    return HttpResponse(
-        render_to_string("503.html", {"request": request}), status=503, headers=headers
-    )
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    if admin.is_admin(request):
+        return admin.refuse(request, admin.out_of_date())
+    return csrf.csrf_failure(request, reason)

@@ -21,6 +21,7 @@ from apps.accounts.hashers import refuse_if_busy
 from apps.accounts.services import register_customer
 from apps.payments.errors import BalanceLimitExceeded
 from apps.payments.selectors import transactions_of_customer, wallet_balance
+from apps.shared import admin_refusals
 from apps.shared.api.addresses import client_network
 from apps.shared.codes import CODES
 from apps.shared.errors import DomainError, IdempotencyKeyReused, TooBusy
@@ -141,7 +142,7 @@ class StaffLoginView(PasswordView):
 
     def refused(self, error: DomainError) -> HttpResponse:
         if not isinstance(error, TooManyFailures):
-            return super().refused(error)
+            return admin_refusals.refuse(self.request, admin_refusals.failed(error))
         messages.error(self.request, error.message)
         # The page as it is first shown: sending the form to Django would compare the password.
         self.request.method = "GET"
@@ -169,6 +170,9 @@ class StaffPasswordView(PasswordView):
             if form is None or "old_password" not in form.errors:
                 guess.was_right()
         return response
+
+    def refused(self, error: DomainError) -> HttpResponse:
+        return admin_refusals.refuse(self.request, admin_refusals.failed(error))
 
 
 def _change_own_password(request: HttpRequest) -> HttpResponse:

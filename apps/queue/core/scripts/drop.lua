@@ -1,6 +1,8 @@
--- Forget a room in which nobody is, once the exit log has all its ends. Returns whether it is gone.
+-- Forget a room in which nobody is, once the exit log has all its ends; any room if told "all". Returns whether it is gone.
 
-if redis.call('ZCARD', WAITING) + redis.call('ZCARD', ACTIVE) + redis.call('XLEN', EXITS) > 0 then
+local ALL = ARGV[1]
+
+if ALL ~= 'all' and redis.call('ZCARD', WAITING) + redis.call('ZCARD', ACTIVE) + redis.call('XLEN', EXITS) > 0 then
   return 0
 end
 redis.call('UNLINK', unpack(KEYS))
