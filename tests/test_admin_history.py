@@ -20,17 +20,19 @@ from tests.factories.concerts import ConcertFactory, PerformanceFactory
 pytestmark = pytest.mark.django_db
 
 # What only reads, or leads to a form that notes what it does.
-NOTE_NOTHING = {"export", "generate_seats", "adjust", "delete_selected"}
-NOTE_THEMSELVES = {"open_now", "pause", "resume", "close", "remove_visitor"}  # test_steering.py
+NOTE_NOTHING = {
+    "export",
+    "generate_seats",
+    "adjust",
+    "delete_selected",
+    "withdraw",
+    "withdraw_this",
+}
+NOTE_THEMSELVES = {"open_now", "pause", "resume", "close", "remove_visitor", "publish_this"}
 
 
 def hidden_concert() -> tuple[Any, Any]:
     concert = ConcertFactory(is_published=False)
-    return concert, concert
-
-
-def public_concert() -> tuple[Any, Any]:
-    concert = ConcertFactory(is_published=True)
     return concert, concert
 
 
@@ -66,7 +68,6 @@ def dead_delivery() -> tuple[Any, Any]:
 # By action: makes what it is done to and what has the history; and what the history says.
 CASES: dict[str, tuple[Callable[[], tuple[Any, Any]], str]] = {
     "publish": (hidden_concert, "Published."),
-    "withdraw": (public_concert, "Withdrawn from the public."),
     "block": (free_seat, "Blocked (1): "),
     "unblock": (blocked_seat, "Unblocked (1): "),
     "revoke": (live_token, "Revoked."),

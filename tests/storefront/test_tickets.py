@@ -11,6 +11,7 @@ from apps.accounts.models import User
 from apps.concerts.models import Performance
 from apps.payments.selectors import wallet_balance
 from apps.reservations.models import Reservation
+from tests.factories.concerts import begin_at
 from tests.storefront.rules import Page
 
 pytestmark = pytest.mark.django_db
@@ -57,9 +58,8 @@ class TestTickets:
     def test_cannot_be_cancelled_too_late(
         self, browser: Client, customer: User, booked: Reservation
     ):
-        Performance.objects.filter(pk=booked.performance_id).update(
-            starts_at=timezone.now() + timedelta(hours=23)
-        )
+        soon = timezone.now() + timedelta(hours=23)
+        begin_at(Performance.objects.filter(pk=booked.performance_id), soon)
         path = f"/reservations/{booked.pk}/"
 
         assert "cancel/" not in browser.get(path).content.decode()

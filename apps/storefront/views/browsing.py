@@ -19,6 +19,7 @@ from apps.concerts.selectors import (
     concerts_not_over,
     dates_of,
     grade_price_ranges,
+    is_withdrawn,
     popular_concerts,
     published_concert,
     ranks_of_yesterday,
@@ -114,6 +115,8 @@ def popular_this_week() -> list[Ranked]:
 class ConcertView(PageView):
     def get(self, request: HttpRequest, concert_id: int) -> HttpResponse:
         has_place = has_queue_token(request, concert_id=concert_id)
+        if has_place and is_withdrawn(concert_id):
+            return redirect("storefront:queue", concert_id)
         return kept_page(
             request,
             "storefront/concert.html",

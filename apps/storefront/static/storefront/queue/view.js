@@ -79,7 +79,7 @@ export class View {
   }
 
   #showReason(pauseReason) {
-    this.#slot("pause-reason").textContent = pauseReason;
+    for (const name of ["pause-reason", "withdrawal-reason"]) this.#slot(name).textContent = pauseReason;
   }
 
   #showState(state) {

@@ -1,0 +1,17 @@
+"""What this app announces after a commit."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.dispatch import Signal
+
+
+@dataclass(frozen=True, slots=True)
+class PerformanceRescheduled:
+    """`event_id` names the outbox event, which has the rest."""
+
+    event_id: UUID
+    performance_id: int
+
+
+performance_rescheduled = Signal()
