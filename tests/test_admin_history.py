@@ -28,7 +28,7 @@ NOTE_NOTHING = {
     "withdraw",
     "withdraw_this",
 }
-NOTE_THEMSELVES = {"open_now", "pause", "resume", "close", "remove_visitor", "publish_this"}
+NOTE_THEMSELVES = {"open_now", "pause", "resume", "close", "remove_visitor"}  # test_steering.py
 
 
 def hidden_concert() -> tuple[Any, Any]:

@@ -1,6 +1,6 @@
 """When performances take place, and what follows from a change of that."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from structlog.contextvars import get_contextvars
@@ -58,13 +58,16 @@ def reschedule_performance(
 
 
 def _payload(performance: Performance, *, before: datetime, at: datetime) -> dict[str, Any]:
-    """Return what an outside platform needs to tell ticket holders; times in ISO 8601."""
+    """Return what an outside platform needs to tell ticket holders; times in ISO 8601 and UTC, as whoever moves it has another."""
+    times = {
+        "starts_at": performance.starts_at,
+        "ends_at": performance.ends_at,
+        "previous_starts_at": before,
+        "occurred_at": at,
+    }
     return {
         "performance_id": performance.pk,
         "concert_id": performance.concert_id,
-        "starts_at": performance.starts_at.isoformat(),
-        "ends_at": performance.ends_at.isoformat(),
-        "previous_starts_at": before.isoformat(),
-        "occurred_at": at.isoformat(),
+        **{name: moment.astimezone(UTC).isoformat() for name, moment in times.items()},
         "request_id": get_contextvars().get("request_id"),
     }

@@ -131,6 +131,7 @@ class TestPerformances:
         assert first == {
             "performance_id": performance.pk,
             "starts_at": performance.starts_at.isoformat().replace("+00:00", "Z"),
+            "ends_at": performance.ends_at.isoformat().replace("+00:00", "Z"),
             "seats_total": 4,
             "seats_available": 3,
             "reservable": True,

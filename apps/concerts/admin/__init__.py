@@ -94,7 +94,7 @@ class ConcertAdmin(CarefulForms, ModelAdmin):
     )
     inlines = (PerformanceInline,)
     actions = ("publish", "withdraw")
-    actions_detail = ("generate_seats", "publish_this", "withdraw_this")
+    actions_detail = ("generate_seats", "withdraw_this")
     warn_unsaved_form = True
 
     def get_queryset(self, request: HttpRequest) -> ConcertQuerySet:
@@ -153,25 +153,11 @@ class ConcertAdmin(CarefulForms, ModelAdmin):
             return redirect(publication.withdrawal_url(obj.pk))
         return response
 
-    # Buttons of the page of a concert: the one that it needs, for those who may.
-
-    def has_publish_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return self._may_turn(request, object_id, is_published=False)
-
     def has_withdraw_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return self._may_turn(request, object_id, is_published=True)
-
-    def _may_turn(self, request: HttpRequest, concert_id: Any, *, is_published: bool) -> bool:
+        """Offer the button on the page of what is published, to those who may."""
         if not self.has_change_permission(request):
             return False
-        if concert_id is None:
-            return True
-        return Concert.objects.filter(pk=concert_id, is_published=is_published).exists()
-
-    @action(description=_("Publish"), permissions=["publish"], icon="visibility")
-    def publish_this(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        publication.publish(request, list(Concert.objects.filter(pk=object_id)))
-        return redirect("admin:concerts_concert_change", object_id)
+        return object_id is None or Concert.objects.published().filter(pk=object_id).exists()
 
     @action(description=_("Take offline"), permissions=["withdraw"], icon="visibility_off")
     def withdraw_this(self, request: HttpRequest, object_id: str) -> HttpResponse:
