@@ -238,7 +238,7 @@ class Performance(models.Model):
         _("ends at"),
         blank=True,
         help_text=_(
-            "When it is surely over: until then its tickets are shown as upcoming. "
+            "Its tickets are shown as upcoming until then. "
             "Leave empty for three hours after it begins."
         ),
     )

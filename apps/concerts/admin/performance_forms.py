@@ -54,7 +54,7 @@ class PerformanceForm(PerformanceInlineForm):
         required=False,
         widget=UnfoldBooleanSwitchWidget,
         help_text=_(
-            "Their holders see both times on their tickets, and may cancel until it begins. An outside platform is told."
+            "Ticket holders see the old and the new time and may cancel until it begins. The outside platform is told."
         ),
     )
     asks_at = "is_confirmed"

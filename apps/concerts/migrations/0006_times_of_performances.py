@@ -87,7 +87,7 @@ class Migration(migrations.Migration):
                     field=models.DateTimeField(
                         blank=True,
                         help_text=(
-                            "When it is surely over: until then its tickets are shown as upcoming. "
+                            "Its tickets are shown as upcoming until then. "
                             "Leave empty for three hours after it begins."
                         ),
                         verbose_name="ends at",
