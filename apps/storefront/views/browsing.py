@@ -11,6 +11,7 @@ from django.shortcuts import redirect
 from django.templatetags.static import static
 from django.utils import timezone
 
+from apps.concerts.errors import ConcertNotFound
 from apps.concerts.selectors import (
     PopularConcert,
     RankingWindow,
@@ -28,6 +29,7 @@ from apps.queue.selectors import waiting_room_door
 from apps.reservations.selectors import nearly_sold_out
 from apps.shared.api.middleware import same_in_every_language
 from apps.shared.api.responses import conditional
+from apps.shared.errors import DomainError
 from apps.storefront.cards import (
     COUNTED_DOWN,
     SaleState,
@@ -115,14 +117,20 @@ def popular_this_week() -> list[Ranked]:
 class ConcertView(PageView):
     def get(self, request: HttpRequest, concert_id: int) -> HttpResponse:
         has_place = has_queue_token(request, concert_id=concert_id)
-        if has_place and is_withdrawn(concert_id):
-            return redirect("storefront:queue", concert_id)
         return kept_page(
             request,
             "storefront/concert.html",
             key=(concert_id, has_place),
             shared=lambda: {**_concert(concert_id), "has_place": has_place},
         )
+
+    def refused(self, error: DomainError) -> HttpResponse:
+        """Lead on those who have a place in the queue of a concert that is offline: there they read why."""
+        concert_id = self.kwargs["concert_id"]
+        has_place = has_queue_token(self.request, concert_id=concert_id)
+        if has_place and isinstance(error, ConcertNotFound) and is_withdrawn(concert_id):
+            return redirect("storefront:queue", concert_id)
+        return super().refused(error)
 
 
 def _concert(concert_id: int) -> dict[str, Any]:
