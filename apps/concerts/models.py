@@ -243,11 +243,9 @@ class Performance(models.Model):
         ),
     )
     # Of the last time that it was moved to another time; see `reschedule_performance`.
-    rescheduled_at = models.DateTimeField(
-        _("rescheduled at"), null=True, blank=True, editable=False
-    )
+    rescheduled_at = models.DateTimeField(_("moved at"), null=True, blank=True, editable=False)
     previous_starts_at = models.DateTimeField(
-        _("previously at"), null=True, blank=True, editable=False
+        _("moved from"), null=True, blank=True, editable=False
     )
     # Entries in calendars say by them which of two is the later one.
     schedule_version = models.PositiveIntegerField(

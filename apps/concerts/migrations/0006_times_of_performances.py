@@ -98,14 +98,14 @@ class Migration(migrations.Migration):
                     model_name="performance",
                     name="rescheduled_at",
                     field=models.DateTimeField(
-                        blank=True, editable=False, null=True, verbose_name="rescheduled at"
+                        blank=True, editable=False, null=True, verbose_name="moved at"
                     ),
                 ),
                 migrations.AddField(
                     model_name="performance",
                     name="previous_starts_at",
                     field=models.DateTimeField(
-                        blank=True, editable=False, null=True, verbose_name="previously at"
+                        blank=True, editable=False, null=True, verbose_name="moved from"
                     ),
                 ),
                 migrations.AddField(

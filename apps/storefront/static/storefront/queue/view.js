@@ -79,7 +79,7 @@ export class View {
   }
 
   #showReason(pauseReason) {
-    for (const name of ["pause-reason", "withdrawal-reason"]) this.#slot(name).textContent = pauseReason;
+    for (const slot of this.#root.querySelectorAll('[data-slot="pause-reason"]')) slot.textContent = pauseReason;
   }
 
   #showState(state) {
