@@ -17,8 +17,9 @@ INSERT INTO concerts_concert (id, title, artist, venue, description, sales_open_
 SELECT n, 'Concert ' || n, 'Artist ' || n, 'Hall ' || n, '', now() - interval '300 days', 10, true, now()
 FROM generate_series(1, 30) n;
 
-INSERT INTO concerts_performance (id, concert_id, starts_at, seat_map_version, sold_out_at)
-SELECT n, (n + 1) / 2, now() + n * interval '1 day' + interval '30 days', 2,
+INSERT INTO concerts_performance (id, concert_id, starts_at, ends_at, seat_map_version, sold_out_at)
+SELECT n, (n + 1) / 2, now() + n * interval '1 day' + interval '30 days',
+    now() + n * interval '1 day' + interval '30 days 3 hours', 2,
     CASE WHEN n <= 20 THEN now() - interval '200 days' + n * interval '1 hour' END
 FROM generate_series(1, 60) n;
 

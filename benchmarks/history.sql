@@ -43,8 +43,8 @@ INSERT INTO concerts_concert (id, title, artist, venue, description, sales_open_
 SELECT concert, 'Concert ' || number, 'Artist ' || number, 'Hall ' || number, '', starts_at - interval '21 days', 2, true, starts_at - interval '30 days'
 FROM hall;
 
-INSERT INTO concerts_performance (id, concert_id, starts_at, seat_map_version)
-SELECT performance, concert, starts_at, 2 FROM hall;
+INSERT INTO concerts_performance (id, concert_id, starts_at, ends_at, seat_map_version)
+SELECT performance, concert, starts_at, starts_at + interval '3 hours', 2 FROM hall;
 
 INSERT INTO concerts_seat (id, performance_id, section, row, number, grade, price, x, y, is_blocked)
 SELECT base.last_seat + (hall.number - 1) * (:per_concert / 2 * 3) + n, performance, (n - 1) / 600 + 1, (n - 1) % 600 / 50, (n - 1) % 50 + 1,

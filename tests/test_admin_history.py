@@ -20,18 +20,21 @@ from tests.factories.concerts import ConcertFactory, PerformanceFactory
 pytestmark = pytest.mark.django_db
 
 # What only reads, or leads to a form that notes what it does.
-NOTE_NOTHING = {"export", "generate_seats", "adjust", "correct_prices", "delete_hall"}
+NOTE_NOTHING = {
+    "export",
+    "generate_seats",
+    "adjust",
+    "correct_prices",
+    "delete_hall",
+    "withdraw",
+    "withdraw_this",
+}
 # tests/queue/test_steering.py, tests/concerts/test_corrections.py
 NOTE_THEMSELVES = {"open_now", "pause", "resume", "close", "remove_visitor", "delete_selected"}
 
 
 def hidden_concert() -> tuple[Any, Any]:
     concert = ConcertFactory(is_published=False)
-    return concert, concert
-
-
-def public_concert() -> tuple[Any, Any]:
-    concert = ConcertFactory(is_published=True)
     return concert, concert
 
 
@@ -73,7 +76,6 @@ def receiver_with_dead() -> tuple[Any, Any]:
 # By action: makes what it is done to and what has the history; and what the history says.
 CASES: dict[str, tuple[Callable[[], tuple[Any, Any]], str]] = {
     "publish": (hidden_concert, "Published."),
-    "withdraw": (public_concert, "Withdrawn from the public."),
     "block": (free_seat, "Blocked (1): "),
     "unblock": (blocked_seat, "Unblocked (1): "),
     "revoke": (live_token, "Revoked."),

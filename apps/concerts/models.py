@@ -1,6 +1,6 @@
 import math
 from datetime import UTC, date, datetime, timedelta
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -20,6 +20,8 @@ SEATS_PER_CUSTOMER_MAX = 10
 DATES = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
 OUT_OF_DATES = _("The year must be 2000 to 2099.")
 SEARCH_WORDS = 8  # each costs a look at every concert
+USUAL_LENGTH = timedelta(hours=3)  # of a performance for which staff name no end
+LENGTH_MAX = timedelta(days=7)
 
 
 def venue_day(at: datetime) -> date:
@@ -54,14 +56,23 @@ class ConcertQuerySet(models.QuerySet["Concert"]):
         return self.filter(~Exists(Performance.objects.filter(concert=OuterRef("pk"))))
 
     def not_over(self, *, at: datetime, undated: "ConcertQuerySet | None" = None) -> Self:
-        """Keep those with a performance that has not begun, and those without any date yet.
+        """Keep those with a performance that has not begun, and those without any date yet: there is something left to sell.
 
         To know the latter takes a look at every concert there ever was. Whoever knows them says so in `undated`.
         """
-        ahead = Performance.objects.not_begun(at=at).values("concert")
+        return self._dated_or(Performance.objects.not_begun(at=at), undated)
+
+    def not_ended(self, *, at: datetime) -> Self:
+        """Keep those with a performance that is to come or under way, and those without any date yet."""
+        return self._dated_or(Performance.objects.not_ended(at=at), None)
+
+    def _dated_or(
+        self, performances: "PerformanceQuerySet", undated: "ConcertQuerySet | None"
+    ) -> Self:
         without = Concert.objects.undated() if undated is None else undated
         # A union: with `or` every concert would be asked for both.
-        return self.filter(pk__in=ahead.union(without.values("pk"), all=True))
+        dated = performances.values("concert")
+        return self.filter(pk__in=dated.union(without.values("pk"), all=True))
 
     def opened(self, *, at: datetime) -> Self:
         return self.filter(sales_open_at__lte=at)
@@ -182,6 +193,10 @@ class PerformanceQuerySet(models.QuerySet["Performance"]):
     def not_begun(self, *, at: datetime) -> Self:
         return self.filter(starts_at__gt=at)
 
+    def not_ended(self, *, at: datetime) -> Self:
+        # The first condition follows from the second, and is the one that the index knows.
+        return self.filter(starts_at__gt=at - LENGTH_MAX, ends_at__gt=at)
+
     def by_date(self) -> Self:
         return self.order_by("starts_at", "pk")
 
@@ -219,6 +234,26 @@ class Performance(models.Model):
         verbose_name=_("concert"),
     )
     starts_at = models.DateTimeField(_("starts at"))
+    ends_at = models.DateTimeField(
+        _("ends at"),
+        blank=True,
+        help_text=_(
+            "Its tickets are shown as upcoming until then. "
+            "Leave empty for three hours after it begins."
+        ),
+    )
+    # Of the last time that it was moved to another time; see `reschedule_performance`.
+    rescheduled_at = models.DateTimeField(_("moved at"), null=True, blank=True, editable=False)
+    previous_starts_at = models.DateTimeField(
+        _("moved from"), null=True, blank=True, editable=False
+    )
+    # Entries in calendars say by them which of two is the later one.
+    schedule_version = models.PositiveIntegerField(
+        _("version of the times"), default=0, db_default=0, editable=False
+    )
+    schedule_changed_at = models.DateTimeField(
+        _("times changed at"), null=True, blank=True, editable=False
+    )
     seat_map_version = models.PositiveIntegerField(
         _("seat map version"),
         default=1,
@@ -258,6 +293,19 @@ class Performance(models.Model):
                 name="performance_date",
                 violation_error_message=OUT_OF_DATES,
             ),
+            # Bounded by the beginning, so that what has not ended is found by the index on that.
+            models.CheckConstraint(
+                condition=Q(ends_at__gt=F("starts_at"), ends_at__lte=F("starts_at") + LENGTH_MAX),
+                name="performance_ends_after_it_starts",
+                violation_error_message=_(
+                    "A performance must end after it begins, within seven days."
+                ),
+            ),
+            models.CheckConstraint(
+                condition=Q(rescheduled_at=None, previous_starts_at=None)
+                | Q(rescheduled_at__isnull=False, previous_starts_at__isnull=False),
+                name="performance_rescheduled_from",
+            ),
         ]
         indexes = [
             # What is still to come, of all that ever was.
@@ -272,6 +320,11 @@ class Performance(models.Model):
 
     def __str__(self) -> str:
         return f"#{self.pk} {timezone.localtime(self.starts_at, ZoneInfo(settings.VENUE_TIME_ZONE)):%Y-%m-%d %H:%M}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if self.ends_at is None:
+            self.ends_at = self.starts_at + USUAL_LENGTH
+        super().save(*args, **kwargs)
 
     def has_begun(self, at: datetime) -> bool:
         return self.starts_at <= at

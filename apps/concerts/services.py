@@ -48,18 +48,6 @@ _SQL = load_statements(Path(__file__).with_name("ranking.sql"))
 
 
 @use_case
-def publish_concerts(*, concert_ids: Sequence[int]) -> int:
-    """Show concerts to the public, and sell them in their sales windows; returns how many were not shown before."""
-    return Concert.objects.filter(pk__in=concert_ids, is_published=False).update(is_published=True)
-
-
-@use_case
-def withdraw_concerts(*, concert_ids: Sequence[int]) -> int:
-    """Hide concerts from the public and stop selling them; what was sold stays sold. Returns how many."""
-    return Concert.objects.published().filter(pk__in=concert_ids).update(is_published=False)
-
-
-@use_case
 def create_performance(
     *, concert_id: int, starts_at: datetime, layout: Sequence[SectionLayout] | None = None
 ) -> Performance:

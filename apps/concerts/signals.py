@@ -1,6 +1,7 @@
 """What this app announces after a commit."""
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from django.dispatch import Signal
 
@@ -10,4 +11,13 @@ class ConcertDeleted:
     concert_id: int
 
 
+@dataclass(frozen=True, slots=True)
+class PerformanceRescheduled:
+    """`event_id` names the outbox event, which has the rest."""
+
+    event_id: UUID
+    performance_id: int
+
+
 concert_deleted = Signal()
+performance_rescheduled = Signal()

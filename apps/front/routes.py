@@ -79,6 +79,11 @@ def _is_usual_read(environ: WSGIEnvironment) -> bool:
     return takes_json(environ) and has_no_body(environ)
 
 
+def _is_usual_board(environ: WSGIEnvironment) -> bool:
+    """Leave those who show a token to Django: while a concert is offline it makes a difference to them."""
+    return "HTTP_QUEUE_TOKEN" not in environ and _is_usual_read(environ)
+
+
 def is_usual_post(environ: WSGIEnvironment, body_max: int) -> bool:
     """Return whether it is JSON of at most `body_max` bytes from somebody who has a login to show."""
     length = environ.get("CONTENT_LENGTH") or ""
@@ -305,7 +310,7 @@ _WITH_ID = re.compile(
     r"|/api/v1/performances/([0-9]{1,19})/seat-map"
 )
 _BY_GROUP = (
-    Route("board", show_board, _is_usual_read, board_answer_at_hand),
+    Route("board", show_board, _is_usual_board, board_answer_at_hand),
     Route("availability", show_availability, _is_usual_read),
     Route("poll", poll_page, has_no_body),
     Route("seat map", show_seat_map, _is_usual_read),

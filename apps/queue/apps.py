@@ -8,11 +8,14 @@ class QueueConfig(AppConfig):
     verbose_name = _("Waiting rooms")
 
     def ready(self) -> None:
+        from apps.concerts.publication import Follower, register_follower
         from apps.queue import receivers  # noqa: F401  (registers itself)
         from apps.queue.retention import QUEUE_EXITS
-        from apps.queue.services import FINISH_PAID_VISITS
+        from apps.queue.selectors import visitors_at_stake
+        from apps.queue.services import FINISH_PAID_VISITS, follow_publication
         from apps.shared.outbox import register_consumer
         from apps.shared.retention import register_retention
 
         register_consumer(FINISH_PAID_VISITS)
+        register_follower("queue", Follower(visitors_at_stake, follow_publication))
         register_retention(QUEUE_EXITS)

@@ -87,6 +87,21 @@ class WaitingRoom(models.Model):
         db_default="",
         help_text=_("Visitors read it while the room is paused."),
     )
+    withdrawal_reason = models.CharField(
+        _("why the concert is offline"),
+        max_length=REASON_MAX,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("Visitors read it while the concert is offline."),
+    )
+    resumed_at = models.DateTimeField(
+        _("published again at"),
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_("Turns that had begun before begin anew then."),
+    )
     opens_at = models.DateTimeField(
         _("opens at"),
         null=True,

@@ -1,16 +1,18 @@
 """What a waiting room looks like from outside."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import connection
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from apps.concerts.errors import ConcertNotFound
 from apps.concerts.models import Concert
-from apps.queue.core.room import Figures
+from apps.queue.core.room import WITHDRAWN, Figures
 from apps.queue.live import live_room, store_needed
 from apps.queue.models import WaitingRoom
 from apps.shared.caching import ProcessCache
@@ -25,7 +27,10 @@ POLICY_DELAY_SECONDS = 5  # above what a change of policy takes to reach the liv
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """The public picture of a room, the same for everybody. `pause_reason` is what staff say of a pause, else empty."""
+    """The public picture of a room, the same for everybody. `pause_reason` is what staff say of a pause, else empty.
+
+    While the concert is offline (`is_withdrawn`) the picture is that of a pause, and only visitors with a place get to see it.
+    """
 
     concert_id: int
     state: str
@@ -36,6 +41,7 @@ class Board:
     capacity: int
     admitted_total: int
     admitted_per_minute: int
+    is_withdrawn: bool = False
 
 
 _boards: ProcessCache[int, Board] = ProcessCache(seconds=BOARD_SECONDS, entries_max=BOARDS_KEPT)
@@ -47,12 +53,25 @@ def waiting_room_board(concert_id: int) -> Board:
     :raises ConcertNotFound: there is no such concert.
     :raises ServiceUnavailable: the store does not answer.
     """
+    board = board_of_visitor(concert_id)
+    if board.is_withdrawn:
+        raise ConcertNotFound
+    return board
+
+
+def board_of_visitor(concert_id: int) -> Board:
+    """The same board for somebody who has a place in the room, who may see it also while the concert is offline.
+
+    :raises ConcertNotFound: there is no such concert.
+    :raises ServiceUnavailable: the store does not answer.
+    """
     return _boards.get(concert_id, lambda: _read_board(concert_id))
 
 
 def board_at_hand(concert_id: int) -> Board | None:
-    """The same board, if this process has it already."""
-    return _boards.peek(concert_id)
+    """The board of a published concert, if this process has it already."""
+    board = _boards.peek(concert_id)
+    return None if board is None or board.is_withdrawn else board
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +116,29 @@ def live_figures(concert_id: int) -> Figures | None:
         return live_room(concert_id).figures()
 
 
+def visitors_at_stake(concert_id: int) -> Iterator[str]:
+    """Say what becomes of those who wait or choose when the concert is taken offline."""
+    try:
+        figures = live_figures(concert_id)
+    except ServiceUnavailable:
+        yield _(
+            "How many visitors wait is not known: the store of the waiting rooms does not answer."
+        )
+        return
+    if figures is not None and figures.waiting:
+        yield ngettext(
+            "%(count)s visitor waits in the queue and keeps the place.",
+            "%(count)s visitors wait in the queue and keep their places.",
+            figures.waiting,
+        ) % {"count": f"{figures.waiting:,}"}
+    if figures is not None and figures.active:
+        yield ngettext(
+            "%(count)s visitor is choosing seats and gets a whole turn again when it is published again.",
+            "%(count)s visitors are choosing seats and get a whole turn again when it is published again.",
+            figures.active,
+        ) % {"count": f"{figures.active:,}"}
+
+
 CHANGES_SHOWN = 10
 
 
@@ -114,8 +156,10 @@ def room_as_staff_see_it(concert_id: int) -> dict[str, Any]:
     return {
         "concert_id": concert_id,
         "title": room.concert.title,
+        "is_published": room.concert.is_published,
         "state": room.state,
         "pause_reason": room.pause_reason,
+        "withdrawal_reason": room.withdrawal_reason,
         "opens_at": room.opening_at,
         "sales_end_at": room.closing_at,
         "capacity": room.capacity,
@@ -240,28 +284,31 @@ def admissions_above_capacity(*, since: datetime | None = None) -> list[OverAdmi
 
 def _read_board(concert_id: int) -> Board:
     concert = (
-        Concert.objects.published()
-        .with_dates()
-        .filter(pk=concert_id)
-        .select_related("waiting_room")
-        .first()
+        Concert.objects.with_dates().filter(pk=concert_id).select_related("waiting_room").first()
     )
     if concert is None:
         raise ConcertNotFound
     room = getattr(concert, "waiting_room", None)
-    figures = live_figures(concert_id)
+    try:
+        figures = live_figures(concert_id)
+    except ServiceUnavailable:
+        if concert.is_published:
+            raise
+        figures = None
     if figures is None:
         return _board_of_empty_room(room, concert)
+    state = _state_shown(concert, figures.state)
     return Board(
         concert_id=concert_id,
-        state=figures.state,
-        pause_reason=_reason_of(room, figures.state),
+        state=state,
+        pause_reason=_reason_of(room, concert, state),
         opens_at=datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=figures.opens_at),
         waiting=figures.waiting,
         active=figures.active,
         capacity=figures.capacity,
         admitted_total=figures.admitted_total,
         admitted_per_minute=figures.admitted_per_minute,
+        is_withdrawn=not concert.is_published,
     )
 
 
@@ -275,9 +322,32 @@ def _board_of_empty_room(room: WaitingRoom | None, concert: Concert) -> Board:
         state = WaitingRoom.State.CLOSED.value
     elif state == WaitingRoom.State.OPEN and room.opening_at > now:
         state = "SCHEDULED"
-    reason = _reason_of(room, state)
-    return Board(concert.pk, state, reason, room.opening_at, 0, 0, room.capacity, 0, 0)
+    state = _state_shown(concert, state)
+    return Board(
+        concert_id=concert.pk,
+        state=state,
+        pause_reason=_reason_of(room, concert, state),
+        opens_at=room.opening_at,
+        waiting=0,
+        active=0,
+        capacity=room.capacity,
+        admitted_total=0,
+        admitted_per_minute=0,
+        is_withdrawn=not concert.is_published,
+    )
 
 
-def _reason_of(room: WaitingRoom | None, state: str) -> str:
-    return room.pause_reason if room and state == WaitingRoom.State.PAUSED else ""
+def _state_shown(concert: Concert, state: str) -> str:
+    """Return the state as the row of the concert has it: the live room may hear of a change a moment later."""
+    if state == WaitingRoom.State.CLOSED:
+        return state
+    if not concert.is_published:
+        return WaitingRoom.State.PAUSED.value
+    # Published again a moment ago, so it is about to be what it was before.
+    return WaitingRoom.State.OPEN.value if state == WITHDRAWN else state
+
+
+def _reason_of(room: WaitingRoom | None, concert: Concert, state: str) -> str:
+    if room is None or state != WaitingRoom.State.PAUSED:
+        return ""
+    return room.pause_reason if concert.is_published else room.withdrawal_reason

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from apps.concerts.errors import ConcertNotFound, SalesClosed, SalesNotOpen
 from apps.queue import services
 from apps.queue.errors import QueueClosed
-from apps.queue.selectors import waiting_room_board
+from apps.queue.selectors import Board, board_of_visitor, waiting_room_board
 from apps.queue.serializers import (
     BoardSerializer,
     JoinSerializer,
@@ -149,8 +149,18 @@ class WaitingRoomBoardView(ApiView):
         summary="Show the board of a waiting room",
         description=(
             "At most a second old and the same for everybody, so any cache may serve it. With the position of your last "
-            "status, `admitted_total` then and `admitted_total` now, you can count down without asking for your place."
+            "status, `admitted_total` then and `admitted_total` now, you can count down without asking for your place. While a "
+            "concert is offline it is answered for those alone who send the `Queue-Token` of their place: as in a pause, with the "
+            "reason."
         ),
+        query=[
+            OpenApiParameter(
+                "Queue-Token",
+                str,
+                OpenApiParameter.HEADER,
+                description="The token you have, if any; only asked for while the concert is offline.",
+            )
+        ],
         response=BoardSerializer,
         errors=[ConcertNotFound],
         conditional=True,
@@ -172,11 +182,19 @@ class WaitingRoomBoardView(ApiView):
     )
     def get(self, request: Request, concert_id: int, **_path: Any) -> Response:
         same_in_every_language(request._request)
-        return success(
-            BoardSerializer(waiting_room_board(concert_id)).data,
-            message=BOARD,
-            headers={"Cache-Control": "public, max-age=1"},
-        )
+        board, cache = self._board(request.headers.get("Queue-Token"), concert_id)
+        headers = {"Cache-Control": cache}
+        return success(BoardSerializer(board).data, message=BOARD, headers=headers)
+
+    @staticmethod
+    def _board(token: str | None, concert_id: int) -> tuple[Board, str]:
+        """Return the board with how it may be kept."""
+        try:
+            return waiting_room_board(concert_id), "public, max-age=1"
+        except ConcertNotFound:
+            if not services.has_place_in(token=token, concert_id=concert_id):
+                raise
+            return board_of_visitor(concert_id), "no-store"
 
     @property
     def default_response_headers(self) -> dict[str, str]:

@@ -20,7 +20,7 @@ SEARCH_HELP = _("Email address of the customer, or a whole id.")
 
 
 class ConcertFilter(admin.SimpleListFilter):
-    """Offer the concerts with a date ahead or without one, not all that there ever were; a search finds the others."""
+    """Offer the concerts with a date that is not over or without one, not all that there ever were; a search finds the others."""
 
     title = _("concert")
     parameter_name = "concert"
@@ -28,7 +28,7 @@ class ConcertFilter(admin.SimpleListFilter):
     shown_max = 100
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        concerts = Concert.objects.not_over(at=timezone.now()).order_by("title", "pk")
+        concerts = Concert.objects.not_ended(at=timezone.now()).order_by("title", "pk")
         return [
             (str(pk), title) for pk, title in concerts.values_list("pk", "title")[: self.shown_max]
         ]

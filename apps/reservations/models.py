@@ -192,8 +192,20 @@ class SeatClaim(models.Model):
         return f"{self.hold_id}: {self.seat_id}"
 
 
-def cancellable_until(starts_at: datetime) -> datetime:
-    """The last moment at which a reservation of a performance may be cancelled."""
+def is_rescheduled_since(held_at: datetime, rescheduled_at: datetime | None) -> bool:
+    return rescheduled_at is not None and held_at <= rescheduled_at
+
+
+def cancellable_until(
+    *, starts_at: datetime, rescheduled_at: datetime | None, held_at: datetime
+) -> datetime:
+    """Return the last moment at which a reservation may be cancelled.
+
+    Whoever chose the seats before the performance was moved has not agreed to the new time, and may cancel until it begins. The
+    hold decides, not the payment: that may come after the move, from a page that shows the time of before.
+    """
+    if is_rescheduled_since(held_at, rescheduled_at):
+        return starts_at
     return starts_at - settings.CANCELLATION_WINDOW
 
 
@@ -205,20 +217,20 @@ class ReservationQuerySet(models.QuerySet["Reservation"]):
         return self.order_by("-reserved_at", "pk")
 
     def upcoming(self, *, at: datetime) -> Self:
-        """Tickets for what has not begun, the next to begin first."""
+        """Tickets for what is to come or under way, the next to begin first."""
         return self.filter(
-            status=Reservation.Status.CONFIRMED, performance__starts_at__gt=at
+            status=Reservation.Status.CONFIRMED, performance__ends_at__gt=at
         ).order_by("performance__starts_at", "pk")
 
     def past(self, *, at: datetime) -> Self:
-        """What has begun or was cancelled, the latest first."""
+        """What is surely over or was cancelled, the latest first."""
         return self.filter(
-            Q(performance__starts_at__lte=at) | Q(status=Reservation.Status.CANCELLED)
+            Q(performance__ends_at__lte=at) | Q(status=Reservation.Status.CANCELLED)
         ).order_by("-performance__starts_at", "pk")
 
     def with_details(self) -> Self:
         """Everything that describes a reservation to its owner, in a fixed number of queries."""
-        return self.select_related("performance__concert").prefetch_related(
+        return self.select_related("performance__concert", "hold").prefetch_related(
             models.Prefetch(
                 "tickets", Ticket.objects.select_related("seat").order_by("seat_id", "pk")
             )
@@ -282,11 +294,26 @@ class Reservation(models.Model):
 
     @property
     def cancellable_until(self) -> datetime:
-        """Needs `performance` to be loaded."""
-        return cancellable_until(self.performance.starts_at)
+        """Needs `performance` and `hold` to be loaded."""
+        return cancellable_until(
+            starts_at=self.performance.starts_at,
+            rescheduled_at=self.performance.rescheduled_at,
+            held_at=self.hold.held_at,
+        )
+
+    @property
+    def is_rescheduled(self) -> bool:
+        """Tell whether its performance was moved since its seats were chosen. Needs `performance` and `hold` to be loaded."""
+        return is_rescheduled_since(self.hold.held_at, self.performance.rescheduled_at)
+
+    @property
+    def changed_at(self) -> datetime:
+        """Return when what is told of it last changed. Needs `performance` to be loaded."""
+        moments = (self.reserved_at, self.performance.schedule_changed_at, self.cancelled_at)
+        return max(at for at in moments if at is not None)
 
     def is_cancellable(self, at: datetime) -> bool:
-        """Needs `performance` to be loaded."""
+        """Needs `performance` and `hold` to be loaded."""
         return self.status == self.Status.CONFIRMED and at <= self.cancellable_until
 
 

@@ -1,5 +1,6 @@
 from django.dispatch import receiver
 
+from apps.concerts.signals import PerformanceRescheduled, performance_rescheduled
 from apps.reservations.signals import (
     ReservationCancelled,
     ReservationConfirmed,
@@ -10,8 +11,11 @@ from apps.reservations.tasks import sync_externally
 from apps.shared.draining import announce
 
 
-@receiver([reservation_confirmed, reservation_cancelled], dispatch_uid="reservations.sync")
+@receiver(
+    [reservation_confirmed, reservation_cancelled, performance_rescheduled],
+    dispatch_uid="reservations.sync",
+)
 def enqueue_external_sync(
-    *, event: ReservationConfirmed | ReservationCancelled, **_: object
+    *, event: ReservationConfirmed | ReservationCancelled | PerformanceRescheduled, **_: object
 ) -> None:
     announce(sync_externally)

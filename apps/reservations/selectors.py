@@ -1,7 +1,7 @@
 """Reads that span seats and the claims on them."""
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Count, Exists, OuterRef, Prefetch
 from django.utils import timezone
+from django.utils.translation import ngettext
 
 from apps.concerts import selectors as concerts
 from apps.concerts.models import Concert, Grade, Performance, Seat
@@ -52,6 +53,17 @@ def live_holds_of(*, customer_id: int, concert_id: int | None = None) -> list[Ho
         .annotate(seats_held=Count("claims"))
         .order_by("expires_at", "pk")
     )
+
+
+def holds_at_stake(concert_id: int) -> Iterator[str]:
+    """Say what becomes of the live holds of a concert when it is taken offline."""
+    holds = Hold.objects.live(at=timezone.now()).filter(performance__concert=concert_id)
+    if count := holds.count():
+        yield ngettext(
+            "%(count)s hold is not paid yet; it can be paid until it expires.",
+            "%(count)s holds are not paid yet; they can be paid until they expire.",
+            count,
+        ) % {"count": f"{count:,}"}
 
 
 def own_seat_ids(*, customer_id: int, performance_id: int) -> list[int]:

@@ -66,6 +66,7 @@ class SeatQuery(serializers.Serializer[Any]):
 class PerformanceSerializer(serializers.Serializer[PerformanceAvailability]):
     performance_id = serializers.IntegerField(source="performance.pk")
     starts_at = serializers.DateTimeField(source="performance.starts_at")
+    ends_at = serializers.DateTimeField(source="performance.ends_at")
     seats_total = serializers.IntegerField()
     seats_available = serializers.IntegerField()
     reservable = serializers.BooleanField()
@@ -183,6 +184,7 @@ class ReservationSerializer(serializers.Serializer[Reservation]):
     venue = serializers.CharField(source="performance.concert.venue")
     performance_id = serializers.IntegerField()
     starts_at = serializers.DateTimeField(source="performance.starts_at")
+    ends_at = serializers.DateTimeField(source="performance.ends_at")
     seats = ClaimedSeatSerializer(source="tickets.all", many=True)
     total_price = serializers.IntegerField()
     status = serializers.ChoiceField(Reservation.Status.values)
@@ -231,6 +233,7 @@ def confirmation_data(confirmation: Confirmation) -> dict[str, Any]:
         "venue": hold.venue,
         "performance_id": reservation.performance_id,
         "starts_at": _utc(hold.starts_at),
+        "ends_at": _utc(hold.ends_at),
         "seats": _seats_data(hold.seats),
         "total_price": reservation.total_price,
         "status": reservation.status,

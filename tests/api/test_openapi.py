@@ -59,7 +59,7 @@ CONTRACT: dict[str, tuple[tuple[int, ...], str, set[str]]] = {
     ),
     "GET /concerts/{concert_id}/performances": (
         (200,),
-        "performance_id starts_at seats_total seats_available reservable",
+        "performance_id starts_at ends_at seats_total seats_available reservable",
         PATH | LOGIN | ADMITTED | {"CONCERT_NOT_FOUND"},
     ),
     "GET /performances/{performance_id}/seats": (

@@ -10,7 +10,14 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.concerts import projection, services
-from apps.concerts.models import Concert, Performance, PerformanceQuerySet, RankingEntry, venue_day
+from apps.concerts.models import (
+    USUAL_LENGTH,
+    Concert,
+    Performance,
+    PerformanceQuerySet,
+    RankingEntry,
+    venue_day,
+)
 from apps.concerts.selectors import (
     PopularConcert,
     RankingWindow,
@@ -35,7 +42,12 @@ from apps.concerts.tasks import update_ranking as update_ranking_task
 from apps.shared.models import EventDelivery, OutboxEvent
 from apps.shared.outbox import DeliveryRefused
 from apps.shared.store import StoreUnavailable
-from tests.factories.concerts import ConcertFactory, PerformanceFactory, RankingEntryFactory
+from tests.factories.concerts import (
+    ConcertFactory,
+    PerformanceFactory,
+    RankingEntryFactory,
+    begin_at,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -833,7 +845,7 @@ class TestSoldOut:
             opened = performance.concert.sales_open_at
             sell(performance, occurred_at=opened + timedelta(seconds=seconds))
         began_at = timezone.now() - timedelta(hours=1)
-        Performance.objects.filter(pk__in=[over.pk, withdrawn.pk]).update(starts_at=began_at)
+        begin_at(Performance.objects.filter(pk__in=[over.pk, withdrawn.pk]), began_at)
         assert [one.performance_id for one in fastest_sold_out(limit=3)] == [
             withdrawn.pk,
             over.pk,
@@ -842,7 +854,7 @@ class TestSoldOut:
 
         sold_out_answers.clear()
         Concert.objects.filter(pk=withdrawn.concert_id).update(is_published=False)
-        Performance.objects.filter(pk=ahead.pk).update(starts_at=timezone.now())
+        begin_at(Performance.objects.filter(pk=ahead.pk), timezone.now())
 
         assert [one.performance_id for one in fastest_sold_out(limit=3)] == [over.pk, ahead.pk]
 
@@ -860,6 +872,7 @@ class TestWithManyPastConcerts:
             Performance(
                 concert=concert,
                 starts_at=began_at,
+                ends_at=began_at + USUAL_LENGTH,
                 sold_out_at=concert.sales_open_at + timedelta(seconds=number),
             )
             for number, concert in enumerate(concerts)

@@ -1,13 +1,22 @@
 """Concerts to test with: published, on sale since yesterday, first date in thirty days."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import factory
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from apps.concerts.models import Concert, Grade, Performance, RankingEntry, Seat, venue_day
+from apps.concerts.models import (
+    USUAL_LENGTH,
+    Concert,
+    Grade,
+    Performance,
+    RankingEntry,
+    Seat,
+    venue_day,
+)
 
 
 class ConcertFactory(factory.django.DjangoModelFactory[Concert]):
@@ -36,6 +45,11 @@ def count_in(performance: Performance, seats: Sequence[Seat]) -> None:
     performance.seats_total += len(seats)
     performance.seats_unblocked += sum(not seat.is_blocked for seat in seats)
     performance.save(update_fields=["seats_total", "seats_unblocked"])
+
+
+def begin_at(performances: QuerySet[Performance], at: datetime) -> None:
+    """Write another time into the rows, and nothing that follows from it; they last as long as usual."""
+    performances.update(starts_at=at, ends_at=at + USUAL_LENGTH)
 
 
 class PerformanceFactory(factory.django.DjangoModelFactory[Performance]):

@@ -17,6 +17,8 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
+from apps.concerts.models import Concert
+from apps.concerts.publication import withdraw_concert
 from apps.front.answers import PlainRenderer
 from apps.front.application import Front
 from apps.queue.core.room import EndReason
@@ -245,6 +247,38 @@ class TestFirstUse:
 
         assert dict(answer.headers)["cache-control"] == "public, max-age=1"
         assert doors.django.asked == 2
+
+
+class TestWithdrawnConcert:
+    def test_its_board_for_a_visitor_teaches_nothing_about_public_ones(
+        self, doors: Doors, login: Login
+    ) -> None:
+        door, headers = doors.composed, login()
+        concert_id = WaitingRoomFactory().concert_id
+        token = queue_token(door.join(concert_id, headers))
+        board = "GET /api/v1/queue/concerts/{}"
+        Concert.objects.filter(pk=concert_id).update(is_published=False)
+
+        hidden = door(board.format(concert_id))
+        own = door(board.format(concert_id), headers={"Queue-Token": token})
+        public = [door(board.format(WaitingRoomFactory().concert_id)) for _ in range(2)]
+
+        assert [hidden.status, own.status] == [404, 200]
+        assert dict(own.headers)["cache-control"] == "no-store"
+        for answer in public:
+            assert dict(answer.headers)["cache-control"] == "public, max-age=1"
+
+    def test_keeps_the_place_of_who_polls(self, doors: Doors, login: Login) -> None:
+        concert_id = WaitingRoomFactory().concert_id
+        token = queue_token(doors.composed.join(concert_id, login()))
+        withdraw_concert(concert_id=concert_id, reason="Row F")
+
+        polls = [doors.composed(STATUS, headers={"Queue-Token": token}) for _ in range(3)]
+        refused = doors.composed.join(concert_id, login())
+
+        assert [answer.status for answer in polls] == [200] * 3
+        assert all(b'"status":"WAITING","position":1' in answer.body for answer in polls)
+        assert (refused.status, b"CONCERT_NOT_FOUND" in refused.body) == (404, True)
 
 
 class TestTraces:

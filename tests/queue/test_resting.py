@@ -26,7 +26,7 @@ from apps.queue.services.retiring import RETIRED_AFTER
 from apps.shared.caching import forget_everything
 from apps.shared.errors import ServiceUnavailable
 from tests.factories.accounts import CustomerFactory
-from tests.factories.concerts import ConcertFactory, PerformanceFactory
+from tests.factories.concerts import ConcertFactory, PerformanceFactory, begin_at
 from tests.queue.rooms import Clock, Visitor
 
 pytestmark = pytest.mark.django_db
@@ -50,7 +50,7 @@ def activity(concert: Concert) -> str:
 
 
 def move_dates(concert: Concert, *, to: datetime) -> None:
-    Performance.objects.filter(concert=concert).update(starts_at=to)
+    begin_at(Performance.objects.filter(concert=concert), to)
 
 
 @pytest.fixture

@@ -73,16 +73,6 @@ class TestJoinQueue:
         with pytest.raises(ConcertNotFound):
             services.join_queue(customer_id=1, concert_id=concert_id)
 
-    def test_refuses_once_the_concert_is_withdrawn(
-        self, concert: Concert, visitors: list[Visitor]
-    ) -> None:
-        Concert.objects.update(is_published=False)
-        tick()
-
-        with pytest.raises(ConcertNotFound):
-            Visitor(concert).join()
-        assert visitors[0].standing == "CLOSED"
-
     def test_refuses_before_the_lottery_window(self) -> None:
         concert = ConcertFactory(sales_open_at=timezone.now() + timedelta(hours=3))
 

@@ -13,7 +13,7 @@ from apps.queue.services import admit_visitors
 from apps.reservations.models import Hold, Reservation, SeatClaim
 from apps.shared.caching import forget_everything
 from tests.factories.accounts import CustomerFactory
-from tests.factories.concerts import PerformanceFactory
+from tests.factories.concerts import PerformanceFactory, begin_at
 from tests.factories.reservations import hold, overdue_hold, reservation
 from tests.factories.visitors import Visitor, admitted_visitor
 
@@ -131,6 +131,7 @@ class TestPerformances:
         assert first == {
             "performance_id": performance.pk,
             "starts_at": performance.starts_at.isoformat().replace("+00:00", "Z"),
+            "ends_at": performance.ends_at.isoformat().replace("+00:00", "Z"),
             "seats_total": 4,
             "seats_available": 3,
             "reservable": True,
@@ -138,7 +139,7 @@ class TestPerformances:
         assert (second["seats_available"], second["reservable"]) == (0, False)
 
     def test_a_date_that_has_begun_is_not_reservable(self, performance, visitor):
-        Performance.objects.update(starts_at=timezone.now())
+        begin_at(Performance.objects.all(), timezone.now())
 
         answer = visitor.get(f"/concerts/{performance.concert_id}/performances")
 
@@ -589,7 +590,7 @@ class TestCancelling:
 
     def test_is_refused_too_late(self, seats, visitor):
         reserved = reservation(visitor.customer, seats[:1])
-        Performance.objects.update(starts_at=timezone.now() + timedelta(hours=23))
+        begin_at(Performance.objects.all(), timezone.now() + timedelta(hours=23))
 
         answer = visitor.post(f"/reservations/{reserved.pk}/cancel", key="c")
 

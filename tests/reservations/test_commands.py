@@ -14,13 +14,14 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.accounts.services import log_in
 from apps.concerts.models import Concert, Performance, Seat
+from apps.concerts.publication import withdraw_concert
 from apps.concerts.selectors import (
     RankingWindow,
     concerts_not_over,
     fastest_sold_out,
     popular_concerts,
 )
-from apps.concerts.services import ranking_drift, withdraw_concerts
+from apps.concerts.services import ranking_drift
 from apps.payments.selectors import ledger_totals, wallet_balance, wallet_differences
 from apps.queue.services import join_queue, waiting_room_of
 from apps.reservations.demo.accounts import load_logins
@@ -132,7 +133,7 @@ class TestLoadDemo:
         call_command("load_demo")
         concert = Concert.objects.order_by("pk").first()
         assert concert is not None
-        withdraw_concerts(concert_ids=[concert.pk])
+        withdraw_concert(concert_id=concert.pk)
         Concert.objects.filter(pk=concert.pk).update(venue="Elsewhere")
 
         call_command("load_demo")

@@ -30,7 +30,7 @@ from apps.reservations.signals import (
 from apps.shared.models import EventDelivery, OutboxEvent
 from apps.shared.transactions import run_in_transaction
 from tests.factories.accounts import CustomerFactory
-from tests.factories.concerts import PerformanceFactory
+from tests.factories.concerts import PerformanceFactory, begin_at
 from tests.factories.payments import WalletFactory
 from tests.factories.reservations import hold, overdue_hold, reservation
 
@@ -253,7 +253,7 @@ class TestCancelReservation:
     def test_refuses_within_the_last_24_hours(self, customer, seats, settings):
         reserved = reservation(customer, seats[:1])
         begins_at = timezone.now() + settings.CANCELLATION_WINDOW
-        Performance.objects.filter(pk=reserved.performance_id).update(starts_at=begins_at)
+        begin_at(Performance.objects.filter(pk=reserved.performance_id), begins_at)
 
         with pytest.raises(CancellationClosed):
             cancel(customer, reserved)

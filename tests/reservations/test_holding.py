@@ -26,7 +26,7 @@ from apps.reservations.services import (
 )
 from apps.shared.transactions import run_in_transaction
 from tests.factories.accounts import CustomerFactory
-from tests.factories.concerts import PerformanceFactory, SeatFactory
+from tests.factories.concerts import PerformanceFactory, SeatFactory, begin_at
 from tests.factories.reservations import hold, overdue_hold, reservation
 
 pytestmark = pytest.mark.django_db
@@ -155,7 +155,7 @@ class TestHoldSeats:
         assert live_claims() == 0
 
     def test_refuses_once_the_performance_has_begun(self, customer, performance, seats):
-        Performance.objects.filter(pk=performance.pk).update(starts_at=timezone.now())
+        begin_at(Performance.objects.filter(pk=performance.pk), timezone.now())
 
         with pytest.raises(SalesClosed):
             hold(customer, seats[:1])

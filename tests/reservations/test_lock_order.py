@@ -24,6 +24,8 @@ from apps.concerts import corrections
 from apps.concerts import services as concerts
 from apps.concerts.layouts import DEFAULT_LAYOUT
 from apps.concerts.models import Concert, Grade, Performance, Seat
+from apps.concerts.publication import publish_concert, withdraw_concert
+from apps.concerts.scheduling import reschedule_performance
 from apps.payments.services import adjust_wallet, charge_wallet
 from apps.queue import services as queue
 from apps.reservations import services as reservations
@@ -314,6 +316,17 @@ def deleting(kind: str) -> Callable[[], object]:
     return partial(run_in_transaction, partial(delete, ids=ids))
 
 
+def rescheduling() -> Callable[[], object]:
+    performance = PerformanceFactory()
+    move = partial(reschedule_performance, performance_id=performance.pk, starts_at=timezone.now())
+    return partial(run_in_transaction, move)
+
+
+def turning(service: Callable[..., object], **concert: object) -> Callable[[], object]:
+    room = WaitingRoomFactory(**{f"concert__{name}": value for name, value in concert.items()})
+    return partial(service, concert_id=room.concert_id)
+
+
 def ranking() -> Callable[[], object]:
     reservation(CustomerFactory(), seats_in_disorder(1))
     return partial(concerts.update_ranking, [OutboxEvent.objects.latest("occurred_at")])
@@ -381,6 +394,9 @@ USE_CASES: dict[str, Callable[[], Callable[[], object]]] = {
     "delete_seats": partial(deleting, "seat"),
     "delete_performances": partial(deleting, "performance"),
     "delete_concerts": partial(deleting, "concert"),
+    "reschedule_performance": rescheduling,
+    "publish_concert": partial(turning, publish_concert, is_published=False),
+    "withdraw_concert": partial(turning, withdraw_concert),
     "update_ranking": ranking,
     "open_room": controlling(queue.open_room),
     "pause_room": controlling(queue.pause_room),

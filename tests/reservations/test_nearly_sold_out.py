@@ -11,7 +11,7 @@ from apps.concerts.models import Concert, Performance, Seat
 from apps.reservations.selectors import FEW_SEATS, nearly_sold_out
 from apps.shared.caching import forget_everything
 from tests.factories.accounts import CustomerFactory
-from tests.factories.concerts import ConcertFactory, PerformanceFactory
+from tests.factories.concerts import ConcertFactory, PerformanceFactory, begin_at
 from tests.factories.reservations import hold, overdue_hold, reservation
 
 pytestmark = pytest.mark.django_db
@@ -53,9 +53,8 @@ class TestNearlySoldOut:
 
     def test_counts_no_date_that_has_begun(self, performance: Performance) -> None:
         PerformanceFactory(concert=performance.concert, seats=1)
-        Performance.objects.filter(pk=performance.pk).update(
-            starts_at=timezone.now() - timedelta(minutes=1)
-        )
+        a_minute_ago = timezone.now() - timedelta(minutes=1)
+        begin_at(Performance.objects.filter(pk=performance.pk), a_minute_ago)
 
         assert is_nearly_sold_out(performance.concert)
 

@@ -19,7 +19,7 @@ from apps.shared.models import IdempotencyRecord
 from tests.admin_forms import concert_form, send, shown_by
 from tests.conftest import Race
 from tests.factories.accounts import CustomerFactory
-from tests.factories.concerts import ConcertFactory, PerformanceFactory
+from tests.factories.concerts import ConcertFactory, PerformanceFactory, begin_at
 from tests.factories.payments import WalletFactory
 from tests.factories.queue import WaitingRoomFactory
 
@@ -190,7 +190,7 @@ class TestNothingOverwritten:
         form = dated_form(concert)
         form["_shown"] = shown_by(staff, change_page(concert))
         moved = concert.performances.get().starts_at.replace(year=2031)
-        Performance.objects.update(starts_at=moved)
+        begin_at(Performance.objects.all(), moved)
 
         answer = staff.post(change_page(concert), form | {"title": "Other"})
 

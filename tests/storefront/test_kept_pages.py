@@ -84,6 +84,11 @@ def assert_kept_as_rendered(visitor: Client, path: str, monkeypatch: pytest.Monk
     assert kept == page()
 
 
+def _shown(page: Any) -> str:
+    """Return the sentences about the state of the queue that the page does not hide."""
+    return " ".join(re.findall(r'data-when="\w+">([^<]+)', page.content.decode()))
+
+
 class TestCost:
     def queries(self, client: Client, path: str) -> int:
         with CaptureQueriesContext(connection) as captured:
@@ -127,14 +132,16 @@ class TestCost:
     def test_of_what_is_withdrawn_ends_within_a_second(
         self, concert: Concert, clock: Callable[[float], None]
     ) -> None:
-        visitor = joined(concert)
-        addresses = [f"/concerts/{concert.pk}/", f"/concerts/{concert.pk}/queue/"]
-        for address in addresses:
-            assert visitor.get(address).status_code == 200
+        visitor, address = joined(concert), f"/concerts/{concert.pk}/"
+        for client in (visitor, StrictClient()):
+            assert client.get(address).status_code == 200
+        assert "Sales are interrupted." not in _shown(visitor.get(f"{address}queue/"))
         Concert.objects.filter(pk=concert.pk).update(is_published=False)
         clock(1.0)
 
-        assert [visitor.get(address).status_code for address in addresses] == [404, 404]
+        assert StrictClient().get(address).status_code == 404
+        assert visitor.get(address).headers["Location"] == f"{address}queue/"
+        assert "Sales are interrupted." in _shown(visitor.get(f"{address}queue/"))
 
     def test_counts_unknown_concerts_and_searches_for_nothing(
         self, concert: Concert, clock: Callable[[float], None], monkeypatch: pytest.MonkeyPatch

@@ -1,16 +1,23 @@
 """What a customer has booked."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.test import Client
 from django.utils import timezone
+from icalendar import Calendar
 
 from apps.accounts.models import User
 from apps.concerts.models import Performance
+from apps.concerts.scheduling import reschedule_performance
 from apps.payments.selectors import wallet_balance
 from apps.reservations.models import Reservation
+from apps.reservations.services import cancel_reservation
+from apps.shared.transactions import run_in_transaction
+from tests.factories.concerts import begin_at
+from tests.factories.reservations import reservation
 from tests.storefront.rules import Page
 
 pytestmark = pytest.mark.django_db
@@ -34,11 +41,29 @@ class TestTickets:
         assert picture.headers["Content-Type"] == "image/svg+xml"
         assert picture.headers["Cache-Control"] == "private, no-store"
 
-    def test_can_be_put_into_a_calendar(self, browser: Client, booked: Reservation):
-        calendar = browser.get(f"/reservations/{booked.pk}/calendar.ics")
+    def test_are_upcoming_until_the_performance_is_surely_over(
+        self, browser: Client, booked: Reservation
+    ):
+        title, this = booked.performance.concert.title, Performance.objects.all()
+        begin_at(this, timezone.now() - timedelta(minutes=5))
+        assert title in browser.get("/reservations/").content.decode()
+        assert title not in browser.get("/reservations/?when=past").content.decode()
 
-        assert calendar.headers["Content-Type"].startswith("text/calendar")
-        assert b"BEGIN:VEVENT" in calendar.content
+        begin_at(this, timezone.now() - timedelta(hours=3, minutes=1))
+
+        assert title not in browser.get("/reservations/").content.decode()
+        assert title in browser.get("/reservations/?when=past").content.decode()
+
+    @pytest.mark.parametrize(("language", "zone"), [("en", "KST"), ("ko", "한국 표준시")])
+    def test_name_the_time_zone(
+        self, browser: Client, booked: Reservation, language: str, zone: str
+    ):
+        begin_at(Performance.objects.all(), datetime(2099, 7, 1, 10, 30, tzinfo=UTC))
+        local = {"en": "7:30 p.m.", "ko": "오후 7:30"}[language]
+
+        for path in (f"/reservations/{booked.pk}/", "/reservations/"):
+            page = browser.get(path, headers={"Accept-Language": language}).content.decode()
+            assert f"{local} {zone}" in page
 
     def test_are_cancelled_once(self, browser: Client, customer: User, booked: Reservation):
         path = f"/reservations/{booked.pk}/"
@@ -57,11 +82,119 @@ class TestTickets:
     def test_cannot_be_cancelled_too_late(
         self, browser: Client, customer: User, booked: Reservation
     ):
-        Performance.objects.filter(pk=booked.performance_id).update(
-            starts_at=timezone.now() + timedelta(hours=23)
-        )
+        soon = timezone.now() + timedelta(hours=23)
+        begin_at(Performance.objects.filter(pk=booked.performance_id), soon)
         path = f"/reservations/{booked.pk}/"
 
         assert "cancel/" not in browser.get(path).content.decode()
         assert browser.post(path, {"key": str(uuid4())}).headers["Location"] == path
         assert wallet_balance(customer_id=customer.pk) == 150_000
+
+
+class TestMoved:
+    """A date that was moved to tomorrow morning."""
+
+    @pytest.fixture
+    def moved(self, booked: Reservation) -> Reservation:
+        begin_at(Performance.objects.all(), datetime(2099, 7, 1, 10, 30, tzinfo=UTC))
+        run_in_transaction(
+            lambda: reschedule_performance(
+                performance_id=booked.performance_id, starts_at=timezone.now() + timedelta(hours=9)
+            )
+        )
+        return booked
+
+    @pytest.mark.parametrize(
+        ("language", "words", "before"),
+        [
+            ("en", "This performance has been rescheduled.", "July 1, 2099, 7:30 p.m. →"),
+            ("ko", "공연 일시가 변경되었습니다.", "2099년 7월 1일, 오후 7:30 →"),
+        ],
+    )
+    def test_is_told_on_the_ticket_and_on_the_list(
+        self, browser: Client, moved: Reservation, language: str, words: str, before: str
+    ):
+        for path in (f"/reservations/{moved.pk}/", "/reservations/"):
+            page = browser.get(path, headers={"Accept-Language": language}).content.decode()
+            assert words in page
+            assert before in page
+
+    def test_may_be_cancelled_although_it_is_soon(
+        self, browser: Client, customer: User, moved: Reservation
+    ):
+        path = f"/reservations/{moved.pk}/"
+        page = browser.get(path).content.decode()
+        key = Page(browser.get(f"{path}cancel/")).value("key")
+
+        browser.post(path, {"key": key})
+
+        assert "you can cancel until it begins" in page
+        assert "you can cancel until it begins (" in page
+        assert wallet_balance(customer_id=customer.pk) == 200_000
+        assert "This performance has been rescheduled." not in browser.get(path).content.decode()
+
+    def test_is_news_to_those_alone_who_booked_before(
+        self, browser: Client, customer: User, moved: Reservation
+    ):
+        later = reservation(customer, list(moved.performance.seats.all())[3:])
+
+        page = browser.get(f"/reservations/{later.pk}/").content.decode()
+
+        assert "This performance has been rescheduled." not in page
+        assert "It is too late to cancel" in page
+
+
+class TestCalendar:
+    """The entry that a calendar keeps, each time that it is fetched."""
+
+    def entry(self, browser: Client, booked: Reservation) -> Any:
+        answer = browser.get(f"/reservations/{booked.pk}/calendar.ics")
+        assert answer.headers["Content-Type"].startswith("text/calendar")
+        calendar = Calendar.from_ical(answer.content)
+        [event] = calendar.walk("VEVENT")
+        assert event["UID"] == f"{booked.pk}@encore"
+        return calendar["METHOD"], event["STATUS"], event.decoded("SEQUENCE"), event
+
+    def move(self, booked: Reservation, **times: datetime) -> Performance:
+        return run_in_transaction(
+            lambda: reschedule_performance(performance_id=booked.performance_id, **times)
+        )
+
+    def test_of_a_sale_that_nothing_has_happened_to(self, browser: Client, booked: Reservation):
+        *told, event = self.entry(browser, booked)
+
+        performance = booked.performance
+        assert told == ["PUBLISH", "CONFIRMED", 0]
+        assert event.decoded("DTSTAMP") == booked.reserved_at.replace(microsecond=0)
+        assert event.decoded("LAST-MODIFIED") == event.decoded("DTSTAMP")
+        assert event.decoded("DTSTART") == performance.starts_at.replace(microsecond=0)
+        assert event.decoded("DTEND") == performance.ends_at.replace(microsecond=0)
+
+    def test_follows_each_change_of_the_times(self, browser: Client, booked: Reservation):
+        to = timezone.now() + timedelta(days=40)
+        moved = self.move(booked, starts_at=to)
+        *first, event = self.entry(browser, booked)
+        assert moved.schedule_changed_at is not None
+        assert event.decoded("DTSTAMP") == moved.schedule_changed_at.replace(microsecond=0)
+        assert event.decoded("DTSTART") == to.replace(microsecond=0)
+
+        self.move(booked, ends_at=to + timedelta(hours=5))
+        *second, event = self.entry(browser, booked)
+
+        assert event.decoded("DTEND") == (to + timedelta(hours=5)).replace(microsecond=0)
+        assert [first[2], second[2]] == [1, 2]
+
+    def test_is_taken_out_again_when_the_reservation_is_cancelled(
+        self, browser: Client, customer: User, booked: Reservation
+    ):
+        self.move(booked, starts_at=timezone.now() + timedelta(days=40))
+        cancel_reservation(customer_id=customer.pk, reservation_id=booked.pk)
+        page = browser.get(f"/reservations/{booked.pk}/").content.decode()
+
+        *told, event = self.entry(browser, booked)
+
+        booked.refresh_from_db()
+        assert told == ["CANCEL", "CANCELLED", 2]
+        assert booked.cancelled_at is not None
+        assert event.decoded("LAST-MODIFIED") == booked.cancelled_at.replace(microsecond=0)
+        assert f"/reservations/{booked.pk}/calendar.ics" in page

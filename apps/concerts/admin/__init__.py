@@ -17,8 +17,13 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 
+from apps.concerts.admin import publication
 from apps.concerts.admin.hall import PricesView
-from apps.concerts.admin.performance_forms import PerformanceForm, PerformanceInlineForm
+from apps.concerts.admin.performance_forms import (
+    PerformanceForm,
+    PerformanceInlineForm,
+    save_times,
+)
 from apps.concerts.admin.seat_generator import (
     PERFORMANCES_OFFERED,
     SeatGeneratorView,
@@ -33,19 +38,15 @@ from apps.concerts.models import (
     RankingEntry,
     Seat,
 )
-from apps.concerts.services import (
-    block_seats,
-    publish_concerts,
-    unblock_seats,
-    withdraw_concerts,
-)
+from apps.concerts.publication import By, set_publication
+from apps.concerts.services import block_seats, unblock_seats
 from apps.shared.admin import ReadOnlyAdmin, note_action
 from apps.shared.admin_deletion import CountedDeletion
 from apps.shared.admin_forms import TYPED_AS_PRINTED, CarefulForms
 from apps.shared.admin_words import at_venue, in_won, linked, linked_to
 from apps.shared.deletion import Deletion
 
-DATES_PER_PAGE = 50  # a form may have a thousand fields, and each date has four
+DATES_PER_PAGE = 50  # a form may have a thousand fields, and each date has six
 DATES_MAX = 150  # of one form, with those that are added
 
 
@@ -69,7 +70,7 @@ class PerformanceInline(SeatCount, TabularInline):
     formfield_overrides = TYPED_AS_PRINTED
     per_page = DATES_PER_PAGE
     max_num = DATES_MAX
-    fields = ("starts_at", "seat_count", "sold_out_at")
+    fields = ("starts_at", "ends_at", "seat_count", "sold_out_at")
     readonly_fields = ("seat_count", "sold_out_at")
     extra = 0
     show_change_link = True
@@ -106,7 +107,7 @@ class ConcertAdmin(CarefulForms, CountedDeletion, ModelAdmin):
     )
     inlines = (PerformanceInline,)
     actions = ("publish", "withdraw", "delete_selected")
-    actions_detail = ("generate_seats",)
+    actions_detail = ("generate_seats", "withdraw_this")
     warn_unsaved_form = True
 
     def get_queryset(self, request: HttpRequest) -> ConcertQuerySet:
@@ -138,27 +139,62 @@ class ConcertAdmin(CarefulForms, CountedDeletion, ModelAdmin):
     def generate_seats(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return redirect(seat_generator_url(concert=object_id))
 
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(publication.WithdrawalView.as_view(model_admin=self))
+        urls: list[URLPattern] = super().get_urls()
+        return [path("withdraw/", view, name="concerts_concert_withdraw"), *urls]
+
+    def save_model(self, request: HttpRequest, obj: Concert, form: Any, change: bool) -> None:
+        """Save what is the form's alone to save: whether the concert is published is for `response_change`."""
+        if change and "is_published" in form.changed_data:
+            request.is_to_be_published = obj.is_published  # type: ignore[attr-defined]
+            obj.is_published = not obj.is_published
+            form.changed_data.remove("is_published")
+        super().save_model(request, obj, form, change)
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        formset.save(commit=False)
+        for performance in formset.new_objects:
+            performance.save()
+        for performance, changed_fields in formset.changed_objects:
+            save_times(performance, changed_fields)
+
+    def response_change(
+        self, request: HttpRequest, obj: Concert, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Publish the concert if the form says so, or lead on to the page that asks before it is taken offline."""
+        response = super().response_change(request, obj, *args, **kwargs)
+        is_to_be_published = getattr(request, "is_to_be_published", None)
+        if is_to_be_published:
+            set_publication(obj.pk, True, By(staff_id=request.user.pk))
+            note_action(request, [obj], gettext("Published."))
+        elif is_to_be_published is not None:
+            return redirect(publication.withdrawal_url(obj.pk))
+        return response
+
+    def has_withdraw_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Offer the button on the page of what is published, to those who may."""
+        if not self.has_change_permission(request):
+            return False
+        return object_id is None or Concert.objects.published().filter(pk=object_id).exists()
+
+    @action(description=_("Take offline"), permissions=["withdraw"], icon="visibility_off")
+    def withdraw_this(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return redirect(publication.withdrawal_url(object_id))
+
     @action(description=_("Publish"), permissions=["change"])
     def publish(self, request: HttpRequest, queryset: QuerySet[Concert]) -> None:
-        hidden = list(queryset.filter(is_published=False))
-        published = publish_concerts(concert_ids=[concert.pk for concert in hidden])
-        note_action(request, hidden, gettext("Published."))
+        published = publication.publish(request, list(queryset.filter(is_published=False)))
         self.message_user(
             request,
             ngettext("%d concert published.", "%d concerts published.", published) % published,
             messages.SUCCESS,
         )
 
-    @action(description=_("Withdraw from the public"), permissions=["change"])
-    def withdraw(self, request: HttpRequest, queryset: QuerySet[Concert]) -> None:
-        public = list(queryset.filter(is_published=True))
-        withdrawn = withdraw_concerts(concert_ids=[concert.pk for concert in public])
-        note_action(request, public, gettext("Withdrawn from the public."))
-        self.message_user(
-            request,
-            ngettext("%d concert withdrawn.", "%d concerts withdrawn.", withdrawn) % withdrawn,
-            messages.SUCCESS,
-        )
+    @action(description=_("Take offline"), permissions=["change"])
+    def withdraw(self, request: HttpRequest, queryset: QuerySet[Concert]) -> HttpResponse:
+        public = queryset.filter(is_published=True).values_list("pk", flat=True)
+        return redirect(publication.withdrawal_url(*public[: publication.CONCERTS_MAX]))
 
 
 @admin.register(Performance)
@@ -178,11 +214,21 @@ class PerformanceAdmin(CarefulForms, CountedDeletion, SeatCount, ModelAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Performance | None = None) -> Any:
         confirmation = ("is_confirmed",) if obj is not None and obj.seats_sold else ()
-        return ("concert", "starts_at", *confirmation, "seat_count", "seats_sold", "sold_out_at")
+        moved = ("previous_starts_at", "rescheduled_at") if obj and obj.rescheduled_at else ()
+        counts = ("seat_count", "seats_sold", "sold_out_at")
+        return ("concert", "starts_at", *confirmation, "ends_at", *moved, *counts)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Performance | None = None) -> Any:
         fields = super().get_readonly_fields(request, obj)
-        return fields if obj is None else (*fields, "concert")
+        return (
+            fields if obj is None else (*fields, "concert", "previous_starts_at", "rescheduled_at")
+        )
+
+    def save_model(self, request: HttpRequest, obj: Performance, form: Any, change: bool) -> None:
+        if change:
+            save_times(obj, form.changed_data)
+        else:
+            super().save_model(request, obj, form, change)
 
     def get_urls(self) -> list[URLPattern]:
         generator = self.admin_site.admin_view(SeatGeneratorView.as_view(model_admin=self))

@@ -1,5 +1,6 @@
 """What may be changed about a date: not into the past, and not under the feet of those who have tickets without asking."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -8,7 +9,8 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.widgets import UnfoldBooleanSwitchWidget
 
-from apps.concerts.models import Performance
+from apps.concerts.models import USUAL_LENGTH, Performance
+from apps.concerts.scheduling import reschedule_performance
 
 
 class PerformanceInlineForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -19,7 +21,7 @@ class PerformanceInlineForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = Performance
-        fields = ("concert", "starts_at")
+        fields = ("concert", "starts_at", "ends_at")
 
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or self.cleaned_data
@@ -28,7 +30,22 @@ class PerformanceInlineForm(forms.ModelForm):  # type: ignore[type-arg]
                 self.add_error("starts_at", _("A performance cannot begin in the past."))
             elif (sold := self.instance.seats_sold) and not values.get("is_confirmed"):
                 self.add_error(self.asks_at, f"{_sold_in_words(sold)} {self.question}")
+        self._fill_in_the_end(values)
         return values
+
+    def _fill_in_the_end(self, values: dict[str, Any]) -> None:
+        """Let the end move along with the beginning, unless it was typed as well; an empty one is the usual one."""
+        starts_at, ends_at = values.get("starts_at"), values.get("ends_at")
+        if starts_at is None or "ends_at" in self.errors:
+            return
+        if ends_at is None:
+            values["ends_at"] = starts_at + USUAL_LENGTH
+        elif (
+            self.instance.pk
+            and "starts_at" in self.changed_data
+            and "ends_at" not in self.changed_data
+        ):
+            values["ends_at"] = starts_at + (self.instance.ends_at - self.instance.starts_at)
 
 
 class PerformanceForm(PerformanceInlineForm):
@@ -36,10 +53,21 @@ class PerformanceForm(PerformanceInlineForm):
         label=_("Move it although tickets are sold"),
         required=False,
         widget=UnfoldBooleanSwitchWidget,
-        help_text=_("Their holders are not told by themselves."),
+        help_text=_(
+            "Ticket holders see the old and the new time and may cancel until it begins. The outside platform is told."
+        ),
     )
     asks_at = "is_confirmed"
     question = _("Confirm that you want to move it.")
+
+
+def save_times(performance: Performance, changed_fields: Sequence[str]) -> None:
+    """Save those of the times that a form has changed, and all that follows from it."""
+    times = {
+        name: getattr(performance, name) if name in changed_fields else None
+        for name in ("starts_at", "ends_at")
+    }
+    reschedule_performance(performance_id=performance.pk, **times)
 
 
 def _sold_in_words(sold: int) -> str:

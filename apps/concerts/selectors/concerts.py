@@ -52,6 +52,22 @@ def concert_in_brief(concert_id: int) -> Concert:
     return _published(concert_id, Concert.objects.all())
 
 
+def concert_of_visitor(concert_id: int) -> Concert:
+    """The same for somebody who has a place in the waiting room of a concert, also while it is offline.
+
+    :raises ConcertNotFound: there is none.
+    """
+    concert = Concert.objects.filter(pk=concert_id).first()
+    if concert is None:
+        raise ConcertNotFound
+    return concert
+
+
+def is_withdrawn(concert_id: int) -> bool:
+    """Tell whether there is such a concert, and it is not published."""
+    return Concert.objects.filter(pk=concert_id, is_published=False).exists()
+
+
 def _published(concert_id: int, concerts: ConcertQuerySet) -> Concert:
     concert = concerts.published().filter(pk=concert_id).first()
     if concert is None:

@@ -178,6 +178,8 @@ class WaitingRoomAdmin(CarefulForms, ModelAdmin):
             return _("No live figures: nobody has come yet, or the store does not answer.")
         if figures.is_healing:
             return _("Healing after a loss of the store: visitors are coming back to their places.")
+        if not room.concert.is_published:
+            return _("The concert is offline: nobody is let in, and every place is kept.")
         if figures.exits_pending:
             return ngettext(
                 "%(count)d end is waiting to be recorded.",

@@ -32,6 +32,8 @@ SECOND = 1_000_000
 BATCH = 100
 # What those at the head have to come back after a loss, before anybody is admitted.
 HOLD_OFF = 10 * SECOND
+# The state of a room whose concert is offline for the time being.
+WITHDRAWN = "WITHDRAWN"
 
 KEY_NAMES = ("room", "waiting", "seen", "active", "visits", "ended", "exits", "pace")
 _EXITS = KEY_NAMES.index("exits")
@@ -53,6 +55,7 @@ class Standing(StrEnum):
     SALES_CLOSED = "SALES_CLOSED"
     SALES_NOT_OPEN = "SALES_NOT_OPEN"
     OVER_LIMIT = "OVER_LIMIT"
+    WITHDRAWN = "WITHDRAWN"
     # The room cannot say: it is gone, does not know the visitor, or may tell an old story.
     LOST = "LOST"
     UNKNOWN = "UNKNOWN"
@@ -80,7 +83,9 @@ class EndReason(StrEnum):
 class Policy:
     """The room's copy of what staff decided; a copy with a lower `version` than the room's is ignored.
 
-    Times and spans are microseconds; 0 stands for "never" in `closes_at` and for "no limit" in `per_minute`.
+    Times and spans are microseconds; 0 stands for "never" in `closes_at` and `resumed_at`, and for "no limit" in `per_minute`. A
+    room in state WITHDRAWN admits nobody and takes in no newcomers, and the turns of those inside stand still: they begin anew at
+    `resumed_at`.
     """
 
     concert: int
@@ -96,6 +101,7 @@ class Policy:
     lottery_window: int
     lottery_inner: bytes
     lottery_outer: bytes
+    resumed_at: int = 0
 
 
 class CallToCount(Protocol):

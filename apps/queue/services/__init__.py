@@ -1,10 +1,11 @@
 """Everything that other apps, views and tasks may do with a waiting room."""
 
+from apps.concerts.publication import By
 from apps.queue.services.admission import admit_now, admit_visitors
 from apps.queue.services.controls import (
-    By,
     close_room,
     edit_policy,
+    follow_publication,
     open_room,
     pause_room,
     refuse_opening_outside_sales,
@@ -21,6 +22,7 @@ from apps.queue.services.gate import (
     admitted_visitor,
     concert_of_token,
     extend_lease,
+    has_place_in,
     require_new_hold_allowed,
     shorten_lease,
     verified_place,
@@ -43,7 +45,9 @@ __all__ = [
     "edit_policy",
     "extend_lease",
     "finish_visit",
+    "follow_publication",
     "forget_room",
+    "has_place_in",
     "join_queue",
     "leave_queue",
     "open_room",

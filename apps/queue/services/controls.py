@@ -14,6 +14,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
 from apps.concerts.errors import SalesClosed, SalesNotOpen
+from apps.concerts.publication import By, Publication
 from apps.queue.core.room import EndReason
 from apps.queue.errors import QueueClosed, VisitorNotFound
 from apps.queue.live import live_room, store_needed
@@ -27,14 +28,6 @@ from apps.shared.transactions import database_now, requires_transaction, use_cas
 logger = structlog.get_logger(__name__)
 
 State = WaitingRoom.State
-
-
-class By(TypedDict, total=False):
-    """Name the one who steers a room, and the reason. `actor` is for somebody without an account."""
-
-    staff_id: int | None
-    actor: str
-    reason: str
 
 
 @use_case
@@ -192,6 +185,31 @@ def _change(room: WaitingRoom, by: By, **values: Any) -> WaitingRoom:
     ]
     if not changes:
         return room
+    return _save(room, changes, **values)
+
+
+@requires_transaction
+def follow_publication(publication: Publication) -> None:
+    """Let the room of a concert that is taken offline keep every place, and go on when it is published again.
+
+    A concert without a room has nobody who waits.
+    """
+    rooms = WaitingRoom.objects.with_concert().lock()
+    room = rooms.filter(concert_id=publication.concert_id).first()
+    if room is None:
+        return
+    is_published = publication.is_published
+    change = _recorded(
+        room, "is_published", str(not is_published), str(is_published), publication.by
+    )
+    if is_published:
+        _save(room, [change], withdrawal_reason="", resumed_at=publication.at)
+    else:
+        _save(room, [change], withdrawal_reason=publication.by.get("reason", ""))
+
+
+def _save(room: WaitingRoom, changes: list[PolicyChange], **values: Any) -> WaitingRoom:
+    """Save a new version of the policy with its records, and tell the live room after the commit."""
     for field, value in values.items():
         setattr(room, field, value)
     room.version += 1

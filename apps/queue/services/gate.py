@@ -7,7 +7,12 @@ import structlog
 
 from apps.queue.core.room import Standing
 from apps.queue.core.tokens import Ticket
-from apps.queue.errors import QueueTokenExpired, QueueTokenInvalid, QueueTokenNotActive
+from apps.queue.errors import (
+    QueueTokenExpired,
+    QueueTokenInvalid,
+    QueueTokenNotActive,
+    QueueTokenRequired,
+)
 from apps.queue.live import live_room, store_needed
 from apps.queue.services.clock import micros, moment
 from apps.queue.services.visits import look_up, read_ticket
@@ -89,6 +94,14 @@ def verified_place(*, token: str | None, customer_id: int, concert_id: int) -> P
     """
     ticket = _own_ticket(token, customer_id=customer_id, concert_id=concert_id)
     return Place(generation=ticket.generation, place=ticket.place)
+
+
+def has_place_in(*, token: str | None, concert_id: int) -> bool:
+    """Tell whether a token was given out for a concert, to whomever, by its signature alone."""
+    try:
+        return read_ticket(token).concert_id == concert_id
+    except (QueueTokenRequired, QueueTokenInvalid):
+        return False
 
 
 def concert_of_token(*, token: str | None, customer_id: int) -> int:

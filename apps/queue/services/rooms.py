@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from apps.concerts.errors import ConcertNotFound
 from apps.concerts.models import Concert
 from apps.queue.core.lottery import key_blocks
-from apps.queue.core.room import Policy, Standing, Visit
+from apps.queue.core.room import WITHDRAWN, Policy, Standing, Visit
 from apps.queue.core.tokens import Ticket
 from apps.queue.live import RETRY_AFTER_SECONDS, live_room, store_needed
 from apps.queue.models import WaitingRoom
@@ -138,7 +138,7 @@ def _policy_of(room: WaitingRoom) -> Policy:
         concert=concert.pk,
         version=room.version,
         generation=room.generation,
-        state=room.state if concert.is_published else WaitingRoom.State.CLOSED,
+        state=_live_state(room),
         opens_at=micros(room.opening_at),
         closes_at=micros(room.closing_at) if room.closing_at else 0,
         capacity=room.capacity,
@@ -148,4 +148,12 @@ def _policy_of(room: WaitingRoom) -> Policy:
         lottery_window=room.lottery_window // MICROSECOND,
         lottery_inner=inner,
         lottery_outer=outer,
+        resumed_at=micros(room.resumed_at) if room.resumed_at else 0,
     )
+
+
+def _live_state(room: WaitingRoom) -> str:
+    """Return the state of the row, which withdrawing its concert does not change, or WITHDRAWN meanwhile."""
+    if room.concert.is_published or room.state == WaitingRoom.State.CLOSED:
+        return room.state
+    return WITHDRAWN

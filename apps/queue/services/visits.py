@@ -60,7 +60,7 @@ def join_queue(
     before all else, in the round trip that joins, and knows afterwards what was counted, also when joining is refused.
 
     :raises RateLimited: the call is one too many.
-    :raises ConcertNotFound: there is no such concert.
+    :raises ConcertNotFound: there is no such concert, or it is offline and the customer has no place yet.
     :raises SalesNotOpen: joining begins with the lottery window; `retry_after` tells when.
     :raises SalesClosed, QueueClosed: it is too late.
     :raises ServiceUnavailable: the store does not answer.
@@ -74,6 +74,8 @@ def join_queue(
             raise SalesNotOpen(retry_after=visit.poll_after_seconds)
         case Standing.SALES_CLOSED:
             raise SalesClosed
+        case Standing.WITHDRAWN:
+            raise ConcertNotFound
         case Standing.QUEUE_CLOSED:
             _refuse_unless_published(concert_id)
             raise QueueClosed
@@ -154,7 +156,7 @@ def _join(
         live = live_room(concert_id)
         visit = live.join(customer_id, previous=previous, call=call)
         is_lost = visit.standing is Standing.LOST
-        if is_lost:
+        if is_lost and previous is None:
             _refuse_unless_published(concert_id)
         if is_lost or (visit.standing is Standing.SALES_CLOSED and _is_retired(concert_id)):
             _revive(concert_id)

@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from apps.concerts.layouts import SectionLayout
 from apps.concerts.models import Concert, Grade, Performance
-from apps.concerts.services import create_performance, publish_concerts
+from apps.concerts.publication import publish_concert
+from apps.concerts.services import create_performance
 from apps.queue.services import waiting_room_of
 from apps.reservations.models import Hold
 
@@ -147,7 +148,7 @@ def _finish(concert: Concert, production: Production) -> None:
     for starts_at in map(_evening, production.days):
         if starts_at not in known:
             create_performance(concert_id=concert.pk, starts_at=starts_at, layout=production.hall)
-    publish_concerts(concert_ids=[concert.pk])
+    publish_concert(concert_id=concert.pk)
     waiting_room_of(concert.pk)
 
 

@@ -12,8 +12,9 @@ from apps.accounts.models import User
 from apps.accounts.services import issue_access_tokens
 from apps.concerts.layouts import SectionLayout
 from apps.concerts.models import Concert, Grade
+from apps.concerts.publication import publish_concert
 from apps.concerts.selectors import seats_of
-from apps.concerts.services import create_performance, publish_concerts
+from apps.concerts.services import create_performance
 from apps.payments.services import charge_new_wallets
 from apps.queue.services import set_capacity
 from apps.shared.transactions import run_in_transaction
@@ -73,7 +74,7 @@ def prepare_load_test(
         )
         performance_ids.append(performance.pk)
         seats_done(seats)
-    publish_concerts(concert_ids=[concert.pk])
+    publish_concert(concert_id=concert.pk)
     set_capacity(concert_id=concert.pk, capacity=capacity, staff_id=None)
     return LoadTest(
         concert_id=concert.pk,

@@ -29,14 +29,15 @@ def cancel_reservation(*, customer_id: int, reservation_id: UUID) -> Steps[Cance
 
     :raises ReservationNotFound: there is none, or it is somebody else's.
     :raises AlreadyCancelled: it was cancelled before.
-    :raises CancellationClosed: less than `CANCELLATION_WINDOW` is left until the performance.
+    :raises CancellationClosed: less than `CANCELLATION_WINDOW` is left until the performance; if it was moved since its seats
+        were chosen, not before it has begun.
     """
     asked = {"customer_id": customer_id, "reservation_id": reservation_id}
     [found] = yield [(SQL["find_reservation"], asked)]
     if not found:
         raise ReservationNotFound
     [(hold_id,)] = found
-    *locked, [(status, total_price, reserved_at)], wallets, [(now,)] = yield [
+    *locked, [(status, total_price, reserved_at, held_at, *times)], wallets, [(now,)] = yield [
         *hold_locks(customer_id=customer_id, hold_id=hold_id),
         (SQL["read_reservation"], asked),
         wallet_lock(customer_id=customer_id),
@@ -45,7 +46,8 @@ def cancel_reservation(*, customer_id: int, reservation_id: UUID) -> Steps[Cance
     hold = locked_hold_in(locked, customer_id=customer_id)
     if status == Reservation.Status.CANCELLED:
         raise AlreadyCancelled
-    if now > cancellable_until(hold.starts_at):
+    starts_at, rescheduled_at = times
+    if now > cancellable_until(starts_at=starts_at, rescheduled_at=rescheduled_at, held_at=held_at):
         raise CancellationClosed
     reservation = Reservation(
         id=reservation_id,

@@ -1,4 +1,4 @@
-"""Telling the outside data platform about every sale and every cancellation."""
+"""Telling the outside data platform about every sale, every cancellation and every date that is moved."""
 
 from email.utils import parsedate_to_datetime
 
@@ -6,6 +6,7 @@ import httpx
 from django.conf import settings
 from django.utils import timezone
 
+from apps.concerts.scheduling import PERFORMANCE_RESCHEDULED
 from apps.reservations.clients import Answer, post_message
 from apps.reservations.events import RESERVATION_CANCELLED, RESERVATION_CONFIRMED
 from apps.shared.models import OutboxEvent
@@ -60,7 +61,7 @@ def _named_wait(answer: Answer) -> float:
 
 EXTERNAL_SYNC = Consumer(
     name="external_sync",
-    event_types=frozenset({RESERVATION_CONFIRMED, RESERVATION_CANCELLED}),
+    event_types=frozenset({RESERVATION_CONFIRMED, RESERVATION_CANCELLED, PERFORMANCE_RESCHEDULED}),
     effect=one_by_one(sync_externally, at_once=MESSAGES_AT_ONCE, gives_up_after=UNHEALTHY_FAILURES),
     task="reservations.sync_externally",
     is_outside=True,

@@ -23,6 +23,7 @@ class LockedHold:
     seats: Sequence[PricedSeat]
     concert_id: int
     starts_at: datetime
+    ends_at: datetime
     title: str
     venue: str
 
@@ -80,6 +81,7 @@ def locked_hold_in(rows: Sequence[Sequence[Row]], *, customer_id: int) -> Locked
         performance_id,
         concert_id,
         starts_at,
+        ends_at,
         title,
         venue,
     ) = holds[0]
@@ -99,6 +101,7 @@ def locked_hold_in(rows: Sequence[Sequence[Row]], *, customer_id: int) -> Locked
         seats=[PricedSeat._make(seat) for seat in seats],
         concert_id=concert_id,
         starts_at=starts_at,
+        ends_at=ends_at,
         title=title,
         venue=venue,
     )

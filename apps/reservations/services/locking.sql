@@ -21,7 +21,7 @@ FOR NO KEY UPDATE OF seat;
 -- The hold as it is once the lock is there, with what an answer tells of its performance.
 SELECT hold.id, hold.status, hold.total_price, hold.seat_limit, hold.queue_place, hold.queue_generation,
     hold.held_at, hold.expires_at, hold.performance_id, performance.concert_id, performance.starts_at,
-    concert.title, concert.venue
+    performance.ends_at, concert.title, concert.venue
 FROM reservations_hold hold
 JOIN concerts_performance performance ON performance.id = hold.performance_id
 JOIN concerts_concert concert ON concert.id = performance.concert_id

@@ -53,6 +53,7 @@ class PerformancesView(GatedView):
                     {
                         "performance_id": 7,
                         "starts_at": "2027-01-09T10:00:00Z",
+                        "ends_at": "2027-01-09T13:00:00Z",
                         "seats_total": 400,
                         "seats_available": 31,
                         "reservable": True,

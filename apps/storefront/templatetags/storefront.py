@@ -4,6 +4,7 @@ from datetime import datetime
 from django import template
 from django.utils.formats import date_format
 from django.utils.timezone import localtime
+from django.utils.translation import gettext_lazy
 
 from apps.storefront.wording import figure, won
 
@@ -16,6 +17,17 @@ register.filter("figure", figure)
 def weekday(at: datetime) -> str:
     """Fri or 금, by the clock of the page: what Django calls the abbreviation of 금요일 is the whole word."""
     return date_format(localtime(at), "D").removesuffix("요일")
+
+
+# Those that have a name of their own in some language.
+ZONES = {"KST": gettext_lazy("KST")}
+
+
+@register.filter
+def zone(at: datetime) -> str:
+    """KST or 한국 표준시: the time zone by whose clocks the page shows a moment."""
+    name = localtime(at).tzname() or ""
+    return str(ZONES.get(name, f"UTC{name}" if name[:1] in ("+", "-") else name))
 
 
 @register.filter

@@ -11,6 +11,7 @@ from django.shortcuts import redirect
 from django.templatetags.static import static
 from django.utils import timezone
 
+from apps.concerts.errors import ConcertNotFound
 from apps.concerts.selectors import (
     PopularConcert,
     RankingWindow,
@@ -19,6 +20,7 @@ from apps.concerts.selectors import (
     concerts_not_over,
     dates_of,
     grade_price_ranges,
+    is_withdrawn,
     popular_concerts,
     published_concert,
     ranks_of_yesterday,
@@ -27,6 +29,7 @@ from apps.queue.selectors import waiting_room_door
 from apps.reservations.selectors import nearly_sold_out
 from apps.shared.api.middleware import same_in_every_language
 from apps.shared.api.responses import conditional
+from apps.shared.errors import DomainError
 from apps.storefront.cards import (
     COUNTED_DOWN,
     SaleState,
@@ -120,6 +123,14 @@ class ConcertView(PageView):
             key=(concert_id, has_place),
             shared=lambda: {**_concert(concert_id), "has_place": has_place},
         )
+
+    def refused(self, error: DomainError) -> HttpResponse:
+        """Lead on those who have a place in the queue of a concert that is offline: there they read why."""
+        concert_id = self.kwargs["concert_id"]
+        has_place = has_queue_token(self.request, concert_id=concert_id)
+        if has_place and isinstance(error, ConcertNotFound) and is_withdrawn(concert_id):
+            return redirect("storefront:queue", concert_id)
+        return super().refused(error)
 
 
 def _concert(concert_id: int) -> dict[str, Any]:

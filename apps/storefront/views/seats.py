@@ -24,11 +24,11 @@ from apps.queue.services import Admission
 from apps.reservations import selectors
 from apps.reservations.services import admission_to_concert, admission_to_performance
 from apps.shared.api.responses import conditional
-from apps.shared.errors import DomainError, IdempotencyKeyReused, ServiceUnavailable
+from apps.shared.errors import DomainError, IdempotencyKeyReused, NotFound, ServiceUnavailable
 from apps.storefront.actions import hold_best, hold_chosen, new_key
 from apps.storefront.errors import InvalidChoice
 from apps.storefront.forms import BestAvailableForm, SeatsForm
-from apps.storefront.queue_cookie import queue_token_of
+from apps.storefront.queue_cookie import has_queue_token, queue_token_of
 from apps.storefront.views.base import PageView, message_of, say_out_of_date
 from apps.storefront.wording import seat_map_words
 
@@ -51,14 +51,20 @@ class AdmittedView(PageView):
         return performance, admission
 
     def refused(self, error: DomainError) -> HttpResponse:
-        if self.is_script or not isinstance(error, _NOT_ADMITTED):
-            return super().refused(error)
         concert_id = self.kwargs["concert_id"]
+        is_interrupted = isinstance(error, NotFound) and self._waits_for_what_is_offline(concert_id)
+        if self.is_script or not (is_interrupted or isinstance(error, _NOT_ADMITTED)):
+            return super().refused(error)
         if isinstance(error, QueueTokenRequired):
             messages.error(self.request, message_of(error))
             return redirect("storefront:concert", concert_id)
         # The waiting room's page shows the place, says how the visit ended, or forgets what is not this customer's.
         return redirect("storefront:queue", concert_id)
+
+    def _waits_for_what_is_offline(self, concert_id: int) -> bool:
+        return has_queue_token(self.request, concert_id=concert_id) and concerts.is_withdrawn(
+            concert_id
+        )
 
 
 class DatesView(AdmittedView):

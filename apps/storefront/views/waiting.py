@@ -14,12 +14,13 @@ from django.utils.html import json_script
 from django.utils.translation import gettext as _
 
 from apps.concerts.errors import ConcertNotFound, SalesClosed, SalesNotOpen
-from apps.concerts.selectors import concert_in_brief
+from apps.concerts.selectors import concert_in_brief, concert_of_visitor, is_withdrawn
 from apps.queue.errors import QueueClosed, QueueTokenInvalid, QueueTokenRequired
 from apps.queue.models import WaitingRoom
-from apps.queue.selectors import Board, waiting_room_board
+from apps.queue.selectors import Board, board_of_visitor
 from apps.queue.services import (
     VisitorStatus,
+    has_place_in,
     join_queue,
     leave_queue,
     visitor_status,
@@ -51,9 +52,21 @@ class Waiting:
     first_position: int | None
 
     @property
+    def standing(self) -> str:
+        """WAITING also while the concert is offline, for a visitor whose turn it is: there are no seats to go to."""
+        has_to_wait = self.board.is_withdrawn and self.status.status == "ACTIVE"
+        return "WAITING" if has_to_wait else self.status.status
+
+    @property
+    def state(self) -> str:
+        return "WITHDRAWN" if self.board.is_withdrawn else self.board.state
+
+    @property
     def people_ahead(self) -> int | None:
         position = self.status.position
-        return None if position is None else max(0, position - 1)
+        if position is None or (self.board.is_withdrawn and position == 0):
+            return None
+        return max(0, position - 1)
 
     @property
     def way_done(self) -> int | None:
@@ -64,6 +77,8 @@ class Waiting:
 
     @property
     def wait(self) -> str | None:
+        if self.people_ahead is None:
+            return None
         return wait_words(self.status.estimated_wait_seconds)
 
     @property
@@ -73,18 +88,18 @@ class Waiting:
     @property
     def lease_seconds(self) -> int | None:
         """How long an admitted visitor may still choose."""
-        if self.status.choose_until is None:
+        if self.status.choose_until is None or self.board.is_withdrawn:
             return None
         return max(0, round((self.status.choose_until - self.status.seen_at).total_seconds()))
 
     def as_json(self) -> dict[str, Any]:
         """For the scripts of the pages; texts come ready in the visitor's language."""
         return {
-            "status": self.status.status,
+            "status": self.standing,
             "people_ahead": self.people_ahead,
             "first_position": self.first_position,
             "wait": self.wait,
-            "state": self.board.state,
+            "state": self.state,
             "pause_reason": self.board.pause_reason,
             "opens_in_seconds": self.opens_in_seconds,
             "lease_seconds": self.lease_seconds,
@@ -98,10 +113,13 @@ class QueueView(PageView):
     rate_limits: ClassVar = {"POST": "join"}
 
     def get(self, request: HttpRequest, concert_id: int) -> HttpResponse:
+        token = queue_token_of(request)
         try:
             token = own_queue_token_of(request, concert_id=concert_id)
             waiting = look(request, concert_id, token)
         except ServiceUnavailable:
+            if not has_place_in(token=token, concert_id=concert_id):
+                concert_in_brief(concert_id)
             response = waiting_page(request, concert_id, None)
             response.headers["Retry-After"] = str(RETRY_SECONDS)
             return response
@@ -113,11 +131,11 @@ class QueueView(PageView):
             forget_queue_token(response, concert_id=concert_id)
             return response
         status = waiting.status
-        if status.status == "ACTIVE":
+        if waiting.standing == "ACTIVE":
             response = redirect("storefront:seats", concert_id)
-        elif status.status == "EXPIRED":
+        elif waiting.standing == "EXPIRED":
             context = {
-                "concert": concert_in_brief(concert_id),
+                "concert": concert_of_visitor(concert_id),
                 "ended": ended_words(status.expired_reason),
                 "reason": status.expired_reason,
             }
@@ -154,10 +172,12 @@ class QueueView(PageView):
 def waiting_page(request: HttpRequest, concert_id: int, waiting: Waiting | None) -> HttpResponse:
     """Show a place. `waiting` is None while the store does not answer: the place is kept, only nobody can say which it is.
 
-    :raises ConcertNotFound: there is none, or it is not published.
+    For those alone who have shown a token of this concert: they see it while it is offline, too.
+
+    :raises ConcertNotFound: there is none.
     """
     board = waiting.board if waiting else None
-    state = board.state if board else "UNAVAILABLE"
+    state = waiting.state if waiting else "UNAVAILABLE"
     pause_reason = board.pause_reason if board else ""
     people_ahead = waiting.people_ahead if waiting else None
     wait = waiting.wait if waiting else None
@@ -165,7 +185,7 @@ def waiting_page(request: HttpRequest, concert_id: int, waiting: Waiting | None)
     refresh_after = min(max(poll_after, REFRESH_MIN), REFRESH_MAX)
 
     def shared() -> dict[str, Any]:
-        concert = concert_in_brief(concert_id)
+        concert = concert_of_visitor(concert_id)
         room = WaitingRoom.objects.filter(concert=concert).first()
         return {
             "concert": concert,
@@ -215,7 +235,13 @@ class LeaveQueueView(PageView):
     def post(self, request: HttpRequest, concert_id: int) -> HttpResponse:
         leave_queue(token=own_queue_token_of(request, concert_id=concert_id))
         messages.info(request, _("You have left the queue."))
-        response = redirect("storefront:concert", concert_id)
+        # While the concert is offline it has no page to go back to.
+        is_offline = is_withdrawn(concert_id)
+        response = (
+            redirect("storefront:home")
+            if is_offline
+            else redirect("storefront:concert", concert_id)
+        )
         forget_queue_token(response, concert_id=concert_id)
         return response
 
@@ -253,7 +279,7 @@ def look(request: HttpRequest, concert_id: int, token: str | None) -> Waiting:
     if status.concert_id != concert_id:
         raise QueueTokenInvalid
     try:
-        board = waiting_room_board(concert_id)
+        board = board_of_visitor(concert_id)
     except ConcertNotFound as error:
         raise QueueTokenInvalid from error
     first_position = first_position_of(request)

@@ -12,6 +12,7 @@ from playwright.sync_api import Locator, Page, Response, Route, expect
 
 from apps.accounts.models import User
 from apps.concerts.models import Concert
+from apps.concerts.publication import publish_concert, withdraw_concert
 from apps.queue.models import WaitingRoom
 from apps.queue.services import (
     close_room,
@@ -32,6 +33,7 @@ from tests.storefront.browser.conftest import StartVisit, Visit, admit
 LARGEST_PAGE = 60_000  # bytes, compressed
 QUEUE = re.compile(r"/concerts/\d+/queue/$")
 SEATS = re.compile(r"/concerts/\d+/seats/\d+/$")
+WHY = "The hall has changed the seats of row F."
 STATUS = re.compile(r"/queue/status/$")
 BOARD = re.compile("/api/v1/queue/concerts/")
 
@@ -324,6 +326,62 @@ def test_a_pause_is_told_and_the_number_stays(
 
     resume_room(concert_id=concert.pk, staff_id=None)
     expect(page.get_by_text("The queue is open.").first).to_be_visible()
+
+
+def test_a_concert_taken_offline_is_told_and_goes_on_by_itself(
+    visit: StartVisit, concert: Concert, customer: User
+) -> None:
+    queue_up(concert, 3)
+    visitor = visit("desktop", customer)
+    visitor.expect("404")  # of the public board
+    page = join(visitor, concert)
+
+    withdraw_concert(concert_id=concert.pk, reason=WHY)
+    interrupted = page.get_by_text("Sales are interrupted.").first
+    expect(interrupted).to_be_visible()
+    expect(interrupted).to_contain_text(WHY)
+    assert ahead(page) == 3
+    page.reload()
+    expect(interrupted).to_be_visible()
+
+    publish_concert(concert_id=concert.pk)
+    expect(page.get_by_text("The queue is open.").first).to_be_visible()
+    let_in(concert, 4)
+    expect(page).to_have_url(SEATS)
+
+
+def test_who_is_choosing_when_it_is_taken_offline_waits_and_chooses_again(
+    visit: StartVisit, concert: Concert, customer: User
+) -> None:
+    visitor = visit("desktop", customer)
+    visitor.expect("404")
+    page = join(visitor, concert)
+    let_in(concert, 1)
+    expect(page).to_have_url(SEATS)
+
+    withdraw_concert(concert_id=concert.pk, reason=WHY)
+    expect(page).to_have_url(QUEUE)
+    expect(page.get_by_text("Sales are interrupted.").first).to_be_visible()
+
+    publish_concert(concert_id=concert.pk)
+    expect(page).to_have_url(SEATS)
+
+
+def test_before_the_opening_it_is_noticed_that_a_concert_is_taken_offline(
+    visit: StartVisit, upcoming: Concert, customer: User
+) -> None:
+    visitor = visit("desktop", customer)
+    visitor.expect("404")
+    take_over_time(visitor)
+    page = join(visitor, upcoming)
+
+    withdraw_concert(concert_id=upcoming.pk, reason=WHY)
+    forget_everything()
+    pass_time(page, until=page.get_by_text("Sales are interrupted.").first.is_visible)
+
+    publish_concert(concert_id=upcoming.pk)
+    forget_everything()
+    pass_time(page, until=page.get_by_text("Places are drawn at random").first.is_visible)
 
 
 def test_it_survives_the_loss_of_the_network(

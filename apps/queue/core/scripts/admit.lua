@@ -31,7 +31,9 @@ local timed_out = 0
 for _, user in ipairs(redis.call('ZRANGE', ACTIVE, '-inf', text(now), 'BYSCORE', 'LIMIT', 0, left)) do
   left = left - 1
   local visit = find(user)
-  if not visit.has_shown_up and visit.lease_until <= num('interrupted_at') then
+  if visit.lease_until > now then
+    redis.call('ZADD', ACTIVE, text(visit.lease_until), user)
+  elseif not visit.has_shown_up and visit.lease_until <= num('interrupted_at') then
     redis.call('ZADD', ACTIVE, text(now + SHOW_UP), user)
   elseif not visit.has_shown_up and visit.place <= EARLY and now < num('promised_until') then
     -- Told to come back at an opening that staff have moved forward: makes room, but has not had the turn. No end is

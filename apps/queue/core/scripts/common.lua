@@ -87,6 +87,21 @@ local function draw(user)
   return tonumber(digest:sub(1, 12), 16) + 1
 end
 
+-- While the concert is offline nobody can use a turn, so all turns stand still, and begin anew when it is published again.
+local function is_withdrawn()
+  return room.state == 'WITHDRAWN'
+end
+
+-- Give a visit `began_at`, the moment from which its turn counts, and the lease that it has therefore at least.
+local function with_turn(visit)
+  visit.began_at = math.max(visit.admitted_at, is_withdrawn() and now or num('resumed_at'))
+  if visit.began_at > visit.admitted_at then
+    local span = visit.has_shown_up and num('lease') or SHOW_UP
+    visit.lease_until = math.max(visit.lease_until, visit.began_at + span)
+  end
+  return visit
+end
+
 local function visit_of(user)
   local record = redis.call('HGET', VISITS, user)
   if not record then
@@ -108,7 +123,7 @@ local function find(user)
   if lease_until then
     local visit = visit_of(user)
     visit.standing, visit.lease_until = 'ACTIVE', tonumber(lease_until)
-    return visit
+    return with_turn(visit)
   end
   local place = redis.call('ZSCORE', WAITING, user)
   if place then
@@ -238,12 +253,12 @@ local function welcome(user, found, jitter, is_new)
     local lease = num('lease')
     if not found.has_shown_up then
       found.has_shown_up = true
-      found.lease_until = math.max(found.lease_until, found.admitted_at + lease, now + math.min(SHOW_UP, lease))
+      found.lease_until = math.max(found.lease_until, found.began_at + lease, now + math.min(SHOW_UP, lease))
       save_visit(user, found, found.lease_until)
     end
     return answer('ACTIVE', { place = place, position = 0, wait = 0, poll_after = 10, is_new = is_new,
       expires_at = found.lease_until, admitted_at = found.admitted_at,
-      new_holds_until = found.admitted_at + 2 * lease })
+      new_holds_until = found.began_at + 2 * lease })
   end
 
   local position = redis.call('ZRANK', WAITING, user) + 1

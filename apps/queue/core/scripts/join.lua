@@ -12,7 +12,7 @@ if room.state == 'CLOSED' then
   return answer('QUEUE_CLOSED', {})
 end
 if is_closed() then
-  return answer('SALES_CLOSED', {})
+  return answer(is_withdrawn() and 'WITHDRAWN' or 'SALES_CLOSED', {})
 end
 
 local found = find(user)
@@ -32,6 +32,9 @@ if found then
     merge(user, previous)
   end
   return welcome(user, found, jitter)
+end
+if is_withdrawn() then
+  return answer('WITHDRAWN', {})
 end
 local joining_starts_at = num('opens_at') - num('lottery_window')
 if now < joining_starts_at then

@@ -10,8 +10,8 @@ end
 if ARGV[4] == 'extend' then
   until_ = math.max(until_, visit.lease_until)
 else
-  local second_chance = math.min(now + SHOW_UP, visit.admitted_at + 2 * lease)
-  until_ = math.max(until_, visit.admitted_at + lease, second_chance)
+  local second_chance = math.min(now + SHOW_UP, visit.began_at + 2 * lease)
+  until_ = math.max(until_, visit.began_at + lease, second_chance)
 end
 visit.has_shown_up = true
 save_visit(user, visit, until_)

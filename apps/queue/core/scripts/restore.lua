@@ -24,6 +24,9 @@ if found and found.standing == 'ACTIVE' then
   return welcome(user, found, jitter)
 end
 
+if lease_until > 0 then
+  lease_until = with_turn({ admitted_at = admitted_at, lease_until = lease_until, has_shown_up = true }).lease_until
+end
 if lease_until > 0 and lease_until <= now then
   -- The turn was had; only its end was lost.
   if found and found.place == full_place then
@@ -42,8 +45,8 @@ if lease_until > 0 and redis.call('ZCARD', ACTIVE) < num('capacity') then
   if found then
     remove(user, found)
   end
-  found = { standing = 'ACTIVE', place = full_place, admitted_at = admitted_at, has_shown_up = true,
-    lease_until = lease_until }
+  found = with_turn({ standing = 'ACTIVE', place = full_place, admitted_at = admitted_at, has_shown_up = true,
+    lease_until = lease_until })
   save_visit(user, found, lease_until)
 else
   found = { standing = 'WAITING', place = full_place }

@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.accounts.models import User
 from apps.concerts.errors import ConcertNotFound
+from apps.concerts.publication import publish_concert, withdraw_concert
 from apps.queue import services
 from apps.queue.models import REASON_MAX, WaitingRoom
 from apps.queue.selectors import room_as_staff_see_it
@@ -66,6 +67,8 @@ CONTROLS = {
     "pause": Control(services.pause_room, needs_reason=True),
     "resume": Control(services.resume_room),
     "close": Control(services.close_room, needs_reason=True),
+    "withdraw": Control(withdraw_concert, needs_reason=True),
+    "publish": Control(publish_concert),
     "capacity": Control(services.set_capacity, _capacity, "a number"),
     "rate": Control(
         services.set_admissions_per_minute, _rate, "a number of admissions per minute, or none"
@@ -80,7 +83,8 @@ class Command(BaseCommand):
     help = (
         "Show a concert's waiting room, or steer it. open: let visitors in from now on, or from the time given as VALUE; "
         "pause: let nobody in, keep every place, and show visitors the reason; resume: go on; close: send everybody away for "
-        "good; capacity N: how many may be inside at once; rate N|none: admissions per minute; remove EMAIL: take the place of "
+        "good; withdraw: take the concert offline, every place is kept and visitors are shown the reason; publish: put it online, "
+        "visitors go on; capacity N: how many may be inside at once; rate N|none: admissions per minute; remove EMAIL: take the place of "
         "one visitor. It takes effect at once, and who did it is recorded with the reason."
     )
 
@@ -100,7 +104,9 @@ class Command(BaseCommand):
             help="for capacity, rate and remove; for open a time, the venue's if it names no zone",
         )
         parser.add_argument(
-            "--reason", default="", help="why; needed by pause (visitors read it), close and remove"
+            "--reason",
+            default="",
+            help="why; needed by pause and withdraw (visitors read it), close and remove",
         )
         parser.add_argument(
             "--by",

@@ -7,6 +7,7 @@ import { Alarm } from "./alarm.js";
 // An answer of the board is at most this old, so one that is asked for this much later counts nobody twice.
 const AGE = 2_500; // ms
 const COUNTING_PAUSE = 5_000; // ms
+const OFFLINE = "WITHDRAWN"; // what the status answer says of a room that has no public board for the time being
 const WATCHING_PAUSE = [20_000, 30_000]; // ms, at random between: a crowd is to hear of an early opening, not all at once
 
 export class Board {
@@ -53,19 +54,20 @@ export class Board {
     this.#alarm.set(isWatching ? least + Math.random() * (most - least) : COUNTING_PAUSE);
     if (!board) return;
     if (isWatching) this.#compare(board);
-    else this.#count(board);
+    else if (board.state !== OFFLINE) this.#count(board);
   }
 
   async #ask() {
     try {
       const response = await fetchInTime(this.url, { headers: { Accept: "application/json" } });
+      if (response.status === 404) return { state: OFFLINE };
       return response.ok ? (await response.json()).data : undefined;
     } catch {
       return undefined; // The next look, or the next answer, will do.
     }
   }
 
-  #compare({ state, opens_at: opensAt }) {
+  #compare({ state, opens_at: opensAt = this.#opensAt }) {
     const isMoved = this.#opensAt !== undefined && opensAt !== this.#opensAt;
     const isAnnounced = this.#start.state === "SCHEDULED" && state === "OPEN" && opensAt === this.#opensAt;
     this.#opensAt = opensAt;

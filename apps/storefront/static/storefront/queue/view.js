@@ -79,7 +79,7 @@ export class View {
   }
 
   #showReason(pauseReason) {
-    this.#slot("pause-reason").textContent = pauseReason;
+    for (const slot of this.#root.querySelectorAll('[data-slot="pause-reason"]')) slot.textContent = pauseReason;
   }
 
   #showState(state) {

@@ -1,0 +1,85 @@
+"""The page that asks before concerts are taken offline: it says what is under way, and takes the reason."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.functional import cached_property
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+from django.views.generic import FormView
+from unfold.views import UnfoldModelAdminViewMixin
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from apps.concerts.models import Concert
+from apps.concerts.publication import publish_concert, stakes_of, withdraw_concert
+from apps.shared.admin import note_action
+
+REASON_MAX = 200
+CONCERTS_MAX = 100  # on one page
+
+
+class WithdrawalForm(forms.Form):
+    reason = forms.CharField(
+        label=_("Reason"),
+        max_length=REASON_MAX,
+        widget=UnfoldAdminTextInputWidget,
+        help_text=_("Visitors who wait read it. It is kept with your name in the history."),
+    )
+
+
+class WithdrawalView(UnfoldModelAdminViewMixin, FormView):  # type: ignore[type-arg]
+    """Of the concerts that `?concert=1&concert=2` name, as far as they are published."""
+
+    title = _("Take offline")
+    permission_required = ("concerts.change_concert",)
+    template_name = "admin/concerts/withdraw.html"
+    form_class = WithdrawalForm
+
+    @cached_property
+    def concerts(self) -> list[Concert]:
+        asked = [
+            int(value)
+            for value in self.request.GET.getlist("concert")
+            if value.isascii() and value.isdecimal()
+        ]
+        return list(Concert.objects.published().filter(pk__in=asked).order_by("pk")[:CONCERTS_MAX])
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        stakes = [(concert, stakes_of(concert.pk)) for concert in self.concerts]
+        context: dict[str, Any] = super().get_context_data(stakes=stakes, **kwargs)
+        return context
+
+    def form_valid(self, form: WithdrawalForm) -> HttpResponse:
+        reason, staff_id = form.cleaned_data["reason"], self.request.user.pk
+        withdrawn = [
+            concert
+            for concert in self.concerts
+            if withdraw_concert(concert_id=concert.pk, staff_id=staff_id, reason=reason)
+        ]
+        note_action(self.request, withdrawn, f"{gettext('Taken offline.')} {reason}")
+        text = ngettext("%d concert taken offline.", "%d concerts taken offline.", len(withdrawn))
+        messages.success(self.request, text % len(withdrawn))
+        if len(self.concerts) == 1:
+            return redirect("admin:concerts_concert_change", self.concerts[0].pk)
+        return redirect("admin:concerts_concert_changelist")
+
+
+def withdrawal_url(*concert_ids: int | str) -> str:
+    query = urlencode({"concert": concert_ids}, doseq=True)
+    return f"{reverse('admin:concerts_concert_withdraw')}?{query}"
+
+
+def publish(request: HttpRequest, concerts: list[Concert]) -> int:
+    """Publish concerts, with an entry in the history of each; returns how many were not."""
+    published = [
+        concert
+        for concert in concerts
+        if publish_concert(concert_id=concert.pk, staff_id=request.user.pk)
+    ]
+    note_action(request, published, gettext("Published."))
+    return len(published)

@@ -1,0 +1,166 @@
+"""Taking concerts offline from the administration: asked first, with a reason, on record."""
+
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.urls import reverse
+
+from apps.concerts.models import Concert, Performance
+from apps.concerts.publication import stakes_of
+from tests.admin_forms import concert_form, send
+from tests.factories.accounts import CustomerFactory
+from tests.factories.concerts import ConcertFactory, PerformanceFactory
+from tests.factories.reservations import hold, overdue_hold
+
+pytestmark = pytest.mark.django_db
+
+REASON = "The hall has changed."
+LIST = reverse("admin:concerts_concert_changelist")
+
+
+@pytest.fixture
+def staff(client: Client) -> Client:
+    client.force_login(CustomerFactory(admin=True))
+    return client
+
+
+@pytest.fixture
+def concert() -> Concert:
+    """With three tickets sold, one hold that is live and one that is overdue."""
+    performance = PerformanceFactory(seats=4)
+    first, second, *_ = performance.seats.order_by("pk")
+    hold(CustomerFactory(), [first])
+    overdue_hold(CustomerFactory(), [second])
+    Performance.objects.update(seats_sold=3)
+    found: Concert = performance.concert
+    return found
+
+
+def page_of(concert: Concert) -> str:
+    return reverse("admin:concerts_concert_change", args=[concert.pk])
+
+
+def history(concert: Concert) -> list[str]:
+    entries = LogEntry.objects.filter(object_id=str(concert.pk)).order_by("pk")
+    return [entry.get_change_message() for entry in entries]
+
+
+def is_published(concert: Concert) -> bool:
+    return Concert.objects.get(pk=concert.pk).is_published
+
+
+class TestStakes:
+    def test_say_what_becomes_of_holds_and_tickets(self, concert: Concert) -> None:
+        assert stakes_of(concert.pk) == [
+            "1 hold is not paid yet; it can be paid until it expires.",
+            "3 tickets are sold; they stay valid.",
+        ]
+
+    def test_are_none_of_a_concert_of_which_nothing_was_sold(self) -> None:
+        assert stakes_of(ConcertFactory().pk) == []
+
+
+class TestTakingOffline:
+    def test_the_list_asks_first(self, staff: Client, concert: Concert) -> None:
+        action = {"action": "withdraw", "_selected_action": [concert.pk]}
+
+        question = staff.post(LIST, action, follow=True)
+
+        text = question.content.decode()
+        assert "1 hold is not paid yet; it can be paid until it expires." in text
+        assert "3 tickets are sold; they stay valid." in text
+        assert is_published(concert)
+        assert history(concert) == []
+
+    def test_it_is_done_once_and_stands_in_the_history(
+        self, staff: Client, concert: Concert
+    ) -> None:
+        action = {"action": "withdraw", "_selected_action": [concert.pk]}
+        question = staff.post(LIST, action).headers["Location"]
+
+        answers = [staff.post(question, {"reason": REASON}) for _ in range(2)]
+
+        assert [answer.status_code for answer in answers] == [302, 302]
+        assert not is_published(concert)
+        assert history(concert) == [f"Taken offline. {REASON}"]
+        assert staff.get(f"/api/v1/concerts/{concert.pk}").status_code == 404
+
+    def test_it_needs_a_reason(self, staff: Client, concert: Concert) -> None:
+        question = staff.get(
+            reverse("admin:concerts_concert_withdraw_this", args=[concert.pk])
+        ).headers["Location"]
+
+        answer = staff.post(question, {"reason": " "})
+
+        assert answer.status_code == 200
+        assert is_published(concert)
+
+    def test_several_at_once(self, staff: Client, concert: Concert) -> None:
+        others = ConcertFactory.create_batch(2)
+        pks = [concert.pk, *(one.pk for one in others)]
+        question = staff.post(LIST, {"action": "withdraw", "_selected_action": pks})
+
+        staff.post(question.headers["Location"], {"reason": REASON})
+
+        assert not Concert.objects.published().exists()
+
+    def test_a_form_that_unpublishes_saves_the_rest_and_asks(
+        self, staff: Client, concert: Concert
+    ) -> None:
+        form = concert_form(concert, title="Other")
+        del form["is_published"]
+
+        answer = send(staff, page_of(concert), form)
+
+        assert answer.status_code == 302
+        assert answer.headers["Location"].endswith(f"/withdraw/?concert={concert.pk}")
+        assert is_published(concert)
+        assert Concert.objects.get(pk=concert.pk).title == "Other"
+        assert "ublished" not in "".join(history(concert))
+
+    @pytest.mark.parametrize("query", ["", "?concert=x", f"?concert={10**30}", "?concert=1"])
+    def test_a_strange_address_takes_nothing_offline(
+        self, staff: Client, concert: Concert, query: str
+    ) -> None:
+        url = reverse("admin:concerts_concert_withdraw") + query
+
+        assert staff.get(url).status_code == 200
+        assert staff.post(url, {"reason": REASON}).status_code == 302
+        assert is_published(concert)
+
+    def test_it_is_for_those_who_may_change_concerts(
+        self, client: Client, concert: Concert
+    ) -> None:
+        clerk = CustomerFactory(staff=True)
+        clerk.user_permissions.set(Permission.objects.filter(codename="view_concert"))
+        client.force_login(clerk)
+        url = reverse("admin:concerts_concert_withdraw") + f"?concert={concert.pk}"
+
+        assert client.get(url).status_code == 403
+        assert client.post(url, {"reason": REASON}).status_code == 403
+        assert is_published(concert)
+
+
+class TestPublishing:
+    @pytest.fixture
+    def hidden(self) -> Concert:
+        found: Concert = ConcertFactory(is_published=False)
+        return found
+
+    def by_form(self, staff: Client, concert: Concert) -> Any:
+        return send(staff, page_of(concert), concert_form(concert, is_published="on"))
+
+    def by_list(self, staff: Client, concert: Concert) -> Any:
+        return staff.post(LIST, {"action": "publish", "_selected_action": [concert.pk]})
+
+    @pytest.mark.parametrize("door", [by_form, by_list])
+    def test_by_every_door_stands_in_the_history(
+        self, staff: Client, hidden: Concert, door: Any
+    ) -> None:
+        assert door(self, staff, hidden).status_code == 302
+
+        assert is_published(hidden)
+        assert "Published." in history(hidden)
