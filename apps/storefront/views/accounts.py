@@ -17,13 +17,16 @@ from django.views.i18n import set_language
 
 from apps.accounts.errors import EmailTaken, InvalidCredentials
 from apps.accounts.hashers import refuse_if_busy
+from apps.accounts.models import User
 from apps.accounts.services import register_customer
 from apps.payments.errors import BalanceLimitExceeded
 from apps.payments.selectors import transactions_of_customer, wallet_balance
 from apps.shared.errors import DomainError, IdempotencyKeyReused, TooBusy
 from apps.storefront.actions import new_key, top_up
 from apps.storefront.forms import LoginForm, RegistrationForm, TopUpForm
-from apps.storefront.views.base import PageView, message_of
+from apps.storefront.join_intent import forget_join_intent, join_intent_of
+from apps.storefront.views.base import PageView, is_from_our_page, message_of, out_of_date_words
+from apps.storefront.views.waiting import QueueView
 from apps.storefront.wording import won
 
 TRANSACTIONS_A_PAGE = 20
@@ -53,15 +56,34 @@ class CredentialsView(PasswordView):
     def refused(self, error: DomainError) -> HttpResponse:
         if not isinstance(error, TooBusy):
             return super().refused(error)
-        form = self.form_class(self.request.POST)
-        form.full_clean()
         busy = _(
             "Very many people are logging in at this moment. Please try again in a few seconds."
         )
-        form.add_error(None, busy)
-        response = self._page(form, status=503)
+        response = self._page_again(busy, status=503)
         response.headers["Retry-After"] = str(error.retry_after)
         return response
+
+    def form_out_of_date(self) -> HttpResponse:
+        if self.request.user.is_authenticated or not is_from_our_page(self.request):
+            return super().form_out_of_date()
+        return self._page_again(out_of_date_words(), status=403)
+
+    def log_in(self, customer: User) -> HttpResponseBase:
+        """Lead on to where the visitor was going: into the queue if that is what was pressed."""
+        login(self.request, customer)
+        next_url, concert_id = way_on(self.request), join_intent_of(self.request)
+        if concert_id is None or next_url != reverse("storefront:concert", args=[concert_id]):
+            return HttpResponseRedirect(next_url)
+        response = QueueView.as_view()(self.request, concert_id=concert_id)
+        forget_join_intent(response)
+        return response
+
+    def _page_again(self, reason: str, status: int) -> HttpResponse:
+        """Return the page with what was typed, and why it was not taken."""
+        form = self.form_class(self.request.POST)
+        form.full_clean()
+        form.add_error(None, reason)
+        return self._page(form, status)
 
     def _page(self, form: Form, status: int = 200) -> HttpResponse:
         context = {"form": form, "next": way_on(self.request)}
@@ -73,7 +95,7 @@ class RegisterView(CredentialsView):
     template = "storefront/register.html"
     rate_limits: ClassVar = {"POST": "register"}
 
-    def post(self, request: HttpRequest) -> HttpResponse:
+    def post(self, request: HttpRequest) -> HttpResponseBase:
         form = RegistrationForm(request.POST)
         if not form.is_valid():
             return self._page(form, status=400)
@@ -82,9 +104,8 @@ class RegisterView(CredentialsView):
         except EmailTaken as error:
             form.add_error("email", message_of(error))
             return self._page(form, status=409)
-        login(request, customer)
         messages.success(request, _("Welcome, %(name)s.") % {"name": customer.name})
-        return HttpResponseRedirect(way_on(request))
+        return self.log_in(customer)
 
 
 class LoginView(CredentialsView):
@@ -92,7 +113,7 @@ class LoginView(CredentialsView):
     template = "storefront/login.html"
     rate_limits: ClassVar = {"POST": "login"}
 
-    def post(self, request: HttpRequest) -> HttpResponse:
+    def post(self, request: HttpRequest) -> HttpResponseBase:
         form = LoginForm(request.POST)
         if form.is_valid():
             customer = authenticate(
@@ -101,8 +122,7 @@ class LoginView(CredentialsView):
                 password=form.cleaned_data["password"],
             )
             if customer is not None:
-                login(request, customer)
-                return HttpResponseRedirect(way_on(request))
+                return self.log_in(customer)
             form.add_error(None, message_of(InvalidCredentials()))
         return self._page(form, status=400)
 
@@ -121,11 +141,15 @@ class StaffLoginView(PasswordView):
 class LanguageView(PageView):
     """Django's own switch, which leads on to `next`. As a page it leads home and not to the referrer: that may be itself."""
 
+    takes_old_forms = True
+
     def post(self, request: HttpRequest) -> HttpResponseBase:
         return set_language(request)
 
 
 class LogoutView(PageView):
+    takes_old_forms = True
+
     def post(self, request: HttpRequest) -> HttpResponse:
         logout(request)
         return redirect("storefront:home")
@@ -134,6 +158,10 @@ class LogoutView(PageView):
 class WalletView(PageView):
     needs_login = True
     rate_limits: ClassVar = {"POST": "charge"}
+
+    def form_url(self) -> str:
+        """The checkout has such a form, too."""
+        return way_on(self.request, default="storefront:wallet")
 
     def get(self, request: HttpRequest) -> HttpResponse:
         return self._page(TopUpForm())

@@ -34,6 +34,9 @@ class PageView(View):
     """
 
     needs_login: ClassVar[bool] = False
+    # For what costs nothing, whoever is logged in by now: a form of a page from before a login counts if the browser says that the
+    # page was ours.
+    takes_old_forms: ClassVar[bool] = False
     rate_limits: ClassVar[dict[str, str]] = {}
     http_method_names = ["get", "head", "post"]
 
@@ -78,6 +81,17 @@ class PageView(View):
             return reverse("storefront:concert", args=[self.kwargs["concert_id"]])
         return reverse("storefront:home")
 
+    def form_url(self) -> str:
+        """Return the address of the page that has this view's form."""
+        return self.request.get_full_path() if hasattr(self, "get") else self.way_back()
+
+    def form_out_of_date(self) -> HttpResponse:
+        """Answer a form of a page from before a login: nothing is done, and the page comes anew."""
+        messages.error(self.request, out_of_date_words())
+        if self.is_script:
+            return JsonResponse(refusal_body("PERMISSION_DENIED"), status=403)
+        return redirect(self.form_url())
+
     def refused(self, error: DomainError) -> HttpResponse:
         """What the visitor sees of a refusal. Overridden where a page can say more, or knows the way on."""
         return refusal(self.request, error, for_script=self.is_script)
@@ -102,7 +116,19 @@ class PageView(View):
             "Please log in again. Nothing was booked or paid; seats that you hold are still yours."
         )
         messages.info(self.request, again)
-        return redirect_to_login(self.request.path if hasattr(self, "get") else self.way_back())
+        return redirect_to_login(self.form_url())
+
+
+def is_from_our_page(request: HttpRequest) -> bool:
+    """Return whether the browser says that a form was on a page of ours. No site can make it say so of a form of its own."""
+    ours = f"{request.scheme}://{request.get_host()}"
+    return request.headers.get("Origin") == ours
+
+
+def out_of_date_words() -> str:
+    return _(
+        "You have logged in or out since this page was opened. Nothing was changed; please try again."
+    )
 
 
 def say_out_of_date(request: HttpRequest) -> None:
