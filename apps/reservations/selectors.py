@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -16,8 +17,10 @@ from apps.concerts.models import Concert, Grade, Performance, Seat
 from apps.reservations.errors import HoldNotFound, ReservationNotFound
 from apps.reservations.models import Hold, Reservation, SeatClaim, Ticket
 from apps.shared.caching import ProcessCache
+from apps.shared.database import fetch_one, load_statements
 from apps.shared.errors import NotFound
 
+SQL = load_statements(Path(__file__).with_suffix(".sql"))
 AVAILABLE, HELD, RESERVED = "AVAILABLE", "HELD", "RESERVED"
 
 
@@ -52,6 +55,11 @@ def live_holds_of(*, customer_id: int, concert_id: int | None = None) -> list[Ho
         .annotate(seats_held=Count("claims"))
         .order_by("expires_at", "pk")
     )
+
+
+def has_live_hold(*, customer_id: int) -> bool:
+    """Return whether there are any: cheaper than to read them, which few customers have at a time."""
+    return fetch_one(SQL["live_hold"], {"customer_id": customer_id}) is not None
 
 
 def own_seat_ids(*, customer_id: int, performance_id: int) -> list[int]:

@@ -3,7 +3,7 @@ from datetime import datetime
 
 from django import template
 from django.utils.formats import date_format
-from django.utils.timezone import localtime
+from django.utils.timezone import localtime, now
 
 from apps.storefront.wording import figure, won
 
@@ -16,6 +16,11 @@ register.filter("figure", figure)
 def weekday(at: datetime) -> str:
     """Fri or 금, by the clock of the page: what Django calls the abbreviation of 금요일 is the whole word."""
     return date_format(localtime(at), "D").removesuffix("요일")
+
+
+@register.filter
+def seconds_until(at: datetime) -> float:
+    return max(0.0, (at - now()).total_seconds())
 
 
 @register.filter

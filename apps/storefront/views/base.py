@@ -94,7 +94,9 @@ class PageView(View):
 
     def refused(self, error: DomainError) -> HttpResponse:
         """What the visitor sees of a refusal. Overridden where a page can say more, or knows the way on."""
-        return refusal(self.request, error, for_script=self.is_script)
+        is_form = self.request.method == "POST"
+        page_url = self.form_url() if is_form or error.retry_after else self.way_back()
+        return refusal(self.request, error, for_script=self.is_script, page_url=page_url)
 
     def refuse_if_too_many(self) -> None:
         """:raises RateLimited: the caller has used up the limit of this method."""
@@ -147,8 +149,13 @@ def wants_json(request: HttpRequest) -> bool:
     return "application/json" in request.headers.get("Accept", "")
 
 
-def refusal(request: HttpRequest, error: DomainError, *, for_script: bool) -> HttpResponse:
-    """The page of an error code, or its envelope for a script, with the status that the API would give."""
+def refusal(
+    request: HttpRequest, error: DomainError, *, for_script: bool, page_url: str
+) -> HttpResponse:
+    """The page of an error code, or its envelope for a script, with the status that the API would give.
+
+    `page_url` is where the visitor can try again.
+    """
     entry = CODES[error.code]
     if for_script:
         response: HttpResponse = JsonResponse(
@@ -158,7 +165,7 @@ def refusal(request: HttpRequest, error: DomainError, *, for_script: bool) -> Ht
         template = (
             f"{entry.status}.html" if entry.status in (429, 503) else "storefront/refused.html"
         )
-        context = {"entry": entry, "retry_after": error.retry_after}
+        context = {"entry": entry, "retry_after": error.retry_after, "page_url": page_url}
         response = render(request, template, context, status=entry.status)
     if entry.retryable:
         response.headers["Retry-After"] = str(math.ceil(error.retry_after or 1))

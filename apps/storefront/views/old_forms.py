@@ -15,7 +15,7 @@ def refuse_form(request: HttpRequest, reason: str = "") -> HttpResponseBase:
     view_class = getattr(found.func, "view_class", None) if found else None
     if found is None or view_class is None or not issubclass(view_class, PageView):
         return csrf_failure(request, reason)
-    view = view_class()
+    view: PageView = view_class()
     view.setup(request, *found.args, **found.kwargs)
     if view.takes_old_forms and is_from_our_page(request):
         return view.dispatch(request, *found.args, **found.kwargs)

@@ -163,9 +163,16 @@ def not_understood(route: Route) -> None:
     route.fulfill(content_type="text/javascript", body="const a = @new words@;")
 
 
-@pytest.mark.parametrize("failure", [abort, not_found, not_understood])
 @pytest.mark.parametrize(
-    "files", ["storefront/(queue|seats)", "storefront/fetching", r"\.js", "timer-worker"]
+    ("files", "failure"),
+    [
+        ("storefront/(queue|seats)", abort),
+        ("storefront/(queue|seats)", not_found),
+        ("storefront/(queue|seats)", not_understood),
+        ("storefront/fetching", not_found),
+        ("timer-worker", not_found),
+        (r"\.js", abort),
+    ],
 )
 def test_scripts_that_do_not_come_cost_no_place(
     visit: StartVisit,
