@@ -274,9 +274,14 @@ class TestLoggingInToJoin:
         self, stranger: Client, path: str, known: dict[str, str], customer: User
     ):
         login = self.press(stranger, path)
+        told = [
+            "Then you join the queue at once." in stranger.get(address).content.decode()
+            for address in (login, f"/register/?next={path}", "/login/?next=/wallet/")
+        ]
 
         answer = self.send(stranger, login, known)
 
+        assert told == [True, True, False]
         assert login == f"/login/?next={path}"
         assert answer.headers["Location"] == f"{path}queue/"
         assert stranger.get(f"{path}queue/").status_code == 200

@@ -71,12 +71,20 @@ class CredentialsView(PasswordView):
     def log_in(self, customer: User) -> HttpResponseBase:
         """Lead on to where the visitor was going: into the queue if that is what was pressed."""
         login(self.request, customer)
-        next_url, concert_id = way_on(self.request), join_intent_of(self.request)
-        if concert_id is None or next_url != reverse("storefront:concert", args=[concert_id]):
-            return HttpResponseRedirect(next_url)
+        concert_id = self._concert_to_join()
+        if concert_id is None:
+            return HttpResponseRedirect(way_on(self.request))
         response = QueueView.as_view()(self.request, concert_id=concert_id)
         forget_join_intent(response)
         return response
+
+    def _concert_to_join(self) -> int | None:
+        """Return the concert whose queue the visitor pressed to join, if this is the login that the press led to."""
+        concert_id = join_intent_of(self.request)
+        if concert_id is None:
+            return None
+        pressed_on = reverse("storefront:concert", args=[concert_id])
+        return concert_id if way_on(self.request) == pressed_on else None
 
     def _page_again(self, reason: str, status: int) -> HttpResponse:
         """Return the page with what was typed, and why it was not taken."""
@@ -86,7 +94,11 @@ class CredentialsView(PasswordView):
         return self._page(form, status)
 
     def _page(self, form: Form, status: int = 200) -> HttpResponse:
-        context = {"form": form, "next": way_on(self.request)}
+        context = {
+            "form": form,
+            "next": way_on(self.request),
+            "joins": self._concert_to_join() is not None,
+        }
         return render(self.request, self.template, context, status=status)
 
 

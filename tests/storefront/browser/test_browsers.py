@@ -255,3 +255,24 @@ def test_a_script_that_works_is_not_interrupted(
     expect(page.get_by_text("The queue is paused.").first).to_be_visible()
     expect(page.get_by_text("This page refreshes by itself")).to_be_hidden()
     assert not loaded
+
+
+def test_a_device_that_slept_finds_the_page_as_it_was(
+    visit: StartVisit, performance: Performance, customer: User
+) -> None:
+    """Scripts and those who watch over them are late alike."""
+    visitor = visit("phone", customer)
+    visitor.context.clock.install()
+    visitor.context.add_init_script("delete window.Worker")
+    page = join(visitor, performance.concert)
+    loaded: list[str] = []
+    page.on("framenavigated", lambda frame: loaded.append(frame.url))
+
+    with page.expect_response(STATUS):
+        page.clock.fast_forward(300_000)
+    for _ in range(20):
+        page.wait_for_timeout(50)
+        page.clock.run_for(1_000)
+
+    expect(page.get_by_text("You are next").first).to_be_visible()
+    assert not loaded

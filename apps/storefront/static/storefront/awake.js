@@ -9,10 +9,13 @@
 (function () {
   var SLOW = 10; // s that loading them may take
   var RETRY = 30; // s
+  var BREATH = 3; // s for scripts that have worked before: after a sleep of the device both are late
   var script = document.currentScript || document.scripts[document.scripts.length - 1];
   var statusUrl = script.getAttribute("data-status-url");
   var page = document.documentElement;
+  var hasHeard = false;
   var isSure = false;
+  var question;
   var timer;
 
   function wait(seconds) {
@@ -27,14 +30,20 @@
   // A page that is loaded while the server does not answer is lost; the answer itself keeps the place meanwhile.
   function ask() {
     var request = new XMLHttpRequest();
+    question = request;
     request.open("GET", statusUrl);
     request.timeout = SLOW * 1000;
     request.onloadend = function () {
+      if (question !== request) return; // the scripts were faster
       var isTrouble = request.status === 0 || request.status === 429 || request.status >= 500;
       if (isTrouble) wait(Number(request.getResponseHeader("Retry-After")) || RETRY);
-      else location.replace(location.pathname + location.search);
+      else timer = setTimeout(renew, hasHeard ? BREATH * 1000 : 0);
     };
     request.send();
+  }
+
+  function renew() {
+    location.replace(location.pathname + location.search);
   }
 
   function notice(event) {
@@ -47,6 +56,8 @@
   window.scriptsWork = function (seconds) {
     page.classList.add("scripts");
     clearTimeout(timer);
+    question = undefined;
+    hasHeard = true;
     isSure = seconds === undefined;
     if (!isSure) wait(seconds);
   };
