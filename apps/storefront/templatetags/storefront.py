@@ -20,6 +20,7 @@ def weekday(at: datetime) -> str:
 
 @register.filter
 def seconds_until(at: datetime) -> float:
+    """Return 0 for what is past."""
     return max(0.0, (at - now()).total_seconds())
 
 
