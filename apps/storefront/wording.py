@@ -12,8 +12,15 @@ COARSE = 20  # minutes; above, nobody knows it better than by fives
 
 
 def won(amount: int) -> str:
-    """₩130,000, in both languages."""
-    return f"₩{amount:,}" if amount >= 0 else f"−₩{-amount:,}"
+    """₩130,000, or 130,000원 in Korean."""
+    written = won_pattern().format(amount=f"{abs(amount):,}")
+    return written if amount >= 0 else f"−{written}"
+
+
+def won_pattern() -> str:
+    """Return how an amount is written, for scripts: with `{amount}` for its figures."""
+    # Translators: an amount of money.
+    return _("₩{amount}")
 
 
 def figure(number: int | None) -> str:
@@ -79,6 +86,7 @@ def ended_words(reason: str | None) -> str:
 def seat_map_words() -> dict[str, str]:
     """What the script of the seat map says. It fills in what stands in braces."""
     return {
+        "won": won_pattern(),
         "seat": _("{section}, row {row}, seat {number}"),
         "details": _("{grade}, {price}, {state}"),
         "described": _("{seat}, {details}"),

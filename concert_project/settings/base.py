@@ -73,6 +73,7 @@ MIDDLEWARE = [
 ]
 
 ROOT_URLCONF = "concert_project.urls"
+CSRF_FAILURE_VIEW = "apps.storefront.views.old_forms.refuse_form"
 WSGI_APPLICATION = "concert_project.wsgi.application"
 
 TEMPLATES = [

@@ -89,7 +89,7 @@ SCENES = (
         "queued",
         looks=(*EVERYWHERE, *DARK, *KOREAN),
         ready="#seats[data-ready] .map__svg",
-        phone_top="#lease",
+        phone_top=".site-header",
     ),
     Scene("no-seats", "seats", "queued"),
     Scene("checkout", "checkout"),

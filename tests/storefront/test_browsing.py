@@ -135,9 +135,9 @@ class TestHome:
         with CaptureQueriesContext(connection) as captured:
             browser.get("/")
 
-        # Session and user; which concerts have no date; how many and which there are; those that open soon; the cheapest seats;
+        # Session and user; whether there is a hold; which concerts have no date; how many and which there are; those that open soon; the cheapest seats;
         # doors; who has few; the ranking of today with its concerts, and that of yesterday, which has none.
-        assert len(captured) == 2 + 3 + 1 + 3 + 2 + 1, [query["sql"] for query in captured]
+        assert len(captured) == 2 + 1 + 3 + 1 + 3 + 2 + 1, [query["sql"] for query in captured]
 
 
 class TestConcert:
@@ -153,7 +153,8 @@ class TestConcert:
 
         assert "Join the queue" in self.offer(concert, browser)
         assert f'action="/concerts/{concert.pk}/queue/"' in self.offer(concert, browser)
-        assert f'href="/login/?next=/concerts/{concert.pk}/"' in self.offer(concert)
+        assert f'action="/concerts/{concert.pk}/queue/"' in self.offer(concert)
+        assert "Log in to join the queue" in self.offer(concert)
 
     def test_lets_customers_join_before_the_opening(self, browser: Client):
         concert = PerformanceFactory(

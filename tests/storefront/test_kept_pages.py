@@ -15,6 +15,8 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.models import User
 from apps.concerts.models import Concert
+from apps.reservations.models import Hold
+from apps.reservations.services import release_hold
 from apps.shared import caching
 from apps.storefront import kept_pages
 from apps.storefront.views import browsing
@@ -22,8 +24,9 @@ from tests.conftest import Race
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import ConcertFactory, PerformanceFactory
 from tests.factories.queue import WaitingRoomFactory
+from tests.factories.reservations import hold, overdue_hold
 from tests.storefront.rules import Page, StrictClient
-from tests.storefront.visits import joined, logged_in
+from tests.storefront.visits import checkout_of, joined, logged_in
 
 pytestmark = pytest.mark.django_db
 
@@ -95,15 +98,15 @@ class TestCost:
             assert client.get(path).status_code == 200
         return len(captured)
 
-    def test_of_what_is_kept_is_none_for_strangers_and_the_login_for_customers(
+    def test_of_what_is_kept_is_none_for_strangers_and_the_login_and_holds_for_customers(
         self, path: str, clock: Callable[[float], None]
     ) -> None:
         StrictClient().get(path)
         logged_in().get(path)
 
         assert self.queries(StrictClient(), path) == 0
-        # Session and user.
-        assert self.queries(logged_in(), path) == 2
+        # Session, user, and whether there is a hold.
+        assert self.queries(logged_in(), path) == 3
 
     def test_of_a_place_that_is_shown_is_the_login(
         self, concert: Concert, clock: Callable[[float], None]
@@ -114,7 +117,7 @@ class TestCost:
 
         assert self.queries(visitor, f"/concerts/{concert.pk}/queue/") == 2
         visitor.get(f"/concerts/{concert.pk}/")
-        assert self.queries(visitor, f"/concerts/{concert.pk}/") == 2
+        assert self.queries(visitor, f"/concerts/{concert.pk}/") == 3
 
     def test_is_not_kept_longer_than_a_second(
         self, concert: Concert, clock: Callable[[float], None]
@@ -202,6 +205,50 @@ class TestCost:
         assert len(times) == 8
 
 
+class TestHolds:
+    """What a customer holds is on home and concert, and on nobody else's."""
+
+    @pytest.fixture(autouse=True)
+    def _kept(self, clock: Callable[[float], None]) -> None:
+        """Pages are not rendered anew within a test."""
+
+    @pytest.fixture
+    def holder(self) -> User:
+        holder: User = CustomerFactory()
+        return holder
+
+    @pytest.fixture
+    def held(self, holder: User) -> Hold:
+        date = PerformanceFactory(seats=2, concert__seats_per_customer=2)
+        return hold(holder, list(date.seats.all()))
+
+    @pytest.fixture(params=["/", "/?q=Night", "/concerts/{concert}/"])
+    def path(self, request: pytest.FixtureRequest, held: Hold) -> str:
+        return str(request.param).format(concert=held.performance.concert_id)
+
+    def test_are_shown_with_the_time_left_and_the_way_to_pay(
+        self, path: str, holder: User, held: Hold
+    ) -> None:
+        others = [StrictClient(), logged_in(CustomerFactory())]
+        before = [other.get(path).content.decode() for other in others]
+
+        answer = logged_in(holder).get(path)
+
+        page = answer.content.decode()
+        assert checkout_of(held) in page
+        assert re.search(r"You hold 2 seats until .*Time left to pay: .*>(5:00|4:5\d)<", page)
+        assert answer.headers["Cache-Control"] == "no-store"
+        after = [other.get(path).content.decode() for other in others]
+        assert not [text for text in before + after if "You hold" in text]
+
+    def test_that_are_over_are_shown_no_more(self, path: str, holder: User, held: Hold) -> None:
+        client = logged_in(holder)
+        release_hold(customer_id=holder.pk, hold_id=held.pk)
+        overdue_hold(holder, list(PerformanceFactory(seats=1).seats.all()))
+
+        assert "You hold" not in client.get(path).content.decode()
+
+
 class TestNobodyGetsWhatIsAnothers:
     """Everybody is served from the same kept page: the clock stands still."""
 
@@ -229,15 +276,16 @@ class TestNobodyGetsWhatIsAnothers:
 
         assert len({*tokens}) == len({*cookies}) == 4
         for visitor in visitors:
-            accepted = [
+            answers = [
                 visitor.post(
                     "/language/",
                     {"language": "en", "next": "/", "csrfmiddlewaretoken": token},
-                ).status_code
+                )
                 for token in tokens
             ]
             own = visitors.index(visitor)
-            assert accepted == [302 if place == own else 403 for place in range(4)]
+            accepted = ["django_language" in answer.cookies for answer in answers]
+            assert accepted == [place == own for place in range(4)]
 
     def test_every_form_of_a_page_carries_the_token_of_the_visitor(
         self, concert: Concert, visitors: list[Client]

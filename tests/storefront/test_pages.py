@@ -3,6 +3,7 @@
 from uuid import UUID, uuid4
 
 import pytest
+from django.conf import LazySettings
 from django.db import OperationalError, connection
 from django.template import loader
 from django.test import Client, RequestFactory
@@ -12,6 +13,7 @@ from django.views.defaults import server_error
 
 from apps.accounts.models import User
 from apps.concerts.models import Performance
+from apps.queue.errors import QueueTokenNotActive
 from apps.reservations.models import Hold, Reservation
 from apps.shared.caching import forget_everything
 from tests.factories.accounts import PASSWORD, CustomerFactory
@@ -171,8 +173,8 @@ class TestCost:
                 assert browser.get(path).status_code == 200, path
             counts[path] = [query["sql"][:150] for query in captured]
 
-        # Two of each but the poster's are session and user.
-        assert [len(queries) for queries in counts.values()] == [8, 1, 5, 6, 5, 6, 4], counts
+        # Two of each but the poster's are session and user; two of the concert's are what the customer holds.
+        assert [len(queries) for queries in counts.values()] == [10, 1, 5, 6, 5, 6, 4], counts
 
 
 class TestRules:
@@ -262,6 +264,42 @@ class TestFailure:
         assert "out of date" in response.content.decode()
         assert_keeps_the_rules(response)
         assert csrf_failure(RequestFactory().get("/")).status_code == 403
+
+    @pytest.mark.parametrize("path", ["/wallet/", "checkout", "release", "queue"])
+    def test_of_too_many_forms_says_when_and_where_to_try_again(
+        self, path: str, browser: Client, held: Hold, settings: LazySettings
+    ):
+        settings.RATE_LIMIT_ENABLED = True
+        settings.RATE_LIMITS = dict.fromkeys(settings.RATE_LIMITS, 0)
+        concert = f"/concerts/{held.performance.concert_id}/"
+        checkout = checkout_of(held)
+        path, page = {
+            "checkout": (checkout, checkout),
+            "release": (f"{checkout}release/", checkout),
+            "queue": (f"{concert}queue/", concert),
+        }.get(path, (path, path))
+
+        answer = browser.post(path, {"key": uuid4()})
+
+        text = answer.content.decode()
+        assert answer.status_code == 429
+        assert "This last one was not carried out." in text
+        assert f'data-seconds="{answer.headers["Retry-After"]}"' in text
+        assert page in [link["href"] for link in Page(answer).all("a")]
+
+    def test_of_a_refusal_leads_back_to_its_page(
+        self, browser: Client, held: Hold, monkeypatch: pytest.MonkeyPatch
+    ):
+        def refuse(**_asked: object) -> None:
+            raise QueueTokenNotActive(retry_after=7)
+
+        monkeypatch.setattr("apps.storefront.views.checkout.release_hold", refuse)
+
+        answer = browser.post(f"{checkout_of(held)}release/")
+
+        assert answer.status_code == 403
+        assert 'data-seconds="7"' in answer.content.decode()
+        assert checkout_of(held) in [link["href"] for link in Page(answer).all("a")]
 
     def test_of_the_database_is_told_without_asking_it(
         self, browser: Client, monkeypatch: pytest.MonkeyPatch

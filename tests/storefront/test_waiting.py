@@ -152,7 +152,7 @@ class TestPage:
         assert page.headers["Cache-Control"] == "no-store"
         assert 'data-slot="ahead">2<' in text
         assert "people ahead of you" in text
-        assert '<noscript><meta http-equiv="refresh" content="5"></noscript>' in text
+        assert '<meta http-equiv="refresh" content="5">' in text
         assert "This page refreshes by itself in 5 seconds." in text
 
     def test_moves_on_to_the_seats_when_the_turn_has_come(self, concert: Concert) -> None:

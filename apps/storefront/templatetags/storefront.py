@@ -3,7 +3,7 @@ from datetime import datetime
 
 from django import template
 from django.utils.formats import date_format
-from django.utils.timezone import localtime
+from django.utils.timezone import localtime, now
 from django.utils.translation import gettext_lazy
 
 from apps.storefront.wording import figure, won
@@ -28,6 +28,12 @@ def zone(at: datetime) -> str:
     """KST or 한국 표준시: the time zone by whose clocks the page shows a moment."""
     name = localtime(at).tzname() or ""
     return str(ZONES.get(name, f"UTC{name}" if name[:1] in ("+", "-") else name))
+
+
+@register.filter
+def seconds_until(at: datetime) -> float:
+    """Return 0 for what is past."""
+    return max(0.0, (at - now()).total_seconds())
 
 
 @register.filter

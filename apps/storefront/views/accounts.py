@@ -18,6 +18,7 @@ from django.views.i18n import set_language
 from apps.accounts.errors import EmailTaken, InvalidCredentials, TooManyFailures
 from apps.accounts.guesses import Entrance, Guess
 from apps.accounts.hashers import refuse_if_busy
+from apps.accounts.models import User
 from apps.accounts.services import register_customer
 from apps.payments.errors import BalanceLimitExceeded
 from apps.payments.selectors import transactions_of_customer, wallet_balance
@@ -27,7 +28,9 @@ from apps.shared.codes import CODES
 from apps.shared.errors import DomainError, IdempotencyKeyReused, TooBusy
 from apps.storefront.actions import new_key, top_up
 from apps.storefront.forms import LoginForm, RegistrationForm, TopUpForm
-from apps.storefront.views.base import PageView, message_of
+from apps.storefront.join_intent import forget_join_intent, join_intent_of
+from apps.storefront.views.base import PageView, is_from_our_page, message_of, out_of_date_words
+from apps.storefront.views.waiting import QueueView
 from apps.storefront.wording import won
 
 TRANSACTIONS_A_PAGE = 20
@@ -73,15 +76,46 @@ class CredentialsView(PasswordView):
             reason = error.message
         else:
             return super().refused(error)
-        form = self.form_class(self.request.POST)
-        form.full_clean()
-        form.add_error(None, reason)
-        response = self._page(form, status=CODES[error.code].status)
+        response = self._page_again(reason, status=CODES[error.code].status)
         response.headers["Retry-After"] = str(error.retry_after)
         return response
 
+    def form_out_of_date(self) -> HttpResponse:
+        if self.request.user.is_authenticated or not is_from_our_page(self.request):
+            return super().form_out_of_date()
+        return self._page_again(out_of_date_words(), status=403)
+
+    def log_in(self, customer: User) -> HttpResponseBase:
+        """Lead on to where the visitor was going: into the queue if that is what was pressed."""
+        login(self.request, customer)
+        concert_id = self._concert_to_join()
+        if concert_id is None:
+            return HttpResponseRedirect(way_on(self.request))
+        response = QueueView.as_view()(self.request, concert_id=concert_id)
+        forget_join_intent(response)
+        return response
+
+    def _concert_to_join(self) -> int | None:
+        """Return the concert whose queue the visitor pressed to join, if this is the login that the press led to."""
+        concert_id = join_intent_of(self.request)
+        if concert_id is None:
+            return None
+        pressed_on = reverse("storefront:concert", args=[concert_id])
+        return concert_id if way_on(self.request) == pressed_on else None
+
+    def _page_again(self, reason: str, status: int) -> HttpResponse:
+        """Return the page with what was typed, and why it was not taken."""
+        form = self.form_class(self.request.POST)
+        form.full_clean()
+        form.add_error(None, reason)
+        return self._page(form, status)
+
     def _page(self, form: Form, status: int = 200) -> HttpResponse:
-        context = {"form": form, "next": way_on(self.request)}
+        context = {
+            "form": form,
+            "next": way_on(self.request),
+            "joins": self._concert_to_join() is not None,
+        }
         return render(self.request, self.template, context, status=status)
 
 
@@ -90,7 +124,7 @@ class RegisterView(CredentialsView):
     template = "storefront/register.html"
     rate_limits: ClassVar = {"POST": "register"}
 
-    def post(self, request: HttpRequest) -> HttpResponse:
+    def post(self, request: HttpRequest) -> HttpResponseBase:
         form = RegistrationForm(request.POST)
         if not form.is_valid():
             return self._page(form, status=400)
@@ -101,16 +135,15 @@ class RegisterView(CredentialsView):
         except EmailTaken as error:
             form.add_error("email", message_of(error))
             return self._page(form, status=409)
-        login(request, customer)
         messages.success(request, _("Welcome, %(name)s.") % {"name": customer.name})
-        return HttpResponseRedirect(way_on(request))
+        return self.log_in(customer)
 
 
 class LoginView(CredentialsView):
     form_class = LoginForm
     template = "storefront/login.html"
 
-    def post(self, request: HttpRequest) -> HttpResponse:
+    def post(self, request: HttpRequest) -> HttpResponseBase:
         form = LoginForm(request.POST)
         if form.is_valid():
             email, password = form.cleaned_data["email"], form.cleaned_data["password"]
@@ -119,8 +152,7 @@ class LoginView(CredentialsView):
                 if customer is not None:
                     guess.was_right()
             if customer is not None:
-                login(request, customer)
-                return HttpResponseRedirect(way_on(request))
+                return self.log_in(customer)
             form.add_error(None, message_of(InvalidCredentials()))
         return self._page(form, status=400)
 
@@ -184,11 +216,15 @@ def _change_own_password(request: HttpRequest) -> HttpResponse:
 class LanguageView(PageView):
     """Django's own switch, which leads on to `next`. As a page it leads home and not to the referrer: that may be itself."""
 
+    takes_old_forms = True
+
     def post(self, request: HttpRequest) -> HttpResponseBase:
         return set_language(request)
 
 
 class LogoutView(PageView):
+    takes_old_forms = True
+
     def post(self, request: HttpRequest) -> HttpResponse:
         logout(request)
         return redirect("storefront:home")
@@ -197,6 +233,10 @@ class LogoutView(PageView):
 class WalletView(PageView):
     needs_login = True
     rate_limits: ClassVar = {"POST": "charge"}
+
+    def form_url(self) -> str:
+        """The checkout has such a form, too."""
+        return way_on(self.request, default="storefront:wallet")
 
     def get(self, request: HttpRequest) -> HttpResponse:
         return self._page(TopUpForm())

@@ -34,6 +34,9 @@ class PageView(View):
     """
 
     needs_login: ClassVar[bool] = False
+    # For what costs nothing, whoever is logged in by now: a form of a page from before a login counts if the browser says that the
+    # page was ours.
+    takes_old_forms: ClassVar[bool] = False
     rate_limits: ClassVar[dict[str, str]] = {}
     http_method_names = ["get", "head", "post"]
 
@@ -78,9 +81,22 @@ class PageView(View):
             return reverse("storefront:concert", args=[self.kwargs["concert_id"]])
         return reverse("storefront:home")
 
+    def form_url(self) -> str:
+        """Return the address of the page that has this view's form."""
+        return self.request.get_full_path() if hasattr(self, "get") else self.way_back()
+
+    def form_out_of_date(self) -> HttpResponse:
+        """Answer a form of a page from before a login: nothing is done, and the page comes anew."""
+        messages.error(self.request, out_of_date_words())
+        if self.is_script:
+            return JsonResponse(refusal_body("PERMISSION_DENIED"), status=403)
+        return redirect(self.form_url())
+
     def refused(self, error: DomainError) -> HttpResponse:
         """What the visitor sees of a refusal. Overridden where a page can say more, or knows the way on."""
-        return refusal(self.request, error, for_script=self.is_script)
+        is_form = self.request.method == "POST"
+        page_url = self.form_url() if is_form or error.retry_after else self.way_back()
+        return refusal(self.request, error, for_script=self.is_script, page_url=page_url)
 
     def refuse_if_too_many(self) -> None:
         """:raises RateLimited: the caller has used up the limit of this method."""
@@ -102,7 +118,19 @@ class PageView(View):
             "Please log in again. Nothing was booked or paid; seats that you hold are still yours."
         )
         messages.info(self.request, again)
-        return redirect_to_login(self.request.path if hasattr(self, "get") else self.way_back())
+        return redirect_to_login(self.form_url())
+
+
+def is_from_our_page(request: HttpRequest) -> bool:
+    """Return whether the browser says that a form was on a page of ours. No site can make it say so of a form of its own."""
+    ours = f"{request.scheme}://{request.get_host()}"
+    return request.headers.get("Origin") == ours
+
+
+def out_of_date_words() -> str:
+    return _(
+        "You have logged in or out since this page was opened. Nothing was changed; please try again."
+    )
 
 
 def say_out_of_date(request: HttpRequest) -> None:
@@ -121,8 +149,13 @@ def wants_json(request: HttpRequest) -> bool:
     return "application/json" in request.headers.get("Accept", "")
 
 
-def refusal(request: HttpRequest, error: DomainError, *, for_script: bool) -> HttpResponse:
-    """The page of an error code, or its envelope for a script, with the status that the API would give."""
+def refusal(
+    request: HttpRequest, error: DomainError, *, for_script: bool, page_url: str
+) -> HttpResponse:
+    """The page of an error code, or its envelope for a script, with the status that the API would give.
+
+    `page_url` is where the visitor can try again.
+    """
     entry = CODES[error.code]
     if for_script:
         response: HttpResponse = JsonResponse(
@@ -132,7 +165,12 @@ def refusal(request: HttpRequest, error: DomainError, *, for_script: bool) -> Ht
         template = (
             f"{entry.status}.html" if entry.status in (429, 503) else "storefront/refused.html"
         )
-        context = {"entry": entry, "message": error.message, "retry_after": error.retry_after}
+        context = {
+            "entry": entry,
+            "message": error.message,
+            "retry_after": error.retry_after,
+            "page_url": page_url,
+        }
         response = render(request, template, context, status=entry.status)
     if entry.retryable:
         response.headers["Retry-After"] = str(math.ceil(error.retry_after or 1))

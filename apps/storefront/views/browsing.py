@@ -37,6 +37,7 @@ from apps.storefront.cards import (
     offer_of,
     sale_state,
 )
+from apps.storefront.hold_notice import hold_notice
 from apps.storefront.kept_pages import kept_page, pages, searches
 from apps.storefront.posters import poster_svg
 from apps.storefront.queue_cookie import has_queue_token
@@ -62,6 +63,7 @@ class HomeView(PageView):
             "storefront/home.html",
             key=(*query.items(), number),
             shared=lambda: _listing(text, shows_soon="show" in query, number=number),
+            personal={"hold_notice": hold_notice(request)},
             query=query,
             kept=searches if text or number != "1" else pages,
         )
@@ -122,6 +124,7 @@ class ConcertView(PageView):
             "storefront/concert.html",
             key=(concert_id, has_place),
             shared=lambda: {**_concert(concert_id), "has_place": has_place},
+            personal={"hold_notice": hold_notice(request)},
         )
 
     def refused(self, error: DomainError) -> HttpResponse:

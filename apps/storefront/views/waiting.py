@@ -26,6 +26,7 @@ from apps.queue.services import (
     visitor_status,
 )
 from apps.shared.errors import DomainError, ServiceUnavailable
+from apps.storefront.join_intent import keep_join_intent
 from apps.storefront.kept_pages import kept_page
 from apps.storefront.queue_cookie import (
     first_position_of,
@@ -111,6 +112,15 @@ class QueueView(PageView):
     """The page that waits. GET shows the place that the cookie proves, POST takes one."""
 
     rate_limits: ClassVar = {"POST": "join"}
+    takes_old_forms = True
+
+    def refuse_if_too_many(self) -> None:
+        """Visitors who are not logged in yet take no place, and a campus of them has one address."""
+        if self.request.user.is_authenticated:
+            super().refuse_if_too_many()
+
+    def form_url(self) -> str:
+        return self.way_back()
 
     def get(self, request: HttpRequest, concert_id: int) -> HttpResponse:
         token = queue_token_of(request)
@@ -165,8 +175,10 @@ class QueueView(PageView):
         return redirect("storefront:concert", self.kwargs["concert_id"])
 
     def _to_login(self) -> HttpResponse:
-        """And from there back to the concert, where the form is."""
-        return redirect_to_login(self.way_back())
+        """And from there into the queue."""
+        response = redirect_to_login(self.way_back())
+        keep_join_intent(response, concert_id=self.kwargs["concert_id"])
+        return response
 
 
 def waiting_page(request: HttpRequest, concert_id: int, waiting: Waiting | None) -> HttpResponse:
@@ -232,6 +244,9 @@ class QueueStatusView(PageView):
 
 
 class LeaveQueueView(PageView):
+    def form_url(self) -> str:
+        return reverse("storefront:queue", kwargs=self.kwargs)
+
     def post(self, request: HttpRequest, concert_id: int) -> HttpResponse:
         leave_queue(token=own_queue_token_of(request, concert_id=concert_id))
         messages.info(request, _("You have left the queue."))

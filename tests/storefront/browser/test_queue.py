@@ -655,7 +655,7 @@ def test_it_works_without_javascript(visit: StartVisit, concert: Concert, custom
     page = join(visit("phone", customer, java_script_enabled=False), concert)
 
     expect(label(page, "You are next")).to_be_visible()
-    expect(page.locator("noscript p")).to_be_visible()
+    expect(page.get_by_text("This page refreshes by itself")).to_be_visible()
     let_in(concert, 1)
     forget_everything()
 

@@ -30,8 +30,8 @@ SEATS = re.compile(r"/seats/\d+/$")
 AVAILABILITY, STATUS = "**/availability/", "**/queue/status/"
 # Ten seconds of patience are half a second of these tests.
 IMPATIENT = """{
-    const timeout = AbortSignal.timeout.bind(AbortSignal);
-    AbortSignal.timeout = (ms) => timeout(ms / 20);
+    const start = setTimeout;
+    window.setTimeout = (call, ms) => start(call, ms === 10_000 ? ms / 20 : ms);
 }"""
 HALL = (
     SectionLayout(name="Floor A", rows=2, seats_per_row=6, grade=Grade.VIP, price=165_000),
@@ -166,6 +166,13 @@ def tray(page: Page) -> Locator:
     return page.locator("#hold")
 
 
+def open_tray(page: Page) -> None:
+    """Unfold the list of what was chosen, where it is folded."""
+    button = tray(page).locator('[data-slot="open"]')
+    if button.is_visible():
+        button.click()
+
+
 def without_news(visit: Visit) -> None:
     """What the poll would tell about seats does not come."""
     visit.context.route(AVAILABILITY, lambda route: route.abort())
@@ -200,6 +207,7 @@ class TestChoosing:
         click_seat(page, seat(performance, "Floor A", "A", 3))
         click_seat(page, seat(performance, "Floor B", "B", 1))
 
+        open_tray(page)
         expect(tray(page).get_by_role("listitem")).to_have_count(2)
         expect(tray(page)).to_contain_text("Floor A, row A, seat 3")
         expect(tray(page)).to_contain_text("₩264,000")
@@ -349,6 +357,7 @@ class TestChoosing:
         page = enter(visit(size, customer), performance)
         for number in (1, 2):
             click_seat(page, seat(performance, "Floor A", "A", number))
+        open_tray(page)
         remove = tray(page).get_by_role("button", name="Remove")
 
         remove.first.press("Enter")
@@ -437,6 +446,61 @@ class TestLooks:
         panel = tray(page).bounding_box()
         assert panel
         assert panel["y"] > height * 0.7
+
+    def test_the_map_has_the_screen_of_a_phone(
+        self, visit: StartVisit, performance: Performance, customer: User
+    ) -> None:
+        create_performance(
+            concert_id=performance.concert_id,
+            starts_at=performance.starts_at + timedelta(days=1),
+            layout=HALL,
+        )
+        large = create_performance(
+            concert_id=performance.concert_id,
+            starts_at=performance.starts_at - timedelta(days=1),
+            layout=[SectionLayout(name="1", rows=20, seats_per_row=20, grade=Grade.R, price=1_000)],
+        )
+        page = enter(visit("phone", customer, viewport={"width": 390, "height": 844}), performance)
+        for number in (1, 2):
+            page.locator("#map").press("ArrowRight")
+            page.locator("#map").press("Space")
+            expect(page.locator(".map-marks .seat-chosen")).to_have_count(number)
+        page.evaluate("scrollTo(0, 0)")
+
+        view, panel = page.locator("#map").bounding_box(), tray(page).bounding_box()
+
+        assert large
+        assert view
+        assert panel
+        assert view["y"] < 270
+        assert panel["y"] > 770
+        assert view["height"] > 480
+        expect(page.locator("#map")).to_be_in_viewport(ratio=1)
+        expect(tray(page)).to_contain_text("₩2,000")
+        expect(tray(page).get_by_role("listitem").filter(visible=True)).to_have_count(0)
+
+        button = tray(page).get_by_role("button", name="Your seats: 2 of 2 ₩2,000")
+        button.click()
+        expect(button).to_have_attribute("aria-expanded", "true")
+        expect(tray(page).get_by_role("listitem")).to_have_count(2)
+        tray(page).get_by_role("button", name="Remove").first.click()
+        tray(page).get_by_role("button", name="Remove").first.click()
+        expect(button).to_be_hidden()
+
+    def test_the_prices_are_folded_on_a_phone_only(
+        self, visit: StartVisit, performance: Performance, customer: User
+    ) -> None:
+        phone = enter(visit("phone", customer), performance)
+        prices = phone.locator(".legend").get_by_text("₩165,000").filter(visible=True)
+
+        expect(prices).to_have_count(0)
+        phone.get_by_text("Prices and symbols").click()
+        expect(prices).to_have_count(1)
+        desk = enter(visit("desktop", customer), performance)
+        expect(desk.get_by_text("Prices and symbols")).to_be_hidden()
+        expect(desk.locator(".legend").get_by_text("₩165,000").filter(visible=True)).to_have_count(
+            1
+        )
 
     def test_the_zoom_buttons_cover_no_seat(
         self, visit: StartVisit, performance: Performance, customer: User
@@ -707,6 +771,7 @@ class TestAnswersThatNeverCame:
         visitor.context.unroute(AVAILABILITY)
 
         expect(alert).to_be_empty()
+        open_tray(page)
         expect(tray(page).get_by_role("listitem")).to_have_count(1)
 
     def test_a_hold_that_came_through_is_not_called_another_customers(
@@ -901,7 +966,7 @@ class TestTime:
         visitor.context.clock.install()
         page = enter(visitor, performance)
         lease = page.locator("#lease")
-        page.locator("#map").evaluate("map => map.scrollIntoView({block: 'end'})")
+        page.evaluate("scrollTo(0, 200)")
         assert page.evaluate("scrollY") > 0
         expect(lease).to_be_in_viewport(ratio=1)
         expect(lease.get_by_role("status")).to_be_empty()

@@ -2,9 +2,12 @@
 
 const PATIENCE = 10_000; // ms
 
-/** `fetch` that gives up: an answer that never comes is an error, as one that cannot come is. */
-export function fetchInTime(url, options = {}) {
-  return fetch(url, { signal: AbortSignal.timeout(PATIENCE), ...options });
+/** `fetch` that gives up after `patience` ms: an answer that never comes is an error, as one that cannot come is. */
+export function fetchInTime(url, { patience = PATIENCE, ...options } = {}) {
+  // Safari has `AbortSignal.timeout` only since version 16.
+  const controller = window.AbortController && new AbortController();
+  setTimeout(() => controller?.abort(), patience); // the body, too, may never come
+  return fetch(url, { signal: controller?.signal, ...options });
 }
 
 /** Whether an answer says that a visit is over, or not this browser's: the page that the server then shows knows which. */

@@ -33,6 +33,7 @@ let isLeaving = false;
 let cursor;
 let hovered;
 
+window.scriptsWork?.(MAP_PATIENCE / 1000);
 announceTurn();
 showCurrentDate();
 // A page that comes back from the browser's memory knows neither what was held meanwhile nor how much time is left.
@@ -78,13 +79,14 @@ listen();
 part("loading").remove();
 availability.start();
 performance.mark("seats-interactive");
+window.scriptsWork?.();
 root.dataset.ready = "";
 
 /** Without headers of its own: only so does the browser take what the page has preloaded. */
 async function fetchUntilItComes(url, kind, patience = undefined) {
   for (;;) {
     try {
-      const response = await fetchInTime(url, patience && { signal: AbortSignal.timeout(patience) });
+      const response = await fetchInTime(url, { patience });
       if (response.ok) return await response[kind]();
       if (isRefusal(response)) {
         leave();
@@ -207,7 +209,7 @@ function sayFull() {
 }
 
 function onRefused({ code, data }) {
-  if (code.startsWith("QUEUE_TOKEN_") || code === "AUTHENTICATION_REQUIRED") {
+  if (code.startsWith("QUEUE_TOKEN_") || code === "AUTHENTICATION_REQUIRED" || code === "PERMISSION_DENIED") {
     leave();
   } else if (code.startsWith("IDEMPOTENCY_KEY_") || (code.startsWith("SEAT_") && holding.isUncertain)) {
     leave(); // an attempt that was not answered came through, or may have: the page then shows the hold

@@ -7,6 +7,7 @@ import { Alarm } from "./alarm.js";
 const PAUSE = 1_000; // ms until the second attempt
 const LONGEST_PAUSE = 30_000;
 const REUNION = 2; // s over which a crowd comes that has the same reason to ask
+const LATE = 30; // s that an answer may come later than it is asked for: more is a browser in which this does not work
 
 export class Poller {
   #alarm;
@@ -28,6 +29,12 @@ export class Poller {
     return this.#alarm.dueAt === undefined ? 0 : (this.#alarm.dueAt - now()) / 1000;
   }
 
+  /** Ask after so many seconds for the first time. */
+  begin(seconds) {
+    this.askAfter(seconds);
+    this.#vouch(seconds);
+  }
+
   askAfter(seconds) {
     if (!this.#isStopped) this.#alarm.set(seconds * 1000);
   }
@@ -40,6 +47,10 @@ export class Poller {
   stop() {
     this.#alarm.clear();
     this.#isStopped = true;
+  }
+
+  #vouch(seconds) {
+    window.scriptsWork?.(seconds + LATE);
   }
 
   async #ask() {
@@ -60,6 +71,8 @@ export class Poller {
       this.#failures = 0;
       if (place.poll_after_seconds) this.askAfter(place.poll_after_seconds);
       this.onAnswer(place);
+      // Not before it is shown: what fails in this browser then has the page loaded anew.
+      if (place.poll_after_seconds) this.#vouch(place.poll_after_seconds);
     } else if (isRefusal(response)) {
       this.stop();
       this.onRefused();
@@ -67,6 +80,7 @@ export class Poller {
       this.#failures += 1;
       const pause = pauseAfter(this.#failures, { first: PAUSE, longest: LONGEST_PAUSE, response });
       this.askAfter((pause / 1000) * (1 + Math.random() / 4));
+      if (response) this.#vouch(pause / 1000);
       this.onTrouble(navigator.onLine ? "UNAVAILABLE" : "OFFLINE");
     }
   }

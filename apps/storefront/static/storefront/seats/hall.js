@@ -163,7 +163,8 @@ export class Hall {
 
   /** The first or the last seat of a seat's row of the hall. */
   edge(seat, direction) {
-    return this.#inRows().get(this.y(seat)).at(direction === "left" ? 0 : -1);
+    const row = this.#inRows().get(this.y(seat));
+    return row[direction === "left" ? 0 : row.length - 1];
   }
 
   /** A free seat near the stage and the middle, to begin with. */

@@ -7,6 +7,7 @@ export class Tray {
   #hall;
   #selection;
   #isSoldOut = false;
+  #isOpen = false; // the list, where a small screen has it folded
 
   /** `onHold()` and `onRemove(seat)` when their buttons are pressed; `onEmpty()` when the focus has nothing left here. */
   constructor({ form, hall, selection, onHold, onRemove, onEmpty }) {
@@ -19,6 +20,7 @@ export class Tray {
       event.preventDefault();
       if (selection.seats.length) onHold();
     });
+    this.#slot("open").addEventListener("click", () => this.#setOpen(!this.#isOpen));
     // What has the focus is not to lie behind the tray where that stays on the screen.
     new ResizeObserver(() => {
       document.documentElement.style.setProperty("--tray-height", `${form.offsetHeight}px`);
@@ -46,8 +48,11 @@ export class Tray {
       if (!list.querySelector(`[data-seat="${seat}"]`)) list.append(this.#item(seat));
     }
     const total = seats.reduce((sum, seat) => sum + this.#hall.price(seat), 0);
-    this.#slot("total").textContent = won(total);
-    this.#slot("count").textContent = say("count", { count: figure(seats.length), limit: figure(limit) });
+    const count = say("count", { count: figure(seats.length), limit: figure(limit) });
+    for (const name of ["total", "open-total"]) this.#slot(name).textContent = won(total);
+    for (const name of ["count", "open-count"]) this.#slot(name).textContent = count;
+    this.#slot("open").hidden = seats.length === 0;
+    if (seats.length === 0) this.#setOpen(false);
     this.#part("total").hidden = seats.length === 0;
     this.#part("empty").hidden = seats.length > 0 || this.#isSoldOut;
     const none = seats.length === 0 && this.#isSoldOut ? say("noneLeft") : "";
@@ -56,6 +61,12 @@ export class Tray {
     if (seats.length === 0 && hold === document.activeElement) this.onEmpty();
     hold.disabled = seats.length === 0;
     this.#form.classList.toggle("tray__panel--filled", seats.length > 0);
+  }
+
+  #setOpen(isOpen) {
+    this.#isOpen = isOpen;
+    this.#slot("open").setAttribute("aria-expanded", String(isOpen));
+    this.#form.classList.toggle("tray__panel--open", isOpen);
   }
 
   #item(seat) {

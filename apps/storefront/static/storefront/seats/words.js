@@ -9,4 +9,4 @@ export function say(name, values = {}) {
 
 export const figure = (number) => number.toLocaleString(language);
 
-export const won = (amount) => `₩${amount.toLocaleString("en")}`;
+export const won = (amount) => say("won", { amount: amount.toLocaleString("en") });
