@@ -14,12 +14,12 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.concerts.errors import SalesClosed, SalesNotOpen
+from apps.shared.search import search, search_index
 
 SEATS_PER_CUSTOMER_MAX = 10
 # Whatever staff type as a date lies between them: nothing was sold before, and a mistyped year is noticed.
 DATES = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
 OUT_OF_DATES = _("The year must be 2000 to 2099.")
-SEARCH_WORDS = 8  # each costs a look at every concert
 
 
 def venue_day(at: datetime) -> date:
@@ -71,13 +71,8 @@ class ConcertQuerySet(models.QuerySet["Concert"]):
         return self.filter(sales_open_at__gt=at).order_by("sales_open_at", "pk")
 
     def matching(self, text: str) -> Self:
-        """Those with every word of `text` in the title, the artist or the venue; of many words the first `SEARCH_WORDS`."""
-        found = self
-        for word in list(dict.fromkeys(text.split()))[:SEARCH_WORDS]:
-            found = found.filter(
-                Q(title__icontains=word) | Q(artist__icontains=word) | Q(venue__icontains=word)
-            )
-        return found
+        """Those with every word of `text` in the title, the artist or the venue, as `apps.shared.search` compares them."""
+        return search(self, text, Concert.SEARCHED)
 
     def with_dates(self) -> Self:
         """Annotates `first_performance_at` and `last_performance_at`; both are None without a performance."""
@@ -124,6 +119,8 @@ class Concert(models.Model):
     price_min: int | None
     price_max: int | None
 
+    SEARCHED = ("title", "artist", "venue")
+
     objects = ConcertQuerySet.as_manager()
 
     class Meta:
@@ -152,6 +149,7 @@ class Concert(models.Model):
                 violation_error_message=_("A customer may have 1 to 10 seats."),
             ),
         ]
+        indexes = [search_index("title", "artist", "venue", name="concert_search")]
 
     def __str__(self) -> str:
         return self.title
