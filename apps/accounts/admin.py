@@ -18,8 +18,10 @@ from unfold.forms import AdminPasswordChangeForm, UserCreationForm
 
 from apps.accounts.models import AccessToken, User
 from apps.accounts.services import end_login_copies_of, revoke_access_tokens
-from apps.shared.admin import BoundedPaginator, ReadOnlyAdmin, note_action
+from apps.shared.admin import ReadOnlyAdmin, note_action
 from apps.shared.admin_forms import CarefulForms
+from apps.shared.admin_lists import BoundedPaginator, FoundByTyping
+from apps.shared.lookups import Days, Numbers, People
 
 
 class UserAddForm(UserCreationForm):
@@ -38,17 +40,15 @@ class NewPasswordForm(AdminPasswordChangeForm):
 
 
 @admin.register(User)
-class UserAdmin(CarefulForms, DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
+class UserAdmin(CarefulForms, FoundByTyping, DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg,misc]
     form = forms.ModelForm  # the usual one shows a summary of the hash
     add_form = UserAddForm
     change_password_form = NewPasswordForm
     list_display = ("email", "name", "is_active", "is_staff", "joined_at")
     list_filter = ("is_active", "is_staff", "joined_at")
-    search_fields = ("email", "name")
+    lookups = (People("pk"), Numbers(), Days("joined_at"))
     ordering = ("email",)
     readonly_fields = ("joined_at", "last_login", "password_link")
-    paginator = BoundedPaginator
-    show_full_result_count = False
     fieldsets = (
         (None, {"fields": ("email", "name", "password_link", "joined_at", "last_login")}),
         (
@@ -89,7 +89,7 @@ class AccessTokenAdmin(ReadOnlyAdmin):
     list_display = ("id", "user", "created_at", "expires_at", "revoked_at", "is_live")
     list_filter = ("created_at", "expires_at", ("revoked_at", admin.EmptyFieldListFilter))
     list_select_related = ("user",)
-    search_fields = ("user__email", "user__name")
+    lookups = (People("user"), Numbers(), Days("expires_at", label=_("day of expiry")))
     ordering = ("-id",)
     fields = ("user", "created_at", "expires_at", "revoked_at")
     actions = ("revoke",)
@@ -118,4 +118,5 @@ admin.site.unregister(Group)
 
 @admin.register(Group)
 class GroupAdmin(CarefulForms, DjangoGroupAdmin, ModelAdmin):
-    pass
+    paginator = BoundedPaginator
+    show_full_result_count = False

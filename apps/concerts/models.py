@@ -14,7 +14,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.concerts.errors import SalesClosed, SalesNotOpen
-from apps.shared.search import search, search_index
+from apps.shared.search import SearchFold, search, search_index
+from apps.shared.texts import TypedLineField, TypedTextField
 
 SEATS_PER_CUSTOMER_MAX = 10
 # Whatever staff type as a date lies between them: nothing was sold before, and a mistyped year is noticed.
@@ -72,7 +73,8 @@ class ConcertQuerySet(models.QuerySet["Concert"]):
 
     def matching(self, text: str) -> Self:
         """Those with every word of `text` in the title, the artist or the venue, as `apps.shared.search` compares them."""
-        return search(self, text, Concert.SEARCHED)
+        found: Self = search(self, text, Concert.SEARCHED)
+        return found
 
     def with_dates(self) -> Self:
         """Annotates `first_performance_at` and `last_performance_at`; both are None without a performance."""
@@ -88,10 +90,10 @@ class ConcertQuerySet(models.QuerySet["Concert"]):
 class Concert(models.Model):
     """The production that is sold."""
 
-    title = models.CharField(_("title"), max_length=200)
-    artist = models.CharField(_("artist"), max_length=200)
-    venue = models.CharField(_("venue"), max_length=200)
-    description = models.TextField(_("description"), blank=True)
+    title = TypedLineField(_("title"), max_length=200)
+    artist = TypedLineField(_("artist"), max_length=200)
+    venue = TypedLineField(_("venue"), max_length=200)
+    description = TypedTextField(_("description"), blank=True)
     sales_open_at = models.DateTimeField(_("sales open at"))
     sales_close_at = models.DateTimeField(
         _("sales close at"),
@@ -317,7 +319,7 @@ class Seat(models.Model):
         db_index=False,
         verbose_name=_("performance"),
     )
-    section = models.CharField(_("section"), max_length=20)
+    section = TypedLineField(_("section"), max_length=20)
     row = models.CharField(_("row"), max_length=5)
     number = models.PositiveSmallIntegerField(_("number"))
     grade = models.CharField(_("grade"), max_length=3, choices=Grade)
@@ -355,6 +357,10 @@ class Seat(models.Model):
         indexes = [
             # The lowest and the highest price of a concert are read from its two ends.
             models.Index(fields=["performance", "price"], name="seat_price_range"),
+            # By which staff find a seat as it is printed.
+            models.Index(
+                SearchFold(F("row")), F("number"), SearchFold(F("section")), name="seat_as_printed"
+            ),
         ]
 
     def __str__(self) -> str:

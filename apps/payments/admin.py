@@ -20,13 +20,14 @@ from apps.shared.admin import ReadOnlyAdmin, ReadOnlyInline
 from apps.shared.admin_forms import CarefulForms
 from apps.shared.codes import CODES
 from apps.shared.errors import DomainError
+from apps.shared.lookups import Days, Ids, Numbers, People
 
 
 @admin.register(Wallet)
 class WalletAdmin(ReadOnlyAdmin):
     list_display = ("customer", "balance", "movements")
     list_select_related = ("customer",)
-    search_fields = ("customer__email", "customer__name")
+    lookups = (People(),)
     ordering = ("-pk",)
     actions_detail = ("adjust",)
 
@@ -69,8 +70,11 @@ class LedgerTransactionAdmin(CarefulForms, ReadOnlyAdmin):
     list_display = ("created_at", "customer", "type", "amount", "balance_after", "reference")
     list_filter = ("type", "created_at")
     list_select_related = ("customer",)
-    search_fields = ("customer__email", "=reference", "=id")
-    search_help_text = _("Email address of the customer, or the whole id of a reservation.")
+    lookups = (
+        People(),
+        Ids(("id", "reference"), label=_("id, or that of the reservation")),
+        Days("created_at"),
+    )
     ordering = ("-created_at", "-id")
     autocomplete_fields = ("customer",)
     inlines = (LedgerEntryInline,)
@@ -135,7 +139,15 @@ class LedgerEntryAdmin(ReadOnlyAdmin):
     list_display = ("id", "transaction", "account", "customer", "amount")
     list_filter = ("account",)
     list_select_related = ("transaction", "customer")
-    search_fields = ("customer__email", "=transaction__reference", "=transaction__id")
+    lookups = (
+        People("transaction__customer"),
+        Ids(
+            ("transaction__id", "transaction__reference"),
+            label=_("id of the transaction, or that of the reservation"),
+        ),
+        Numbers(),
+        Days("transaction__created_at"),
+    )
     ordering = ("-id",)
 
 

@@ -3,15 +3,15 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
-from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
-from django.utils.functional import cached_property
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action
 
+from apps.shared.admin_lists import FoundByTyping
+from apps.shared.lookups import Days, Ids, Keys, People
 from apps.shared.models import (
     EventDelivery,
     EventDeliveryQuerySet,
@@ -35,24 +35,8 @@ class _ReadOnly:
         return False
 
 
-ROWS_COUNTED = 100_000  # above the largest hall, whose seats staff block all at once
-
-
-class BoundedPaginator(Paginator):  # type: ignore[type-arg]
-    """Count to `ROWS_COUNTED` and no further, so that a page of a long table does not read all of it.
-
-    Filters and the search find what lies beyond.
-    """
-
-    @cached_property
-    def count(self) -> int:
-        found: QuerySet[Any] = self.object_list  # type: ignore[assignment]
-        return found.order_by()[:ROWS_COUNTED].count()
-
-
-class ReadOnlyAdmin(_ReadOnly, ModelAdmin):
-    paginator = BoundedPaginator
-    show_full_result_count = False
+class ReadOnlyAdmin(_ReadOnly, FoundByTyping, ModelAdmin):
+    pass
 
 
 def note_action(request: HttpRequest, objects: Iterable[Model], message: str) -> None:
@@ -104,8 +88,7 @@ class EventDeliveryInline(ReadOnlyInline):
 class OutboxEventAdmin(ReadOnlyAdmin):
     list_display = ("occurred_at", "type", "id")
     list_filter = (EventTypeFilter, "occurred_at")
-    search_fields = ("=id",)
-    search_help_text = _("The whole id of an event.")
+    lookups = (Ids(("id",)), Days("occurred_at"))
     ordering = ("-occurred_at", "id")
     inlines = (EventDeliveryInline,)
 
@@ -115,8 +98,7 @@ class EventDeliveryAdmin(ReadOnlyAdmin):
     list_display = ("event", "consumer", "status", "attempts", "next_attempt_at", "last_error")
     list_filter = ("status", ConsumerFilter)
     list_select_related = ("event",)
-    search_fields = ("=event__id",)
-    search_help_text = _("The whole id of an event.")
+    lookups = (Ids(("event",), label=_("id of an event")), Days("event__occurred_at"))
     ordering = ("-id",)
     actions = ("replay",)
 
@@ -141,9 +123,9 @@ class EventDeliveryAdmin(ReadOnlyAdmin):
 @admin.register(IdempotencyRecord)
 class IdempotencyRecordAdmin(ReadOnlyAdmin):
     list_display = ("created_at", "customer", "endpoint", "status", "key")
-    list_filter = ("endpoint", "created_at")
+    list_filter = ("created_at",)
     list_select_related = ("customer",)
-    search_fields = ("customer__email", "=key")
+    lookups = (People(), Keys("key", label=_("key")), Days("created_at"))
     ordering = ("-created_at", "-id")
     exclude = ("body",)
 
@@ -151,4 +133,5 @@ class IdempotencyRecordAdmin(ReadOnlyAdmin):
 @admin.register(JobProgress)
 class JobProgressAdmin(ReadOnlyAdmin):
     list_display = ("name", "reached_at", "finished_at", "rows")
+    lookups = (Keys("name", label=_("name")),)
     ordering = ("name",)

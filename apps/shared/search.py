@@ -10,17 +10,24 @@ Computing Surveys 33(1), 2001, section 6), so the index finds words with a slip 
 """
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import connection
-from django.db.models import BooleanField, F, Func, Model, Q, QuerySet, TextField, Value
+from django.db.models import BooleanField, F, Func, Q, QuerySet, TextField, Value
 
 WORDS_MAX = 8  # of what was typed; each costs a look into the index
 FORGIVING_FROM = 4  # letters; less is found in too much
 
-M = TypeVar("M", bound=Model)
+Rows = TypeVar("Rows", bound=QuerySet[Any])
+
+
+class SearchFold(Func):
+    """A field without all that does not matter."""
+
+    function = "search_fold"
+    output_field = TextField()
 
 
 class SearchText(Func):
@@ -54,10 +61,10 @@ def search_index(*fields: str, name: str) -> GinIndex:
     return GinIndex(SearchGrams(*map(F, fields)), name=name)
 
 
-def search(rows: "QuerySet[M]", text: str, fields: Sequence[str]) -> "QuerySet[M]":
+def search(rows: Rows, text: str, fields: Sequence[str]) -> Rows:
     """Keep the rows with each word of `text` in one of the fields; if there are none, those with one slip for each word.
 
-    To order by `-fits_first` puts those first that have all of the words in the first field. Nothing is found by a text without
+    To order by `fits_first`, descending, puts those first that have all of the words in the first field. Nothing is found by a text without
     letters and digits.
     """
     words = folded_words(text)
@@ -71,13 +78,20 @@ def search(rows: "QuerySet[M]", text: str, fields: Sequence[str]) -> "QuerySet[M
 
 def folded_words(text: str) -> list[str]:
     """Return the words of a text as they are compared, each once, the first `WORDS_MAX` of them."""
-    typed = text.replace("\x00", "").split()[: WORDS_MAX * 2]
-    if not typed:
+    folded = folded_texts(text.replace("\x00", "").split()[: WORDS_MAX * 2])
+    return list(dict.fromkeys(filter(None, folded)))[:WORDS_MAX]
+
+
+def folded_texts(texts: Sequence[str]) -> list[str]:
+    """Return texts as they are compared: without spaces, accents and whatever else does not matter."""
+    if not texts:
         return []
     with connection.cursor() as cursor:
-        cursor.execute("SELECT search_fold(word) FROM unnest(%s::text[]) AS word", [typed])
-        folded = [word for (word,) in cursor.fetchall() if word]
-    return list(dict.fromkeys(folded))[:WORDS_MAX]
+        cursor.execute(
+            "SELECT search_fold(one) FROM unnest(%s::text[]) WITH ORDINALITY AS typed (one, place) ORDER BY place",
+            [list(texts)],
+        )
+        return [folded for (folded,) in cursor.fetchall()]
 
 
 def _has(words: Sequence[str], fields: Sequence[str], *, forgiving: bool) -> Q:

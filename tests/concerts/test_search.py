@@ -73,7 +73,9 @@ class TestFinds:
     def test_nothing_with_more_than_a_slip(self, text):
         assert found(text) == []
 
-    @pytest.mark.parametrize("text", ["!!!", "\u200b", "\u3164", "٪", "%", "_", "\\", "' OR 1=1 --"])
+    @pytest.mark.parametrize(
+        "text", ["!!!", "\u200b", "\u3164", "٪", "%", "_", "\\", "' OR 1=1 --"]
+    )
     def test_nothing_by_what_has_no_letters_or_is_no_word(self, text):
         assert found(text) == []
 
@@ -120,10 +122,7 @@ class TestFolding(TestCase):
 
     @given(st.text(st.one_of(HANGUL, st.characters(codec="utf-8", exclude_characters="\x00"))))
     def test_does_not_care_how_a_text_is_composed(self, text):
-        forms = {
-            form: folded_words(unicodedata.normalize(form, text))
-            for form in ("NFC", "NFD")
-        }
+        forms = {form: folded_words(unicodedata.normalize(form, text)) for form in ("NFC", "NFD")}
 
         assert forms["NFC"] == forms["NFD"] == folded_words(text)
 

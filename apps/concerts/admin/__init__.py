@@ -18,6 +18,7 @@ from unfold.decorators import action, display
 
 from apps.concerts.admin.performance_forms import PerformanceForm, PerformanceInlineForm
 from apps.concerts.admin.seat_generator import SeatGeneratorView, seat_generator_url
+from apps.concerts.lookups import concert_lookup, seat_lookup
 from apps.concerts.models import (
     Concert,
     ConcertQuerySet,
@@ -34,6 +35,8 @@ from apps.concerts.services import (
 )
 from apps.shared.admin import ReadOnlyAdmin, note_action
 from apps.shared.admin_forms import CarefulForms
+from apps.shared.admin_lists import FoundByTyping
+from apps.shared.lookups import Days, Ids, Numbers
 
 DATES_PER_PAGE = 50  # a form may have a thousand fields, and each date has four
 
@@ -68,7 +71,7 @@ class PerformanceInline(SeatCount, TabularInline):
 
 
 @admin.register(Concert)
-class ConcertAdmin(CarefulForms, ModelAdmin):
+class ConcertAdmin(CarefulForms, FoundByTyping, ModelAdmin):
     list_display = (
         "title",
         "artist",
@@ -80,8 +83,11 @@ class ConcertAdmin(CarefulForms, ModelAdmin):
         "on_sale",
     )
     list_filter = ("is_published", "sales_open_at", "venue")
-    search_fields = ("title", "artist", "venue")
-    search_help_text = _("Title, artist or venue")
+    lookups = (
+        concert_lookup("pk"),
+        Numbers(),
+        Days("sales_open_at", label=_("day on which sales open")),
+    )
     ordering = ("-sales_open_at", "-pk")
     readonly_fields = ("created_at",)
     fieldsets = (
@@ -143,13 +149,12 @@ class ConcertAdmin(CarefulForms, ModelAdmin):
 
 
 @admin.register(Performance)
-class PerformanceAdmin(CarefulForms, SeatCount, ModelAdmin):
+class PerformanceAdmin(CarefulForms, FoundByTyping, SeatCount, ModelAdmin):
     list_display = ("starts_at", "concert", "seat_count", "sold_out_at")
     list_display_links = ("starts_at",)
     list_select_related = ("concert",)
     list_filter = ("starts_at", ("sold_out_at", admin.EmptyFieldListFilter))
-    search_fields = ("concert__title", "concert__artist", "concert__venue")
-    search_help_text = _("Title, artist or venue")
+    lookups = (concert_lookup("concert"), Numbers(), Days("starts_at"))
     ordering = ("-starts_at", "-pk")
     form = PerformanceForm
     autocomplete_fields = ("concert",)
@@ -185,11 +190,13 @@ class SeatAdmin(ReadOnlyAdmin):
     list_display = ("__str__", "performance", "concert", "grade", "price", "is_blocked")
     list_select_related = ("performance__concert",)
     list_filter = ("is_blocked", "grade", "performance__starts_at")
-    search_fields = ("=section", "=row", "=number", "performance__concert__title")
-    search_help_text = _("Section, row, number or title, as in: Night A 12")
+    lookups = (
+        seat_lookup("pk"),
+        concert_lookup("performance__concert"),
+        Days("performance__starts_at"),
+    )
     ordering = ("performance", "pk")
     list_per_page = 100
-    show_full_result_count = False
     actions = ("block", "unblock")
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
@@ -246,8 +253,10 @@ class RankingEntryAdmin(ReadOnlyAdmin):
     list_display = ("occurred_at", "concert", "performance", "reservations", "seats", "event_id")
     list_select_related = ("concert", "performance")
     list_filter = ("day", "reservations")
-    search_fields = ("=event_id", "concert__title", "concert__artist")
-    search_help_text = _("Title, artist or event id")
+    lookups = (
+        concert_lookup("concert"),
+        Ids(("event_id",), label=_("id of an event")),
+        Days("day", holds_dates=True),
+    )
     ordering = ("-occurred_at", "-pk")
     date_hierarchy = "day"
-    show_full_result_count = False

@@ -31,6 +31,7 @@ from apps.concerts.layouts import (
 from apps.concerts.models import Grade, Performance
 from apps.concerts.services import generate_seats
 from apps.shared.admin import note_action
+from apps.shared.texts import TypedLine
 
 SECTIONS_OFFERED = 8
 
@@ -50,7 +51,7 @@ class PerformancesForm(forms.Form):
 
 
 class SectionForm(forms.Form):
-    name = forms.CharField(label=_("Section"), max_length=20, widget=UnfoldAdminTextInputWidget)
+    name = TypedLine(label=_("Section"), max_length=20, widget=UnfoldAdminTextInputWidget)
     rows = forms.IntegerField(
         label=_("Rows"), min_value=1, max_value=ROWS_MAX, widget=UnfoldAdminIntegerFieldWidget
     )

@@ -29,7 +29,7 @@ def concerts_not_over(*, at: datetime, text: str = "") -> ConcertQuerySet:
     )
     by_date = (F("first_performance_at").asc(nulls_last=True), "pk")
     if text.strip():
-        return concerts.matching(text).with_dates().order_by("-fits_first", *by_date)
+        return concerts.matching(text).with_dates().order_by(F("fits_first").desc(), *by_date)
     return concerts.with_dates().order_by(*by_date)
 
 

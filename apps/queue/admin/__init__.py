@@ -13,6 +13,7 @@ from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
+from apps.concerts.lookups import concert_lookup
 from apps.queue.admin.steering import PolicyForm, SteeringView
 from apps.queue.core.room import Figures
 from apps.queue.models import PolicyChange, QueueExit, WaitingRoom
@@ -20,20 +21,25 @@ from apps.queue.selectors import live_figures
 from apps.queue.services import edit_policy
 from apps.shared.admin import ReadOnlyAdmin
 from apps.shared.admin_forms import CHANGES_NAMED, CarefulForms, change_in_words
+from apps.shared.admin_lists import FoundByTyping
 from apps.shared.errors import ServiceUnavailable
+from apps.shared.lookups import Days, Numbers, People
 
 UNKNOWN = "–"
 
 
 @admin.register(WaitingRoom)
-class WaitingRoomAdmin(CarefulForms, ModelAdmin):
+class WaitingRoomAdmin(CarefulForms, FoundByTyping, ModelAdmin):
     form = PolicyForm
     list_display = ("concert", "state", "opening", "capacity", "admissions_per_minute")
     list_filter = ("state",)
     list_select_related = ("concert",)
-    search_fields = ("concert__title", "concert__artist")
+    lookups = (
+        concert_lookup("concert"),
+        Numbers(),
+        Days("concert__sales_open_at", label=_("day on which sales open")),
+    )
     ordering = ("-concert__sales_open_at", "-pk")
-    show_full_result_count = False
     readonly_fields = (
         "concert",
         "state",
@@ -208,9 +214,8 @@ class QueueExitAdmin(ReadOnlyAdmin):
     list_display = ("customer", "concert", "reason", "joined_at", "admitted_at", "ended_at")
     list_filter = ("reason", "ended_at")
     list_select_related = ("customer", "concert")
-    search_fields = ("customer__email", "concert__title")
+    lookups = (People(), concert_lookup("concert"), Days("ended_at"))
     ordering = ("-pk",)
-    show_full_result_count = False
 
 
 @admin.register(PolicyChange)
@@ -227,6 +232,5 @@ class PolicyChangeAdmin(ReadOnlyAdmin):
     )
     list_filter = ("field", "changed_at")
     list_select_related = ("room__concert", "changed_by")
-    search_fields = ("room__concert__title", "changed_by__email")
+    lookups = (concert_lookup("room__concert"), People("changed_by"), Days("changed_at"))
     ordering = ("-pk",)
-    show_full_result_count = False

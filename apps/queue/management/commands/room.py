@@ -18,6 +18,7 @@ from apps.queue.selectors import room_as_staff_see_it
 from apps.queue.services import By
 from apps.shared.commands import whole_number
 from apps.shared.errors import DomainError
+from apps.shared.texts import typed_line
 
 VENUE = ZoneInfo(settings.VENUE_TIME_ZONE)
 
@@ -100,7 +101,10 @@ class Command(BaseCommand):
             help="for capacity, rate and remove; for open a time, the venue's if it names no zone",
         )
         parser.add_argument(
-            "--reason", default="", help="why; needed by pause (visitors read it), close and remove"
+            "--reason",
+            type=typed_line,
+            default="",
+            help="why; needed by pause (visitors read it), close and remove",
         )
         parser.add_argument(
             "--by",
