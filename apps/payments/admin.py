@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -20,7 +20,23 @@ from apps.shared.admin import ReadOnlyAdmin, ReadOnlyInline
 from apps.shared.admin_forms import CarefulForms
 from apps.shared.codes import CODES
 from apps.shared.errors import DomainError
-from apps.shared.lookups import Days, Ids, Numbers, People
+from apps.shared.lookups import Days, Ids, Named, Numbers, People, conditions
+
+# A reservation is paid once and refunded once, and there is an index for each.
+IDS_OF_MOVEMENTS = (
+    Ids(("id",)),
+    Ids(
+        ("reference",),
+        label=_("id of a reservation"),
+        within=(Q(type="PAYMENT"), Q(type="REFUND")),
+    ),
+)
+
+
+def _movements_with_id(text: str) -> QuerySet[LedgerTransaction]:
+    condition = conditions(IDS_OF_MOVEMENTS, text)
+    found = LedgerTransaction.objects.all()
+    return found.none() if condition is None else found.filter(condition)
 
 
 @admin.register(Wallet)
@@ -72,7 +88,7 @@ class LedgerTransactionAdmin(CarefulForms, ReadOnlyAdmin):
     list_select_related = ("customer",)
     lookups = (
         People(),
-        Ids(("id", "reference"), label=_("id, or that of the reservation")),
+        *IDS_OF_MOVEMENTS,
         Days("created_at"),
     )
     ordering = ("-created_at", "-id")
@@ -141,10 +157,7 @@ class LedgerEntryAdmin(ReadOnlyAdmin):
     list_select_related = ("transaction", "customer")
     lookups = (
         People("transaction__customer"),
-        Ids(
-            ("transaction__id", "transaction__reference"),
-            label=_("id of the transaction, or that of the reservation"),
-        ),
+        Named("transaction", _("id of a transaction or a reservation"), _movements_with_id),
         Numbers(),
         Days("transaction__created_at"),
     )

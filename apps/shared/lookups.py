@@ -73,10 +73,14 @@ def conditions(lookups: tuple[Lookup, ...], text: str) -> Q | None:
 
 @dataclass(frozen=True, slots=True)
 class Ids:
-    """A UUID of one of these columns: whole, in any spelling and wherever in the text; or its beginning of 8 digits or more."""
+    """A UUID of one of these columns: whole, in any spelling and wherever in the text; or its beginning of 8 digits or more.
+
+    `within` are the parts of the table that have an index on them.
+    """
 
     columns: tuple[str, ...]
     label: Any = ID
+    within: tuple[Q, ...] = ()
 
     def find(self, text: str) -> Q | None:
         if whole := _UUID.search(text):
@@ -85,7 +89,11 @@ class Ids:
             low, high = UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
         else:
             return None
-        return _any(Q(**{f"{column}__range": (low, high)}) for column in self.columns)
+        return _any(
+            Q(**{f"{column}__gte": low, f"{column}__lte": high}) & part
+            for column in self.columns
+            for part in self.within or (Q(),)
+        )
 
 
 @dataclass(frozen=True, slots=True)

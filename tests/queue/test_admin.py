@@ -31,7 +31,7 @@ class TestLists:
         [
             ("waitingroom", WaitingRoomFactory, 7),
             ("queueexit", QueueExitFactory, 10),
-            ("policychange", PolicyChangeFactory, 11),  # the filter lists the fields there are
+            ("policychange", PolicyChangeFactory, 10),
         ],
     )
     def test_take_a_fixed_number_of_queries(

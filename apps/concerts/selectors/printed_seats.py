@@ -1,6 +1,7 @@
 """Seats by what tickets and pages print of them, with or without the concert before it."""
 
 import re
+import unicodedata
 from collections.abc import Iterator
 
 from django.db.models import Q, QuerySet
@@ -52,7 +53,7 @@ def _splits(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _labelled(label: str) -> QuerySet[Seat]:
-    label = label.strip(" ,")
+    label = unicodedata.normalize("NFKC", label).strip(" ,")
     for pattern in _PRINTED:
         if found := pattern.fullmatch(label):
             parts = found.groupdict()
