@@ -215,7 +215,7 @@ class TestPeople:
     def test_of_latin_names_need_neither_order_nor_accents(self, staff):
         customer = CustomerFactory(name="Zoë Müller-Kim")
 
-        for text in ("zoe muller", "Kim, Zoë", "MÜLLER", "mullerkim", "Muler"):
+        for text in ("zoe muller", "Kim, Zoë", "MÜLLER", "mullerkim"):
             assert found(staff, User, text) == {customer.pk}
 
     def test_too_many_are_asked_for_more(self, staff, monkeypatch):

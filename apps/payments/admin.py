@@ -20,7 +20,7 @@ from apps.shared.admin import ReadOnlyAdmin, ReadOnlyInline
 from apps.shared.admin_forms import CarefulForms
 from apps.shared.codes import CODES
 from apps.shared.errors import DomainError
-from apps.shared.lookups import Days, Ids, Named, Numbers, People, conditions
+from apps.shared.lookups import Days, Ids, Named, Numbers, People, narrowed
 
 # A reservation is paid once and refunded once, and there is an index for each.
 IDS_OF_MOVEMENTS = (
@@ -34,9 +34,7 @@ IDS_OF_MOVEMENTS = (
 
 
 def _movements_with_id(text: str) -> QuerySet[LedgerTransaction]:
-    condition = conditions(IDS_OF_MOVEMENTS, text)
-    found = LedgerTransaction.objects.all()
-    return found.none() if condition is None else found.filter(condition)
+    return narrowed(LedgerTransaction.objects.all(), IDS_OF_MOVEMENTS, text)
 
 
 @admin.register(Wallet)
@@ -159,7 +157,7 @@ class LedgerEntryAdmin(ReadOnlyAdmin):
         People("transaction__customer"),
         Named("transaction", _("id of a transaction or a reservation"), _movements_with_id),
         Numbers(),
-        Days("transaction__created_at"),
+        Days("transaction__created_at", among=LedgerEntry.objects.all),
     )
     ordering = ("-id",)
 

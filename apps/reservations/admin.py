@@ -120,6 +120,6 @@ class SeatClaimAdmin(ReadOnlyAdmin):
         Ids(("hold",), label=_("id of the hold")),
         concert_lookup("performance__concert", only=Q(ended_at=None)),
         seat_lookup("seat"),
-        Days("hold__held_at"),
+        Days("hold__held_at", among=SeatClaim.objects.all),
     )
     ordering = ("-id",)

@@ -98,7 +98,10 @@ class EventDeliveryAdmin(ReadOnlyAdmin):
     list_display = ("event", "consumer", "status", "attempts", "next_attempt_at", "last_error")
     list_filter = ("status", ConsumerFilter)
     list_select_related = ("event",)
-    lookups = (Ids(("event",), label=_("id of an event")), Days("event__occurred_at"))
+    lookups = (
+        Ids(("event",), label=_("id of an event")),
+        Days("event__occurred_at", among=EventDelivery.objects.all),
+    )
     ordering = ("-id",)
     actions = ("replay",)
 

@@ -12,7 +12,7 @@ from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 
-from apps.shared.lookups import NAMED_MAX, Lookup, NamesTooMany, conditions
+from apps.shared.lookups import NAMED_MAX, Lookup, NamesTooMany, narrowed
 from apps.shared.texts import normalized
 
 ROWS_COUNTED = 100_000  # above the largest hall, whose seats staff block all at once
@@ -52,7 +52,7 @@ class FoundByTyping:
         if not text:
             return queryset, False
         try:
-            condition = conditions(self.lookups, text)
+            return narrowed(queryset, self.lookups, text), False
         except NamesTooMany:
             _note(
                 request,
@@ -60,7 +60,6 @@ class FoundByTyping:
                 % {"count": NAMED_MAX},
             )
             return queryset.none(), False
-        return (queryset.none() if condition is None else queryset.filter(condition)), False
 
     def get_queryset(self, request: HttpRequest) -> Any:
         rows = super().get_queryset(request)  # type: ignore[misc]

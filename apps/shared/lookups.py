@@ -5,13 +5,13 @@ seats are looked up in their own tables first: joined with them, a long list wou
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
-from django.db.models import Q, QuerySet
+from django.db.models import Max, Min, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -44,31 +44,35 @@ class Lookup(Protocol):
         """
 
 
-def conditions(lookups: tuple[Lookup, ...], text: str) -> Q | None:
-    """Return the condition of the rows that a text names in one way or another, or that each of its parts between commas does.
+def narrowed(rows: QuerySet[Any], lookups: Sequence[Lookup], text: str) -> QuerySet[Any]:
+    """Keep the rows that a text names in one way or another; or that each of its parts between commas does.
 
     :raises NamesTooMany: it names nothing else.
     """
-    found, names_too_many = Q(), None
+    found, names_too_many = [], None
     for lookup in lookups:
         try:
-            found |= lookup.find(text) or Q()
+            condition = lookup.find(text)
         except NamesTooMany as error:
             names_too_many = error
+        else:
+            found += [] if condition is None else [condition]
+    if len(found) == 1:
+        return rows.filter(found[0])
     if found:
-        return found
+        # A union: with `or` between the columns of several tables no index would be used.
+        every, *others = (
+            rows.model._base_manager.filter(condition).values("pk") for condition in found
+        )
+        return rows.filter(pk__in=every.union(*others))
     parts = [part.strip() for part in text.split(",") if part.strip()]
-    if len(parts) < 2:
-        if names_too_many:
-            raise names_too_many
-        return None
-    together = Q()
-    for part in parts:
-        condition = conditions(lookups, part)
-        if condition is None:
-            return None
-        together &= condition
-    return together
+    if len(parts) > 1:
+        for part in parts:
+            rows = narrowed(rows, lookups, part)
+        return rows
+    if names_too_many:
+        raise names_too_many
+    return rows.none()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,9 @@ class Days:
     column: str
     holds_dates: bool = False
     label: Any = DAY
+    # For a column of another table: the rows of the list. They are looked for among the numbers from the first to the last one of
+    # that time; the planner would begin at the newest of the list and not stop before it meets them.
+    among: Callable[[], QuerySet[Any]] | None = None
 
     def find(self, text: str) -> Q | None:
         span = span_of(text, now=timezone.now())
@@ -124,7 +131,13 @@ class Days:
             return None
         if self.holds_dates:
             return Q(**{f"{self.column}__range": (span.first, span.last)})
-        return Q(**{f"{self.column}__gte": span.since, f"{self.column}__lt": span.until})
+        at_that_time = Q(**{f"{self.column}__gte": span.since, f"{self.column}__lt": span.until})
+        if self.among is None:
+            return at_that_time
+        ends = self.among().filter(at_that_time).aggregate(first=Min("pk"), last=Max("pk"))
+        if ends["first"] is None:
+            return Q(pk__in=[])
+        return at_that_time & Q(pk__range=(ends["first"], ends["last"]))
 
 
 @dataclass(frozen=True, slots=True)

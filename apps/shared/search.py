@@ -1,8 +1,8 @@
 """Search of names and titles in which width, case, accents and spaces do not matter, and a slip of one letter is forgiven.
 
 PostgreSQL folds both sides by the same function, `search_fold`: compatibility decomposition, case folding, then letters and digits
-only. So Hangul is compared letter by letter and not syllable by syllable. A GIN index on `search_grams`, all pieces of two and
-three letters, finds the rows that may fit, and a regular expression on `search_text` keeps those that do. Every typed word has
+only. So Hangul is compared letter by letter and not syllable by syllable. A GIN index on `search_grams`, all pieces of one to
+three letters, finds the rows that may fit, and a regular expression keeps those that do. Every typed word has
 to be part of one of the fields.
 
 One slip leaves one half of a word whole (the pigeonhole principle; Navarro, "A guided tour to approximate string matching", ACM
@@ -30,18 +30,22 @@ class SearchFold(Func):
     output_field = TextField()
 
 
-class SearchText(Func):
-    """Fields as they are compared, with a space between them."""
-
-    function = "search_text"
-    output_field = TextField()
-
-
 class SearchGrams(Func):
     """Pieces of the fields by which an index finds them."""
 
     function = "search_grams"
     output_field = ArrayField(TextField())
+
+
+class _FoldedText(Func):
+    """All fields as they are compared, with a space between them."""
+
+    template = "%(expressions)s"
+    arg_joiner = " || ' ' || "
+    output_field = TextField()
+
+    def __init__(self, *fields: str) -> None:
+        super().__init__(*map(SearchFold, fields))
 
 
 class _Contains(Func):
@@ -61,19 +65,22 @@ def search_index(*fields: str, name: str) -> GinIndex:
     return GinIndex(SearchGrams(*map(F, fields)), name=name)
 
 
-def search(rows: Rows, text: str, fields: Sequence[str]) -> Rows:
-    """Keep the rows with each word of `text` in one of the fields; if there are none, those with one slip for each word.
+def search(rows: Rows, text: str, fields: Sequence[str], *, forgiving: bool = True) -> Rows:
+    """Keep the rows with each word of `text` in one of the fields.
+
+    If there are none, `forgiving` keeps those with one slip for each word of `FORGIVING_FROM` letters or more.
 
     To order by `fits_first`, descending, puts those first that have all of the words in the first field. Nothing is found by a text without
     letters and digits.
     """
     words = folded_words(text)
-    all_words = Value("".join(f"(?=.*{word})" for word in words))
-    rows = rows.alias(fits_first=_Matches(SearchText(fields[0]), all_words))
+    rows = rows.alias(fits_first=_Matches(SearchFold(fields[0]), Value(_all_of(words))))
     if not words:
         return rows.none()
     found = rows.filter(_has(words, fields, forgiving=False))
-    return found if found.exists() else rows.filter(_has(words, fields, forgiving=True))
+    if not forgiving or found.exists():
+        return found
+    return rows.filter(_has(words, fields, forgiving=True))
 
 
 def folded_words(text: str) -> list[str]:
@@ -95,22 +102,27 @@ def folded_texts(texts: Sequence[str]) -> list[str]:
 
 
 def _has(words: Sequence[str], fields: Sequence[str], *, forgiving: bool) -> Q:
-    grams, text = SearchGrams(*fields), SearchText(*fields)
-    condition = Q()
+    grams = SearchGrams(*fields)
+    candidates, patterns = Q(), []
     for word in words:
         is_forgiven = forgiving and len(word) >= FORGIVING_FROM
-        candidates = Q()
+        one_of = Q()
         for piece in _whole_pieces(word) if is_forgiven else [word]:
-            if wanted := _grams(piece):
-                candidates |= Q(_Contains(grams, Value(wanted, ArrayField(TextField()))))
-        pattern = with_a_slip(word) if is_forgiven else word
-        condition &= candidates & Q(_Matches(text, Value(pattern)))
-    return condition
+            one_of |= Q(_Contains(grams, Value(_grams(piece), ArrayField(TextField()))))
+        candidates &= one_of
+        patterns.append(f"(?:{with_a_slip(word)})" if is_forgiven else word)
+    # One expression for all words: the fields are folded once.
+    return candidates & Q(_Matches(_FoldedText(*fields), Value(_all_of(patterns))))
+
+
+def _all_of(patterns: Sequence[str]) -> str:
+    """Return the regular expression of what has all of them, in any order."""
+    return "".join(f"(?=.*{pattern})" for pattern in patterns)
 
 
 def _grams(piece: str) -> list[str]:
-    """Return the longest pieces that the index knows; none of a single letter."""
-    size = 3 if len(piece) > 2 else 2
+    """Return the longest pieces that the index knows."""
+    size = min(len(piece), 3)
     return [piece[start : start + size] for start in range(len(piece) - size + 1)]
 
 

@@ -258,5 +258,6 @@ class RankingEntryAdmin(ReadOnlyAdmin):
         Ids(("event_id",), label=_("id of an event")),
         Days("day", holds_dates=True),
     )
-    ordering = ("-occurred_at", "-pk")
+    # There is an index by day; within one there is little to sort.
+    ordering = ("-day", "-occurred_at", "-pk")
     date_hierarchy = "day"

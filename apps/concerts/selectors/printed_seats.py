@@ -3,13 +3,16 @@
 import re
 import unicodedata
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from django.db.models import Q, QuerySet
 
 from apps.concerts.models import Concert, Seat
 from apps.shared.search import SearchFold, folded_texts
 
-WORDS_MAX = 8  # of a title and a seat
+WORDS_MAX = 8  # of a title and a seat; each is a place to cut
+CONCERTS_MAX = 500  # with one title
+NOT_NARROWED = Q()
 
 # "Stalls L, row A, seat 12" and "Stalls L 구역 A열 12번", with or without the section before and the number after it.
 _PRINTED = [
@@ -18,9 +21,18 @@ _PRINTED = [
         re.IGNORECASE,
     ),
     re.compile(r"(?:(?P<section>.+?)\s*구역\s+)?(?P<row>\w+)\s*열(?:\s*(?P<number>\d+)\s*번)?"),
-    re.compile(r"section\s+(?P<section>.+)|(?P<korean>.+?)\s*구역", re.IGNORECASE),
+    re.compile(r"section\s+(?P<section>.+)", re.IGNORECASE),
+    re.compile(r"(?P<section>.+?)\s*구역"),
 ]
 _BOUNDARY = re.compile(r"[\s,./·-]+|(?<=[^\W\d])(?=\d+$)")
+
+
+class Reading(NamedTuple):
+    """One way to understand the name of a seat; what it does not tell is empty."""
+
+    section: str = ""
+    row: str = ""
+    number: str = ""
 
 
 def seats_called(text: str) -> QuerySet[Seat]:
@@ -28,60 +40,51 @@ def seats_called(text: str) -> QuerySet[Seat]:
 
     If no seat is called like that, its beginning is the title of a concert, and the rest the name of one of its seats.
     """
-    seats = _labelled(text)
+    seats = _seats(_readings(text))
     if seats.exists():
         return seats
     for title, label in _splits(text):
-        concerts = Concert.objects.matching(title).values("pk")
-        if concerts.exists():
-            seats = _labelled(label).filter(performance__concert__in=concerts)
+        concerts = list(Concert.objects.matching(title).values_list("pk", flat=True)[:CONCERTS_MAX])
+        if concerts:
+            seats = _seats(_readings(label), Q(performance__concert__in=concerts))
             if seats.exists():
                 return seats
     return Seat.objects.none()
 
 
 def _splits(text: str) -> Iterator[tuple[str, str]]:
-    parts = text.split(",")
-    if len(parts) > 1:
-        yield from ((",".join(parts[:n]), ",".join(parts[n:])) for n in range(1, len(parts)))
-        return
-    words = text.split()
-    if len(words) <= WORDS_MAX:
-        yield from (
-            (" ".join(words[:n]), " ".join(words[n:])) for n in range(len(words) - 1, 0, -1)
-        )
+    """Cut a text in two at each comma, or if there is none between two words, the longest title first."""
+    separator = "," if "," in text else " "
+    parts = text.split(separator)[:WORDS_MAX]
+    for first in range(len(parts) - 1, 0, -1):
+        yield separator.join(parts[:first]), separator.join(parts[first:])
 
 
-def _labelled(label: str) -> QuerySet[Seat]:
+def _readings(label: str) -> list[Reading]:
     label = unicodedata.normalize("NFKC", label).strip(" ,")
     for pattern in _PRINTED:
         if found := pattern.fullmatch(label):
-            parts = found.groupdict()
-            section = parts["section"] or parts.get("korean") or ""
-            return _seats([(section, parts.get("row") or "", parts.get("number") or "")])
+            return [Reading(**{name: part or "" for name, part in found.groupdict().items()})]
     words = [word for word in _BOUNDARY.split(label) if word]
-    readings = [(" ".join(words), "", "")]
+    readings = [Reading(" ".join(words))]
     if len(words) > 1:
-        readings.append((" ".join(words[:-1]), words[-1], ""))
+        readings.append(Reading(" ".join(words[:-1]), words[-1]))
         if words[-1].isascii() and words[-1].isdecimal():
-            readings.append((" ".join(words[:-2]), words[-2], words[-1]))
-    return _seats(readings)
+            readings.append(Reading(" ".join(words[:-2]), words[-2], words[-1]))
+    return readings
 
 
-def _seats(readings: list[tuple[str, str, str]]) -> QuerySet[Seat]:
-    """Return the seats of each reading: a section, a row and a number, of which some are empty."""
-    folded = iter(folded_texts([part for section, row, _ in readings for part in (section, row)]))
-    condition = Q()
-    for _section, _row, number in readings:
-        section, row = next(folded), next(folded)
-        reading = Q()
-        if section:
-            reading &= Q(folded_section=section)
-        if row:
-            reading &= Q(folded_row=row)
-        if number:
-            reading &= Q(number=int(number))
-        if reading:
-            condition |= reading
-    seats = Seat.objects.alias(folded_section=SearchFold("section"), folded_row=SearchFold("row"))
-    return seats.filter(condition) if condition else seats.none()
+def _seats(readings: list[Reading], of: Q = NOT_NARROWED) -> QuerySet[Seat]:
+    """Return the seats of each reading, by the index on the folded row, the number and the folded section."""
+    folded = iter(folded_texts([part for reading in readings for part in reading[:2]]))
+    rows = Seat.objects.alias(printed_section=SearchFold("section"), printed_row=SearchFold("row"))
+    found = []
+    for reading in readings:
+        parts = {
+            "printed_section": next(folded),
+            "printed_row": next(folded),
+            "number": reading.number,
+        }
+        if told := {name: part for name, part in parts.items() if part}:
+            found.append(rows.filter(of, **told).values("pk"))
+    return Seat.objects.filter(pk__in=found[0].union(*found[1:])) if found else Seat.objects.none()

@@ -13,21 +13,13 @@ FUNCTIONS = [
     )
     """,
     """
-    CREATE FUNCTION search_text(VARIADIC typed text[]) RETURNS text
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE COST 100
-    BEGIN ATOMIC
-        SELECT string_agg(search_fold(one), ' ' ORDER BY place)
-        FROM unnest(typed) WITH ORDINALITY AS given (one, place);
-    END
-    """,
-    """
     CREATE FUNCTION search_grams(VARIADIC typed text[]) RETURNS text[]
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE COST 1000
     BEGIN ATOMIC
         SELECT coalesce(array_agg(DISTINCT substr(folded, start, letters)), '{}')
         FROM unnest(typed) AS one
         CROSS JOIN LATERAL search_fold(one) AS folded
-        CROSS JOIN generate_series(2, 3) AS letters
+        CROSS JOIN generate_series(1, 3) AS letters
         CROSS JOIN LATERAL generate_series(1, char_length(folded) - letters + 1) AS start;
     END
     """,
@@ -41,6 +33,5 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RunSQL(FUNCTIONS[0], "DROP FUNCTION search_fold(text)"),
-        migrations.RunSQL(FUNCTIONS[1], "DROP FUNCTION search_text(text[])"),
-        migrations.RunSQL(FUNCTIONS[2], "DROP FUNCTION search_grams(text[])"),
+        migrations.RunSQL(FUNCTIONS[1], "DROP FUNCTION search_grams(text[])"),
     ]
