@@ -50,6 +50,11 @@ def refuse_hidden(text: str) -> None:
         raise ValidationError(_("Nothing of this text can be seen."), code="hidden_text")
 
 
+def without_hidden(text: str) -> str:
+    """Return a text that is shown again and stored nowhere, composed and without what `refuse_hidden` refuses."""
+    return normalized("".join(one for place, one in enumerate(text) if not _is_hidden(text, place)))
+
+
 def refuse_lines(text: str) -> None:
     """
     :raises ValidationError: it has more than one line.
