@@ -226,7 +226,7 @@ class TestPeople:
         page = staff.get(url_of(Hold), {"q": "Kim"})
 
         assert page.context["cl"].result_count == 0
-        assert "have this name" in page.content.decode()
+        assert "entries match this" in page.content.decode()
         assert len(found(staff, User, "Kim")) == 2
 
 

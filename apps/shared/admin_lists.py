@@ -56,7 +56,9 @@ class FoundByTyping:
         except NamesTooMany:
             _note(
                 request,
-                _("More than %(count)s have this name. Type more of it, or an id or a code.")
+                _(
+                    "More than %(count)s entries match this. Type more of the name, or an id or a code."
+                )
                 % {"count": NAMED_MAX},
             )
             return queryset.none(), False
@@ -79,7 +81,9 @@ class FoundByTyping:
                 raise
             request.list_took_too_long = True  # type: ignore[attr-defined]
             request.list_notes = [  # type: ignore[attr-defined]
-                _("This took too long and was stopped. Choose fewer filters, or type one of these:")
+                _(
+                    "This took too long and was stopped. Use fewer filters, or search by one of these:"
+                )
                 + f" {self.search_help_text}"
             ]
             return self._rendered_list(request, extra_context)

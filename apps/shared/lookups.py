@@ -64,7 +64,7 @@ def narrowed(rows: QuerySet[Any], lookups: Sequence[Lookup], text: str) -> Query
         every, *others = (
             rows.model._base_manager.filter(condition).values("pk") for condition in found
         )
-        return rows.filter(pk__in=every.union(*others))
+        return rows.filter(pk__in=every.union(*others, all=True))
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if len(parts) > 1:
         for part in parts:

@@ -42,12 +42,12 @@ def refuse_hidden(text: str) -> None:
     for place, letter in enumerate(text):
         if _is_hidden(text, place):
             raise ValidationError(
-                _("This text has a hidden character in it (%(code)s). Please type it again."),
+                _("This text contains a hidden character (%(code)s). Please type it again."),
                 code="hidden_character",
                 params={"code": f"U+{ord(letter):04X}"},
             )
     if text and not any(map(_shows, text)):
-        raise ValidationError(_("Nothing of this text can be seen."), code="hidden_text")
+        raise ValidationError(_("This text has no visible characters."), code="hidden_text")
 
 
 def without_hidden(text: str) -> str:
@@ -60,7 +60,7 @@ def refuse_lines(text: str) -> None:
     :raises ValidationError: it has more than one line.
     """
     if any(letter in _LINE_BREAKS for letter in text):
-        raise ValidationError(_("Write this in one line."), code="line_break")
+        raise ValidationError(_("Enter this on one line."), code="line_break")
 
 
 def typed_line(text: str) -> str:

@@ -27,9 +27,12 @@ _WORDS = {
 }
 # Weeks from this one; a week begins on Monday.
 _WEEKS = {"thisweek": 0, "이번주": 0, "lastweek": -1, "지난주": -1, "nextweek": 1, "다음주": 1}
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTHS = (
+    *("january", "february", "march", "april", "may", "june", "july", "august", "september"),
+    *("october", "november", "december"),
+)
 
-_MONTH = rf"(?P<month>{'|'.join(_MONTHS)})[a-z]*\.?"
+_MONTH = r"(?P<month>[a-z]{3,9})\.?"
 _NTH = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
 _YEAR = r"(?P<year>\d{4})"
 _DAYS = [
@@ -72,14 +75,14 @@ def span_of(text: str, *, now: datetime) -> Span | None:
     typed = " ".join(_WEEKDAY.sub(" ", typed).split())
     for pattern in _DAYS:
         if (found := pattern.match(typed)) and (day := _day(found, today)):
-            return _at_time(day, typed[found.end() :].strip(" ,t"), venue)
+            return _at_time(day, typed[found.end() :].strip(" ,"), venue)
     return None
 
 
 def _iso_time(typed: str) -> datetime | None:
     """Return a moment with its time zone, as the API writes it."""
     try:
-        at = datetime.fromisoformat(typed)
+        at = datetime.fromisoformat(typed.upper())
         return at.astimezone(UTC) if at.tzinfo and at.year in YEARS else None
     except (ValueError, OverflowError):
         return None
@@ -87,7 +90,8 @@ def _iso_time(typed: str) -> datetime | None:
 
 def _day(found: re.Match[str], today: date) -> date | None:
     month = found["month"]
-    number = int(month) if month.isdecimal() else _MONTHS.index(month) + 1
+    named = [number for number, name in enumerate(_MONTHS, 1) if name.startswith(month)]
+    number = int(month) if month.isdecimal() else (named or [0])[0]
     years = [int(found["year"])] if found["year"] else [today.year + n for n in (-1, 0, 1)]
     days = []
     for year in years:

@@ -87,4 +87,8 @@ def _seats(readings: list[Reading], of: Q = NOT_NARROWED) -> QuerySet[Seat]:
         }
         if told := {name: part for name, part in parts.items() if part}:
             found.append(rows.filter(of, **told).values("pk"))
-    return Seat.objects.filter(pk__in=found[0].union(*found[1:])) if found else Seat.objects.none()
+    return (
+        Seat.objects.filter(pk__in=found[0].union(*found[1:], all=True))
+        if found
+        else Seat.objects.none()
+    )

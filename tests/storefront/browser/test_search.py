@@ -45,16 +45,18 @@ def test_folds_on_a_phone_and_opens_by_touch(
 ) -> None:
     page = visit("phone", customer).open(f"/concerts/{performance.concert_id}/")
     box, header = page.get_by_role("searchbox"), page.locator(".site-header")
-    folded = box.bounding_box()
-    height = header.bounding_box()["height"]
 
-    page.touchscreen.tap(folded["x"] + 20, folded["y"] + 20)
+    def width() -> float:
+        width: float = box.evaluate("input => input.getBoundingClientRect().width")
+        return width
+
+    folded, height = width(), header.evaluate("header => header.offsetHeight")
+    box.tap()
 
     expect(box).to_be_focused()
-    assert folded["width"] == 44
-    assert box.bounding_box()["width"] > 300
+    assert (folded, width() > 300) == (44, True)
+    assert header.evaluate("header => header.offsetHeight") > height
     box.fill("루멘세븐")
     page.get_by_role("button", name="Search").tap()
     expect(page).to_have_url(re.compile(r"\?q="))
     expect(page.get_by_role("heading", level=2)).to_have_text(["LUMEN SEVEN: 첫 번째 궤도"])
-    assert height <= page.evaluate("document.querySelector('.site-header').offsetHeight")
