@@ -19,11 +19,13 @@ from unfold.forms import AdminPasswordChangeForm, UserCreationForm
 
 from apps.accounts.models import AccessToken, User
 from apps.accounts.services import delete_accounts, end_login_copies_of, revoke_access_tokens
-from apps.shared.admin import BoundedPaginator, ReadOnlyAdmin, note_action
+from apps.shared.admin import ReadOnlyAdmin, note_action
 from apps.shared.admin_deletion import CountedDeletion
 from apps.shared.admin_forms import CarefulForms
+from apps.shared.admin_lists import BoundedPaginator, FoundByTyping
 from apps.shared.admin_words import NOTHING, at_venue, person
 from apps.shared.deletion import Deletion
+from apps.shared.lookups import Days, Numbers, People
 
 RIGHTS_SHOWN = ("is_active", "duty", "groups", "user_permissions")  # to who may not change them
 
@@ -35,18 +37,16 @@ class UserAddForm(UserCreationForm):
 
 
 @admin.register(User)
-class UserAdmin(CarefulForms, CountedDeletion, DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
+class UserAdmin(CarefulForms, CountedDeletion, FoundByTyping, DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg,misc]
     form = forms.ModelForm  # the usual one shows a summary of the hash
     add_form = UserAddForm
     change_password_form = AdminPasswordChangeForm
     list_display = ("email", "name", "is_active", "duty", "joined_at")
     list_filter = ("is_active", "is_staff", "joined_at")
-    search_fields = ("email", "name")
+    lookups = (People("pk"), Numbers(), Days("joined_at"))
     ordering = ("email",)
     readonly_fields = ("joined_at", "last_login", "password_link")
     actions = ("delete_selected",)
-    paginator = BoundedPaginator
-    show_full_result_count = False
     fieldsets = (
         (None, {"fields": ("email", "name", "password_link", "joined_at", "last_login")}),
         (
@@ -111,7 +111,7 @@ class AccessTokenAdmin(ReadOnlyAdmin):
     list_display = ("id", "user", "created_at", "expires_at", "revoked_at", "is_live")
     list_filter = ("created_at", "expires_at", ("revoked_at", admin.EmptyFieldListFilter))
     list_select_related = ("user",)
-    search_fields = ("user__email", "user__name")
+    lookups = (People("user"), Numbers(), Days("expires_at", label=_("day of expiry")))
     ordering = ("-id",)
     page_select_related = ("user",)
     fields = ("user_link", "is_live", "created_at", "expires_at", "revoked_at")
@@ -149,3 +149,5 @@ admin.site.unregister(Group)
 @admin.register(Group)
 class GroupAdmin(CarefulForms, CountedDeletion, DjangoGroupAdmin, ModelAdmin):
     actions = ("delete_selected",)
+    paginator = BoundedPaginator
+    show_full_result_count = False

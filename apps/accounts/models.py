@@ -1,4 +1,6 @@
 import hashlib
+import re
+import unicodedata
 from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar, Self
@@ -16,6 +18,10 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.ended_logins import end_login_copies
 from apps.accounts.triggers import new_password_ends_logins, same_password
+from apps.shared.search import search, search_index
+from apps.shared.texts import TypedLineField, normalized
+
+_ADDRESS = re.compile(r"[^\s<>(),;:\"]+@[^\s<>(),;:\"]*")
 
 
 def validate_ascii(value: str) -> None:
@@ -45,6 +51,18 @@ class UserManager(BaseUserManager["User"]):
     def get_by_natural_key(self, username: str | None) -> "User":
         return self.get(email=normalized_email(username or ""))
 
+    def called(self, text: str) -> models.QuerySet["User"]:
+        """Return the accounts whose address begins with a text, or with the address in it, or whose name has its words."""
+        if address := _ADDRESS.search(text):
+            return self.filter(email__startswith=normalized_email(address[0]))
+        named = search(self.all(), text, ["name"], forgiving=False)
+        beginning = normalized_email(text)
+        if not beginning.isascii() or " " in beginning:
+            return named
+        addressed = self.filter(email__startswith=beginning)
+        # A union: with `or` neither index would be used.
+        return self.filter(pk__in=named.values("pk").union(addressed.values("pk"), all=True))
+
 
 def token_digest(token: str) -> bytes:
     """Return the part of a token that is stored. A token has 256 random bits, so a fast hash without salt is enough."""
@@ -52,8 +70,8 @@ def token_digest(token: str) -> bytes:
 
 
 def normalized_email(email: str) -> str:
-    """The form in which addresses are stored and compared."""
-    return email.strip().lower()
+    """Return the form in which addresses are stored and compared, also of one typed in full-width letters."""
+    return unicodedata.normalize("NFKC", email).strip().lower()
 
 
 class User(AbstractBaseUser, PermissionsMixin):
@@ -65,7 +83,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     """
 
     email = models.EmailField(_("email address"), max_length=254, validators=[validate_ascii])
-    name = models.CharField(_("name"), max_length=100)
+    name = TypedLineField(_("name"), max_length=100)
     is_active = models.BooleanField(
         _("active"),
         default=True,
@@ -92,6 +110,14 @@ class User(AbstractBaseUser, PermissionsMixin):
                 condition=models.Q(email=Lower("email")), name="user_email_lower_case"
             ),
         ]
+        # By which staff find people.
+        indexes = [
+            models.Index(
+                fields=["email"], opclasses=["varchar_pattern_ops"], name="user_email_beginning"
+            ),
+            search_index("name", name="user_name_search"),
+            models.Index(fields=["joined_at"], name="user_by_time"),
+        ]
         triggers = [new_password_ends_logins()]
 
     _has_new_password = False  # set, and not saved yet
@@ -103,7 +129,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.email
 
     def set_password(self, raw_password: str | None) -> None:
-        super().set_password(raw_password)
+        super().set_password(raw_password and normalized(raw_password))
         self._has_new_password = True
 
     def set_unusable_password(self) -> None:
@@ -111,9 +137,13 @@ class User(AbstractBaseUser, PermissionsMixin):
         self._has_new_password = True
 
     def check_password(self, raw_password: str | None) -> bool:
+        """Compare with the composed password, as it is set; and as it was typed, as it was set before that was done."""
+        composed = raw_password and normalized(raw_password)
         self._hash_compared = self.password
         try:
-            return super().check_password(raw_password)
+            return super().check_password(composed) or (
+                composed != raw_password and super().check_password(raw_password)
+            )
         finally:
             self._hash_compared = None
 

@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.accounts.models import User, validate_ascii
-from apps.shared.api.fields import StrictCharField
+from apps.shared.api.fields import StrictCharField, TypedCharField
 
 # Hashing is slow in proportion; nobody types more than this.
 PASSWORD_MAX_LENGTH = 128
@@ -21,7 +21,7 @@ class EmailAddressField(StrictCharField):
 class RegistrationSerializer(serializers.Serializer[Any]):
     email = EmailAddressField(max_length=254)
     password = StrictCharField(max_length=PASSWORD_MAX_LENGTH, trim_whitespace=False)
-    name = StrictCharField(max_length=100)
+    name = TypedCharField(max_length=100)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         customer = User(email=attrs["email"], name=attrs["name"])

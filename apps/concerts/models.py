@@ -14,12 +14,13 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.concerts.errors import SalesClosed, SalesNotOpen
+from apps.shared.search import SearchFold, search, search_index
+from apps.shared.texts import TypedLineField, TypedTextField
 
 SEATS_PER_CUSTOMER_MAX = 10
 # Whatever staff type as a date lies between them: nothing was sold before, and a mistyped year is noticed.
 DATES = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
 OUT_OF_DATES = _("The year must be 2000 to 2099.")
-SEARCH_WORDS = 8  # each costs a look at every concert
 USUAL_LENGTH = timedelta(hours=3)  # of a performance for which staff name no end
 LENGTH_MAX = timedelta(days=7)
 
@@ -82,12 +83,8 @@ class ConcertQuerySet(models.QuerySet["Concert"]):
         return self.filter(sales_open_at__gt=at).order_by("sales_open_at", "pk")
 
     def matching(self, text: str) -> Self:
-        """Those with every word of `text` in the title, the artist or the venue; of many words the first `SEARCH_WORDS`."""
-        found = self
-        for word in list(dict.fromkeys(text.split()))[:SEARCH_WORDS]:
-            found = found.filter(
-                Q(title__icontains=word) | Q(artist__icontains=word) | Q(venue__icontains=word)
-            )
+        """Those with every word of `text` in the title, the artist or the venue, as `apps.shared.search` compares them."""
+        found: Self = search(self, text, Concert.SEARCHED)
         return found
 
     def with_dates(self) -> Self:
@@ -104,10 +101,10 @@ class ConcertQuerySet(models.QuerySet["Concert"]):
 class Concert(models.Model):
     """The production that is sold."""
 
-    title = models.CharField(_("title"), max_length=200)
-    artist = models.CharField(_("artist"), max_length=200)
-    venue = models.CharField(_("venue"), max_length=200)
-    description = models.TextField(_("description"), blank=True)
+    title = TypedLineField(_("title"), max_length=200)
+    artist = TypedLineField(_("artist"), max_length=200)
+    venue = TypedLineField(_("venue"), max_length=200)
+    description = TypedTextField(_("description"), blank=True)
     sales_open_at = models.DateTimeField(_("sales open at"))
     sales_close_at = models.DateTimeField(
         _("sales close at"),
@@ -134,6 +131,8 @@ class Concert(models.Model):
     # Set by `selectors.published_concert`.
     price_min: int | None
     price_max: int | None
+
+    SEARCHED = ("title", "artist", "venue")
 
     objects = ConcertQuerySet.as_manager()
 
@@ -163,6 +162,7 @@ class Concert(models.Model):
                 violation_error_message=_("A customer may have 1 to 10 seats."),
             ),
         ]
+        indexes = [search_index("title", "artist", "venue", name="concert_search")]
 
     def __str__(self) -> str:
         return self.title
@@ -372,7 +372,7 @@ class Seat(models.Model):
         db_index=False,
         verbose_name=_("performance"),
     )
-    section = models.CharField(_("section"), max_length=20)
+    section = TypedLineField(_("section"), max_length=20)
     row = models.CharField(_("row"), max_length=5)
     number = models.PositiveSmallIntegerField(_("number"))
     grade = models.CharField(_("grade"), max_length=3, choices=Grade)
@@ -410,6 +410,10 @@ class Seat(models.Model):
         indexes = [
             # The lowest and the highest price of a concert are read from its two ends.
             models.Index(fields=["performance", "price"], name="seat_price_range"),
+            # By which staff find a seat as it is printed.
+            models.Index(
+                SearchFold(F("row")), F("number"), SearchFold(F("section")), name="seat_as_printed"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -83,7 +83,10 @@ class ConcertsView(PublicView):
                 "q",
                 {"type": "string", "maxLength": SEARCH_LENGTH_MAX, "pattern": r"^[^\u0000]*$"},
                 OpenApiParameter.QUERY,
-                description="Only those with each of these words in title, artist or venue.",
+                description=(
+                    "Only those with each of these words in title, artist or venue. Spaces, width, case and accents do not matter. "
+                    "If there are none, those with one letter of a word wrong, missing, too many or swapped."
+                ),
             )
         ],
         message="Concerts.",

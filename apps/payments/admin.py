@@ -3,7 +3,7 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -22,15 +22,29 @@ from apps.shared.admin_words import NOTHING, at_venue, in_won, linked, linked_to
 from apps.shared.codes import CODES
 from apps.shared.errors import DomainError
 from apps.shared.form_fields import WonField
+from apps.shared.lookups import Days, Ids, Named, Numbers, People, narrowed
 
 MOVEMENTS_SHOWN = 20
+# A reservation is paid once and refunded once, and there is an index for each.
+IDS_OF_MOVEMENTS = (
+    Ids(("id",)),
+    Ids(
+        ("reference",),
+        label=_("id of a reservation"),
+        within=(Q(type="PAYMENT"), Q(type="REFUND")),
+    ),
+)
+
+
+def _movements_with_id(text: str) -> QuerySet[LedgerTransaction]:
+    return narrowed(LedgerTransaction.objects.all(), IDS_OF_MOVEMENTS, text)
 
 
 @admin.register(Wallet)
 class WalletAdmin(ReadOnlyAdmin):
     list_display = ("customer", "balance", "movements")
     list_select_related = ("customer",)
-    search_fields = ("customer__email", "customer__name")
+    lookups = (People(),)
     ordering = ("-pk",)
     actions_detail = ("adjust",)
     page_select_related = ("customer",)
@@ -109,8 +123,11 @@ class LedgerTransactionAdmin(LedgerExports, CarefulForms, ReadOnlyAdmin):
     list_display = ("created_at", "customer", "type", "amount", "balance_after", "reference")
     list_filter = ("type", "created_at")
     list_select_related = ("customer",)
-    search_fields = ("customer__email", "=reference", "=id")
-    search_help_text = _("Email address of the customer, or the whole id of a reservation.")
+    lookups = (
+        People(),
+        *IDS_OF_MOVEMENTS,
+        Days("created_at"),
+    )
     ordering = ("-created_at", "-id")
     autocomplete_fields = ("customer",)
     inlines = (LedgerEntryInline,)
@@ -203,7 +220,12 @@ class LedgerEntryAdmin(ReadOnlyAdmin):
     list_display = ("id", "transaction", "account", "customer", "amount")
     list_filter = ("account",)
     list_select_related = ("transaction", "customer")
-    search_fields = ("customer__email", "=transaction__reference", "=transaction__id")
+    lookups = (
+        People("transaction__customer"),
+        Named("transaction", _("id of a transaction or a reservation"), _movements_with_id),
+        Numbers(),
+        Days("transaction__created_at", among=LedgerEntry.objects.all),
+    )
     ordering = ("-id",)
     page_select_related = ("transaction__customer", "customer")
     fields = ("account", "customer_link", "amount_in_won", "transaction_link", "id")

@@ -6,6 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.payments import triggers
 from apps.shared.identifiers import new_id
+from apps.shared.texts import TypedNoteField
 
 # Won. The most that the constraints let through; `CHARGE_LIMIT` and `BALANCE_LIMIT` say what an installation allows.
 CHARGE_CEILING = 1_000_000
@@ -75,7 +76,7 @@ class LedgerTransaction(models.Model):
     amount = models.BigIntegerField(_("amount"))
     balance_after = models.BigIntegerField(_("balance after"))
     reference = models.UUIDField(_("reference"), null=True, blank=True)
-    reason = models.CharField(_("reason"), max_length=500, blank=True, default="")
+    reason = TypedNoteField(_("reason"), max_length=500, blank=True, default="")
     adjusted_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.PROTECT,

@@ -1,7 +1,7 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html_join
@@ -10,13 +10,14 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
+from apps.concerts.lookups import concert_lookup, seat_lookup
 from apps.concerts.models import Concert
 from apps.payments.models import LedgerTransaction
+from apps.reservations.lookups import code_lookup, hold_seat_lookup, ticket_seat_lookup
 from apps.reservations.models import Hold, Reservation, SeatClaim, Ticket
 from apps.shared.admin import ReadOnlyAdmin, ReadOnlyInline
 from apps.shared.admin_words import NOTHING, at_venue, in_won, linked, person
-
-SEARCH_HELP = _("Email address of the customer, or a whole id.")
+from apps.shared.lookups import Days, Ids, People
 
 
 class ConcertFilter(admin.SimpleListFilter):
@@ -115,8 +116,14 @@ class HoldAdmin(SaleWords, ReadOnlyAdmin):
     )
     list_filter = ("status", "held_at", ConcertFilter)
     list_select_related = ("customer", "performance")
-    search_fields = ("customer__email", "=id")
-    search_help_text = SEARCH_HELP
+    lookups = (
+        People(),
+        Ids(("id",)),
+        # Those that took seats: for the others there is no index by performance.
+        concert_lookup("performance__concert", only=Q(status__in=["HELD", "CONFIRMED"])),
+        hold_seat_lookup(),
+        Days("held_at"),
+    )
     ordering = ("-held_at", "id")
     inlines = (SeatClaimInline,)
     page_select_related = ("customer", "performance__concert", "reservation")
@@ -177,8 +184,14 @@ class ReservationAdmin(SaleWords, ReadOnlyAdmin):
     list_display = ("id", "customer", "performance", "status", "total_price", "reserved_at")
     list_filter = ("status", "reserved_at", ConcertFilter)
     list_select_related = ("customer", "performance")
-    search_fields = ("customer__email", "=id", "=tickets__code")
-    search_help_text = _("Email address of the customer, a whole id, or the code of a ticket.")
+    lookups = (
+        People(),
+        code_lookup(key="reservation"),
+        Ids(("id", "hold")),
+        concert_lookup("performance__concert"),
+        ticket_seat_lookup(),
+        Days("reserved_at"),
+    )
     ordering = ("-reserved_at", "id")
     inlines = (TicketInline,)
     page_select_related = ("customer", "performance__concert", "hold")
@@ -242,8 +255,14 @@ class TicketAdmin(SaleWords, ReadOnlyAdmin):
     list_display = ("id", "reservation", "seat", "price")
     list_filter = ("reservation__status", ConcertOfTicketFilter)
     list_select_related = ("reservation", "seat")
-    search_fields = ("reservation__customer__email", "=id", "=code")
-    search_help_text = SEARCH_HELP
+    lookups = (
+        People("reservation__customer"),
+        code_lookup(),
+        Ids(("id", "reservation")),
+        concert_lookup("reservation__performance__concert"),
+        seat_lookup("seat"),
+        Days("reservation__reserved_at"),
+    )
     ordering = ("-reservation__reserved_at", "id")
     page_select_related = ("reservation__customer", "reservation__performance__concert", "seat")
     fields = (
@@ -277,8 +296,13 @@ class SeatClaimAdmin(SaleWords, ReadOnlyAdmin):
     list_display = ("seat", "hold", "price", "ended_at")
     list_filter = (("ended_at", admin.EmptyFieldListFilter), "hold__status")
     list_select_related = ("seat", "hold")
-    search_fields = ("=hold__id", "hold__customer__email")
-    search_help_text = SEARCH_HELP
+    lookups = (
+        People("hold__customer"),
+        Ids(("hold",), label=_("id of the hold")),
+        concert_lookup("performance__concert", only=Q(ended_at=None)),
+        seat_lookup("seat"),
+        Days("hold__held_at", among=SeatClaim.objects.all),
+    )
     ordering = ("-id",)
     page_select_related = ("hold__customer", "hold__performance__concert", "seat")
     fields = (

@@ -3,10 +3,8 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
-from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils.functional import cached_property
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, ngettext
@@ -14,7 +12,9 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 
+from apps.shared.admin_lists import FoundByTyping, bounded_count
 from apps.shared.admin_words import NOTHING, as_json, at_venue, linked, linked_to, person
+from apps.shared.lookups import Days, Ids, Keys, People
 from apps.shared.models import (
     DeliveryReplay,
     EventDelivery,
@@ -45,25 +45,10 @@ REPLAY_SECONDS = 5.0  # of one click; `manage.py replay_dead_deliveries` has no 
 NOTED_EACH = (
     100  # of one action: more objects than these have no entry of their own in their histories
 )
-ROWS_COUNTED = 100_000  # above the largest hall, whose seats staff block all at once
 
 
-class BoundedPaginator(Paginator):  # type: ignore[type-arg]
-    """Count to `ROWS_COUNTED` and no further, so that a page of a long table does not read all of it.
-
-    Filters and the search find what lies beyond.
-    """
-
-    @cached_property
-    def count(self) -> int:
-        found: QuerySet[Any] = self.object_list  # type: ignore[assignment]
-        return _bounded_count(found)
-
-
-class ReadOnlyAdmin(_ReadOnly, ModelAdmin):
+class ReadOnlyAdmin(_ReadOnly, FoundByTyping, ModelAdmin):
     is_read_only = True
-    paginator = BoundedPaginator
-    show_full_result_count = False
     change_form_before_template = "admin/shown.html"
     # What the page of one object reads beside it, in the same query.
     page_select_related: tuple[str, ...] = ()
@@ -181,8 +166,7 @@ SUBJECTS = (
 class OutboxEventAdmin(EventWords, ReadOnlyAdmin):
     list_display = ("occurred_at", "type", "id")
     list_filter = (EventTypeFilter, "occurred_at")
-    search_fields = ("=id",)
-    search_help_text = _("The whole id of an event.")
+    lookups = (Ids(("id",)), Days("occurred_at"))
     ordering = ("-occurred_at", "id")
     fields = ("type", "occurred_at", "subjects", "content", "id")
     inlines = (EventDeliveryInline,)
@@ -196,8 +180,10 @@ class EventDeliveryAdmin(EventWords, ReadOnlyAdmin):
     list_display = ("event", "consumer", "status", "attempts", "next_attempt_at", "last_error")
     list_filter = ("status", ConsumerFilter)
     list_select_related = ("event",)
-    search_fields = ("=event__id",)
-    search_help_text = _("The whole id of an event.")
+    lookups = (
+        Ids(("event",), label=_("id of an event")),
+        Days("event__occurred_at", among=EventDelivery.objects.all),
+    )
     ordering = ("-id",)
     actions = ("replay",)
     page_select_related = ("event",)
@@ -256,6 +242,7 @@ class ReceiverAdmin(ReadOnlyAdmin):
         *("pending", "dead", "last_error"),
     )
     readonly_fields = ("health", "pending", "dead")
+    lookups = (Keys("consumer", label=_("consumer")),)
     ordering = ("consumer",)
     actions = ("replay_all",)
 
@@ -285,11 +272,11 @@ class ReceiverAdmin(ReadOnlyAdmin):
 
     @display(description=_("pending"))
     def pending(self, receiver: Receiver) -> int:
-        return _bounded_count(EventDelivery.objects.pending().filter(consumer=receiver.pk))
+        return bounded_count(EventDelivery.objects.pending().filter(consumer=receiver.pk))
 
     @display(description=_("dead"))
     def dead(self, receiver: Receiver) -> int:
-        return _bounded_count(EventDelivery.objects.dead().filter(consumer=receiver.pk))
+        return bounded_count(EventDelivery.objects.dead().filter(consumer=receiver.pk))
 
     @action(description=_("Replay all dead deliveries"), permissions=["replay"])
     def replay_all(self, request: HttpRequest, queryset: QuerySet[Receiver]) -> None:
@@ -307,23 +294,20 @@ class ReceiverAdmin(ReadOnlyAdmin):
                 note_action(request, [receiver], words % replayed)
 
 
-def _bounded_count(found: QuerySet[Any]) -> int:
-    return found.order_by()[:ROWS_COUNTED].count()
-
-
 @admin.register(DeliveryReplay)
 class DeliveryReplayAdmin(ReadOnlyAdmin):
     list_display = ("replayed_at", "deliveries", "chosen", "replayed_by", "actor")
     list_select_related = ("replayed_by",)
+    lookups = (People("replayed_by"), Days("replayed_at"))
     ordering = ("-replayed_at", "-id")
 
 
 @admin.register(IdempotencyRecord)
 class IdempotencyRecordAdmin(ReadOnlyAdmin):
     list_display = ("created_at", "customer", "endpoint", "status", "key")
-    list_filter = ("endpoint", "created_at")
+    list_filter = ("created_at",)
     list_select_related = ("customer",)
-    search_fields = ("customer__email", "=key")
+    lookups = (People(), Keys("key", label=_("key")), Days("created_at"))
     ordering = ("-created_at", "-id")
     page_select_related = ("customer",)
     # Without the body, which may be anything that the customer was told.
@@ -340,4 +324,5 @@ class IdempotencyRecordAdmin(ReadOnlyAdmin):
 @admin.register(JobProgress)
 class JobProgressAdmin(ReadOnlyAdmin):
     list_display = ("name", "reached_at", "finished_at", "rows")
+    lookups = (Keys("name", label=_("name")),)
     ordering = ("name",)

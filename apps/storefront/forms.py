@@ -17,11 +17,12 @@ from apps.accounts.models import User, validate_ascii
 from apps.accounts.serializers import PASSWORD_MAX_LENGTH
 from apps.concerts.models import SEATS_PER_CUSTOMER_MAX, Grade
 from apps.shared.form_fields import WholeNumberField, WonField
+from apps.shared.texts import TypedLine
 from apps.storefront.wording import won
 
 
 class RegistrationForm(forms.Form):
-    name = forms.CharField(
+    name = TypedLine(
         label=_("Name"),
         max_length=100,
         widget=forms.TextInput({"autocomplete": "name"}),

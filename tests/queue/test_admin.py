@@ -29,9 +29,9 @@ class TestLists:
     @pytest.mark.parametrize(
         ("name", "factory", "queries"),
         [
-            ("waitingroom", WaitingRoomFactory, 4),
-            ("queueexit", QueueExitFactory, 4),
-            ("policychange", PolicyChangeFactory, 5),  # the filter lists the fields there are
+            ("waitingroom", WaitingRoomFactory, 7),
+            ("queueexit", QueueExitFactory, 10),
+            ("policychange", PolicyChangeFactory, 10),
         ],
     )
     def test_take_a_fixed_number_of_queries(

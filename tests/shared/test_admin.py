@@ -11,9 +11,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-import apps.shared.admin
+import apps.shared.admin_lists
 from apps.shared import replaying
-from apps.shared.admin import ROWS_COUNTED
+from apps.shared.admin_lists import ROWS_COUNTED
 from apps.shared.models import (
     DeliveryReplay,
     EventDelivery,
@@ -256,7 +256,7 @@ class TestLongTables:
         assert all(f"LIMIT {ROWS_COUNTED}" in one for one in counts)
 
     def test_show_what_lies_within_it(self, deliveries, monkeypatch):
-        monkeypatch.setattr(apps.shared.admin, "ROWS_COUNTED", 2)
+        monkeypatch.setattr(apps.shared.admin_lists, "ROWS_COUNTED", 2)
 
         page = logged_in(admin=True).get(DELIVERIES)
 

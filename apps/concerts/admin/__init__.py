@@ -30,6 +30,7 @@ from apps.concerts.admin.seat_generator import (
     seat_generator_url,
 )
 from apps.concerts.corrections import PUBLISHED, delete_concerts, delete_performances, delete_seats
+from apps.concerts.lookups import concert_lookup, seat_lookup
 from apps.concerts.models import (
     Concert,
     ConcertQuerySet,
@@ -43,8 +44,10 @@ from apps.concerts.services import block_seats, unblock_seats
 from apps.shared.admin import ReadOnlyAdmin, note_action
 from apps.shared.admin_deletion import CountedDeletion
 from apps.shared.admin_forms import TYPED_AS_PRINTED, CarefulForms
+from apps.shared.admin_lists import FoundByTyping
 from apps.shared.admin_words import at_venue, in_won, linked, linked_to
 from apps.shared.deletion import Deletion
+from apps.shared.lookups import Days, Ids, Numbers
 
 DATES_PER_PAGE = 50  # a form may have a thousand fields, and each date has six
 DATES_MAX = 150  # of one form, with those that are added
@@ -82,7 +85,7 @@ class PerformanceInline(SeatCount, TabularInline):
 
 
 @admin.register(Concert)
-class ConcertAdmin(CarefulForms, CountedDeletion, ModelAdmin):
+class ConcertAdmin(CarefulForms, CountedDeletion, FoundByTyping, ModelAdmin):
     list_display = (
         "title",
         "artist",
@@ -94,8 +97,11 @@ class ConcertAdmin(CarefulForms, CountedDeletion, ModelAdmin):
         "on_sale",
     )
     list_filter = ("is_published", "sales_open_at", "venue")
-    search_fields = ("title", "artist", "venue")
-    search_help_text = _("Title, artist or venue")
+    lookups = (
+        concert_lookup("pk"),
+        Numbers(),
+        Days("sales_open_at", label=_("day on which sales open")),
+    )
     ordering = ("-sales_open_at", "-pk")
     readonly_fields = ("created_at",)
     fieldsets = (
@@ -198,13 +204,12 @@ class ConcertAdmin(CarefulForms, CountedDeletion, ModelAdmin):
 
 
 @admin.register(Performance)
-class PerformanceAdmin(CarefulForms, CountedDeletion, SeatCount, ModelAdmin):
+class PerformanceAdmin(CarefulForms, CountedDeletion, FoundByTyping, SeatCount, ModelAdmin):
     list_display = ("starts_at", "concert", "seat_count", "sold_out_at")
     list_display_links = ("starts_at",)
     list_select_related = ("concert",)
     list_filter = ("starts_at", ("sold_out_at", admin.EmptyFieldListFilter))
-    search_fields = ("concert__title", "concert__artist", "concert__venue")
-    search_help_text = _("Title, artist or venue")
+    lookups = (concert_lookup("concert"), Numbers(), Days("starts_at"))
     ordering = ("-starts_at", "-pk")
     form = PerformanceForm
     autocomplete_fields = ("concert",)
@@ -285,11 +290,13 @@ class SeatAdmin(CountedDeletion, ReadOnlyAdmin):
     list_display = ("__str__", "performance", "concert", "grade", "price", "is_for_sale")
     list_select_related = ("performance__concert",)
     list_filter = ("is_blocked", "grade", "performance__starts_at")
-    search_fields = ("=section", "=row", "=number", "performance__concert__title")
-    search_help_text = _("Section, row, number or title, as in: Night A 12")
+    lookups = (
+        seat_lookup("pk"),
+        concert_lookup("performance__concert"),
+        Days("performance__starts_at"),
+    )
     ordering = ("performance", "pk")
     list_per_page = 100
-    show_full_result_count = False
     actions = ("block", "unblock", "delete_selected")
 
     def get_urls(self) -> list[URLPattern]:
@@ -416,11 +423,14 @@ class RankingEntryAdmin(ReadOnlyAdmin):
         "event",
         "recorded_at",
     )
-    search_fields = ("=event_id", "concert__title", "concert__artist")
-    search_help_text = _("Title, artist or event id")
-    ordering = ("-occurred_at", "-pk")
+    lookups = (
+        concert_lookup("concert"),
+        Ids(("event_id",), label=_("id of an event")),
+        Days("day", holds_dates=True),
+    )
+    # There is an index by day; within one there is little to sort.
+    ordering = ("-day", "-occurred_at", "-pk")
     date_hierarchy = "day"
-    show_full_result_count = False
 
     def title_of(self, entry: RankingEntry) -> str:
         return f"{entry.concert} · {at_venue(entry.occurred_at)}"

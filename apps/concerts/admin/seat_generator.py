@@ -34,6 +34,7 @@ from apps.concerts.models import Grade, Performance
 from apps.concerts.services import generate_seats
 from apps.shared.admin import note_action
 from apps.shared.form_fields import WholeNumberField, WonField
+from apps.shared.texts import TypedLine
 
 SECTIONS_OFFERED = 8
 SEATS_AT_ONCE = 200_000  # a few seconds of work
@@ -62,7 +63,7 @@ class PerformancesForm(forms.Form):
 
 
 class SectionForm(forms.Form):
-    name = forms.CharField(label=_("Section"), max_length=20, widget=UnfoldAdminTextInputWidget)
+    name = TypedLine(label=_("Section"), max_length=20, widget=UnfoldAdminTextInputWidget)
     rows = WholeNumberField(
         label=_("Rows"), min_value=1, max_value=ROWS_MAX, widget=UnfoldAdminTextInputWidget
     )

@@ -11,6 +11,7 @@ from apps.concerts.selectors.concerts import (
     published_performance,
     sale_summaries,
 )
+from apps.concerts.selectors.printed_seats import seats_called
 from apps.concerts.selectors.rankings import (
     RANKING_LIMIT_MAX,
     PopularConcert,
@@ -60,6 +61,7 @@ __all__ = [
     "sale_summaries",
     "seat_map",
     "seat_map_of",
+    "seats_called",
     "seats_of",
     "sold_out_answers",
 ]

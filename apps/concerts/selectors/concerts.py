@@ -1,6 +1,5 @@
 """Reads of concerts and their dates."""
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,20 +17,20 @@ _undated: ProcessCache[None, list[int]] = ProcessCache(seconds=5.0, entries_max=
 def concerts_not_over(*, at: datetime, text: str = "") -> ConcertQuerySet:
     """Published concerts with a date left, or none yet, that match `text`; the next to begin first, undated ones last.
 
+    With a text, those that have all of its words in the title come before the others.
+
     Those without a date are known from a few seconds ago.
     """
     undated = _undated.get(
         None, lambda: list(Concert.objects.undated().values_list("pk", flat=True))
     )
-    # What is typed on a Mac arrives decomposed, what is stored is composed: for Korean not a single letter would be equal.
-    text = unicodedata.normalize("NFC", text)
-    return (
-        Concert.objects.published()
-        .not_over(at=at, undated=Concert.objects.filter(pk__in=undated))
-        .matching(text)
-        .with_dates()
-        .order_by(F("first_performance_at").asc(nulls_last=True), "pk")
+    concerts = Concert.objects.published().not_over(
+        at=at, undated=Concert.objects.filter(pk__in=undated)
     )
+    by_date = (F("first_performance_at").asc(nulls_last=True), "pk")
+    if text.strip():
+        return concerts.matching(text).with_dates().order_by(F("fits_first").desc(), *by_date)
+    return concerts.with_dates().order_by(*by_date)
 
 
 def published_concert(concert_id: int) -> Concert:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
@@ -14,6 +15,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
 from apps.accounts.models import User
+from apps.concerts.lookups import concert_lookup
 from apps.queue.admin.steering import PolicyForm, SteeringView
 from apps.queue.core.room import Figures
 from apps.queue.models import PolicyChange, QueueExit, WaitingRoom
@@ -21,21 +23,26 @@ from apps.queue.selectors import live_figures
 from apps.queue.services import edit_policy
 from apps.shared.admin import ReadOnlyAdmin
 from apps.shared.admin_forms import CHANGES_NAMED, CarefulForms, change_in_words
+from apps.shared.admin_lists import FoundByTyping
 from apps.shared.admin_words import NOTHING, linked, person
 from apps.shared.errors import ServiceUnavailable
+from apps.shared.lookups import Days, Numbers, People
 
 UNKNOWN = "–"
 
 
 @admin.register(WaitingRoom)
-class WaitingRoomAdmin(CarefulForms, ModelAdmin):
+class WaitingRoomAdmin(CarefulForms, FoundByTyping, ModelAdmin):
     form = PolicyForm
     list_display = ("concert", "state", "opening", "capacity", "admissions_per_minute")
     list_filter = ("state",)
     list_select_related = ("concert",)
-    search_fields = ("concert__title", "concert__artist")
+    lookups = (
+        concert_lookup("concert"),
+        Numbers(),
+        Days("concert__sales_open_at", label=_("day on which sales open")),
+    )
     ordering = ("-concert__sales_open_at", "-pk")
-    show_full_result_count = False
     readonly_fields = (
         "concert",
         "state",
@@ -212,9 +219,8 @@ class QueueExitAdmin(ReadOnlyAdmin):
     list_display = ("customer", "concert", "reason", "joined_at", "admitted_at", "ended_at")
     list_filter = ("reason", "ended_at")
     list_select_related = ("customer", "concert")
-    search_fields = ("customer__email", "concert__title")
+    lookups = (People(), concert_lookup("concert"), Days("ended_at"))
     ordering = ("-pk",)
-    show_full_result_count = False
     page_select_related = ("concert",)
     fields = (
         "concert_link",
@@ -252,6 +258,23 @@ class QueueExitAdmin(ReadOnlyAdmin):
         return str(timedelta(seconds=round(waited.total_seconds())))
 
 
+class FieldFilter(admin.SimpleListFilter):
+    """Offer what may change, without asking the table what has."""
+
+    title = _("field")
+    parameter_name = "field"
+    names = (
+        *("state", "pause_reason", "opens_at", "capacity", "admissions_per_minute", "lease"),
+        *("patience", "lottery_window", "removed_visitor"),
+    )
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name) for name in self.names]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(field=self.value()) if self.value() else queryset
+
+
 @admin.register(PolicyChange)
 class PolicyChangeAdmin(ReadOnlyAdmin):
     list_display = (
@@ -264,11 +287,10 @@ class PolicyChangeAdmin(ReadOnlyAdmin):
         "actor",
         "changed_at",
     )
-    list_filter = ("field", "changed_at")
+    list_filter = (FieldFilter, "changed_at")
     list_select_related = ("room__concert", "changed_by")
-    search_fields = ("room__concert__title", "changed_by__email")
+    lookups = (concert_lookup("room__concert"), People("changed_by"), Days("changed_at"))
     ordering = ("-pk",)
-    show_full_result_count = False
     page_select_related = ("room__concert", "changed_by")
     fields = (
         "room",

@@ -26,9 +26,10 @@ from apps.queue.services import (
     why_refused,
 )
 from apps.shared.errors import DomainError
+from apps.shared.texts import TypedLine
 
 
-class Reason(forms.CharField):
+class Reason(TypedLine):
     def __init__(self, **options: Any) -> None:
         options.setdefault("help_text", _("Kept with your name in the history of the room."))
         super().__init__(

@@ -6,6 +6,8 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
+from apps.shared.texts import normalized, refuse_hidden, refuse_lines
+
 BIGINT_MAX = 2**63 - 1
 _CANONICAL_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -35,6 +37,15 @@ class StrictCharField(serializers.CharField):
         if not isinstance(data, str):
             self.fail("invalid")
         return super().to_internal_value(data)
+
+
+class TypedCharField(StrictCharField):
+    """A line that people type: composed, and without hidden characters."""
+
+    default_validators = (refuse_hidden, refuse_lines)
+
+    def to_internal_value(self, data: Any) -> str:
+        return normalized(super().to_internal_value(data))
 
 
 class StrictUUIDField(serializers.UUIDField):

@@ -30,6 +30,7 @@ from apps.reservations.selectors import nearly_sold_out
 from apps.shared.api.middleware import same_in_every_language
 from apps.shared.api.responses import conditional
 from apps.shared.errors import DomainError
+from apps.shared.texts import without_hidden
 from apps.storefront.cards import (
     COUNTED_DOWN,
     SaleState,
@@ -53,7 +54,7 @@ PAGE_LENGTH_MAX = 9  # digits of the number of a page
 
 class HomeView(PageView):
     def get(self, request: HttpRequest) -> HttpResponse:
-        text = request.GET.get("q", "").replace("\x00", "").strip()[:SEARCH_LENGTH_MAX]
+        text = without_hidden(request.GET.get("q", "")).strip()[:SEARCH_LENGTH_MAX]
         query = {"q": text} if text else {}
         if request.GET.get("show") == "soon":
             query["show"] = "soon"

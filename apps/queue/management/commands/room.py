@@ -19,6 +19,7 @@ from apps.queue.selectors import room_as_staff_see_it
 from apps.queue.services import By
 from apps.shared.commands import whole_number
 from apps.shared.errors import DomainError
+from apps.shared.texts import typed_line
 
 VENUE = ZoneInfo(settings.VENUE_TIME_ZONE)
 
@@ -105,6 +106,7 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--reason",
+            type=typed_line,
             default="",
             help="why; needed by pause and withdraw (visitors read it), close and remove",
         )

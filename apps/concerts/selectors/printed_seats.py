@@ -1,0 +1,94 @@
+"""Seats by what tickets and pages print of them, with or without the concert before it."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from django.db.models import Q, QuerySet
+
+from apps.concerts.models import Concert, Seat
+from apps.shared.search import SearchFold, folded_texts
+
+WORDS_MAX = 8  # of a title and a seat; each is a place to cut
+CONCERTS_MAX = 500  # with one title
+NOT_NARROWED = Q()
+
+# "Stalls L, row A, seat 12" and "Stalls L 구역 A열 12번", with or without the section before and the number after it.
+_PRINTED = [
+    re.compile(
+        r"(?:(?:section\s+)?(?P<section>.+?),?\s+)?row\s+(?P<row>\w+)(?:,?\s+(?:seat|no\.?)\s+(?P<number>\d+))?",
+        re.IGNORECASE,
+    ),
+    re.compile(r"(?:(?P<section>.+?)\s*구역\s+)?(?P<row>\w+)\s*열(?:\s*(?P<number>\d+)\s*번)?"),
+    re.compile(r"section\s+(?P<section>.+)", re.IGNORECASE),
+    re.compile(r"(?P<section>.+?)\s*구역"),
+]
+_BOUNDARY = re.compile(r"[\s,./·-]+|(?<=[^\W\d])(?=\d+$)")
+
+
+class Reading(NamedTuple):
+    """One way to understand the name of a seat; what it does not tell is empty."""
+
+    section: str = ""
+    row: str = ""
+    number: str = ""
+
+
+def seats_called(text: str) -> QuerySet[Seat]:
+    """Return the seats that a text names, in one go: a section; with its row; with the number; a row and a number.
+
+    If no seat is called like that, its beginning is the title of a concert, and the rest the name of one of its seats.
+    """
+    seats = _seats(_readings(text))
+    if seats.exists():
+        return seats
+    for title, label in _splits(text):
+        concerts = list(Concert.objects.matching(title).values_list("pk", flat=True)[:CONCERTS_MAX])
+        if concerts:
+            seats = _seats(_readings(label), Q(performance__concert__in=concerts))
+            if seats.exists():
+                return seats
+    return Seat.objects.none()
+
+
+def _splits(text: str) -> Iterator[tuple[str, str]]:
+    """Cut a text in two at each comma, or if there is none between two words, the longest title first."""
+    separator = "," if "," in text else " "
+    parts = text.split(separator)[:WORDS_MAX]
+    for first in range(len(parts) - 1, 0, -1):
+        yield separator.join(parts[:first]), separator.join(parts[first:])
+
+
+def _readings(label: str) -> list[Reading]:
+    label = unicodedata.normalize("NFKC", label).strip(" ,")
+    for pattern in _PRINTED:
+        if found := pattern.fullmatch(label):
+            return [Reading(**{name: part or "" for name, part in found.groupdict().items()})]
+    words = [word for word in _BOUNDARY.split(label) if word]
+    readings = [Reading(" ".join(words))]
+    if len(words) > 1:
+        readings.append(Reading(" ".join(words[:-1]), words[-1]))
+        if words[-1].isascii() and words[-1].isdecimal():
+            readings.append(Reading(" ".join(words[:-2]), words[-2], words[-1]))
+    return readings
+
+
+def _seats(readings: list[Reading], of: Q = NOT_NARROWED) -> QuerySet[Seat]:
+    """Return the seats of each reading, by the index on the folded row, the number and the folded section."""
+    folded = iter(folded_texts([part for reading in readings for part in reading[:2]]))
+    rows = Seat.objects.alias(printed_section=SearchFold("section"), printed_row=SearchFold("row"))
+    found = []
+    for reading in readings:
+        parts = {
+            "printed_section": next(folded),
+            "printed_row": next(folded),
+            "number": reading.number,
+        }
+        if told := {name: part for name, part in parts.items() if part}:
+            found.append(rows.filter(of, **told).values("pk"))
+    return (
+        Seat.objects.filter(pk__in=found[0].union(*found[1:], all=True))
+        if found
+        else Seat.objects.none()
+    )
