@@ -32,6 +32,7 @@ def concert_form(
         "sales_open_at_0": "2026-01-01",
         "sales_open_at_1": "10:00",
         "seats_per_customer": 2,
+        "single_seats": "WARN",
         "performances-TOTAL_FORMS": len(dates),
         "performances-INITIAL_FORMS": len(dates),
     }
