@@ -20,6 +20,7 @@ from apps.shared.api.responses import refusal_body
 from apps.shared.api.throttling import spend
 from apps.shared.codes import CODES
 from apps.shared.errors import DomainError, RateLimited, ServiceUnavailable
+from apps.storefront.wording import refusal_words
 
 logger = structlog.get_logger(__name__)
 
@@ -113,8 +114,8 @@ def say_out_of_date(request: HttpRequest) -> None:
 
 
 def message_of(error: DomainError) -> str:
-    """What the registry of codes says to people, in their language."""
-    return str(CODES[error.code].message)
+    """What is said to people, in their language: with the figures of the refusal where it has some, else as the registry says it."""
+    return refusal_words(error.code, error.details) or str(CODES[error.code].message)
 
 
 def wants_json(request: HttpRequest) -> bool:
@@ -125,9 +126,8 @@ def refusal(request: HttpRequest, error: DomainError, *, for_script: bool) -> Ht
     """The page of an error code, or its envelope for a script, with the status that the API would give."""
     entry = CODES[error.code]
     if for_script:
-        response: HttpResponse = JsonResponse(
-            refusal_body(error.code, error.details), status=entry.status
-        )
+        body = refusal_body(error.code, error.details) | {"message": message_of(error)}
+        response: HttpResponse = JsonResponse(body, status=entry.status)
     else:
         template = (
             f"{entry.status}.html" if entry.status in (429, 503) else "storefront/refused.html"
