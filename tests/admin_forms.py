@@ -33,6 +33,7 @@ def concert_form(
         "sales_open_at_1": "10:00",
         "seats_per_customer": 2,
         **({"is_published": "on"} if concert.is_published else {}),
+        "single_seats": "WARN",
         "performances-TOTAL_FORMS": len(dates),
         "performances-INITIAL_FORMS": len(dates),
     }

@@ -18,6 +18,7 @@ from apps.shared.search import SearchFold, search, search_index
 from apps.shared.texts import TypedLineField, TypedTextField
 
 SEATS_PER_CUSTOMER_MAX = 10
+UNPAID_SEATS_MAX = 100
 # Whatever staff type as a date lies between them: nothing was sold before, and a mistyped year is noticed.
 DATES = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
 OUT_OF_DATES = _("The year must be 2000 to 2099.")
@@ -37,6 +38,10 @@ class SalesWindow(NamedTuple):
     closes_at: datetime | None
     starts_at: datetime
 
+    @property
+    def ends_at(self) -> datetime:
+        return self.starts_at if self.closes_at is None else min(self.starts_at, self.closes_at)
+
     def refuse_unless_open(self, at: datetime) -> None:
         """
         :raises SalesNotOpen: before the sales window.
@@ -44,7 +49,7 @@ class SalesWindow(NamedTuple):
         """
         if at < self.opens_at:
             raise SalesNotOpen(retry_after=math.ceil((self.opens_at - at).total_seconds()))
-        if at >= self.starts_at or (self.closes_at is not None and at >= self.closes_at):
+        if at >= self.ends_at:
             raise SalesClosed
 
 
@@ -101,6 +106,13 @@ class ConcertQuerySet(models.QuerySet["Concert"]):
 class Concert(models.Model):
     """The production that is sold."""
 
+    class SingleSeats(models.TextChoices):
+        """What becomes of a choice on the map that leaves a free seat without a free neighbour."""
+
+        OFF = "OFF", _("allow")
+        WARN = "WARN", _("warn the customer")
+        REFUSE = "REFUSE", _("refuse the choice")
+
     title = TypedLineField(_("title"), max_length=200)
     artist = TypedLineField(_("artist"), max_length=200)
     venue = TypedLineField(_("venue"), max_length=200)
@@ -117,6 +129,26 @@ class Concert(models.Model):
         default=1,
         validators=[MinValueValidator(1), MaxValueValidator(SEATS_PER_CUSTOMER_MAX)],
         help_text=_("How many seats of one performance a customer may hold or own, 1 to 10."),
+    )
+    unpaid_seats_max = models.PositiveSmallIntegerField(
+        _("unpaid seats per customer"),
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(UNPAID_SEATS_MAX)],
+        help_text=_(
+            "How many seats of this concert, all dates together, a customer may hold before paying. "
+            "Leave empty to allow as many as of one performance."
+        ),
+    )
+    single_seats = models.CharField(
+        _("single seats"),
+        max_length=6,
+        choices=SingleSeats,
+        default=SingleSeats.WARN,
+        db_default=SingleSeats.WARN,
+        help_text=_(
+            "What happens if a choice on the map leaves one free seat on its own although that could be avoided."
+        ),
     )
     is_published = models.BooleanField(
         _("published"),
@@ -161,11 +193,31 @@ class Concert(models.Model):
                 name="concert_seats_per_customer_1_to_10",
                 violation_error_message=_("A customer may have 1 to 10 seats."),
             ),
+            models.CheckConstraint(
+                condition=Q(unpaid_seats_max=None)
+                | Q(
+                    unpaid_seats_max__gte=F("seats_per_customer"),
+                    unpaid_seats_max__lte=UNPAID_SEATS_MAX,
+                ),
+                name="concert_unpaid_seats_max",
+                violation_error_message=_(
+                    "The limit for unpaid seats must be at least the number of seats per customer, and at most 100."
+                ),
+            ),
+            models.CheckConstraint(
+                condition=Q(single_seats__in=["OFF", "WARN", "REFUSE"]),
+                name="concert_single_seats_is_known",
+            ),
         ]
         indexes = [search_index("title", "artist", "venue", name="concert_search")]
 
     def __str__(self) -> str:
         return self.title
+
+    @property
+    def unpaid_seat_limit(self) -> int:
+        """How many seats of all dates together a customer may hold without having paid."""
+        return self.unpaid_seats_max or self.seats_per_customer
 
     def has_opened(self, at: datetime) -> bool:
         return self.sales_open_at <= at
@@ -325,6 +377,11 @@ class Performance(models.Model):
         if self.ends_at is None:
             self.ends_at = self.starts_at + USUAL_LENGTH
         super().save(*args, **kwargs)
+
+    @property
+    def sales_window(self) -> SalesWindow:
+        """Needs `concert` to be loaded."""
+        return SalesWindow(self.concert.sales_open_at, self.concert.sales_close_at, self.starts_at)
 
     def has_begun(self, at: datetime) -> bool:
         return self.starts_at <= at

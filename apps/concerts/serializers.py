@@ -46,6 +46,8 @@ class ConcertSerializer(serializers.Serializer[Concert]):
 class ConcertDetailSerializer(ConcertSerializer):
     description = serializers.CharField()
     seats_per_customer = serializers.IntegerField()
+    unpaid_seats_max = serializers.IntegerField(source="unpaid_seat_limit")
+    single_seats = serializers.ChoiceField(Concert.SingleSeats.values)
     price_min = serializers.IntegerField(allow_null=True)
     price_max = serializers.IntegerField(allow_null=True)
 

@@ -118,6 +118,8 @@ class ConcertView(PublicView):
                 **CONCERT_EXAMPLE,
                 "description": "One evening, one orchestra.",
                 "seats_per_customer": 2,
+                "unpaid_seats_max": 2,
+                "single_seats": "WARN",
                 "price_min": 55_000,
                 "price_max": 165_000,
             }

@@ -76,11 +76,25 @@ def charge_wallet(*, customer_id: int, amount: int) -> Steps[LedgerTransaction]:
 
     :raises BalanceLimitExceeded: the balance would be above `BALANCE_LIMIT`.
     """
+    return (yield from top_up_wallet(customer_id=customer_id, amount=amount))
+
+
+@requires_transaction
+def top_up_wallet(
+    *, customer_id: int, amount: int, refuse: Callable[[Wallet], None] = lambda wallet: None
+) -> Steps[LedgerTransaction]:
+    """Decide to top up by `amount` won as `charge_wallet` does: the last part of a use case, which may `refuse` what the wallet has.
+
+    :raises BalanceLimitExceeded: the balance would be above `BALANCE_LIMIT`.
+    """
     if not 1 <= amount <= settings.CHARGE_LIMIT:
         raise ValueError(f"A top-up of {amount} won is out of bounds.")
-    wallet = yield from locked_wallet(
-        customer_id=customer_id, refuse=partial(_refuse_above_limit, amount=amount)
-    )
+
+    def refuse_first(wallet: Wallet) -> None:
+        refuse(wallet)
+        _refuse_above_limit(wallet, amount)
+
+    wallet = yield from locked_wallet(customer_id=customer_id, refuse=refuse_first)
     return _decided(_booking(wallet, Type.CHARGE, amount))
 
 

@@ -1,4 +1,7 @@
-from apps.shared.errors import Conflict, NotFound
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+from apps.shared.errors import Conflict, NotFound, RuleViolation
 
 
 class HoldNotFound(NotFound):
@@ -30,6 +33,36 @@ class SeatLimitExceeded(Conflict):
         super().__init__(limit=limit, taken=taken)
 
 
+class UnpaidLimitExceeded(Conflict):
+    """`limit` is how many seats of the concert one customer may hold without having paid, `unpaid` what this one holds already."""
+
+    code = "UNPAID_LIMIT_EXCEEDED"
+
+    def __init__(self, *, limit: int, unpaid: int) -> None:
+        super().__init__(limit=limit, unpaid=unpaid)
+
+
+class PriceLimitExceeded(Conflict):
+    """The seats cost `total_price`, and no wallet may contain more than `limit`; both are won."""
+
+    code = "PRICE_LIMIT_EXCEEDED"
+
+    def __init__(self, *, total_price: int, limit: int) -> None:
+        super().__init__(total_price=total_price, limit=limit)
+
+
+class SingleSeatLeft(Conflict):
+    """The choice would leave a free seat without a free neighbour, where another one in its row would not.
+
+    `seats` are those that it would leave, each with `section`, `row` and `number`.
+    """
+
+    code = "SINGLE_SEAT_LEFT"
+
+    def __init__(self, *, seats: Sequence[Mapping[str, object]]) -> None:
+        super().__init__(seats=list(seats))
+
+
 class NotEnoughSeats(Conflict):
     code = "NOT_ENOUGH_SEATS"
 
@@ -42,6 +75,28 @@ class HoldNotLive(Conflict):
     """Released or paid already."""
 
     code = "HOLD_NOT_LIVE"
+
+
+class HoldNotExtendable(Conflict):
+    """`reason` says why."""
+
+    code = "HOLD_NOT_EXTENDABLE"
+
+    class Reason(StrEnum):
+        ALREADY_EXTENDED = "ALREADY_EXTENDED"
+        SALES_END = (
+            "SALES_END"  # they end before the hold does, or the concert is not published any more
+        )
+        VISIT_OVER = "VISIT_OVER"  # no lease could cover it
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason=reason)
+
+
+class TopUpNotNeeded(RuleViolation):
+    """The top-up is more than what the balance lacks for the seats: it was shown before the balance rose."""
+
+    code = "VALIDATION_ERROR"
 
 
 class AlreadyCancelled(Conflict):

@@ -12,7 +12,7 @@ from typing import Self
 from django.conf import settings
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import ExpressionWrapper, F, Q
 from django.utils.translation import gettext_lazy as _
 
 from apps.concerts.models import Performance, Seat
@@ -29,6 +29,10 @@ class HoldQuerySet(models.QuerySet["Hold"]):
     def overdue(self, *, at: datetime) -> Self:
         """Over by the clock, though no sweep has said so yet."""
         return self.filter(status=Hold.Status.HELD, expires_at__lte=at)
+
+    def with_seats_held(self) -> Self:
+        """Annotates `seats_held`, how many seats it is of."""
+        return self.annotate(seats_held=models.Count("claims"))
 
 
 class Hold(models.Model):
@@ -62,6 +66,14 @@ class Hold(models.Model):
     seat_limit = models.PositiveSmallIntegerField(
         _("seat limit"), help_text=_("What one customer might have when this was held.")
     )
+    unpaid_limit = models.SmallIntegerField(
+        _("limit of unpaid seats"),
+        null=True,
+        blank=True,
+        help_text=_(
+            "How many unpaid seats of all dates together one customer might hold when this was held."
+        ),
+    )
     queue_place = models.BigIntegerField(
         _("place in the queue"),
         null=True,
@@ -73,7 +85,17 @@ class Hold(models.Model):
     )
     held_at = models.DateTimeField(_("held at"))
     expires_at = models.DateTimeField(_("expires at"))
+    extended_at = models.DateTimeField(_("extended at"), null=True, blank=True)
+    extended_from = models.DateTimeField(
+        _("extended from"),
+        null=True,
+        blank=True,
+        help_text=_("When it would have been over if it had not been extended."),
+    )
     ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
+
+    # Annotated by `with_seats_held()`.
+    seats_held: int
 
     objects = HoldQuerySet.as_manager()
 
@@ -92,6 +114,24 @@ class Hold(models.Model):
             models.CheckConstraint(
                 condition=~Q(status="CONFIRMED") | Q(ended_at__lt=F("expires_at")),
                 name="hold_confirmed_before_it_expired",
+            ),
+            # Once, before it was over, and by no longer than it had been given at first.
+            models.CheckConstraint(
+                condition=Q(extended_at=None, extended_from=None)
+                | Q(
+                    extended_at__isnull=False,
+                    extended_at__lt=F("extended_from"),
+                    extended_from__isnull=False,
+                    extended_from__lt=F("expires_at"),
+                    expires_at__lte=ExpressionWrapper(
+                        F("extended_from")
+                        + ExpressionWrapper(
+                            F("extended_from") - F("held_at"), models.DurationField()
+                        ),
+                        models.DateTimeField(),
+                    ),
+                ),
+                name="hold_extended_once",
             ),
         ]
         indexes = [
@@ -122,6 +162,24 @@ class Hold(models.Model):
         return self.status == self.Status.EXPIRED or (
             self.status == self.Status.HELD and self.expires_at <= at
         )
+
+    def longest_end(self, *, sales_end_at: datetime) -> datetime:
+        """Return when it ends if it is extended: after as long again as it had at first, and no later than the sales."""
+        return min(self.expires_at + (self.expires_at - self.held_at), sales_end_at)
+
+    def extension(self, *, at: datetime) -> datetime | None:
+        """Return until when it may be extended; None if it may not. Its visit, which may be over, it does not know.
+
+        Needs `performance` and its concert.
+        """
+        until = self.longest_end(sales_end_at=self.performance.sales_window.ends_at)
+        may = (
+            self.status == self.Status.HELD
+            and at < self.expires_at < until
+            and self.extended_at is None
+            and self.performance.concert.is_published
+        )
+        return until if may else None
 
 
 class SeatClaimQuerySet(models.QuerySet["SeatClaim"]):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Count, Exists, OuterRef, Prefetch
+from django.db.models import Exists, OuterRef, Prefetch
 from django.utils import timezone
 from django.utils.translation import ngettext
 
@@ -52,9 +52,7 @@ def live_holds_of(*, customer_id: int, concert_id: int | None = None) -> list[Ho
     if concert_id is not None:
         holds = holds.filter(performance__concert=concert_id)
     return list(
-        holds.select_related("performance__concert")
-        .annotate(seats_held=Count("claims"))
-        .order_by("expires_at", "pk")
+        holds.select_related("performance__concert").with_seats_held().order_by("expires_at", "pk")
     )
 
 
@@ -300,8 +298,9 @@ def _current_availability(performance_id: int) -> Availability:
     return Availability(version, text, data)
 
 
-# The best seat is of the dearest grade, near the stage and near the middle of its row. `run_length` free seats in a row with
-# consecutive numbers start at a seat whose (quantity - 1)th follower has the number that is that much higher: gaps and islands.
+# The best seat is of the dearest grade, leaves none single, is near the stage and near the middle of its row. Free seats in a row with
+# consecutive numbers start at a seat whose (quantity - 1)th follower has the number that is that much higher: gaps and islands. The
+# free seat beside them is left single if the one behind it is not free. Seats of another grade are no neighbours here.
 _ADJACENT_SQL = """
 WITH free AS (
     SELECT seat.id, seat.section, seat.row, seat.number, seat.grade, seat.x, seat.y
@@ -318,16 +317,18 @@ WITH free AS (
 ), runs AS (
     SELECT grade, y, id, x + (%(quantity)s - 1) / 2.0 AS middle,
         array_agg(id) OVER follow AS seat_ids,
-        number + %(quantity)s - 1 = last_value(number) OVER follow AS is_adjacent
+        number + %(quantity)s - 1 = last_value(number) OVER follow AS is_adjacent,
+        number - lag(number) OVER line IS NOT DISTINCT FROM 1
+            AND number - lag(number, 2) OVER line IS DISTINCT FROM 2 AS leaves_one_before,
+        lead(number, %(quantity)s) OVER line - number IS NOT DISTINCT FROM %(quantity)s
+            AND lead(number, %(quantity)s + 1) OVER line - number IS DISTINCT FROM %(quantity)s + 1 AS leaves_one_behind
     FROM free
-    WINDOW follow AS (
-        PARTITION BY section, row, grade ORDER BY number
-        ROWS BETWEEN CURRENT ROW AND %(quantity)s - 1 FOLLOWING
-    )
+    WINDOW line AS (PARTITION BY section, row, grade ORDER BY number),
+        follow AS (line ROWS BETWEEN CURRENT ROW AND %(quantity)s - 1 FOLLOWING)
 )
 SELECT seat_ids FROM runs
 WHERE is_adjacent
-ORDER BY array_position(%(grades)s::text[], grade::text), y,
+ORDER BY array_position(%(grades)s::text[], grade::text), leaves_one_before::int + leaves_one_behind::int, y,
     abs(middle - (SELECT (min(x) + max(x)) / 2.0 FROM free)), id
 LIMIT %(limit)s
 """

@@ -165,10 +165,14 @@ class HoldSerializer(serializers.Serializer[Hold]):
     total_price = serializers.IntegerField()
     status = serializers.SerializerMethodField()
     expires_at = serializers.DateTimeField()
+    extendable = serializers.SerializerMethodField()
 
     @extend_schema_field(serializers.ChoiceField(Hold.Status.values))
     def get_status(self, hold: Hold) -> str:
         return Hold.Status.EXPIRED if hold.is_expired(timezone.now()) else hold.status
+
+    def get_extendable(self, hold: Hold) -> bool:
+        return hold.extension(at=timezone.now()) is not None
 
 
 class TicketSerializer(serializers.Serializer[Ticket]):
@@ -210,7 +214,7 @@ class CancellationSerializer(serializers.Serializer[Any]):
 
 
 def held_seats_data(held: HeldSeats) -> dict[str, Any]:
-    """`HoldSerializer` of a hold that was made or released a moment ago."""
+    """`HoldSerializer` of a hold that was made, extended or released a moment ago."""
     hold = held.hold
     return {
         "hold_id": str(hold.pk),
@@ -220,6 +224,7 @@ def held_seats_data(held: HeldSeats) -> dict[str, Any]:
         "total_price": hold.total_price,
         "status": hold.status,
         "expires_at": _utc(hold.expires_at),
+        "extendable": held.extendable,
     }
 
 

@@ -1,6 +1,11 @@
 from django.urls import path
 
-from apps.reservations.views.holds import BestAvailableView, HoldsView, HoldView
+from apps.reservations.views.holds import (
+    BestAvailableView,
+    HoldExtensionView,
+    HoldsView,
+    HoldView,
+)
 from apps.reservations.views.reservations import (
     CancellationView,
     ReservationsView,
@@ -28,6 +33,7 @@ urlpatterns = [
     path("holds", HoldsView.as_view(), name="holds"),
     path("holds/best-available", BestAvailableView.as_view(), name="best-available"),
     path("holds/<uuid:hold_id>", HoldView.as_view(), name="hold"),
+    path("holds/<uuid:hold_id>/extend", HoldExtensionView.as_view(), name="hold-extension"),
     path("reservations", ReservationsView.as_view(), name="reservations"),
     path("reservations/<uuid:reservation_id>", ReservationView.as_view(), name="reservation"),
     path(

@@ -8,6 +8,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
@@ -18,10 +19,12 @@ from apps.queue.services import Admission
 from apps.reservations.services import (
     cancel_reservation,
     confirm_reservation,
+    extend_hold,
     hold_best_available,
     hold_seats,
+    top_up_for_hold,
 )
-from apps.reservations.views.holds import BestAvailableView, HoldsView
+from apps.reservations.views.holds import BestAvailableView, HoldExtensionView, HoldsView
 from apps.reservations.views.reservations import CancellationView, ReservationsView
 from apps.shared.api.idempotent import IdempotentView
 from apps.shared.api.responses import as_json
@@ -52,6 +55,21 @@ def top_up(*, customer_id: int, amount: int, key: UUID) -> int:
         key=key,
         fingerprint=str(amount),
         decide=partial(charge_wallet.decide, customer_id=customer_id, amount=amount),
+        answer=lambda booked: {"transaction_id": booked.pk, "balance": booked.balance_after},
+    )
+    return int(kept["balance"])
+
+
+def top_up_to_pay(*, customer_id: int, hold_id: UUID, amount: int, key: UUID) -> int:
+    """The balance after topping up for a hold; whatever `top_up_for_hold` refuses with."""
+    kept = _once(
+        call=ChargesView,
+        customer_id=customer_id,
+        key=key,
+        fingerprint=f"{hold_id}: {amount}",
+        decide=partial(
+            top_up_for_hold.decide, customer_id=customer_id, hold_id=hold_id, amount=amount
+        ),
         answer=lambda booked: {"transaction_id": booked.pk, "balance": booked.balance_after},
     )
     return int(kept["balance"])
@@ -109,6 +127,19 @@ def hold_best(
         answer=lambda held: {"hold_id": held.hold.pk},
     )
     return UUID(kept["hold_id"])
+
+
+def extend(*, customer_id: int, hold_id: UUID, key: UUID) -> datetime:
+    """The new end of the hold; whatever `extend_hold` refuses with."""
+    kept = _once(
+        call=HoldExtensionView,
+        customer_id=customer_id,
+        key=key,
+        fingerprint=str(hold_id),
+        decide=partial(extend_hold.decide, customer_id=customer_id, hold_id=hold_id),
+        answer=lambda held: {"hold_id": held.hold.pk, "expires_at": held.hold.expires_at},
+    )
+    return datetime.fromisoformat(kept["expires_at"])
 
 
 def pay(*, customer_id: int, hold_id: UUID, key: UUID) -> UUID:

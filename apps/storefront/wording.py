@@ -1,6 +1,8 @@
 """Sentences and figures that several pages and their scripts need, in the visitor's language."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -66,6 +68,42 @@ def wait_words(seconds: int | None) -> str | None:
     return _("%(low)s to %(high)s minutes") % {"low": low, "high": high}
 
 
+def refusal_words(code: str, details: Mapping[str, Any]) -> str | None:
+    """What a refusal says that has figures; None if there is no more to say than the code's own message."""
+    match code:
+        case "UNPAID_LIMIT_EXCEEDED":
+            return _(
+                "Unpaid seats of this concert: you hold %(unpaid)s, and the limit for all dates together is %(limit)s. "
+                "Pay for them or release them first."
+            ) % {"limit": details["limit"], "unpaid": details["unpaid"]}
+        case "PRICE_LIMIT_EXCEEDED":
+            return _(
+                "In total these seats cost %(price)s, more than a balance can hold (%(limit)s). Take fewer at a time."
+            ) % {"price": won(details["total_price"]), "limit": won(details["limit"])}
+        case "SINGLE_SEAT_LEFT":
+            named = _("{section}, row {row}, seat {number}")
+            seats = " · ".join(named.format(**seat) for seat in details["seats"])
+            return _(
+                "This would leave a single seat on its own: %(seats)s. Please choose differently."
+            ) % {"seats": seats}
+        case "HOLD_NOT_EXTENDABLE":
+            return _not_extendable_words(details["reason"])
+        case _:
+            return None
+
+
+def _not_extendable_words(reason: str) -> str:
+    match reason:
+        case "ALREADY_EXTENDED":
+            return _("You have already extended the time for these seats. That is possible once.")
+        case "SALES_END":
+            return _("The time for these seats cannot be extended: sales are about to close.")
+        case _:
+            return _(
+                "The time for these seats cannot be extended because your visit is over. You can still pay for them."
+            )
+
+
 def ended_words(reason: str | None) -> str:
     """Why a visit to the waiting room is over."""
     match reason:
@@ -100,6 +138,15 @@ def seat_map_words() -> dict[str, str]:
         "seatsLost": _("Another customer was faster: {seats} are taken."),
         "seatBusy": _("Another customer is claiming one of these seats at this moment. Try again."),
         "limit": _("You may choose up to {limit} seats."),
+        "single": _(
+            "This would leave a single seat on its own: {seats}. If you can, choose differently."
+        ),
+        "singleRefused": _(
+            "This would leave a single seat on its own: {seats}. Please choose differently."
+        ),
+        "tooDear": _(
+            "In total these seats cost {price}, more than a balance can hold ({limit}). Take fewer at a time."
+        ),
         "noneLeft": _("No seats are left at this moment."),
         "count": _("{count} of {limit}"),
         "section": _("Section {section}"),

@@ -26,12 +26,13 @@ INPUT = {"VALIDATION_ERROR"}
 PATH = {"NOT_FOUND"}
 ANY = {"NOT_ACCEPTABLE", "INTERNAL_ERROR", "SERVICE_UNAVAILABLE"}
 SALES = {"SALES_NOT_OPEN", "SALES_CLOSED"}
+LIMITS = {"SEAT_LIMIT_EXCEEDED", "UNPAID_LIMIT_EXCEEDED", "PRICE_LIMIT_EXCEEDED"}
 
 CONCERT = (
     "concert_id title artist venue sales_open_at first_performance_at last_performance_at on_sale"
 )
 VISIT = "concert_id status position estimated_wait_seconds poll_after_seconds expires_at token"
-HOLD = "hold_id performance_id concert_id seats total_price status expires_at"
+HOLD = "hold_id performance_id concert_id seats total_price status expires_at extendable"
 RESERVATION = (
     "reservation_id concert_id performance_id seats total_price status reserved_at tickets"
 )
@@ -48,7 +49,7 @@ CONTRACT: dict[str, tuple[tuple[int, ...], str, set[str]]] = {
     "GET /concerts": ((200, 304), CONCERT, INPUT),
     "GET /concerts/{concert_id}": (
         (200, 304),
-        f"{CONCERT} description seats_per_customer price_min price_max",
+        f"{CONCERT} description seats_per_customer unpaid_seats_max single_seats price_min price_max",
         PATH | {"CONCERT_NOT_FOUND"},
     ),
     "GET /concerts/popular": ((200, 304), "rank concert_id title venue reservations", INPUT),
@@ -99,7 +100,8 @@ CONTRACT: dict[str, tuple[tuple[int, ...], str, set[str]]] = {
         | KEY
         | SALES
         | {"PERFORMANCE_NOT_FOUND", "SEAT_NOT_FOUND", "SEAT_ALREADY_HELD", "SEAT_ALREADY_RESERVED"}
-        | {"SEAT_LIMIT_EXCEEDED"},
+        | LIMITS
+        | {"SINGLE_SEAT_LEFT"},
     ),
     "POST /holds/best-available": (
         (201,),
@@ -110,13 +112,23 @@ CONTRACT: dict[str, tuple[tuple[int, ...], str, set[str]]] = {
         | ADMITTED
         | KEY
         | SALES
-        | {"PERFORMANCE_NOT_FOUND", "NOT_ENOUGH_SEATS", "SEAT_LIMIT_EXCEEDED"},
+        | LIMITS
+        | {"PERFORMANCE_NOT_FOUND", "NOT_ENOUGH_SEATS"},
     ),
     "GET /holds/{hold_id}": ((200,), HOLD, PATH | LOGIN | {"HOLD_NOT_FOUND"}),
     "DELETE /holds/{hold_id}": (
         (200,),
         HOLD,
         PATH | BODY | LOGIN | {"HOLD_NOT_FOUND", "HOLD_NOT_LIVE", "HOLD_EXPIRED"},
+    ),
+    "POST /holds/{hold_id}/extend": (
+        (200,),
+        HOLD,
+        PATH
+        | BODY
+        | LOGIN
+        | KEY
+        | {"HOLD_NOT_FOUND", "HOLD_NOT_LIVE", "HOLD_EXPIRED", "HOLD_NOT_EXTENDABLE"},
     ),
     "POST /reservations": (
         (201,),

@@ -96,6 +96,7 @@ RULES = {
     ),
     "GET /holds/{hold_id}": owner(200, "HOLD_NOT_FOUND"),
     "DELETE /holds/{hold_id}": owner(200, "HOLD_NOT_FOUND"),
+    "POST /holds/{hold_id}/extend": owner(200, "HOLD_NOT_FOUND"),
     "POST /reservations": owner(201, "HOLD_NOT_FOUND").sends(
         lambda world, number: {"hold_id": str(world.hold.pk)}
     ),

@@ -201,6 +201,13 @@ class TestSale:
         # Three locks, the clock with what is left of the lease; the end of the hold and of its claims.
         self.costs(LOGIN + 4 + 1, partial(visitor.delete, f"/holds/{held['hold_id']}"))
 
+    def test_extension(self, visitor: Visitor, performance: Performance):
+        held = self.hold(visitor, performance)().json()["data"]
+        path = f"/holds/{held['hold_id']}/extend"
+
+        # Three locks, the clock with the end of sales; whether the visit is over, by its room and by the exit log; the new end.
+        self.costs(LOGIN + KEY + 4 + 2 + 1, partial(visitor.post, path, key="l"))
+
     def test_top_up(self, visitor: Visitor):
         charge = partial(visitor.post, "/balance/charges", {"amount": 5}, key="c")
 

@@ -82,6 +82,7 @@ class TestPuttingAConcertOnSale:
                 "sales_open_at_0": "2026-01-01",
                 "sales_open_at_1": "10:00",
                 "seats_per_customer": 2,
+                "single_seats": "WARN",
                 "performances-TOTAL_FORMS": 1,
                 "performances-INITIAL_FORMS": 0,
                 **typed("performances-0-starts_at", at),
@@ -124,6 +125,7 @@ class TestPuttingAConcertOnSale:
                 "sales_open_at_0": "2026-01-02", "sales_open_at_1": "10:00",
                 "sales_close_at_0": "2026-01-01", "sales_close_at_1": "10:00",
                 "seats_per_customer": 11,
+                "single_seats": "WARN",
                 "performances-TOTAL_FORMS": 0, "performances-INITIAL_FORMS": 0,
             },
         )  # fmt: skip

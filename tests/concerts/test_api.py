@@ -167,13 +167,14 @@ class TestConcert:
 
         assert set(data) == {
             "concert_id", "title", "artist", "venue", "sales_open_at", "first_performance_at",
-            "last_performance_at", "on_sale", "description", "seats_per_customer", "price_min",
-            "price_max",
+            "last_performance_at", "on_sale", "description", "seats_per_customer",
+            "unpaid_seats_max", "single_seats", "price_min", "price_max",
         }  # fmt: skip
         assert data["concert_id"] == concert.pk
         assert data["description"] == concert.description
         assert (data["price_min"], data["price_max"]) == (30_000, 90_000)
-        assert data["seats_per_customer"] == 4
+        assert data["seats_per_customer"] == data["unpaid_seats_max"] == 4
+        assert data["single_seats"] == "WARN"
 
     def test_has_no_prices_before_it_has_seats(self, client):
         concert = PerformanceFactory().concert

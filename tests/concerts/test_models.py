@@ -36,6 +36,22 @@ class TestConstraints:
             lambda: ConcertFactory(sales_open_at=NOON, sales_close_at=NOON),
         )
 
+    @pytest.mark.parametrize("unpaid", [0, 3, 101])
+    def test_unpaid_seats_are_as_many_as_of_one_performance_to_100(self, unpaid):
+        refused(
+            "concert_unpaid_seats_max",
+            lambda: ConcertFactory(seats_per_customer=4, unpaid_seats_max=unpaid),
+        )
+
+    def test_unpaid_seats_are_as_many_as_of_one_performance_unless_staff_say_otherwise(self):
+        assert ConcertFactory(seats_per_customer=4).unpaid_seat_limit == 4
+        assert ConcertFactory(seats_per_customer=4, unpaid_seats_max=4).unpaid_seat_limit == 4
+        assert ConcertFactory(seats_per_customer=4, unpaid_seats_max=100).unpaid_seat_limit == 100
+
+    def test_single_seats_are_warned_of_unless_staff_say_otherwise(self):
+        assert ConcertFactory().single_seats == "WARN"
+        refused("concert_single_seats_is_known", lambda: ConcertFactory(single_seats="MAYBE"))
+
     @pytest.mark.parametrize("seats", [0, 11])
     def test_a_customer_may_have_1_to_10_seats(self, seats):
         refused(

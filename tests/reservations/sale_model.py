@@ -9,6 +9,7 @@ from django.conf import settings
 from apps.concerts.errors import SalesClosed
 from apps.reservations.errors import (
     HoldExpired,
+    HoldNotExtendable,
     HoldNotFound,
     HoldNotLive,
     SeatAlreadyHeld,
@@ -32,6 +33,7 @@ class ModelHold:
     price: int
     expires_at: datetime
     status: str = "HELD"
+    is_extended: bool = False
     reservation_id: UUID | None = None
     is_cancelled: bool = False
 
@@ -49,6 +51,11 @@ class ModelHold:
         if self.status == "EXPIRED" or self.is_overdue(now):
             return HoldExpired
         return None if self.status == "HELD" else HoldNotLive
+
+    def refusal_to_extend(self, who: int, now: datetime, begins_at: datetime) -> Refusal:
+        if refusal := self.refusal(who, now):
+            return refusal
+        return HoldNotExtendable if self.is_extended or begins_at <= self.expires_at else None
 
 
 @dataclass

@@ -376,7 +376,7 @@ class TestHolds:
         answer = visitor.post("/holds/best-available", body)
 
         assert answer.status_code == 201
-        assert [seat["number"] for seat in answer.json()["data"]["seats"]] == [2, 3]
+        assert [seat["number"] for seat in answer.json()["data"]["seats"]] == [1, 2]
 
     def test_says_when_there_are_not_enough(self, performance, seats, visitor):
         reservation(CustomerFactory(), seats[:2])

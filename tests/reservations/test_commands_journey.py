@@ -30,6 +30,7 @@ STEPS = (
     "Look at the dates",
     "Look at the seats",
     "Hold a seat",
+    "Ask for more time",
     "Pay",
     "Show the ticket",
     "See it in the ranking",

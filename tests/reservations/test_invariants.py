@@ -28,7 +28,12 @@ from apps.reservations.invariants.calls import EFFECTS
 from apps.reservations.invariants.findings import Findings
 from apps.reservations.invariants.findings import breaches as found_by
 from apps.reservations.models import Hold, Reservation, SeatClaim, Ticket
-from apps.reservations.services import cancel_reservation, expire_holds, release_hold
+from apps.reservations.services import (
+    cancel_reservation,
+    expire_holds,
+    extend_hold,
+    release_hold,
+)
 from apps.shared.api.idempotent import IdempotentView
 from apps.shared.models import EventDelivery, IdempotencyRecord, OutboxEvent, Receiver
 from apps.shared.outbox import MAX_ATTEMPTS, consumers, drain, record_event
@@ -723,6 +728,107 @@ class TestSeatLimitKept:
         assert breaches() == {}
 
 
+class TestUnpaidLimitKept:
+    @pytest.fixture
+    def other_date(self, performance: Performance) -> list[Seat]:
+        return list(PerformanceFactory(concert=performance.concert, seats=2).seats.all())
+
+    @pytest.mark.parametrize("end", ["", "release", "over"])
+    def test_a_seat_too_many_of_all_dates_is_found(
+        self, seats: list[Seat], other_date: list[Seat], end: str
+    ) -> None:
+        first, customer = hold(CustomerFactory(), seats[:2]), CustomerFactory()
+        second = hold(customer, other_date[:1])
+        if end == "release":
+            release_hold(customer_id=customer.pk, hold_id=second.pk)
+        elif end == "over":
+            Hold.objects.filter(pk=second.pk).update(
+                status="EXPIRED", ended_at=models.F("expires_at")
+            )
+            SeatClaim.objects.filter(hold=second).update(ended_at=second.expires_at)
+        Hold.objects.filter(pk=first.pk).update(customer=customer)
+
+        assert breaches() == {"unpaid_limit_kept": 1}
+        assert found("unpaid_limit_kept") == [
+            f"customer {customer.pk}, hold {second.pk}: 3 unpaid seats of 2"
+        ]
+
+    def test_what_was_paid_before_is_fine(self, sold: Reservation, other_date: list[Seat]) -> None:
+        hold(sold.customer, other_date[:2])
+
+        assert breaches() == {}
+
+    def test_holds_from_before_the_limit_are_fine(
+        self, seats: list[Seat], other_date: list[Seat]
+    ) -> None:
+        first, customer = hold(CustomerFactory(), seats[:2]), CustomerFactory()
+        hold(customer, other_date[:1])
+        Hold.objects.filter(pk=first.pk).update(customer=customer)
+        Hold.objects.update(unpaid_limit=None)
+
+        assert breaches() == {}
+
+
+class TestHoldExtendedOnce:
+    @pytest.mark.parametrize(
+        ("columns", "described"),
+        [
+            ({"extended_at": 1}, "extended, but not on record when or from when"),
+            ({"extended_at": -1, "extended_from": 300}, "extended before it was made"),
+            ({"extended_at": 300, "extended_from": 300}, "extended when it was over"),
+            (
+                {"extended_at": 9, "extended_from": 300, "expires_at": 601},
+                "00:05:01 longer than its first 00:05:00",
+            ),
+        ],
+    )
+    def test_one_against_the_rules_is_found(
+        self, seats: list[Seat], columns: dict[str, int], described: str
+    ) -> None:
+        held = hold(CustomerFactory(), seats[:1])
+        times = {name: held.held_at + timedelta(seconds=at) for name, at in columns.items()}
+        with unprotected((Hold, "hold_extended_once")):
+            Hold.objects.filter(pk=held.pk).update(
+                **{"expires_at": held.held_at + timedelta(seconds=600)} | times
+            )
+
+        assert breaches() == {"hold_extended_once": 1}
+        assert found("hold_extended_once") == [f"hold {held.pk}: {described}"]
+
+    def test_one_whose_seats_were_taken_from_it_is_found(self, seats: list[Seat]) -> None:
+        held = hold(CustomerFactory(), seats[:1])
+        extend_hold(customer_id=held.customer_id, hold_id=held.pk)
+        Hold.objects.filter(pk=held.pk).update(status="EXPIRED", ended_at=held.expires_at)
+        SeatClaim.objects.update(ended_at=held.expires_at)
+
+        assert breaches() == {"hold_extended_once": 1}
+
+    def test_one_by_the_rules_is_fine(self, seats: list[Seat]) -> None:
+        held = hold(CustomerFactory(), seats[:1])
+        extend_hold(customer_id=held.customer_id, hold_id=held.pk)
+        assert breaches() == {}
+        release_hold(customer_id=held.customer_id, hold_id=held.pk)
+
+        assert breaches() == {}
+
+
+class TestHoldCanBePaid:
+    def test_one_that_no_wallet_has_room_for_is_found(self, seats: list[Seat]) -> None:
+        held = hold(CustomerFactory(), seats[:1])
+        Hold.objects.filter(pk=held.pk).update(total_price=10_000_001)
+
+        assert breaches() == {"hold_can_be_paid": 1}
+        assert found("hold_can_be_paid") == [
+            f"hold {held.pk}: costs 10000001 won, a balance may be 10000000"
+        ]
+
+    def test_one_that_is_over_is_fine(self, seats: list[Seat]) -> None:
+        held = overdue_hold(CustomerFactory(), seats[:1])
+        Hold.objects.filter(pk=held.pk).update(total_price=10_000_001)
+
+        assert breaches() == {}
+
+
 class TestReservationAnnounced:
     def test_a_lost_event_is_found(self, untold: Reservation) -> None:
         event = OutboxEvent.objects.get(payload__reservation_id=str(untold.pk))
@@ -1132,7 +1238,7 @@ class TestCheckInvariants:
         self, sold: Reservation, django_assert_max_num_queries
     ) -> None:
         """However many rows there are."""
-        with django_assert_max_num_queries(60):
+        with django_assert_max_num_queries(5 * len(INVARIANTS)):
             check()
 
 
@@ -1174,6 +1280,7 @@ class TestWhatIsOld:
                 {"reservation_paid": 2},
             ),
             (lambda sold: Hold.objects.update(seat_limit=1), {"seat_limit_kept": 1}),
+            (lambda sold: Hold.objects.update(unpaid_limit=1), {"unpaid_limit_kept": 1}),
             (
                 lambda sold: OutboxEvent.objects.update(payload={}),
                 {"reservation_announced": 2, "ranking_recounted": 1},

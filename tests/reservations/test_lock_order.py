@@ -61,8 +61,8 @@ TABLES = {
 }
 ADVISORY = {
     "lock_key": "idempotency key",
-    "lock_customer": "customer at performance",
-    "lock_customer_of_hold": "customer at performance",
+    "lock_customer": "customer",
+    "lock_customer_of_hold": "customer",
     "lock_best_seats": "best seats",
 }
 FILES = {
@@ -252,6 +252,18 @@ def releasing() -> Callable[[], object]:
     return partial(reservations.release_hold, customer_id=held.customer_id, hold_id=held.pk)
 
 
+def extending() -> Callable[[], object]:
+    held = hold(customer := CustomerFactory(), seats_in_disorder())
+    extend = reservations.extend_hold.decide
+    return once(customer, partial(extend, customer_id=customer.pk, hold_id=held.pk))
+
+
+def topping_up_to_pay() -> Callable[[], object]:
+    held = hold(customer := CustomerFactory(), seats_in_disorder())
+    top_up = partial(reservations.top_up_for_hold.decide, customer_id=customer.pk, amount=1_000)
+    return once(customer, partial(top_up, hold_id=held.pk))
+
+
 def paying() -> Callable[[], object]:
     customer = WalletFactory(balance=1_000_000).customer
     held = hold(customer, seats_in_disorder())
@@ -381,6 +393,8 @@ USE_CASES: dict[str, Callable[[], Callable[[], object]]] = {
     "hold_seats": holding,
     "hold_best_available": holding_the_best,
     "release_hold": releasing,
+    "extend_hold": extending,
+    "top_up_for_hold": topping_up_to_pay,
     "confirm_reservation": paying,
     "cancel_reservation": cancelling,
     "charge_wallet": topping_up,

@@ -19,6 +19,7 @@ from apps.reservations.errors import (
     SeatAlreadyHeld,
     SeatAlreadyReserved,
     SeatLimitExceeded,
+    UnpaidLimitExceeded,
 )
 from apps.reservations.models import Hold, Reservation, SeatClaim
 from apps.reservations.services import (
@@ -178,7 +179,34 @@ class TestOneCustomerAndTwoRequests:
         outcomes = race([partial(hold, customer, [seat]) for seat in seats])
 
         assert len(winners(outcomes)) == 2
-        assert breaches() == ["seat_limit_kept"]
+        assert breaches() == ["seat_limit_kept", "unpaid_limit_kept"]
+
+
+class TestOneCustomerAndTwoDates:
+    """Nobody holds more without having paid than the concert allows, all dates together."""
+
+    @pytest.fixture
+    def outcomes(self, race, seats):
+        other_date = PerformanceFactory(seats=1, concert=seats[0].performance.concert)
+        customer = CustomerFactory()
+        chosen = [seats[:1], list(other_date.seats.all())]
+        return lambda: race([partial(hold, customer, seats) for seats in chosen])
+
+    def test_the_limit_of_unpaid_seats_holds(self, outcomes):
+        found = outcomes()
+
+        assert len(winners(found)) == 1
+        assert refusals(found) == [UnpaidLimitExceeded]
+        assert breaches() == []
+
+    def test_a_lock_for_each_date_would_let_both_pass(self, outcomes, monkeypatch):
+        change(
+            monkeypatch, "lock_customer", ("'hold ' ||", "'hold ' || %(performance_id)s::text ||")
+        )
+        meet_before(monkeypatch, "lock_seats", 2)
+
+        assert len(winners(outcomes())) == 2
+        assert breaches() == ["unpaid_limit_kept"]
 
 
 class TestOneHoldPaidManyTimesAtOnce:

@@ -44,6 +44,7 @@ from apps.reservations.services import (
     cancel_reservation,
     confirm_reservation,
     expire_holds,
+    extend_hold,
     hold_best_available,
     hold_seats,
     release_hold,
@@ -211,6 +212,17 @@ class SaleMachine(RuleBasedStateMachine):
         if self.meet(refusal, call):
             held.status = "RELEASED"
 
+    @rule(held=holds, is_own=st.sampled_from([True, True, True, False]))
+    def extend(self, held: ModelHold, is_own: bool) -> None:
+        who = held.who if is_own else (held.who + 1) % CUSTOMERS
+        refusal = held.refusal_to_extend(who, self.model.now, self.model.begins_at)
+        call = partial(extend_hold, customer_id=self.customers[who].pk, hold_id=held.id)
+
+        if extended := self.meet(refusal, call):
+            held.is_extended = True
+            held.expires_at = min(held.expires_at + settings.HOLD_TIME, self.model.begins_at)
+            assert extended.hold.expires_at == held.expires_at
+
     @rule(target=sales, held=holds, is_own=st.sampled_from([True, True, True, False]))
     def confirm(self, held: ModelHold, is_own: bool) -> Any:
         who = held.who if is_own else (held.who + 1) % CUSTOMERS
@@ -280,7 +292,7 @@ class SaleMachine(RuleBasedStateMachine):
     @rule(
         held=holds,
         late=st.sampled_from([-MICROSECOND, timedelta(0), MICROSECOND]),
-        attempt=st.sampled_from(["", "release", "confirm"]),
+        attempt=st.sampled_from(["", "release", "confirm", "extend"]),
     )
     def meet_the_end_of_a_hold(self, held: ModelHold, late: timedelta, attempt: str) -> None:
         self.move_to(max(self.model.now, held.expires_at + late))

@@ -106,6 +106,7 @@ def test_customers_calls_send_nothing(watch: Watch, performance: Performance) ->
     answered(visitor.post("/holds", some), 409)
     best = {"performance_id": performance.pk, "quantity": 2}
     held = answered(visitor.post("/holds/best-available", best, key="b"), 201)
+    answered(visitor.post(f"/holds/{held['hold_id']}/extend", key="l"), 200)
     sold = answered(visitor.post("/reservations", {"hold_id": held["hold_id"]}, key="r"), 201)
     answered(visitor.post("/reservations", {"hold_id": held["hold_id"]}, key="r"), 201)
     answered(visitor.post("/reservations", {"hold_id": held["hold_id"]}, key="s"), 409)

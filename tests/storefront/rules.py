@@ -50,6 +50,18 @@ class Page(HTMLParser):
         *_, found = (field for field in self.all("input") if field.get("name") == name)
         return found["value"] or ""
 
+    def form(self, action: str) -> dict[str, str]:
+        """What the last form whose address ends with `action` sends: its fields, and its button."""
+        found: dict[str, str] = {}
+        is_inside = False
+        for tag, attributes in self.tags:
+            if tag == "form":
+                is_inside = (attributes.get("action") or "").endswith(action)
+                found = {} if is_inside else found
+            elif is_inside and tag in ("input", "button") and attributes.get("name"):
+                found[attributes["name"] or ""] = attributes.get("value") or ""
+        return found
+
 
 def assert_keeps_the_rules(response: Any) -> None:
     """Nothing inline, nothing from elsewhere; one heading; every field named; every id once; headings in order."""

@@ -1,15 +1,18 @@
 """Paying for what is held, and giving it back."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db.models import F
 from django.test import Client
 
 from apps.accounts.models import User
 from apps.concerts.models import Performance
 from apps.payments.models import LedgerTransaction
 from apps.payments.selectors import wallet_balance
+from apps.payments.services import charge_wallet
 from apps.queue.models import WaitingRoom
 from apps.queue.selectors import live_figures
 from apps.queue.services import remove_visitor
@@ -121,10 +124,10 @@ class TestCheckout:
         refused = client.post(path, {"key": str(uuid4())})
 
         assert "Top up ₩50,000" in page
-        assert f'name="next" value="{path}"' in page
+        assert f'action="{path}top-up/"' in page
         assert refused.status_code == 402
         assert "nothing was paid" in refused.content.decode()
-        topped_up = client.post("/wallet/", {"amount": "50000", "key": str(uuid4()), "next": path})
+        topped_up = client.post(f"{path}top-up/", form(amount="50000"))
         assert topped_up.headers["Location"] == path
         assert "Pay ₩50,000" in client.get(path).content.decode()
 
@@ -171,3 +174,177 @@ class TestCheckout:
         other = PerformanceFactory().concert_id
 
         assert browser.get(f"/concerts/{other}/checkout/{held.pk}/").status_code == 404
+
+
+class TestTwoTabs:
+    """A tab that stood open while another one dealt with the hold."""
+
+    @pytest.fixture
+    def poor(self, performance: Performance) -> Hold:
+        customer = WalletFactory(customer=CustomerFactory(), balance=20_000).customer
+        return hold(customer, list(performance.seats.all())[:1])
+
+    @pytest.fixture
+    def tab(self, poor: Hold) -> Client:
+        client = StrictClient()
+        client.force_login(poor.customer)
+        return client
+
+    def top_up_form(self, tab: Client, held: Hold) -> tuple[str, dict[str, str]]:
+        """Where the page sends the top-up that it shows, and what."""
+        return f"{checkout_of(held)}top-up/", Page(tab.get(checkout_of(held))).form("top-up/")
+
+    def balance(self, held: Hold) -> int:
+        return wallet_balance(customer_id=held.customer_id)
+
+    @pytest.mark.parametrize("end", ["paid", "released"])
+    def test_top_up_of_what_was_dealt_with_meanwhile_is_refused(
+        self, tab: Client, poor: Hold, end: str
+    ):
+        path = checkout_of(poor)
+        address, sent = self.top_up_form(tab, poor)
+        if end == "paid":
+            charge_wallet(customer_id=poor.customer_id, amount=30_000)
+            tab.post(path, form())
+        else:
+            tab.post(f"{path}release/", form())
+        before = self.balance(poor)
+
+        answer = tab.post(address, sent, follow=True)
+
+        assert self.balance(poor) == before
+        assert "Nothing was topped up" in answer.content.decode()
+        # And what became of it is what is seen.
+        assert answer.redirect_chain[0] == (path, 302)
+        assert (len(answer.redirect_chain) == 2) is (end == "paid")
+
+    def test_top_up_by_both_tabs_is_booked_once(self, tab: Client, poor: Hold):
+        address, first = self.top_up_form(tab, poor)
+        _, second = self.top_up_form(tab, poor)
+
+        tab.post(address, first)
+        answer = tab.post(address, second, follow=True)
+
+        assert first["key"] != second["key"]
+        assert first["amount"] == "30000"
+        assert self.balance(poor) == 50_000
+        assert "your balance has changed in the meantime" in answer.content.decode()
+
+    def test_one_tab_twice_is_booked_once(self, tab: Client, poor: Hold):
+        address, sent = self.top_up_form(tab, poor)
+
+        answers = [tab.post(address, sent) for _ in range(2)]
+
+        assert self.balance(poor) == 50_000
+        assert [answer.headers["Location"] for answer in answers] == [checkout_of(poor)] * 2
+
+    def test_top_up_for_what_is_over_is_refused(self, tab: Client, poor: Hold):
+        address, sent = self.top_up_form(tab, poor)
+        Hold.objects.filter(pk=poor.pk).update(
+            held_at=F("held_at") - timedelta(hours=1),
+            expires_at=F("expires_at") - timedelta(hours=1),
+        )
+
+        tab.post(address, sent)
+
+        assert self.balance(poor) == 20_000
+
+    def test_top_up_for_the_hold_of_somebody_else_is_not_found(self, browser: Client, poor: Hold):
+        answer = browser.post(f"{checkout_of(poor)}top-up/", form(amount="30000"))
+
+        assert answer.status_code == 404
+        assert self.balance(poor) == 20_000
+
+    @pytest.mark.parametrize(
+        "sent", [{}, {"key": "x", "amount": "1"}, {"amount": "0"}, {"amount": "x"}]
+    )
+    def test_a_form_that_is_none_of_ours_tops_up_nothing(
+        self, tab: Client, poor: Hold, sent: dict[str, str]
+    ):
+        answer = tab.post(f"{checkout_of(poor)}top-up/", form() | sent)
+
+        assert answer.headers["Location"] == checkout_of(poor)
+        assert self.balance(poor) == 20_000
+
+    def test_what_was_cancelled_by_another_tab_is_not_refunded_again(
+        self, browser: Client, customer: User, booked: Reservation
+    ):
+        path = f"/reservations/{booked.pk}/"
+        keys = [Page(browser.get(f"{path}cancel/")).value("key") for _ in range(2)]
+
+        for key in keys:
+            browser.post(path, {"key": key})
+
+        assert wallet_balance(customer_id=customer.pk) == 200_000
+        assert LedgerTransaction.objects.filter(type="REFUND").count() == 1
+
+
+class TestMoreTime:
+    def extend(self, client: Client, held: Hold, **fields: str) -> Any:
+        return client.post(f"{checkout_of(held)}extend/", form(**fields))
+
+    def test_is_offered_as_a_plain_form(self, browser: Client, held: Hold):
+        shown = Page(browser.get(checkout_of(held))).form("extend/")
+
+        answer = browser.post(f"{checkout_of(held)}extend/", shown, follow=True)
+
+        extended = Hold.objects.get(pk=held.pk)
+        assert extended.expires_at == held.expires_at + timedelta(minutes=5)
+        assert answer.redirect_chain == [(checkout_of(held), 302)]
+        page = answer.content.decode()
+        assert "Your seats are now held until" in page
+        assert "extend/" not in page
+
+    def test_waits_in_a_live_region_for_the_last_minute(self, browser: Client, held: Hold):
+        page = browser.get(checkout_of(held)).content.decode()
+
+        [before, after] = page.split('<div class="more-time" role="status"')
+        assert "Keep them until" in before.split("<template>")[1]
+        assert 'data-more-time="' in after
+
+    def test_sent_twice_is_one(self, browser: Client, held: Hold):
+        sent = form()
+
+        answers = [browser.post(f"{checkout_of(held)}extend/", sent) for _ in range(2)]
+
+        assert [answer.headers["Location"] for answer in answers] == [checkout_of(held)] * 2
+        assert Hold.objects.get(pk=held.pk).expires_at == held.expires_at + timedelta(minutes=5)
+
+    def test_is_refused_with_the_reason(self, browser: Client, held: Hold):
+        self.extend(browser, held)
+
+        answer = browser.post(f"{checkout_of(held)}extend/", form(), follow=True)
+
+        assert "You have already extended the time for these seats." in answer.content.decode()
+
+    def test_leads_back_to_the_page_that_it_was_asked_on(self, browser: Client, held: Hold):
+        answer = self.extend(browser, held, next="/reservations/")
+
+        assert answer.headers["Location"] == "/reservations/"
+
+    def test_never_leads_elsewhere(self, browser: Client, held: Hold):
+        answer = self.extend(browser, held, next="https://example.com/")
+
+        assert answer.headers["Location"] == "/"
+
+    @pytest.mark.parametrize("key", [{}, {"key": "x"}])
+    def test_is_not_given_without_a_key(self, browser: Client, held: Hold, key: dict[str, str]):
+        answer = browser.post(f"{checkout_of(held)}extend/", key)
+
+        assert answer.headers["Location"] == checkout_of(held)
+        assert Hold.objects.get(pk=held.pk).extended_at is None
+
+    def test_of_what_is_over_leads_to_its_end(
+        self, browser: Client, customer: User, performance: Performance
+    ):
+        over = overdue_hold(customer, list(performance.seats.all())[:1])
+
+        assert self.extend(browser, over).headers["Location"] == checkout_of(over)
+        assert "The time to pay is over" in browser.get(checkout_of(over)).content.decode()
+
+    def test_for_the_hold_of_somebody_else_is_not_found(
+        self, browser: Client, performance: Performance
+    ):
+        foreign = hold(CustomerFactory(), list(performance.seats.all())[:1])
+
+        assert self.extend(browser, foreign).status_code == 404

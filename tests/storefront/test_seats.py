@@ -351,6 +351,81 @@ class TestHolding:
         assert "This seat is held already." in page.content.decode()
         assert not Hold.objects.filter(customer=customer).exists()
 
+    @pytest.mark.parametrize("is_script", [False, True])
+    def test_says_how_many_unpaid_seats_there_may_be(
+        self, performance: Performance, seats: list[Seat], is_script: bool
+    ) -> None:
+        customer = CustomerFactory()
+        client = admitted(performance.concert, customer)
+        other_date = PerformanceFactory(concert=performance.concert, seats=2)
+        hold(customer, list(other_date.seats.all()))
+        headers = JSON if is_script else {}
+
+        answer = client.post(
+            seat_map(performance), form(seats=[seats[0].pk]), headers=headers, follow=True
+        )
+
+        expected = "you hold 2, and the limit for all dates together is 2"
+        assert expected in (answer.json()["message"] if is_script else answer.content.decode())
+        assert Hold.objects.count() == 1
+
+    def test_offers_no_more_than_may_be_held(
+        self, performance: Performance, seats: list[Seat]
+    ) -> None:
+        customer = CustomerFactory()
+        client = admitted(performance.concert, customer)
+        other_date = list(PerformanceFactory(concert=performance.concert, seats=2).seats.all())
+
+        hold(customer, other_date[:1])
+        one_left = client.get(seat_map(performance))
+        hold(customer, other_date[1:])
+        none_left = client.get(seat_map(performance))
+
+        assert list(one_left.context["quantities"]) == [1]
+        assert list(none_left.context["quantities"]) == []
+        assert "You hold 2 unpaid seats of this concert." in none_left.content.decode()
+
+    def test_names_the_seat_that_a_choice_leaves_single(
+        self, performance: Performance, seats: list[Seat]
+    ) -> None:
+        Concert.objects.update(single_seats="REFUSE")
+        client = admitted(performance.concert)
+
+        answer = client.post(seat_map(performance), form(seats=[seats[1].pk]), headers=JSON)
+
+        assert answer.status_code == 409
+        assert answer.json()["message"] == (
+            "This would leave a single seat on its own: 1, row A, seat 1. Please choose differently."
+        )
+
+    def test_names_the_amounts_that_no_balance_can_hold(
+        self, performance: Performance, seats: list[Seat]
+    ) -> None:
+        Seat.objects.update(price=6_000_000)
+        client = admitted(performance.concert)
+
+        answer = client.post(
+            seat_map(performance),
+            form(seats=[seat.pk for seat in seats[:2]]),
+            headers=JSON | {"Accept-Language": "ko"},
+        )
+
+        assert answer.status_code == 409
+        assert "12,000,000" in answer.json()["message"]
+        assert "10,000,000" in answer.json()["message"]
+        assert "합계" in answer.json()["message"]
+
+    @pytest.mark.parametrize(("limit", "rule"), [(1, "OFF"), (2, "REFUSE")])
+    def test_tells_the_map_what_becomes_of_single_seats(
+        self, performance: Performance, limit: int, rule: str
+    ) -> None:
+        Concert.objects.update(single_seats="REFUSE", seats_per_customer=limit)
+
+        page = admitted(performance.concert).get(seat_map(performance)).content.decode()
+
+        assert f'data-single-seats="{rule}"' in page
+        assert 'data-price-limit="10000000"' in page
+
     def test_refuses_more_than_allowed(self, performance: Performance, seats: list[Seat]) -> None:
         client = admitted(performance.concert)
 

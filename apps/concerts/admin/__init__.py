@@ -108,7 +108,16 @@ class ConcertAdmin(CarefulForms, CountedDeletion, FoundByTyping, ModelAdmin):
         (None, {"fields": ("title", "artist", "venue", "description")}),
         (
             _("Sale"),
-            {"fields": ("is_published", "sales_open_at", "sales_close_at", "seats_per_customer")},
+            {
+                "fields": (
+                    "is_published",
+                    "sales_open_at",
+                    "sales_close_at",
+                    "seats_per_customer",
+                    "unpaid_seats_max",
+                    "single_seats",
+                )
+            },
         ),
     )
     inlines = (PerformanceInline,)

@@ -15,6 +15,7 @@ from apps.queue.services.controls import (
     set_capacity,
     why_refused,
 )
+from apps.queue.services.exit_log import visit_is_over
 from apps.queue.services.finishing import FINISH_PAID_VISITS, finish_visit
 from apps.queue.services.gate import (
     Admission,
@@ -60,6 +61,7 @@ __all__ = [
     "set_capacity",
     "shorten_lease",
     "verified_place",
+    "visit_is_over",
     "visitor_status",
     "waiting_room_of",
     "wake",

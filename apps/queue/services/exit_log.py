@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db.models import Q
 
 from apps.queue.core.room import End, EndReason, Room
-from apps.queue.models import QueueExit
+from apps.queue.models import QueueExit, WaitingRoom
 from apps.queue.services.clock import micros, moment
 
 EXITS_BATCH = 500
@@ -34,6 +34,17 @@ def recorded_end(
         .first()
     )
     return EndReason(reason) if reason else None
+
+
+def visit_is_over(*, concert_id: int, customer_id: int, place: int, generation: int) -> bool:
+    """Tell from what is on record, without asking the store, whether a visit has ended: by itself, or because its room was closed."""
+    newer = WaitingRoom.objects.filter(concert_id=concert_id, generation__gt=generation)
+    return newer.exists() or (
+        recorded_end(
+            concert_id=concert_id, customer_id=customer_id, place=place, generation=generation
+        )
+        is not None
+    )
 
 
 def ends_since(at: datetime, *, concert_id: int, generation: int) -> Iterator[End]:

@@ -70,6 +70,8 @@ class Journey:
         concert, performance = self._find_performance()
         before = self._reservations_of(concert)
         hold = self._hold_a_seat(performance)
+        if hold["extendable"]:
+            self._ask_for_more_time(hold)
         self._top_up("Top up again", hold["total_price"] - self.balance)
         paid = self._call(
             "Pay",
@@ -228,6 +230,17 @@ class Journey:
                     raise
                 last = refusal
         raise last or JourneyFailed("Hold a seat: none could be held.")
+
+    def _ask_for_more_time(self, hold: Data) -> None:
+        self._call(
+            "Ask for more time",
+            "POST",
+            f"/holds/{hold['hold_id']}/extend",
+            headers=_new_key(),
+            note=lambda data: (
+                f"held until {datetime.fromisoformat(data['expires_at']):%H:%M:%S} UTC"
+            ),
+        )
 
     def _show_ticket(self, ticket: Data) -> None:
         title = "Show the ticket"

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from apps.reservations.invariants import calls, events, money, seats
+from apps.reservations.invariants import calls, events, limits, money, seats
 from apps.reservations.invariants.findings import EXAMPLES_MAX, Findings
 from apps.shared.long_reads import long_read
 
@@ -94,7 +94,19 @@ INVARIANTS: dict[str, tuple[str, Callable[[datetime | None], Findings]]] = {
     ),
     "seat_limit_kept": (
         "No customer has more seats than the limit that was in force at the time of the hold.",
-        seats.above_seat_limit,
+        limits.above_seat_limit,
+    ),
+    "unpaid_limit_kept": (
+        "No customer holds more seats of a concert without having paid than the limit that was in force at the time of the hold.",
+        limits.above_unpaid_limit,
+    ),
+    "hold_extended_once": (
+        "A hold was extended at most once, while it was live, and by no longer than it had been given at first.",
+        limits.wrongly_extended,
+    ),
+    "hold_can_be_paid": (
+        "No live hold costs more than a balance may be.",
+        limits.unpayable_holds,
     ),
     "reservation_announced": (
         "Every confirmation and every cancellation has its one event, which tells of it as it is.",

@@ -20,6 +20,7 @@ EFFECTS = {
     "CancellationView": "reservation_id",
     "HoldsView": "hold_id",
     "BestAvailableView": "hold_id",
+    "HoldExtensionView": "hold_id",
 }
 _KEYS_WITHOUT_ONE_EFFECT = """
     WITH named AS (
@@ -57,6 +58,7 @@ _KEYS_WITHOUT_ONE_EFFECT = """
         WHEN 'ChargesView' THEN charge.id IS NOT NULL
         WHEN 'ReservationsView' THEN sold.id IS NOT NULL
         WHEN 'CancellationView' THEN coalesce(sold.status = 'CANCELLED', false)
+        WHEN 'HoldExtensionView' THEN hold.extended_at IS NOT NULL
         ELSE hold.id IS NOT NULL
     END
 """

@@ -1,4 +1,4 @@
-"""Claims, the reservations that they became, the limit of seats, and their numbers."""
+"""Claims, the reservations that they became, and their numbers."""
 
 from datetime import datetime
 
@@ -145,44 +145,4 @@ def wrong_counts(since: datetime | None) -> Findings:
         since=since,
         performances="performance.id IN {sold}",
         sold=_RECENTLY_SOLD,
-    )
-
-
-# Seats as +1 when they were held and -1 when the claim was over, summed up in the order of time for each customer and
-# performance. Rows are kept narrow for the sort: the hold is looked up for a breach only.
-_ABOVE_SEAT_LIMIT = """
-    WITH claims AS (
-        SELECT claim.id, hold.customer_id, hold.performance_id, hold.seat_limit, hold.held_at,
-            CASE hold.status WHEN 'HELD' THEN hold.expires_at ELSE claim.ended_at END AS ended_at
-        FROM reservations_seatclaim claim
-        JOIN reservations_hold hold ON hold.id = claim.hold_id
-        WHERE {customers}
-    ), steps AS (
-        SELECT id, customer_id, performance_id, seat_limit, held_at AS at, 1 AS step FROM claims
-        UNION ALL
-        SELECT id, customer_id, performance_id, seat_limit, ended_at, -1 FROM claims WHERE ended_at IS NOT NULL
-    ), sums AS (
-        SELECT id, customer_id, seat_limit, step, sum(step) OVER (
-            PARTITION BY customer_id, performance_id ORDER BY at, step ROWS UNBOUNDED PRECEDING
-        ) AS seats
-        FROM steps
-    )
-    SELECT format('customer %%s, hold %%s: %%s seats of %%s', customer_id, hold_id, max(seats), seat_limit)
-    FROM (
-        SELECT customer_id, (SELECT hold_id FROM reservations_seatclaim WHERE id = sums.id) AS hold_id, seats, seat_limit
-        FROM sums
-        WHERE step = 1 AND seats > seat_limit
-    ) above
-    GROUP BY customer_id, hold_id, seat_limit
-"""
-
-
-def above_seat_limit(since: datetime | None) -> Findings:
-    return breaches(
-        _ABOVE_SEAT_LIMIT,
-        since=since,
-        customers=(
-            "(hold.customer_id, hold.performance_id) IN"
-            " (SELECT customer_id, performance_id FROM reservations_hold WHERE held_at >= %(since)s)"
-        ),
     )

@@ -4,6 +4,7 @@ from apps.reservations.services.best_available import hold_best_available
 from apps.reservations.services.cancelling import Cancellation, cancel_reservation
 from apps.reservations.services.confirming import Confirmation, confirm_reservation
 from apps.reservations.services.expiring import expire_holds
+from apps.reservations.services.extending import extend_hold
 from apps.reservations.services.gate import (
     admission_to_concert,
     admission_to_look,
@@ -14,6 +15,7 @@ from apps.reservations.services.gate import (
 )
 from apps.reservations.services.holding import HeldSeats, hold_seats
 from apps.reservations.services.releasing import release_hold
+from apps.reservations.services.topping_up import top_up_for_hold
 
 __all__ = [
     "Cancellation",
@@ -27,8 +29,10 @@ __all__ = [
     "concert_to_pay_for",
     "confirm_reservation",
     "expire_holds",
+    "extend_hold",
     "hold_best_available",
     "hold_seats",
     "release_hold",
+    "top_up_for_hold",
     "verify_payer",
 ]

@@ -53,10 +53,12 @@ def hold_best_available(
 ) -> Steps[HeldSeats]:
     """Claim the best `quantity` free seats, side by side if there are such, of one grade if it is named.
 
-    Seats that others are claiming at this moment are passed over.
+    Of the choices of one grade those that leave no single seat come first. Seats that others are claiming at this moment are
+    passed over.
 
     :raises NotEnoughSeats: fewer than `quantity` are free and not being claimed at this moment.
-    :raises PerformanceNotFound, SeatLimitExceeded, SalesNotOpen, SalesClosed, QueueTokenExpired: as for `hold_seats`.
+    :raises PerformanceNotFound, SeatLimitExceeded, UnpaidLimitExceeded, PriceLimitExceeded, SalesNotOpen, SalesClosed,
+        QueueTokenExpired: as for `hold_seats`.
     """
     _, rules = yield holding.customer_lock(customer_id=customer_id, performance_id=performance_id)
     offer = holding.offer_in(rules)
@@ -116,7 +118,7 @@ def _lock_best(
     width = 1
     while options := choice.options(quantity, without=gone)[:width]:
         seat_ids = sorted({seat_id for option in options for seat_id in option})
-        seats = {"performance_id": performance_id, "seat_ids": seat_ids}
+        seats = {"performance_id": performance_id, "seat_ids": seat_ids, "is_choice": False}
         found = found_seats(
             *fetch_pipelined([(SQL["lock_free_seats"], seats), (holding.SQL["read_seats"], seats)])
         )

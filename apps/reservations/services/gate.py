@@ -24,6 +24,8 @@ CONCERT_FIELDS = [
     "sales_open_at",
     "sales_close_at",
     "seats_per_customer",
+    "unpaid_seats_max",
+    "single_seats",
     "is_published",
     "created_at",
 ]

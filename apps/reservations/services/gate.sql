@@ -3,7 +3,8 @@
 SELECT performance.id, performance.concert_id, performance.starts_at, performance.seat_map_version,
     performance.sold_out_at,
     concert.id, concert.title, concert.artist, concert.venue, concert.description, concert.sales_open_at,
-    concert.sales_close_at, concert.seats_per_customer, concert.is_published, concert.created_at
+    concert.sales_close_at, concert.seats_per_customer, concert.unpaid_seats_max, concert.single_seats,
+    concert.is_published, concert.created_at
 FROM concerts_performance performance
 JOIN concerts_concert concert ON concert.id = performance.concert_id
 WHERE performance.id = %(performance_id)s AND concert.is_published;

@@ -1,6 +1,6 @@
-"""Claiming seats. Locks: customer and performance, seats (never waiting for them), overdue holds; see `docs/locking.md`."""
+"""Claiming seats. Locks: customer, seats (never waiting for them), overdue holds; see `docs/locking.md`."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -12,10 +12,18 @@ from django.db import transaction
 from apps.concerts.errors import PerformanceNotFound, SeatNotFound
 from apps.concerts.models import SalesWindow
 from apps.queue.services import Admission, extend_lease, require_new_hold_allowed
-from apps.reservations.errors import SeatAlreadyHeld, SeatAlreadyReserved, SeatLimitExceeded
+from apps.reservations.errors import (
+    PriceLimitExceeded,
+    SeatAlreadyHeld,
+    SeatAlreadyReserved,
+    SeatLimitExceeded,
+    SingleSeatLeft,
+    UnpaidLimitExceeded,
+)
 from apps.reservations.events import PricedSeat
 from apps.reservations.models import Hold
 from apps.reservations.services.expiring import end_in_the_way
+from apps.reservations.services.single_seats import singles_left
 from apps.shared.database import Call, Row, load_statements
 from apps.shared.transactions import Decision, Steps, decide_then_write
 
@@ -24,11 +32,12 @@ SQL = load_statements(Path(__file__).with_suffix(".sql"))
 
 @dataclass(frozen=True, slots=True)
 class HeldSeats:
-    """A hold with its seats by ascending id."""
+    """A hold with its seats by ascending id; `extendable` says if its owner may still ask for more time."""
 
     hold: Hold
     seats: Sequence[PricedSeat]
     concert_id: int
+    extendable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +45,7 @@ class FoundSeats:
     """Seats of a request as they were at one moment, by ascending id, and what is in the way of claiming them.
 
     `holds` are pairs of a seat's id and the hold that has an open claim on it; `unlocked` are seats that others are at work on.
+    `free_in_rows` has, by section and row, the numbers of the seats that are free; nothing where single seats may be left.
     """
 
     at: datetime
@@ -43,6 +53,7 @@ class FoundSeats:
     blocked: list[int]
     holds: list[tuple[int, Hold]]
     unlocked: list[int]
+    free_in_rows: Mapping[tuple[str, str], list[int]]
 
     @property
     def taken(self) -> set[int]:
@@ -58,6 +69,7 @@ class FoundSeats:
             [seat_id for seat_id in self.blocked if seat_id in seat_ids],
             [(seat_id, hold) for seat_id, hold in self.holds if seat_id in seat_ids],
             [seat_id for seat_id in self.unlocked if seat_id in seat_ids],
+            self.free_in_rows,
         )
 
     def refuse_unless_free(self) -> None:
@@ -73,15 +85,32 @@ class FoundSeats:
             # Somebody is claiming or paying for one of them right now. Whoever it is will be done in a moment.
             raise SeatAlreadyHeld(retry_after=1)
 
+    def refuse_if_singles_are_left(self) -> None:
+        """:raises SingleSeatLeft: beside them single seats are left, and need not be."""
+        left = []
+        for (section, row), free in self.free_in_rows.items():
+            chosen = [
+                seat.number for seat in self.seats if (seat.section, seat.row) == (section, row)
+            ]
+            singles = singles_left(free, chosen)
+            left += [{"section": section, "row": row, "number": number} for number in singles]
+        if left:
+            raise SingleSeatLeft(seats=left)
+
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """The rules for a customer who wants seats of a performance, and what that customer has of it `at` one moment."""
+    """The rules for a customer who wants seats of a performance, and what that customer has `at` one moment.
+
+    `taken` are seats of this performance, `unpaid` those of all dates of the concert that are held and not paid.
+    """
 
     at: datetime
     taken: int
+    unpaid: int
     concert_id: int
     seat_limit: int
+    unpaid_limit: int
     window: SalesWindow
 
     def refuse_unless_allowed(self, admission: Admission | None, *, quantity: int) -> None:
@@ -89,12 +118,15 @@ class Offer:
         :raises QueueTokenExpired: the visitor was admitted too long ago to claim anything new.
         :raises SalesNotOpen, SalesClosed: outside the sales window, or the performance has begun.
         :raises SeatLimitExceeded: with what the customer has already it would be too many.
+        :raises UnpaidLimitExceeded: with what the customer holds already it would be too many.
         """
         if admission is not None:
             require_new_hold_allowed(admission=admission)
         self.window.refuse_unless_open(self.at)
         if self.taken + quantity > self.seat_limit:
             raise SeatLimitExceeded(limit=self.seat_limit, taken=self.taken)
+        if self.unpaid + quantity > self.unpaid_limit:
+            raise UnpaidLimitExceeded(limit=self.unpaid_limit, unpaid=self.unpaid)
 
 
 @decide_then_write
@@ -113,11 +145,14 @@ def hold_seats(
     :raises SeatAlreadyHeld: somebody else holds one of them, or is claiming it at this moment.
     :raises SeatAlreadyReserved: one of them is sold or kept back.
     :raises SeatLimitExceeded: the customer would have more than the concert allows.
+    :raises UnpaidLimitExceeded: the customer would hold more without having paid than the concert allows, of all dates together.
+    :raises SingleSeatLeft: the concert refuses choices that leave single seats, and this is one.
+    :raises PriceLimitExceeded: no wallet may contain what they cost.
     :raises SeatNotFound: one of them is not a seat of this performance.
     :raises SalesNotOpen, SalesClosed: outside the sales window, or the performance has begun.
     :raises QueueTokenExpired: the visitor was admitted too long ago to claim anything new.
     """
-    seats = {"performance_id": performance_id, "seat_ids": list(seat_ids)}
+    seats = {"performance_id": performance_id, "seat_ids": list(seat_ids), "is_choice": True}
     _, rules, locked, rows = yield [
         *customer_lock(customer_id=customer_id, performance_id=performance_id),
         (SQL["lock_seats"], seats),
@@ -129,37 +164,40 @@ def hold_seats(
     if missing := set(seat_ids) - {seat.seat_id for seat in found.seats}:
         raise SeatNotFound(seat_ids=sorted(missing))
     found.refuse_unless_free()
+    found.refuse_if_singles_are_left()
     return claim(customer_id, performance_id, offer, found, admission)
 
 
 def customer_lock(*, customer_id: int, performance_id: int) -> list[Call]:
-    """Return the statements that lock a customer at a performance and read the rules; `offer_in` understands the second."""
+    """Return the statements that lock a customer and read the rules of a performance; `offer_in` understands the second."""
     customer = {"performance_id": performance_id, "customer_id": customer_id}
     return [(SQL[name], customer) for name in ("lock_customer", "count_seats_of_customer")]
 
 
 def offer_in(rows: Sequence[Row]) -> Offer:
     """:raises PerformanceNotFound: there is none, or its concert is not published."""
-    [(at, taken, concert_id, seat_limit, opens_at, closes_at, starts_at)] = rows
+    [(at, taken, unpaid, concert_id, seat_limit, unpaid_limit, *window)] = rows
     if concert_id is None:
         raise PerformanceNotFound
-    return Offer(at, taken, concert_id, seat_limit, SalesWindow(opens_at, closes_at, starts_at))
+    return Offer(at, taken, unpaid, concert_id, seat_limit, unpaid_limit, SalesWindow(*window))
 
 
 def found_seats(locked: Sequence[Row], rows: Sequence[Row]) -> FoundSeats:
     """Put together what `lock_seats` and `read_seats` say."""
-    seats, blocked, holds = [], [], []
-    for _at, *seat, is_blocked, hold_id, status, expires_at in rows:
+    seats, blocked, holds, free_in_rows = [], [], [], {}
+    for _at, *seat, free_in_row, is_blocked, hold_id, status, expires_at in rows:
         if seat[0] is None:
             continue
         seats.append(PricedSeat._make(seat))
+        if free_in_row is not None:
+            free_in_rows[seats[-1].section, seats[-1].row] = free_in_row
         if is_blocked:
             blocked.append(seat[0])
         if hold_id is not None:
             holds.append((seat[0], Hold(id=hold_id, status=status, expires_at=expires_at)))
     is_locked = {seat_id for (seat_id,) in locked}
     unlocked = [seat.seat_id for seat in seats if seat.seat_id not in is_locked]
-    return FoundSeats(rows[0][0], seats, blocked, holds, unlocked)
+    return FoundSeats(rows[0][0], seats, blocked, holds, unlocked, free_in_rows)
 
 
 def claim(
@@ -169,12 +207,19 @@ def claim(
     found: FoundSeats,
     admission: Admission | None,
 ) -> Decision[HeldSeats]:
-    """Decide a hold on seats that are locked and were found free; it begins when they were."""
+    """Decide a hold on seats that are locked and were found free; it begins when they were.
+
+    :raises PriceLimitExceeded: nobody could pay for it.
+    """
+    total_price = sum(seat.price for seat in found.seats)
+    if total_price > settings.BALANCE_LIMIT:
+        raise PriceLimitExceeded(total_price=total_price, limit=settings.BALANCE_LIMIT)
     hold = Hold(
         customer_id=customer_id,
         performance_id=performance_id,
-        total_price=sum(seat.price for seat in found.seats),
+        total_price=total_price,
         seat_limit=offer.seat_limit,
+        unpaid_limit=offer.unpaid_limit,
         queue_place=admission.place if admission else None,
         queue_generation=admission.generation if admission else None,
         held_at=found.at,
@@ -188,6 +233,7 @@ def claim(
             "performance_id": performance_id,
             "total_price": hold.total_price,
             "seat_limit": hold.seat_limit,
+            "unpaid_limit": hold.unpaid_limit,
             "queue_place": hold.queue_place,
             "queue_generation": hold.queue_generation,
             "held_at": hold.held_at,
@@ -208,7 +254,9 @@ def claim(
             robust=True,
         )
     return Decision(
-        HeldSeats(hold, found.seats, offer.concert_id),
+        HeldSeats(
+            hold, found.seats, offer.concert_id, extendable=offer.window.ends_at > hold.expires_at
+        ),
         writes=[*end_in_the_way({over.pk for _, over in found.holds}, at=found.at), write],
         # The locks should have prevented it; the constraint is what makes it impossible.
         refusals={"seat_claimed_once": SeatAlreadyHeld(retry_after=1)},

@@ -1,24 +1,31 @@
 -- name: lock_customer
--- Waits for other requests of the same customer at the same performance, so that two cannot pass the seat limit together.
-SELECT pg_advisory_xact_lock(
-    hashtextextended('hold ' || %(performance_id)s::bigint || ' ' || %(customer_id)s::bigint, 0)
-);
+-- Waits for other requests of the same customer, so that two cannot pass a limit together: not that of one performance, and not
+-- that of the unpaid seats of all dates.
+SELECT pg_advisory_xact_lock(hashtextextended('hold ' || %(customer_id)s::bigint, 0));
 
 -- name: count_seats_of_customer
--- How many seats of the performance the customer has at this moment, and when who may have how many; no concert if the performance
--- is not for sale to anybody. Comes after the customer's lock. `+ 0` here and below: of a performance that the planner does not know
--- yet it expects one row, and would read all there are in place of the few by key.
-SELECT clock.at, (
-    SELECT count(*)
-    FROM reservations_hold hold
-    JOIN reservations_seatclaim claim ON claim.hold_id = hold.id
-    WHERE hold.customer_id = %(customer_id)s AND hold.performance_id + 0 = %(performance_id)s
-      AND claim.ended_at IS NULL
-      AND (hold.status = 'CONFIRMED' OR (hold.status = 'HELD' AND hold.expires_at > clock.at))
-), concert.id, concert.seats_per_customer, concert.sales_open_at, concert.sales_close_at, performance.starts_at
+-- How many seats of the performance the customer has at this moment, how many of the concert without having paid, and when who may
+-- have how many; no concert if the performance is not for sale to anybody. Comes after the customer's lock. `+ 0` here and below: of
+-- a performance that the planner does not know yet it expects one row, and would read all there are in place of the few by key.
+SELECT clock.at, own.seats, own.unpaid, concert.id, concert.seats_per_customer,
+    coalesce(concert.unpaid_seats_max, concert.seats_per_customer),
+    concert.sales_open_at, concert.sales_close_at, performance.starts_at
 FROM (SELECT clock_timestamp() AS at OFFSET 0) clock
 LEFT JOIN concerts_performance performance ON performance.id = %(performance_id)s
-LEFT JOIN concerts_concert concert ON concert.id = performance.concert_id AND concert.is_published;
+LEFT JOIN concerts_concert concert ON concert.id = performance.concert_id AND concert.is_published
+CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE hold.performance_id = performance.id) AS seats,
+        count(*) FILTER (WHERE hold.status = 'HELD') AS unpaid
+    FROM reservations_hold hold
+    JOIN reservations_seatclaim claim ON claim.hold_id = hold.id
+    WHERE hold.customer_id = %(customer_id)s AND claim.ended_at IS NULL
+      AND CASE hold.status
+          WHEN 'CONFIRMED' THEN hold.performance_id + 0 = performance.id
+          WHEN 'HELD' THEN hold.expires_at > clock.at AND (
+              SELECT date.concert_id FROM concerts_performance date WHERE date.id = hold.performance_id
+          ) = performance.concert_id
+      END
+) own;
 
 -- name: lock_seats
 -- Locks the seats of a request, or as many as nobody else is at work on, and waits for nobody. A request that does not get the
@@ -51,8 +58,33 @@ SELECT id FROM first UNION ALL SELECT id FROM others;
 
 -- name: read_seats
 -- The seats of a request with the open claims on them, and the moment that decides about them. Comes after the last lock; has
--- one row without a seat if there are none.
+-- one row without a seat if there are none. Where a choice may be refused for the single seats that it leaves, the first one of each
+-- row has the numbers of what is free there; `OFFSET 0` asks for the claim on each of them by key, where a join would read all claims.
 SELECT clock.at, seat.id, seat.section, seat.row, seat.number, seat.grade, seat.price,
+    CASE WHEN %(is_choice)s AND (
+        SELECT concert.single_seats = 'REFUSE' AND concert.seats_per_customer > 1
+        FROM concerts_performance performance
+        JOIN concerts_concert concert ON concert.id = performance.concert_id
+        WHERE performance.id = %(performance_id)s
+    ) AND seat.id = (
+        SELECT min(same.id)
+        FROM concerts_seat same
+        WHERE same.performance_id + 0 = %(performance_id)s AND same.id = ANY (%(seat_ids)s::bigint[])
+          AND same.section = seat.section AND same.row = seat.row
+    ) THEN ARRAY(
+        SELECT other.number
+        FROM concerts_seat other
+        WHERE other.performance_id = seat.performance_id AND other.section = seat.section AND other.row = seat.row
+          AND NOT other.is_blocked
+          AND NOT EXISTS (
+              SELECT
+              FROM reservations_seatclaim taken
+              JOIN reservations_hold taker ON taker.id = taken.hold_id
+              WHERE taken.seat_id = other.id AND taken.ended_at IS NULL
+                AND (taker.status = 'CONFIRMED' OR (taker.status = 'HELD' AND taker.expires_at > clock.at))
+              OFFSET 0
+          )
+    ) END,
     seat.is_blocked, hold.id, hold.status, hold.expires_at
 FROM (SELECT clock_timestamp() AS at OFFSET 0) clock
 LEFT JOIN concerts_seat seat
@@ -65,11 +97,12 @@ ORDER BY seat.id;
 -- Writes a hold with its claims on seats that are locked and were found free.
 WITH hold AS (
     INSERT INTO reservations_hold (
-        id, customer_id, performance_id, status, total_price, seat_limit, queue_place, queue_generation, held_at, expires_at
+        id, customer_id, performance_id, status, total_price, seat_limit, unpaid_limit, queue_place, queue_generation, held_at,
+        expires_at
     )
     VALUES (
-        %(hold_id)s, %(customer_id)s, %(performance_id)s, 'HELD', %(total_price)s, %(seat_limit)s, %(queue_place)s::bigint,
-        %(queue_generation)s::integer, %(held_at)s, %(expires_at)s
+        %(hold_id)s, %(customer_id)s, %(performance_id)s, 'HELD', %(total_price)s, %(seat_limit)s, %(unpaid_limit)s,
+        %(queue_place)s::bigint, %(queue_generation)s::integer, %(held_at)s, %(expires_at)s
     )
 )
 INSERT INTO reservations_seatclaim (hold_id, performance_id, seat_id, price)

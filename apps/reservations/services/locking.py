@@ -1,4 +1,4 @@
-"""Locking a hold for whoever pays for it, releases it or cancels what it became."""
+"""Locking a hold for whoever pays for it, extends it, releases it or cancels what it became."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -78,6 +78,7 @@ def locked_hold_in(rows: Sequence[Sequence[Row]], *, customer_id: int) -> Locked
         queue_generation,
         held_at,
         expires_at,
+        extended_at,
         performance_id,
         concert_id,
         starts_at,
@@ -97,6 +98,7 @@ def locked_hold_in(rows: Sequence[Sequence[Row]], *, customer_id: int) -> Locked
             queue_generation=queue_generation,
             held_at=held_at,
             expires_at=expires_at,
+            extended_at=extended_at,
         ),
         seats=[PricedSeat._make(seat) for seat in seats],
         concert_id=concert_id,

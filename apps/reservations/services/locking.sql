@@ -1,10 +1,10 @@
--- The locks of whoever pays for a hold, releases it or cancels what it became, in the order of docs/locking.md. A hold's seats
+-- The locks of whoever pays for a hold, extends it, releases it or cancels what it became, in the order of docs/locking.md. A hold's seats
 -- never change, so each statement finds for itself what it has to lock. A stranger's hold is not found, and nothing is locked.
 
 -- name: lock_customer_of_hold
--- Waits for other requests of the same customer at the same performance. Without it a hold request could count the seats of a
--- hold that is overdue for it and paid in time for this transaction.
-SELECT pg_advisory_xact_lock(hashtextextended('hold ' || performance_id || ' ' || customer_id, 0))
+-- Waits for other requests of the same customer. Without it a hold request could count the seats of a hold that is overdue for it
+-- and paid, or extended, in time for this transaction.
+SELECT pg_advisory_xact_lock(hashtextextended('hold ' || customer_id, 0))
 FROM reservations_hold
 WHERE id = %(hold_id)s AND customer_id = %(customer_id)s;
 
@@ -20,7 +20,7 @@ FOR NO KEY UPDATE OF seat;
 -- name: lock_hold
 -- The hold as it is once the lock is there, with what an answer tells of its performance.
 SELECT hold.id, hold.status, hold.total_price, hold.seat_limit, hold.queue_place, hold.queue_generation,
-    hold.held_at, hold.expires_at, hold.performance_id, performance.concert_id, performance.starts_at,
+    hold.held_at, hold.expires_at, hold.extended_at, hold.performance_id, performance.concert_id, performance.starts_at,
     performance.ends_at, concert.title, concert.venue
 FROM reservations_hold hold
 JOIN concerts_performance performance ON performance.id = hold.performance_id

@@ -43,6 +43,6 @@ def release_hold(*, customer_id: int, hold_id: UUID) -> Steps[HeldSeats]:
             robust=True,
         )
     return Decision(
-        HeldSeats(hold, found.seats, found.concert_id),
+        HeldSeats(hold, found.seats, found.concert_id, extendable=False),
         writes=[(SQL["release"], {"at": now, "hold_id": hold_id})],
     )

@@ -22,6 +22,8 @@ MAY_NOT_BUY = [
     *NOT_ADMITTED,
     PerformanceNotFound,
     errors.SeatLimitExceeded,
+    errors.UnpaidLimitExceeded,
+    errors.PriceLimitExceeded,
     SalesNotOpen,
     SalesClosed,
 ]
@@ -35,6 +37,7 @@ HOLD_EXAMPLE = {
     "total_price": 130000,
     "status": "HELD",
     "expires_at": "2027-01-02T11:05:00Z",
+    "extendable": True,
 }
 
 
@@ -78,6 +81,7 @@ class HoldsView(IdempotentView):
             SeatNotFound,
             errors.SeatAlreadyHeld,
             errors.SeatAlreadyReserved,
+            errors.SingleSeatLeft,
         ],
         message="Seats held.",
         queue_token=True,
@@ -166,3 +170,40 @@ class HoldView(ApiView):
     def delete(self, request: Request, hold_id: UUID) -> Response:
         released = services.release_hold(customer_id=self.customer_id, hold_id=hold_id)
         return success(serializers.held_seats_data(released), message=_("Hold released."))
+
+
+class HoldExtensionView(IdempotentView):
+    @operation(
+        summary="Extend a hold",
+        description=(
+            "Gives as much time again as the hold had at first, once, and no longer than sales last. `extendable` of a hold says"
+            " if it may be tried; it is refused nonetheless when the visit to the waiting room is over."
+        ),
+        response=serializers.HoldSerializer,
+        errors=[
+            errors.HoldNotFound,
+            errors.HoldNotLive,
+            errors.HoldExpired,
+            errors.HoldNotExtendable,
+        ],
+        message="Hold extended.",
+        idempotency_key="optional",
+        tags=["holds"],
+        examples={
+            "response": {
+                **HOLD_EXAMPLE,
+                "expires_at": "2027-01-02T11:10:00Z",
+                "extendable": False,
+            }
+        },
+    )
+    def post(self, request: Request, hold_id: UUID) -> HttpResponse:
+        return self.once(
+            partial(services.extend_hold.decide, customer_id=self.customer_id, hold_id=hold_id),
+            render=_extended,
+            required=False,
+        )
+
+
+def _extended(held: HeldSeats) -> tuple[int, Any, Any]:
+    return 200, _("Hold extended."), serializers.held_seats_data(held)

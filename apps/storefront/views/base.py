@@ -20,6 +20,7 @@ from apps.shared.api.responses import refusal_body
 from apps.shared.api.throttling import spend
 from apps.shared.codes import CODES
 from apps.shared.errors import DomainError, RateLimited, ServiceUnavailable
+from apps.storefront.wording import refusal_words
 
 logger = structlog.get_logger(__name__)
 
@@ -141,8 +142,9 @@ def say_out_of_date(request: HttpRequest) -> None:
 
 
 def message_of(error: DomainError) -> str:
-    """Return what a refusal says to people, in their language."""
-    return error.message or str(CODES[error.code].message)
+    """Return what is said to people, in their language: with the figures of the refusal where it has some, else as the registry says it."""
+    words = error.message or refusal_words(error.code, error.details)
+    return words or str(CODES[error.code].message)
 
 
 def wants_json(request: HttpRequest) -> bool:
@@ -159,7 +161,7 @@ def refusal(
     entry = CODES[error.code]
     if for_script:
         response: HttpResponse = JsonResponse(
-            refusal_body(error.code, error.details, error.message), status=entry.status
+            refusal_body(error.code, error.details, message_of(error)), status=entry.status
         )
     else:
         template = (

@@ -1,6 +1,8 @@
 """Paying for what is held."""
 
-from typing import Any
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.conf import settings
@@ -8,22 +10,32 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.formats import time_format
+from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
-from apps.payments.errors import InsufficientBalance
+from apps.payments.errors import BalanceLimitExceeded, InsufficientBalance
 from apps.payments.selectors import wallet_balance
 from apps.queue.errors import QueueTokenInvalid, QueueTokenRequired
 from apps.queue.services import verified_place
-from apps.reservations.errors import HoldExpired, HoldNotFound, HoldNotLive
+from apps.reservations.errors import (
+    HoldExpired,
+    HoldNotExtendable,
+    HoldNotFound,
+    HoldNotLive,
+    TopUpNotNeeded,
+)
 from apps.reservations.models import Hold
 from apps.reservations.selectors import hold_of, reservation_of_hold
 from apps.reservations.services import release_hold
 from apps.shared.errors import IdempotencyKeyReused
 from apps.shared.transactions import database_now
-from apps.storefront.actions import new_key, pay
-from apps.storefront.forms import KeyedForm
+from apps.storefront.actions import extend, new_key, pay, top_up_to_pay
+from apps.storefront.forms import KeyedForm, TopUpForm
 from apps.storefront.queue_cookie import forget_queue_token, queue_token_of
-from apps.storefront.views.base import PageView, say_out_of_date
+from apps.storefront.views.accounts import way_on
+from apps.storefront.views.base import PageView, message_of, say_out_of_date
+from apps.storefront.wording import won
 
 
 class HoldPageView(PageView):
@@ -37,6 +49,23 @@ class HoldPageView(PageView):
         if hold.performance.concert_id != concert_id:
             raise HoldNotFound
         return hold
+
+    def way_back(self) -> str:
+        return reverse("storefront:checkout", kwargs=self.kwargs)
+
+
+def extension_offers(holds: Iterable[Hold], *, at: datetime) -> list[dict[str, Any]]:
+    """Return what a page needs to offer more time for holds, for each that may have it."""
+    return [
+        {
+            "hold": hold,
+            "until": until,
+            "seconds_left": (hold.expires_at - at).total_seconds(),
+            "key": new_key(),
+        }
+        for hold in holds
+        if (until := hold.extension(at=at)) is not None
+    ]
 
 
 class CheckoutView(HoldPageView):
@@ -94,6 +123,7 @@ class CheckoutView(HoldPageView):
             "concert": hold.performance.concert,
             "is_live": hold.status == Hold.Status.HELD and not hold.is_expired(now),
             "is_expired": hold.is_expired(now),
+            "offers": extension_offers([hold], at=now),
             "seconds_left": max(0, (hold.expires_at - now).total_seconds()),
             "balance": balance,
             "left_over": balance - hold.total_price,
@@ -118,5 +148,64 @@ class ReleaseHoldView(HoldPageView):
         messages.info(request, _("The seats are free again."))
         return redirect("storefront:seat_map", concert_id, hold.performance_id)
 
-    def way_back(self) -> str:
-        return reverse("storefront:checkout", kwargs=self.kwargs)
+
+class ExtendHoldView(HoldPageView):
+    """More time for who needs longer, from any page that shows the hold."""
+
+    def post(self, request: HttpRequest, concert_id: int, hold_id: UUID) -> HttpResponse:
+        self.hold(concert_id, hold_id)
+        form = KeyedForm(request.POST)
+        try:
+            if not form.is_valid():
+                say_out_of_date(request)
+                return redirect(self.way_back())
+            until = extend(
+                customer_id=self.customer_id, hold_id=hold_id, key=form.cleaned_data["key"]
+            )
+        except (HoldExpired, HoldNotLive):
+            return redirect(self.way_back())
+        except HoldNotExtendable as refusal:
+            messages.info(request, message_of(refusal))
+        except IdempotencyKeyReused:
+            say_out_of_date(request)
+        else:
+            said = {"time": time_format(localtime(until), "TIME_FORMAT")}
+            messages.success(request, _("Your seats are now held until %(time)s") % said)
+        return redirect(way_on(request) if "next" in request.POST else self.way_back())
+
+
+class TopUpForHoldView(HoldPageView):
+    """What is missing to pay for a hold: whoever has paid meanwhile, in another tab, is not made richer."""
+
+    rate_limits: ClassVar = {"POST": "charge"}
+
+    def post(self, request: HttpRequest, concert_id: int, hold_id: UUID) -> HttpResponse:
+        self.hold(concert_id, hold_id)
+        form = TopUpForm(request.POST)
+        if not form.is_valid():
+            say_out_of_date(request)
+            return redirect(self.way_back())
+        try:
+            balance = top_up_to_pay(
+                customer_id=self.customer_id, hold_id=hold_id, **form.cleaned_data
+            )
+        except (HoldExpired, HoldNotLive):
+            messages.info(
+                request,
+                _("Nothing was topped up: these seats are no longer waiting to be paid for."),
+            )
+        except TopUpNotNeeded:
+            messages.info(
+                request,
+                _(
+                    "Nothing was topped up: your balance has changed in the meantime. This page shows what is missing now."
+                ),
+            )
+        except BalanceLimitExceeded as refusal:
+            messages.error(request, message_of(refusal))
+        except IdempotencyKeyReused:
+            say_out_of_date(request)
+        else:
+            said = {"won": won(balance)}
+            messages.success(request, _("Topped up. Your balance is %(won)s.") % said)
+        return redirect(self.way_back())

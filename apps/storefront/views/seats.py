@@ -3,17 +3,19 @@
 from typing import Any, ClassVar
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views.decorators.gzip import gzip_page
 
 from apps.concerts import selectors as concerts
 from apps.concerts.errors import PerformanceNotFound
-from apps.concerts.models import Performance
+from apps.concerts.models import Concert, Performance
 from apps.queue.errors import (
     QueueTokenExpired,
     QueueTokenInvalid,
@@ -30,6 +32,7 @@ from apps.storefront.errors import InvalidChoice
 from apps.storefront.forms import BestAvailableForm, SeatsForm
 from apps.storefront.queue_cookie import has_queue_token, queue_token_of
 from apps.storefront.views.base import PageView, message_of, say_out_of_date
+from apps.storefront.views.checkout import extension_offers
 from apps.storefront.wording import seat_map_words
 
 _NOT_ADMITTED = (QueueTokenRequired, QueueTokenInvalid, QueueTokenNotActive, QueueTokenExpired)
@@ -130,15 +133,24 @@ class SeatMapPageView(AdmittedView):
         dates = selectors.performances_with_availability(concert_id)
         limit = performance.concert.seats_per_customer
         own = selectors.own_seat_ids(customer_id=self.customer_id, performance_id=performance.pk)
+        holds = selectors.live_holds_of(customer_id=self.customer_id, concert_id=concert_id)
+        unpaid = sum(hold.seats_held for hold in holds)
+        may_hold = max(0, performance.concert.unpaid_seat_limit - unpaid)
         context: dict[str, Any] = {
             "concert": performance.concert,
             "performance": performance,
             "dates": dates,
             "grades": concerts.grade_prices([performance]),
             "limit": limit,
-            "quantities": range(1, limit - len(own) + 1),
+            "quantities": range(1, min(limit - len(own), may_hold) + 1),
+            "unpaid": unpaid if may_hold < limit - len(own) else 0,
             "own": own,
-            "holds": selectors.live_holds_of(customer_id=self.customer_id, concert_id=concert_id),
+            "holds": holds,
+            "offers": extension_offers(holds, at=timezone.now()),
+            "single_seats": performance.concert.single_seats
+            if limit > 1
+            else Concert.SingleSeats.OFF,
+            "price_limit": settings.BALANCE_LIMIT,
             "words": seat_map_words(),
             "key": new_key(),
             "may_choose": admission.choose_until > admission.seen_at,

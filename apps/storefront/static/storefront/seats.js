@@ -47,7 +47,7 @@ showStale(false);
 const own = JSON.parse(document.getElementById("own-seats").textContent);
 const hall = new Hall(map, own);
 hall.update(letters);
-const selection = new Selection(Math.max(0, Number(root.dataset.limit) - own.length));
+const selection = new Selection(Number(root.dataset.limit));
 const drawing = new Drawing(hall);
 drawing.drawAll();
 shapeView();
@@ -59,6 +59,7 @@ const tray = new Tray({
   form,
   hall,
   selection,
+  rules: { singleSeats: root.dataset.singleSeats, priceLimit: Number(root.dataset.priceLimit) },
   onHold: () => holding.send(form, selection.seats.map((seat) => hall.id(seat)), (text) => tray.say(text)),
   onRemove: toggle,
   onEmpty: () => view.focus(),
@@ -211,7 +212,7 @@ function sayFull() {
 function onRefused({ code, data }) {
   if (code.startsWith("QUEUE_TOKEN_") || code === "AUTHENTICATION_REQUIRED" || code === "PERMISSION_DENIED") {
     leave();
-  } else if (code.startsWith("IDEMPOTENCY_KEY_") || (code.startsWith("SEAT_") && holding.isUncertain)) {
+  } else if (code.startsWith("IDEMPOTENCY_KEY_") || (holding.isUncertain && (code.startsWith("SEAT_") || code === "UNPAID_LIMIT_EXCEEDED"))) {
     leave(); // an attempt that was not answered came through, or may have: the page then shows the hold
   } else if (code === "SEAT_ALREADY_HELD" || code === "SEAT_ALREADY_RESERVED") {
     return refuseSeats(hall.seatsWithIds(data?.seat_ids ?? []));

@@ -1,5 +1,6 @@
-// What was chosen, what it costs, and the button that holds it.
+// What was chosen, what it costs, what the rules say to it, and the button that holds it.
 
+import { Singles } from "./singles.js";
 import { figure, say, won } from "./words.js";
 
 export class Tray {
@@ -8,17 +9,21 @@ export class Tray {
   #selection;
   #isSoldOut = false;
   #isOpen = false; // the list, where a small screen has it folded
+  #singles;
+  #rules;
 
-  /** `onHold()` and `onRemove(seat)` when their buttons are pressed; `onEmpty()` when the focus has nothing left here. */
-  constructor({ form, hall, selection, onHold, onRemove, onEmpty }) {
+  /** `rules` has `singleSeats`, OFF, WARN or REFUSE, and `priceLimit`, won that no balance may exceed. `onHold()` and `onRemove(seat)` when their buttons are pressed; `onEmpty()` when the focus has nothing left here. */
+  constructor({ form, hall, selection, rules, onHold, onRemove, onEmpty }) {
     Object.assign(this, { onRemove, onEmpty });
+    this.#rules = rules;
+    this.#singles = new Singles(hall);
     this.#form = form;
     this.#hall = hall;
     this.#selection = selection;
     selection.addEventListener("change", () => this.show());
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      if (selection.seats.length) onHold();
+      if (!this.#slot("hold").disabled) onHold();
     });
     this.#slot("open").addEventListener("click", () => this.#setOpen(!this.#isOpen));
     // What has the focus is not to lie behind the tray where that stays on the screen.
@@ -59,7 +64,11 @@ export class Tray {
     if (this.#slot("none").textContent !== none) this.#slot("none").textContent = none; // or it would be read again
     const hold = this.#slot("hold");
     if (seats.length === 0 && hold === document.activeElement) this.onEmpty();
-    hold.disabled = seats.length === 0;
+    const { text, isRefusal } = this.#advice(seats, total);
+    const advice = this.#slot("advice");
+    if (advice.textContent !== text) advice.textContent = text; // or it would be read again
+    advice.className = text ? "tray__advice notice notice--warning" : "tray__advice";
+    hold.disabled = seats.length === 0 || isRefusal;
     this.#form.classList.toggle("tray__panel--filled", seats.length > 0);
   }
 
@@ -67,6 +76,19 @@ export class Tray {
     this.#isOpen = isOpen;
     this.#slot("open").setAttribute("aria-expanded", String(isOpen));
     this.#form.classList.toggle("tray__panel--open", isOpen);
+  }
+
+  /** What is to be known of a choice before it is sent, and whether the server would refuse it. */
+  #advice(seats, total) {
+    const { singleSeats, priceLimit } = this.#rules;
+    if (total > priceLimit) {
+      return { text: say("tooDear", { price: won(total), limit: won(priceLimit) }), isRefusal: true };
+    }
+    const left = singleSeats === "OFF" ? [] : this.#singles.leftBy(seats);
+    if (!left.length) return { text: "", isRefusal: false };
+    const isRefusal = singleSeats === "REFUSE";
+    const names = left.map((seat) => this.#hall.name(seat)).join(" · ");
+    return { text: say(isRefusal ? "singleRefused" : "single", { seats: names }), isRefusal };
   }
 
   #item(seat) {

@@ -1,0 +1,203 @@
+"""Free seats that a choice leaves without a free neighbour: avoided, and refused where the concert says so."""
+
+from functools import partial
+
+import pytest
+from django.utils import timezone
+
+from apps.concerts.models import Concert, Performance, Seat
+from apps.reservations.errors import SeatAlreadyHeld, SingleSeatLeft
+from apps.reservations.models import SeatClaim
+from apps.reservations.services import hold_best_available
+from apps.reservations.services.single_seats import singles_left
+from tests.factories.accounts import CustomerFactory
+from tests.factories.concerts import PerformanceFactory, SeatFactory
+from tests.factories.reservations import hold, overdue_hold, reservation
+from tests.factories.visitors import admitted_visitor
+
+
+@pytest.mark.parametrize(
+    ("free", "chosen", "left"),
+    [
+        ("12345", "23", "1"),
+        ("12345", "34", "5"),
+        ("12345", "24", "135"),
+        ("12345", "12", ""),
+        ("12345", "45", ""),
+        ("12345", "3", ""),
+        ("12345", "2", "1"),
+        ("12345", "135", "24"),
+        # Four of five leave one, wherever they are; and so do two of three.
+        ("12345", "1234", ""),
+        ("123", "13", ""),
+        # But not where another run of the row would do.
+        ("123 56", "12", "3"),
+        ("12 4", "1", "2"),
+        ("12", "1", ""),
+        # What was single before is not the fault of anybody.
+        ("1 3456", "34", ""),
+        ("1 345", "34", ""),
+        ("1 345", "4", "35"),
+        ("1 3", "1", ""),
+    ],
+)
+def test_a_choice_leaves(free: str, chosen: str, left: str) -> None:
+    numbers = [place for place, seat in enumerate(free) if seat != " "]
+    places = {free[place]: place for place in numbers}
+
+    found = singles_left(numbers, [places[seat] for seat in chosen])
+
+    assert "".join(free[place] for place in found) == left
+
+
+def row_of(performance: Performance, row: str = "A") -> list[Seat]:
+    return list(performance.seats.filter(row=row).order_by("number"))
+
+
+def numbers(held) -> list[int]:
+    return [seat.number for seat in held.seats]
+
+
+@pytest.mark.django_db
+class TestBestAvailable:
+    def best(self, performance: Performance, quantity: int, grade: str | None = None):
+        return hold_best_available(
+            customer_id=CustomerFactory().pk,
+            performance_id=performance.pk,
+            quantity=quantity,
+            grade=grade,
+            admission=None,
+        )
+
+    def test_leaves_none_single_in_a_row_of_five(self):
+        performance = PerformanceFactory(seats=5, concert__seats_per_customer=4)
+
+        first, second = self.best(performance, 2), self.best(performance, 2)
+
+        assert numbers(first) in ([1, 2], [4, 5])
+        assert numbers(second) == ([3, 4] if numbers(first) == [1, 2] else [2, 3]) or (
+            numbers(second) in ([1, 2], [4, 5])
+        )
+
+    def test_goes_to_a_row_behind_for_it(self):
+        performance = PerformanceFactory(seats=3, concert__seats_per_customer=4)
+        for number in range(1, 5):
+            SeatFactory(performance=performance, row="B", number=number, y=2)
+
+        held = self.best(performance, 2)
+
+        assert {seat.row for seat in held.seats} == {"B"}
+        assert numbers(held) in ([1, 2], [3, 4])
+
+    def test_does_not_leave_the_grade_for_it(self):
+        performance = PerformanceFactory(concert__seats_per_customer=4)
+        for number in range(1, 4):
+            SeatFactory(performance=performance, row="A", number=number, grade="VIP")
+            SeatFactory(performance=performance, row="B", number=number, grade="R", y=2)
+        SeatFactory(performance=performance, row="B", number=4, grade="R", y=2)
+
+        assert {seat.grade for seat in self.best(performance, 2).seats} == {"VIP"}
+
+    def test_takes_what_there_is_where_one_is_left_in_any_case(self):
+        performance = PerformanceFactory(seats=3, concert__seats_per_customer=4)
+
+        assert len(self.best(performance, 2).seats) == 2
+
+    def test_leaves_two_together_for_who_comes_alone(self):
+        performance = PerformanceFactory(seats=5, concert__seats_per_customer=4)
+        hold(CustomerFactory(), row_of(performance)[1:2])
+
+        # The middle one of the three that are side by side would leave two.
+        assert numbers(self.best(performance, 1)) in ([1], [3], [5])
+
+
+@pytest.mark.django_db
+class TestChoiceOnTheMap:
+    @pytest.fixture
+    def performance(self) -> Performance:
+        performance: Performance = PerformanceFactory(seats=5, concert__seats_per_customer=4)
+        return performance
+
+    def refuse(self) -> None:
+        Concert.objects.update(single_seats="REFUSE")
+
+    @pytest.mark.parametrize("rule", ["OFF", "WARN"])
+    def test_is_taken_where_the_map_only_warns(self, performance, rule):
+        Concert.objects.update(single_seats=rule)
+
+        assert hold(CustomerFactory(), row_of(performance)[1:3])
+
+    def test_is_refused_where_it_leaves_one(self, performance):
+        self.refuse()
+
+        with pytest.raises(SingleSeatLeft) as refusal:
+            hold(CustomerFactory(), row_of(performance)[1:3])
+
+        assert refusal.value.details == {"seats": [{"section": "1", "row": "A", "number": 1}]}
+        assert not SeatClaim.objects.exists()
+
+    def test_is_taken_where_it_leaves_none(self, performance):
+        self.refuse()
+
+        assert hold(CustomerFactory(), row_of(performance)[:2])
+
+    def test_sees_what_is_held_sold_and_kept_back(self, performance):
+        self.refuse()
+        one, two, three, four, five = row_of(performance)
+        reservation(CustomerFactory(), [one])
+        Seat.objects.filter(pk=five.pk).update(is_blocked=True)
+
+        # Three are left: two of them leave one in any case; the middle one leaves two.
+        with pytest.raises(SingleSeatLeft):
+            hold(CustomerFactory(), [three])
+        assert hold(CustomerFactory(), [three, four])
+        # What is left was single before.
+        assert hold(CustomerFactory(), [two])
+
+    def test_takes_what_is_overdue_for_free(self, performance):
+        self.refuse()
+        overdue_hold(CustomerFactory(), row_of(performance)[3:])
+
+        with pytest.raises(SingleSeatLeft):
+            hold(CustomerFactory(), row_of(performance)[1:3])
+
+    def test_is_asked_of_each_row(self, performance):
+        self.refuse()
+        for number in range(1, 6):
+            SeatFactory(performance=performance, row="B", number=number, y=2)
+        chosen = [*row_of(performance)[:2], *row_of(performance, "B")[3:4]]
+
+        with pytest.raises(SingleSeatLeft) as refusal:
+            hold(CustomerFactory(), chosen)
+
+        assert refusal.value.details["seats"] == [{"section": "1", "row": "B", "number": 5}]
+
+    def test_is_free_where_nobody_may_have_two(self, performance):
+        Concert.objects.update(single_seats="REFUSE", seats_per_customer=1)
+
+        assert hold(CustomerFactory(), row_of(performance)[1:2])
+
+    def test_is_refused_last(self, performance):
+        self.refuse()
+        hold(CustomerFactory(), row_of(performance)[3:])
+
+        with pytest.raises(SeatAlreadyHeld):
+            hold(CustomerFactory(), row_of(performance)[2:4])
+
+    def test_is_refused_over_the_api(self, performance):
+        self.refuse()
+        visitor = admitted_visitor(performance.concert_id)
+        seats = [seat.pk for seat in row_of(performance)[1:3]]
+
+        answer = visitor.post("/holds", {"performance_id": performance.pk, "seat_ids": seats})
+
+        assert (answer.status_code, answer.json()["code"]) == (409, "SINGLE_SEAT_LEFT")
+        assert answer.json()["data"]["seats"] == [{"section": "1", "row": "A", "number": 1}]
+
+    def test_the_best_are_never_refused_for_it(self, performance):
+        self.refuse()
+        hold(CustomerFactory(), row_of(performance)[:2])
+
+        call = partial(hold_best_available, performance_id=performance.pk, quantity=2, grade=None)
+        assert call(customer_id=CustomerFactory().pk, admission=None)
+        assert SeatClaim.objects.live(at=timezone.now()).count() == 4
