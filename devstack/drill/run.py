@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import httpx
 
-from apps.concerts.services import publish_concerts, withdraw_concerts
+from apps.concerts.publication import publish_concert, withdraw_concert
 from apps.reservations.demo.loadtest import prepare_load_test
 from apps.reservations.invariants import check_invariants
 from devstack.drill.customers import ANSWER_TIMEOUT, Customer
@@ -74,8 +74,8 @@ class Drill:
         *self._crowd, self._prober = self._customers.values()
 
     def _set_published(self, is_published: bool) -> None:
-        change = publish_concerts if is_published else withdraw_concerts
-        change(concert_ids=[self._concert_id])
+        change = publish_concert if is_published else withdraw_concert
+        change(concert_id=self._concert_id, actor="fault_drill", reason="A fault is drilled.")
 
     def close(self) -> None:
         for customer in self._customers.values():

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("concerts", "0005_bounded_dates"),
+        ("concerts", "0006_times_of_performances"),
     ]
 
     operations = [

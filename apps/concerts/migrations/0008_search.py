@@ -30,7 +30,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ("concerts", "0005_bounded_dates"),
+        ("concerts", "0007_rules_of_holding"),
         ("shared", "0007_search_functions"),
     ]
 

@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("concerts", "0005_bounded_dates")]
+    dependencies = [("concerts", "0008_search")]
 
     operations = [
         migrations.AlterField(

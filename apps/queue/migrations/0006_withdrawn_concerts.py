@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("queue", "0005_bounded_policy"),
+        ("queue", "0006_days_of_exits"),
     ]
 
     operations = [

@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     atomic = False
 
-    dependencies = [("reservations", "0004_indexes_that_others_begin_with")]
+    dependencies = [("reservations", "0006_extended_holds")]
 
     operations = [
         AddIndexConcurrently(

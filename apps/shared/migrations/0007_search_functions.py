@@ -28,7 +28,7 @@ FUNCTIONS = [
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("shared", "0005_indexes_that_others_begin_with"),
+        ("shared", "0006_receivers_and_replays"),
     ]
 
     operations = [

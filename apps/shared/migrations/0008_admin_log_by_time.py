@@ -6,7 +6,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ("admin", "0003_logentry_add_action_flag_choices"),
-        ("shared", "0005_indexes_that_others_begin_with"),
+        ("shared", "0007_search_functions"),
     ]
 
     operations = [
