@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -40,7 +40,7 @@ from apps.concerts.services import (
     withdraw_concerts,
 )
 from apps.shared.admin import ReadOnlyAdmin, note_action
-from apps.shared.admin_deletion import CountedDeletion
+from apps.shared.admin_deletion import NAMED_MAX, CountedDeletion
 from apps.shared.admin_forms import CarefulForms
 from apps.shared.admin_words import at_venue, in_won, linked, linked_to
 from apps.shared.deletion import Deletion
@@ -231,6 +231,19 @@ class PerformanceAdmin(CarefulForms, CountedDeletion, SeatCount, ModelAdmin):
         return redirect(seat_generator_url(performance=chosen))
 
 
+class SeatName(NamedTuple):
+    """As much of a seat as a history tells, for all seats of a hall at once."""
+
+    pk: int
+    performance_id: int
+    section: str
+    row: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.section} {self.row}-{self.number}"
+
+
 @admin.register(Seat)
 class SeatAdmin(CountedDeletion, ReadOnlyAdmin):
     """Seats are made by the generator and keep their place; staff block and unblock them, and delete what nobody ever held."""
@@ -244,6 +257,18 @@ class SeatAdmin(CountedDeletion, ReadOnlyAdmin):
     list_per_page = 100
     show_full_result_count = False
     actions = ("block", "unblock", "delete_selected")
+    page_select_related = ("performance__concert",)
+    fields = (
+        "concert_link",
+        "date",
+        "section",
+        "row",
+        "number",
+        "grade",
+        "price_in_won",
+        "is_for_sale",
+        "place_on_map",
+    )
 
     def get_urls(self) -> list[URLPattern]:
         hall = self.admin_site.admin_view(self.delete_hall)
@@ -258,29 +283,22 @@ class SeatAdmin(CountedDeletion, ReadOnlyAdmin):
         """Delete every seat of a performance."""
         get_object_or_404(Performance, pk=performance_id)
         seats = Seat.objects.of_performance(performance_id).in_map_order()
-        return self.confirm_deletion(request, list(seats))
+        return self.confirm_deletion(request, self.read_chosen(seats))
+
+    def read_chosen(self, chosen: QuerySet[Seat]) -> Sequence[Seat | SeatName]:
+        names = [SeatName._make(row) for row in chosen.values_list(*SeatName._fields)]
+        return names if len(names) > NAMED_MAX else list(chosen)
 
     def delete(self, *, ids: Sequence[int], expected: int) -> Deletion:
         return delete_seats(ids=ids, expected=expected)
 
-    def note_deletion(self, request: HttpRequest, objects: Sequence[Seat], going: str) -> None:
+    def note_deletion(
+        self, request: HttpRequest, objects: Sequence[Seat | SeatName], going: str
+    ) -> None:
         _note_seats(request, objects, gettext("Seats deleted"))
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
         return lookup == "performance__id__exact" or super().lookup_allowed(lookup, value, request)
-
-    page_select_related = ("performance__concert",)
-    fields = (
-        "concert_link",
-        "date",
-        "section",
-        "row",
-        "number",
-        "grade",
-        "price_in_won",
-        "is_for_sale",
-        "place_on_map",
-    )
 
     def title_of(self, seat: Seat) -> str:
         performance = seat.performance
@@ -341,9 +359,9 @@ class SeatAdmin(CountedDeletion, ReadOnlyAdmin):
 SEATS_NAMED = 50
 
 
-def _note_seats(request: HttpRequest, seats: Sequence[Seat], done: str) -> None:
+def _note_seats(request: HttpRequest, seats: Sequence[Seat | SeatName], done: str) -> None:
     """Write into the history of each performance what became of how many of its seats, and of which."""
-    by_performance: dict[int, list[Seat]] = {}
+    by_performance: dict[int, list[Seat | SeatName]] = {}
     for seat in seats:
         by_performance.setdefault(seat.performance_id, []).append(seat)
     for pk, performance in Performance.objects.in_bulk(list(by_performance)).items():
@@ -358,6 +376,11 @@ class RankingEntryAdmin(ReadOnlyAdmin):
     list_display = ("occurred_at", "concert", "performance", "reservations", "seats", "event_id")
     list_select_related = ("concert", "performance")
     list_filter = ("day", "reservations")
+    search_fields = ("=event_id", "concert__title", "concert__artist")
+    search_help_text = _("Title, artist or event id")
+    ordering = ("-occurred_at", "-pk")
+    date_hierarchy = "day"
+    show_full_result_count = False
     page_select_related = ("concert", "performance")
     fields = (
         "concert_link",
@@ -369,11 +392,6 @@ class RankingEntryAdmin(ReadOnlyAdmin):
         "event",
         "recorded_at",
     )
-    search_fields = ("=event_id", "concert__title", "concert__artist")
-    search_help_text = _("Title, artist or event id")
-    ordering = ("-occurred_at", "-pk")
-    date_hierarchy = "day"
-    show_full_result_count = False
 
     def title_of(self, entry: RankingEntry) -> str:
         return f"{entry.concert} · {at_venue(entry.occurred_at)}"
