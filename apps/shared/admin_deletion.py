@@ -73,8 +73,12 @@ class CountedDeletion:
         description=gettext_lazy("Delete selected %(verbose_name_plural)s"), permissions=["delete"]
     )
     def delete_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
-        chosen = queryset.order_by("pk").select_related(None)
-        return self.confirm_deletion(request, list(chosen[: ROWS_MAX + 1]))
+        chosen = queryset.order_by("pk").select_related(None)[: ROWS_MAX + 1]
+        return self.confirm_deletion(request, self.read_chosen(chosen))
+
+    def read_chosen(self, chosen: QuerySet[Any]) -> Sequence[Any]:
+        """Return what is to be deleted; overridden where making objects of all would take long."""
+        return list(chosen)
 
     def confirm_deletion(self, request: HttpRequest, objects: Sequence[Any]) -> HttpResponse:
         """Show what goes with these; once the page that showed it is sent, delete them."""

@@ -135,7 +135,6 @@ def refuse(request: HttpRequest, refusal: Refusal) -> HttpResponse:
         **admin.site.each_context(_nobody(request) if is_bare else request),
         "title": refusal.title,
         "reason": refusal.reason,
-        "is_bare": is_bare,
         "request_id": request.META.get("HTTP_X_REQUEST_ID") if refusal.status >= 500 else None,
         "way_back": ADMIN_PREFIX,
         "again": request.get_full_path() if refusal.retry_after else None,
@@ -164,8 +163,8 @@ def _nobody(request: HttpRequest) -> HttpRequest:
 def _missing_right(request: HttpRequest) -> Words:
     """Name the right that an account lacks; if it lacks none, nobody may do it."""
     match = request.resolver_match
-    names = getattr(getattr(match, "func", None), "view_class", None)
-    needed = list(getattr(names, "permission_required", ()))
+    view = getattr(getattr(match, "func", None), "view_class", None)
+    needed = list(getattr(view, "permission_required", ()))
     if not needed and match is not None and match.url_name:
         needed = _rights_of_page(match.url_name, is_sent=request.method == "POST")
     for right, model_admin in zip(needed, _admins_of(needed), strict=False):
@@ -181,7 +180,7 @@ def _rights_of_page(url_name: str, *, is_sent: bool) -> list[str]:
     for model in admin.site._registry:
         name = f"{model._meta.app_label}_{model._meta.model_name}_"
         if url_name.startswith(name):
-            page = url_name.removeprefix(name)
+            page = url_name.removeprefix(name).partition("_")[0]
             verb = "change" if page == "change" and is_sent else _RIGHT_OF_PAGE.get(page, page)
             return [f"{model._meta.app_label}.{verb}_{model._meta.model_name}"]
     return []

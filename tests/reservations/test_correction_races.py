@@ -226,3 +226,20 @@ class TestPricesAndHold:
         assert set(Seat.objects.values_list("price", flat=True)) == {10_000}
         assert SeatClaim.objects.get().price == 50_000
         assert breaches() == []
+
+    def test_without_the_locks_a_hold_has_the_wrong_price_after_its_correction(
+        self,
+        performance: Performance,
+        customer: User,
+        elsewhere: Elsewhere,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        unlock(monkeypatch, "lock_halls", "lock_seats")
+        is_there, may_go_on = pause_before(monkeypatch, "hold")
+        held: Future[Any] = elsewhere(partial(hold, customer, [first_seat(performance)]))
+        assert is_there.wait(PATIENCE)
+
+        assert reprice(performance) == 3
+        may_go_on.set()
+
+        assert outcome_of(held).total_price == 50_000

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -42,7 +42,7 @@ from apps.concerts.models import (
 from apps.concerts.publication import By, set_publication
 from apps.concerts.services import block_seats, unblock_seats
 from apps.shared.admin import ReadOnlyAdmin, note_action
-from apps.shared.admin_deletion import CountedDeletion
+from apps.shared.admin_deletion import NAMED_MAX, CountedDeletion
 from apps.shared.admin_forms import TYPED_AS_PRINTED, CarefulForms
 from apps.shared.admin_lists import FoundByTyping
 from apps.shared.admin_words import at_venue, in_won, linked, linked_to
@@ -292,6 +292,19 @@ class PerformanceAdmin(CarefulForms, CountedDeletion, FoundByTyping, SeatCount, 
         return redirect(seat_generator_url(performance=chosen))
 
 
+class SeatName(NamedTuple):
+    """As much of a seat as a history tells, for all seats of a hall at once."""
+
+    pk: int
+    performance_id: int
+    section: str
+    row: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.section} {self.row}-{self.number}"
+
+
 @admin.register(Seat)
 class SeatAdmin(CountedDeletion, ReadOnlyAdmin):
     """Seats are made by the generator and keep their place; staff block and unblock them, and delete what nobody ever held."""
@@ -307,6 +320,18 @@ class SeatAdmin(CountedDeletion, ReadOnlyAdmin):
     ordering = ("performance", "pk")
     list_per_page = 100
     actions = ("block", "unblock", "delete_selected")
+    page_select_related = ("performance__concert",)
+    fields = (
+        "concert_link",
+        "date",
+        "section",
+        "row",
+        "number",
+        "grade",
+        "price_in_won",
+        "is_for_sale",
+        "place_on_map",
+    )
 
     def get_urls(self) -> list[URLPattern]:
         hall = self.admin_site.admin_view(self.delete_hall)
@@ -321,29 +346,22 @@ class SeatAdmin(CountedDeletion, ReadOnlyAdmin):
         """Delete every seat of a performance."""
         get_object_or_404(Performance, pk=performance_id)
         seats = Seat.objects.of_performance(performance_id).in_map_order()
-        return self.confirm_deletion(request, list(seats))
+        return self.confirm_deletion(request, self.read_chosen(seats))
+
+    def read_chosen(self, chosen: QuerySet[Seat]) -> Sequence[Seat | SeatName]:
+        names = [SeatName._make(row) for row in chosen.values_list(*SeatName._fields)]
+        return names if len(names) > NAMED_MAX else list(chosen)
 
     def delete(self, *, ids: Sequence[int], expected: int) -> Deletion:
         return delete_seats(ids=ids, expected=expected)
 
-    def note_deletion(self, request: HttpRequest, objects: Sequence[Seat], going: str) -> None:
+    def note_deletion(
+        self, request: HttpRequest, objects: Sequence[Seat | SeatName], going: str
+    ) -> None:
         _note_seats(request, objects, gettext("Seats deleted"))
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
         return lookup == "performance__id__exact" or super().lookup_allowed(lookup, value, request)
-
-    page_select_related = ("performance__concert",)
-    fields = (
-        "concert_link",
-        "date",
-        "section",
-        "row",
-        "number",
-        "grade",
-        "price_in_won",
-        "is_for_sale",
-        "place_on_map",
-    )
 
     def title_of(self, seat: Seat) -> str:
         performance = seat.performance
@@ -404,9 +422,9 @@ class SeatAdmin(CountedDeletion, ReadOnlyAdmin):
 SEATS_NAMED = 50
 
 
-def _note_seats(request: HttpRequest, seats: Sequence[Seat], done: str) -> None:
+def _note_seats(request: HttpRequest, seats: Sequence[Seat | SeatName], done: str) -> None:
     """Write into the history of each performance what became of how many of its seats, and of which."""
-    by_performance: dict[int, list[Seat]] = {}
+    by_performance: dict[int, list[Seat | SeatName]] = {}
     for seat in seats:
         by_performance.setdefault(seat.performance_id, []).append(seat)
     for pk, performance in Performance.objects.in_bulk(list(by_performance)).items():
