@@ -1,13 +1,14 @@
 -- Count failures to show a secret, each as one until it is known to have been right.
--- KEYS: the failures at the account, from the network, and at the account from the network.
+-- KEYS: the failures at the account, from the network, and at the account from there: from the network and, if it shows one, the device.
 -- ARGV: what is done; how many failures are free and after how many microseconds one is forgotten, of an account and of a network;
--- the first and the longest wait in microseconds; for how many seconds a network stays known to an account.
+-- the first and the longest wait in microseconds; for how many seconds a network or a device stays known to an account.
 --
 -- 'begin' begins a guess; 'right' and 'unmade' end one, and get where it was counted as the last argument.
--- Returns where it is counted (AT_ACCOUNT_AND_NETWORK, AT_KNOWN_NETWORK, or NOWHERE: it has to wait), and of the account or the
--- network, whichever is nearer to its limit: 0 or 1, how many failures are left, and the microseconds until that changes.
+-- Returns where it is counted (NOWHERE: it has to wait; AT_BOTH: account and network; else the index of the key of what is known), and of
+-- the account or the network, whichever is nearer to its limit: 0 or 1, how many failures are left, and the microseconds until
+-- that changes.
 
-local NOWHERE, AT_ACCOUNT_AND_NETWORK, AT_KNOWN_NETWORK = 0, 1, 2
+local NOWHERE, AT_BOTH = 0, 1
 
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -64,7 +65,10 @@ end
 
 local account = read(KEYS[1], ARGV[2], ARGV[3])
 local network = read(KEYS[2], ARGV[4], ARGV[5])
-local pair = read(KEYS[3], ARGV[2], ARGV[3])
+local from_there = {}  -- by index of the key
+for index = 3, #KEYS do
+  from_there[index] = read(KEYS[index], ARGV[2], ARGV[3])
+end
 
 local function answer(counted_at, one, which)
   local left = math.max(0, one.free - one.failures)
@@ -73,38 +77,49 @@ local function answer(counted_at, one, which)
 end
 
 local function nearest(counted_at)
-  if counted_at == AT_KNOWN_NETWORK then
-    return answer(counted_at, pair, 0)
+  if from_there[counted_at] then
+    return answer(counted_at, from_there[counted_at], 0)
   end
   local of_account = account.free - account.failures <= network.free - network.failures
   return answer(counted_at, of_account and account or network, of_account and 0 or 1)
 end
 
 if done == 'begin' then
-  if pair.known and pair.wait == 0 then
-    count(pair)
-    return nearest(AT_KNOWN_NETWORK)
+  -- The device before the network, which others use as well; when it has to wait, its guess is one of a stranger.
+  local known_at = #KEYS
+  while known_at >= 3 and not from_there[known_at].known do
+    known_at = known_at - 1
+  end
+  if known_at >= 3 and from_there[known_at].wait == 0 then
+    count(from_there[known_at])
+    return nearest(known_at)
   end
   if account.wait > 0 or network.wait > 0 then
     local of_account = account.wait >= network.wait
     return answer(NOWHERE, of_account and account or network, of_account and 0 or 1)
   end
-  for _, one in ipairs({ account, network, pair }) do
-    count(one)
+  count(account)
+  count(network)
+  for index = 3, #KEYS do
+    count(from_there[index])
   end
-  return nearest(AT_ACCOUNT_AND_NETWORK)
+  return nearest(AT_BOTH)
 end
 
 local counted_at = tonumber(ARGV[9])
-local failures = 1
-if done == 'right' then
+if counted_at == AT_BOTH then
   -- Whoever shows the secret in the end has only mistyped it before, from this network.
-  failures = math.max(1, pair.failures)
-  pair.known = known_for > 0 and '1' or nil
+  local slips = done == 'right' and math.max(1, from_there[3].failures) or 1
+  take_back(account, slips)
+  take_back(network, slips)
 end
-if counted_at == AT_ACCOUNT_AND_NETWORK then
-  take_back(account, failures)
-  take_back(network, failures)
+for index = 3, #KEYS do
+  local one = from_there[index]
+  if done == 'right' then
+    one.known = known_for > 0 and '1' or nil
+    take_back(one, one.failures)
+  elseif counted_at == AT_BOTH or counted_at == index then
+    take_back(one, 1)
+  end
 end
-take_back(pair, failures)
 return nearest(counted_at)

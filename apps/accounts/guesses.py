@@ -4,9 +4,9 @@ Some failures are free. Beyond, each one doubles the wait before the next guess,
 after another is forgotten. A guess counts as a failure from its beginning on, so that parallel ones cannot outrun their number;
 what was right is taken back, together with the failures at the same account from the same network, which were slips.
 
-A network from which an account has been logged in is known to it for `LOGIN_KNOWN_DAYS`: guesses at the account from there are
-counted by themselves, whatever others do to the account or from the network. So a flood of guesses locks no owner out at home,
-and elsewhere for one wait at a time.
+A network or a device from which an account has been logged in is known to it for `LOGIN_KNOWN_DAYS`: guesses at the account from
+there are counted by themselves, whatever others do to the account or from the network. So a flood of guesses locks no owner out at
+home or on the telephone, and elsewhere for one wait at a time.
 
 An account that does not exist is counted like any other. Names are kept as digests. As with all limits, a store that is down lets
 through: the line in front of the hashes (`apps/accounts/hashers.py`) still bounds how many passwords are compared.
@@ -54,15 +54,16 @@ class Guess:
     :raises TooManyFailures: when it is entered: the account or the network has to wait.
     """
 
-    def __init__(self, entrance: Entrance, *, account: str, network: str) -> None:
+    def __init__(
+        self, entrance: Entrance, *, account: str, network: str, device: str | None = None
+    ) -> None:
         named = normalized_email(account)
+        subjects = [("account", named), ("network", network), ("there", f"{named} {network}")]
+        if device is not None:
+            subjects.append(("device", f"{named} {device}"))
+        # Together on one node of a cluster.
         self._keys = [
-            f"guesses:{{{entrance}}}:{kind}:{_digest(subject)}"
-            for kind, subject in (
-                ("account", named),
-                ("network", network),
-                ("pair", f"{named} {network}"),
-            )
+            f"guesses:{{{entrance}}}:{kind}:{_digest(subject)}" for kind, subject in subjects
         ]
         self._counted_at, self._which = NOWHERE, OF_ACCOUNT
         self._is_right = False

@@ -73,6 +73,12 @@ def let_pass(store: redis.Redis) -> Callable[[int], None]:
     return shift
 
 
+@pytest.fixture
+def mina() -> User:
+    mina: User = CustomerFactory(email=MINA, password=PASSWORD, is_staff=True)
+    return mina
+
+
 def test_the_limits_are_those_of_the_documentation() -> None:
     assert base.LOGIN_FAILURES == ((10, 600), (30, 20))
     assert base.LOGIN_WAITS == (5, 900)
@@ -176,6 +182,7 @@ class TestNetwork:
         assert waits[-1] == FIRST_WAIT
 
 
+@pytest.mark.django_db
 class TestOwner:
     @pytest.fixture
     def flooded(self) -> None:
@@ -212,6 +219,50 @@ class TestOwner:
 
         succeed()
         assert fail("another@example.com") > 0
+
+    def test_gets_in_at_once_on_a_known_device_wherever_it_is(self, mina: User) -> None:
+        browser = StrictClient()
+        at_home: Any = {"REMOTE_ADDR": "192.0.2.1"}
+        fields = {"email": MINA, "password": PASSWORD}
+        assert browser.post("/login/", fields, **at_home).status_code == 302
+        browser.post("/logout/")
+        for number in range(100):
+            fail(network=elsewhere(number))
+
+        on_the_road: Any = {"REMOTE_ADDR": "203.0.113.9"}
+        assert StrictClient().post("/login/", fields, **on_the_road).status_code == 429
+        assert browser.post("/login/", fields, **on_the_road).status_code == 302
+
+    def test_has_no_more_guesses_on_a_known_device_than_anywhere(self) -> None:
+        def guess(number: int, device: str) -> int:
+            try:
+                with Guess(
+                    Entrance.SHOP, account=MINA, network=elsewhere(number), device=device
+                ) as made:
+                    if number == 0:
+                        made.was_right()
+            except TooManyFailures as refusal:
+                return refusal.retry_after or -1
+            return 0
+
+        guess(0, "known")
+        waits = [guess(number, "known") for number in range(1, 3 * FREE + 1)]
+
+        assert waits.count(0) == 2 * FREE
+        assert guess(99, "another") > 0
+
+    def test_is_not_known_by_a_device_that_has_only_failed(self) -> None:
+        for number in range(FREE):
+            with Guess(
+                Entrance.SHOP, account=MINA, network=elsewhere(number), device="a guesser's"
+            ):
+                pass
+
+        with (
+            pytest.raises(TooManyFailures),
+            Guess(Entrance.SHOP, account=MINA, network=elsewhere(99), device="a guesser's"),
+        ):
+            pass
 
     def test_has_no_more_guesses_at_a_known_network_than_anywhere(self) -> None:
         succeed()
@@ -390,12 +441,6 @@ DOORS = [api_login, page_login, staff_login]
 Door = Callable[..., Any]
 
 
-@pytest.fixture
-def mina() -> User:
-    mina: User = CustomerFactory(email=MINA, password=PASSWORD, is_staff=True)
-    return mina
-
-
 @pytest.mark.django_db
 class TestDoor:
     @pytest.mark.parametrize("door", DOORS)
@@ -470,6 +515,33 @@ class TestDoor:
             "Too many failed attempts for this email address. Try again in 60 seconds."
         )
         assert answer.headers["RateLimit-Policy"] == '"login";q=10;w=6000'
+
+    @pytest.mark.parametrize("door", [page_login, staff_login])
+    def test_of_the_pages_keeps_a_number_in_browsers_that_got_in(
+        self, door: Door, mina: User, settings: LazySettings
+    ) -> None:
+        settings.SESSION_COOKIE_SECURE = True
+
+        cookie = door(MINA, PASSWORD).cookies["device"]
+
+        assert len(cookie.value) == 22
+        assert (cookie["httponly"], cookie["secure"]) == (True, True)
+        assert cookie["samesite"] == "Lax"
+        assert cookie["max-age"] == 30 * 86_400
+        assert "device" not in door(MINA, "wrong").cookies
+        settings.LOGIN_KNOWN_DAYS = 0
+        assert "device" not in door(MINA, PASSWORD).cookies
+
+    @pytest.mark.parametrize("device", ["", "x", "x" * 5_000, "x" * 21 + "é"])
+    def test_of_the_pages_takes_no_number_that_it_did_not_draw(
+        self, device: str, mina: User
+    ) -> None:
+        client = StrictClient()
+        client.cookies["device"] = device
+
+        answer = client.post("/login/", {"email": MINA, "password": PASSWORD})
+
+        assert answer.cookies["device"].value != device
 
     def test_of_the_pages_gives_the_form_back(self, mina: User) -> None:
         for _ in range(FREE):

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.functional import cached_property
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.i18n import set_language
@@ -28,9 +29,14 @@ from apps.shared.codes import CODES
 from apps.shared.errors import DomainError, IdempotencyKeyReused, TooBusy
 from apps.storefront.actions import new_key, top_up
 from apps.storefront.forms import LoginForm, RegistrationForm, TopUpForm
+<<<<<<< HEAD
 from apps.storefront.join_intent import forget_join_intent, join_intent_of
 from apps.storefront.views.base import PageView, is_from_our_page, message_of, out_of_date_words
 from apps.storefront.views.waiting import QueueView
+=======
+from apps.storefront.known_device import device_of, keep_device, new_device
+from apps.storefront.views.base import PageView, message_of
+>>>>>>> logins
 from apps.storefront.wording import won
 
 TRANSACTIONS_A_PAGE = 20
@@ -53,7 +59,17 @@ class PasswordView(PageView):
             super().refuse_if_too_many()
 
     def guess_of(self, account: str) -> Guess:
-        return Guess(self.entrance, account=account, network=client_network(self.request.META))
+        network = client_network(self.request.META)
+        return Guess(self.entrance, account=account, network=network, device=self.device)
+
+    @cached_property
+    def device(self) -> str:
+        return device_of(self.request) or new_device()
+
+    def known_again(self, response: HttpResponse) -> HttpResponse:
+        """Return the response to a right password, by which the browser is told its number."""
+        keep_device(response, self.device)
+        return response
 
 
 class CredentialsView(PasswordView):
@@ -136,7 +152,11 @@ class RegisterView(CredentialsView):
             form.add_error("email", message_of(error))
             return self._page(form, status=409)
         messages.success(request, _("Welcome, %(name)s.") % {"name": customer.name})
+<<<<<<< HEAD
         return self.log_in(customer)
+=======
+        return self.known_again(HttpResponseRedirect(way_on(request)))
+>>>>>>> logins
 
 
 class LoginView(CredentialsView):
@@ -152,7 +172,12 @@ class LoginView(CredentialsView):
                 if customer is not None:
                     guess.was_right()
             if customer is not None:
+<<<<<<< HEAD
                 return self.log_in(customer)
+=======
+                login(request, customer)
+                return self.known_again(HttpResponseRedirect(way_on(request)))
+>>>>>>> logins
             form.add_error(None, message_of(InvalidCredentials()))
         return self._page(form, status=400)
 
@@ -170,6 +195,7 @@ class StaffLoginView(PasswordView):
             response = admin.site.login(request)
             if response.status_code == 302:
                 guess.was_right()
+                self.known_again(response)
         return response
 
     def refused(self, error: DomainError) -> HttpResponse:
@@ -201,6 +227,7 @@ class StaffPasswordView(PasswordView):
             form = (getattr(response, "context_data", None) or {}).get("form")
             if form is None or "old_password" not in form.errors:
                 guess.was_right()
+                self.known_again(response)
         return response
 
     def refused(self, error: DomainError) -> HttpResponse:
