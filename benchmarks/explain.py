@@ -130,7 +130,6 @@ def cases() -> Iterable[Case]:
     request_for_seats = {
         "performance_id": performance.pk,
         "seat_ids": [seat.pk for seat in concerts.seats_of(performance.pk)[:2]],
-        "is_choice": True,
     }
     with connection.cursor() as cursor:
         cursor.execute(

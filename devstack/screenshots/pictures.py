@@ -121,4 +121,6 @@ NOT_PICTURED = {
     "logout": "takes a form and leads home",
     "leave_queue": "takes a form and leads to the concert",
     "release_hold": "takes a form and leads to the seats",
+    "extend_hold": "takes a form and leads back",
+    "top_up_for_hold": "takes a form and leads back to the checkout",
 }

@@ -11,7 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from apps.concerts.models import Performance, Seat
+from apps.concerts.models import Concert, Performance, Seat
 from apps.shared import caching
 from apps.shared.caching import forget_everything
 from tests.api.conftest import Caller, customer_in, logged_in
@@ -166,6 +166,13 @@ class TestSale:
     def test_hold(self, visitor: Visitor, performance: Performance, seats: int):
         # The customer's lock, the rules and what the customer has, the seats' lock, what is in the way; the hold with its claims.
         self.costs(LOGIN + GATE + 4 + 1, self.hold(visitor, performance, seats))
+
+    def test_hold_where_no_single_seat_may_be_left(self, performance: Performance):
+        Concert.objects.update(single_seats="REFUSE")
+        visitor = admitted_visitor(performance.concert_id)
+
+        # And what is free in the rows.
+        self.costs(LOGIN + GATE + 5 + 1, self.hold(visitor, performance, 3))
 
     def test_hold_with_a_key(self, visitor: Visitor, performance: Performance):
         self.costs(LOGIN + GATE + KEY + 4 + 1, self.hold(visitor, performance, key="k"))

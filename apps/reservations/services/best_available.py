@@ -118,7 +118,7 @@ def _lock_best(
     width = 1
     while options := choice.options(quantity, without=gone)[:width]:
         seat_ids = sorted({seat_id for option in options for seat_id in option})
-        seats = {"performance_id": performance_id, "seat_ids": seat_ids, "is_choice": False}
+        seats = {"performance_id": performance_id, "seat_ids": seat_ids}
         found = found_seats(
             *fetch_pipelined([(SQL["lock_free_seats"], seats), (holding.SQL["read_seats"], seats)])
         )

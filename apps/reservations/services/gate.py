@@ -1,6 +1,7 @@
 """Who may look at seats and claim them: the visitors whom the waiting room of the concert has admitted."""
 
 from pathlib import Path
+from typing import NamedTuple
 from uuid import UUID
 
 from apps.concerts.errors import ConcertNotFound, PerformanceNotFound
@@ -31,7 +32,15 @@ CONCERT_FIELDS = [
 ]
 
 LOOK_SECONDS = 1.0
-_concert_ids: ProcessCache[int, int] = ProcessCache(seconds=LOOK_SECONDS, entries_max=1_000)
+_concerts: ProcessCache[int, "_Concert"] = ProcessCache(seconds=LOOK_SECONDS, entries_max=1_000)
+
+
+class _Concert(NamedTuple):
+    """What calls that come again and again have to know of the concert of a performance."""
+
+    id: int
+    single_seats: str
+    seats_per_customer: int
 
 
 def admission_to_concert(*, token: str | None, customer_id: int, concert_id: int) -> Admission:
@@ -67,23 +76,37 @@ def admission_to_look(*, token: str | None, customer_id: int, performance_id: in
 
     :raises PerformanceNotFound: and whatever the waiting room refuses with.
     """
-    concert_id = _concert_ids.get(performance_id, lambda: concert_id_of(performance_id))
-    return admitted_visitor(token=token, customer_id=customer_id, concert_id=concert_id)
+    concert = _concerts.get(performance_id, lambda: _concert_of(performance_id))
+    return admitted_visitor(token=token, customer_id=customer_id, concert_id=concert.id)
+
+
+def refuses_single_seats(performance_id: int) -> bool:
+    """Tell whether a choice may be refused for the single seats that it leaves, as it was a second ago; False without such a performance."""
+    try:
+        concert = _concerts.get(performance_id, lambda: _concert_of(performance_id))
+    except PerformanceNotFound:
+        return False
+    # Where nobody may have two seats, single ones are as good as any.
+    return concert.single_seats == Concert.SingleSeats.REFUSE and concert.seats_per_customer > 1
 
 
 def concert_id_of(performance_id: int) -> int:
     """
     :raises PerformanceNotFound: there is none, or its concert is not published.
     """
-    concert_id = (
+    return _concert_of(performance_id).id
+
+
+def _concert_of(performance_id: int) -> _Concert:
+    found = (
         Performance.objects.published()
         .filter(pk=performance_id)
-        .values_list("concert_id", flat=True)
+        .values_list("concert_id", "concert__single_seats", "concert__seats_per_customer")
         .first()
     )
-    if concert_id is None:
+    if found is None:
         raise PerformanceNotFound
-    return concert_id
+    return _Concert._make(found)
 
 
 def concert_to_pay_for(*, token: str | None, customer_id: int, hold_id: UUID) -> int:

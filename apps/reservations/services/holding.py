@@ -1,6 +1,7 @@
 """Claiming seats. Locks: customer, seats (never waiting for them), overdue holds; see `docs/locking.md`."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -23,6 +24,7 @@ from apps.reservations.errors import (
 from apps.reservations.events import PricedSeat
 from apps.reservations.models import Hold
 from apps.reservations.services.expiring import end_in_the_way
+from apps.reservations.services.gate import refuses_single_seats
 from apps.reservations.services.single_seats import singles_left
 from apps.shared.database import Call, Row, load_statements
 from apps.shared.transactions import Decision, Steps, decide_then_write
@@ -45,7 +47,6 @@ class FoundSeats:
     """Seats of a request as they were at one moment, by ascending id, and what is in the way of claiming them.
 
     `holds` are pairs of a seat's id and the hold that has an open claim on it; `unlocked` are seats that others are at work on.
-    `free_in_rows` has, by section and row, the numbers of the seats that are free; nothing where single seats may be left.
     """
 
     at: datetime
@@ -53,7 +54,6 @@ class FoundSeats:
     blocked: list[int]
     holds: list[tuple[int, Hold]]
     unlocked: list[int]
-    free_in_rows: Mapping[tuple[str, str], list[int]]
 
     @property
     def taken(self) -> set[int]:
@@ -69,7 +69,6 @@ class FoundSeats:
             [seat_id for seat_id in self.blocked if seat_id in seat_ids],
             [(seat_id, hold) for seat_id, hold in self.holds if seat_id in seat_ids],
             [seat_id for seat_id in self.unlocked if seat_id in seat_ids],
-            self.free_in_rows,
         )
 
     def refuse_unless_free(self) -> None:
@@ -84,18 +83,6 @@ class FoundSeats:
         if self.unlocked:
             # Somebody is claiming or paying for one of them right now. Whoever it is will be done in a moment.
             raise SeatAlreadyHeld(retry_after=1)
-
-    def refuse_if_singles_are_left(self) -> None:
-        """:raises SingleSeatLeft: beside them single seats are left, and need not be."""
-        left = []
-        for (section, row), free in self.free_in_rows.items():
-            chosen = [
-                seat.number for seat in self.seats if (seat.section, seat.row) == (section, row)
-            ]
-            singles = singles_left(free, chosen)
-            left += [{"section": section, "row": row, "number": number} for number in singles]
-        if left:
-            raise SingleSeatLeft(seats=left)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +139,13 @@ def hold_seats(
     :raises SalesNotOpen, SalesClosed: outside the sales window, or the performance has begun.
     :raises QueueTokenExpired: the visitor was admitted too long ago to claim anything new.
     """
-    seats = {"performance_id": performance_id, "seat_ids": list(seat_ids), "is_choice": True}
-    _, rules, locked, rows = yield [
+    seats = {"performance_id": performance_id, "seat_ids": list(seat_ids)}
+    no_singles = refuses_single_seats(performance_id)
+    _, rules, locked, rows, *free = yield [
         *customer_lock(customer_id=customer_id, performance_id=performance_id),
         (SQL["lock_seats"], seats),
         (SQL["read_seats"], seats),
+        *([(SQL["free_in_rows"], seats)] if no_singles else []),
     ]
     offer = offer_in(rules)
     offer.refuse_unless_allowed(admission, quantity=len(seat_ids))
@@ -164,7 +153,8 @@ def hold_seats(
     if missing := set(seat_ids) - {seat.seat_id for seat in found.seats}:
         raise SeatNotFound(seat_ids=sorted(missing))
     found.refuse_unless_free()
-    found.refuse_if_singles_are_left()
+    if no_singles:
+        _refuse_if_singles_are_left(found.seats, *free)
     return claim(customer_id, performance_id, offer, found, admission)
 
 
@@ -184,20 +174,35 @@ def offer_in(rows: Sequence[Row]) -> Offer:
 
 def found_seats(locked: Sequence[Row], rows: Sequence[Row]) -> FoundSeats:
     """Put together what `lock_seats` and `read_seats` say."""
-    seats, blocked, holds, free_in_rows = [], [], [], {}
-    for _at, *seat, free_in_row, is_blocked, hold_id, status, expires_at in rows:
+    seats, blocked, holds = [], [], []
+    for _at, *seat, is_blocked, hold_id, status, expires_at in rows:
         if seat[0] is None:
             continue
         seats.append(PricedSeat._make(seat))
-        if free_in_row is not None:
-            free_in_rows[seats[-1].section, seats[-1].row] = free_in_row
         if is_blocked:
             blocked.append(seat[0])
         if hold_id is not None:
             holds.append((seat[0], Hold(id=hold_id, status=status, expires_at=expires_at)))
     is_locked = {seat_id for (seat_id,) in locked}
     unlocked = [seat.seat_id for seat in seats if seat.seat_id not in is_locked]
-    return FoundSeats(rows[0][0], seats, blocked, holds, unlocked, free_in_rows)
+    return FoundSeats(rows[0][0], seats, blocked, holds, unlocked)
+
+
+def _refuse_if_singles_are_left(chosen: Sequence[PricedSeat], free: Sequence[Row]) -> None:
+    """:raises SingleSeatLeft: of the `free` seats in their rows some are left single, and need not be."""
+    numbers = defaultdict(list)
+    for section, row, number in free:
+        numbers[section, row].append(number)
+    left = [
+        {"section": section, "row": row, "number": number}
+        for (section, row), free_numbers in numbers.items()
+        for number in singles_left(
+            free_numbers,
+            [seat.number for seat in chosen if (seat.section, seat.row) == (section, row)],
+        )
+    ]
+    if left:
+        raise SingleSeatLeft(seats=left)
 
 
 def claim(

@@ -58,33 +58,8 @@ SELECT id FROM first UNION ALL SELECT id FROM others;
 
 -- name: read_seats
 -- The seats of a request with the open claims on them, and the moment that decides about them. Comes after the last lock; has
--- one row without a seat if there are none. Where a choice may be refused for the single seats that it leaves, the first one of each
--- row has the numbers of what is free there; `OFFSET 0` asks for the claim on each of them by key, where a join would read all claims.
+-- one row without a seat if there are none.
 SELECT clock.at, seat.id, seat.section, seat.row, seat.number, seat.grade, seat.price,
-    CASE WHEN %(is_choice)s AND (
-        SELECT concert.single_seats = 'REFUSE' AND concert.seats_per_customer > 1
-        FROM concerts_performance performance
-        JOIN concerts_concert concert ON concert.id = performance.concert_id
-        WHERE performance.id = %(performance_id)s
-    ) AND seat.id = (
-        SELECT min(same.id)
-        FROM concerts_seat same
-        WHERE same.performance_id + 0 = %(performance_id)s AND same.id = ANY (%(seat_ids)s::bigint[])
-          AND same.section = seat.section AND same.row = seat.row
-    ) THEN ARRAY(
-        SELECT other.number
-        FROM concerts_seat other
-        WHERE other.performance_id = seat.performance_id AND other.section = seat.section AND other.row = seat.row
-          AND NOT other.is_blocked
-          AND NOT EXISTS (
-              SELECT
-              FROM reservations_seatclaim taken
-              JOIN reservations_hold taker ON taker.id = taken.hold_id
-              WHERE taken.seat_id = other.id AND taken.ended_at IS NULL
-                AND (taker.status = 'CONFIRMED' OR (taker.status = 'HELD' AND taker.expires_at > clock.at))
-              OFFSET 0
-          )
-    ) END,
     seat.is_blocked, hold.id, hold.status, hold.expires_at
 FROM (SELECT clock_timestamp() AS at OFFSET 0) clock
 LEFT JOIN concerts_seat seat
@@ -92,6 +67,27 @@ LEFT JOIN concerts_seat seat
 LEFT JOIN reservations_seatclaim claim ON claim.seat_id = seat.id AND claim.ended_at IS NULL
 LEFT JOIN reservations_hold hold ON hold.id = claim.hold_id
 ORDER BY seat.id;
+
+-- name: free_in_rows
+-- What is free in the rows of the seats of a request, for concerts that refuse choices which leave single seats. `OFFSET 0` asks for
+-- the claim on each of them by key, where a join would read all claims. A statement of its own, because as a part of the one above
+-- it would be planned for every request, refused or not, and that costs more than running either.
+SELECT other.section, other.row, other.number
+FROM (
+    SELECT DISTINCT section, row
+    FROM concerts_seat
+    WHERE performance_id + 0 = %(performance_id)s AND id = ANY (%(seat_ids)s::bigint[])
+) line
+JOIN concerts_seat other
+    ON other.performance_id = %(performance_id)s AND other.section = line.section AND other.row = line.row
+WHERE NOT other.is_blocked AND NOT EXISTS (
+    SELECT
+    FROM reservations_seatclaim claim
+    JOIN reservations_hold hold ON hold.id = claim.hold_id
+    WHERE claim.seat_id = other.id AND claim.ended_at IS NULL
+      AND (hold.status = 'CONFIRMED' OR (hold.status = 'HELD' AND hold.expires_at > clock_timestamp()))
+    OFFSET 0
+);
 
 -- name: hold
 -- Writes a hold with its claims on seats that are locked and were found free.
