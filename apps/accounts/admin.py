@@ -21,7 +21,7 @@ from apps.accounts.services import end_login_copies_of, revoke_access_tokens
 from apps.shared.admin import ReadOnlyAdmin, note_action
 from apps.shared.admin_forms import CarefulForms
 from apps.shared.admin_lists import BoundedPaginator, FoundByTyping
-from apps.shared.lookups import Days, Numbers, People
+from apps.shared.lookups import Days, Numbers, people_lookup
 
 
 class UserAddForm(UserCreationForm):
@@ -46,7 +46,7 @@ class UserAdmin(CarefulForms, FoundByTyping, DjangoUserAdmin, ModelAdmin):  # ty
     change_password_form = NewPasswordForm
     list_display = ("email", "name", "is_active", "is_staff", "joined_at")
     list_filter = ("is_active", "is_staff", "joined_at")
-    lookups = (People("pk"), Numbers(), Days("joined_at"))
+    lookups = (people_lookup("pk"), Numbers(), Days("joined_at"))
     ordering = ("email",)
     readonly_fields = ("joined_at", "last_login", "password_link")
     fieldsets = (
@@ -89,7 +89,7 @@ class AccessTokenAdmin(ReadOnlyAdmin):
     list_display = ("id", "user", "created_at", "expires_at", "revoked_at", "is_live")
     list_filter = ("created_at", "expires_at", ("revoked_at", admin.EmptyFieldListFilter))
     list_select_related = ("user",)
-    lookups = (People("user"), Numbers(), Days("expires_at", label=_("day of expiry")))
+    lookups = (people_lookup("user"), Numbers(), Days("expires_at", label=_("day of expiry")))
     ordering = ("-id",)
     fields = ("user", "created_at", "expires_at", "revoked_at")
     actions = ("revoke",)

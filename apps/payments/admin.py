@@ -20,7 +20,7 @@ from apps.shared.admin import ReadOnlyAdmin, ReadOnlyInline
 from apps.shared.admin_forms import CarefulForms
 from apps.shared.codes import CODES
 from apps.shared.errors import DomainError
-from apps.shared.lookups import Days, Ids, Named, Numbers, People, narrowed
+from apps.shared.lookups import Days, Ids, Named, Numbers, narrowed, people_lookup
 
 # A reservation is paid once and refunded once, and there is an index for each.
 IDS_OF_MOVEMENTS = (
@@ -41,7 +41,7 @@ def _movements_with_id(text: str) -> QuerySet[LedgerTransaction]:
 class WalletAdmin(ReadOnlyAdmin):
     list_display = ("customer", "balance", "movements")
     list_select_related = ("customer",)
-    lookups = (People(),)
+    lookups = (people_lookup(),)
     ordering = ("-pk",)
     actions_detail = ("adjust",)
 
@@ -85,7 +85,7 @@ class LedgerTransactionAdmin(CarefulForms, ReadOnlyAdmin):
     list_filter = ("type", "created_at")
     list_select_related = ("customer",)
     lookups = (
-        People(),
+        people_lookup(),
         *IDS_OF_MOVEMENTS,
         Days("created_at"),
     )
@@ -154,7 +154,7 @@ class LedgerEntryAdmin(ReadOnlyAdmin):
     list_filter = ("account",)
     list_select_related = ("transaction", "customer")
     lookups = (
-        People("transaction__customer"),
+        people_lookup("transaction__customer"),
         Named("transaction", _("id of a transaction or a reservation"), _movements_with_id),
         Numbers(),
         Days("transaction__created_at", among=LedgerEntry.objects.all),

@@ -3,7 +3,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -11,7 +11,7 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action
 
 from apps.shared.admin_lists import FoundByTyping
-from apps.shared.lookups import Days, Ids, Keys, People
+from apps.shared.lookups import Days, Ids, Keys, people_lookup
 from apps.shared.models import (
     EventDelivery,
     EventDeliveryQuerySet,
@@ -123,12 +123,26 @@ class EventDeliveryAdmin(ReadOnlyAdmin):
         )
 
 
+class KeyOfCustomer:
+    """Find "mina@example.com, 4711": keys are indexed behind the customer."""
+
+    label = _("customer and key")
+
+    def find(self, text: str) -> Q | None:
+        customer, comma, key = text.partition(",")
+        condition = people_lookup().find(customer.strip()) if comma else None
+        if condition is None:
+            return None
+        found = condition & Q(key=key.strip())
+        return found if IdempotencyRecord.objects.filter(found).exists() else None
+
+
 @admin.register(IdempotencyRecord)
 class IdempotencyRecordAdmin(ReadOnlyAdmin):
     list_display = ("created_at", "customer", "endpoint", "status", "key")
     list_filter = ("created_at",)
     list_select_related = ("customer",)
-    lookups = (People(), Keys("key", label=_("key")), Days("created_at"))
+    lookups = (people_lookup(), KeyOfCustomer(), Days("created_at"))
     ordering = ("-created_at", "-id")
     exclude = ("body",)
 
