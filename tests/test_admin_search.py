@@ -393,6 +393,14 @@ def test_autocompletes_find_by_the_same(staff, wanted):
     assert [one["id"] for one in answer["results"]] == [str(wanted.customer_id)]
 
 
+def test_idempotency_keys_are_found_behind_the_customer(staff, wanted):
+    record = IdempotencyRecord.objects.get(customer=wanted.customer)
+
+    assert found(staff, IdempotencyRecord, f"{wanted.customer.email}, 김민아") == {record.pk}
+    assert found(staff, IdempotencyRecord, f"{wanted.customer.email}, other") == set()
+    assert found(staff, IdempotencyRecord, "김민아, today") == {record.pk}
+
+
 def test_events_and_deliveries_are_found_by_the_id_of_the_event(staff):
     event = OutboxEvent.objects.create(type="x", payload={}, occurred_at=timezone.now())
     delivery = EventDelivery.objects.create(

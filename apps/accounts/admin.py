@@ -25,7 +25,7 @@ from apps.shared.admin_forms import CarefulForms
 from apps.shared.admin_lists import BoundedPaginator, FoundByTyping
 from apps.shared.admin_words import NOTHING, at_venue, person
 from apps.shared.deletion import Deletion
-from apps.shared.lookups import Days, Numbers, People
+from apps.shared.lookups import Days, Numbers, people_lookup
 
 RIGHTS_SHOWN = ("is_active", "duty", "groups", "user_permissions")  # to who may not change them
 
@@ -43,7 +43,7 @@ class UserAdmin(CarefulForms, CountedDeletion, FoundByTyping, DjangoUserAdmin, M
     change_password_form = AdminPasswordChangeForm
     list_display = ("email", "name", "is_active", "duty", "joined_at")
     list_filter = ("is_active", "is_staff", "joined_at")
-    lookups = (People("pk"), Numbers(), Days("joined_at"))
+    lookups = (people_lookup("pk"), Numbers(), Days("joined_at"))
     ordering = ("email",)
     readonly_fields = ("joined_at", "last_login", "password_link")
     actions = ("delete_selected",)
@@ -111,7 +111,7 @@ class AccessTokenAdmin(ReadOnlyAdmin):
     list_display = ("id", "user", "created_at", "expires_at", "revoked_at", "is_live")
     list_filter = ("created_at", "expires_at", ("revoked_at", admin.EmptyFieldListFilter))
     list_select_related = ("user",)
-    lookups = (People("user"), Numbers(), Days("expires_at", label=_("day of expiry")))
+    lookups = (people_lookup("user"), Numbers(), Days("expires_at", label=_("day of expiry")))
     ordering = ("-id",)
     page_select_related = ("user",)
     fields = ("user_link", "is_live", "created_at", "expires_at", "revoked_at")

@@ -53,7 +53,7 @@ class UserManager(BaseUserManager["User"]):
 
     def called(self, text: str) -> models.QuerySet["User"]:
         """Return the accounts whose address begins with a text, or with the address in it, or whose name has its words."""
-        if address := _ADDRESS.search(text):
+        if "," not in text and (address := _ADDRESS.search(text)):
             return self.filter(email__startswith=normalized_email(address[0]))
         named = search(self.all(), text, ["name"], forgiving=False)
         beginning = normalized_email(text)

@@ -22,7 +22,7 @@ from apps.shared.admin_words import NOTHING, at_venue, in_won, linked, linked_to
 from apps.shared.codes import CODES
 from apps.shared.errors import DomainError
 from apps.shared.form_fields import WonField
-from apps.shared.lookups import Days, Ids, Named, Numbers, People, narrowed
+from apps.shared.lookups import Days, Ids, Named, Numbers, narrowed, people_lookup
 
 MOVEMENTS_SHOWN = 20
 # A reservation is paid once and refunded once, and there is an index for each.
@@ -44,7 +44,7 @@ def _movements_with_id(text: str) -> QuerySet[LedgerTransaction]:
 class WalletAdmin(ReadOnlyAdmin):
     list_display = ("customer", "balance", "movements")
     list_select_related = ("customer",)
-    lookups = (People(),)
+    lookups = (people_lookup(),)
     ordering = ("-pk",)
     actions_detail = ("adjust",)
     page_select_related = ("customer",)
@@ -124,7 +124,7 @@ class LedgerTransactionAdmin(LedgerExports, CarefulForms, ReadOnlyAdmin):
     list_filter = ("type", "created_at")
     list_select_related = ("customer",)
     lookups = (
-        People(),
+        people_lookup(),
         *IDS_OF_MOVEMENTS,
         Days("created_at"),
     )
@@ -221,7 +221,7 @@ class LedgerEntryAdmin(ReadOnlyAdmin):
     list_filter = ("account",)
     list_select_related = ("transaction", "customer")
     lookups = (
-        People("transaction__customer"),
+        people_lookup("transaction__customer"),
         Named("transaction", _("id of a transaction or a reservation"), _movements_with_id),
         Numbers(),
         Days("transaction__created_at", among=LedgerEntry.objects.all),

@@ -17,7 +17,7 @@ from apps.reservations.lookups import code_lookup, hold_seat_lookup, ticket_seat
 from apps.reservations.models import Hold, Reservation, SeatClaim, Ticket
 from apps.shared.admin import ReadOnlyAdmin, ReadOnlyInline
 from apps.shared.admin_words import NOTHING, at_venue, in_won, linked, person
-from apps.shared.lookups import Days, Ids, People
+from apps.shared.lookups import Days, Ids, people_lookup
 
 
 class ConcertFilter(admin.SimpleListFilter):
@@ -117,7 +117,7 @@ class HoldAdmin(SaleWords, ReadOnlyAdmin):
     list_filter = ("status", "held_at", ConcertFilter)
     list_select_related = ("customer", "performance")
     lookups = (
-        People(),
+        people_lookup(),
         Ids(("id",)),
         # Those that took seats: for the others there is no index by performance.
         concert_lookup("performance__concert", only=Q(status__in=["HELD", "CONFIRMED"])),
@@ -185,7 +185,7 @@ class ReservationAdmin(SaleWords, ReadOnlyAdmin):
     list_filter = ("status", "reserved_at", ConcertFilter)
     list_select_related = ("customer", "performance")
     lookups = (
-        People(),
+        people_lookup(),
         code_lookup(key="reservation"),
         Ids(("id", "hold")),
         concert_lookup("performance__concert"),
@@ -256,7 +256,7 @@ class TicketAdmin(SaleWords, ReadOnlyAdmin):
     list_filter = ("reservation__status", ConcertOfTicketFilter)
     list_select_related = ("reservation", "seat")
     lookups = (
-        People("reservation__customer"),
+        people_lookup("reservation__customer"),
         code_lookup(),
         Ids(("id", "reservation")),
         concert_lookup("reservation__performance__concert"),
@@ -297,7 +297,7 @@ class SeatClaimAdmin(SaleWords, ReadOnlyAdmin):
     list_filter = (("ended_at", admin.EmptyFieldListFilter), "hold__status")
     list_select_related = ("seat", "hold")
     lookups = (
-        People("hold__customer"),
+        people_lookup("hold__customer"),
         Ids(("hold",), label=_("id of the hold")),
         concert_lookup("performance__concert", only=Q(ended_at=None)),
         seat_lookup("seat"),

@@ -3,7 +3,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
@@ -14,7 +14,7 @@ from unfold.decorators import action, display
 
 from apps.shared.admin_lists import FoundByTyping, bounded_count
 from apps.shared.admin_words import NOTHING, as_json, at_venue, linked, linked_to, person
-from apps.shared.lookups import Days, Ids, Keys, People
+from apps.shared.lookups import Days, Ids, Keys, people_lookup
 from apps.shared.models import (
     DeliveryReplay,
     EventDelivery,
@@ -298,8 +298,22 @@ class ReceiverAdmin(ReadOnlyAdmin):
 class DeliveryReplayAdmin(ReadOnlyAdmin):
     list_display = ("replayed_at", "deliveries", "chosen", "replayed_by", "actor")
     list_select_related = ("replayed_by",)
-    lookups = (People("replayed_by"), Days("replayed_at"))
+    lookups = (people_lookup("replayed_by"), Days("replayed_at"))
     ordering = ("-replayed_at", "-id")
+
+
+class KeyOfCustomer:
+    """Find "mina@example.com, 4711": keys are indexed behind the customer."""
+
+    label = _("customer and key")
+
+    def find(self, text: str) -> Q | None:
+        customer, comma, key = text.partition(",")
+        condition = people_lookup().find(customer.strip()) if comma else None
+        if condition is None:
+            return None
+        found = condition & Q(key=key.strip())
+        return found if IdempotencyRecord.objects.filter(found).exists() else None
 
 
 @admin.register(IdempotencyRecord)
@@ -307,7 +321,7 @@ class IdempotencyRecordAdmin(ReadOnlyAdmin):
     list_display = ("created_at", "customer", "endpoint", "status", "key")
     list_filter = ("created_at",)
     list_select_related = ("customer",)
-    lookups = (People(), Keys("key", label=_("key")), Days("created_at"))
+    lookups = (people_lookup(), KeyOfCustomer(), Days("created_at"))
     ordering = ("-created_at", "-id")
     page_select_related = ("customer",)
     # Without the body, which may be anything that the customer was told.

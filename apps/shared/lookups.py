@@ -174,7 +174,7 @@ class Named:
         return Q(**{f"{self.column}__in": keys}) & (self.only or Q()) if keys else None
 
 
-def People(column: str = "customer") -> Named:  # noqa: N802
+def people_lookup(column: str = "customer") -> Named:
     """Return the lookup of accounts by name or email address."""
 
     def called(text: str) -> QuerySet[Any]:

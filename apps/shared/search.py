@@ -19,6 +19,7 @@ from django.db.models import BooleanField, F, Func, Q, QuerySet, TextField, Valu
 
 WORDS_MAX = 8  # of what was typed; each costs a look into the index
 FORGIVING_FROM = 4  # letters; less is found in too much
+FORGIVING_TO = 32  # letters; the regular expression grows with the square
 
 Rows = TypeVar("Rows", bound=QuerySet[Any])
 
@@ -54,9 +55,11 @@ class _Contains(Func):
     output_field = BooleanField()
 
 
-class _Matches(Func):
-    template = "%(expressions)s"
-    arg_joiner = " ~ "
+class _MatchesAll(Func):
+    """Compare a text with regular expressions; it is folded once for all of them."""
+
+    template = "%(expressions)s)"
+    arg_joiner = " ~ ALL ("
     output_field = BooleanField()
 
 
@@ -68,13 +71,12 @@ def search_index(*fields: str, name: str) -> GinIndex:
 def search(rows: Rows, text: str, fields: Sequence[str], *, forgiving: bool = True) -> Rows:
     """Keep the rows with each word of `text` in one of the fields.
 
-    If there are none, `forgiving` keeps those with one slip for each word of `FORGIVING_FROM` letters or more.
-
-    To order by `fits_first`, descending, puts those first that have all of the words in the first field. Nothing is found by a text without
-    letters and digits.
+    If there are none, `forgiving` keeps those with one slip for each word of `FORGIVING_FROM` to `FORGIVING_TO` letters. To order
+    by `fits_first`, descending, puts those first that have all of the words in the first field. Nothing is found by a text
+    without letters and digits.
     """
     words = folded_words(text)
-    rows = rows.alias(fits_first=_Matches(SearchFold(fields[0]), Value(_all_of(words))))
+    rows = rows.alias(fits_first=_MatchesAll(SearchFold(fields[0]), _texts(words)))
     if not words:
         return rows.none()
     found = rows.filter(_has(words, fields, forgiving=False))
@@ -105,19 +107,17 @@ def _has(words: Sequence[str], fields: Sequence[str], *, forgiving: bool) -> Q:
     grams = SearchGrams(*fields)
     candidates, patterns = Q(), []
     for word in words:
-        is_forgiven = forgiving and len(word) >= FORGIVING_FROM
+        is_forgiven = forgiving and FORGIVING_FROM <= len(word) <= FORGIVING_TO
         one_of = Q()
         for piece in _whole_pieces(word) if is_forgiven else [word]:
-            one_of |= Q(_Contains(grams, Value(_grams(piece), ArrayField(TextField()))))
+            one_of |= Q(_Contains(grams, _texts(_grams(piece))))
         candidates &= one_of
-        patterns.append(f"(?:{with_a_slip(word)})" if is_forgiven else word)
-    # One expression for all words: the fields are folded once.
-    return candidates & Q(_Matches(_FoldedText(*fields), Value(_all_of(patterns))))
+        patterns.append(with_a_slip(word) if is_forgiven else word)
+    return candidates & Q(_MatchesAll(_FoldedText(*fields), _texts(patterns)))
 
 
-def _all_of(patterns: Sequence[str]) -> str:
-    """Return the regular expression of what has all of them, in any order."""
-    return "".join(f"(?=.*{pattern})" for pattern in patterns)
+def _texts(texts: Sequence[str]) -> Value:
+    return Value(list(texts), ArrayField(TextField()))
 
 
 def _grams(piece: str) -> list[str]:

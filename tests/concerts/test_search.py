@@ -116,6 +116,17 @@ class TestCost:
 
         assert max(one["sql"].count("search_grams") for one in queries) <= 3 * WORDS_MAX
 
+    @pytest.mark.parametrize("text", ["\ufdfa" * 100, "힣" * 100, "ab" * 50])
+    def test_is_bounded_for_words_that_grow_when_they_are_folded(self, text):
+        """One of these is 18 letters long when it is folded, and PostgreSQL refuses a regular expression that is too large."""
+        ConcertFactory(title=text)
+
+        with CaptureQueriesContext(connection) as queries:
+            assert found(f"{text[:-1]}x") == []
+            assert found(text) == [text]
+
+        assert max(len(one["sql"]) for one in queries) < 60_000
+
 
 class TestFolding(TestCase):
     """PostgreSQL folds; here it is held against what Python knows of the same letters."""

@@ -26,7 +26,7 @@ from apps.shared.admin_forms import CHANGES_NAMED, CarefulForms, change_in_words
 from apps.shared.admin_lists import FoundByTyping
 from apps.shared.admin_words import NOTHING, linked, person
 from apps.shared.errors import ServiceUnavailable
-from apps.shared.lookups import Days, Numbers, People
+from apps.shared.lookups import Days, Numbers, people_lookup
 
 UNKNOWN = "–"
 
@@ -219,7 +219,7 @@ class QueueExitAdmin(ReadOnlyAdmin):
     list_display = ("customer", "concert", "reason", "joined_at", "admitted_at", "ended_at")
     list_filter = ("reason", "ended_at")
     list_select_related = ("customer", "concert")
-    lookups = (People(), concert_lookup("concert"), Days("ended_at"))
+    lookups = (people_lookup(), concert_lookup("concert"), Days("ended_at"))
     ordering = ("-pk",)
     page_select_related = ("concert",)
     fields = (
@@ -289,7 +289,7 @@ class PolicyChangeAdmin(ReadOnlyAdmin):
     )
     list_filter = (FieldFilter, "changed_at")
     list_select_related = ("room__concert", "changed_by")
-    lookups = (concert_lookup("room__concert"), People("changed_by"), Days("changed_at"))
+    lookups = (concert_lookup("room__concert"), people_lookup("changed_by"), Days("changed_at"))
     ordering = ("-pk",)
     page_select_related = ("room__concert", "changed_by")
     fields = (

@@ -29,14 +29,10 @@ from apps.shared.codes import CODES
 from apps.shared.errors import DomainError, IdempotencyKeyReused, TooBusy
 from apps.storefront.actions import new_key, top_up
 from apps.storefront.forms import LoginForm, RegistrationForm, TopUpForm
-<<<<<<< HEAD
 from apps.storefront.join_intent import forget_join_intent, join_intent_of
+from apps.storefront.known_device import device_of, keep_device, new_device
 from apps.storefront.views.base import PageView, is_from_our_page, message_of, out_of_date_words
 from apps.storefront.views.waiting import QueueView
-=======
-from apps.storefront.known_device import device_of, keep_device, new_device
-from apps.storefront.views.base import PageView, message_of
->>>>>>> logins
 from apps.storefront.wording import won
 
 TRANSACTIONS_A_PAGE = 20
@@ -66,7 +62,7 @@ class PasswordView(PageView):
     def device(self) -> str:
         return device_of(self.request) or new_device()
 
-    def known_again(self, response: HttpResponse) -> HttpResponse:
+    def known_again(self, response: HttpResponseBase) -> HttpResponseBase:
         """Return the response to a right password, by which the browser is told its number."""
         keep_device(response, self.device)
         return response
@@ -106,10 +102,10 @@ class CredentialsView(PasswordView):
         login(self.request, customer)
         concert_id = self._concert_to_join()
         if concert_id is None:
-            return HttpResponseRedirect(way_on(self.request))
+            return self.known_again(HttpResponseRedirect(way_on(self.request)))
         response = QueueView.as_view()(self.request, concert_id=concert_id)
         forget_join_intent(response)
-        return response
+        return self.known_again(response)
 
     def _concert_to_join(self) -> int | None:
         """Return the concert whose queue the visitor pressed to join, if this is the login that the press led to."""
@@ -152,11 +148,7 @@ class RegisterView(CredentialsView):
             form.add_error("email", message_of(error))
             return self._page(form, status=409)
         messages.success(request, _("Welcome, %(name)s.") % {"name": customer.name})
-<<<<<<< HEAD
         return self.log_in(customer)
-=======
-        return self.known_again(HttpResponseRedirect(way_on(request)))
->>>>>>> logins
 
 
 class LoginView(CredentialsView):
@@ -172,12 +164,7 @@ class LoginView(CredentialsView):
                 if customer is not None:
                     guess.was_right()
             if customer is not None:
-<<<<<<< HEAD
                 return self.log_in(customer)
-=======
-                login(request, customer)
-                return self.known_again(HttpResponseRedirect(way_on(request)))
->>>>>>> logins
             form.add_error(None, message_of(InvalidCredentials()))
         return self._page(form, status=400)
 
