@@ -251,6 +251,7 @@ class SeatClaim(models.Model):
 
 
 def is_rescheduled_since(held_at: datetime, rescheduled_at: datetime | None) -> bool:
+    """Tell whether a performance was moved after seats of it were chosen."""
     return rescheduled_at is not None and held_at <= rescheduled_at
 
 

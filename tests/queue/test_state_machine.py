@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,12 +17,14 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from apps.concerts.errors import ConcertNotFound
+from apps.concerts.publication import publish_concert, withdraw_concert
 from apps.queue import services
 from apps.queue.core.room import SECOND, EndReason, Room
 from apps.queue.core.tokens import Ticket
 from apps.queue.live import token_signer
 from apps.queue.models import WaitingRoom
-from apps.queue.services.clock import micros
+from apps.queue.services.clock import micros, moment
 from tests.factories.queue import WaitingRoomFactory
 from tests.queue.rooms import FROZEN_CLOCK, Clock
 
@@ -39,11 +42,17 @@ class Stay:
     has_shown_up: bool = False
 
 
+class Withdrawn(Exception):
+    """There is no new place while the concert is offline."""
+
+
 @dataclass
 class Model:
     now: int
     capacity: int = 2
     is_paused: bool = False
+    is_withdrawn: bool = False
+    resumed_at: int = 0
     people: dict[int, Stay] = field(default_factory=dict)
     # How visits ended: what the room remembers, what waits to be recorded, what is on record.
     remembered: dict[tuple[int, int], str] = field(default_factory=dict)
@@ -66,6 +75,10 @@ class Model:
         """Who waits, in the order of their places."""
         places = {who: stay.place for who, stay in self.people.items() if not stay.admitted_at}
         return sorted(places, key=places.__getitem__)
+
+    @property
+    def admits(self) -> bool:
+        return not (self.is_paused or self.is_withdrawn or self.is_healing)
 
     @property
     def is_healing(self) -> bool:
@@ -112,9 +125,19 @@ class Model:
     def is_interrupted(self) -> bool:
         return 0 < self.ticked_at < self.now - 20 * SECOND
 
+    def began_at(self, stay: Stay) -> int:
+        """Since when a turn counts: it stands still while the concert is offline, and begins anew afterwards."""
+        return max(stay.admitted_at, self.now if self.is_withdrawn else self.resumed_at)
+
+    def end_of(self, stay: Stay) -> int:
+        if not stay.admitted_at or (began_at := self.began_at(stay)) == stay.admitted_at:
+            return stay.until
+        return max(stay.until, began_at + (LEASE if stay.has_shown_up else 60 * SECOND))
+
     def is_over(self, stay: Stay) -> bool:
-        could_show_up = not (self.is_interrupted or stay.until <= self.interrupted_at)
-        return stay.until <= self.now and (stay.has_shown_up or could_show_up)
+        until = self.end_of(stay)
+        could_show_up = not (self.is_interrupted or until <= self.interrupted_at)
+        return until <= self.now and (stay.has_shown_up or could_show_up)
 
     def admit(self) -> None:
         if self.is_lost or self.needs_replay:
@@ -124,6 +147,9 @@ class Model:
             self.interrupted_at = self.now
         for who, stay in self.active.items():
             if stay.until <= self.now:
+                stay.until = self.end_of(stay)
+                if stay.until > self.now:
+                    continue
                 if stay.until <= self.interrupted_at and not stay.has_shown_up:
                     stay.until = self.now + 60 * SECOND
                 else:
@@ -134,7 +160,7 @@ class Model:
             is_impatient = self.grace_until <= self.now and stay.until <= self.now
             if is_impatient:
                 self.time_out(who, stay)
-            elif not self.is_paused and not self.is_healing and len(self.active) < self.capacity:
+            elif self.admits and len(self.active) < self.capacity:
                 self.people[who] = Stay(stay.place, self.now + 60 * SECOND, admitted_at=self.now)
         self.ticked_at = self.now if self.people else 0
 
@@ -177,14 +203,16 @@ class Model:
             return "WAITING"
         if not stay.has_shown_up:
             stay.has_shown_up = True
-            stay.until = max(stay.until, stay.admitted_at + LEASE, self.now + 60 * SECOND)
+            earliest = max(self.began_at(stay) + LEASE, self.now + 60 * SECOND)
+            stay.until = max(self.end_of(stay), earliest)
         return "ACTIVE"
 
     def restore(self, ticket: Ticket, stay: Stay | None) -> None:
         who = ticket.customer_id
         if stay and stay.admitted_at:
             return
-        if 0 < ticket.lease_until <= self.now:
+        turn = Stay(ticket.place, ticket.lease_until, ticket.admitted_at, has_shown_up=True)
+        if ticket.lease_until and self.end_of(turn) <= self.now:
             if stay and stay.place == ticket.place:
                 del self.people[who]
             self.remembered.setdefault((who, ticket.place), "TIMED_OUT")
@@ -193,15 +221,19 @@ class Model:
         if stay and stay.place > ticket.place:
             self.merge(who, stay.place)
         if ticket.lease_until and len(self.active) < self.capacity:
-            self.people[who] = Stay(
-                ticket.place, ticket.lease_until, ticket.admitted_at, has_shown_up=True
-            )
+            turn.until = self.end_of(turn)
+            self.people[who] = turn
         else:
             self.people[who] = Stay(ticket.place, self.now)
         self.last_place = max(self.last_place, ticket.place)
 
     def join(self, who: int, ticket: Ticket | None) -> tuple[str, bool]:
-        """Standing, and whether the place is new."""
+        """Standing, and whether the place is new.
+
+        :raises Withdrawn: it would be.
+        """
+        if self.is_withdrawn and self.is_lost and ticket is None:
+            raise Withdrawn
         self.come_back()
         stay = self.people.get(who)
         if ticket and self.proves_more(ticket, stay) and not self.endings(who, ticket.place):
@@ -216,6 +248,8 @@ class Model:
             standing = self.look_up(Ticket(0, who, stay.place, 1, 0))
             if standing != "EXPIRED":
                 return standing, False
+        if self.is_withdrawn:
+            raise Withdrawn
         self.last_place = max(self.now, self.last_place + 1)
         self.people[who] = Stay(self.last_place, self.now)
         self.ticked_at = self.ticked_at or self.now
@@ -266,7 +300,7 @@ class WaitingRoomMachine(RuleBasedStateMachine):
         assert status.poll_after_seconds is not None
         self.model.note_advice(who, status.poll_after_seconds)
         assert status.expires_at is not None
-        assert micros(status.expires_at) == stay.until
+        assert micros(status.expires_at) == self.model.end_of(stay)
         if standing == "ACTIVE":
             assert status.position == 0
         elif self.model.is_healing:
@@ -279,10 +313,16 @@ class WaitingRoomMachine(RuleBasedStateMachine):
         token = self.choose(who, age) if shows else None
         ticket = token_signer().read(token) if token else None
 
-        standing, is_new = self.model.join(who, ticket)
-        status = services.join_queue(
-            customer_id=who, concert_id=self.concert_id, previous_token=token
+        join = partial(
+            services.join_queue, customer_id=who, concert_id=self.concert_id, previous_token=token
         )
+        try:
+            standing, is_new = self.model.join(who, ticket)
+        except Withdrawn:
+            with pytest.raises(ConcertNotFound):
+                join()
+            return
+        status = join()
 
         assert status.is_new == is_new
         self.compare(who, standing, status)
@@ -367,6 +407,16 @@ class WaitingRoomMachine(RuleBasedStateMachine):
         control(concert_id=self.concert_id, staff_id=None)
         services.set_capacity(concert_id=self.concert_id, capacity=capacity, staff_id=None)
         self.model.capacity, self.model.is_paused = capacity, is_paused
+        self.tick()
+
+    @rule(is_published=st.booleans())
+    def publish_or_withdraw(self, is_published: bool) -> None:
+        turn = publish_concert if is_published else withdraw_concert
+        if turn(concert_id=self.concert_id, reason="Row F") and is_published:
+            # By the time of these histories.
+            WaitingRoom.objects.update(resumed_at=moment(self.clock.now))
+            self.model.resumed_at = self.model.now
+        self.model.is_withdrawn = not is_published
         self.tick()
 
     @invariant()

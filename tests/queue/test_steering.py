@@ -279,6 +279,19 @@ class TestCommand:
         assert (closed["state"], opened["state"]) == ("CLOSED", "OPEN")
         assert all("(command line)" in change["by"] for change in opened["changes"])
 
+    def test_takes_the_concert_offline_and_publishes_it(
+        self, concert: Concert, visitors: list[Visitor], room: WaitingRoom
+    ) -> None:
+        offline = room_command(concert.pk, "withdraw", "--reason", PAUSED)
+        online = room_command(concert.pk, "publish")
+
+        assert (offline["is_published"], offline["withdrawal_reason"]) == (False, PAUSED)
+        assert (offline["live"]["state"], offline["live"]["waiting"]) == ("WITHDRAWN", 5)
+        assert (online["is_published"], online["live"]["state"]) == (True, "OPEN")
+        assert online["live"]["waiting"] == 5
+        assert [change["field"] for change in online["changes"]] == ["is_published"] * 2
+        assert all("(command line)" in change["by"] for change in online["changes"])
+
     def test_names_the_account_that_acts(self, concert: Concert, room: WaitingRoom) -> None:
         clerk = CustomerFactory(staff=True)
 
@@ -300,6 +313,7 @@ class TestCommand:
         [
             (["pause"], "pause needs a --reason"),
             (["close"], "close needs a --reason"),
+            (["withdraw"], "withdraw needs a --reason"),
             (["capacity"], "capacity needs a number"),
             (["capacity", "0"], "The capacity must be 1 to 100,000."),
             (["capacity", "many"], "not a whole number"),

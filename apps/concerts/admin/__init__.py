@@ -168,7 +168,12 @@ class ConcertAdmin(CarefulForms, CountedDeletion, FoundByTyping, ModelAdmin):
         super().save_model(request, obj, form, change)
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        if formset.model is not Performance:
+            super().save_formset(request, form, formset, change)
+            return
         formset.save(commit=False)
+        for performance in formset.deleted_objects:
+            performance.delete()
         for performance in formset.new_objects:
             performance.save()
         for performance, changed_fields in formset.changed_objects:

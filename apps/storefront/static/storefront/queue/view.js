@@ -79,7 +79,9 @@ export class View {
   }
 
   #showReason(pauseReason) {
-    for (const slot of this.#root.querySelectorAll('[data-slot="pause-reason"]')) slot.textContent = pauseReason;
+    for (const slot of this.#root.querySelectorAll('[data-slot="pause-reason"]')) {
+      slot.textContent = pauseReason;
+    }
   }
 
   #showState(state) {
