@@ -241,7 +241,7 @@ class ReceiverAdmin(ReadOnlyAdmin):
         *("consumer", "health", "failing_since", "failures", "next_probe_at"),
         *("pending", "dead", "last_error"),
     )
-    readonly_fields = ("health", "pending", "dead")
+    readonly_fields = ("pending", "dead")
     lookups = (Keys("consumer", label=_("consumer")),)
     ordering = ("consumer",)
     actions = ("replay_all",)

@@ -24,7 +24,7 @@ from uuid import UUID
 
 import structlog
 
-from apps.shared.database import Call, Row, fetch_all, fetch_pipelined, load_statements
+from apps.shared.database import Call, fetch_all, fetch_pipelined, load_statements
 from apps.shared.identifiers import new_id
 from apps.shared.models import EventDelivery, OutboxEvent
 from apps.shared.receiver_health import JITTER, note_failures, note_success, take_probe
@@ -223,13 +223,18 @@ def consumers_with_due_deliveries() -> list[Consumer]:
 
 
 def _claim(consumer: Consumer) -> list[_Claim]:
-    rows = _claim_rows(consumer.name, limit=BATCH_SIZE, is_probe=False)
+    parameters = {
+        "consumer": consumer.name,
+        "limit": BATCH_SIZE,
+        "claim_seconds": CLAIM.total_seconds(),
+    }
+    rows = fetch_all(SQL["claim"], parameters)
     if (
         not rows
         and consumer.is_outside
         and take_probe(consumer=consumer.name, seconds=CLAIM.total_seconds())
     ):
-        rows = _claim_rows(consumer.name, limit=1, is_probe=True)
+        rows = fetch_all(SQL["claim_probe"], parameters)
     claims = [
         _Claim(
             *(delivery_id, attempts, last_error, is_failing),
@@ -239,18 +244,9 @@ def _claim(consumer: Consumer) -> list[_Claim]:
         )
         for delivery_id, attempts, last_error, is_failing, event_id, type, payload, occurred_at in rows
     ]
-    return sorted(claims, key=lambda claim: (claim.event.occurred_at, claim.delivery_id))
-
-
-def _claim_rows(consumer: str, *, limit: int, is_probe: bool) -> list[Row]:
-    return fetch_all(
-        SQL["claim"],
-        {
-            "consumer": consumer,
-            "limit": limit,
-            "is_probe": is_probe,
-            "claim_seconds": CLAIM.total_seconds(),
-        },
+    # What has failed before comes last: it says less of how the receiver is.
+    return sorted(
+        claims, key=lambda claim: (claim.attempts > 1, claim.event.occurred_at, claim.delivery_id)
     )
 
 

@@ -17,9 +17,9 @@ FROM unnest(%(consumers)s::text[]) AS consumer;
 WITH due AS MATERIALIZED (
     SELECT id, last_error FROM shared_eventdelivery
     WHERE consumer = %(consumer)s AND status = 'PENDING' AND next_attempt_at <= statement_timestamp()
-        AND (%(is_probe)s OR NOT EXISTS (
+        AND NOT EXISTS (
             SELECT FROM shared_receiver WHERE consumer = %(consumer)s AND unhealthy_since IS NOT NULL
-        ))
+        )
     ORDER BY next_attempt_at, id
     LIMIT %(limit)s
     FOR NO KEY UPDATE SKIP LOCKED
@@ -33,6 +33,29 @@ WHERE delivery.id = due.id AND event.id = delivery.event_id
 RETURNING delivery.id, delivery.attempts, due.last_error,
     coalesce((SELECT failing_since IS NOT NULL FROM shared_receiver WHERE consumer = %(consumer)s), FALSE),
     event.id, event.type, event.payload::text, event.occurred_at;
+
+-- name: claim_probe
+-- Takes one delivery to try an unhealthy receiver with: of the latest that are due the one that was tried least. What this receiver
+-- never takes is due again and again, and would hide that it takes other messages.
+WITH due AS MATERIALIZED (
+    SELECT id, last_error
+    FROM (
+        SELECT id, last_error, attempts, next_attempt_at FROM shared_eventdelivery
+        WHERE consumer = %(consumer)s AND status = 'PENDING' AND next_attempt_at <= statement_timestamp()
+        ORDER BY next_attempt_at DESC, id DESC
+        LIMIT %(limit)s
+    ) latest
+    ORDER BY attempts, next_attempt_at, id
+    LIMIT 1
+)
+UPDATE shared_eventdelivery delivery
+SET attempts = delivery.attempts + 1,
+    last_error = '',
+    next_attempt_at = statement_timestamp() + make_interval(secs => %(claim_seconds)s)
+FROM due, shared_outboxevent event
+WHERE delivery.id = due.id AND event.id = delivery.event_id
+    AND delivery.status = 'PENDING' AND delivery.next_attempt_at <= statement_timestamp()
+RETURNING delivery.id, delivery.attempts, due.last_error, TRUE, event.id, event.type, event.payload::text, event.occurred_at;
 
 -- name: finish
 UPDATE shared_eventdelivery

@@ -1,7 +1,7 @@
 """The health of the receivers outside: those that some consumers tell of events.
 
 A receiver that only fails is unhealthy, and is tried gently: its deliveries wait, untouched, and one of them at a time is a
-probe. The first success ends that: what has failed meanwhile is due at once, and all of the backlog is drained. The state is one
+probe. The first success ends that: all of the backlog is drained, and what has failed in a long outage is due at once. The state is one
 row for each such consumer. A drain learns of it from the claim (`outbox.sql`) and writes it only when something has failed, or has
 succeeded after a failure.
 """
@@ -23,6 +23,9 @@ PROBE_FIRST = 5.0  # seconds
 PROBE_LONGEST = 300.0
 PROBE_SHARE = 0.25
 JITTER = (0.8, 1.2)  # spreads the deliveries of one moment over the next attempts, too
+# A shorter outage leaves no long waits behind. To cut those short, too, would let messages that this receiver never takes come first
+# again after each success, fail together, and so make it unhealthy for ever.
+RELEASE_AFTER = 60.0  # seconds
 RELEASED_AT_ONCE = 1_000
 
 
@@ -59,23 +62,27 @@ def note_failures(*, consumer: str, failures: int, error: str, retry_after: floa
 def note_success(*, consumer: str, lost_alone: str) -> bool:
     """Record that the receiver of `consumer` took something after a failure; says whether it was unhealthy until now.
 
-    If so, whatever waits for another attempt is due at once. Deliveries whose last error is `lost_alone` have not failed there.
+    If so, and for `RELEASE_AFTER` seconds, whatever waits for another attempt is due at once. Deliveries whose last error is
+    `lost_alone` have not failed there.
     """
     found = fetch_one(SQL["note_success"], {"consumer": consumer})
     if found is None or found[0] is None:
         return False
-    released = 0
-    while True:
-        batch = len(
-            fetch_all(
-                SQL["release"],
-                {"consumer": consumer, "limit": RELEASED_AT_ONCE, "lost_alone": lost_alone},
-            )
-        )
-        released += batch
-        if batch < RELEASED_AT_ONCE:
-            break
+    [seconds] = found
+    released = _release(consumer, lost_alone) if seconds >= RELEASE_AFTER else 0
     logger.info(
-        "receiver_recovered", consumer=consumer, seconds=round(found[0], 1), released=released
+        "receiver_recovered", consumer=consumer, seconds=round(seconds, 1), released=released
     )
     return True
+
+
+def _release(consumer: str, lost_alone: str) -> int:
+    released = 0
+    while True:
+        batch = fetch_all(
+            SQL["release"],
+            {"consumer": consumer, "limit": RELEASED_AT_ONCE, "lost_alone": lost_alone},
+        )
+        released += len(batch)
+        if len(batch) < RELEASED_AT_ONCE:
+            return released

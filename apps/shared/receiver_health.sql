@@ -32,17 +32,18 @@ ON CONFLICT (consumer) DO UPDATE SET
 RETURNING failures, coalesce(unhealthy_since = statement_timestamp(), FALSE);
 
 -- name: note_success
--- One success ends all of it. Says since when the receiver was unhealthy, if it was.
+-- One success ends all of it. Says for how long everything had failed, if the receiver was unhealthy.
 UPDATE shared_receiver receiver
 SET failures = 0, failing_since = NULL, unhealthy_since = NULL, next_probe_at = NULL,
     recovered_at = CASE WHEN before.unhealthy_since IS NULL THEN receiver.recovered_at ELSE statement_timestamp() END
 FROM (
-    SELECT consumer, unhealthy_since FROM shared_receiver
+    SELECT consumer, unhealthy_since, failing_since FROM shared_receiver
     WHERE consumer = %(consumer)s AND failing_since IS NOT NULL
     FOR NO KEY UPDATE
 ) before
 WHERE receiver.consumer = before.consumer
-RETURNING extract(epoch FROM statement_timestamp() - before.unhealthy_since)::float8;
+RETURNING CASE WHEN before.unhealthy_since IS NOT NULL
+    THEN extract(epoch FROM statement_timestamp() - before.failing_since)::float8 END;
 
 -- name: release
 -- Makes due what has failed and waits, in the order of the events. The wait was not served, so the attempt before it does not count.

@@ -25,7 +25,7 @@ def new_device() -> str:
     return secrets.token_urlsafe(16)
 
 
-def keep_device(response: HttpResponse, device: str) -> None:
+def keep_device(response: HttpResponseBase, device: str) -> None:
     """Let the browser keep its number for as long as it is known."""
     if settings.LOGIN_KNOWN_DAYS:
         response.set_cookie(

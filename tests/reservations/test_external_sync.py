@@ -431,7 +431,8 @@ class TestBatch:
         drain(consumer="external_sync")
         refused = len(platform.received)
         platform.status = 204
-        Receiver.objects.update(next_probe_at=timezone.now())
+        now = timezone.now()
+        Receiver.objects.update(next_probe_at=now, failing_since=now - timedelta(minutes=2))
 
         drained = drain(consumer="external_sync")
 

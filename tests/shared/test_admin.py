@@ -160,6 +160,17 @@ class TestReceivers:
         assert [counted.dead(by_name[one]) for one in shown] == [1, 0, 0, 0]
         assert [counted.pending(by_name[one]) for one in shown] == [0, 0, 1, 0]
 
+    def test_show_on_their_page_what_waits_for_them(self, deliveries):
+        EventDelivery.objects.update(consumer=Concat(Value("tests-"), F("status")))
+        Receiver.objects.create(consumer="tests-DEAD", last_error="HTTP 404")
+        url = reverse("admin:shared_receiver_change", args=["tests-DEAD"])
+
+        page = logged_in(admin=True).get(url)
+
+        fields = page.context["adminform"].readonly_fields
+        assert {"pending", "dead", "last_error", "next_probe_at"} <= set(fields)
+        assert "HTTP 404" in page.content.decode()
+
     def test_get_everything_that_is_dead_replayed(self, deliveries):
         other = deliveries[0]
         EventDelivery.objects.exclude(pk=other.pk).update(

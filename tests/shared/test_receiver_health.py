@@ -263,6 +263,7 @@ class TestProbe:
         with suppress(WorkerKilled):
             drained()
         unhealthy.failure = None
+        make_outage_long()
 
         drained()
         assert unhealthy.told == []
@@ -313,10 +314,16 @@ class TestProbe:
         assert drained() == Drained(UNHEALTHY_FAILURES + 20, has_more=False)
 
 
+def make_outage_long() -> None:
+    """Put the beginning of all failures two minutes back."""
+    Receiver.objects.update(failing_since=F("failing_since") - timedelta(minutes=2))
+
+
 class TestRecovery:
     def test_delivers_everything_in_the_order_of_the_events(self, unhealthy):
         event_ids = [one.event_id for one in pending()]
         make_failed_wait()
+        make_outage_long()
         unhealthy.failure = None
         let_probe()
 
@@ -340,6 +347,7 @@ class TestRecovery:
 
     def test_is_told_in_one_line_of_log(self, unhealthy):
         make_failed_wait()
+        make_outage_long()
         unhealthy.failure = None
         let_probe()
 
@@ -347,7 +355,7 @@ class TestRecovery:
             drained()
 
         [line] = lines
-        assert line.pop("seconds") >= 0
+        assert line.pop("seconds") >= 120
         assert line == {
             "event": "receiver_recovered",
             "log_level": "info",
@@ -358,6 +366,7 @@ class TestRecovery:
     def test_makes_due_what_has_failed_however_much(self, unhealthy, monkeypatch):
         monkeypatch.setattr(receiver_health, "RELEASED_AT_ONCE", 2)
         make_failed_wait()
+        make_outage_long()
 
         assert receiver_health.note_success(consumer="outside", lost_alone=LOST_ALONE)
 
@@ -367,6 +376,7 @@ class TestRecovery:
     @pytest.mark.parametrize("error", ["", LOST_ALONE])
     def test_leaves_what_is_being_tried(self, unhealthy, error):
         later = timezone.now() + CLAIM
+        make_outage_long()
         EventDelivery.objects.update(next_attempt_at=later, attempts=3, last_error=error)
 
         receiver_health.note_success(consumer="outside", lost_alone=LOST_ALONE)
@@ -377,12 +387,76 @@ class TestRecovery:
         """A receiver that breaks down under the backlog, again and again."""
         for _ in range(2 * MAX_ATTEMPTS):
             make_failed_wait()
+            make_outage_long()
             let_probe()
             receiver_health.note_success(consumer="outside", lost_alone=LOST_ALONE)
             drained()
 
         assert not EventDelivery.objects.dead().exists()
         assert max(one.attempts for one in pending()) <= 1
+
+    def test_of_a_short_outage_leaves_waits_as_they_are(self, unhealthy):
+        make_failed_wait()
+        unhealthy.failure = None
+        let_probe()
+
+        assert drained().settled == 20
+
+        assert {(one.attempts, one.last_error) for one in pending()} == {
+            (1, "DeliveryPostponed: HTTP 404")
+        }
+
+
+class TestMessagesThatAreNeverTaken:
+    """The receiver takes others, but these it refuses, and they come first."""
+
+    @pytest.fixture
+    def refused(self, monkeypatch) -> list:
+        monkeypatch.setattr(outbox, "_consumers", {})
+        refused: list = []
+
+        def tell(event: OutboxEvent) -> None:
+            if event.pk in refused:
+                raise DeliveryPostponed("HTTP 422", retry_after=0)
+
+        effect = one_by_one(tell, gives_up_after=UNHEALTHY_FAILURES)
+        register_consumer(Consumer("outside", frozenset({TYPE}), effect, "", is_outside=True))
+        refused += [record().pk for _ in range(2 * UNHEALTHY_FAILURES)]
+        return refused
+
+    def test_hold_the_others_up_for_some_probes_only(self, refused):
+        for _ in range(30):
+            record()
+
+        for _ in range(UNHEALTHY_FAILURES + 3):
+            drained()
+            let_probe()
+
+        assert {one.event_id for one in pending()} == set(refused)
+
+    def test_come_after_those_that_were_not_tried(self, refused):
+        EventDelivery.objects.update(attempts=1, last_error="DeliveryPostponed: HTTP 422")
+        record()
+
+        drained()
+
+        assert not Receiver.objects.exists()
+        assert {one.event_id for one in pending()} == set(refused)
+
+    def test_are_given_up_in_the_end_while_sales_go_on(self, refused):
+        for _ in range(4 * MAX_ATTEMPTS):
+            record()
+            make_due_what_failed()
+            let_probe()
+            drained()
+
+        assert {one.event_id for one in EventDelivery.objects.dead()} == set(refused)
+
+
+def make_due_what_failed() -> None:
+    """Let the wait after each failure pass."""
+    failed = EventDelivery.objects.pending().exclude(last_error="")
+    failed.update(next_attempt_at=timezone.now() - timedelta(minutes=1))
 
 
 class TestCost:
