@@ -53,6 +53,7 @@ class Watch:
         if now - self._looked_at > self._patience / 2:
             self._begin_anew(now)
         self._looked_at = now
+        self._folder.mkdir(exist_ok=True)  # whoever tidies up temporary files must not end anybody
         for path in self._folder.iterdir():
             touched_at = path.stat().st_mtime_ns
             known, since = self._seen.get(path.name, (0, now))

@@ -67,12 +67,11 @@ class LedgerPartsView(UnfoldModelAdminViewMixin, TemplateView):
         return _in_time(request, lambda: show(request, *args, **kwargs))
 
     def _send_part(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        chosen = between(
-            self._transactions(), _key(request.GET[FIRST]), _key(request.GET.get(END, ""))
-        )
+        first, end = _key(request.GET[FIRST]), _key(request.GET.get(END, ""))
+        chosen = between(self._transactions(), first, end)
         if not _fits_into_a_file(chosen):
             raise Http404
-        return _file(chosen, f"ledger-{request.GET[FIRST][:10]}.csv")
+        return _file(chosen, f"ledger-from-{first[0]:%Y%m%d-%H%M%S}.csv")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         parts = parts_of(self._transactions(), entries=ENTRIES_OF_A_FILE, seconds=FILE_SECONDS)
@@ -131,7 +130,8 @@ def _in_time(request: HttpRequest, answer: Callable[[], HttpResponse]) -> HttpRe
         if sqlstate(error) != QUERY_CANCELED:
             raise
     messages.error(
-        request, _("That takes too long. Narrow the list down, or use `manage.py export_ledger`.")
+        request,
+        _("The export took too long. Filter the list further, or use `manage.py export_ledger`."),
     )
     return redirect("admin:payments_ledgertransaction_changelist")
 

@@ -136,7 +136,7 @@ def _read_purges() -> dict[str, JobProgress]:
 
 
 class RetentionCollector(Collector):
-    """Tell how many rows were purged of each table, and when a purge last left nothing old."""
+    """Tell how many rows were purged of each table, and when a purge last left nothing old; also of one that never was."""
 
     def describe(self) -> list[Metric]:
         """Nothing: registering must not read the database."""
@@ -155,11 +155,12 @@ class RetentionCollector(Collector):
         )
         finished = GaugeMetricFamily(
             "encore_purge_finished_timestamp_seconds",
-            "When a purge last left nothing that was old.",
+            "When a purge last left nothing that was old, 0 if none ever has.",
             labels=["table"],
         )
-        for name, progress in sorted(found.items()):
+        for name in (retention.name for retention in retentions()):
+            progress = found.get(name, JobProgress())
             rows.add_metric([name], progress.rows)
-            if progress.finished_at:
-                finished.add_metric([name], progress.finished_at.timestamp())
+            at = progress.finished_at
+            finished.add_metric([name], at.timestamp() if at else 0.0)
         yield from (rows, finished)

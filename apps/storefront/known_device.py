@@ -8,7 +8,8 @@ import re
 import secrets
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 
 DEVICE = "device"
 _DAY = 24 * 3600  # seconds

@@ -304,13 +304,14 @@ class TestStackThatCannotStart:
     def test_says_that_its_secrets_are_gone(self):
         data_dir = new_folder() / "data"
         data_dir.mkdir()
-        PostgresServer(
+        server = PostgresServer(
             home=postgres_home(data_dir),
             log_path=data_dir / "postgres.log",
             password="another",
             port=free_port(),
-        )._initialise()
-        (data_dir / "postgres" / "data" / "postmaster.opts").touch()
+        )
+        server.start()
+        server.stop()
 
         message = refusal(data_dir=data_dir, port=free_port())
 

@@ -201,6 +201,13 @@ class TestWatch:
         assert clock.look(watch, 100) is None
         assert not path.exists()
 
+    def test_outlives_its_folder(self, clock, watch, tmp_path):
+        assert clock.look(watch, 10) is None
+        tmp_path.rmdir()
+
+        assert clock.look(watch, 10) is None
+        assert tmp_path.is_dir()
+
     def test_does_not_judge_what_was_stopped_together_with_it(self, clock, watch, tmp_path):
         (tmp_path / f"probe.{os.getpid()}").touch()
         assert clock.look(watch, 20) is None

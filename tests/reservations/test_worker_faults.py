@@ -216,7 +216,7 @@ def test_a_worker_keeps_its_connection_until_it_is_cut():
         expire_holds.delay()
         wait_until(lambda: sessions() and sessions() != before, "a statement of the task")
 
-    url = f"{workers._database_url()}?application_name={name}"
+    url = f"{workers.database_url()}?application_name={name}"
     with worker("default", DATABASE_URL=url):
         run_a_task()
         first = sessions().keys()

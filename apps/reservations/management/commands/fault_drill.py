@@ -25,7 +25,7 @@ class Command(BaseCommand):
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         kwargs["epilog"] = (
-            "Example: manage.py fault_drill --seed 1 --json drill.json. All faults take about nine minutes, "
+            "Example: manage.py fault_drill --seed 1 --json drill.json. All faults take about ten minutes, "
             "--faults broker-frozen,web-killed takes one. Everything is drawn from the seed before anything starts. "
             "No running stack is touched; what the drill starts lies in a folder that goes with it."
         )
