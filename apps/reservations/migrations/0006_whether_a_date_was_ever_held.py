@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     atomic = False
 
-    dependencies = [("reservations", "0006_extended_holds")]
+    dependencies = [("reservations", "0005_extended_holds")]
 
     operations = [
         AddIndexConcurrently(
