@@ -80,7 +80,7 @@ def _release(consumer: str, lost_alone: str) -> int:
     released = 0
     while True:
         batch = fetch_all(
-            SQL["release"],
+            SQL["release_waiting"],
             {"consumer": consumer, "limit": RELEASED_AT_ONCE, "lost_alone": lost_alone},
         )
         released += len(batch)

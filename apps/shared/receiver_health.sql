@@ -45,7 +45,7 @@ WHERE receiver.consumer = before.consumer
 RETURNING CASE WHEN before.unhealthy_since IS NOT NULL
     THEN extract(epoch FROM statement_timestamp() - before.failing_since)::float8 END;
 
--- name: release
+-- name: release_waiting
 -- Makes due what has failed and waits, in the order of the events. The wait was not served, so the attempt before it does not count.
 -- What is being tried at this moment has no error yet.
 WITH waiting AS MATERIALIZED (

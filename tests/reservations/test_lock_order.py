@@ -32,8 +32,9 @@ from apps.reservations import services as reservations
 from apps.reservations.models import Hold
 from apps.shared.database import Statement, load_statements
 from apps.shared.idempotency import run_once
-from apps.shared.models import EventDelivery, OutboxEvent
+from apps.shared.models import EventDelivery, OutboxEvent, Receiver
 from apps.shared.outbox import drain
+from apps.shared.receiver_health import note_success
 from apps.shared.retention import EVENTS, purge
 from apps.shared.transactions import Steps, run_in_transaction
 from tests.admin_forms import shown_by
@@ -56,6 +57,7 @@ TABLES = {
     "concerts_performance": "performance",
     "queue_waitingroom": "waiting room",
     "shared_eventdelivery": "delivery",
+    "shared_receiver": "receiver",
     "shared_jobprogress": "progress",
     "old": "what is old",
 }
@@ -120,8 +122,11 @@ class Recorder:
         result = execute(sql, params, many, context)
         lock = self._advisory(sql) or self._row_lock(sql, context["cursor"].cursor)
         if lock:
-            is_claim = re.search("UPDATE (queue_waitingroom|shared_eventdelivery)", sql)
-            assert connection.in_atomic_block or is_claim
+            # Its lock ends with the statement that took it.
+            changes_it_itself = re.search(
+                "UPDATE (queue_waitingroom|shared_eventdelivery|shared_receiver)", sql
+            )
+            assert connection.in_atomic_block or changes_it_itself
             self.locks.append(lock)
             self.places |= set(_places_on_the_stack())
             if isinstance(sql, Statement):
@@ -381,6 +386,16 @@ def relaying() -> Callable[[], object]:
     return partial(drain, consumer="queue")
 
 
+def recovering() -> Callable[[], object]:
+    reservation(CustomerFactory(), seats_in_disorder(1))
+    now = timezone.now()
+    EventDelivery.objects.update(last_error="HTTP 404", next_attempt_at=now + timedelta(hours=1))
+    Receiver.objects.create(
+        consumer="external_sync", failing_since=now - timedelta(hours=1), unhealthy_since=now
+    )
+    return partial(note_success, consumer="external_sync", lost_alone="")
+
+
 def purging() -> Callable[[], object]:
     reservation(CustomerFactory(), seats_in_disorder(1))
     long_ago = timezone.now() - timedelta(days=400)
@@ -424,6 +439,7 @@ USE_CASES: dict[str, Callable[[], Callable[[], object]]] = {
     "changeform_view": saving_a_form,
     "admit_visitors": ticking,
     "drain": relaying,
+    "note_success": recovering,
     "purge": purging,
 }
 
