@@ -18,7 +18,7 @@ from unfold.decorators import action, display
 
 from apps.concerts.admin.performance_forms import PerformanceForm, PerformanceInlineForm
 from apps.concerts.admin.seat_generator import SeatGeneratorView, seat_generator_url
-from apps.concerts.lookups import concert_lookup, seat_lookup
+from apps.concerts.lookups import SeatsThemselves, concert_lookup
 from apps.concerts.models import (
     Concert,
     ConcertQuerySet,
@@ -191,7 +191,7 @@ class SeatAdmin(ReadOnlyAdmin):
     list_select_related = ("performance__concert",)
     list_filter = ("is_blocked", "grade", "performance__starts_at")
     lookups = (
-        seat_lookup("pk"),
+        SeatsThemselves(),
         concert_lookup("performance__concert"),
         Days("performance__starts_at"),
     )

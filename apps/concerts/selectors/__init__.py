@@ -9,7 +9,7 @@ from apps.concerts.selectors.concerts import (
     published_performance,
     sale_summaries,
 )
-from apps.concerts.selectors.printed_seats import seats_called
+from apps.concerts.selectors.printed_seats import named_seats, seats_called
 from apps.concerts.selectors.rankings import (
     RANKING_LIMIT_MAX,
     PopularConcert,
@@ -48,6 +48,7 @@ __all__ = [
     "fastest_sold_out",
     "grade_price_ranges",
     "grade_prices",
+    "named_seats",
     "popular_answers",
     "popular_concerts",
     "published_concert",
