@@ -4,8 +4,10 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from apps.concerts.models import Concert
-from apps.concerts.selectors import seats_called
+from apps.concerts.selectors import named_seats, seats_called
 from apps.shared.lookups import Named
+
+SEAT = _("seat")
 
 
 def concert_lookup(column: str, *, only: Q | None = None) -> Named:
@@ -14,5 +16,14 @@ def concert_lookup(column: str, *, only: Q | None = None) -> Named:
 
 
 def seat_lookup(column: str) -> Named:
-    """Return the lookup by a seat as it is printed."""
-    return Named(column, _("seat"), seats_called)
+    """Return the lookup by a seat as it is printed, for lists of what belongs to seats."""
+    return Named(column, SEAT, seats_called)
+
+
+class SeatsThemselves:
+    """Find seats as they are printed in the list of seats, where a section of a hall may have thousands."""
+
+    label = SEAT
+
+    def find(self, text: str) -> Q | None:
+        return named_seats(text)

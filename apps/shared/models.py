@@ -169,6 +169,7 @@ class DeliveryReplay(models.Model):
     class Meta:
         verbose_name = _("replay of deliveries")
         verbose_name_plural = _("replays of deliveries")
+        indexes = [models.Index(fields=["replayed_at"], name="delivery_replay_by_time")]
 
     def __str__(self) -> str:
         return f"{self.chosen}: {self.deliveries}"

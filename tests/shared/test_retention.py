@@ -150,6 +150,8 @@ KEPT = {
     "queue.WaitingRoom": "one for each concert",
     "reservations.Reservation": "a sale",
     "reservations.Ticket": "a sale",
+    "shared.DeliveryReplay": "who had what was given up tried again: a few a year",
+    "shared.Receiver": "one for each platform outside",
     "shared.JobProgress": "as many as the code has jobs",
 }
 

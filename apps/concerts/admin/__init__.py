@@ -30,7 +30,7 @@ from apps.concerts.admin.seat_generator import (
     seat_generator_url,
 )
 from apps.concerts.corrections import PUBLISHED, delete_concerts, delete_performances, delete_seats
-from apps.concerts.lookups import concert_lookup, seat_lookup
+from apps.concerts.lookups import SeatsThemselves, concert_lookup
 from apps.concerts.models import (
     Concert,
     ConcertQuerySet,
@@ -318,7 +318,7 @@ class SeatAdmin(CountedDeletion, ReadOnlyAdmin):
     list_select_related = ("performance__concert",)
     list_filter = ("is_blocked", "grade", "performance__starts_at")
     lookups = (
-        seat_lookup("pk"),
+        SeatsThemselves(),
         concert_lookup("performance__concert"),
         Days("performance__starts_at"),
     )

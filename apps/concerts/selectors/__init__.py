@@ -11,7 +11,7 @@ from apps.concerts.selectors.concerts import (
     published_performance,
     sale_summaries,
 )
-from apps.concerts.selectors.printed_seats import seats_called
+from apps.concerts.selectors.printed_seats import named_seats, seats_called
 from apps.concerts.selectors.rankings import (
     RANKING_LIMIT_MAX,
     PopularConcert,
@@ -52,6 +52,7 @@ __all__ = [
     "grade_price_ranges",
     "grade_prices",
     "is_withdrawn",
+    "named_seats",
     "popular_answers",
     "popular_concerts",
     "published_concert",

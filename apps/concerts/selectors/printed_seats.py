@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from django.db.models import Q, QuerySet
+from django.db.models.lookups import Exact
 
 from apps.concerts.models import Concert, Seat
 from apps.shared.search import SearchFold, folded_texts
@@ -36,20 +37,26 @@ class Reading(NamedTuple):
 
 
 def seats_called(text: str) -> QuerySet[Seat]:
-    """Return the seats that a text names, in one go: a section; with its row; with the number; a row and a number.
+    """Return the seats that a text names."""
+    condition = named_seats(text)
+    return Seat.objects.none() if condition is None else Seat.objects.filter(condition)
 
-    If no seat is called like that, its beginning is the title of a concert, and the rest the name of one of its seats.
+
+def named_seats(text: str) -> Q | None:
+    """Return the condition of the seats that a text names, in one go: a section; with its row; with the number; a row and a number.
+
+    If no seat is called like that, its beginning is the title of a concert, and the rest the name of one of its seats. None if
+    there are no such seats.
     """
-    seats = _seats(_readings(text))
-    if seats.exists():
-        return seats
+    if condition := _existing(_readings(text)):
+        return condition
     for title, label in _splits(text):
         concerts = list(Concert.objects.matching(title).values_list("pk", flat=True)[:CONCERTS_MAX])
         if concerts:
-            seats = _seats(_readings(label), Q(performance__concert__in=concerts))
-            if seats.exists():
-                return seats
-    return Seat.objects.none()
+            of = Q(performance__concert__in=concerts)
+            if condition := _existing(_readings(label), of):
+                return condition
+    return None
 
 
 def _splits(text: str) -> Iterator[tuple[str, str]]:
@@ -74,21 +81,22 @@ def _readings(label: str) -> list[Reading]:
     return readings
 
 
-def _seats(readings: list[Reading], of: Q = NOT_NARROWED) -> QuerySet[Seat]:
-    """Return the seats of each reading, by the index on the folded row, the number and the folded section."""
+def _existing(readings: list[Reading], of: Q = NOT_NARROWED) -> Q:
+    """Return the condition of those readings that are the name of a seat; empty if none is.
+
+    Each is looked up for itself, by the index on the folded row, the number and the folded section.
+    """
     folded = iter(folded_texts([part for reading in readings for part in reading[:2]]))
-    rows = Seat.objects.alias(printed_section=SearchFold("section"), printed_row=SearchFold("row"))
-    found = []
+    found = Q()
     for reading in readings:
-        parts = {
-            "printed_section": next(folded),
-            "printed_row": next(folded),
-            "number": reading.number,
-        }
-        if told := {name: part for name, part in parts.items() if part}:
-            found.append(rows.filter(of, **told).values("pk"))
-    return (
-        Seat.objects.filter(pk__in=found[0].union(*found[1:], all=True))
-        if found
-        else Seat.objects.none()
-    )
+        section, row = next(folded), next(folded)
+        condition = Q()
+        if section:
+            condition &= Q(Exact(SearchFold("section"), section))
+        if row:
+            condition &= Q(Exact(SearchFold("row"), row))
+        if reading.number:
+            condition &= Q(number=int(reading.number))
+        if condition and Seat.objects.filter(condition & of).exists():
+            found |= condition & of
+    return found
