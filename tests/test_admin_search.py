@@ -183,9 +183,6 @@ class TestEveryList:
         assert 'value="anything"' in page.content.decode()
 
 
-SMALL = {"concerts_concert", "concerts_performance", "shared_jobprogress"}
-
-
 def scanned(plan: str) -> list[str]:
     return [line for line in plan.splitlines() if "Seq Scan" in line]
 
