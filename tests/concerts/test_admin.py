@@ -275,8 +275,10 @@ class TestSeatAdmin:
         assert seat.price == 50_000
 
     def test_is_found_by_performance_and_by_name(self, staff):
-        seat = SeatFactory(section="1", row="B", number=7)
-        SeatFactory(section="1", row="A", number=8)
+        # A title with a number would be found by it, too.
+        titled = {"performance__concert__title": "Night Train"}
+        seat = SeatFactory(section="1", row="B", number=7, **titled)
+        SeatFactory(section="1", row="A", number=8, **titled)
         url = reverse("admin:concerts_seat_changelist")
 
         by_name = staff.get(url, {"q": "B 7"}).context["cl"].queryset

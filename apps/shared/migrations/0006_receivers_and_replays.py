@@ -94,4 +94,8 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "replays of deliveries",
             },
         ),
+        migrations.AddIndex(
+            model_name="deliveryreplay",
+            index=models.Index(fields=["replayed_at"], name="delivery_replay_by_time"),
+        ),
     ]
