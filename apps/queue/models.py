@@ -89,7 +89,7 @@ class WaitingRoom(models.Model):
         db_default="",
         help_text=_("Visitors read it while the room is paused."),
     )
-    withdrawal_reason = models.CharField(
+    withdrawal_reason = TypedLineField(
         _("why the concert is offline"),
         max_length=REASON_MAX,
         blank=True,

@@ -108,6 +108,7 @@ TYPED = {
     "concerts.Seat.section",
     "payments.LedgerTransaction.reason",
     "queue.WaitingRoom.pause_reason",
+    "queue.WaitingRoom.withdrawal_reason",
     "queue.PolicyChange.actor",
     "queue.PolicyChange.reason",
 }
@@ -122,6 +123,8 @@ OURS = {
     "queue.PolicyChange.old_value",
     "queue.PolicyChange.new_value",
     "reservations.Ticket.code",
+    "shared.DeliveryReplay.actor",
+    "shared.DeliveryReplay.chosen",
     "shared.EventDelivery.consumer",
     "shared.EventDelivery.last_error",
     "shared.IdempotencyRecord.endpoint",
@@ -129,6 +132,8 @@ OURS = {
     "shared.IdempotencyRecord.fingerprint",
     "shared.JobProgress.name",
     "shared.OutboxEvent.type",
+    "shared.Receiver.consumer",
+    "shared.Receiver.last_error",
 }
 
 
@@ -155,6 +160,7 @@ class TestEveryField:
         [
             "apps.storefront.forms",
             "apps.queue.admin.steering",
+            "apps.concerts.admin.publication",
             "apps.concerts.admin.seat_generator",
         ],
     )

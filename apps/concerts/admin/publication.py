@@ -18,13 +18,14 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from apps.concerts.models import Concert
 from apps.concerts.publication import publish_concert, stakes_of, withdraw_concert
 from apps.shared.admin import note_action
+from apps.shared.texts import TypedLine
 
 REASON_MAX = 200
 CONCERTS_MAX = 100  # on one page
 
 
 class WithdrawalForm(forms.Form):
-    reason = forms.CharField(
+    reason = TypedLine(
         label=_("Reason"),
         max_length=REASON_MAX,
         widget=UnfoldAdminTextInputWidget,
