@@ -24,11 +24,11 @@ from apps.queue.services import set_capacity
 from apps.reservations.models import Hold, Reservation, SeatClaim, Ticket
 from apps.reservations.services import cancel_reservation
 from apps.shared.admin_words import at_venue
-from apps.shared.models import EventDelivery, IdempotencyRecord, OutboxEvent
+from apps.shared.models import DeliveryReplay, EventDelivery, IdempotencyRecord, OutboxEvent
 from apps.shared.outbox import drain
 from apps.shared.transactions import run_in_transaction
 from tests.factories.accounts import CustomerFactory
-from tests.factories.concerts import PerformanceFactory
+from tests.factories.concerts import PerformanceFactory, begin_at
 from tests.factories.payments import WalletFactory
 from tests.factories.reservations import hold, overdue_hold, reservation
 from tests.factories.visitors import admitted_visitor
@@ -132,7 +132,7 @@ class TestReservation:
         words: str,
     ) -> None:
         reserved = reservation(customer, seats_of(performance)[:1])
-        Performance.objects.update(starts_at=timezone.now() + ahead)
+        begin_at(Performance.objects.all(), timezone.now() + ahead)
 
         assert words in text_of(browser, reserved)
 
@@ -197,8 +197,12 @@ def everything(performance: Performance, customer: User) -> dict[type[models.Mod
             customer_id=customer.pk, amount=500, reason="Goodwill", staff_id=staff.pk
         )
     )
+    DeliveryReplay.objects.create(
+        chosen="consumer external_sync", deliveries=12, replayed_by=customer
+    )
     kinds = [Hold, Reservation, SeatClaim, Ticket, QueueExit, PolicyChange, RankingEntry, Seat]
     kinds += [Wallet, LedgerEntry, OutboxEvent, EventDelivery, IdempotencyRecord, AccessToken]
+    kinds += [DeliveryReplay]
     made: dict[type[models.Model], Any] = {
         kind: kind._default_manager.order_by("pk").first() for kind in kinds
     }
@@ -226,6 +230,7 @@ ABOUT: dict[type[models.Model], tuple[list[type[models.Model]], list[str]]] = {
     EventDelivery: ([Reservation, OutboxEvent], ["reservation.confirmed"]),
     IdempotencyRecord: ([User], ["Ida Vale"]),
     AccessToken: ([User], ["Ida Vale"]),
+    DeliveryReplay: ([User], ["Ida Vale", "external_sync", "12"]),
 }
 
 
@@ -259,7 +264,9 @@ def test_every_kind_that_is_only_read_is_tried_here() -> None:
         if model.__module__.startswith("apps.") and not one.has_change_permission(request)
     }
 
-    assert {kind.__name__ for kind in read} - {"JobProgress"} == {kind.__name__ for kind in ABOUT}
+    assert {kind.__name__ for kind in read} - {"JobProgress", "Receiver"} == {
+        kind.__name__ for kind in ABOUT
+    }
 
 
 def is_icon(model_admin: Any, name: Any) -> bool:

@@ -219,18 +219,6 @@ def test_without_a_database_there_is_an_answer(
     assert NAVIGATION not in text
 
 
-def test_too_many_logins_are_answered_by_the_admin(settings: Any) -> None:
-    settings.RATE_LIMIT_ENABLED = True
-    settings.RATE_LIMITS = {**settings.RATE_LIMITS, "login": 1}
-    client = Client()
-    answers = [client.post("/admin/login/", {"username": "a@b.c", "password": "x"}) for _ in "123"]
-
-    text = words_of(answers[-1], 429)
-
-    assert "Too many calls." in text
-    assert "Retry-After" in answers[-1].headers
-
-
 class TestOutside:
     def test_pages_of_the_shop_stay_as_they_are(self) -> None:
         answer = Client().get("/nothing/")

@@ -300,6 +300,15 @@ class DeliveryReplayAdmin(ReadOnlyAdmin):
     list_select_related = ("replayed_by",)
     lookups = (people_lookup("replayed_by"), Days("replayed_at"))
     ordering = ("-replayed_at", "-id")
+    page_select_related = ("replayed_by",)
+    fields = ("replayed_at", "deliveries", "chosen", "who")
+
+    def title_of(self, obj: DeliveryReplay) -> str:
+        return f"{obj.chosen} · {at_venue(obj.replayed_at)}"
+
+    @display(description=_("replayed by"))
+    def who(self, obj: DeliveryReplay) -> SafeString | str:
+        return person(obj.replayed_by) if obj.replayed_by else obj.actor or NOTHING
 
 
 class KeyOfCustomer:

@@ -332,7 +332,6 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     },
 }
 
-CSRF_FAILURE_VIEW = "apps.shared.api.exceptions.csrf_failure"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [SELF],

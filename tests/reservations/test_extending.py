@@ -30,7 +30,7 @@ from apps.reservations.services import (
 from apps.shared.outbox import drain
 from tests.conftest import StartValkey
 from tests.factories.accounts import CustomerFactory
-from tests.factories.concerts import PerformanceFactory
+from tests.factories.concerts import PerformanceFactory, begin_at
 from tests.factories.payments import WalletFactory
 from tests.factories.reservations import hold, overdue_hold
 from tests.factories.visitors import Visitor, admitted_visitor
@@ -212,7 +212,7 @@ class TestExtendHold:
 
 def _end_sales(performance, end, at):
     if end == "starts_at":
-        Performance.objects.filter(pk=performance.pk).update(starts_at=at)
+        begin_at(Performance.objects.filter(pk=performance.pk), at)
     else:
         Concert.objects.filter(pk=performance.concert_id).update(sales_close_at=at)
 

@@ -59,7 +59,7 @@ class TestThoseWhoWait:
         assert "Sales are interrupted." in text
         assert REASON in text
         assert 'data-slot="ahead">1<' in text
-        assert '<noscript><meta http-equiv="refresh"' in text
+        assert '<meta http-equiv="refresh"' in text
         answer = status.json()
         assert (answer["status"], answer["state"], answer["pause_reason"]) == (
             "WAITING",

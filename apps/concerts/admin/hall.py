@@ -13,13 +13,14 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django.views.generic import FormView
 from unfold.views import UnfoldModelAdminViewMixin
-from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldBooleanSwitchWidget
+from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 
 from apps.concerts.corrections import correct_prices
 from apps.concerts.errors import PricesRefused
 from apps.concerts.layouts import PRICE_MAX
 from apps.concerts.models import Grade, Performance, Seat
 from apps.shared.admin import note_action
+from apps.shared.form_fields import WholeNumberField, WonField
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +56,18 @@ def grades_of_hall(performance_id: int) -> list[GradeOfHall]:
 class PricesForm(forms.Form):
     """One price for each grade. Where seats are held or sold it asks first."""
 
-    seat_map_version = forms.IntegerField(widget=forms.HiddenInput)
+    seat_map_version = WholeNumberField(widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, grades: list[GradeOfHall], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.grades = {one.grade: one for one in grades}
         for one in grades:
-            self.fields[one.grade] = forms.IntegerField(
+            self.fields[one.grade] = WonField(
                 label=_("%(grade)s, price in won") % {"grade": one.grade.label},
                 min_value=1,
                 max_value=PRICE_MAX,
                 initial=one.lowest if one.lowest == one.highest else None,
-                widget=UnfoldAdminIntegerFieldWidget,
+                widget=UnfoldAdminTextInputWidget,
                 help_text=_("%(seats)s seats, %(taken)s of them held or sold. Now %(price)s won.")
                 % {"seats": f"{one.seats:,}", "taken": f"{one.taken:,}", "price": one.price},
             )

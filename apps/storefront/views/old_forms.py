@@ -4,8 +4,9 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import REASON_NO_CSRF_COOKIE
 from django.shortcuts import render
-from django.views.csrf import csrf_failure
 
+from apps.shared.admin_refusals import is_admin
+from apps.shared.api.exceptions import csrf_failure
 from apps.storefront.views.base import PageView, is_from_our_page
 
 
@@ -13,13 +14,19 @@ def refuse_form(request: HttpRequest, reason: str = "") -> HttpResponseBase:
     """Answer with the form's page anew, which has a token that is valid. Nothing is done, with the exception of `takes_old_forms`."""
     found = request.resolver_match
     view_class = getattr(found.func, "view_class", None) if found else None
-    if found is None or view_class is None or not issubclass(view_class, PageView):
+    has_no_cookie = reason == REASON_NO_CSRF_COOKIE
+    if (
+        found is None
+        or view_class is None
+        or not issubclass(view_class, PageView)
+        or (has_no_cookie and is_admin(request))
+    ):
         return csrf_failure(request, reason)
     view: PageView = view_class()
     view.setup(request, *found.args, **found.kwargs)
     if view.takes_old_forms and is_from_our_page(request):
         return view.dispatch(request, *found.args, **found.kwargs)
-    if reason == REASON_NO_CSRF_COOKIE:
+    if has_no_cookie:
         # Perhaps the browser keeps none: its page would refuse the form again, without a word.
         return render(request, "403_csrf.html", {"form_url": view.form_url()}, status=403)
     return view.form_out_of_date()
