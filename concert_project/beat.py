@@ -7,7 +7,7 @@ it is damaged. All that is worth remembering is when each task ran last, so that
 import json
 import os
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from concert_project.heartbeat import show_life
 
 logger = structlog.get_logger(__name__)
 
+MEMORY = timedelta(days=400)  # longer than any task waits for its next run
 TICK_PATIENCE = 30.0  # seconds; a tick waits a second for the next task at most
 
 
@@ -88,11 +89,16 @@ class FileScheduler(Scheduler):
             }
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
             logger.warning("schedule_forgotten", path=str(self._path), error=str(error))
             return {}
         now = self.app.now()
-        return {name: at for name, at in found.items() if at.tzinfo is not None and at <= now}
+        # Whatever is older is due, and arithmetic with the first years there are has its limits.
+        return {
+            name: at
+            for name, at in found.items()
+            if at.tzinfo is not None and now - MEMORY <= at <= now
+        }
 
     @property
     def info(self) -> str:

@@ -78,8 +78,9 @@ class Child:
         return self.process is not None and self.process.poll() is None
 
     def was_killed(self) -> bool:
-        """Return whether somebody killed it: the kernel for want of memory, or its watchdog."""
-        return self.process is not None and self.process.poll() == -signal.SIGKILL
+        """Return whether somebody killed it: the kernel for want of memory, or its watchdog; or what its watchdog watches."""
+        killed = (-signal.SIGKILL, 128 + signal.SIGKILL)
+        return self.process is not None and self.process.poll() in killed
 
     def describe_end(self) -> str:
         code = self.process.poll() if self.process else None

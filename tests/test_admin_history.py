@@ -14,6 +14,7 @@ from apps.accounts.models import AccessToken
 from apps.accounts.services import issue_access_tokens
 from apps.concerts.models import Concert, Performance, Seat
 from apps.shared.models import EventDelivery, OutboxEvent, Receiver
+from tests.admin_forms import send
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import ConcertFactory, PerformanceFactory
 
@@ -28,6 +29,7 @@ NOTE_NOTHING = {
     "delete_hall",
     "withdraw",
     "withdraw_this",
+    "publish_this",
 }
 # tests/queue/test_steering.py, tests/concerts/test_corrections.py
 NOTE_THEMSELVES = {"open_now", "pause", "resume", "close", "remove_visitor", "delete_selected"}
@@ -130,7 +132,8 @@ def test_generated_seats_stand_in_the_history_of_the_date(client: Client) -> Non
         "form-0-price": 1_000,
     }
 
-    client.post(
+    send(
+        client,
         reverse("admin:concerts_performance_generate_seats"),
         {"performances": [performance.pk], **rows},
     )

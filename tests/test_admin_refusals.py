@@ -13,6 +13,7 @@ from apps.concerts.errors import SalesClosed
 from apps.concerts.models import Performance
 from apps.reservations.models import Reservation
 from apps.shared.errors import ServiceUnavailable
+from tests.admin_forms import send
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.queue import WaitingRoomFactory
@@ -217,6 +218,52 @@ def test_without_a_database_there_is_an_answer(
 
     assert "took too long, or does not answer" in text
     assert NAVIGATION not in text
+
+
+class TestOddValues:
+    @pytest.mark.parametrize(
+        "address",
+        [
+            "concerts/concert/?created_at__year=99999",
+            "concerts/concert/?venue=%00",
+            "concerts/seat/?grade__exact=%00",
+            "concerts/performance/add/?concert=x",
+            "concerts/concert/add/?sales_open_at=2027-01-01",
+            "payments/ledgertransaction/?type__exact=%00",
+            "payments/ledgertransaction/add/?customer=x",
+            f"concerts/concert/withdraw/?concert={'9' * 4_400}",
+            "reservations/hold/?status__exact=%00",
+        ],
+    )
+    def test_in_an_address_are_no_failure(self, boss: Client, address: str) -> None:
+        boss.raise_request_exception = False
+
+        assert boss.get(f"/admin/{address}").status_code in {200, 302, 400}
+
+    def test_among_the_chosen_rows_are_no_failure(self, boss: Client) -> None:
+        boss.raise_request_exception = False
+        form = {"action": "block", "_selected_action": ["x", "\0", "1' or 1=1"]}
+
+        assert boss.post("/admin/concerts/seat/", form).status_code in {302, 400}
+
+    def test_in_the_search_of_the_theme_are_no_failure(self, boss: Client) -> None:
+        boss.raise_request_exception = False
+
+        assert boss.get("/admin/search/?s=a").status_code == 302
+
+    def test_of_the_last_year_there_is_are_refused_at_their_field(self, boss: Client) -> None:
+        performance = PerformanceFactory()
+        form = {
+            "concert": performance.concert_id,
+            "starts_at_0": "9999-12-31",
+            "starts_at_1": "23:59",
+            "ends_at_0": "",
+            "ends_at_1": "",
+        }
+
+        answer = send(boss, page_of(performance), form)
+
+        assert "The year must be 2000 to 2099." in words_of(answer, 200)
 
 
 class TestOutside:

@@ -158,3 +158,26 @@ def test_no_form_grows_beyond_what_is_read(rf, settings):
 
     assert grows.keys() == {"Performance"}
     assert max(grows.values()) < settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+@pytest.mark.parametrize("object_id", ["abc", "2/x", "9" * 30, "-1", "%00", "1 OR 1=1"])
+def test_no_address_of_an_object_is_an_error(model, object_id) -> None:
+    """People edit addresses, and links get cut off."""
+    client = Client(raise_request_exception=False)
+    client.force_login(CustomerFactory(admin=True))
+    model_admin = admin.site._registry[model]
+    opts = model._meta
+    listed = reverse(f"admin:{opts.app_label}_{opts.model_name}_changelist")
+
+    statuses = {
+        page: client.get(f"{listed}{object_id}/{page}/").status_code
+        for page in (
+            "change",
+            "delete",
+            "history",
+            *vars(type(model_admin)).get("actions_detail", ()),
+        )
+    }
+
+    assert set(statuses.values()) <= {302, 403, 404, 405}, statuses

@@ -17,7 +17,7 @@ local first_wait, longest_wait, known_for = tonumber(ARGV[6]), tonumber(ARGV[7])
 
 -- Read the failures that are not forgotten yet. `since` is the moment from which the next one is being forgotten.
 local function read(key, free, forget)
-  local kept = redis.call('HMGET', key, 'failures', 'since', 'until', 'known')
+  local kept = redis.call('HMGET', key, 'failures', 'since', 'until', 'known', 'charged')
   local one = {
     key = key, free = tonumber(free), forget = tonumber(forget), known = kept[4],
     failures = tonumber(kept[1]) or 0, since = tonumber(kept[2]) or now, wait_until = tonumber(kept[3]) or 0,
@@ -29,6 +29,8 @@ local function read(key, free, forget)
   if one.failures <= 0 then
     one.failures, one.since = 0, now
   end
+  -- Of them, those that were counted at account and network, too: a success takes back no more than these there.
+  one.charged = math.min(tonumber(kept[5]) or 0, one.failures)
   one.wait = math.min(longest_wait, math.max(0, one.wait_until - now))
   return one
 end
@@ -38,7 +40,7 @@ local function write(one)
     redis.call('DEL', one.key)
   else
     redis.call('HSET', one.key, 'failures', one.failures, 'since', string.format('%.0f', one.since),
-      'until', string.format('%.0f', one.wait_until))
+      'until', string.format('%.0f', one.wait_until), 'charged', one.charged)
   end
   if one.known then
     redis.call('HSET', one.key, 'known', one.known)
@@ -59,6 +61,7 @@ end
 
 local function take_back(one, failures)
   one.failures = math.max(0, one.failures - failures)
+  one.charged = math.min(one.charged, one.failures)
   one.wait, one.wait_until = 0, 0  -- the guess could not have been made during a wait
   write(one)
 end
@@ -101,6 +104,7 @@ if done == 'begin' then
   count(account)
   count(network)
   for index = 3, #KEYS do
+    from_there[index].charged = from_there[index].charged + 1
     count(from_there[index])
   end
   return nearest(AT_BOTH)
@@ -109,7 +113,7 @@ end
 local counted_at = tonumber(ARGV[9])
 if counted_at == AT_BOTH then
   -- Whoever shows the secret in the end has only mistyped it before, from this network.
-  local slips = done == 'right' and math.max(1, from_there[3].failures) or 1
+  local slips = done == 'right' and math.max(1, from_there[3].charged) or 1
   take_back(account, slips)
   take_back(network, slips)
 end

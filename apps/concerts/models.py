@@ -22,6 +22,7 @@ UNPAID_SEATS_MAX = 100
 # Whatever staff type as a date lies between them: nothing was sold before, and a mistyped year is noticed.
 DATES = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
 OUT_OF_DATES = _("The year must be 2000 to 2099.")
+ANOTHER_AT_THAT_TIME = _("This concert has a performance at that time already.")
 USUAL_LENGTH = timedelta(hours=3)  # of a performance for which staff name no end
 LENGTH_MAX = timedelta(days=7)
 
@@ -338,7 +339,7 @@ class Performance(models.Model):
             models.UniqueConstraint(
                 fields=["concert", "starts_at"],
                 name="performance_once_per_concert_and_time",
-                violation_error_message=_("This concert has a performance at that time already."),
+                violation_error_message=ANOTHER_AT_THAT_TIME,
             ),
             models.CheckConstraint(
                 condition=Q(starts_at__range=DATES),

@@ -4,7 +4,9 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.db.models import Model, Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import NoReverseMatch
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, ngettext
@@ -58,6 +60,8 @@ class ReadOnlyAdmin(_ReadOnly, FoundByTyping, ModelAdmin):
         return str(obj)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
+        if "\x00" in object_id:
+            return None  # no text of PostgreSQL has one
         request.is_page_of_one = True  # type: ignore[attr-defined]
         return super().get_object(request, object_id, from_field)
 
@@ -74,6 +78,25 @@ class ReadOnlyAdmin(_ReadOnly, FoundByTyping, ModelAdmin):
             context["subtitle"] = context["heading"] = self.title_of(obj)
         response: HttpResponse = super().render_change_form(request, context, *args, **kwargs)
         return response
+
+
+def row_named(rows: QuerySet[Any], object_id: object) -> QuerySet[Any]:
+    """Return the row with the id of an address, which people can edit: nothing if it can be no id."""
+    try:
+        return rows.filter(pk=object_id)
+    except (TypeError, ValueError):
+        return rows.none()
+
+
+def lead_to(page: str, object_id: object) -> HttpResponse:
+    """Redirect to a page about the object with the id of an address.
+
+    :raises Http404: it can be no id.
+    """
+    try:
+        return redirect(page, object_id)
+    except NoReverseMatch as error:
+        raise Http404 from error
 
 
 def note_action(request: HttpRequest, objects: Iterable[Model], message: str) -> None:

@@ -1,5 +1,6 @@
 """Deletion in the admin of what may be thousands of rows: a page says how many go, or what stands in the way."""
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -8,6 +9,7 @@ from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import DELETION, LogEntry
 from django.contrib.admin.utils import model_ngettext, unquote
+from django.core import signing
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -17,6 +19,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.decorators import action
 
+from apps.shared.admin_forms import (
+    SentBefore,
+    Shown,
+    claim_form,
+    sent_before_words,
+    too_old_words,
+)
 from apps.shared.deletion import (
     ROWS_MAX,
     Deletion,
@@ -29,6 +38,7 @@ from apps.shared.deletion import (
 from apps.shared.transactions import run_in_transaction
 
 EXPECTED = "_expected"
+_EXPECTED = re.compile(r"[0-9]{1,9}")
 NAMED_MAX = 20  # of what was chosen; each takes a look of its own
 
 
@@ -87,12 +97,19 @@ class CountedDeletion:
         ids = [obj.pk for obj in objects]
         refusal = self.why_kept(objects)
         expected = request.POST.get(EXPECTED, "")
-        if not refusal and expected.isascii() and expected.isdecimal():
+        if not refusal and _EXPECTED.fullmatch(expected):
             try:
+                record = claim_form(request)
                 going = run_in_transaction(
                     partial(self._delete, request, objects, ids, int(expected))
                 )
+            except signing.BadSignature:
+                refusal = too_old_words()
+            except SentBefore:
+                messages.warning(request, sent_before_words())
+                return HttpResponseRedirect(self._list_url(request))
             except DeletionRefused as error:
+                record.delete()
                 refusal = error.reason
             else:
                 messages.success(request, _("Deleted: %(rows)s.") % {"rows": going})
@@ -129,6 +146,7 @@ class CountedDeletion:
                 counts_in_words({model: count}) for model, count in reversed(deletion.going.items())
             ],
             "expected": deletion.rows,
+            "shown": Shown.now().signed(request),
             "is_selection": "action" in request.POST,
             "is_across": is_across,
             "ids": [obj.pk for obj in (objects[:1] if is_across else objects)],

@@ -54,17 +54,101 @@ class Shown:
     at: datetime
     rows: Rows
 
-    def signed(self) -> str:
+    @classmethod
+    def now(cls, rows: Rows | None = None) -> "Shown":
+        return cls(uuid.uuid4().hex, timezone.now(), rows or {})
+
+    def signed(self, request: HttpRequest) -> str:
+        """Return the text that the form carries; it is good for this page and this account alone."""
         content = [self.form_id, self.at.isoformat(), self.rows]
-        return signing.dumps(content, salt=_SALT, compress=True)
+        return signing.dumps(content, salt=_salt(request), compress=True)
 
     @classmethod
-    def read(cls, text: str) -> "Shown":
+    def read(cls, text: str, request: HttpRequest) -> "Shown":
         """
-        :raises signing.BadSignature: it is not one of ours, or too old.
+        :raises signing.BadSignature: it is not one of ours, not of this page and account, or too old.
         """
-        form_id, at, rows = signing.loads(text, salt=_SALT, max_age=MAX_AGE)
+        form_id, at, rows = signing.loads(text, salt=_salt(request), max_age=MAX_AGE)
         return cls(form_id, datetime.fromisoformat(at), rows)
+
+
+def _salt(request: HttpRequest) -> str:
+    return f"{_SALT}:{request.user.pk}:{request.path}"
+
+
+class SentBefore(Exception):
+    """A form has acted before; `location` is where that led to, None if that is not known."""
+
+    def __init__(self, location: str | None) -> None:
+        super().__init__()
+        self.location = location
+
+
+def claim_form(request: HttpRequest) -> IdempotencyRecord:
+    """Note that a form without a model is about to act. Delete the record if it does not, and `keep_location` if it does.
+
+    :raises signing.BadSignature: nobody was shown this form here, or that is too long ago.
+    :raises SentBefore: it has acted.
+    """
+    assert request.resolver_match is not None
+    assert request.user.pk is not None
+    shown = Shown.read(request.POST.get(SHOWN, ""), request)
+    record, is_first = IdempotencyRecord.objects.get_or_create(
+        customer_id=request.user.pk,
+        endpoint=f"admin:{request.resolver_match.url_name}",
+        key=shown.form_id,
+        defaults={"fingerprint": "", "status": 0, "body": b""},
+    )
+    if not is_first:
+        raise SentBefore(bytes(record.body).decode() or None)
+    return record
+
+
+def keep_location(record: IdempotencyRecord, location: str) -> None:
+    record.status, record.body = 302, location.encode()
+    record.save(update_fields=["status", "body"])
+
+
+def sent_before_words() -> str:
+    return _("This form was sent before. It has not been carried out twice.")
+
+
+def too_old_words() -> str:
+    return _("This form is too old, or not complete. Load it anew.")
+
+
+class ActsOnce:
+    """Mixin for a `FormView` of the admin that acts once for each time it was shown; stands before it.
+
+    Its template includes `admin/shown.html` within the form. What the form does has transactions of its own.
+    """
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        request: HttpRequest = self.request  # type: ignore[attr-defined]
+        kwargs.setdefault("shown", Shown.now().signed(request))
+        context: dict[str, Any] = super().get_context_data(**kwargs)  # type: ignore[misc]
+        return context
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            record = claim_form(request)
+        except signing.BadSignature:
+            messages.warning(request, too_old_words())
+            return HttpResponseRedirect(request.get_full_path())
+        except SentBefore as before:
+            messages.warning(request, sent_before_words())
+            return HttpResponseRedirect(before.location or request.get_full_path())
+        response = self.act(request, *args, **kwargs)
+        if isinstance(response, HttpResponseRedirect):
+            keep_location(record, response.url)
+        else:
+            record.delete()
+        return response
+
+    def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Do what the form is for, and redirect if it was done."""
+        response: HttpResponse = super().post(request, *args, **kwargs)  # type: ignore[misc]
+        return response
 
 
 class CarefulForms:
@@ -86,9 +170,9 @@ class CarefulForms:
         posted = request.POST.get(SHOWN, "")
         context = {**(extra_context or {}), "shown": posted}
         try:
-            shown = Shown.read(posted)
+            shown = Shown.read(posted, request)
         except signing.BadSignature:
-            _refuse(request, [_("This form is too old, or not complete. Load it anew.")])
+            _refuse(request, [too_old_words()])
             return view(request, object_id, form_url, context)
         with transaction.atomic():
             record = self._record(request, shown)
@@ -113,7 +197,7 @@ class CarefulForms:
     ) -> HttpResponse:
         if "shown" not in context:
             rows = _rows_of(context["adminform"].form, context["inline_admin_formsets"])
-            context["shown"] = Shown(uuid.uuid4().hex, timezone.now(), rows).signed()
+            context["shown"] = Shown.now(rows).signed(request)
         response: HttpResponse = super().render_change_form(request, context, *args, **kwargs)  # type: ignore[misc]
         return response
 
@@ -130,6 +214,16 @@ class CarefulForms:
                 return super().clean()
 
         return Refused
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Take no day and time from an address: the form shows them in two parts."""
+        initial: dict[str, Any] = super().get_changeform_initial_data(request)  # type: ignore[misc]
+        moments = {
+            field.name
+            for field in self.opts.fields  # type: ignore[attr-defined]
+            if isinstance(field, models.DateTimeField)
+        }
+        return {name: value for name, value in initial.items() if name not in moments}
 
     def response_add(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         request.has_acted = True  # type: ignore[attr-defined]
@@ -241,4 +335,6 @@ def _in_words(field: Field, text: str) -> str:
     if field.many_to_many:
         chosen = field.related_model._default_manager.filter(pk__in=text.split(",") if text else [])
         return ", ".join(map(str, chosen)) or "–"
+    if isinstance(field, models.BooleanField) and text:
+        return str(_("yes") if field.to_python(text) else _("no"))  # the admin would show an icon
     return str(display_for_field(field.to_python(text), field, "–")) if text else "–"

@@ -13,8 +13,8 @@ import structlog
 from django.contrib import admin
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.contrib.auth.models import AnonymousUser
-from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent
-from django.db import InterfaceError, OperationalError
+from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, ValidationError
+from django.db import DataError, InterfaceError, OperationalError
 from django.db.utils import IntegrityError
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
@@ -39,6 +39,8 @@ _AWAY = (
     redis.ConnectionError,
     redis.TimeoutError,
 )
+# Raised where a value from an address or a form is used as a number, a date or a text of the database, and is none.
+_ODD_VALUE = (DataError, OverflowError, ValueError, ValidationError)
 _UNREADABLE: tuple[tuple[type[Exception], Words], ...] = (
     (TooManyFieldsSent, _("The form has too many fields. Select fewer rows.")),
     (RequestDataTooBig, _("The form is too large.")),
@@ -116,6 +118,10 @@ def failed(error: BaseException | None) -> Refusal:
             "This conflicts with something that was just saved. Reload the page and try again."
         )
         return Refusal(409, _("Not saved"), reason)
+    if isinstance(error, _ODD_VALUE):
+        # It has been logged with all there is to know, in case that the value was not the caller's.
+        reason = _("Something in the address or in the form is not a value that can be read.")
+        return Refusal(400, _("The request was not understood"), reason, is_bare=True)
     reason = _("The error has been logged. If it happens again, report it with the number below.")
     return Refusal(500, _("Something went wrong"), reason, is_bare=True)
 

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -177,6 +178,20 @@ class TestNetwork:
         for number in range(FREE_OF_NETWORK + 1):
             waits.append(fail(f"victim{number}@example.com"))
             if not waits[-1]:
+                with suppress(TooManyFailures):
+                    succeed("mine@example.com")
+
+        assert FIRST_WAIT in waits
+
+    def test_is_not_redeemed_by_slips_that_it_was_not_charged_with(self) -> None:
+        """Wrong passwords at an account that knows the network are counted there alone, so a login takes none back here."""
+        succeed("mine@example.com")
+        waits = []
+        for number in range(FREE_OF_NETWORK + 1):
+            waits.append(fail(f"victim{number}@example.com"))
+            if not waits[-1]:
+                for _ in range(FREE):
+                    fail("mine@example.com")
                 succeed("mine@example.com")
 
         assert waits[-1] == FIRST_WAIT

@@ -96,7 +96,8 @@ class TestPuttingAConcertOnSale:
             reverse("admin:concerts_concert_generate_seats", args=[concert.pk])
         ).headers["Location"]
         assert "checked" in staff.get(link).content.decode()
-        staff.post(
+        send(
+            staff,
             link,
             layout_form(
                 ("Floor", 2, 10, "VIP", "₩150,000"),
@@ -144,8 +145,10 @@ class TestSeatGenerator:
 
         page = staff.get(f"{reverse(GENERATOR)}?performance={last.pk}")
         offered = list(page.context["form"].fields["performances"].queryset)
-        answer = staff.post(
-            reverse(GENERATOR), layout_form(("A", 1, 2, "R", 1_000), performances=[second.pk])
+        answer = send(
+            staff,
+            reverse(GENERATOR),
+            layout_form(("A", 1, 2, "R", 1_000), performances=[second.pk]),
         )
 
         assert page.context["form"].initial == {"performances": [last.pk]}
@@ -157,7 +160,8 @@ class TestSeatGenerator:
         monkeypatch.setattr(seat_generator, "SEATS_AT_ONCE", 19)
         dates = PerformanceFactory.create_batch(2)
 
-        page = staff.post(
+        page = send(
+            staff,
             reverse(GENERATOR),
             layout_form(("A", 2, 5, "R", 1_000), performances=[one.pk for one in dates]),
         )
@@ -184,7 +188,8 @@ class TestSeatGenerator:
                 "_selected_action": [performance.pk for performance in performances],
             },
         )
-        answer = staff.post(
+        answer = send(
+            staff,
             response.headers["Location"],
             layout_form(("1", 1, 3, "R", 1_000), performances=[one.pk for one in performances]),
         )
@@ -206,8 +211,8 @@ class TestSeatGenerator:
     def test_refuses_a_hall_that_cannot_be(self, staff, sections):
         performance = PerformanceFactory()
 
-        answer = staff.post(
-            reverse(GENERATOR), layout_form(*sections, performances=[performance.pk])
+        answer = send(
+            staff, reverse(GENERATOR), layout_form(*sections, performances=[performance.pk])
         )
 
         assert answer.status_code == 200
@@ -218,7 +223,8 @@ class TestSeatGenerator:
     def test_refuses_a_performance_that_has_seats(self, staff):
         performance = PerformanceFactory(seats=1)
 
-        answer = staff.post(
+        answer = send(
+            staff,
             reverse(GENERATOR),
             layout_form(("1", 1, 3, "R", 1_000), performances=[performance.pk]),
         )

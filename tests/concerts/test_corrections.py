@@ -23,7 +23,7 @@ from apps.shared.admin_deletion import CountedDeletion
 from apps.shared.admin_words import at_venue
 from apps.shared.caching import forget_everything
 from tests.factories.accounts import CustomerFactory
-from tests.factories.concerts import ConcertFactory, PerformanceFactory
+from tests.factories.concerts import ConcertFactory, PerformanceFactory, SeatFactory
 from tests.factories.payments import WalletFactory
 from tests.factories.reservations import hold, overdue_hold, reservation
 from tests.factories.visitors import admitted_visitor
@@ -58,13 +58,15 @@ def url_of(obj: Any, page: str) -> str:
     return reverse(f"admin:{opts.app_label}_{opts.model_name}_{page}", args=args)
 
 
+def answer_to(page: Any) -> dict[str, Any]:
+    """Return what the page that asks sends when its button is pressed."""
+    return {"_expected": page.context["expected"], "_shown": page.context["shown"]}
+
+
 def delete(client: Client, url: str, **posted: Any) -> Any:
     """Look at the page that asks, and send it."""
-    if posted:
-        page = client.post(url, posted)
-        return client.post(url, {**posted, "_expected": page.context["expected"]})
-    page = client.get(url)
-    return client.post(url, {"_expected": page.context["expected"]})
+    page = client.post(url, posted) if posted else client.get(url)
+    return client.post(url, {**posted, **answer_to(page)})
 
 
 def hall(**fields: Any) -> Performance:
@@ -258,7 +260,7 @@ class TestDeletion:
         target = {"seat": seat, "performance": performance, "concert": performance.concert}[kind]
 
         page = staff.get(url_of(target, "delete"))
-        answer = staff.post(url_of(target, "delete"), {"_expected": page.context["expected"]})
+        answer = staff.post(url_of(target, "delete"), answer_to(page))
 
         words = page.content.decode()
         assert "This cannot be deleted because these refer to it: " in words
@@ -334,7 +336,7 @@ class TestDeletion:
         form = {"action": "delete_selected", "select_across": 1, "_selected_action": [first.pk]}
 
         page = staff.post(url, form)
-        answer = staff.post(url, {**form, "_expected": page.context["expected"]})
+        answer = staff.post(url, {**form, **answer_to(page)})
 
         assert page.content.decode().count('name="_selected_action"') == 1
         assert answer.status_code == 302
@@ -345,7 +347,7 @@ class TestDeletion:
         page = staff.get(url_of(performance, "delete"))
         generate_seats(performance_id=performance.pk)
 
-        answer = staff.post(url_of(performance, "delete"), {"_expected": page.context["expected"]})
+        answer = staff.post(url_of(performance, "delete"), answer_to(page))
 
         assert answer.status_code == 409
         assert "This has changed in the meantime." in answer.content.decode()
@@ -381,12 +383,33 @@ class TestDeletion:
             assert clerk("view_seat").post(url_of(target, "delete")).status_code == 403
         assert Seat.objects.count() == 50
 
+    def test_a_page_that_was_sent_before_deletes_nothing_else(self, staff: Client) -> None:
+        performance = PerformanceFactory(seats=20)
+        url = reverse("admin:concerts_seat_delete_hall", args=[performance.pk])
+        sent = answer_to(staff.get(url))
+        staff.post(url, sent)
+        SeatFactory.create_batch(20, performance=performance)
+
+        again = staff.post(url, sent)
+
+        assert again.status_code == 302
+        assert Seat.objects.count() == 20
+
+    def test_a_page_that_nobody_was_shown_deletes_nothing(self, staff: Client) -> None:
+        performance = hall()
+        sent = answer_to(staff.get(url_of(hall(), "delete")))
+
+        answer = staff.post(url_of(performance, "delete"), sent)
+
+        assert answer.status_code == 409
+        assert Performance.objects.count() == 2
+
     def test_a_second_click_finds_nothing_to_delete(self, staff: Client) -> None:
         performance = hall()
         url = url_of(performance, "delete")
-        expected = staff.get(url).context["expected"]
+        sent = answer_to(staff.get(url))
 
-        answers = [staff.post(url, {"_expected": expected}) for _ in range(2)]
+        answers = [staff.post(url, sent) for _ in range(2)]
 
         assert [answer.status_code for answer in answers] == [302, 302]
         assert LogEntry.objects.filter(action_flag=DELETION).count() == 1

@@ -9,8 +9,8 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.concerts.models import Concert, Performance
-from apps.concerts.publication import stakes_of
-from tests.admin_forms import concert_form, send
+from apps.concerts.publication import publish_concert, stakes_of
+from tests.admin_forms import concert_form, send, shown_by
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import ConcertFactory, PerformanceFactory
 from tests.factories.reservations import hold, overdue_hold
@@ -81,19 +81,25 @@ class TestTakingOffline:
         action = {"action": "withdraw", "_selected_action": [concert.pk]}
         question = staff.post(LIST, action).headers["Location"]
 
-        answers = [staff.post(question, {"reason": REASON}) for _ in range(2)]
+        form = {"_shown": shown_by(staff, question), "reason": REASON}
+        answers = [staff.post(question, form) for _ in range(2)]
 
         assert [answer.status_code for answer in answers] == [302, 302]
         assert not is_published(concert)
         assert history(concert) == [f"Taken offline. {REASON}"]
         assert staff.get(f"/api/v1/concerts/{concert.pk}").status_code == 404
 
+        publish_concert(concert_id=concert.pk)
+        staff.post(question, form)
+
+        assert is_published(concert)
+
     def test_it_needs_a_reason(self, staff: Client, concert: Concert) -> None:
         question = staff.get(
             reverse("admin:concerts_concert_withdraw_this", args=[concert.pk])
         ).headers["Location"]
 
-        answer = staff.post(question, {"reason": " "})
+        answer = send(staff, question, {"reason": " "})
 
         assert answer.status_code == 200
         assert is_published(concert)
@@ -103,7 +109,7 @@ class TestTakingOffline:
         pks = [concert.pk, *(one.pk for one in others)]
         question = staff.post(LIST, {"action": "withdraw", "_selected_action": pks})
 
-        staff.post(question.headers["Location"], {"reason": REASON})
+        send(staff, question.headers["Location"], {"reason": REASON})
 
         assert not Concert.objects.published().exists()
 
@@ -128,7 +134,7 @@ class TestTakingOffline:
         url = reverse("admin:concerts_concert_withdraw") + query
 
         assert staff.get(url).status_code == 200
-        assert staff.post(url, {"reason": REASON}).status_code == 302
+        assert send(staff, url, {"reason": REASON}).status_code == 302
         assert is_published(concert)
 
     def test_it_is_for_those_who_may_change_concerts(
@@ -156,7 +162,14 @@ class TestPublishing:
     def by_list(self, staff: Client, concert: Concert) -> Any:
         return staff.post(LIST, {"action": "publish", "_selected_action": [concert.pk]})
 
-    @pytest.mark.parametrize("door", [by_form, by_list])
+    def by_button(self, staff: Client, concert: Concert) -> Any:
+        page = reverse("admin:concerts_concert_publish", args=[concert.pk])
+        assert page in staff.get(f"{LIST}{concert.pk}/publish_this/").headers["Location"]
+        assert staff.get(page).status_code == 200
+        assert not is_published(concert)
+        return send(staff, page, {})
+
+    @pytest.mark.parametrize("door", [by_form, by_list, by_button])
     def test_by_every_door_stands_in_the_history(
         self, staff: Client, hidden: Concert, door: Any
     ) -> None:

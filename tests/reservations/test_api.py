@@ -429,7 +429,10 @@ class TestReservations:
         assert shown | {"balance": 900_000} == data
         picture = visitor.get(f"/tickets/{data['tickets'][0]['ticket_id']}/qr.svg")
         assert picture["Content-Type"] == "image/svg+xml"
-        assert ElementTree.fromstring(picture.content).tag.endswith("svg")  # noqa: S314
+        svg = ElementTree.fromstring(picture.content)  # noqa: S314
+        assert svg.tag.endswith("svg")
+        # 21 modules and two quiet zones of 4, 8 pixels each: the smallest QR code, and no Micro QR, which phones do not read.
+        assert int(svg.attrib["width"]) >= (21 + 2 * 4) * 8
 
     def test_repeats_the_answer_byte_for_byte(self, performance, seats, visitor):
         made = held_over_api(visitor, performance, seats[:1])

@@ -261,5 +261,5 @@ class TestNothingOverwritten:
         page = staff.get(change_page(obj))
 
         assert f'name="_shown" value="{page.context["shown"]}"' in page.content.decode()
-        shown = admin_forms.Shown.read(page.context["shown"])
+        shown = admin_forms.Shown.read(page.context["shown"], page.wsgi_request)
         assert str(obj.pk) in shown.rows[obj._meta.label_lower]

@@ -41,7 +41,7 @@ from apps.concerts.models import (
 )
 from apps.concerts.publication import By, set_publication
 from apps.concerts.services import block_seats, unblock_seats
-from apps.shared.admin import ReadOnlyAdmin, note_action
+from apps.shared.admin import ReadOnlyAdmin, lead_to, note_action, row_named
 from apps.shared.admin_deletion import NAMED_MAX, CountedDeletion
 from apps.shared.admin_forms import TYPED_AS_PRINTED, CarefulForms
 from apps.shared.admin_lists import FoundByTyping
@@ -122,7 +122,7 @@ class ConcertAdmin(CarefulForms, CountedDeletion, FoundByTyping, ModelAdmin):
     )
     inlines = (PerformanceInline,)
     actions = ("publish", "withdraw", "delete_selected")
-    actions_detail = ("generate_seats", "withdraw_this")
+    actions_detail = ("generate_seats", "publish_this", "withdraw_this")
     warn_unsaved_form = True
 
     def get_queryset(self, request: HttpRequest) -> ConcertQuerySet:
@@ -155,9 +155,22 @@ class ConcertAdmin(CarefulForms, CountedDeletion, FoundByTyping, ModelAdmin):
         return redirect(seat_generator_url(concert=object_id))
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(publication.WithdrawalView.as_view(model_admin=self))
+        pages = {
+            "withdraw/": publication.WithdrawalView,
+            "<int64:pk>/publish/": publication.PublicationView,
+        }
         urls: list[URLPattern] = super().get_urls()
-        return [path("withdraw/", view, name="concerts_concert_withdraw"), *urls]
+        return [
+            *(
+                path(
+                    route,
+                    self.admin_site.admin_view(page.as_view(model_admin=self)),
+                    name=f"concerts_concert_{route.rstrip('/').rpartition('/')[2]}",
+                )
+                for route, page in pages.items()
+            ),
+            *urls,
+        ]
 
     def save_model(self, request: HttpRequest, obj: Concert, form: Any, change: bool) -> None:
         """Save what is the form's alone to save: whether the concert is published is for `response_change`."""
@@ -183,8 +196,8 @@ class ConcertAdmin(CarefulForms, CountedDeletion, FoundByTyping, ModelAdmin):
         self, request: HttpRequest, obj: Concert, *args: Any, **kwargs: Any
     ) -> HttpResponse:
         """Publish the concert if the form says so, or lead on to the page that asks before it is taken offline."""
-        response = super().response_change(request, obj, *args, **kwargs)
         is_to_be_published = getattr(request, "is_to_be_published", None)
+        response = super().response_change(request, obj, *args, **kwargs)
         if is_to_be_published:
             set_publication(obj.pk, True, By(staff_id=request.user.pk))
             note_action(request, [obj], gettext("Published."))
@@ -192,15 +205,34 @@ class ConcertAdmin(CarefulForms, CountedDeletion, FoundByTyping, ModelAdmin):
             return redirect(publication.withdrawal_url(obj.pk))
         return response
 
+    def message_user(self, request: HttpRequest, message: Any, *args: Any, **kwargs: Any) -> None:
+        """Do not call a concert changed that is to be taken offline: the next page asks first."""
+        if getattr(request, "is_to_be_published", None) is False:
+            words = gettext("The concert is still online. Say why it is taken offline.")
+            messages.warning(request, words)
+        else:
+            super().message_user(request, message, *args, **kwargs)
+
     def has_withdraw_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """Offer the button on the page of what is published, to those who may."""
         if not self.has_change_permission(request):
             return False
-        return object_id is None or Concert.objects.published().filter(pk=object_id).exists()
+        return object_id is None or row_named(Concert.objects.published(), object_id).exists()
+
+    def has_publish_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Offer the button on the page of what is offline, to those who may."""
+        if not self.has_change_permission(request):
+            return False
+        offline = Concert.objects.filter(is_published=False)
+        return object_id is None or row_named(offline, object_id).exists()
 
     @action(description=_("Take offline"), permissions=["withdraw"], icon="visibility_off")
     def withdraw_this(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return redirect(publication.withdrawal_url(object_id))
+
+    @action(description=_("Publish"), permissions=["publish"], icon="visibility")
+    def publish_this(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return lead_to("admin:concerts_concert_publish", object_id)
 
     @action(description=_("Publish"), permissions=["change"])
     def publish(self, request: HttpRequest, queryset: QuerySet[Concert]) -> None:
@@ -282,11 +314,11 @@ class PerformanceAdmin(CarefulForms, CountedDeletion, FoundByTyping, SeatCount, 
 
     @action(description=_("Correct prices"), permissions=["prices"], icon="payments")
     def correct_prices(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        return redirect("admin:concerts_performance_prices", object_id)
+        return lead_to("admin:concerts_performance_prices", object_id)
 
     @action(description=_("Delete all seats"), permissions=["delete_seats"], icon="delete")
     def delete_hall(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        return redirect("admin:concerts_seat_delete_hall", object_id)
+        return lead_to("admin:concerts_seat_delete_hall", object_id)
 
     def has_generate_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("concerts.add_seat")

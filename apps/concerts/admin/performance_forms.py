@@ -1,6 +1,7 @@
 """What may be changed about a date: not into the past, and not under the feet of those who have tickets without asking."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -9,7 +10,13 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.widgets import UnfoldBooleanSwitchWidget
 
-from apps.concerts.models import USUAL_LENGTH, Performance
+from apps.concerts.models import (
+    ANOTHER_AT_THAT_TIME,
+    DATES,
+    OUT_OF_DATES,
+    USUAL_LENGTH,
+    Performance,
+)
 from apps.concerts.scheduling import reschedule_performance
 
 
@@ -30,15 +37,23 @@ class PerformanceInlineForm(forms.ModelForm):  # type: ignore[type-arg]
                 self.add_error("starts_at", _("A performance cannot begin in the past."))
             elif (sold := self.instance.seats_sold) and not values.get("is_confirmed"):
                 self.add_error(self.asks_at, f"{_sold_in_words(sold)} {self.question}")
+            elif self._is_taken(values["starts_at"]):
+                self.add_error("starts_at", ANOTHER_AT_THAT_TIME)
         self._fill_in_the_end(values)
         return values
+
+    def _is_taken(self, starts_at: datetime) -> bool:
+        others = Performance.objects.filter(starts_at=starts_at).exclude(pk=self.instance.pk)
+        return others.of_concert(self.instance.concert_id).exists()
 
     def _fill_in_the_end(self, values: dict[str, Any]) -> None:
         """Let the end move along with the beginning, unless it was typed as well; an empty one is the usual one."""
         starts_at, ends_at = values.get("starts_at"), values.get("ends_at")
         if starts_at is None or "ends_at" in self.errors:
             return
-        if ends_at is None:
+        if starts_at >= DATES[1]:
+            self.add_error("starts_at", OUT_OF_DATES)
+        elif ends_at is None:
             values["ends_at"] = starts_at + USUAL_LENGTH
         elif (
             self.instance.pk

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.translation import gettext, ngettext
@@ -18,6 +18,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from apps.concerts.models import Concert
 from apps.concerts.publication import publish_concert, stakes_of, withdraw_concert
 from apps.shared.admin import note_action
+from apps.shared.admin_forms import ActsOnce
 from apps.shared.texts import TypedLine
 
 REASON_MAX = 200
@@ -33,7 +34,7 @@ class WithdrawalForm(forms.Form):
     )
 
 
-class WithdrawalView(UnfoldModelAdminViewMixin, FormView):  # type: ignore[type-arg]
+class WithdrawalView(ActsOnce, UnfoldModelAdminViewMixin, FormView):  # type: ignore[type-arg]
     """Of the concerts that `?concert=1&concert=2` name, as far as they are published."""
 
     title = _("Take offline")
@@ -46,7 +47,7 @@ class WithdrawalView(UnfoldModelAdminViewMixin, FormView):  # type: ignore[type-
         asked = [
             int(value)
             for value in self.request.GET.getlist("concert")
-            if value.isascii() and value.isdecimal()
+            if value.isascii() and value.isdecimal() and len(value) < 20
         ]
         return list(Concert.objects.published().filter(pk__in=asked).order_by("pk")[:CONCERTS_MAX])
 
@@ -68,6 +69,30 @@ class WithdrawalView(UnfoldModelAdminViewMixin, FormView):  # type: ignore[type-
         if len(self.concerts) == 1:
             return redirect("admin:concerts_concert_change", self.concerts[0].pk)
         return redirect("admin:concerts_concert_changelist")
+
+
+class PublicationView(ActsOnce, UnfoldModelAdminViewMixin, FormView):  # type: ignore[type-arg]
+    """Asks before a concert is put online: a link alone must not do it."""
+
+    title = _("Publish")
+    permission_required = ("concerts.change_concert",)
+    template_name = "admin/concerts/publish.html"
+    form_class = forms.Form
+
+    @cached_property
+    def concert(self) -> Concert:
+        return get_object_or_404(Concert, pk=self.kwargs["pk"])
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context_data(concert=self.concert, **kwargs)
+        return context
+
+    def form_valid(self, form: forms.Form) -> HttpResponse:
+        if publish(self.request, [self.concert]):
+            messages.success(self.request, gettext("The concert is online."))
+        else:
+            messages.warning(self.request, gettext("The concert was online already."))
+        return redirect("admin:concerts_concert_change", self.concert.pk)
 
 
 def withdrawal_url(*concert_ids: int | str) -> str:

@@ -33,6 +33,7 @@ from apps.concerts.layouts import (
 from apps.concerts.models import Grade, Performance
 from apps.concerts.services import generate_seats
 from apps.shared.admin import note_action
+from apps.shared.admin_forms import ActsOnce
 from apps.shared.form_fields import WholeNumberField, WonField
 from apps.shared.texts import TypedLine
 
@@ -105,7 +106,7 @@ Sections: Any = forms.formset_factory(
 )
 
 
-class SeatGeneratorView(UnfoldModelAdminViewMixin, FormView):  # type: ignore[type-arg]
+class SeatGeneratorView(ActsOnce, UnfoldModelAdminViewMixin, FormView):  # type: ignore[type-arg]
     """What `?performance=1&performance=2` or `?concert=3` name is ticked at first."""
 
     title = _("Generate seats")
@@ -138,7 +139,7 @@ class SeatGeneratorView(UnfoldModelAdminViewMixin, FormView):  # type: ignore[ty
         context: dict[str, Any] = super().get_context_data(**kwargs)
         return context
 
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         form, sections = self.get_form(), Sections(request.POST)
         if not (form.is_valid() and sections.is_valid()):
             return self.render_to_response(self.get_context_data(form=form, sections=sections))

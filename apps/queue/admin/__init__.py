@@ -21,7 +21,7 @@ from apps.queue.core.room import Figures
 from apps.queue.models import PolicyChange, QueueExit, WaitingRoom
 from apps.queue.selectors import live_figures
 from apps.queue.services import edit_policy
-from apps.shared.admin import ReadOnlyAdmin
+from apps.shared.admin import ReadOnlyAdmin, row_named
 from apps.shared.admin_forms import CHANGES_NAMED, CarefulForms, change_in_words
 from apps.shared.admin_lists import FoundByTyping
 from apps.shared.admin_words import NOTHING, linked, person
@@ -111,8 +111,8 @@ class WaitingRoomAdmin(CarefulForms, FoundByTyping, ModelAdmin):
     def _state(request: HttpRequest, room_id: Any) -> str | None:
         """Return the state of a room, read once for all of its buttons; None if there is no such room."""
         if not hasattr(request, "room_state"):
-            states = WaitingRoom.objects.filter(pk=room_id).values_list("state", flat=True)
-            request.room_state = states.first()  # type: ignore[attr-defined]
+            rooms = row_named(WaitingRoom.objects.all(), room_id)
+            request.room_state = rooms.values_list("state", flat=True).first()  # type: ignore[attr-defined]
         state: str | None = request.room_state  # type: ignore[attr-defined]
         return state
 

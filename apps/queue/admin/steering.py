@@ -25,6 +25,7 @@ from apps.queue.services import (
     resume_room,
     why_refused,
 )
+from apps.shared.admin_forms import ActsOnce
 from apps.shared.errors import DomainError
 from apps.shared.texts import TypedLine
 
@@ -126,7 +127,7 @@ FORMS: dict[str, type[ControlForm]] = {
 }
 
 
-class SteeringView(UnfoldModelAdminViewMixin, FormView):  # type: ignore[type-arg]
+class SteeringView(ActsOnce, UnfoldModelAdminViewMixin, FormView):  # type: ignore[type-arg]
     """The page of one control of one room: says what will happen, asks why, and does it."""
 
     permission_required = ("queue.change_waitingroom",)

@@ -124,7 +124,7 @@ PRODUCTIONS = (
 
 
 def load_production(production: Production) -> tuple[Concert, list[Performance]]:
-    """The concert with its dates in order. What staff have changed since it was published stays as they left it."""
+    """Return the concert with its dates in the order in which they were made. What staff have changed since it was published stays as they left it."""
     concert = Concert.objects.filter(title=production.title, artist=production.artist).first()
     if concert is None:
         concert = Concert.objects.create(
@@ -139,7 +139,7 @@ def load_production(production: Production) -> tuple[Concert, list[Performance]]
         _finish(concert, production)
     if production.opens_in > timedelta(0):
         _open_soon_again(concert, production.opens_in)
-    return concert, list(concert.performances.by_date())
+    return concert, list(concert.performances.order_by("pk"))
 
 
 def _finish(concert: Concert, production: Production) -> None:
