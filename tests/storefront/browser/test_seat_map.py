@@ -706,7 +706,7 @@ class TestRivals:
 
         page = enter(visit("desktop", customer), performance)
 
-        expect(page.get_by_text("You hold 1 seat until")).to_be_visible()
+        expect(page.get_by_text("You hold 1 seat for")).to_be_visible()
         expect(page.locator("#map .seat-mine")).to_have_count(1)
         page.get_by_role("link", name="Go to the checkout").click()
         page.wait_for_url(CHECKOUT)
@@ -721,7 +721,7 @@ class TestRivals:
         release_hold(customer_id=customer.pk, hold_id=held.pk)
 
         expect(tray(page)).to_contain_text("0 of 2")
-        expect(page.get_by_text("You hold 1 seat until")).to_have_count(0)
+        expect(page.get_by_text("You hold 1 seat for")).to_have_count(0)
 
 
 class TestAnswersThatNeverCame:
@@ -785,7 +785,7 @@ class TestAnswersThatNeverCame:
         answer_holds(visitor, lose_the_answer)
         tray(page).get_by_role("button", name="Hold these seats").click()
 
-        expect(page.get_by_text("You hold 1 seat until")).to_be_visible()
+        expect(page.get_by_text("You hold 1 seat for")).to_be_visible()
         expect(page.locator("#map .seat-mine")).to_have_count(1)
 
     def test_a_refused_attempt_is_not_repeated_by_the_next(
