@@ -135,7 +135,9 @@ class TestTicking:
     def test_goes_on_while_there_is_no_broker(self, monkeypatch):
         now = [0.0]
         monkeypatch.setattr("concert_project.beat.time.monotonic", lambda: now[0])
-        ticking = Ticking(Celery("x", broker="redis://127.0.0.1:1/0"), patience=30.0)
+        ticking = Ticking(
+            Celery("x", broker="redis://127.0.0.1:1/0", set_as_current=False), patience=30.0
+        )
 
         now[0] = 31.0
 
