@@ -108,7 +108,7 @@ class Concert(models.Model):
     """The production that is sold."""
 
     class SingleSeats(models.TextChoices):
-        """What becomes of a choice on the map that leaves a free seat without a free neighbour."""
+        """Say what becomes of a choice on the map that leaves a free seat without a free neighbour."""
 
         OFF = "OFF", _("allow")
         WARN = "WARN", _("warn the customer")
@@ -217,7 +217,7 @@ class Concert(models.Model):
 
     @property
     def unpaid_seat_limit(self) -> int:
-        """How many seats of all dates together a customer may hold without having paid."""
+        """Return how many seats of all dates together a customer may hold without having paid."""
         return self.unpaid_seats_max or self.seats_per_customer
 
     def has_opened(self, at: datetime) -> bool:

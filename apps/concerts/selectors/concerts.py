@@ -90,7 +90,7 @@ def _price_range(concert_id: int) -> tuple[int | None, int | None]:
 
 @dataclass(frozen=True, slots=True)
 class SaleSummary:
-    """What a customer wants to know of a concert before looking closer. `price_from` is in won, None without seats."""
+    """Sum up what a customer wants to know of a concert before looking closer. `price_from` is in won, None without seats."""
 
     price_from: int | None
     is_sold_out: bool

@@ -71,7 +71,7 @@ def popular_concerts(*, window: RankingWindow, limit: int) -> list[PopularConcer
 
 
 def ranks_of_yesterday() -> dict[int, int]:
-    """Where concerts stood in the week's ranking when yesterday ended, by id; at most a minute old."""
+    """Return where concerts stood in the week's ranking when yesterday ended, by id; at most a minute old."""
     return _earlier_ranks.get(None, _ranks_of_yesterday)
 
 

@@ -22,7 +22,7 @@ def seats_of(performance_id: int, section: str | None = None) -> QuerySet[Seat]:
 
 @dataclass(frozen=True, slots=True)
 class GradePrices:
-    """What the seats of one grade cost, in won."""
+    """Hold what the seats of one grade cost, in won."""
 
     grade: str
     lowest: int
@@ -58,7 +58,7 @@ def _read_grade_prices(
 
 
 def grade_price_ranges(performances: Sequence[Performance]) -> list[GradePrices]:
-    """What each grade costs over several performances, the dearest grade first."""
+    """Return what each grade costs over several performances, the dearest grade first."""
     prices: dict[str, list[int]] = {}
     for grade, price in grade_prices(performances):
         prices.setdefault(grade, []).append(price)
