@@ -70,6 +70,10 @@ def lives(process):
     return psutil.Process(process.pid).children(recursive=True)
 
 
+def is_working(process):
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
 class TestWatchdog:
     @pytest.mark.parametrize("name", ["probe", "forked"])
     def test_kills_everything_when_one_process_freezes(self, start, name):
@@ -81,7 +85,7 @@ class TestWatchdog:
         _, said = process.communicate(timeout=30)
 
         assert process.returncode == -signal.SIGKILL
-        assert not [one for one in below if one.is_running() and one.status() != "zombie"]
+        until(lambda: not any(map(is_working, below)))
         line = json.loads(said.splitlines()[-1])
         assert line["event"] == "process_ended_by_watchdog"
         assert line["reason"].startswith(f"{sign.name} was silent for ")
@@ -128,7 +132,7 @@ class TestWatchdog:
 
         process.kill()
 
-        until(lambda: not command.is_running() or command.status() == "zombie")
+        until(lambda: not is_working(command))
 
     @pytest.mark.parametrize("kind", ["file", "link", "folder of another life"])
     def test_begins_with_an_empty_folder_whatever_was_there(self, start, tmp_path, kind):

@@ -264,7 +264,7 @@ class TestConnect:
 
         assert time.monotonic() - began_at < DEADLINE * len(addresses) / 2
 
-    def test_tries_the_next_address_of_a_name(self, serve, monkeypatch):
+    def test_tries_the_next_address_of_a_name(self, serve, settings, monkeypatch):
         server = serve(lambda: iter([OK + b"content-length: 0\r\n\r\n"]))
         port = int(server.url.split(":")[2].partition("/")[0])
         found = [
@@ -279,7 +279,7 @@ class TestConnect:
                 found if host == "platform.example" else look_up(host, *rest, **kind)
             ),
         )
-        monkeypatch.setattr("django.conf.settings.WEBHOOK_URL", f"http://platform.example:{port}/")
+        settings.WEBHOOK_URL = f"http://platform.example:{port}/"
 
         assert send().status_code == 200
 
