@@ -179,7 +179,7 @@ class TestQueueBenchmark:
             (("--waiting", "1e6"), "not a whole number"),
             (("--operations", "0"), "not a whole number from 10"),
             (("--repeats", "-1"), "not a whole number from 1"),
-            (("--server", "http://127.0.0.1:8000"), "is no server"),
+            (("--server", "http://127.0.0.1:8000"), "is no address such as redis:"),
             (("--server", "redis://127.0.0.1:1/0"), "cannot be used"),
             (("--json", "/nowhere/costs.json"), "Cannot write to /nowhere/costs.json"),
         ],

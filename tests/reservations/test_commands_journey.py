@@ -190,10 +190,12 @@ class TestJourneyFails:
         with pytest.raises(CommandError, match="no answer of Encore"):
             call_command("journey", base_url=f"{live_server.url}/elsewhere")
 
-    @pytest.mark.parametrize("address", ["localhost:8000", "ftp://localhost", "http://", ""])
+    @pytest.mark.parametrize(
+        "address", ["localhost:8000", "ftp://localhost", "http://", "http://[::1", ""]
+    )
     def test_without_an_address(self, address):
         with pytest.raises(CommandError, match="is no address"):
-            call_command("journey", base_url=address)
+            call_command("journey", f"--base-url={address}")
 
 
 class TestPatience:

@@ -8,6 +8,7 @@ from django.core.management import CommandError, call_command
 from apps.shared import replaying
 from apps.shared.models import DeliveryReplay, EventDelivery, OutboxEvent
 from apps.shared.outbox import drain
+from tests.factories.accounts import CustomerFactory
 from tests.shared.deliveries import record
 
 pytestmark = pytest.mark.django_db
@@ -115,6 +116,26 @@ class TestReplayDeadDeliveries:
         assert record.actor == f"{getuser()} (command line)"
         assert record.replayed_by is None
 
+    def test_names_the_account_that_acts(self, events):
+        clerk = CustomerFactory(staff=True)
+
+        run("--by", clerk.email.upper())
+
+        record = DeliveryReplay.objects.get()
+        assert (record.replayed_by, record.actor) == (clerk, "")
+
+    @pytest.mark.parametrize(
+        "flags", [{}, {"staff": True, "is_active": False}], ids=["customer", "retired"]
+    )
+    def test_refuses_an_actor_who_is_not_of_the_staff(self, events, flags):
+        other = CustomerFactory(**flags)
+
+        with pytest.raises(CommandError, match="There is no account of staff"):
+            run("--by", other.email)
+
+        assert len(dead()) == 4
+        assert not DeliveryReplay.objects.exists()
+
     def test_is_recorded_as_far_as_it_came(self, events, monkeypatch):
         monkeypatch.setattr(replaying, "BATCH", 3)
 
@@ -142,7 +163,7 @@ class TestReplayDeadDeliveries:
         assert not DeliveryReplay.objects.exists()
 
     def test_refuses_what_is_no_time(self, events):
-        with pytest.raises(CommandError, match="invalid time value: 'yesterday'"):
+        with pytest.raises(CommandError, match="'yesterday' is not a time such as"):
             run("--since", "yesterday")
 
         assert len(dead()) == 4

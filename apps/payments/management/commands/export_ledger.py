@@ -14,9 +14,10 @@ from apps.accounts.models import User, normalized_email
 from apps.payments.export import write_ledger
 from apps.payments.models import LedgerTransaction
 from apps.payments.selectors import ledger_transactions
-from apps.shared.commands import moment
+from apps.shared.commands import file_path, moment, words
 
 BLOCK = 1024 * 1024  # characters
+ID_DIGITS = 19  # of the highest id; int() refuses some thousand
 
 
 def end(text: str) -> datetime:
@@ -47,7 +48,10 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--customer", metavar="EMAIL_OR_ID", help="the movements of one customer only"
+            "--customer",
+            type=words,
+            metavar="EMAIL_OR_ID",
+            help="the movements of one customer only",
         )
         parser.add_argument(
             "--from", dest="since", type=moment, metavar="DATE", help="leave out what was before"
@@ -56,7 +60,10 @@ class Command(BaseCommand):
             "--to", dest="until", type=end, metavar="DATE", help="leave out what came after"
         )
         parser.add_argument(
-            "--output", type=Path, metavar="FILE", help="where to write (default: standard output)"
+            "--output",
+            type=file_path,
+            metavar="FILE",
+            help="where to write (default: standard output)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -112,7 +119,7 @@ def _write(transactions: QuerySet[LedgerTransaction], path: Path) -> int:
 def _customer_id(email_or_id: str) -> int:
     by = (
         {"pk": int(email_or_id)}
-        if email_or_id.isdecimal()
+        if email_or_id.isdecimal() and len(email_or_id) <= ID_DIGITS
         else {"email": normalized_email(email_or_id)}
     )
     found = User.objects.filter(**by).values_list("pk", flat=True).first()

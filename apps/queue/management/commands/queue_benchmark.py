@@ -5,7 +5,6 @@ from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TextIO, cast
-from urllib.parse import urlsplit
 
 import redis
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -15,7 +14,7 @@ from rich.table import Table
 
 from apps.queue.benchmark import BenchmarkFailed, measure
 from apps.queue.benchmark_report import Bounds, Report, Verdict, as_json, judge
-from apps.shared.commands import progress_bars, whole_number
+from apps.shared.commands import address, file_path, progress_bars, whole_number
 
 SIZES = [1_000, 1_000_000]
 SIZE_MIN, SIZE_MAX = 50, 20_000_000
@@ -79,10 +78,11 @@ class Command(BaseCommand):
             help="repetitions: the fastest counts, and the median of their ratios (default: 11)",
         )
         parser.add_argument(
-            "--json", type=Path, metavar="FILE", help="write the figures to this file, too"
+            "--json", type=file_path, metavar="FILE", help="write the figures to this file, too"
         )
         parser.add_argument(
             "--server",
+            type=address("redis", "rediss", "unix", example="redis://127.0.0.1:6379/0"),
             metavar="URL",
             help="an empty Valkey or Redis 7 to measure, redis://host:port/0; its statistics start anew",
         )
@@ -196,8 +196,6 @@ def _table(first: str, *others: str) -> Table:
 
 @contextmanager
 def _named_server(url: str) -> Generator[redis.Redis]:
-    if urlsplit(url).scheme not in ("redis", "rediss", "unix"):
-        raise CommandError(f"{url!r} is no server: give one like redis://127.0.0.1:6379/0")
     try:
         with redis.Redis.from_url(url, socket_timeout=TIMEOUT) as client:
             client.ping()

@@ -1,8 +1,6 @@
 import argparse
 import json
 from collections.abc import Callable
-from datetime import datetime
-from getpass import getuser
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -17,19 +15,17 @@ from apps.queue import services
 from apps.queue.models import REASON_MAX, WaitingRoom
 from apps.queue.selectors import room_as_staff_see_it
 from apps.queue.services import By
-from apps.shared.commands import whole_number
+from apps.shared.acting import actor_called, add_actor_option
+from apps.shared.commands import moment_in, row_id, whole_number, words
 from apps.shared.errors import DomainError
 from apps.shared.texts import typed_line
 
-VENUE = ZoneInfo(settings.VENUE_TIME_ZONE)
+_number = whole_number(0, 10**9)
+_venue_time = moment_in(ZoneInfo(settings.VENUE_TIME_ZONE))
 
 
 def _time(value: str) -> dict[str, Any]:
-    try:
-        at = datetime.fromisoformat(value)
-    except ValueError as error:
-        raise CommandError(f"{value!r} is not a time such as 2026-12-24T20:00.") from error
-    return {"at": at if at.tzinfo else at.replace(tzinfo=VENUE)}
+    return {"at": _venue_time(value)}
 
 
 def _capacity(value: str) -> dict[str, Any]:
@@ -45,13 +41,6 @@ def _visitor(value: str) -> dict[str, Any]:
         return {"customer_id": User.objects.get_by_natural_key(value).pk}
     except User.DoesNotExist as error:
         raise CommandError(f"There is no account {value!r}.") from error
-
-
-def _number(value: str) -> int:
-    try:
-        return whole_number(0, 10**9)(value)
-    except argparse.ArgumentTypeError as error:
-        raise CommandError(f"{error}.") from error
 
 
 class Control(NamedTuple):
@@ -97,10 +86,11 @@ class Command(BaseCommand):
         return super().create_parser(prog_name, subcommand, **kwargs)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("concert_id", type=int, help="the id of the concert")
+        parser.add_argument("concert_id", type=row_id, help="the id of the concert")
         parser.add_argument("control", choices=["show", *CONTROLS], help="what to do")
         parser.add_argument(
             "value",
+            type=words,
             nargs="?",
             help="for capacity, rate and remove; for open a time, the venue's if it names no zone",
         )
@@ -110,11 +100,7 @@ class Command(BaseCommand):
             default="",
             help="why; needed by pause and withdraw (visitors read it), close and remove",
         )
-        parser.add_argument(
-            "--by",
-            metavar="EMAIL",
-            help="the account of staff that acts (default: the system's user)",
-        )
+        add_actor_option(parser)
         parser.add_argument("--json", action="store_true", help="print the room as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -126,8 +112,7 @@ class Command(BaseCommand):
         except ConcertNotFound as error:
             raise CommandError(f"There is no concert {options['concert_id']}.") from error
         if options["control"] != "show":
-            by = self._actor(options["by"])
-            by["reason"] = reason
+            by = By(**actor_called(options["by"]), reason=reason)
             self._steer(room, options["control"], options["value"], by)
         seen = room_as_staff_see_it(room.concert_id)
         if options["json"]:
@@ -148,24 +133,15 @@ class Command(BaseCommand):
             raise CommandError(f"{name} needs {control.wanted}.")
         if control.needs_reason and not by["reason"]:
             raise CommandError(f"{name} needs a --reason.")
-        arguments = control.read(value) if control.read and value is not None else {}
         try:
+            arguments = control.read(value) if control.read and value is not None else {}
             control.service(concert_id=room.concert_id, **arguments, **by)
+        except argparse.ArgumentTypeError as error:
+            raise CommandError(f"{error}.") from error
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from error
         except DomainError as refusal:
             raise CommandError(services.why_refused(refusal, room)) from refusal
-
-    def _actor(self, email: str | None) -> By:
-        if email is None:
-            return By(actor=f"{getuser()} (command line)")
-        try:
-            account = User.objects.get_by_natural_key(email)
-        except User.DoesNotExist:
-            account = None
-        if account is None or not (account.is_staff and account.is_active):
-            raise CommandError(f"There is no account of staff {email!r}.")
-        return By(staff_id=account.pk)
 
 
 def _lines(seen: dict[str, Any]) -> list[tuple[str, object]]:

@@ -1,7 +1,6 @@
 import logging
 import time
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 from django.conf import settings
@@ -13,7 +12,9 @@ from rich.spinner import Spinner
 from rich.table import Table
 
 from apps.reservations.demo.journey import Journey, JourneyFailed, Step
+from apps.shared.commands import address, number, row_id
 
+PATIENCE_MAX = 86_400  # seconds
 HTTP_TIMEOUT = 15.0  # seconds
 
 
@@ -27,12 +28,13 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--concert",
-            type=int,
+            type=row_id,
             metavar="ID",
             help="the concert to go to (default: the first on sale with a seat left)",
         )
         parser.add_argument(
             "--base-url",
+            type=address("http", "https", example="http://127.0.0.1:8000"),
             default=settings.BASE_URL,
             metavar="URL",
             help="where the stack answers (default: %(default)s)",
@@ -40,7 +42,7 @@ class Command(BaseCommand):
         parser.add_argument("--keep", action="store_true", help="keep the ticket, do not cancel")
         parser.add_argument(
             "--patience",
-            type=float,
+            type=number(0, PATIENCE_MAX),
             default=120.0,
             metavar="SECONDS",
             help="how long to wait for admission (default: %(default).0f)",
@@ -48,8 +50,6 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         base_url = options["base_url"]
-        if urlsplit(base_url).scheme not in ("http", "https") or not urlsplit(base_url).netloc:
-            raise CommandError(f"{base_url!r} is no address: give one like http://127.0.0.1:8000")
         logging.getLogger("httpx").setLevel(logging.WARNING)  # the table says it better
         diary = _Diary(base_url)
         started_at = time.monotonic()
@@ -65,6 +65,8 @@ class Command(BaseCommand):
                 ).run()
         except JourneyFailed as failure:
             raise CommandError(str(failure)) from failure
+        except httpx.InvalidURL as error:
+            raise CommandError(f"{base_url!r} is no address: {error}.") from error
         seconds = time.monotonic() - started_at
         ending = "" if options["keep"] else " and back"
         self.stdout.write(

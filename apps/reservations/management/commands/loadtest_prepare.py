@@ -11,7 +11,7 @@ from apps.concerts.layouts import SEATS_MAX
 from apps.concerts.models import SEATS_PER_CUSTOMER_MAX
 from apps.queue.models import CAPACITY_MAX
 from apps.reservations.demo.loadtest import prepare_load_test
-from apps.shared.commands import progress_bars, whole_number
+from apps.shared.commands import file_path, progress_bars, whole_number
 
 CUSTOMERS_MAX = 1_000_000
 PERFORMANCES_MAX = 100
@@ -70,7 +70,7 @@ class Command(BaseCommand):
             help="how many dates the concert has (default: 1)",
         )
         parser.add_argument(
-            "--output", type=Path, required=True, metavar="FILE", help="JSON file to write"
+            "--output", type=file_path, required=True, metavar="FILE", help="JSON file to write"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

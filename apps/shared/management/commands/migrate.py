@@ -6,9 +6,10 @@ from django.core.management.base import CommandParser
 from django.core.management.commands import migrate
 from django.db import OperationalError, connections
 
+from apps.shared.commands import number
 from apps.shared.migrating import ResumingExecutor, is_contention
 
-PATIENCE_SECONDS = 600.0
+PATIENCE_SECONDS, PATIENCE_MAX_SECONDS = 600.0, 86_400.0
 WAIT_SECONDS = 5.0
 
 migrate.MigrationExecutor = ResumingExecutor  # type: ignore[attr-defined]
@@ -21,7 +22,7 @@ class Command(migrate.Command):
         super().add_arguments(parser)
         parser.add_argument(
             "--patience",
-            type=float,
+            type=number(0, PATIENCE_MAX_SECONDS),
             default=PATIENCE_SECONDS,
             metavar="SECONDS",
             help="for how long to try again when tables are in use (default: %(default).0f)",

@@ -1,5 +1,3 @@
-from datetime import datetime
-from getpass import getuser
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -8,20 +6,14 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.shared import outbox
+from apps.shared.acting import actor_called, add_actor_option
+from apps.shared.commands import moment_in, words
 from apps.shared.models import EventDelivery
 from apps.shared.replaying import replay_dead
 
 SHOWN_MAX = 20
 
-
-def _time(text: str) -> datetime:
-    """Read a time; one without a zone is the venue's."""
-    at = datetime.fromisoformat(text)
-    return at if at.tzinfo else at.replace(tzinfo=ZoneInfo(settings.VENUE_TIME_ZONE))
-
-
-_time.__name__ = "time"  # argparse names it when it refuses one
-
+_venue_time = moment_in(ZoneInfo(settings.VENUE_TIME_ZONE))
 # Options that narrow the choice, each with the lookup that it stands for.
 LOOKUPS = {
     "consumer": "consumer",
@@ -47,7 +39,9 @@ class Command(BaseCommand):
         return super().create_parser(prog_name, subcommand, **kwargs)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--consumer", metavar="NAME", help="those of one consumer only")
+        parser.add_argument(
+            "--consumer", type=words, metavar="NAME", help="those of one consumer only"
+        )
         parser.add_argument(
             "--event",
             type=UUID,
@@ -57,14 +51,21 @@ class Command(BaseCommand):
             help="those of these events only",
         )
         parser.add_argument(
-            "--since", type=_time, metavar="TIME", help="those of events from this time on"
+            "--since",
+            type=_venue_time,
+            metavar="TIME",
+            help="those of events from this time on, the venue's if it names no zone",
         )
         parser.add_argument(
-            "--until", type=_time, metavar="TIME", help="those of events before this time"
+            "--until", type=_venue_time, metavar="TIME", help="those of events before this time"
         )
         parser.add_argument(
-            "--error", metavar="TEXT", help="those whose last error has this in it, for example 404"
+            "--error",
+            type=words,
+            metavar="TEXT",
+            help="those whose last error has this in it, for example 404",
         )
+        add_actor_option(parser)
         parser.add_argument(
             "--dry-run", action="store_true", help="list them with their last error, change nothing"
         )
@@ -74,6 +75,7 @@ class Command(BaseCommand):
         known = sorted(one.name for one in outbox.consumers())
         if consumer is not None and consumer not in known:
             raise CommandError(f"No consumer {consumer!r}: there are {', '.join(known)}.")
+        by = actor_called(options["by"])
         wanted = {name: options[name] for name in LOOKUPS if options[name] is not None}
         dead = EventDelivery.objects.dead().filter(
             **{LOOKUPS[name]: value for name, value in wanted.items()}
@@ -97,8 +99,8 @@ class Command(BaseCommand):
         replayed = replay_dead(
             deliveries=dead,
             chosen=", ".join(f"{name} {_in_words(value)}" for name, value in wanted.items()),
-            actor=f"{getuser()} (command line)",
             on_progress=show,
+            **by,
         )
         self.stdout.write(self.style.SUCCESS(f"{replayed:,} will be tried again."))
 
