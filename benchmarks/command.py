@@ -41,9 +41,9 @@ def run(arguments: Sequence[str]) -> int:
     """Return an exit status: 1 if something was not measured or, with `--check`, a bound was missed."""
     options = parse(arguments)
     console = Console(stderr=True, highlight=False)
-    old = json.loads(options.against.read_text()) if options.against else None
+    old = options.against
     if options.report:
-        result = json.loads(options.report.read_text())
+        result = options.report
         if result.get("history") and old is None:
             console.print(
                 "A result with history is shown beside one without: name it by --against."
@@ -51,6 +51,12 @@ def run(arguments: Sequence[str]) -> int:
             return 2
         write(result, old)
         return 0
+    try:
+        # First the folder: whoever cannot keep the result should not have to wait for it.
+        options.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        console.print(f"{escape(str(options.output))} cannot be written: {error.strerror}.")
+        return 2
     if not install_wrk():
         console.print("[yellow]There is no wrk; k6 makes its load, and is itself the limit.[/]")
     form = form_of(options)
@@ -223,7 +229,6 @@ def path_of(result: dict[str, Any], folder: Path) -> Path:
 
 
 def save(result: dict[str, Any], folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
     path = path_of(result, folder)
     path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     return path

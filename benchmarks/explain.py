@@ -7,6 +7,7 @@ A throw-away PostgreSQL is filled from `dataset.sql`. Each case calls the code o
 sends; then the index is dropped inside a transaction, the same call is explained again, and the transaction is rolled back.
 """
 
+import argparse
 import os
 import platform
 import re
@@ -382,5 +383,15 @@ def _close_connections() -> None:
     connections.close_all()
 
 
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="make explain",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--write", action="store_true", help="put the plans into docs/database.md")
+    return parser
+
+
 if __name__ == "__main__":
-    main(write="--write" in sys.argv[1:])
+    main(write=_parser().parse_args().write)

@@ -22,7 +22,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from apps.shared.commands import progress_bars, whole_number
+import psycopg
+
+from apps.shared.commands import address, folder_path, progress_bars, whole_number
 from benchmarks.filling import History, Progress, fill
 from benchmarks.kept import HistoryRefused, KeptHistory
 from devstack.environment import new_secrets
@@ -267,7 +269,7 @@ def _close_connections() -> None:
     connections.close_all()
 
 
-if __name__ == "__main__":
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -296,12 +298,22 @@ if __name__ == "__main__":
     place = parser.add_mutually_exclusive_group()
     place.add_argument(
         "--keep",
-        type=lambda text: Path(text).resolve(),
+        type=folder_path,
         metavar="FOLDER",
         help="fill a database in this folder, or take the one that is there, and let it stay",
     )
-    place.add_argument("--database-url", metavar="URL", help="fill this one, measure nothing")
+    place.add_argument(
+        "--database-url",
+        type=address("postgresql", "postgres", example="postgresql://encore@127.0.0.1:5432/encore"),
+        metavar="URL",
+        help="fill this one, measure nothing",
+    )
     parser.add_argument("--only-fill", action="store_true", help="measure nothing; with --keep")
+    return parser
+
+
+if __name__ == "__main__":
+    parser = _parser()
     arguments = parser.parse_args()
     if arguments.only_fill and not arguments.keep:
         parser.error("--only-fill needs --keep: what is filled would be thrown away")
@@ -325,5 +337,5 @@ if __name__ == "__main__":
                     fill(arguments.database_url, wanted, on_progress=on_progress)
         else:
             main(wanted, keep=arguments.keep)
-    except (HistoryRefused, ServerFailed) as error:
+    except (HistoryRefused, ServerFailed, psycopg.OperationalError) as error:
         sys.exit(str(error))

@@ -15,10 +15,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from apps.shared.commands import whole_number
 from benchmarks.filling import History, fill
 from devstack.environment import new_secrets
 from devstack.servers import PostgresServer, ValkeyServer, free_port
 
+STEP = 40_000  # reservations
 TABLES = (
     "reservations_reservation",
     "reservations_hold",
@@ -125,14 +127,20 @@ def _close_connections() -> None:
     connections.close_all()
 
 
-def whole_thousands(text: str) -> int:
-    number = int(text.replace("_", "").replace(",", ""))
-    if number < 40_000 or number % 40_000:
-        raise argparse.ArgumentTypeError("a multiple of 40,000, so that every hall is full")
+def whole_halls(text: str) -> int:
+    number = whole_number(STEP, 100_000_000)(text)
+    if number % STEP:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a multiple of {STEP:,}, which fills every hall"
+        )
     return number
 
 
-if __name__ == "__main__":
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--reservations", type=whole_thousands, default=1_000_000, metavar="N")
-    main(reservations=parser.parse_args().reservations)
+    parser.add_argument("--reservations", type=whole_halls, default=1_000_000, metavar="N")
+    return parser
+
+
+if __name__ == "__main__":
+    main(reservations=_parser().parse_args().reservations)

@@ -1,8 +1,10 @@
 """The command line of `make bench`."""
 
 import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from apps.shared.commands import whole_number
 
@@ -57,7 +59,31 @@ of docs/performance.md.
 """
 
 
-def parse(arguments: Sequence[str]) -> argparse.Namespace:
+def result(text: str) -> dict[str, Any]:
+    """Read the result that an argument names.
+
+    :raises argparse.ArgumentTypeError: the file is none.
+    """
+    try:
+        found = json.loads(Path(text).read_text())
+    except (OSError, ValueError):  # the second, too, for what cannot be the name of a file
+        found = None
+    if not isinstance(found, dict) or "form" not in found:
+        raise argparse.ArgumentTypeError(f"{text!r} is no result of `make bench`")
+    return found
+
+
+def folder(text: str) -> Path:
+    """Return the absolute folder that an argument names, there or not.
+
+    :raises argparse.ArgumentTypeError: no folder can be called so, or the name could not be printed.
+    """
+    if not text or not text.isprintable():
+        raise argparse.ArgumentTypeError(f"{text!r} is no name of a folder")
+    return Path(text).resolve()
+
+
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="make bench",
         description=DESCRIPTION,
@@ -90,11 +116,11 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--history",
-        type=lambda text: Path(text).resolve(),
+        type=folder,
         metavar="FOLDER",
         help='of `make bench-history ARGS="--keep FOLDER"`: measure with what it holds',
     )
-    parser.add_argument("--against", type=Path, metavar="RESULT", help="an earlier result")
+    parser.add_argument("--against", type=result, metavar="RESULT", help="an earlier result")
     parser.add_argument(
         "--check", action="store_true", help="fail if a bound is missed that was measured"
     )
@@ -106,15 +132,19 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="NAME",
         help="play this scenario once more, not measured, under py-spy; may be repeated",
     )
-    parser.add_argument("--report", type=Path, metavar="RESULT", help="only write the page anew")
+    parser.add_argument("--report", type=result, metavar="RESULT", help="only write the page anew")
     parser.add_argument(
         "--output",
-        type=Path,
+        type=folder,
         default=Path(__file__).resolve().parent / "results",
         metavar="FOLDER",
         help="where the result goes (default: benchmarks/results)",
     )
     parser.add_argument(
-        "--tree", type=Path, metavar="FOLDER", help="the checkout to measure (default: this one)"
+        "--tree", type=folder, metavar="FOLDER", help="the checkout to measure (default: this one)"
     )
-    return parser.parse_args(arguments)
+    return parser
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    return parser().parse_args(arguments)

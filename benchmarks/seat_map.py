@@ -66,16 +66,7 @@ class Hall:
 
 def main(arguments: Sequence[str]) -> int:
     """Return 1 if the bounded hall was too slow, or there is no browser."""
-    parser = argparse.ArgumentParser(prog="make bench-seat-map", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument(
-        "--repeats",
-        type=whole_number(1, 100),
-        default=11,
-        metavar="N",
-        help="how often each hall is opened (default: 11)",
-    )
-    repeats = parser.parse_args(arguments).repeats
+    repeats = _parser().parse_args(arguments).repeats
     browser_path = find_browser()
     if browser_path is None:
         sys.stderr.write(f"There is no browser: install one of {', '.join(NAMES)}.\n")
@@ -160,6 +151,19 @@ def _report(halls: Sequence[Hall], version: str) -> str:
             f"| {statistics.median(hall.frames):.1f} | {within:.1f} | {hall.data / 1000:.0f} |"
         )
     return "\n".join(lines)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="make bench-seat-map", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument(
+        "--repeats",
+        type=whole_number(1, 100),
+        default=11,
+        metavar="N",
+        help="how often each hall is opened (default: 11)",
+    )
+    return parser
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ python -m devstack.browser             print where it is; fail if there is none
 python -m devstack.browser --install   the same, but install Chromium first where that is possible: on Debian, as root
 """
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -45,7 +46,13 @@ def install_browser() -> None:
 
 
 def main(arguments: list[str]) -> int:
-    if "--install" in arguments and find_browser() is None:
+    parser = argparse.ArgumentParser(
+        prog="devstack.browser",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--install", action="store_true", help="on Debian, as root")
+    if parser.parse_args(arguments).install and find_browser() is None:
         install_browser()
     found = find_browser()
     sys.stdout.write(f"{found or 'There is no browser.'}\n")

@@ -6,6 +6,7 @@
 Django's own commands need GNU gettext, which not every machine has; Babel is a wheel.
 """
 
+import argparse
 import io
 import sys
 from collections.abc import Iterator
@@ -137,4 +138,7 @@ def main(*, check: bool) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(check="--check" in sys.argv[1:]))
+    parser = argparse.ArgumentParser(prog="devstack.messages", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--check", action="store_true", help="write nothing")
+    sys.exit(main(check=parser.parse_args().check))

@@ -13,7 +13,7 @@ from playwright.sync_api import Page as Tab
 from rich.console import Console
 from rich.markup import escape
 
-from apps.shared.commands import progress_bars
+from apps.shared.commands import file_path, progress_bars
 from devstack.browser import NAMES, find_browser, open_browser
 from devstack.children import ChildFailed
 from devstack.screenshots.pictures import PICTURES, SIZES, Picture, Spot, Stage
@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--output",
-        type=Path,
+        type=file_path,
         default=ROOT / "docs" / "screenshots",
         metavar="FOLDER",
         help="where to write NAME.jpg; others stay (default: docs/screenshots)",

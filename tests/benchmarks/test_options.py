@@ -56,7 +56,7 @@ class TestCommandLine:
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         path = tmp_path / "result.json"
-        path.write_text('{"history": {"concerts": 1}}')
+        path.write_text('{"form": "full", "history": {"concerts": 1}}')
 
         assert main(["--report", str(path)]) == 2
         assert "--against" in capsys.readouterr().err
