@@ -126,9 +126,9 @@ requirements: development  ## resolve requirements/*.in again; UPGRADE=--upgrade
 	done
 
 .PHONY: clean
-clean:  ## remove the environment, the caches and the data of `make run`
-	@if [ -L .data/postgres ]; then rm -rf "$$(readlink -f .data/postgres)"; fi
-	@rm -rf .venv .venv.lock .data .pretix staticfiles .mypy_cache .pytest_cache .ruff_cache \
+clean:  ## remove the environment, the caches and the data of `make run`; DATA_DIR (.data) names them
+	@$(PYTHON) devstack/cleaning.py
+	@rm -rf .venv .venv.lock .pretix staticfiles .mypy_cache .pytest_cache .ruff_cache \
 		.import_linter_cache .hypothesis .schemathesis
 	@find $(filter-out manage.py,$(SOURCES)) -name __pycache__ -type d -prune -exec rm -rf {} +
 

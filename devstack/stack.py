@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import IO, NoReturn, TypeVar
+from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.markup import escape
@@ -198,10 +199,13 @@ class Stack:
         self.console.print(f"[green]✓[/] {title}  [dim]{time.monotonic() - started_at:.1f} s[/]")
 
     def _log(self, name: str) -> Path:
-        path = self.data_dir / "logs" / f"{name}.log"
+        path = self._log_path(name)
         path.touch(mode=0o600)
         path.write_bytes(b"")
         return path
+
+    def _log_path(self, name: str) -> Path:
+        return self.data_dir / "logs" / f"{name}.log"
 
     def _start_server(self, make: Callable[[int], Server], *, preferred_port: int) -> Server:
         """Start a server; somebody else may take its port in this very moment, so try again with another."""
@@ -301,7 +305,7 @@ class Stack:
             raise ChildFailed(child.describe_end())
         self.children.remove(child)
 
-    def _start_web(self, *options: str) -> None:
+    def _start_web(self) -> None:
         web = self._python(
             "web",
             *("granian", "--interface", "wsgi", "concert_project.wsgi:application"),
@@ -309,7 +313,9 @@ class Stack:
             *("--workers", "2", "--blocking-threads", "3"),
             # A browser that waits keeps its connection: one that is not accepted would wait for others to leave.
             *("--backlog", "4096", "--backpressure", "8192"),
-            *("--no-ws", "--log-level", "warning", *options),
+            # One worker that is killed is no reason to stop the others.
+            "--respawn-failed-workers",
+            *("--no-ws", "--log-level", "warning"),
             is_watched=True,
         )
         self._start(web)
@@ -353,9 +359,10 @@ class Stack:
         table.add_row("Storefront", f"{base_url}/")
         table.add_row("API and its explorer", f"{base_url}/api/docs/")
         table.add_row("Box office", f"{base_url}/admin/")
-        table.add_row("Webhooks that went out", self.environment["WEBHOOK_URL"])
+        table.add_row("Webhooks that went out", self._webhooks_address())
         table.add_row("Where servers listen", str(self.data_dir / "endpoints.env"))
-        table.add_row("Logs", f"{self.data_dir / 'logs'}  ({self._with_data_dir('make logs')})")
+        table.add_row("Every request", str(self._log_path("web")))
+        table.add_row("All logs", f"{self.data_dir / 'logs'}  ({self._with_data_dir('make logs')})")
         table.add_row(
             "A customer by API", self._with_data_dir(".venv/bin/python manage.py journey")
         )
@@ -367,6 +374,14 @@ class Stack:
         self.console.print(
             Panel(table, title=f"Encore runs, {seconds:.1f} s", subtitle="Ctrl-C stops everything"),
         )
+
+    def _webhooks_address(self) -> str:
+        """Return where they can be read; say so when it is not where it was the last time."""
+        address = self.environment["WEBHOOK_URL"]
+        is_ours = any(child.name == "receiver" for child in self.children)
+        if is_ours and urlsplit(address).port != RECEIVER_PORT:
+            return f"{address}  (something else has port {RECEIVER_PORT})"
+        return address
 
     def _with_data_dir(self, command: str) -> str:
         """Return how to call a command in another shell, so that it finds this stack."""

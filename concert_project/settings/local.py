@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dotenv import load_dotenv
 
-_data_dir = Path(os.environ.get("DATA_DIR", Path(__file__).resolve().parents[2] / ".data"))
+_data_dir = Path(os.environ.get("DATA_DIR") or Path(__file__).resolve().parents[2] / ".data")
 
 
 def _is_stack_running() -> bool:

@@ -64,10 +64,6 @@ class DrillStack(ThrowawayStack):
         super()._boot()
         [self.postgres] = [one for one in self.servers if isinstance(one, PostgresServer)]
 
-    def _start_web(self, *options: str) -> None:
-        # As in a deployment; `make run` wants to know of a worker that ended.
-        super()._start_web("--respawn-failed-workers", *options)
-
     def child(self, name: str) -> Child:
         return next(child for child in self.children if child.name == name)
 

@@ -106,6 +106,10 @@ class TestLogFollower:
         web.write_text(
             "2026-01-01T00:00:00Z [info     ] request_finished   [encore.requests] code=200\n"
             '{"event": "webhook_sent", "level": "info"}\n'
+            "2026-01-01T00:00:00Z [warning  ] request_finished   [encore.requests] code=404\n"
+            '{"code": 409, "event": "request_finished", "request_id": "x", "level": "warning"}\n'
+            "2026-01-01T00:00:00Z [error    ] request_finished   [encore.requests] code=503\n"
+            '{"code": 500, "event": "request_finished", "request_id": "x", "level": "error"}\n'
             "2026-01-01T00:00:00Z [warning  ] broker_unavailable [x]\n"
             '{"event": "request_failed", "level": "error"}\n'
             "Traceback (most recent call last):\n"
@@ -113,6 +117,8 @@ class TestLogFollower:
         follower.show_new_lines()
 
         assert output.getvalue().splitlines() == [
+            "web | 2026-01-01T00:00:00Z [error    ] request_finished   [encore.requests] code=503",
+            'web | {"code": 500, "event": "request_finished", "request_id": "x", "level": "error"}',
             "web | 2026-01-01T00:00:00Z [warning  ] broker_unavailable [x]",
             'web | {"event": "request_failed", "level": "error"}',
             "web | Traceback (most recent call last):",

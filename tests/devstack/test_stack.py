@@ -9,7 +9,9 @@ import stat
 import subprocess
 import sys
 import time
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import psutil
@@ -17,8 +19,10 @@ import psycopg
 import pytest
 import redis
 
+from devstack import cleaning, servers
 from devstack.environment import read_env_file, remove
 from devstack.servers import HOST, PostgresServer, free_port, postgres_home
+from devstack.stack import RECEIVER_PORT
 from tests.servers import new_folder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,6 +65,20 @@ def stop(process):
     process.communicate(timeout=60)
 
 
+def cleaned(data_dir):
+    """Return the status of `make clean`, as far as it is about data, and what it says."""
+    process = subprocess.run(
+        [sys.executable, "devstack/cleaning.py"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "DATA_DIR": str(data_dir)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return process.returncode, process.stdout.strip()
+
+
 @pytest.fixture(scope="module")
 def data_dir():
     return new_folder() / "data"
@@ -73,8 +91,11 @@ def port():
 
 @pytest.fixture(scope="module")
 def supervisor(data_dir, port):
-    process = start(data_dir=data_dir, port=port, WATCHDOG_SECONDS="5", COLUMNS="200")
-    process.introduction = introduction_of(process)
+    with ExitStack() as taken:
+        with suppress(OSError):  # something else may have it already
+            taken.enter_context(socket.create_server((HOST, RECEIVER_PORT)))
+        process = start(data_dir=data_dir, port=port, WATCHDOG_SECONDS="5", COLUMNS="200")
+        process.introduction = introduction_of(process)
     yield process
     stop(process)
 
@@ -144,6 +165,21 @@ class TestRunningStack:
         assert f"{endpoints['BASE_URL']}/admin/" in supervisor.introduction
         assert "Demo" in supervisor.introduction
 
+    def test_names_the_file_with_the_requests(self, supervisor, endpoints, data_dir):
+        httpx.get(f"{endpoints['BASE_URL']}/nowhere/", timeout=30)
+
+        log = data_dir / "logs" / "web.log"
+        assert f"Every request {log} " in " ".join(supervisor.introduction.split())
+        assert "request='GET /nowhere/'" in log.read_text()
+
+    def test_says_that_the_port_of_the_receiver_was_taken(self, supervisor, endpoints):
+        address = endpoints["WEBHOOK_URL"]
+
+        assert urlsplit(address).port != RECEIVER_PORT
+        assert f"{address} (something else has port {RECEIVER_PORT})" in " ".join(
+            supervisor.introduction.split()
+        )
+
     def test_has_said_so_when_a_sale_goes_through(self, supervisor, endpoints, data_dir):
         """Nobody has waited since: workers, beat and the receiver of webhooks were ready."""
         signs = {path.name.split(".")[0] for path in data_dir.glob("heartbeats/*/*")}
@@ -181,6 +217,21 @@ class TestRunningStack:
             time.sleep(0.1)
         assert supervisor.poll() is None
 
+    def test_goes_on_when_one_worker_of_the_web_is_killed(self, supervisor, data_dir, endpoints):
+        """A deployment replaces it, too."""
+        before = set(data_dir.glob("heartbeats/web/web.*"))
+        killed = min(before)
+
+        os.kill(int(killed.suffix[1:]), signal.SIGKILL)
+
+        deadline = time.monotonic() + BOOT_TIMEOUT
+        while len(set(data_dir.glob("heartbeats/web/web.*")) - {killed}) < len(before):
+            assert time.monotonic() < deadline
+            assert supervisor.poll() is None
+            time.sleep(0.1)
+        assert httpx.get(f"{endpoints['BASE_URL']}/readyz", timeout=30).status_code == 200
+        assert len(before) == 2
+
     def test_is_found_by_a_command_without_any_environment(self, supervisor, data_dir, endpoints):
         program = "from django.conf import settings; print(settings.QUEUE_URL)"
 
@@ -192,6 +243,10 @@ class TestRunningStack:
         )
 
         assert output.strip() == endpoints["QUEUE_URL"]
+
+    def test_is_not_cleaned_away(self, supervisor, data_dir):
+        assert cleaned(data_dir) == (1, f"A stack runs on {data_dir}. Stop it first.")
+        assert (data_dir / "secrets.env").exists()
 
     def test_is_not_started_twice(self, supervisor, data_dir):
         message = refusal(data_dir=data_dir, port=free_port())
@@ -211,6 +266,12 @@ class TestRunningStack:
         assert len(children) > 8
         assert not [child for child in children if child.is_running()]
         assert not (data_dir / "endpoints.env").exists()
+
+    def test_leaves_nothing_that_make_clean_does_not_remove(self, supervisor, data_dir):
+        assert supervisor.poll() is not None
+
+        assert cleaned(data_dir) == (0, "")
+        assert not data_dir.exists()
 
 
 class TestNoStack:
@@ -248,6 +309,55 @@ class TestNoStack:
             fcntl.flock(lock, fcntl.LOCK_EX)
 
             assert "is still starting" in self.said(tmp_path)
+
+
+class TestCleaning:
+    def test_leaves_what_others_have_put_there(self, tmp_path):
+        for name in ("stack.lock", "secrets.env", "endpoints.unfinished", "thesis.txt"):
+            (tmp_path / name).touch()
+        (tmp_path / "logs").mkdir()
+
+        assert cleaned(tmp_path) == (
+            0,
+            f"{tmp_path} stays: it holds more than `make run` has made.",
+        )
+        assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+    @pytest.mark.parametrize("name", ["logs/letter.txt", "postgres/data/PG_VERSION", "secrets.env"])
+    def test_refuses_a_folder_of_others(self, tmp_path, name):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+        status, said = cleaned(tmp_path)
+
+        assert status == 1
+        assert f"{tmp_path} is no folder of `make run`" in said
+        assert path.exists()
+
+    def test_refuses_a_file(self, tmp_path):
+        (tmp_path / "file").touch()
+
+        assert cleaned(tmp_path / "file")[0] == 1
+        assert (tmp_path / "file").exists()
+
+    def test_follows_no_link_out_of_the_folder(self, tmp_path):
+        """Except to where a stack itself puts the database of root."""
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        (elsewhere / "PG_VERSION").touch()
+        data_dir = tmp_path / "data"
+        data_dir.mkdir()
+        (data_dir / "stack.lock").touch()
+        (data_dir / "postgres").symlink_to(elsewhere)
+
+        assert cleaned(data_dir) == (0, "")
+        assert not data_dir.exists()
+        assert (elsewhere / "PG_VERSION").exists()
+        assert cleaning.ROOT_HOME == servers.ROOT_HOME
+
+    def test_has_nothing_to_do_where_nothing_is(self, tmp_path):
+        assert cleaned(tmp_path / "data") == (0, "")
 
 
 class TestStackOfAnotherLife:
