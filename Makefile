@@ -42,8 +42,8 @@ test: development  ## run every test against servers of its own; ARGS="-k seats"
 		echo 'Without the browser tests: no Chromium was found, and none could be installed.'; \
 	fi
 
-LINT_TARGETS := lint-code lint-format lint-types lint-imports lint-templates lint-migrations \
-	lint-deployment lint-openapi lint-messages
+LINT_TARGETS := lint-code lint-format lint-types lint-imports lint-dependencies lint-templates \
+	lint-migrations lint-deployment lint-openapi lint-messages
 
 .PHONY: lint $(LINT_TARGETS)
 lint: $(LINT_TARGETS)  ## run every static check, the same here and in CI
@@ -59,6 +59,12 @@ lint-types: development
 
 lint-imports: development
 	@$(NOWHERE) PYTHONPATH=. .venv/bin/lint-imports
+
+# All of it may import what any set declares; what is deployed, no more than a deployment installs.
+DEPTRY := $(VENV_PYTHON) -W 'ignore:Unused option -c' -m deptry
+lint-dependencies: development
+	@$(DEPTRY) .
+	@$(DEPTRY) apps concert_project --optional-dependencies-dev-groups development
 
 lint-templates: development
 	@find apps -name '*.html' -exec .venv/bin/djade --check --target-version 5.2 {} +
@@ -126,7 +132,7 @@ requirements: development  ## resolve requirements/*.in again; UPGRADE=--upgrade
 	done
 
 .PHONY: clean
-clean:  ## remove the environment, the caches and the data of `make run`; DATA_DIR (.data) names them
+clean:  ## remove the environment, the caches and the data of `make run` in DATA_DIR (.data)
 	@$(PYTHON) devstack/cleaning.py
 	@rm -rf .venv .venv.lock .pretix staticfiles .mypy_cache .pytest_cache .ruff_cache \
 		.import_linter_cache .hypothesis .schemathesis

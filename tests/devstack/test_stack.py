@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+import shutil
 import signal
 import socket
 import stat
@@ -196,6 +197,21 @@ class TestRunningStack:
         assert "Workers and beat" in supervisor.introduction
         assert journey.returncode == 0, journey.stdout
         assert "From registration to a ticket and back" in journey.stdout
+
+    @pytest.mark.skipif(shutil.which("curl") is None, reason="the README calls it")
+    def test_sells_to_who_follows_the_readme_twice(self, endpoints):
+        text = (ROOT / "README.md").read_text()
+        walk = text.partition("## A first sale")[2].partition("\n## ")[0]
+        blocks = "".join(re.findall(r"^```sh\n(.*?)^```", walk, re.DOTALL | re.MULTILINE))
+        script = blocks.replace("http://127.0.0.1:8000", endpoints["BASE_URL"])
+
+        said = subprocess.check_output(
+            ["bash", "-c", script * 2], stderr=subprocess.STDOUT, text=True, timeout=BOOT_TIMEOUT
+        )
+
+        assert set(re.findall(r'"code":"([^"]*)', said)) == {"SUCCESS"}
+        assert said.count("Reservation confirmed.") == 2
+        assert "Traceback" not in said
 
     def test_says_how_other_commands_find_it(self, supervisor, data_dir):
         assert f"DATA_DIR={data_dir} make logs" in "".join(
