@@ -209,7 +209,7 @@ class TestRunningStack:
             ["bash", "-c", script * 2], stderr=subprocess.STDOUT, text=True, timeout=BOOT_TIMEOUT
         )
 
-        assert set(re.findall(r'"code":"([^"]*)', said)) == {"SUCCESS"}
+        assert set(re.findall(r'^{"code":"([^"]*)', said, re.MULTILINE)) == {"SUCCESS"}
         assert said.count("Reservation confirmed.") == 2
         assert "Traceback" not in said
 
