@@ -10,6 +10,10 @@ STANDALONE_COMMANDS = ("fault_drill", "queue_benchmark")
 
 
 def main() -> None:
+    try:
+        "".join(sys.argv).encode()
+    except UnicodeEncodeError as error:  # Django's own commands would hand it to the database
+        raise SystemExit("An argument is not in UTF-8.") from error
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "concert_project.settings.local")
     if sys.argv[1:2] and sys.argv[1] in STANDALONE_COMMANDS:
         with suppress(ImportError):  # no deployment has these servers: there, a stack is named

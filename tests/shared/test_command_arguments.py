@@ -1,7 +1,10 @@
 """Every argument of every management command of ours, given what it cannot be."""
 
 import argparse
+import subprocess
+import sys
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from django.apps import apps
@@ -21,6 +24,7 @@ from tests.factories.queue import WaitingRoomFactory
 
 pytestmark = pytest.mark.django_db
 
+ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = {
     name: load_command_class(app, name)
     for name, app in sorted(get_commands().items())
@@ -140,6 +144,28 @@ class TestHostileArguments:
 
         assert refusal_of("room", str(room.concert_id), *given)
         assert contents() == before
+
+    @pytest.mark.parametrize("day", ["0001-01-01", "0001-01-02", "9999-12-31"])
+    @pytest.mark.parametrize(
+        "given",
+        [
+            *(["export_ledger", "--from"], ["export_ledger", "--to"]),
+            *(["replay_dead_deliveries", "--since"], ["replay_dead_deliveries", "--until"]),
+            *(["verify_invariants", "--since"], ["room", "{room}", "open"]),
+        ],
+        ids=" ".join,
+    )
+    def test_may_be_an_end_of_the_calendar(self, room, given: list[str], day: str):
+        """Whether it is refused or not, it is no traceback."""
+        refusal_of(*(text.format(room=room.concert_id) for text in given), day)
+
+    @pytest.mark.parametrize("command", ["changepassword", "room"])
+    def test_is_refused_to_commands_of_django_as_well(self, command: str):
+        process = subprocess.run(
+            [sys.executable, ROOT / "manage.py", command, b"\xff"], capture_output=True, check=False
+        )
+
+        assert (process.returncode, process.stderr) == (1, b"An argument is not in UTF-8.\n")
 
     @pytest.mark.parametrize("value", HOSTILE)
     def test_names_no_actor_of_a_replay(self, value: str):

@@ -1,3 +1,4 @@
+import os
 from getpass import getuser
 from io import StringIO
 from uuid import uuid4
@@ -115,6 +116,15 @@ class TestReplayDeadDeliveries:
         assert (record.chosen, record.deliveries) == ("consumer first, error gone", 2)
         assert record.actor == f"{getuser()} (command line)"
         assert record.replayed_by is None
+
+    def test_is_recorded_for_a_user_of_the_system_without_a_name(self, events, monkeypatch):
+        for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+            monkeypatch.delenv(variable, raising=False)
+        monkeypatch.setattr(os, "getuid", lambda: 123_456)  # as in many containers
+
+        run()
+
+        assert DeliveryReplay.objects.get().actor == "user 123456 (command line)"
 
     def test_names_the_account_that_acts(self, events):
         clerk = CustomerFactory(staff=True)
