@@ -38,8 +38,6 @@ WATCHDOG = ROOT / "concert_project" / "watchdog.py"
 APPLICATION_ROLE = "encore_app"
 STORE_VARIABLES = ("QUEUE_URL", "CACHE_URL", "BROKER_URL")
 ENDPOINTS = ("DATABASE_URL", *STORE_VARIABLES, "BASE_URL", "WEBHOOK_URL")
-# Where the embedded servers listen unless somebody else does.
-POSTGRES_PORT, VALKEY_PORT, RECEIVER_PORT = 15432, 16379, 18090
 PREPARE_TIMEOUT, READY_TIMEOUT = 300.0, 60.0
 WATCH_SECONDS = 0.25
 LOCK_ATTEMPTS = 5
@@ -75,6 +73,8 @@ class Stack:
     """The processes of one data folder."""
 
     preparation: Sequence[str] = ("devstack.prepare",)
+    # Where its servers listen unless something else does; 0 is any free port.
+    postgres_port, valkey_port, receiver_port = 15432, 16379, 18090
 
     def __init__(self, *, data_dir: Path, port: int, environment: Mapping[str, str]) -> None:
         """`environment` wins: servers and secrets that it names are used as they are."""
@@ -234,7 +234,7 @@ class Stack:
                 password=secrets["EMBEDDED_POSTGRES_PASSWORD"],
                 port=port,
             ),
-            preferred_port=POSTGRES_PORT,
+            preferred_port=self.postgres_port,
         )
         self.owner_database_url = postgres.url
         application = postgres.url_as(APPLICATION_ROLE, secrets["EMBEDDED_APPLICATION_PASSWORD"])
@@ -249,7 +249,7 @@ class Stack:
                 password=password,
                 append_only=True,
             ),
-            preferred_port=VALKEY_PORT,
+            preferred_port=self.valkey_port,
         )
         for variable in STORE_VARIABLES:
             self._define(variable, valkey.url)
@@ -277,7 +277,7 @@ class Stack:
         return self.data_dir / "heartbeats" / name
 
     def _start_receiver(self) -> None:
-        self._define("WEBHOOK_URL", f"http://{HOST}:{free_port(RECEIVER_PORT)}/")
+        self._define("WEBHOOK_URL", f"http://{HOST}:{free_port(self.receiver_port)}/")
         receiver = self._python("receiver", "devstack.receiver")
         self._start(receiver)
         address = self.environment["WEBHOOK_URL"]
@@ -379,8 +379,8 @@ class Stack:
         """Return where they can be read; say so when it is not where it was the last time."""
         address = self.environment["WEBHOOK_URL"]
         is_ours = any(child.name == "receiver" for child in self.children)
-        if is_ours and urlsplit(address).port != RECEIVER_PORT:
-            return f"{address}  (something else has port {RECEIVER_PORT})"
+        if is_ours and urlsplit(address).port != self.receiver_port:
+            return f"{address}  (something else has port {self.receiver_port})"
         return address
 
     def _with_data_dir(self, command: str) -> str:

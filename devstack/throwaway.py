@@ -23,6 +23,9 @@ class Interrupted(BaseException):
 
 
 class ThrowawayStack(Stack):
+    # Those of `make run` are left to it: whoever looks at its webhooks has the address from the last time.
+    postgres_port = valkey_port = receiver_port = 0
+
     def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
         kept = {name: os.environ[name] for name in KEPT if name in os.environ}
         super().__init__(data_dir=folder, port=free_port(), environment={**kept, **settings})

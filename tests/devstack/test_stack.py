@@ -21,13 +21,15 @@ import pytest
 import redis
 
 from devstack import cleaning, servers
-from devstack.environment import read_env_file, remove
+from devstack.environment import new_secrets, read_env_file, remove
 from devstack.servers import HOST, PostgresServer, free_port, postgres_home
-from devstack.stack import RECEIVER_PORT
+from devstack.stack import Stack
+from devstack.throwaway import ThrowawayStack
 from tests.servers import new_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOT_TIMEOUT = 120.0
+RECEIVER_PORT = Stack.receiver_port
 
 
 def start(*, data_dir, port, **variables):
@@ -399,6 +401,20 @@ class TestStackOfAnotherLife:
 
         assert "Demo customer" in introduction_of(process)
         stop(process)
+
+
+class TestThrowawayStack:
+    def test_leaves_the_port_of_the_receiver_to_make_run(self):
+        stack = ThrowawayStack(new_folder(), new_secrets())
+        (stack.data_dir / "logs").mkdir()
+
+        stack._start_receiver()
+        address = stack.environment["WEBHOOK_URL"]
+        count = httpx.get(address).json()["count"]
+        stack.shut_down()
+
+        assert count == 0
+        assert urlsplit(address).port != RECEIVER_PORT
 
 
 class TestStackThatCannotStart:
