@@ -23,6 +23,7 @@ from apps.shared.admin_forms import (
     SentBefore,
     Shown,
     claim_form,
+    keep_location,
     sent_before_words,
     too_old_words,
 )
@@ -99,17 +100,15 @@ class CountedDeletion:
         expected = request.POST.get(EXPECTED, "")
         if not refusal and _EXPECTED.fullmatch(expected):
             try:
-                record = claim_form(request)
                 going = run_in_transaction(
                     partial(self._delete, request, objects, ids, int(expected))
                 )
             except signing.BadSignature:
                 refusal = too_old_words()
-            except SentBefore:
+            except SentBefore as before:
                 messages.warning(request, sent_before_words())
-                return HttpResponseRedirect(self._list_url(request))
+                return HttpResponseRedirect(before.location)
             except DeletionRefused as error:
-                record.delete()
                 refusal = error.reason
             else:
                 messages.success(request, _("Deleted: %(rows)s.") % {"rows": going})
@@ -120,8 +119,10 @@ class CountedDeletion:
     def _delete(
         self, request: HttpRequest, objects: Sequence[Any], ids: Sequence[int], expected: int
     ) -> str:
+        record = claim_form(request)
         going = counts_in_words(self.delete(ids=ids, expected=expected).going)
         self.note_deletion(request, objects, going)
+        keep_location(record, self._list_url(request))
         return going
 
     def _page(
@@ -138,9 +139,11 @@ class CountedDeletion:
             **self.admin_site.each_context(request),  # type: ignore[attr-defined]
             "opts": self.opts,
             "title": _("Delete: %(name)s") % {"name": name},
-            "refusal": refusal or deletion.refusal,
+            "refusal": refusal or deletion.refusal or self._nothing(deletion),
             "kept": list(self._kept(objects)) if deletion.in_the_way else [],
-            "may_go": deletion.refusal is None and self.why_kept(objects) is None,
+            "may_go": deletion.rows > 0
+            and deletion.refusal is None
+            and self.why_kept(objects) is None,
             "object": one,
             "going": [
                 counts_in_words({model: count}) for model, count in reversed(deletion.going.items())
@@ -155,6 +158,10 @@ class CountedDeletion:
         }
         status = 409 if EXPECTED in request.POST else 200
         return TemplateResponse(request, "admin/counted_deletion.html", context, status=status)
+
+    @staticmethod
+    def _nothing(deletion: Deletion) -> str | None:
+        return None if deletion.rows else _("There is nothing to delete.")
 
     def _kept(self, objects: Sequence[Any]) -> Iterator[tuple[str, str]]:
         """Say which of a few that were chosen cannot go, and why."""

@@ -117,15 +117,45 @@ class TestPages:
         assert room.state == "OPEN"
         assert visitors[0].standing == "WAITING"
 
-    def test_only_what_its_state_allows_is_offered(self, staff: Staff) -> None:
-        offered = {}
-        for control in ("open", "pause"):
-            staff.steer(control, reason=PAUSED)
-            page = staff.page()
-            offered[control] = [name for name in ("pause", "resume") if f"/{name}" in page]
+    def offered(self, staff: Staff) -> list[str]:
+        page = staff.page()
+        assert PAUSED in page or WaitingRoom.objects.get().state != "PAUSED"
+        names = ("open_now", "pause", "resume", "close")
+        urls = {name: reverse(f"admin:queue_waitingroom_{name}", args=["x"]) for name in names}
+        return [
+            name
+            for name, url in urls.items()
+            if f'href="{url.replace("x", str(staff.room.pk))}"' in page
+        ]
 
-        assert offered == {"open": ["pause"], "pause": ["resume"]}
-        assert PAUSED in staff.page()
+    def test_only_what_its_state_allows_is_offered(self, staff: Staff) -> None:
+        offered = [self.offered(staff)]
+        for control in ("pause", "resume", "close"):
+            staff.steer(control, reason=PAUSED)
+            offered.append(self.offered(staff))
+
+        assert offered == [
+            ["pause", "close"],
+            ["resume", "close"],
+            ["pause", "close"],
+            ["open_now"],
+        ]
+
+    def test_before_its_opening_a_room_may_be_opened_early_once_sales_are_open(
+        self, staff: Staff, concert: Concert, room: WaitingRoom
+    ) -> None:
+        WaitingRoom.objects.update(opens_at=timezone.now() + timedelta(hours=1))
+        early = self.offered(staff)
+        staff.steer("pause", reason=PAUSED)
+        paused = self.offered(staff)
+        opens_at = timezone.now() + timedelta(minutes=30)
+        Concert.objects.filter(pk=concert.pk).update(sales_open_at=opens_at)
+
+        before_sales = self.offered(staff)
+
+        assert early == ["open_now", "pause", "close"]
+        assert paused == ["open_now", "resume", "close"]
+        assert before_sales == ["resume", "close"]
 
     def test_who_may_only_look_steers_nothing(self, client: Client, room: WaitingRoom) -> None:
         from django.contrib.auth.models import Permission
@@ -178,16 +208,14 @@ class TestPages:
         assert answer.status_code == 302
         assert asked == []
 
-    def test_the_buttons_of_a_page_read_the_state_once(self, staff: Staff) -> None:
+    def test_the_buttons_of_a_page_read_the_room_once(self, staff: Staff) -> None:
         staff.page()
 
         with CaptureQueriesContext(connection) as captured:
             staff.page()
 
-        states = [
-            one for one in captured if one["sql"].startswith('SELECT "queue_waitingroom"."state" ')
-        ]
-        assert len(states) == 1
+        rooms = [one for one in captured if 'FROM "queue_waitingroom"' in one["sql"]]
+        assert len(rooms) == 2  # for the form, and for the buttons
 
     def test_there_is_no_other_control(self, staff: Staff) -> None:
         assert staff.client.get(staff.control("explode")).status_code == 404

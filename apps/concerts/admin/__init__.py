@@ -39,13 +39,13 @@ from apps.concerts.models import (
     RankingEntry,
     Seat,
 )
-from apps.concerts.publication import By, set_publication
+from apps.concerts.publication import publish_concert
 from apps.concerts.services import block_seats, unblock_seats
 from apps.shared.admin import ReadOnlyAdmin, lead_to, note_action, row_named
 from apps.shared.admin_deletion import NAMED_MAX, CountedDeletion
 from apps.shared.admin_forms import TYPED_AS_PRINTED, CarefulForms
 from apps.shared.admin_lists import FoundByTyping
-from apps.shared.admin_words import at_venue, in_won, linked, linked_to
+from apps.shared.admin_words import at_venue, in_won, linked, linked_to, may_follow, outcome
 from apps.shared.deletion import Deletion
 from apps.shared.lookups import Days, Ids, Numbers
 
@@ -58,12 +58,14 @@ class SeatCount:
 
     @display(description=_("seats"))
     def seat_count(self, performance: Performance) -> SafeString:
-        url = reverse("admin:concerts_seat_changelist")
+        count = f"{performance.seats_total:,}"
+        if not may_follow(Seat):
+            return format_html("{}", count)
         return format_html(
             '<a class="text-primary-600 underline" href="{}?performance__id__exact={}">{}</a>',
-            url,
+            reverse("admin:concerts_seat_changelist"),
             performance.pk,
-            f"{performance.seats_total:,}",
+            count,
         )
 
 
@@ -190,7 +192,8 @@ class ConcertAdmin(CarefulForms, CountedDeletion, FoundByTyping, ModelAdmin):
         for performance in formset.new_objects:
             performance.save()
         for performance, changed_fields in formset.changed_objects:
-            save_times(performance, changed_fields)
+            save_times(request, performance, changed_fields)
+        formset.changed_objects = []  # has been noted, in better words
 
     def response_change(
         self, request: HttpRequest, obj: Concert, *args: Any, **kwargs: Any
@@ -199,8 +202,7 @@ class ConcertAdmin(CarefulForms, CountedDeletion, FoundByTyping, ModelAdmin):
         is_to_be_published = getattr(request, "is_to_be_published", None)
         response = super().response_change(request, obj, *args, **kwargs)
         if is_to_be_published:
-            set_publication(obj.pk, True, By(staff_id=request.user.pk))
-            note_action(request, [obj], gettext("Published."))
+            publish_concert.step(concert_id=obj.pk, staff_id=request.user.pk)
         elif is_to_be_published is not None:
             return redirect(publication.withdrawal_url(obj.pk))
         return response
@@ -236,17 +238,23 @@ class ConcertAdmin(CarefulForms, CountedDeletion, FoundByTyping, ModelAdmin):
 
     @action(description=_("Publish"), permissions=["change"])
     def publish(self, request: HttpRequest, queryset: QuerySet[Concert]) -> None:
-        published = publication.publish(request, list(queryset.filter(is_published=False)))
-        self.message_user(
-            request,
-            ngettext("%d concert published.", "%d concerts published.", published) % published,
-            messages.SUCCESS,
+        offline = list(queryset.filter(is_published=False))
+        published = sum(
+            publish_concert(concert_id=concert.pk, staff_id=request.user.pk) for concert in offline
         )
+        words = ngettext("%d concert published.", "%d concerts published.", published)
+        level, text = outcome(published, words % published, publication.ONLINE_ALREADY)
+        self.message_user(request, text, level)
 
     @action(description=_("Take offline"), permissions=["change"])
-    def withdraw(self, request: HttpRequest, queryset: QuerySet[Concert]) -> HttpResponse:
+    def withdraw(self, request: HttpRequest, queryset: QuerySet[Concert]) -> HttpResponse | None:
         public = queryset.filter(is_published=True).values_list("pk", flat=True)
-        return redirect(publication.withdrawal_url(*public[: publication.CONCERTS_MAX]))
+        chosen = list(public[: publication.CONCERTS_MAX])
+        if chosen:
+            return redirect(publication.withdrawal_url(*chosen))
+        level, text = outcome(0, "", publication.OFFLINE_ALREADY)
+        self.message_user(request, text, level)
+        return None
 
 
 @admin.register(Performance)
@@ -267,19 +275,32 @@ class PerformanceAdmin(CarefulForms, CountedDeletion, FoundByTyping, SeatCount, 
         confirmation = ("is_confirmed",) if obj is not None and obj.seats_sold else ()
         moved = ("previous_starts_at", "rescheduled_at") if obj and obj.rescheduled_at else ()
         counts = ("seat_count", "seats_sold", "sold_out_at")
-        return ("concert", "starts_at", *confirmation, "ends_at", *moved, *counts)
+        concert = "concert" if obj is None else "concert_link"
+        return (concert, "starts_at", *confirmation, "ends_at", *moved, *counts)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Performance | None = None) -> Any:
         fields = super().get_readonly_fields(request, obj)
         return (
-            fields if obj is None else (*fields, "concert", "previous_starts_at", "rescheduled_at")
+            fields
+            if obj is None
+            else (*fields, "concert_link", "previous_starts_at", "rescheduled_at")
         )
+
+    @display(description=_("concert"))
+    def concert_link(self, performance: Performance) -> SafeString | str:
+        return linked(performance.concert)
 
     def save_model(self, request: HttpRequest, obj: Performance, form: Any, change: bool) -> None:
         if change:
-            save_times(obj, form.changed_data)
+            save_times(request, obj, form.changed_data)
         else:
             super().save_model(request, obj, form, change)
+
+    def construct_change_message(
+        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
+    ) -> Any:
+        """Leave the times to `save_times`, and there is nothing else to change."""
+        return super().construct_change_message(request, form, formsets, add) if add else []
 
     def get_urls(self) -> list[URLPattern]:
         generator = self.admin_site.admin_view(SeatGeneratorView.as_view(model_admin=self))
@@ -438,22 +459,18 @@ class SeatAdmin(CountedDeletion, ReadOnlyAdmin):
         free = list(queryset.filter(is_blocked=False).select_related(None))
         blocked = block_seats(seat_ids=[seat.pk for seat in free])
         _note_seats(request, free, gettext("Blocked"))
-        self.message_user(
-            request,
-            ngettext("%d seat blocked.", "%d seats blocked.", blocked) % blocked,
-            messages.SUCCESS,
-        )
+        words = ngettext("%d seat blocked.", "%d seats blocked.", blocked) % blocked
+        level, text = outcome(blocked, words, _("All of the selected seats are blocked already."))
+        self.message_user(request, text, level)
 
     @action(description=_("Unblock: put on sale again"), permissions=["block"])
     def unblock(self, request: HttpRequest, queryset: QuerySet[Seat]) -> None:
         kept_back = list(queryset.filter(is_blocked=True).select_related(None))
         unblocked = unblock_seats(seat_ids=[seat.pk for seat in kept_back])
         _note_seats(request, kept_back, gettext("Unblocked"))
-        self.message_user(
-            request,
-            ngettext("%d seat unblocked.", "%d seats unblocked.", unblocked) % unblocked,
-            messages.SUCCESS,
-        )
+        words = ngettext("%d seat unblocked.", "%d seats unblocked.", unblocked) % unblocked
+        level, text = outcome(unblocked, words, _("None of the selected seats is blocked."))
+        self.message_user(request, text, level)
 
 
 SEATS_NAMED = 50
@@ -509,4 +526,4 @@ class RankingEntryAdmin(ReadOnlyAdmin):
 
     @display(description=_("event"))
     def event(self, entry: RankingEntry) -> SafeString:
-        return linked_to("admin:shared_outboxevent_change", entry.event_id, entry.event_id)
+        return linked_to("shared.outboxevent", entry.event_id, entry.event_id)
