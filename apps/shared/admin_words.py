@@ -83,5 +83,6 @@ def as_json(value: object) -> SafeString:
 def outcome(done: int, words: str, otherwise: object) -> tuple[int, str]:
     """Return the level and the text that tell how many were changed; `otherwise` says why nothing was."""
     if not done:
-        return messages.WARNING, f"{_('Nothing was changed.')} {otherwise}"
+        nothing = _("Nothing was changed.")
+        return messages.WARNING, f"{nothing} {otherwise}"
     return messages.SUCCESS, words

@@ -325,7 +325,8 @@ class PerformanceAdmin(CarefulForms, CountedDeletion, FoundByTyping, SeatCount, 
         super().note_deletion(request, objects, going)
         for concert in Concert.objects.filter(pk__in={one.concert_id for one in objects}):
             dates = ", ".join(str(one) for one in objects if one.concert_id == concert.pk)
-            note_action(request, [concert], f"{gettext('Dates deleted')}: {dates}")
+            words = gettext("Dates deleted: %(dates)s") % {"dates": dates}
+            note_action(request, [concert], words)
 
     def has_prices_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return request.user.has_perm("concerts.change_seat")
