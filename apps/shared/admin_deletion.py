@@ -139,7 +139,8 @@ class CountedDeletion:
             **self.admin_site.each_context(request),  # type: ignore[attr-defined]
             "opts": self.opts,
             "title": _("Delete: %(name)s") % {"name": name},
-            "refusal": refusal or deletion.refusal or self._nothing(deletion),
+            "refusal": refusal or deletion.refusal,
+            "is_empty": not deletion.rows and not deletion.in_the_way,
             "kept": list(self._kept(objects)) if deletion.in_the_way else [],
             "may_go": deletion.rows > 0
             and deletion.refusal is None
@@ -158,10 +159,6 @@ class CountedDeletion:
         }
         status = 409 if EXPECTED in request.POST else 200
         return TemplateResponse(request, "admin/counted_deletion.html", context, status=status)
-
-    @staticmethod
-    def _nothing(deletion: Deletion) -> str | None:
-        return None if deletion.rows else _("There is nothing to delete.")
 
     def _kept(self, objects: Sequence[Any]) -> Iterator[tuple[str, str]]:
         """Say which of a few that were chosen cannot go, and why."""

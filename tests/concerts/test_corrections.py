@@ -334,7 +334,10 @@ class TestDeletion:
         url = reverse("admin:concerts_seat_delete_hall", args=[performance.pk])
 
         text = staff.get(url).content.decode()
+        page = staff.get(url_of(performance, "change")).content.decode()
 
+        assert "Delete all seats" not in page
+        assert "Correct prices" not in page
         assert "There is nothing to delete." in text
         assert "_expected" not in text
         assert "This cannot be undone." not in text

@@ -25,7 +25,7 @@ from apps.concerts.admin.seat_generator import (
 from apps.concerts.corrections import delete_performances
 from apps.concerts.lookups import concert_lookup
 from apps.concerts.models import Concert, Performance, Seat
-from apps.shared.admin import lead_to, note_action
+from apps.shared.admin import lead_to, note_action, row_named
 from apps.shared.admin_deletion import CountedDeletion
 from apps.shared.admin_forms import CarefulForms
 from apps.shared.admin_lists import FoundByTyping
@@ -122,10 +122,16 @@ class PerformanceAdmin(CarefulForms, CountedDeletion, FoundByTyping, SeatCount, 
             note_action(request, [concert], words)
 
     def has_prices_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return request.user.has_perm("concerts.change_seat")
+        return request.user.has_perm("concerts.change_seat") and self._has_seats(object_id)
 
     def has_delete_seats_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return request.user.has_perm("concerts.delete_seat")
+        return request.user.has_perm("concerts.delete_seat") and self._has_seats(object_id)
+
+    @staticmethod
+    def _has_seats(object_id: Any) -> bool:
+        """Offer what is done to seats on the page of a performance that has some."""
+        with_seats = Performance.objects.filter(seats_total__gt=0)
+        return object_id is None or row_named(with_seats, object_id).exists()
 
     @action(description=_("Correct prices"), permissions=["prices"], icon="payments")
     def correct_prices(self, request: HttpRequest, object_id: int) -> HttpResponse:
