@@ -155,11 +155,11 @@ class ActsOnce:
         if isinstance(response, HttpResponseRedirect):
             keep_location(record, response.url)
         else:
-            transaction.set_rollback(True)
+            record.delete()
         return response
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Do what the form is for, and redirect if it was done; anything else takes back what was done."""
+        """Do what the form is for, and redirect if it was done; any other answer refuses, and the form is as good as before."""
         response: HttpResponse = super().post(request, *args, **kwargs)  # type: ignore[misc]
         return response
 

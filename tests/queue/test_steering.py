@@ -7,6 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import redis
 from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.core.management import CommandError, call_command
@@ -20,7 +21,8 @@ from django.utils.formats import date_format
 from apps.concerts.models import Concert
 from apps.queue import admin as room_admin
 from apps.queue import services
-from apps.queue.models import PolicyChange, WaitingRoom
+from apps.queue.core.room import Room
+from apps.queue.models import PolicyChange, QueueExit, WaitingRoom
 from tests.admin_forms import send, shown_by
 from tests.factories.accounts import CustomerFactory
 from tests.queue.rooms import Visitor
@@ -33,6 +35,10 @@ PAUSED = "We are looking into slow payments."
 @pytest.fixture
 def room(concert: Concert, visitors: list[Visitor]) -> WaitingRoom:
     return WaitingRoom.objects.get(concert=concert)
+
+
+def away(*_: Any, **__: Any) -> None:
+    raise redis.ConnectionError
 
 
 class Staff:
@@ -104,6 +110,28 @@ class TestPages:
 
         assert words in answer.content.decode()
         assert not PolicyChange.objects.exists()
+
+    def test_a_removal_that_the_store_did_not_take_may_be_sent_again(
+        self, staff: Staff, visitors: list[Visitor], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        url = staff.control("remove")
+        form = {
+            "_shown": shown_by(staff.client, url),
+            "email": visitors[1].customer.email,
+            "reason": "Tout",
+        }
+        with monkeypatch.context() as patch:
+            patch.setattr(Room, "finish_all", away)
+            refused = staff.client.post(url, form)
+        assert refused.status_code == 200
+        assert visitors[1].standing == "WAITING"
+        assert QueueExit.objects.get().reason == "REMOVED"
+
+        answers = [staff.client.post(url, form) for _ in range(2)]
+
+        assert [answer.status_code for answer in answers] == [302, 302]
+        assert visitors[1].standing == "REMOVED"
+        assert QueueExit.objects.count() == LogEntry.objects.count() == 1
 
     @pytest.mark.parametrize("control", ["pause", "close", "remove"])
     def test_what_hurts_needs_a_reason(
