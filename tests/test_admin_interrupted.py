@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from apps.concerts.models import Concert, Performance, Seat
 from apps.queue.models import PolicyChange, WaitingRoom
+from apps.shared import admin_forms
 from apps.shared.models import IdempotencyRecord
 from tests.admin_forms import shown_by
 from tests.conftest import Race
@@ -190,3 +191,17 @@ def test_a_double_click_acts_once(staff: Client, race: Race, make: Callable[[], 
     assert form.is_done()
     entries = LogEntry.objects.values_list("object_id", "content_type").distinct().count()
     assert LogEntry.objects.count() == entries
+
+
+def test_the_double_click_is_real_without_the_record(
+    staff: Client, race: Race, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twin: a form that leaves nothing behind is carried out as often as it is sent."""
+    form = a_pause()
+    sent = {"_shown": shown_by(staff, form.url), **form.values}
+    monkeypatch.setattr(admin_forms, "_claim", lambda *_: IdempotencyRecord())
+    monkeypatch.setattr(admin_forms, "keep_location", lambda *_: None)
+
+    race([lambda: staff.post(form.url, sent)] * 2)
+
+    assert LogEntry.objects.count() == 2
