@@ -14,7 +14,7 @@ from apps.accounts.models import AccessToken
 from apps.accounts.services import issue_access_tokens
 from apps.concerts.models import Concert, Performance, Seat
 from apps.shared.models import EventDelivery, OutboxEvent, Receiver
-from tests.admin_forms import send
+from tests.admin_forms import concert_form, send
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import ConcertFactory, PerformanceFactory
 
@@ -95,9 +95,13 @@ def test_an_action_stands_in_the_history(client: Client, action: str) -> None:
     opts = target._meta
     changelist = reverse(f"admin:{opts.app_label}_{opts.model_name}_changelist")
 
-    for _ in range(2):  # the second time there is nothing left to do
-        client.post(changelist, {"action": action, "_selected_action": [target.pk]})
+    sent = {"action": action, "_selected_action": [target.pk]}
+    first, again = [client.post(changelist, sent, follow=True) for _ in range(2)]
 
+    assert [one.level_tag for one in first.context["messages"]] == ["success"]
+    [told] = again.context["messages"]
+    assert told.level_tag == "warning"
+    assert str(told).startswith("Nothing was changed. ")
     entry = LogEntry.objects.get()
     assert (entry.user, entry.object_id) == (boss, str(subject.pk))
     assert entry.get_edited_object() == subject
@@ -108,6 +112,36 @@ def test_an_action_stands_in_the_history(client: Client, action: str) -> None:
         )
     )
     assert words in shown.content.decode()
+
+
+def test_taking_offline_what_is_offline_says_so(client: Client) -> None:
+    concert = ConcertFactory(is_published=False)
+    client.force_login(CustomerFactory(admin=True))
+    sent = {"action": "withdraw", "_selected_action": [concert.pk]}
+    form = f"{reverse('admin:concerts_concert_withdraw')}?concert={concert.pk}"
+    shown = client.get(form).context["shown"]
+
+    answers = [
+        client.post(reverse("admin:concerts_concert_changelist"), sent, follow=True),
+        client.post(form, {"_shown": shown, "reason": "Rain"}, follow=True),
+    ]
+
+    for answer in answers:
+        [told] = answer.context["messages"]
+        assert told.level_tag == "warning"
+        assert str(told) == "Nothing was changed. None of the selected concerts is online."
+
+
+def test_publishing_by_the_form_alone_is_one_entry(client: Client) -> None:
+    concert = ConcertFactory(is_published=False)
+    client.force_login(CustomerFactory(admin=True))
+    page = reverse("admin:concerts_concert_change", args=[concert.pk])
+    send(client, page, concert_form(concert))
+    LogEntry.objects.all().delete()
+
+    send(client, page, concert_form(concert, is_published="on"))
+
+    assert [one.get_change_message() for one in LogEntry.objects.all()] == ["Published."]
 
 
 def test_no_action_is_left_out() -> None:

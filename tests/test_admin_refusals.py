@@ -137,6 +137,26 @@ class TestNotFound:
         assert NAVIGATION in text
 
 
+class TestNotPossible:
+    @pytest.mark.parametrize(
+        ("method", "path"),
+        [
+            ("get", "/admin/logout/"),
+            ("delete", "/admin/queue/waitingroom/{room}/steer/pause/"),
+            ("post", "/admin/payments/ledgertransaction/export/"),
+        ],
+    )
+    def test_says_so(self, boss: Client, method: str, path: str) -> None:
+        room = WaitingRoomFactory()
+
+        answer = getattr(boss, method)(path.format(room=room.pk))
+
+        text = words_of(answer, 405)
+        assert "Go back, and use the buttons of the page." in text
+        assert answer.headers["Allow"]
+        assert boss.get("/admin/").status_code == 200  # still logged in
+
+
 class TestNotUnderstood:
     def test_too_many_fields(self, boss: Client) -> None:
         form = {f"field-{n}": "" for n in range(1_001)}

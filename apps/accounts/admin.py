@@ -2,7 +2,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
@@ -23,7 +23,7 @@ from apps.shared.admin import ReadOnlyAdmin, note_action
 from apps.shared.admin_deletion import CountedDeletion
 from apps.shared.admin_forms import CarefulForms
 from apps.shared.admin_lists import BoundedPaginator, FoundByTyping
-from apps.shared.admin_words import NOTHING, at_venue, person
+from apps.shared.admin_words import NOTHING, at_venue, outcome, person
 from apps.shared.deletion import Deletion
 from apps.shared.lookups import Days, Numbers, people_lookup
 
@@ -84,8 +84,11 @@ class UserAdmin(CarefulForms, CountedDeletion, FoundByTyping, DjangoUserAdmin, M
         fieldsets = super().get_fieldsets(request, obj)
         if request.user.is_superuser or obj is None:
             return fieldsets
-        account, (name, rights) = fieldsets
-        return (account, (name, {**rights, "fields": RIGHTS_SHOWN}))
+        (nameless, account), (name, rights) = fieldsets
+        if not self.has_change_permission(request, obj):
+            shown = [field for field in account["fields"] if field != "password_link"]
+            account = {**account, "fields": shown}
+        return ((nameless, account), (name, {**rights, "fields": RIGHTS_SHOWN}))
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         # Whoever may reset a colleague's password has the colleague's rights.
@@ -136,11 +139,11 @@ class AccessTokenAdmin(ReadOnlyAdmin):
         live = list(queryset.filter(revoked_at=None).select_related("user"))
         revoked = revoke_access_tokens(access_token_ids=[token.pk for token in live])
         note_action(request, live, gettext("Revoked."))
-        self.message_user(
-            request,
-            ngettext("%d access token revoked.", "%d access tokens revoked.", revoked) % revoked,
-            messages.SUCCESS,
+        words = ngettext("%d access token revoked.", "%d access tokens revoked.", revoked)
+        level, text = outcome(
+            revoked, words % revoked, _("None of the selected access tokens is live.")
         )
+        self.message_user(request, text, level)
 
 
 admin.site.unregister(Group)

@@ -10,10 +10,11 @@ from datetime import datetime
 from typing import NamedTuple, TypedDict, Unpack
 
 import structlog
-from django.utils.translation import ngettext
+from django.utils.translation import gettext, ngettext
 
 from apps.concerts.errors import ConcertNotFound
 from apps.concerts.models import Concert, Performance
+from apps.shared.history import note
 from apps.shared.transactions import database_now, requires_transaction, use_case
 
 logger = structlog.get_logger(__name__)
@@ -81,7 +82,7 @@ def withdraw_concert(*, concert_id: int, **by: Unpack[By]) -> bool:
 
 @requires_transaction
 def set_publication(concert_id: int, is_published: bool, by: By) -> bool:
-    """The step of `publish_concert` and `withdraw_concert`."""
+    """The step of `publish_concert` and `withdraw_concert`. What an account does stands in the history of the concert."""
     concert = Concert.objects.lock().filter(pk=concert_id).first()
     if concert is None:
         raise ConcertNotFound
@@ -93,8 +94,15 @@ def set_publication(concert_id: int, is_published: bool, by: By) -> bool:
     for follower in _followers.values():
         if follower.follow is not None:
             follower.follow(publication)
+    if staff_id := by.get("staff_id"):
+        note([concert], _in_words(is_published, by), staff_id=staff_id)
     logger.info("concert_published" if is_published else "concert_withdrawn", concert_id=concert_id)
     return True
+
+
+def _in_words(is_published: bool, by: By) -> str:
+    done = gettext("Published.") if is_published else gettext("Taken offline.")
+    return f"{done} {by.get('reason', '')}".strip()
 
 
 def stakes_of(concert_id: int) -> list[str]:

@@ -85,13 +85,17 @@ class WalletAdmin(ReadOnlyAdmin):
 
 class LedgerEntryInline(ReadOnlyInline):
     model = LedgerEntry
-    fields = ("account_link", "customer", "amount")
+    fields = ("account_link", "customer_link", "amount")
     readonly_fields = fields
     ordering = ("pk",)
 
     @display(description=_("account"))
     def account_link(self, entry: LedgerEntry) -> SafeString | str:
         return linked(entry, entry.get_account_display())
+
+    @display(description=_("customer"))
+    def customer_link(self, entry: LedgerEntry) -> SafeString | str:
+        return person(entry.customer)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[LedgerEntry]:
         entries: QuerySet[LedgerEntry] = super().get_queryset(request).select_related("customer")
@@ -181,8 +185,7 @@ class LedgerTransactionAdmin(LedgerExports, CarefulForms, ReadOnlyAdmin):
     def reservation(self, obj: LedgerTransaction) -> SafeString | str:
         if obj.reference is None:
             return NOTHING
-        page = "admin:reservations_reservation_change"
-        return linked_to(page, obj.reference, obj.reference)
+        return linked_to("reservations.reservation", obj.reference, obj.reference)
 
     @display(description=_("adjusted by"))
     def adjusted_by_link(self, obj: LedgerTransaction) -> SafeString | str:

@@ -19,10 +19,10 @@ from django.utils.translation import gettext_lazy as _
 from django.views.generic import TemplateView
 from unfold.admin import ModelAdmin
 from unfold.decorators import action
-from unfold.views import UnfoldModelAdminViewMixin
 
 from apps.payments.export import ENTRIES_OF_A_TRANSACTION, Part, between, parts_of, write_ledger
 from apps.payments.models import LedgerTransaction
+from apps.shared.admin_pages import StaffPage
 from apps.shared.transactions import QUERY_CANCELED, sqlstate
 
 ENTRIES_OF_A_FILE = 100_000  # a spreadsheet opens a million, a web process keeps a file of 20 MB
@@ -55,7 +55,7 @@ class LedgerExports(ModelAdmin):
         return [export, *super().get_urls()]
 
 
-class LedgerPartsView(UnfoldModelAdminViewMixin, TemplateView):
+class LedgerPartsView(StaffPage, TemplateView):
     """The parts of a filtered list as links, and each of them."""
 
     permission_required = ("payments.view_ledgertransaction",)

@@ -215,6 +215,12 @@ class WaitingRoom(models.Model):
         """When it opens. Needs `concert` to be loaded."""
         return self.opens_at or self.concert.sales_open_at
 
+    def may_open(self, *, at: datetime) -> bool:
+        """Tell whether it would make a difference to open it: closed, or before its opening while sales are open. Needs `concert`."""
+        if self.state == self.State.CLOSED:
+            return True
+        return self.concert.sales_open_at <= at < self.opening_at
+
 
 class QueueExitQuerySet(models.QuerySet["QueueExit"]):
     def of_concert(self, concert_id: int) -> Self:

@@ -1,12 +1,13 @@
 """What a waiting room looks like from outside."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -14,9 +15,10 @@ from apps.concerts.errors import ConcertNotFound
 from apps.concerts.models import Concert
 from apps.queue.core.room import WITHDRAWN, Figures
 from apps.queue.live import live_room, store_needed
-from apps.queue.models import WaitingRoom
+from apps.queue.models import PolicyChange, WaitingRoom
 from apps.shared.caching import ProcessCache
 from apps.shared.errors import ServiceUnavailable
+from apps.shared.history import CHANGES_NAMED, Change
 from apps.shared.long_reads import limited
 from apps.shared.transactions import database_now
 
@@ -140,6 +142,25 @@ def visitors_at_stake(concert_id: int) -> Iterator[str]:
 
 
 CHANGES_SHOWN = 10
+
+
+def changes_of_rooms(room_ids: Collection[str], at: datetime) -> Iterator[Change]:
+    """Tell what was changed about some rooms since then, by whatever door, the last first."""
+    yield from _in_words(PolicyChange.objects.filter(room__in=map(int, room_ids)), at)
+
+
+def publications_without_account(concert_ids: Collection[str], at: datetime) -> Iterator[Change]:
+    """Tell when some concerts were published or taken offline since then by somebody without an account, the last first."""
+    found = PolicyChange.objects.filter(
+        room__concert__in=map(int, concert_ids), field="is_published"
+    )
+    yield from _in_words(found.filter(changed_by=None), at)
+
+
+def _in_words(changes: QuerySet[PolicyChange], at: datetime) -> Iterator[Change]:
+    found = changes.filter(changed_at__gte=at).select_related("changed_by").order_by("-pk")
+    for one in found[:CHANGES_NAMED]:
+        yield Change(one.changed_at, str(one.changed_by or one.actor), str(one))
 
 
 def room_as_staff_see_it(concert_id: int) -> dict[str, Any]:

@@ -2,7 +2,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.models import CHANGE, LogEntry
 from django.db.models import Model, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -15,7 +14,8 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 
 from apps.shared.admin_lists import FoundByTyping, bounded_count
-from apps.shared.admin_words import NOTHING, as_json, at_venue, linked, linked_to, person
+from apps.shared.admin_words import NOTHING, as_json, at_venue, linked, linked_to, outcome, person
+from apps.shared.history import note
 from apps.shared.lookups import Days, Ids, Keys, people_lookup
 from apps.shared.models import (
     DeliveryReplay,
@@ -102,7 +102,7 @@ def lead_to(page: str, object_id: object) -> HttpResponse:
 def note_action(request: HttpRequest, objects: Iterable[Model], message: str) -> None:
     """Write into the history of each object what a member of staff has done to it."""
     assert request.user.pk is not None
-    LogEntry.objects.log_actions(request.user.pk, list(objects), CHANGE, message)
+    note(objects, message, staff_id=request.user.pk)
 
 
 class ConsumerFilter(admin.SimpleListFilter):
@@ -169,19 +169,19 @@ class EventWords:
         if not isinstance(payload, dict):
             return format_html("{}", NOTHING)
         links = [
-            (linked_to(page, payload[key], f"{label} {payload[key]}"),)
-            for key, page, label in SUBJECTS
+            (linked_to(model, payload[key], f"{label} {payload[key]}"),)
+            for key, model, label in SUBJECTS
             if payload.get(key)
         ]
         return format_html_join(mark_safe("<br>"), "{}", links)
 
 
-# By key of a payload: the page of what it names, and what that is called.
+# By key of a payload: the model of what it names, and what that is called.
 SUBJECTS = (
-    ("reservation_id", "admin:reservations_reservation_change", _("reservation")),
-    ("customer_id", "admin:accounts_user_change", _("customer")),
-    ("performance_id", "admin:concerts_performance_change", _("performance")),
-    ("concert_id", "admin:concerts_concert_change", _("concert")),
+    ("reservation_id", "reservations.reservation", _("reservation")),
+    ("customer_id", "accounts.user", _("customer")),
+    ("performance_id", "concerts.performance", _("performance")),
+    ("concert_id", "concerts.concert", _("concert")),
 )
 
 
@@ -217,13 +217,17 @@ class EventDeliveryAdmin(EventWords, ReadOnlyAdmin):
         "next_attempt_at",
         "done_at",
         "last_error",
-        "event",
+        "event_link",
         "subjects",
         "content",
     )
 
     def title_of(self, obj: EventDelivery) -> str:
         return f"{obj.event.type} → {obj.consumer}"
+
+    @display(description=_("event"))
+    def event_link(self, obj: EventDelivery) -> SafeString | str:
+        return linked(obj.event)
 
     def has_replay_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("shared.change_eventdelivery")
@@ -246,9 +250,8 @@ def _replay(
     words = ngettext(
         "%d delivery will be tried again.", "%d deliveries will be tried again.", replayed
     )
-    model_admin.message_user(
-        request, words % replayed, messages.SUCCESS if replayed else messages.WARNING
-    )
+    level, text = outcome(replayed, words % replayed, gettext("No delivery among these is dead."))
+    model_admin.message_user(request, text, level)
     if replayed and deliveries.dead().exists():
         model_admin.message_user(
             request,

@@ -23,6 +23,7 @@ from apps.shared.admin_forms import (
     SentBefore,
     Shown,
     claim_form,
+    keep_location,
     sent_before_words,
     too_old_words,
 )
@@ -99,17 +100,15 @@ class CountedDeletion:
         expected = request.POST.get(EXPECTED, "")
         if not refusal and _EXPECTED.fullmatch(expected):
             try:
-                record = claim_form(request)
                 going = run_in_transaction(
                     partial(self._delete, request, objects, ids, int(expected))
                 )
             except signing.BadSignature:
                 refusal = too_old_words()
-            except SentBefore:
+            except SentBefore as before:
                 messages.warning(request, sent_before_words())
-                return HttpResponseRedirect(self._list_url(request))
+                return HttpResponseRedirect(before.location)
             except DeletionRefused as error:
-                record.delete()
                 refusal = error.reason
             else:
                 messages.success(request, _("Deleted: %(rows)s.") % {"rows": going})
@@ -120,8 +119,10 @@ class CountedDeletion:
     def _delete(
         self, request: HttpRequest, objects: Sequence[Any], ids: Sequence[int], expected: int
     ) -> str:
+        record = claim_form(request)
         going = counts_in_words(self.delete(ids=ids, expected=expected).going)
         self.note_deletion(request, objects, going)
+        keep_location(record, self._list_url(request))
         return going
 
     def _page(
@@ -139,8 +140,11 @@ class CountedDeletion:
             "opts": self.opts,
             "title": _("Delete: %(name)s") % {"name": name},
             "refusal": refusal or deletion.refusal,
+            "is_empty": not deletion.rows and not deletion.in_the_way,
             "kept": list(self._kept(objects)) if deletion.in_the_way else [],
-            "may_go": deletion.refusal is None and self.why_kept(objects) is None,
+            "may_go": deletion.rows > 0
+            and deletion.refusal is None
+            and self.why_kept(objects) is None,
             "object": one,
             "going": [
                 counts_in_words({model: count}) for model, count in reversed(deletion.going.items())

@@ -8,12 +8,11 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from django.apps import apps
 from django.contrib import messages
-from django.contrib.admin.models import LogEntry
-from django.contrib.admin.options import get_content_type_for_model
 from django.contrib.admin.utils import display_for_field
 from django.core import signing
 from django.db import models, transaction
@@ -25,13 +24,14 @@ from django.utils.translation import gettext as _
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apps.shared.form_fields import MomentField, WholeNumberField
+from apps.shared.history import Change, changes_since
 from apps.shared.models import IdempotencyRecord
+from apps.shared.transactions import requires_transaction, run_in_transaction
 
 Field = Any  # of a model; the stubs know it with types that there are not at run time
 
 SHOWN = "_shown"
 MAX_AGE = timedelta(hours=12)  # of a form; below what the records of forms that were sent are kept
-CHANGES_NAMED = 10
 _SALT = "apps.shared.admin_forms"
 
 # For the forms of models, inlines included: what staff type as pages print it.
@@ -77,30 +77,35 @@ def _salt(request: HttpRequest) -> str:
 
 
 class SentBefore(Exception):
-    """A form has acted before; `location` is where that led to, None if that is not known."""
+    """A form has acted before; `location` is where that led to."""
 
-    def __init__(self, location: str | None) -> None:
+    def __init__(self, location: str) -> None:
         super().__init__()
         self.location = location
 
 
+@requires_transaction
 def claim_form(request: HttpRequest) -> IdempotencyRecord:
-    """Note that a form without a model is about to act. Delete the record if it does not, and `keep_location` if it does.
+    """Note that a form without a model acts, in the transaction of what it does: both are there afterwards, or neither.
+
+    Waits for another request that is at work on this form. `keep_location` says where it led to.
 
     :raises signing.BadSignature: nobody was shown this form here, or that is too long ago.
     :raises SentBefore: it has acted.
     """
     assert request.resolver_match is not None
-    assert request.user.pk is not None
     shown = Shown.read(request.POST.get(SHOWN, ""), request)
-    record, is_first = IdempotencyRecord.objects.get_or_create(
-        customer_id=request.user.pk,
-        endpoint=f"admin:{request.resolver_match.url_name}",
-        key=shown.form_id,
-        defaults={"fingerprint": "", "status": 0, "body": b""},
-    )
-    if not is_first:
-        raise SentBefore(bytes(record.body).decode() or None)
+    return _claim(request, f"admin:{request.resolver_match.url_name}", shown.form_id)
+
+
+def _claim(request: HttpRequest, endpoint: str, form_id: str) -> IdempotencyRecord:
+    assert request.user.pk is not None
+    key = {"customer_id": request.user.pk, "endpoint": endpoint, "key": form_id}
+    first = IdempotencyRecord(**key, fingerprint="", status=0, body=b"")
+    IdempotencyRecord.objects.bulk_create([first], ignore_conflicts=True)
+    record = IdempotencyRecord.objects.get(**key)
+    if record.status:
+        raise SentBefore(bytes(record.body).decode())
     return record
 
 
@@ -120,7 +125,8 @@ def too_old_words() -> str:
 class ActsOnce:
     """Mixin for a `FormView` of the admin that acts once for each time it was shown; stands before it.
 
-    Its template includes `admin/shown.html` within the form. What the form does has transactions of its own.
+    Its template includes `admin/shown.html` within the form. What the form does is done in one transaction with the record that
+    it was done, which may be tried again from its beginning: it calls the steps of use cases, and says through `say` what it did.
     """
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -131,13 +137,20 @@ class ActsOnce:
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
-            record = claim_form(request)
+            response = run_in_transaction(partial(self._act_once, request, *args, **kwargs))
         except signing.BadSignature:
             messages.warning(request, too_old_words())
             return HttpResponseRedirect(request.get_full_path())
         except SentBefore as before:
             messages.warning(request, sent_before_words())
-            return HttpResponseRedirect(before.location or request.get_full_path())
+            return HttpResponseRedirect(before.location)
+        for level, text in self._said:
+            messages.add_message(request, level, text)
+        return response
+
+    def _act_once(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        self._said: list[tuple[int, str]] = []
+        record = claim_form(request)
         response = self.act(request, *args, **kwargs)
         if isinstance(response, HttpResponseRedirect):
             keep_location(record, response.url)
@@ -146,9 +159,13 @@ class ActsOnce:
         return response
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Do what the form is for, and redirect if it was done."""
+        """Do what the form is for, and redirect if it was done; any other answer refuses, and the form is as good as before."""
         response: HttpResponse = super().post(request, *args, **kwargs)  # type: ignore[misc]
         return response
+
+    def say(self, level: int, text: str) -> None:
+        """Tell staff on the next page, once it is certain."""
+        self._said.append((level, text))
 
 
 class CarefulForms:
@@ -175,21 +192,20 @@ class CarefulForms:
             _refuse(request, [too_old_words()])
             return view(request, object_id, form_url, context)
         with transaction.atomic():
-            record = self._record(request, shown)
-            if record.status:
+            try:
+                record = self._record(request, shown)
+            except SentBefore as before:
                 messages.warning(
                     request, _("This form was saved before. It has not been saved twice.")
                 )
-                return HttpResponseRedirect(bytes(record.body).decode())
+                return HttpResponseRedirect(before.location)
             if object_id is not None:
                 _refuse(request, self._changed_meanwhile(request, object_id, shown))
             response = view(request, object_id, form_url, context)
             if not getattr(request, "has_acted", False):
                 record.delete()
                 return response
-            record.status = response.status_code
-            record.body = self._location(response).encode()
-            record.save(update_fields=["status", "body"])
+            keep_location(record, self._location(response))
             return response
 
     def render_change_form(
@@ -235,38 +251,30 @@ class CarefulForms:
         response: HttpResponse = super().response_change(request, *args, **kwargs)  # type: ignore[misc]
         return response
 
-    def changes_since(self, obj: models.Model, at: datetime) -> Iterable[str]:
-        """Say who has changed an object since then and how, the last first."""
-        entries = LogEntry.objects.filter(
-            content_type=get_content_type_for_model(obj), object_id=str(obj.pk), action_time__gte=at
-        ).select_related("user")
-        for entry in entries.order_by("-action_time")[:CHANGES_NAMED]:
-            yield change_in_words(entry.action_time, entry.user, entry.get_change_message())
-
     def _record(self, request: HttpRequest, shown: Shown) -> IdempotencyRecord:
-        """Note that a form was sent, after waiting for another request that is at work on it.
+        """Note that a form is saved, after waiting for another request that is at work on it.
 
-        `status` is 0 if this is the first to act.
+        :raises SentBefore: it was saved.
         """
-        key = {
-            "customer_id": request.user.pk,
-            "endpoint": f"admin:{self.opts.label_lower}",  # type: ignore[attr-defined]
-            "key": shown.form_id,
-        }
-        first = IdempotencyRecord(**key, fingerprint="", status=0, body=b"")
-        IdempotencyRecord.objects.bulk_create([first], ignore_conflicts=True)
-        return IdempotencyRecord.objects.get(**key)
+        endpoint = f"admin:{self.opts.label_lower}"  # type: ignore[attr-defined]
+        return _claim(request, endpoint, shown.form_id)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Write a change into the history; a form that was saved as it was shown changed nothing."""
+        return super().log_change(request, obj, message) if message else None  # type: ignore[misc]
 
     def _changed_meanwhile(self, request: HttpRequest, object_id: str, shown: Shown) -> list[str]:
-        """Lock what a form shows, and say what of it has changed since."""
+        """Lock what a form shows, and say what of it has changed since, and who did that."""
         differences = list(_differences(shown.rows))
-        obj = self.get_object(request, object_id) if differences else None  # type: ignore[attr-defined]
-        if obj is None:
+        if not differences or self.get_object(request, object_id) is None:  # type: ignore[attr-defined]
             return []
+        changed: dict[str, set[str]] = {}
+        for one in differences:
+            changed.setdefault(one.label, set()).add(one.key)
         return [
             _("Somebody has changed this meanwhile. Nothing was saved: load the form anew."),
-            *differences,
-            *self.changes_since(obj, shown.at),
+            *(one.words for one in differences),
+            *(_in_a_line(change) for change in changes_since(changed, shown.at)),
         ]
 
     def _location(self, response: HttpResponse) -> str:
@@ -276,8 +284,9 @@ class CarefulForms:
         return reverse(f"admin:{opts.app_label}_{opts.model_name}_changelist")
 
 
-def change_in_words(at: datetime, who: object, what: str) -> str:
-    return f"{date_format(timezone.localtime(at), 'TIME_FORMAT')} · {who}: {what}"
+def _in_a_line(change: Change) -> str:
+    at = date_format(timezone.localtime(change.at), "TIME_FORMAT")
+    return f"{at} · {change.who}: {change.what}"
 
 
 def _refuse(request: HttpRequest, refusals: list[str]) -> None:
@@ -307,7 +316,15 @@ def _as_text(field: Field, obj: models.Model) -> str:
     return str(field.value_to_string(obj))
 
 
-def _differences(rows: Rows) -> Iterator[str]:
+class _Difference(NamedTuple):
+    """One value of a row, by label of its model and key, that is another than a form showed."""
+
+    label: str
+    key: str
+    words: str
+
+
+def _differences(rows: Rows) -> Iterator[_Difference]:
     """Lock the rows that a form showed, by model and key, and say which values are others now."""
     for label, shown_rows in rows.items():
         model = apps.get_model(label)
@@ -316,19 +333,18 @@ def _differences(rows: Rows) -> Iterator[str]:
         for pk, values in shown_rows.items():
             row = now.get(pk)
             if row is None:
-                yield _("%(kind)s %(pk)s has been deleted.") % {
-                    "kind": model._meta.verbose_name,
-                    "pk": pk,
-                }
+                words = _("%(kind)s %(pk)s has been deleted.")
+                yield _Difference(label, pk, words % {"kind": model._meta.verbose_name, "pk": pk})
                 continue
             for field in _guarded_fields(row, values):
                 if (text := _as_text(field, row)) != values[field.name]:
-                    yield _("%(row)s, %(field)s: %(before)s → %(after)s") % {
+                    words = _("%(row)s, %(field)s: %(before)s → %(after)s") % {
                         "row": row,
                         "field": field.verbose_name,
                         "before": _in_words(field, values[field.name]),
                         "after": _in_words(field, text),
                     }
+                    yield _Difference(label, pk, words)
 
 
 def _in_words(field: Field, text: str) -> str:

@@ -82,6 +82,13 @@ def not_found() -> Refusal:
     return Refusal(404, _("Not found"), reason)
 
 
+def not_possible() -> Refusal:
+    reason = _(
+        "This address only takes what a page sends. Go back, and use the buttons of the page."
+    )
+    return Refusal(405, _("Not possible like that"), reason)
+
+
 def not_allowed(request: HttpRequest, error: Exception) -> Refusal:
     reason = str(error) or _missing_right(request)
     return Refusal(403, _("Not allowed"), reason)
@@ -140,6 +147,7 @@ def refuse(request: HttpRequest, refusal: Refusal) -> HttpResponse:
     context: dict[str, Any] = {
         **admin.site.each_context(_nobody(request) if is_bare else request),
         "title": refusal.title,
+        "content_title": refusal.title,
         "reason": refusal.reason,
         "request_id": request.META.get("HTTP_X_REQUEST_ID") if refusal.status >= 500 else None,
         "way_back": ADMIN_PREFIX,

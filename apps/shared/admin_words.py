@@ -1,12 +1,18 @@
 """Values of the admin as people read them: amounts, moments by the clocks of the venue, links to what they name."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.apps import apps
 from django.conf import settings
+from django.contrib import admin, messages
 from django.db.models import Model
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -17,17 +23,38 @@ from django.utils.translation import gettext as _
 NOTHING = "–"
 
 
+_request: ContextVar[HttpRequest | None] = ContextVar("request_of_the_admin", default=None)
+
+
+@contextmanager
+def seen_by(request: HttpRequest) -> Iterator[None]:
+    """Let what is written for a request link to what its account may look at; else there are no bounds."""
+    token = _request.set(request)
+    try:
+        yield
+    finally:
+        _request.reset(token)
+
+
+def may_follow(model: type[Model]) -> bool:
+    """Tell whether a link to objects of this kind leads whoever sees it to a page, and not to a refusal."""
+    request = _request.get()
+    return request is None or admin.site.get_model_admin(model).has_view_permission(request)
+
+
 def linked(obj: Model | None, text: object = None) -> SafeString | str:
     """Return a link to the page of an object, which says `text` or what the object calls itself."""
     if obj is None:
         return NOTHING
-    opts = obj._meta
-    return linked_to(f"admin:{opts.app_label}_{opts.model_name}_change", obj.pk, text or obj)
+    return linked_to(obj._meta.label_lower, obj.pk, text or obj)
 
 
-def linked_to(page: str, pk: object, text: object) -> SafeString:
-    """Return a link to a page of the admin by its name, for objects of apps that the caller does not know."""
-    url = reverse(page, args=[pk])
+def linked_to(label: str, pk: object, text: object) -> SafeString:
+    """Return a link to an object by the label of its model, for objects of apps that the caller does not know."""
+    model = apps.get_model(label)
+    if not may_follow(model):
+        return format_html("{}", text)
+    url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[pk])
     return format_html('<a class="text-primary-600 underline" href="{}">{}</a>', url, text)
 
 
@@ -51,3 +78,11 @@ def at_venue(moment: datetime | None) -> str:
 def as_json(value: object) -> SafeString:
     text = json.dumps(value, ensure_ascii=False, indent=2)
     return format_html('<pre class="whitespace-pre-wrap">{}</pre>', text)
+
+
+def outcome(done: int, words: str, otherwise: object) -> tuple[int, str]:
+    """Return the level and the text that tell how many were changed; `otherwise` says why nothing was."""
+    if not done:
+        nothing = _("Nothing was changed.")
+        return messages.WARNING, f"{nothing} {otherwise}"
+    return messages.SUCCESS, words

@@ -71,14 +71,18 @@ def run_in_transaction(work: Callable[[], T]) -> T:
     raise AssertionError("unreachable")
 
 
-def use_case(service: Callable[P, T]) -> Callable[P, T]:
-    """Give a service a durable transaction of its own (see `run_in_transaction`)."""
+class use_case(Generic[P, T]):  # noqa: N801
+    """Give a service a durable transaction of its own (see `run_in_transaction`).
 
-    @functools.wraps(service)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
-        return run_in_transaction(lambda: service(*args, **kwargs))
+    `step` is the same within the transaction of somebody who has more to do in it.
+    """
 
-    return wrapper
+    def __init__(self, service: Callable[P, T]) -> None:
+        functools.update_wrapper(self, service)
+        self.step = requires_transaction(service)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        return run_in_transaction(lambda: self.step(*args, **kwargs))
 
 
 @dataclass(frozen=True, slots=True)

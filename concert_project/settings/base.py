@@ -70,6 +70,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "apps.shared.admin_middleware.AdminMiddleware",
 ]
 
 ROOT_URLCONF = "concert_project.urls"
@@ -79,7 +80,8 @@ WSGI_APPLICATION = "concert_project.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [],
+        # Looked at first: some of them stand in for templates of the theme.
+        "DIRS": [BASE_DIR / "apps/shared/templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [

@@ -329,6 +329,19 @@ class TestDeletion:
         assert Seat.objects.count() == Seat.objects.of_performance(other.pk).count() == 50
         assert generate_seats(performance_id=performance.pk) == 50
 
+    def test_a_hall_without_seats_has_nothing_to_delete(self, staff: Client) -> None:
+        performance = PerformanceFactory()
+        url = reverse("admin:concerts_seat_delete_hall", args=[performance.pk])
+
+        text = staff.get(url).content.decode()
+        page = staff.get(url_of(performance, "change")).content.decode()
+
+        assert "Delete all seats" not in page
+        assert "Correct prices" not in page
+        assert "There is nothing to delete." in text
+        assert "_expected" not in text
+        assert "This cannot be undone." not in text
+
     def test_all_found_seats_go_with_one_short_form(self, staff: Client) -> None:
         performance = PerformanceFactory(seats=1_100)
         url = f"{url_of(Seat(pk=1), 'changelist')}?performance__id__exact={performance.pk}"

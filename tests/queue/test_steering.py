@@ -7,6 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import redis
 from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.core.management import CommandError, call_command
@@ -20,7 +21,8 @@ from django.utils.formats import date_format
 from apps.concerts.models import Concert
 from apps.queue import admin as room_admin
 from apps.queue import services
-from apps.queue.models import PolicyChange, WaitingRoom
+from apps.queue.core.room import Room
+from apps.queue.models import PolicyChange, QueueExit, WaitingRoom
 from tests.admin_forms import send, shown_by
 from tests.factories.accounts import CustomerFactory
 from tests.queue.rooms import Visitor
@@ -33,6 +35,10 @@ PAUSED = "We are looking into slow payments."
 @pytest.fixture
 def room(concert: Concert, visitors: list[Visitor]) -> WaitingRoom:
     return WaitingRoom.objects.get(concert=concert)
+
+
+def away(*_: Any, **__: Any) -> None:
+    raise redis.ConnectionError
 
 
 class Staff:
@@ -105,6 +111,28 @@ class TestPages:
         assert words in answer.content.decode()
         assert not PolicyChange.objects.exists()
 
+    def test_a_removal_that_the_store_did_not_take_may_be_sent_again(
+        self, staff: Staff, visitors: list[Visitor], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        url = staff.control("remove")
+        form = {
+            "_shown": shown_by(staff.client, url),
+            "email": visitors[1].customer.email,
+            "reason": "Tout",
+        }
+        with monkeypatch.context() as patch:
+            patch.setattr(Room, "finish_all", away)
+            refused = staff.client.post(url, form)
+        assert refused.status_code == 200
+        assert visitors[1].standing == "WAITING"
+        assert QueueExit.objects.get().reason == "REMOVED"
+
+        answers = [staff.client.post(url, form) for _ in range(2)]
+
+        assert [answer.status_code for answer in answers] == [302, 302]
+        assert visitors[1].standing == "REMOVED"
+        assert QueueExit.objects.count() == LogEntry.objects.count() == 1
+
     @pytest.mark.parametrize("control", ["pause", "close", "remove"])
     def test_what_hurts_needs_a_reason(
         self, staff: Staff, room: WaitingRoom, visitors: list[Visitor], control: str
@@ -117,15 +145,45 @@ class TestPages:
         assert room.state == "OPEN"
         assert visitors[0].standing == "WAITING"
 
-    def test_only_what_its_state_allows_is_offered(self, staff: Staff) -> None:
-        offered = {}
-        for control in ("open", "pause"):
-            staff.steer(control, reason=PAUSED)
-            page = staff.page()
-            offered[control] = [name for name in ("pause", "resume") if f"/{name}" in page]
+    def offered(self, staff: Staff) -> list[str]:
+        page = staff.page()
+        assert PAUSED in page or WaitingRoom.objects.get().state != "PAUSED"
+        names = ("open_now", "pause", "resume", "close")
+        urls = {name: reverse(f"admin:queue_waitingroom_{name}", args=["x"]) for name in names}
+        return [
+            name
+            for name, url in urls.items()
+            if f'href="{url.replace("x", str(staff.room.pk))}"' in page
+        ]
 
-        assert offered == {"open": ["pause"], "pause": ["resume"]}
-        assert PAUSED in staff.page()
+    def test_only_what_its_state_allows_is_offered(self, staff: Staff) -> None:
+        offered = [self.offered(staff)]
+        for control in ("pause", "resume", "close"):
+            staff.steer(control, reason=PAUSED)
+            offered.append(self.offered(staff))
+
+        assert offered == [
+            ["pause", "close"],
+            ["resume", "close"],
+            ["pause", "close"],
+            ["open_now"],
+        ]
+
+    def test_before_its_opening_a_room_may_be_opened_early_once_sales_are_open(
+        self, staff: Staff, concert: Concert, room: WaitingRoom
+    ) -> None:
+        WaitingRoom.objects.update(opens_at=timezone.now() + timedelta(hours=1))
+        early = self.offered(staff)
+        staff.steer("pause", reason=PAUSED)
+        paused = self.offered(staff)
+        opens_at = timezone.now() + timedelta(minutes=30)
+        Concert.objects.filter(pk=concert.pk).update(sales_open_at=opens_at)
+
+        before_sales = self.offered(staff)
+
+        assert early == ["open_now", "pause", "close"]
+        assert paused == ["open_now", "resume", "close"]
+        assert before_sales == ["resume", "close"]
 
     def test_who_may_only_look_steers_nothing(self, client: Client, room: WaitingRoom) -> None:
         from django.contrib.auth.models import Permission
@@ -178,16 +236,14 @@ class TestPages:
         assert answer.status_code == 302
         assert asked == []
 
-    def test_the_buttons_of_a_page_read_the_state_once(self, staff: Staff) -> None:
+    def test_the_buttons_of_a_page_read_the_room_once(self, staff: Staff) -> None:
         staff.page()
 
         with CaptureQueriesContext(connection) as captured:
             staff.page()
 
-        states = [
-            one for one in captured if one["sql"].startswith('SELECT "queue_waitingroom"."state" ')
-        ]
-        assert len(states) == 1
+        rooms = [one for one in captured if 'FROM "queue_waitingroom"' in one["sql"]]
+        assert len(rooms) == 2  # for the form, and for the buttons
 
     def test_there_is_no_other_control(self, staff: Staff) -> None:
         assert staff.client.get(staff.control("explode")).status_code == 404

@@ -1,10 +1,13 @@
 """Forms of the admin: each acts once for each time it was shown, and overwrites nothing that it did not show."""
 
 from collections.abc import Callable
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group
+from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 
@@ -15,6 +18,7 @@ from apps.payments.selectors import wallet_balance
 from apps.queue import services
 from apps.queue.models import PolicyChange, WaitingRoom
 from apps.shared import admin_forms
+from apps.shared.admin_words import at_venue
 from apps.shared.models import IdempotencyRecord
 from tests.admin_forms import concert_form, send, shown_by
 from tests.conftest import Race
@@ -105,9 +109,7 @@ class TestOnce:
         """Twin: without what the form says of itself, each request is a form of its own."""
         staff, wallet = administrator(), WalletFactory(balance=0)
         form = {"_shown": shown_by(staff, ADJUST), **self.adjustment(wallet.pk)}
-        monkeypatch.setattr(
-            admin_forms.CarefulForms, "_record", lambda *_: IdempotencyRecord(status=0)
-        )
+        monkeypatch.setattr(admin_forms.CarefulForms, "_record", lambda *_: IdempotencyRecord())
         monkeypatch.setattr(IdempotencyRecord, "save", lambda *_, **__: None)
 
         race([lambda: staff.post(ADJUST, form)] * 4)
@@ -263,3 +265,137 @@ class TestNothingOverwritten:
         assert f'name="_shown" value="{page.context["shown"]}"' in page.content.decode()
         shown = admin_forms.Shown.read(page.context["shown"], page.wsgi_request)
         assert str(obj.pk) in shown.rows[obj._meta.label_lower]
+
+
+class TestWhoChangedIt:
+    """Whichever door a colleague took, the form that stood open names the colleague and the change."""
+
+    def staff_b(self) -> Client:
+        return administrator(email="b@example.com")
+
+    def times(self, year: int, prefix: str = "") -> dict[str, Any]:
+        return {
+            f"{prefix}starts_at_0": f"{year}-05-01",
+            f"{prefix}starts_at_1": "19:00:00",
+            f"{prefix}ends_at_0": "",
+            f"{prefix}ends_at_1": "",
+        }
+
+    def move_below_the_concert(self, performance: Performance) -> Any:
+        concert = performance.concert
+        form = concert_form(concert, [performance], **self.times(2031, "performances-0-"))
+        return send(self.staff_b(), change_page(concert), form)
+
+    def move_on_its_page(self, performance: Performance) -> Any:
+        values = {"concert": performance.concert_id, **self.times(2031)}
+        return send(self.staff_b(), change_page(performance), values)
+
+    @pytest.mark.parametrize("door", [move_below_the_concert, move_on_its_page])
+    def test_a_moved_date_is_told_by_both_forms_that_show_it(
+        self, staff: Client, door: Callable[..., Any]
+    ) -> None:
+        performance = PerformanceFactory()
+        concert = performance.concert
+        forms = {
+            change_page(performance): {"concert": concert.pk, **self.times(2032)},
+            change_page(concert): concert_form(
+                concert, [performance], **self.times(2032, "performances-0-")
+            ),
+        }
+        shown = {url: shown_by(staff, url) for url in forms}
+        before = at_venue(performance.starts_at)
+        assert door(self, performance).status_code == 302
+
+        for url, form in forms.items():
+            refusal = refusal_of(staff.post(url, {"_shown": shown[url], **form}))
+            assert (
+                f"b@example.com: Moved from {before} to May 1, 2031, 7 p.m. (Asia/Seoul)."
+                in refusal
+            )
+        assert Performance.objects.get().starts_at.year == 2031
+
+    @pytest.mark.parametrize("door", [move_below_the_concert, move_on_its_page])
+    def test_a_moved_date_stands_in_its_history_and_in_that_of_its_concert(
+        self, staff: Client, door: Callable[..., Any]
+    ) -> None:
+        performance = PerformanceFactory()
+        words = f"Moved from {at_venue(performance.starts_at)} to May 1, 2031, 7 p.m. (Asia/Seoul)."
+
+        door(self, performance)
+
+        for obj in (performance, performance.concert):
+            opts = obj._meta
+            url = reverse(f"admin:{opts.app_label}_{opts.model_name}_history", args=[obj.pk])
+            told = [one.get_change_message() for one in staff.get(url).context["action_list"]]
+            assert told.count(words) == 1
+            assert "starts at" not in " ".join(told).lower()
+
+    def test_an_end_that_was_moved(self, staff: Client) -> None:
+        performance = PerformanceFactory()
+        values = {
+            "concert": performance.concert_id,
+            **self.times(2031),
+            "ends_at_0": "2031-05-01",
+            "ends_at_1": "23:00:00",
+        }
+        send(staff, change_page(performance), values)
+        send(staff, change_page(performance), values | {"ends_at_1": "22:30:00"})
+
+        told = LogEntry.objects.filter(content_type__model="performance").order_by("-pk")
+        assert told[0].get_change_message() == (
+            "End moved from May 1, 2031, 11 p.m. (Asia/Seoul) to May 1, 2031, 10:30 p.m. (Asia/Seoul)."
+        )
+
+    def test_a_form_saved_as_it_was_is_no_change(self, staff: Client) -> None:
+        concert = ConcertFactory()
+        form = concert_form(concert)
+        send(staff, change_page(concert), form)
+        before = LogEntry.objects.count()
+
+        send(staff, change_page(concert), form)
+
+        assert LogEntry.objects.count() == before
+
+    def test_a_deleted_date(self, staff: Client) -> None:
+        performance = PerformanceFactory()
+        form = dated_form(performance.concert)
+        form["_shown"] = shown_by(staff, change_page(performance.concert))
+        colleague = self.staff_b()
+        delete = reverse("admin:concerts_performance_delete", args=[performance.pk])
+        send(colleague, delete, {"_expected": 1})
+
+        refusal = refusal_of(staff.post(change_page(performance.concert), form))
+
+        assert "b@example.com: Deleted: performances: 1." in refusal
+
+    @pytest.mark.parametrize(
+        ("by", "words"),
+        [
+            (["--by", "b@example.com"], "b@example.com: Taken offline. Rain"),
+            ([], "(command line): is_published: True → False"),
+        ],
+    )
+    def test_a_concert_that_the_command_line_took_offline(
+        self, staff: Client, by: list[str], words: str
+    ) -> None:
+        CustomerFactory(staff=True, email="b@example.com")
+        concert = ConcertFactory()
+        form = concert_form(concert, _shown=shown_by(staff, change_page(concert)))
+        command = ["room", str(concert.pk), "withdraw", "--reason", "Rain", *by]
+        call_command(*command, stdout=StringIO())
+
+        refusal = refusal_of(staff.post(change_page(concert), form))
+
+        assert words in refusal
+        assert not Concert.objects.get().is_published
+
+    def test_a_room_that_the_command_line_changed(self, staff: Client) -> None:
+        CustomerFactory(staff=True, email="b@example.com")
+        room = WaitingRoomFactory()
+        shown = shown_by(staff, change_page(room))
+        command = ["room", str(room.concert_id), "capacity", "500", "--by", "b@example.com"]
+        call_command(*command, stdout=StringIO())
+
+        answer = staff.post(change_page(room), room_form(_shown=shown, lease="00:07:00"))
+
+        assert "b@example.com: capacity: 50 → 500" in refusal_of(answer)

@@ -12,7 +12,6 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django.views.generic import FormView
-from unfold.views import UnfoldModelAdminViewMixin
 from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 
 from apps.concerts.corrections import correct_prices
@@ -20,6 +19,8 @@ from apps.concerts.errors import PricesRefused
 from apps.concerts.layouts import PRICE_MAX
 from apps.concerts.models import Grade, Performance, Seat
 from apps.shared.admin import note_action
+from apps.shared.admin_pages import StaffPage
+from apps.shared.admin_words import outcome
 from apps.shared.form_fields import WholeNumberField, WonField
 
 
@@ -103,7 +104,7 @@ class PricesForm(forms.Form):
         return self.cleaned_data
 
 
-class PricesView(UnfoldModelAdminViewMixin, FormView):  # type: ignore[type-arg]
+class PricesView(StaffPage, FormView):  # type: ignore[type-arg]
     title = _("Correct prices")
     permission_required = ("concerts.change_seat",)
     template_name = "admin/concerts/prices.html"
@@ -114,6 +115,9 @@ class PricesView(UnfoldModelAdminViewMixin, FormView):  # type: ignore[type-arg]
         return get_object_or_404(
             Performance.objects.select_related("concert"), pk=self.kwargs["pk"]
         )
+
+    def about(self) -> Performance:
+        return self.performance
 
     def get_initial(self) -> dict[str, Any]:
         return {"seat_map_version": self.performance.seat_map_version}
@@ -141,5 +145,6 @@ class PricesView(UnfoldModelAdminViewMixin, FormView):  # type: ignore[type-arg]
         if changed:
             moves = (f"{grade}: {form.grades[grade].price} → {prices[grade]:,}" for grade in prices)
             note_action(self.request, [self.performance], f"{done} {', '.join(moves)}")
-        messages.success(self.request, done)
+        level, said = outcome(changed, done, _("These are the prices already."))
+        messages.add_message(self.request, level, said)
         return redirect("admin:concerts_performance_change", self.performance.pk)

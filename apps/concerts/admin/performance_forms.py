@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Any
 
 from django import forms
+from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 from unfold.widgets import UnfoldBooleanSwitchWidget
 
 from apps.concerts.models import (
@@ -18,6 +19,8 @@ from apps.concerts.models import (
     Performance,
 )
 from apps.concerts.scheduling import reschedule_performance
+from apps.shared.admin import note_action
+from apps.shared.admin_words import at_venue
 
 
 class PerformanceInlineForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -76,13 +79,37 @@ class PerformanceForm(PerformanceInlineForm):
     question = _("Confirm that you want to move it.")
 
 
-def save_times(performance: Performance, changed_fields: Sequence[str]) -> None:
-    """Save those of the times that a form has changed, and all that follows from it."""
+def save_times(
+    request: HttpRequest, performance: Performance, changed_fields: Sequence[str]
+) -> None:
+    """Save those of the times that a form has changed, and all that follows from it.
+
+    The histories of the performance and of its concert say from when to when it was moved.
+    """
+    before = Performance.objects.get(pk=performance.pk)
     times = {
         name: getattr(performance, name) if name in changed_fields else None
         for name in ("starts_at", "ends_at")
     }
-    reschedule_performance(performance_id=performance.pk, **times)
+    after = reschedule_performance(performance_id=performance.pk, **times)
+    if (before.starts_at, before.ends_at) != (after.starts_at, after.ends_at):
+        note_action(request, [after, after.concert], _move_in_words(before, after))
+
+
+def _move_in_words(before: Performance, after: Performance) -> str:
+    if before.starts_at == after.starts_at:
+        words, old, new = (
+            gettext("End moved from %(before)s to %(after)s."),
+            before.ends_at,
+            after.ends_at,
+        )
+    else:
+        words, old, new = (
+            gettext("Moved from %(before)s to %(after)s."),
+            before.starts_at,
+            after.starts_at,
+        )
+    return words % {"before": at_venue(old), "after": at_venue(new)}
 
 
 def _sold_in_words(sold: int) -> str:

@@ -5,24 +5,26 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import FormView
-from unfold.views import UnfoldModelAdminViewMixin
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apps.concerts.models import Concert
 from apps.concerts.publication import publish_concert, stakes_of, withdraw_concert
-from apps.shared.admin import note_action
 from apps.shared.admin_forms import ActsOnce
+from apps.shared.admin_pages import StaffPage
+from apps.shared.admin_words import outcome
 from apps.shared.texts import TypedLine
 
 REASON_MAX = 200
 CONCERTS_MAX = 100  # on one page
+ONLINE_ALREADY = _("None of the selected concerts is offline.")
+OFFLINE_ALREADY = _("None of the selected concerts is online.")
 
 
 class WithdrawalForm(forms.Form):
@@ -34,7 +36,7 @@ class WithdrawalForm(forms.Form):
     )
 
 
-class WithdrawalView(ActsOnce, UnfoldModelAdminViewMixin, FormView):  # type: ignore[type-arg]
+class WithdrawalView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
     """Of the concerts that `?concert=1&concert=2` name, as far as they are published."""
 
     title = _("Take offline")
@@ -51,6 +53,9 @@ class WithdrawalView(ActsOnce, UnfoldModelAdminViewMixin, FormView):  # type: ig
         ]
         return list(Concert.objects.published().filter(pk__in=asked).order_by("pk")[:CONCERTS_MAX])
 
+    def about(self) -> Concert | None:
+        return self.concerts[0] if len(self.concerts) == 1 else None
+
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         stakes = [(concert, stakes_of(concert.pk)) for concert in self.concerts]
         context: dict[str, Any] = super().get_context_data(stakes=stakes, **kwargs)
@@ -61,17 +66,16 @@ class WithdrawalView(ActsOnce, UnfoldModelAdminViewMixin, FormView):  # type: ig
         withdrawn = [
             concert
             for concert in self.concerts
-            if withdraw_concert(concert_id=concert.pk, staff_id=staff_id, reason=reason)
+            if withdraw_concert.step(concert_id=concert.pk, staff_id=staff_id, reason=reason)
         ]
-        note_action(self.request, withdrawn, f"{gettext('Taken offline.')} {reason}")
-        text = ngettext("%d concert taken offline.", "%d concerts taken offline.", len(withdrawn))
-        messages.success(self.request, text % len(withdrawn))
+        words = ngettext("%d concert taken offline.", "%d concerts taken offline.", len(withdrawn))
+        self.say(*outcome(len(withdrawn), words % len(withdrawn), OFFLINE_ALREADY))
         if len(self.concerts) == 1:
             return redirect("admin:concerts_concert_change", self.concerts[0].pk)
         return redirect("admin:concerts_concert_changelist")
 
 
-class PublicationView(ActsOnce, UnfoldModelAdminViewMixin, FormView):  # type: ignore[type-arg]
+class PublicationView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
     """Asks before a concert is put online: a link alone must not do it."""
 
     title = _("Publish")
@@ -83,29 +87,21 @@ class PublicationView(ActsOnce, UnfoldModelAdminViewMixin, FormView):  # type: i
     def concert(self) -> Concert:
         return get_object_or_404(Concert, pk=self.kwargs["pk"])
 
+    def about(self) -> Concert:
+        return self.concert
+
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context_data(concert=self.concert, **kwargs)
         return context
 
     def form_valid(self, form: forms.Form) -> HttpResponse:
-        if publish(self.request, [self.concert]):
-            messages.success(self.request, gettext("The concert is online."))
+        if publish_concert.step(concert_id=self.concert.pk, staff_id=self.request.user.pk):
+            self.say(messages.SUCCESS, gettext("The concert is online."))
         else:
-            messages.warning(self.request, gettext("The concert was online already."))
+            self.say(messages.WARNING, gettext("The concert was online already."))
         return redirect("admin:concerts_concert_change", self.concert.pk)
 
 
 def withdrawal_url(*concert_ids: int | str) -> str:
     query = urlencode({"concert": concert_ids}, doseq=True)
     return f"{reverse('admin:concerts_concert_withdraw')}?{query}"
-
-
-def publish(request: HttpRequest, concerts: list[Concert]) -> int:
-    """Publish concerts, with an entry in the history of each; returns how many were not."""
-    published = [
-        concert
-        for concert in concerts
-        if publish_concert(concert_id=concert.pk, staff_id=request.user.pk)
-    ]
-    note_action(request, published, gettext("Published."))
-    return len(published)

@@ -15,7 +15,6 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django.views.generic import FormView
-from unfold.views import UnfoldModelAdminViewMixin
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminSelectWidget,
@@ -34,6 +33,7 @@ from apps.concerts.models import Grade, Performance
 from apps.concerts.services import generate_seats
 from apps.shared.admin import note_action
 from apps.shared.admin_forms import ActsOnce
+from apps.shared.admin_pages import StaffPage
 from apps.shared.form_fields import WholeNumberField, WonField
 from apps.shared.texts import TypedLine
 
@@ -106,7 +106,7 @@ Sections: Any = forms.formset_factory(
 )
 
 
-class SeatGeneratorView(ActsOnce, UnfoldModelAdminViewMixin, FormView):  # type: ignore[type-arg]
+class SeatGeneratorView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
     """What `?performance=1&performance=2` or `?concert=3` name is ticked at first."""
 
     title = _("Generate seats")
@@ -143,7 +143,8 @@ class SeatGeneratorView(ActsOnce, UnfoldModelAdminViewMixin, FormView):  # type:
         form, sections = self.get_form(), Sections(request.POST)
         if not (form.is_valid() and sections.is_valid()):
             return self.render_to_response(self.get_context_data(form=form, sections=sections))
-        performances = list(form.cleaned_data["performances"])
+        # Locked one after the other, so in the order in which all lock them.
+        performances = sorted(form.cleaned_data["performances"], key=lambda one: one.pk)
         seats = len(performances) * sum(one.rows * one.seats_per_row for one in sections.layout())
         if seats > SEATS_AT_ONCE:
             form.add_error(
@@ -156,12 +157,12 @@ class SeatGeneratorView(ActsOnce, UnfoldModelAdminViewMixin, FormView):  # type:
             return self.render_to_response(self.get_context_data(form=form, sections=sections))
         for performance in performances:
             try:
-                made = generate_seats(performance_id=performance.pk, layout=sections.layout())
+                made = generate_seats.step(performance_id=performance.pk, layout=sections.layout())
             except LayoutRefused as refusal:
-                messages.error(request, f"{performance}: {refusal.reason}")
+                self.say(messages.ERROR, f"{performance}: {refusal.reason}")
             else:
                 text = ngettext("%(count)d seat made.", "%(count)d seats made.", made)
-                messages.success(request, f"{performance}: {text % {'count': made}}")
+                self.say(messages.SUCCESS, f"{performance}: {text % {'count': made}}")
                 note_action(request, [performance], text % {"count": made})
         return self.back_to(performances)
 

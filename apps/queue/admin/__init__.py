@@ -1,7 +1,7 @@
 """Staff see each room's policy beside its live figures, and steer it. Whatever changes goes through the services."""
 
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin
@@ -22,13 +23,14 @@ from apps.queue.models import PolicyChange, QueueExit, WaitingRoom
 from apps.queue.selectors import live_figures
 from apps.queue.services import edit_policy
 from apps.shared.admin import ReadOnlyAdmin, row_named
-from apps.shared.admin_forms import CHANGES_NAMED, CarefulForms, change_in_words
+from apps.shared.admin_forms import CarefulForms
 from apps.shared.admin_lists import FoundByTyping
 from apps.shared.admin_words import NOTHING, linked, person
 from apps.shared.errors import ServiceUnavailable
 from apps.shared.lookups import Days, Numbers, people_lookup
 
 UNKNOWN = "–"
+State = WaitingRoom.State
 
 
 @admin.register(WaitingRoom)
@@ -44,7 +46,7 @@ class WaitingRoomAdmin(CarefulForms, FoundByTyping, ModelAdmin):
     )
     ordering = ("-concert__sales_open_at", "-pk")
     readonly_fields = (
-        "concert",
+        "concert_link",
         "state",
         "pause_reason",
         "generation",
@@ -55,7 +57,7 @@ class WaitingRoomAdmin(CarefulForms, FoundByTyping, ModelAdmin):
         "health",
     )
     fieldsets = (
-        (None, {"fields": ("concert", "state", "pause_reason", "opens_at", "generation")}),
+        (None, {"fields": ("concert_link", "state", "pause_reason", "opens_at", "generation")}),
         (
             _("Now"),
             {"fields": ("people_waiting", "people_active", "admitted", "longest_wait", "health")},
@@ -91,30 +93,36 @@ class WaitingRoomAdmin(CarefulForms, FoundByTyping, ModelAdmin):
     # Buttons of the page of a room: those that its state allows, for those who may.
 
     def has_open_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return self._may_steer(request, object_id, "OPEN", "CLOSED", "PAUSED")
+        """Offer to open what is closed, or earlier than it would open by itself: a paused room is resumed."""
+        return self._may_steer(request, object_id, lambda room: room.may_open(at=timezone.now()))
 
     def has_pause_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return self._may_steer(request, object_id, "OPEN")
+        return self._may_steer(request, object_id, lambda room: room.state == State.OPEN)
 
     def has_resume_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return self._may_steer(request, object_id, "PAUSED")
+        return self._may_steer(request, object_id, lambda room: room.state == State.PAUSED)
 
     def has_close_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return self._may_steer(request, object_id, "OPEN", "PAUSED")
+        return self._may_steer(request, object_id, lambda room: room.state != State.CLOSED)
 
-    def _may_steer(self, request: HttpRequest, room_id: Any, *states: str) -> bool:
+    def _may_steer(
+        self, request: HttpRequest, room_id: Any, makes_sense: Callable[[WaitingRoom], bool]
+    ) -> bool:
         if not self.has_change_permission(request):
             return False
-        return room_id is None or self._state(request, room_id) in states
+        if room_id is None:
+            return True
+        room = self._room(request, room_id)
+        return room is not None and makes_sense(room)
 
     @staticmethod
-    def _state(request: HttpRequest, room_id: Any) -> str | None:
-        """Return the state of a room, read once for all of its buttons; None if there is no such room."""
-        if not hasattr(request, "room_state"):
-            rooms = row_named(WaitingRoom.objects.all(), room_id)
-            request.room_state = rooms.values_list("state", flat=True).first()  # type: ignore[attr-defined]
-        state: str | None = request.room_state  # type: ignore[attr-defined]
-        return state
+    def _room(request: HttpRequest, room_id: Any) -> WaitingRoom | None:
+        """Return a room, read once for all of its buttons; None if there is none with this id."""
+        if not hasattr(request, "room_with_buttons"):
+            rooms = row_named(WaitingRoom.objects.select_related("concert"), room_id)
+            request.room_with_buttons = rooms.first()  # type: ignore[attr-defined]
+        room: WaitingRoom | None = request.room_with_buttons  # type: ignore[attr-defined]
+        return room
 
     @action(description=_("Open now"), permissions=["open"], icon="play_arrow")
     def open_now(self, request: HttpRequest, object_id: int) -> HttpResponse:
@@ -143,11 +151,9 @@ class WaitingRoomAdmin(CarefulForms, FoundByTyping, ModelAdmin):
         reason = edits.pop("reason", "")
         edit_policy(concert_id=obj.concert_id, staff_id=request.user.pk, reason=reason, **edits)
 
-    def changes_since(self, obj: Any, at: datetime) -> Iterator[str]:
-        """As the room has it on record: what was done on the command line, too."""
-        changes = obj.changes.filter(changed_at__gte=at).select_related("changed_by")
-        for one in changes.order_by("-pk")[:CHANGES_NAMED]:
-            yield change_in_words(one.changed_at, one.changed_by or one.actor, str(one))
+    @display(description=_("concert"))
+    def concert_link(self, room: WaitingRoom) -> Any:
+        return linked(room.concert)
 
     @display(description=_("opens at"), ordering="opens_at")
     def opening(self, room: WaitingRoom) -> Any:
@@ -293,7 +299,7 @@ class PolicyChangeAdmin(ReadOnlyAdmin):
     ordering = ("-pk",)
     page_select_related = ("room__concert", "changed_by")
     fields = (
-        "room",
+        "room_link",
         "field_in_words",
         "old_value",
         "new_value",
@@ -304,6 +310,10 @@ class PolicyChangeAdmin(ReadOnlyAdmin):
 
     def title_of(self, obj: PolicyChange) -> str:
         return f"{obj.room} · {self.field_in_words(obj)}: {obj.old_value} → {obj.new_value}"
+
+    @display(description=_("waiting room"))
+    def room_link(self, obj: PolicyChange) -> Any:
+        return linked(obj.room)
 
     @display(description=_("field"))
     def field_in_words(self, obj: PolicyChange) -> str:

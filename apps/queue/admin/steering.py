@@ -10,7 +10,6 @@ from django.utils.functional import cached_property
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import FormView
-from unfold.views import UnfoldModelAdminViewMixin
 from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminTextInputWidget
 
 from apps.accounts.models import User
@@ -26,6 +25,7 @@ from apps.queue.services import (
     why_refused,
 )
 from apps.shared.admin_forms import ActsOnce
+from apps.shared.admin_pages import StaffPage
 from apps.shared.errors import DomainError
 from apps.shared.texts import TypedLine
 
@@ -46,7 +46,8 @@ class ControlForm(forms.Form):
     done: ClassVar[Any]
 
     def apply(self, concert_id: int, by: By) -> None:
-        """
+        """Carry it out, in the transaction of the form.
+
         :raises DomainError: it is refused.
         """
         raise NotImplementedError
@@ -61,7 +62,7 @@ class OpenForm(ControlForm):
     reason = Reason(required=False)
 
     def apply(self, concert_id: int, by: By) -> None:
-        open_room(concert_id=concert_id, **by)
+        open_room.step(concert_id=concert_id, **by)
 
 
 class PauseForm(ControlForm):
@@ -73,17 +74,19 @@ class PauseForm(ControlForm):
     reason = Reason(help_text=_("Visitors read it on the page that waits."))
 
     def apply(self, concert_id: int, by: By) -> None:
-        pause_room(concert_id=concert_id, **by)
+        pause_room.step(concert_id=concert_id, **by)
 
 
 class ResumeForm(ControlForm):
     title = _("Resume")
-    explanation = _("Visitors are let in again, in the order in which they stand.")
+    explanation = _(
+        "Visitors are let in again, in the order in which they stand. A room that has not opened yet opens when it is due."
+    )
     done = _("The waiting room goes on.")
     reason = Reason(required=False)
 
     def apply(self, concert_id: int, by: By) -> None:
-        resume_room(concert_id=concert_id, **by)
+        resume_room.step(concert_id=concert_id, **by)
 
 
 class CloseForm(ControlForm):
@@ -96,7 +99,7 @@ class CloseForm(ControlForm):
     reason = Reason()
 
     def apply(self, concert_id: int, by: By) -> None:
-        close_room(concert_id=concert_id, **by)
+        close_room.step(concert_id=concert_id, **by)
 
 
 class RemoveForm(ControlForm):
@@ -127,7 +130,7 @@ FORMS: dict[str, type[ControlForm]] = {
 }
 
 
-class SteeringView(ActsOnce, UnfoldModelAdminViewMixin, FormView):  # type: ignore[type-arg]
+class SteeringView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
     """The page of one control of one room: says what will happen, asks why, and does it."""
 
     permission_required = ("queue.change_waitingroom",)
@@ -140,6 +143,9 @@ class SteeringView(ActsOnce, UnfoldModelAdminViewMixin, FormView):  # type: igno
     @property
     def title(self) -> str:
         return f"{self.get_form_class().title} · {self.room}"
+
+    def about(self) -> WaitingRoom:
+        return self.room
 
     def get_form_class(self) -> type[ControlForm]:
         try:
@@ -159,7 +165,7 @@ class SteeringView(ActsOnce, UnfoldModelAdminViewMixin, FormView):  # type: igno
             return self.form_invalid(form)
         entry = f"{form.title}: {reason}" if reason else str(form.title)
         self.model_admin.log_change(self.request, self.room, entry)
-        messages.success(self.request, form.done)
+        self.say(messages.SUCCESS, form.done)
         return redirect("admin:queue_waitingroom_change", self.room.pk)
 
 

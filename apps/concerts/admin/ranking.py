@@ -1,0 +1,53 @@
+"""Sales and cancellations as the ranking counts them."""
+
+from django.contrib import admin
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
+
+from apps.concerts.lookups import concert_lookup
+from apps.concerts.models import RankingEntry
+from apps.shared.admin import ReadOnlyAdmin
+from apps.shared.admin_words import at_venue, linked, linked_to
+from apps.shared.lookups import Days, Ids
+
+
+@admin.register(RankingEntry)
+class RankingEntryAdmin(ReadOnlyAdmin):
+    list_display = ("occurred_at", "concert", "performance", "reservations", "seats", "event_id")
+    list_select_related = ("concert", "performance")
+    list_filter = ("day", "reservations")
+    page_select_related = ("concert", "performance")
+    fields = (
+        "concert_link",
+        "date",
+        "occurred_at",
+        "day",
+        "reservations",
+        "seats",
+        "event",
+        "recorded_at",
+    )
+    lookups = (
+        concert_lookup("concert"),
+        Ids(("event_id",), label=_("id of an event")),
+        Days("day", holds_dates=True),
+    )
+    # There is an index by day; within one there is little to sort.
+    ordering = ("-day", "-occurred_at", "-pk")
+    date_hierarchy = "day"
+
+    def title_of(self, entry: RankingEntry) -> str:
+        return f"{entry.concert} · {at_venue(entry.occurred_at)}"
+
+    @display(description=_("concert"))
+    def concert_link(self, entry: RankingEntry) -> SafeString | str:
+        return linked(entry.concert)
+
+    @display(description=_("date"))
+    def date(self, entry: RankingEntry) -> SafeString | str:
+        return linked(entry.performance, at_venue(entry.performance.starts_at))
+
+    @display(description=_("event"))
+    def event(self, entry: RankingEntry) -> SafeString:
+        return linked_to("shared.outboxevent", entry.event_id, entry.event_id)

@@ -1,0 +1,20 @@
+"""Pages of the admin that are not Django's: with the way that leads to them above, and what they are called."""
+
+from typing import Any
+
+from django.db.models import Model
+from unfold.views import UnfoldModelAdminViewMixin
+
+
+class StaffPage(UnfoldModelAdminViewMixin):
+    """Mixin for a view; stands before it. Its template includes `admin/shown.html`."""
+
+    def about(self) -> Model | None:
+        """Return the object that the page is about, if it is about one."""
+        return None
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context_data(
+            opts=self.model_admin.opts, original=self.about(), heading=self.title, **kwargs
+        )
+        return context
