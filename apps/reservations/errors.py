@@ -84,9 +84,8 @@ class HoldNotExtendable(Conflict):
 
     class Reason(StrEnum):
         ALREADY_EXTENDED = "ALREADY_EXTENDED"
-        SALES_END = (
-            "SALES_END"  # they end before the hold does, or the concert is not published any more
-        )
+        SALES_END = "SALES_END"  # they end before the hold does
+        WITHDRAWN = "WITHDRAWN"  # the concert is offline
         VISIT_OVER = "VISIT_OVER"  # no lease could cover it
 
     def __init__(self, reason: Reason) -> None:

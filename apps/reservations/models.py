@@ -168,7 +168,7 @@ class Hold(models.Model):
         return min(self.expires_at + (self.expires_at - self.held_at), sales_end_at)
 
     def extension(self, *, at: datetime) -> datetime | None:
-        """Return until when it may be extended; None if it may not. Its visit, which may be over, it does not know.
+        """Return until when it may be extended; None if it may not. `extensions_of` knows of its visit, which may be over, too.
 
         Needs `performance` and its concert.
         """

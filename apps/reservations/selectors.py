@@ -99,6 +99,12 @@ def reservation_of(*, customer_id: int, reservation_id: UUID) -> Reservation:
     return reservation
 
 
+def has_booked(*, customer_id: int, concert_id: int) -> bool:
+    """Tell whether a customer has a reservation for a concert, be it over or cancelled."""
+    booked = Reservation.objects.of_customer(customer_id)
+    return booked.filter(performance__concert=concert_id).exists()
+
+
 def valid_ticket_of(*, customer_id: int, ticket_id: UUID) -> Ticket:
     """A ticket that gets its owner in; one of a cancelled reservation is none.
 

@@ -17,7 +17,12 @@ from apps.reservations.selectors import (
     PerformanceAvailability,
     SeatState,
 )
-from apps.reservations.services import Cancellation, Confirmation, HeldSeats
+from apps.reservations.services import (
+    Cancellation,
+    Confirmation,
+    HeldSeats,
+    extensions_of,
+)
 from apps.shared.api.fields import (
     StrictCharField,
     StrictChoiceField,
@@ -172,7 +177,7 @@ class HoldSerializer(serializers.Serializer[Hold]):
         return Hold.Status.EXPIRED if hold.is_expired(timezone.now()) else hold.status
 
     def get_extendable(self, hold: Hold) -> bool:
-        return hold.extension(at=timezone.now()) is not None
+        return hold.pk in extensions_of([hold], at=timezone.now())
 
 
 class TicketSerializer(serializers.Serializer[Ticket]):

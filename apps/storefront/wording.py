@@ -96,6 +96,10 @@ def _not_extendable_words(reason: str) -> str:
     match reason:
         case "ALREADY_EXTENDED":
             return _("You have already extended the time for these seats. That is possible once.")
+        case "WITHDRAWN":
+            return _(
+                "The time for these seats cannot be extended while sales are interrupted. You can still pay for them."
+            )
         case "SALES_END":
             return _("The time for these seats cannot be extended: sales are about to close.")
         case _:

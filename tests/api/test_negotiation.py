@@ -4,8 +4,13 @@ import re
 from typing import Any
 
 import pytest
+from django.test import Client
 
-from tests.api.conftest import Caller, World, operations
+from apps.accounts.models import AccessToken
+from apps.payments.models import LedgerTransaction
+from apps.queue.services import visitor_status
+from apps.reservations.models import Hold, Reservation
+from tests.api.conftest import PREFIX, Caller, World, operations
 from tests.api.test_permissions import PERSONAL, RULES
 
 pytestmark = pytest.mark.django_db
@@ -14,6 +19,8 @@ HANGUL = re.compile("[가-힣]")
 PROBLEM = "application/problem+json"
 SAME_FOR_ALL = "GET /queue/concerts/{concert_id}"  # the same bytes in every language
 PICTURE = "GET /tickets/{ticket_id}/qr.svg"
+WRITING = [name for name in operations() if not name.startswith("GET ")]
+WITHOUT_A_BODY = [name for name in WRITING if RULES[name].body is None]
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -48,6 +55,65 @@ class TestMediaType:
             response = call(caller, world, PICTURE, Accept=accept)
             assert (response.status_code, response["Content-Type"]) == (status, "application/json")
             assert response.json()["data"]["request_id"]
+
+
+class TestBody:
+    """One that is no JSON is refused by every operation that writes, whether it expects a body or not."""
+
+    @pytest.mark.parametrize("operation", WRITING)
+    @pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "k"}], ids=["plain", "with a key"])
+    @pytest.mark.parametrize("body", [b"{", b"\xff", b" "])
+    def test_that_is_malformed_is_refused(
+        self, world: World, operation: str, headers: dict[str, str], body: bytes
+    ):
+        before = everything(world)
+
+        response = send(world, operation, body, **headers)
+
+        assert (response.status_code, response.json()["code"]) == (400, "MALFORMED_REQUEST")
+        assert everything(world) == before
+
+    @pytest.mark.parametrize("operation", WITHOUT_A_BODY)
+    @pytest.mark.parametrize("body", [b"", b"{}", b'{"note": "not asked for"}'])
+    def test_where_none_is_expected_may_be_missing_or_any_json(
+        self, world: World, operation: str, body: bytes
+    ):
+        assert send(world, operation, body, **{"Idempotency-Key": "k"}).status_code == 200
+
+    @pytest.mark.parametrize("operation", WITHOUT_A_BODY)
+    def test_needs_no_media_type_where_there_is_none(self, world: World, operation: str):
+        headers = {"Idempotency-Key": "k", **world.owner.headers}
+        method, _, path = operation.format(**world.ids).partition(" ")
+
+        response = Client().generic(method, f"{PREFIX}{path}", headers=headers, content_type="")
+
+        assert response.status_code == 200
+
+    def test_does_not_matter_to_strangers_and_to_methods_that_there_are_not(self, world: World):
+        stranger = Client().post(f"{PREFIX}/accounts/logout", b"{", content_type="application/json")
+        no_method = Client().post(
+            f"{PREFIX}/accounts/me", b"{", "application/json", headers=world.owner.headers
+        )
+
+        assert (stranger.status_code, no_method.status_code) == (401, 405)
+
+
+def send(world: World, operation: str, body: bytes, **headers: str) -> Any:
+    method, _, path = operation.format(**world.ids).partition(" ")
+    return Client(raise_request_exception=False).generic(
+        method, f"{PREFIX}{path}", body, "application/json", headers=world.owner.headers | headers
+    )
+
+
+def everything(world: World) -> list[Any]:
+    """What a call of the owner might change."""
+    return [
+        *Hold.objects.order_by("pk").values(),
+        *Reservation.objects.order_by("pk").values(),
+        *LedgerTransaction.objects.order_by("pk").values(),
+        *AccessToken.objects.order_by("pk").values_list("pk", "revoked_at"),
+        visitor_status(token=world.owner.headers["Queue-Token"]).status,
+    ]
 
 
 class TestLanguage:

@@ -43,7 +43,7 @@ CHANGING = (
     ("id", r'(?<=_id":)\d+(?=[,}])'),
     ("resets", r"(?<=;t=)\d+"),
     ("advice", r"(?<=poll_after_seconds\":)36\d\d|(?<=retry-after: )(?:36\d|5|6)\d"),
-    ("length", r"(?<=content-length: )\d{3}(?=\n[^=]*image/svg)"),
+    ("length", r"(?<=content-length: )\d{3,4}(?=\n[^=]*image/svg)"),
     ("drawing", r'(?<=stroke="#000" d=")[^"]+'),
 )
 # Two of these may be equal by chance.

@@ -124,6 +124,19 @@ class TestBothDoors:
         assert dict(paid.headers)["ratelimit"].startswith('"write";r=59;')
 
     @LANGUAGES
+    def test_hold_nothing_after_the_payment_alike(self, doors: Doors, look: dict[str, str]) -> None:
+        def ask(door: Door) -> list[Answer]:
+            performance = new_performance()
+            buyer = Buyer(door, performance, headers=look)
+            first, second, *_ = seats_of(performance)
+            return [buyer.pay(hold_id_of(buyer.hold(first))), buyer.hold(second)]
+
+        paid, refused = doors.compare(ask, is_served=None)
+
+        assert (paid.status, refused.status) == (201, 403)
+        assert code_of(refused) == "QUEUE_TOKEN_EXPIRED"
+
+    @LANGUAGES
     def test_repeat_alike(self, doors: Doors, look: dict[str, str]) -> None:
         def repeat(door: Door) -> list[Answer]:
             performance = new_performance()
@@ -447,9 +460,9 @@ class TestCost:
 
         # The limit, the gate, the lease. Login and key, locks and looks, hold and answer.
         *held, answer = self.cost(monkeypatch, lambda: buyer.hold(seat, key="k"))
+        *refused, refusal = self.cost(monkeypatch, lambda: buyer.hold(seat))
         # The limit; what it takes to announce a drain to each consumer, for which one may wait already.
         *_paid, paid = self.cost(monkeypatch, lambda: buyer.pay(hold_id_of(answer)))
-        *refused, refusal = self.cost(monkeypatch, lambda: buyer.hold(seat))
 
         assert (answer.status, paid.status, refusal.status) == (201, 201, 409)
         assert held == [3, 1 + 2 + 4 + 2]

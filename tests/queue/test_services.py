@@ -315,11 +315,17 @@ class TestAdmittedVisitor:
             until=admission.seen_at + timedelta(minutes=20),
         )
         clock.advance(minutes=10)
-        services.require_new_hold_allowed(admission=admitted.enter())
+        services.require_new_hold_allowed(admission=admitted.enter(), has_paid=False)
         clock.advance(seconds=1)
 
         with pytest.raises(QueueTokenExpired):
-            services.require_new_hold_allowed(admission=admitted.enter())
+            services.require_new_hold_allowed(admission=admitted.enter(), has_paid=False)
+
+    def test_new_holds_end_with_the_first_payment(self, admitted: Visitor) -> None:
+        with pytest.raises(QueueTokenExpired) as refusal:
+            services.require_new_hold_allowed(admission=admitted.enter(), has_paid=True)
+
+        assert refusal.value.details == {"expired_reason": "COMPLETED"}
 
 
 class TestLeases:

@@ -191,7 +191,7 @@ class TestTurns:
 
         assert (admission.lease_until - admission.seen_at).total_seconds() == 300
         assert (admission.new_holds_until - admission.seen_at).total_seconds() == 600
-        services.require_new_hold_allowed(admission=admission)
+        services.require_new_hold_allowed(admission=admission, has_paid=False)
         # Never more than the two that the room has slots for.
         assert [visitor.standing for visitor in visitors] == ["ACTIVE"] * 2 + ["WAITING"] * 3
 

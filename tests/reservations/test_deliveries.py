@@ -51,24 +51,30 @@ def platform(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Platform:
 
 @pytest.fixture
 def visitor() -> Any:
-    """Bought two seats, cancelled them, and bought one again; nobody has been told yet."""
-    performance = PerformanceFactory(seats=3, concert__seats_per_customer=2)
+    """Held two seats and one, bought the two, cancelled them, and bought the one; nobody has been told yet."""
+    performance = PerformanceFactory(seats=3, concert__seats_per_customer=3)
     WaitingRoomFactory(concert=performance.concert, capacity=1)
     rebuild_ranking()
     visitor = admitted_visitor(performance.concert_id)
     visitor.get("/queue/tokens/me")
-    sold = buy(visitor, performance, 2)
+    two, one = (best(visitor, performance, quantity) for quantity in (2, 1))
+    sold = buy(visitor, two)
     answer = visitor.post(f"/reservations/{sold['reservation_id']}/cancel", key="cancel")
     assert answer.status_code == 200, answer.content
-    buy(visitor, performance, 1)
+    buy(visitor, one)
     return visitor
 
 
-def buy(visitor: Any, performance: Any, quantity: int) -> Any:
+def best(visitor: Any, performance: Any, quantity: int) -> str:
     body = {"performance_id": performance.pk, "quantity": quantity}
-    held = visitor.post("/holds/best-available", body).json()["data"]
-    body = {"hold_id": held["hold_id"]}
-    answer = visitor.post("/reservations", body, key=f"pay-{held['hold_id']}")
+    answer = visitor.post("/holds/best-available", body)
+    assert answer.status_code == 201, answer.content
+    hold_id: str = answer.json()["data"]["hold_id"]
+    return hold_id
+
+
+def buy(visitor: Any, hold_id: str) -> Any:
+    answer = visitor.post("/reservations", {"hold_id": hold_id}, key=f"pay-{hold_id}")
     assert answer.status_code == 201, answer.content
     return answer.json()["data"]
 

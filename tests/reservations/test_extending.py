@@ -204,9 +204,10 @@ class TestExtendHold:
     def test_refuses_when_the_concert_was_taken_down(self, held, performance):
         Concert.objects.update(is_published=False)
 
-        with pytest.raises(HoldNotExtendable):
+        with pytest.raises(HoldNotExtendable) as refusal:
             extend(held)
 
+        assert refusal.value.details == {"reason": Reason.WITHDRAWN}
         assert is_as_it_was(held)
 
 
@@ -323,6 +324,7 @@ class TestOverTheApi:
         else:
             close_room(concert_id=concert_id, staff_id=None)
 
+        assert visitor.get(f"/holds/{made['hold_id']}").json()["data"]["extendable"] is False
         assert self.reason(self.extend(visitor, made)) == "VISIT_OVER"
         stored = Hold.objects.get()
         assert stored.extended_at is None
@@ -332,14 +334,17 @@ class TestOverTheApi:
         assert paid.status_code == 201
 
     @pytest.mark.django_db(transaction=True)
+    @pytest.mark.parametrize("is_known_to_the_room", [False, True])
     def test_is_refused_when_the_visit_ended_with_another_payment(
-        self, visitor, made, performance, seats
+        self, visitor, made, performance, seats, is_known_to_the_room
     ):
         body = {"performance_id": performance.pk, "seat_ids": [seats[2].pk]}
         other = visitor.post("/holds", body).json()["data"]
         visitor.post("/reservations", {"hold_id": other["hold_id"]}, key="p")
-        drain(consumer="queue")
+        if is_known_to_the_room:
+            drain(consumer="queue")
 
+        assert visitor.get(f"/holds/{made['hold_id']}").json()["data"]["extendable"] is False
         assert self.reason(self.extend(visitor, made)) == "VISIT_OVER"
 
     def test_shows_that_it_is_not_possible(self, visitor, made, performance):

@@ -277,7 +277,27 @@ class TestStatus:
             "opens_in_seconds": 0,
             "lease_seconds": None,
             "poll_after_seconds": 1,
+            "grace_seconds": 100,
         }
+
+    @pytest.mark.parametrize(
+        ("patience", "grace", "refresh"),
+        [(10, 3, 3), (15, 5, 5), (30, 10, 5), (45, 15, 5), (300, 100, 5)],
+    )
+    def test_lets_pages_be_late_by_a_third_of_the_patience_of_the_room(
+        self, patience: int, grace: int, refresh: int
+    ) -> None:
+        concert = WaitingRoomFactory(patience=timedelta(seconds=patience), capacity=1).concert
+        client = joined(concert)
+
+        page = client.get(url("queue", concert)).content.decode()
+
+        assert status_of(client, concert).json()["grace_seconds"] == grace
+        assert f'<meta http-equiv="refresh" content="{refresh}">' in page
+        assert f'data-seconds="{refresh}" data-grace="{grace}"' in page
+        # What watches over the scripts helps itself in time, whether they never came or have died.
+        assert refresh + min(10, grace) < patience
+        assert 1 + min(30, grace) < patience
 
     def test_tells_how_long_the_turn_lasts(self, concert: Concert) -> None:
         client = joined(concert)

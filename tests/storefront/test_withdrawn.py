@@ -13,7 +13,9 @@ from apps.concerts.publication import publish_concert, withdraw_concert
 from apps.payments.selectors import wallet_balance
 from apps.queue.services import admit_visitors
 from apps.reservations.models import Hold, Reservation
+from apps.reservations.services import cancel_reservation
 from apps.shared.caching import forget_everything
+from tests.factories.concerts import ConcertFactory
 from tests.factories.queue import WaitingRoomFactory
 from tests.storefront.rules import StrictClient
 from tests.storefront.visits import JSON, admitted, checkout_of, form, joined, logged_in, status_of
@@ -161,6 +163,35 @@ class TestThoseWhoseTurnItIs:
         assert page.status_code == 200
         assert paid.headers["Location"] == reverse("storefront:reservation", args=[reserved.pk])
         assert wallet_balance(customer_id=customer.pk) == 100_000
+
+
+class TestThoseWhoHaveTickets:
+    @pytest.mark.parametrize("is_cancelled", [False, True])
+    def test_see_the_poster_in_their_list(
+        self, browser: Client, concert: Concert, booked: Reservation, is_cancelled: bool
+    ) -> None:
+        shown_before = browser.get(url("poster", concert))
+        if is_cancelled:
+            cancel_reservation(customer_id=booked.customer_id, reservation_id=booked.pk)
+        withdraw(concert)
+
+        page = browser.get(f"/reservations/{'?when=past' if is_cancelled else ''}")
+        poster = browser.get(url("poster", concert))
+
+        assert f'src="{url("poster", concert)}"' in page.content.decode()
+        assert poster.status_code == 200
+        assert poster.content == shown_before.content
+        assert shown_before.headers["Cache-Control"] == "public, max-age=3600"
+        assert poster.headers["Cache-Control"] == "private, max-age=3600"
+
+    def test_see_no_other(self, browser: Client, concert: Concert, booked: Reservation) -> None:
+        other = ConcertFactory(is_published=False)
+        withdraw(concert)
+
+        assert browser.get(url("poster", other)).status_code == 404
+        assert browser.get(url("poster", concert)).status_code == 200
+        stranger = logged_in().get(url("poster", concert))
+        assert (stranger.status_code, stranger.headers["Cache-Control"]) == (404, "no-store")
 
 
 class TestOthers:

@@ -52,7 +52,7 @@ def concert_in_brief(concert_id: int) -> Concert:
 
 
 def concert_of_visitor(concert_id: int) -> Concert:
-    """The same for somebody who has a place in the waiting room of a concert, also while it is offline.
+    """The same for somebody who has a place in the waiting room of a concert, or has booked, also while it is offline.
 
     :raises ConcertNotFound: there is none.
     """

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from apps.queue.core.room import Standing
+from apps.queue.core.room import EndReason, Standing
 from apps.queue.core.tokens import Ticket
 from apps.queue.errors import (
     QueueTokenExpired,
@@ -77,11 +77,16 @@ def admitted_visitor(*, token: str | None, customer_id: int, concert_id: int) ->
     )
 
 
-def require_new_hold_allowed(*, admission: Admission) -> None:
-    """Two leases after admission a visitor may pay for what is held, but claim nothing new.
+def require_new_hold_allowed(*, admission: Admission, has_paid: bool) -> None:
+    """Refuse a visitor who may pay for what is held, but claim nothing new: two leases after admission, and after a payment.
 
-    :raises QueueTokenExpired: that time is over.
+    The first payment of a visit ends it. The room hears of it a moment later (`finish_paid_visits`), so until then its gate lets the
+    visitor pass; whoever holds seats knows of the sale, and says if the visitor `has_paid`.
+
+    :raises QueueTokenExpired: the visit has been paid in, or that time is over.
     """
+    if has_paid:
+        raise QueueTokenExpired(expired_reason=EndReason.COMPLETED.value)
     if admission.seen_at > admission.new_holds_until:
         raise QueueTokenExpired
 

@@ -4,7 +4,7 @@ from apps.reservations.services.best_available import hold_best_available
 from apps.reservations.services.cancelling import Cancellation, cancel_reservation
 from apps.reservations.services.confirming import Confirmation, confirm_reservation
 from apps.reservations.services.expiring import expire_holds
-from apps.reservations.services.extending import extend_hold
+from apps.reservations.services.extending import extend_hold, extensions_of
 from apps.reservations.services.gate import (
     admission_to_concert,
     admission_to_look,
@@ -30,6 +30,7 @@ __all__ = [
     "confirm_reservation",
     "expire_holds",
     "extend_hold",
+    "extensions_of",
     "hold_best_available",
     "hold_seats",
     "release_hold",

@@ -60,7 +60,7 @@ def hold_best_available(
     :raises PerformanceNotFound, SeatLimitExceeded, UnpaidLimitExceeded, PriceLimitExceeded, SalesNotOpen, SalesClosed,
         QueueTokenExpired: as for `hold_seats`.
     """
-    _, rules = yield holding.customer_lock(customer_id=customer_id, performance_id=performance_id)
+    _, rules = yield holding.customer_lock(customer_id, performance_id, admission)
     offer = holding.offer_in(rules)
     offer.refuse_unless_allowed(admission, quantity=quantity)
     choice = _choose(performance_id, quantity, grade, at=offer.at)

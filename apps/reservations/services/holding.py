@@ -89,12 +89,14 @@ class FoundSeats:
 class Offer:
     """The rules for a customer who wants seats of a performance, and what that customer has `at` one moment.
 
-    `taken` are seats of this performance, `unpaid` those of all dates of the concert that are held and not paid.
+    `taken` are seats of this performance, `unpaid` those of all dates of the concert that are held and not paid. `has_paid` says if
+    a sale has ended the visit that the customer comes with.
     """
 
     at: datetime
     taken: int
     unpaid: int
+    has_paid: bool
     concert_id: int
     seat_limit: int
     unpaid_limit: int
@@ -102,13 +104,13 @@ class Offer:
 
     def refuse_unless_allowed(self, admission: Admission | None, *, quantity: int) -> None:
         """
-        :raises QueueTokenExpired: the visitor was admitted too long ago to claim anything new.
+        :raises QueueTokenExpired: the visitor was admitted too long ago to claim anything new, or has paid.
         :raises SalesNotOpen, SalesClosed: outside the sales window, or the performance has begun.
         :raises SeatLimitExceeded: with what the customer has already it would be too many.
         :raises UnpaidLimitExceeded: with what the customer holds already it would be too many.
         """
         if admission is not None:
-            require_new_hold_allowed(admission=admission)
+            require_new_hold_allowed(admission=admission, has_paid=self.has_paid)
         self.window.refuse_unless_open(self.at)
         if self.taken + quantity > self.seat_limit:
             raise SeatLimitExceeded(limit=self.seat_limit, taken=self.taken)
@@ -137,12 +139,12 @@ def hold_seats(
     :raises PriceLimitExceeded: no wallet may contain what they cost.
     :raises SeatNotFound: one of them is not a seat of this performance.
     :raises SalesNotOpen, SalesClosed: outside the sales window, or the performance has begun.
-    :raises QueueTokenExpired: the visitor was admitted too long ago to claim anything new.
+    :raises QueueTokenExpired: the visitor was admitted too long ago to claim anything new, or has paid.
     """
     seats = {"performance_id": performance_id, "seat_ids": list(seat_ids)}
     no_singles = refuses_single_seats(performance_id)
     _, rules, locked, rows, *free = yield [
-        *customer_lock(customer_id=customer_id, performance_id=performance_id),
+        *customer_lock(customer_id, performance_id, admission),
         (SQL["lock_seats"], seats),
         (SQL["read_seats"], seats),
         *([(SQL["free_in_rows"], seats)] if no_singles else []),
@@ -158,18 +160,25 @@ def hold_seats(
     return claim(customer_id, performance_id, offer, found, admission)
 
 
-def customer_lock(*, customer_id: int, performance_id: int) -> list[Call]:
+def customer_lock(customer_id: int, performance_id: int, admission: Admission | None) -> list[Call]:
     """Return the statements that lock a customer and read the rules of a performance; `offer_in` understands the second."""
-    customer = {"performance_id": performance_id, "customer_id": customer_id}
+    customer = {
+        "performance_id": performance_id,
+        "customer_id": customer_id,
+        "queue_place": admission.place if admission else None,
+        "queue_generation": admission.generation if admission else None,
+    }
     return [(SQL[name], customer) for name in ("lock_customer", "count_seats_of_customer")]
 
 
 def offer_in(rows: Sequence[Row]) -> Offer:
     """:raises PerformanceNotFound: there is none, or its concert is not published."""
-    [(at, taken, unpaid, concert_id, seat_limit, unpaid_limit, *window)] = rows
+    [(at, taken, unpaid, has_paid, concert_id, seat_limit, unpaid_limit, *window)] = rows
     if concert_id is None:
         raise PerformanceNotFound
-    return Offer(at, taken, unpaid, concert_id, seat_limit, unpaid_limit, SalesWindow(*window))
+    return Offer(
+        at, taken, unpaid, has_paid, concert_id, seat_limit, unpaid_limit, SalesWindow(*window)
+    )
 
 
 def found_seats(locked: Sequence[Row], rows: Sequence[Row]) -> FoundSeats:

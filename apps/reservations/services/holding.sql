@@ -4,10 +4,20 @@
 SELECT pg_advisory_xact_lock(hashtextextended('hold ' || %(customer_id)s::bigint, 0));
 
 -- name: count_seats_of_customer
--- How many seats of the performance the customer has at this moment, how many of the concert without having paid, and when who may
--- have how many; no concert if the performance is not for sale to anybody. Comes after the customer's lock. `+ 0` here and below: of
--- a performance that the planner does not know yet it expects one row, and would read all there are in place of the few by key.
-SELECT clock.at, own.seats, own.unpaid, concert.id, concert.seats_per_customer,
+-- How many seats of the performance the customer has at this moment, how many of the concert without having paid, whether a payment
+-- has ended the visit, and when who may have how many; no concert if the performance is not for sale to anybody. Comes after the
+-- customer's lock, which payments take, too. `+ 0` here and below: of a performance that the planner does not know yet it expects one
+-- row, and would read all there are in place of the few by key. For the same reason no join finds the concert of a hold.
+SELECT clock.at, own.seats, own.unpaid, EXISTS (
+        SELECT
+        FROM reservations_hold paid
+        WHERE paid.customer_id = %(customer_id)s AND paid.status = 'CONFIRMED'
+          AND paid.queue_generation = %(queue_generation)s::integer AND paid.queue_place = %(queue_place)s::bigint
+          AND (
+              SELECT date.concert_id FROM concerts_performance date WHERE date.id = paid.performance_id
+          ) = performance.concert_id
+    ),
+    concert.id, concert.seats_per_customer,
     coalesce(concert.unpaid_seats_max, concert.seats_per_customer),
     concert.sales_open_at, concert.sales_close_at, performance.starts_at
 FROM (SELECT clock_timestamp() AS at OFFSET 0) clock

@@ -176,8 +176,8 @@ class HoldExtensionView(IdempotentView):
     @operation(
         summary="Extend a hold",
         description=(
-            "Gives as much time again as the hold had at first, once, and no longer than sales last. `extendable` of a hold says"
-            " if it may be tried; it is refused nonetheless when the visit to the waiting room is over."
+            "Gives as much time again as the hold had at first, once, and no longer than sales last, while the visit to the waiting"
+            " room is not over. `extendable` of a hold says if it may be had."
         ),
         response=serializers.HoldSerializer,
         errors=[

@@ -45,6 +45,13 @@ class ApiView(APIView):
         validated: dict[str, Any] = serializer.validated_data
         return validated
 
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Read the body of every writing call: one that is no JSON is refused alike where none is expected."""
+        super().initial(request, *args, **kwargs)
+        method = request.method or ""
+        if method in WRITING_METHODS and hasattr(self, method.lower()):
+            request.data  # noqa: B018
+
     @classmethod
     def rate_limit_of(cls, method: str) -> str | None:
         return cls.rate_limits.get(method, "write" if method in WRITING_METHODS else None)

@@ -17,6 +17,7 @@ from apps.concerts.selectors import (
     RankingWindow,
     SaleSummary,
     concert_in_brief,
+    concert_of_visitor,
     concerts_not_over,
     dates_of,
     grade_price_ranges,
@@ -26,7 +27,7 @@ from apps.concerts.selectors import (
     ranks_of_yesterday,
 )
 from apps.queue.selectors import waiting_room_door
-from apps.reservations.selectors import nearly_sold_out
+from apps.reservations.selectors import has_booked, nearly_sold_out
 from apps.shared.api.middleware import same_in_every_language
 from apps.shared.api.responses import conditional
 from apps.shared.errors import DomainError
@@ -167,10 +168,21 @@ def _concert(concert_id: int) -> dict[str, Any]:
 
 
 class PosterView(PageView):
-    """Drawn from the words of the concert, so that no page has an empty picture."""
+    """Drawn from the words of the concert, so that no page has an empty picture.
+
+    While the concert is offline, those alone see it who have booked: their lists of tickets show it.
+    """
 
     def get(self, request: HttpRequest, concert_id: int) -> HttpResponseBase:
-        concert = concert_in_brief(concert_id)
+        try:
+            concert, cache = concert_in_brief(concert_id), "public, max-age=3600"
+        except ConcertNotFound:
+            customer_id = request.user.pk
+            if customer_id is None or not has_booked(
+                customer_id=customer_id, concert_id=concert_id
+            ):
+                raise
+            concert, cache = concert_of_visitor(concert_id), "private, max-age=3600"
         same_in_every_language(request)
         drawn = poster_svg(seed=concert.pk, title=concert.title, artist=concert.artist).encode()
         etag = f'"{hashlib.sha256(drawn).hexdigest()[:16]}"'
@@ -179,7 +191,7 @@ class PosterView(PageView):
             drawn,
             content_type="image/svg+xml",
             etag=etag,
-            cache="public, max-age=3600",
+            cache=cache,
         )
 
 

@@ -1,7 +1,5 @@
 """Paying for what is held."""
 
-from collections.abc import Iterable
-from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -32,6 +30,7 @@ from apps.shared.errors import IdempotencyKeyReused
 from apps.shared.transactions import database_now
 from apps.storefront.actions import extend, new_key, pay, top_up_to_pay
 from apps.storefront.forms import KeyedForm, TopUpForm
+from apps.storefront.hold_notice import extension_offers
 from apps.storefront.queue_cookie import forget_queue_token, queue_token_of
 from apps.storefront.views.accounts import way_on
 from apps.storefront.views.base import PageView, message_of, say_out_of_date
@@ -52,20 +51,6 @@ class HoldPageView(PageView):
 
     def way_back(self) -> str:
         return reverse("storefront:checkout", kwargs=self.kwargs)
-
-
-def extension_offers(holds: Iterable[Hold], *, at: datetime) -> list[dict[str, Any]]:
-    """Return what a page needs to offer more time for holds, for each that may have it."""
-    return [
-        {
-            "hold": hold,
-            "until": until,
-            "seconds_left": (hold.expires_at - at).total_seconds(),
-            "key": new_key(),
-        }
-        for hold in holds
-        if (until := hold.extension(at=at)) is not None
-    ]
 
 
 class CheckoutView(HoldPageView):

@@ -17,6 +17,7 @@ from apps.reservations.selectors import live_holds_of, reservation_of, valid_tic
 from apps.storefront.actions import cancel, new_key
 from apps.storefront.calendars import calendar_of
 from apps.storefront.forms import KeyedForm
+from apps.storefront.hold_notice import extension_offers
 from apps.storefront.views.base import PageView, message_of, say_out_of_date
 from apps.storefront.wording import cancellation_hours, won
 
@@ -32,7 +33,8 @@ class ReservationsView(PageView):
         found = mine.past(at=timezone.now()) if is_past else mine.upcoming(at=timezone.now())
         page = Paginator(found, RESERVATIONS_A_PAGE).get_page(request.GET.get("page"))
         holds = [] if is_past else live_holds_of(customer_id=self.customer_id)
-        context = {"page": page, "is_past": is_past, "holds": holds}
+        offers = extension_offers(holds, at=timezone.now())
+        context = {"page": page, "is_past": is_past, "holds": holds, "offers": offers}
         return render(request, "storefront/reservations.html", context)
 
 

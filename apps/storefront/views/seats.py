@@ -30,9 +30,9 @@ from apps.shared.errors import DomainError, IdempotencyKeyReused, NotFound, Serv
 from apps.storefront.actions import hold_best, hold_chosen, new_key
 from apps.storefront.errors import InvalidChoice
 from apps.storefront.forms import BestAvailableForm, SeatsForm
+from apps.storefront.hold_notice import extension_offers
 from apps.storefront.queue_cookie import has_queue_token, queue_token_of
 from apps.storefront.views.base import PageView, message_of, say_out_of_date
-from apps.storefront.views.checkout import extension_offers
 from apps.storefront.wording import seat_map_words
 
 _NOT_ADMITTED = (QueueTokenRequired, QueueTokenInvalid, QueueTokenNotActive, QueueTokenExpired)
@@ -81,10 +81,12 @@ class DatesView(AdmittedView):
         first = next((one for one in dates if one.reservable), None)
         if first is not None:
             return redirect("storefront:seat_map", concert_id, first.performance.pk)
+        holds = selectors.live_holds_of(customer_id=self.customer_id, concert_id=concert_id)
         context = {
             "concert": concerts.published_concert(concert_id),
             "dates": dates,
-            "holds": selectors.live_holds_of(customer_id=self.customer_id, concert_id=concert_id),
+            "holds": holds,
+            "offers": extension_offers(holds, at=timezone.now()),
         }
         return render(request, "storefront/no_seats.html", context)
 

@@ -40,8 +40,10 @@ from apps.storefront.views.base import PageView, message_of
 from apps.storefront.wording import ahead_words, ended_words, figure, refresh_words, wait_words
 
 RETRY_SECONDS = 3  # how soon to ask again while the store does not answer
-# Seconds between two refreshes of a page without scripts: time to read it, and to notice an early opening.
+# Seconds between two refreshes of a page without scripts: time to read it, and to notice an early opening. Never more than the
+# visitor's grace, which is no less than GRACE_MIN.
 REFRESH_MIN, REFRESH_MAX = 5, 60
+GRACE_MIN = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,17 @@ class Waiting:
         return wait_words(self.status.estimated_wait_seconds)
 
     @property
+    def grace_seconds(self) -> int | None:
+        """How much later than advised this page may ask, and as long again, without losing the place; None if nobody knows.
+
+        A third of the time in which the room expects to see the visitor again, which is twice the advice at least.
+        """
+        if self.status.expires_at is None:
+            return None
+        patience = (self.status.expires_at - self.status.seen_at).total_seconds()
+        return max(GRACE_MIN, int(patience / 3))
+
+    @property
     def opens_in_seconds(self) -> int:
         return max(0, round((self.board.opens_at - timezone.now()).total_seconds()))
 
@@ -105,6 +118,7 @@ class Waiting:
             "opens_in_seconds": self.opens_in_seconds,
             "lease_seconds": self.lease_seconds,
             "poll_after_seconds": self.status.poll_after_seconds,
+            "grace_seconds": self.grace_seconds,
         }
 
 
@@ -194,7 +208,8 @@ def waiting_page(request: HttpRequest, concert_id: int, waiting: Waiting | None)
     people_ahead = waiting.people_ahead if waiting else None
     wait = waiting.wait if waiting else None
     poll_after = (waiting.status.poll_after_seconds or 0) if waiting else RETRY_SECONDS
-    refresh_after = min(max(poll_after, REFRESH_MIN), REFRESH_MAX)
+    grace = (waiting and waiting.grace_seconds) or REFRESH_MAX
+    refresh_after = min(max(poll_after, REFRESH_MIN), REFRESH_MAX, grace)
 
     def shared() -> dict[str, Any]:
         concert = concert_of_visitor(concert_id)
@@ -219,6 +234,7 @@ def waiting_page(request: HttpRequest, concert_id: int, waiting: Waiting | None)
         "wait": wait or "",
         "poll_after": str(poll_after),
         "refresh_after": str(refresh_after),
+        "grace": str(grace),
         "refresh_words": refresh_words(refresh_after),
         "answer": json_script(waiting.as_json(), "queue-answer") if waiting else "",
     }

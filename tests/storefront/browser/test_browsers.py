@@ -13,6 +13,7 @@ from apps.concerts.services import create_performance
 from apps.queue.services import join_queue, pause_room
 from apps.reservations.models import Reservation
 from tests.factories.accounts import CustomerFactory
+from tests.factories.concerts import PerformanceFactory
 from tests.factories.payments import WalletFactory
 from tests.factories.queue import WaitingRoomFactory
 from tests.storefront.browser.conftest import StartVisit, Visit, admit
@@ -206,6 +207,33 @@ def test_an_answer_that_cannot_be_shown_loads_the_page_anew(
     let_in(performance.concert, 1)
 
     page.wait_for_url(SEATS, timeout=SLOW)
+
+
+@pytest.mark.parametrize("is_loaded", [True, False], ids=["have died", "never came"])
+def test_scripts_that_fail_cost_no_place_in_an_impatient_room(
+    visit: StartVisit, customer: User, is_loaded: bool
+) -> None:
+    """The page asks without them before the room gives the visitor up."""
+    concert = WaitingRoomFactory(patience=timedelta(seconds=10), capacity=1).concert
+    PerformanceFactory(concert=concert, seats=2)
+    join_queue(customer_id=CustomerFactory().pk, concert_id=concert.pk)
+    admit(concert)
+    visitor = visit("phone", customer)
+    visitor.expect("")
+    visitor.context.clock.install()
+    visitor.context.add_init_script("delete window.Worker")
+    visitor.context.add_init_script("window.fetch = () => new Promise(() => {})")
+    if not is_loaded:
+        visitor.context.route(re.compile(r"/static/.*storefront/queue.*$"), abort)
+    page = join(visitor, concert)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if is_seen(request) else None)
+
+    for _ in range(8):
+        page.clock.run_for(1_000)
+        page.wait_for_timeout(50)
+
+    assert asked
 
 
 def test_a_page_that_waits_is_not_loaded_while_the_server_does_not_answer(

@@ -179,6 +179,24 @@ class TestMoreTime:
         assert SEATS.search(page.url)
         assert Hold.objects.get(pk=held.pk).extended_at
 
+    @pytest.mark.parametrize("size", ["desktop", "phone"])
+    @pytest.mark.parametrize("path", ["/", "/concerts/{}/", "/reservations/"])
+    def test_is_offered_on_every_page_that_shows_the_hold_and_leads_back(
+        self, visit: StartVisit, performance: Performance, customer: User, path: str, size: str
+    ) -> None:
+        held = hold(customer, [seat(performance, "Floor A", "A", 1)])
+        nearly_over(held, left=timedelta(seconds=50))
+        page = visit(size, customer).open(path.format(performance.concert_id))
+        here = page.url
+        notice = page.get_by_role("status").filter(has_text="Less than a minute left to pay")
+
+        expect(notice).to_be_in_viewport()
+        notice.get_by_role("button", name="Keep them until").click()
+
+        expect(page.get_by_text("Your seats are now held until")).to_be_visible()
+        assert page.url == here
+        assert Hold.objects.get(pk=held.pk).extended_at
+
     def test_needs_no_script(
         self, visit: StartVisit, performance: Performance, customer: User
     ) -> None:

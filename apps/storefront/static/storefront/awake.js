@@ -2,15 +2,17 @@
 // written in words that every browser knows. Where not even it runs, the page is one without scripts.
 //
 //   data-seconds      the scripts have failed if they say nothing for so long; or earlier, if one cannot be loaded or throws
+//   data-grace        seconds that may be added to others, for pages that wait: more could cost the place
 //   data-status-url   the page waits: a failure loads it anew once this address answers, and until this file runs it does so by itself
 //
 // The scripts call `scriptsWork(seconds)`: they will say so again by then; or `scriptsWork()`: they need not.
 
 (function () {
-  var SLOW = 10; // s that loading them may take
-  var RETRY = 30; // s
-  var BREATH = 3; // s for scripts that have worked before: after a sleep of the device both are late
   var script = document.currentScript || document.scripts[document.scripts.length - 1];
+  var GRACE = Number(script.getAttribute("data-grace")) || Infinity; // s
+  var SLOW = Math.min(10, GRACE); // s that loading them may take
+  var RETRY = Math.min(30, GRACE); // s
+  var BREATH = 3; // s for scripts that have worked before: after a sleep of the device both are late
   var statusUrl = script.getAttribute("data-status-url");
   var page = document.documentElement;
   var hasHeard = false;
@@ -32,7 +34,7 @@
     var request = new XMLHttpRequest();
     question = request;
     request.open("GET", statusUrl);
-    request.timeout = SLOW * 1000;
+    request.timeout = 10000; // ms
     request.onloadend = function () {
       if (question !== request) return; // the scripts were faster
       var isTrouble = request.status === 0 || request.status === 429 || request.status >= 500;

@@ -50,4 +50,4 @@ function show(place) {
 
 const known = document.getElementById("queue-answer");
 if (known) show(JSON.parse(known.textContent));
-poller.begin(Number(root.dataset.askAfter));
+poller.begin(Number(root.dataset.askAfter), Number(root.dataset.grace));

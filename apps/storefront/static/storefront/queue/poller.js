@@ -5,12 +5,13 @@ import { fetchInTime, isRefusal, pauseAfter } from "../fetching.js";
 import { Alarm } from "./alarm.js";
 
 const PAUSE = 1_000; // ms until the second attempt
-const LONGEST_PAUSE = 30_000;
+const LONGEST_PAUSE = 30; // s
 const REUNION = 2; // s over which a crowd comes that has the same reason to ask
-const LATE = 30; // s that an answer may come later than it is asked for: more is a browser in which this does not work
+const LATE = 30; // s that an answer may come later than advised: more is a browser in which this does not work
 
 export class Poller {
   #alarm;
+  #grace = Infinity; // s that may be added to the advice: more could cost the place
   #failures = 0;
   #isAsking = false;
   #isStopped = false;
@@ -29,8 +30,9 @@ export class Poller {
     return this.#alarm.dueAt === undefined ? 0 : (this.#alarm.dueAt - now()) / 1000;
   }
 
-  /** Ask after so many seconds for the first time. */
-  begin(seconds) {
+  /** Ask after so many seconds for the first time, and never more than `grace` seconds later than that. */
+  begin(seconds, grace) {
+    this.#grace = grace;
     this.askAfter(seconds);
     this.#vouch(seconds);
   }
@@ -50,7 +52,7 @@ export class Poller {
   }
 
   #vouch(seconds) {
-    window.scriptsWork?.(seconds + LATE);
+    window.scriptsWork?.(seconds + Math.min(LATE, this.#grace));
   }
 
   async #ask() {
@@ -69,6 +71,7 @@ export class Poller {
     this.#isAsking = false;
     if (place) {
       this.#failures = 0;
+      this.#grace = place.grace_seconds ?? Infinity;
       if (place.poll_after_seconds) this.askAfter(place.poll_after_seconds);
       this.onAnswer(place);
       // Not before it is shown: what fails in this browser then has the page loaded anew.
@@ -78,7 +81,8 @@ export class Poller {
       this.onRefused();
     } else {
       this.#failures += 1;
-      const pause = pauseAfter(this.#failures, { first: PAUSE, longest: LONGEST_PAUSE, response });
+      const longest = Math.min(LONGEST_PAUSE, this.#grace) * 1000;
+      const pause = pauseAfter(this.#failures, { first: PAUSE, longest, response });
       this.askAfter((pause / 1000) * (1 + Math.random() / 4));
       if (response) this.#vouch(pause / 1000);
       this.onTrouble(navigator.onLine ? "UNAVAILABLE" : "OFFLINE");

@@ -1,0 +1,256 @@
+"""The first payment of a visit ends it at once: its sale says so before the waiting room has heard of it."""
+
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+
+import pytest
+from django.utils import timezone
+
+from apps.concerts.models import Seat
+from apps.queue.errors import QueueTokenExpired
+from apps.queue.services import Admission
+from apps.queue.services.admission import admit_now
+from apps.reservations.models import Hold, Reservation, SeatClaim
+from apps.reservations.services import (
+    cancel_reservation,
+    confirm_reservation,
+    extensions_of,
+    hold_best_available,
+)
+from apps.shared.outbox import drain
+from tests.factories.concerts import PerformanceFactory
+from tests.factories.payments import WalletFactory
+from tests.factories.reservations import hold
+from tests.factories.visitors import admitted_visitor
+from tests.protections import unlock
+from tests.reservations.racing import breaches, outcome_of, pause_before, wait_until_blocked
+
+pytestmark = pytest.mark.django_db
+
+COMPLETED = {"expired_reason": "COMPLETED"}
+
+
+@pytest.fixture
+def performance():
+    return PerformanceFactory(seats=6, concert__seats_per_customer=4)
+
+
+@pytest.fixture
+def seats(performance):
+    return list(Seat.objects.of_performance(performance.pk).in_map_order())
+
+
+@pytest.fixture
+def customer():
+    return WalletFactory(balance=1_000_000).customer
+
+
+@pytest.fixture
+def admission(performance, customer):
+    """By lottery, so that visits of the same customer to other concerts have the same place."""
+    now = timezone.now()
+    return Admission(
+        concert_id=performance.concert_id,
+        customer_id=customer.pk,
+        generation=1,
+        place=0,
+        admitted_at=now,
+        lease_until=now + timedelta(minutes=5),
+        new_holds_until=now + timedelta(minutes=10),
+        seen_at=now,
+    )
+
+
+@pytest.fixture
+def claim(customer, admission):
+    return partial(hold, customer, admission=admission)
+
+
+def pay(held):
+    return confirm_reservation(customer_id=held.customer_id, hold_id=held.pk).reservation
+
+
+def best(admission, performance, quantity=1):
+    return hold_best_available(
+        customer_id=admission.customer_id,
+        performance_id=performance.pk,
+        quantity=quantity,
+        grade=None,
+        admission=admission,
+    ).hold
+
+
+class TestNewHolds:
+    def test_are_refused_after_a_payment(self, claim, admission, performance, seats):
+        pay(claim(seats[:1]))
+
+        for attempt in (partial(claim, seats[1:2]), partial(best, admission, performance)):
+            with pytest.raises(QueueTokenExpired) as refusal:
+                attempt()
+            assert refusal.value.details == COMPLETED
+
+        assert Hold.objects.count() == SeatClaim.objects.count() == 1
+
+    def test_are_refused_for_the_other_dates(self, claim, performance, seats):
+        other = PerformanceFactory(
+            seats=1,
+            concert=performance.concert,
+            starts_at=performance.starts_at + timedelta(days=1),
+        )
+        pay(claim(seats[:1]))
+
+        with pytest.raises(QueueTokenExpired):
+            claim([other.seats.get()])
+
+        assert Hold.objects.count() == 1
+
+    def test_are_refused_though_the_reservation_was_cancelled(self, claim, seats):
+        paid = pay(claim(seats[:1]))
+        cancel_reservation(customer_id=paid.customer_id, reservation_id=paid.pk)
+
+        with pytest.raises(QueueTokenExpired):
+            claim(seats[:1])
+
+        assert Hold.objects.count() == 1
+
+    def test_are_possible_until_then(self, claim, seats):
+        assert claim(seats[:1])
+        assert claim(seats[1:2])
+
+    def test_are_possible_in_the_next_visit(self, claim, admission, seats):
+        pay(claim(seats[:1]))
+
+        for later in (replace(admission, place=1), replace(admission, generation=2)):
+            assert claim(seats[later.place + 1 : later.place + 2], admission=later)
+
+    def test_are_possible_at_another_concert(self, claim, admission, seats):
+        other = PerformanceFactory(seats=1)
+        pay(claim(seats[:1]))
+
+        visit = replace(admission, concert_id=other.concert_id)
+        assert claim([other.seats.get()], admission=visit)
+
+    def test_are_possible_for_other_customers(self, claim, admission, seats):
+        pay(claim(seats[:1]))
+
+        other = WalletFactory().customer
+        assert hold(other, seats[1:2], admission=replace(admission, customer_id=other.pk))
+
+    def test_are_possible_at_the_box_office(self, customer, seats):
+        pay(hold(customer, seats[:1]))
+
+        assert hold(customer, seats[1:2])
+
+
+class TestWhatIsHeldAlready:
+    def test_can_be_paid_for(self, claim, seats):
+        first, second = claim(seats[:1]), claim(seats[1:2])
+        pay(first)
+
+        assert pay(second)
+        assert Reservation.objects.count() == 2
+        assert breaches() == []
+
+    def test_may_not_be_extended(self, claim, seats):
+        first, second = claim(seats[:1]), claim(seats[1:2])
+        now = timezone.now()
+        assert extensions_of([first, second], at=now).keys() == {first.pk, second.pk}
+        pay(first)
+
+        assert extensions_of([second], at=now) == {}
+
+    def test_may_be_extended_after_a_payment_in_another_visit(self, claim, admission, seats):
+        pay(claim(seats[:1]))
+        held = claim(seats[1:2], admission=replace(admission, generation=2))
+
+        assert held.pk in extensions_of([held], at=timezone.now())
+
+    def test_is_asked_about_once_for_each_visit(self, claim, seats, django_assert_num_queries):
+        claim(seats[:1]), claim(seats[1:2]), claim(seats[2:3])
+        holds = list(Hold.objects.select_related("performance__concert"))
+
+        with django_assert_num_queries(3):  # sales, generation of the room, exit log
+            assert len(extensions_of(holds, at=timezone.now())) == 3
+
+
+@pytest.mark.django_db(transaction=True)
+class TestOverTheApi:
+    """No worker runs here, so the room hears of a sale when the test says so."""
+
+    @pytest.fixture
+    def visitor(self, performance):
+        return admitted_visitor(performance.concert_id)
+
+    @pytest.fixture
+    def attempts(self, visitor, performance, seats):
+        def attempt(seat):
+            one = {"performance_id": performance.pk, "seat_ids": [seat.pk]}
+            best = {"performance_id": performance.pk, "quantity": 1}
+            return [visitor.post("/holds", one), visitor.post("/holds/best-available", best)]
+
+        return attempt
+
+    def test_the_refusal_is_that_of_a_visit_that_has_ended(self, visitor, attempts, seats):
+        first, _ = attempts(seats[0])
+        held = first.json()["data"]
+        assert (
+            visitor.post("/reservations", {"hold_id": held["hold_id"]}, key="p").status_code == 201
+        )
+        assert visitor.get("/queue/tokens/me").json()["data"]["status"] == "ACTIVE"
+        made = Hold.objects.count()
+
+        before = attempts(seats[4])
+        drain(consumer="queue")
+        assert visitor.get("/queue/tokens/me").json()["data"]["status"] == "EXPIRED"
+        afterwards = attempts(seats[4])
+
+        for answer in before + afterwards:
+            refusal = answer.json()
+            assert (answer.status_code, refusal["code"]) == (403, "QUEUE_TOKEN_EXPIRED")
+            assert refusal["data"].items() >= COMPLETED.items()
+            assert refusal["data"].keys() == afterwards[0].json()["data"].keys()
+        assert Hold.objects.count() == made
+
+    def test_joining_again_leads_to_more_seats(self, visitor, attempts, performance, seats):
+        first, _ = attempts(seats[0])
+        visitor.post("/reservations", {"hold_id": first.json()["data"]["hold_id"]}, key="p")
+        drain(consumer="queue")
+        visitor.join(performance.concert_id)
+        admit_now(performance.concert_id)
+
+        assert [answer.status_code for answer in attempts(seats[4])] == [201, 201]
+
+
+@pytest.mark.django_db(transaction=True)
+class TestPaymentAndNewHold:
+    """The hold is asked for while the payment is under way, in another tab."""
+
+    def test_a_hold_waits_for_the_payment_and_is_refused(
+        self, elsewhere, claim, seats, monkeypatch
+    ):
+        first = claim(seats[:1])
+        is_paying, may_go_on = pause_before(monkeypatch, "confirm")
+        payment = elsewhere(partial(pay, first))
+        assert is_paying.wait(20)
+        second = elsewhere(partial(claim, seats[1:2]))
+        wait_until_blocked()
+        may_go_on.set()
+
+        assert outcome_of(payment)
+        assert isinstance(outcome_of(second), QueueTokenExpired)
+        assert Hold.objects.get() == first
+
+    def test_without_the_lock_on_the_customer_it_is_held(
+        self, elsewhere, claim, seats, monkeypatch
+    ):
+        first = claim(seats[:1])
+        unlock(monkeypatch, "lock_customer")
+        is_paying, may_go_on = pause_before(monkeypatch, "confirm")
+        payment = elsewhere(partial(pay, first))
+        assert is_paying.wait(20)
+        second = claim(seats[1:2])
+        may_go_on.set()
+
+        assert outcome_of(payment)
+        assert Hold.objects.get(pk=second.pk).status == Hold.Status.HELD
