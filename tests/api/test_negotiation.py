@@ -89,6 +89,18 @@ class TestBody:
 
         assert response.status_code == 200
 
+    @pytest.mark.parametrize("operation", WITHOUT_A_BODY)
+    def test_of_another_type_is_ignored_where_none_is_expected(self, world: World, operation: str):
+        method, _, path = operation.format(**world.ids).partition(" ")
+
+        response = Client().generic(
+            *(method, f"{PREFIX}{path}", b"--x--\r\n", "multipart/form-data; boundary=x"),
+            headers=world.owner.headers,
+        )
+
+        assert response.status_code in (200, 400)
+        assert response.json()["code"] in ("SUCCESS", "IDEMPOTENCY_KEY_REQUIRED")
+
     def test_does_not_matter_to_strangers_and_to_methods_that_there_are_not(self, world: World):
         stranger = Client().post(f"{PREFIX}/accounts/logout", b"{", content_type="application/json")
         no_method = Client().post(

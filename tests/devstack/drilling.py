@@ -9,6 +9,7 @@ from django.test import Client
 from apps.accounts.services import issue_access_tokens
 from apps.queue.models import WaitingRoom
 from apps.queue.services import admit_visitors
+from apps.shared.outbox import drain
 from devstack.drill.customers import Customer
 from devstack.drill.history import Call, History, Kind
 from tests.factories.payments import WalletFactory
@@ -65,6 +66,12 @@ class Shopper(Customer):
         WaitingRoom.objects.update(next_tick_at=Now())
         admit_visitors()
         assert self.be_admitted(at_once)
+
+    def come_again(self):
+        """Queue anew after a payment, which has ended the visit."""
+        drain(consumer="queue")
+        self._is_admitted = False
+        self.come_in()
 
     def send(self, kind, method, path, body=None, *, key=None) -> Call:
         return self._send(self._call(kind, method, path, body, key))

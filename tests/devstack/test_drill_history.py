@@ -78,12 +78,12 @@ class TestSettle:
     @pytest.mark.parametrize("breaks", ["before", "after"])
     def test_settles_everything_a_customer_does(self, shopper, seats, breaks):
         hold = shopper.hold(seats[:2])
+        other = shopper.hold(seats[2:], key="hold-2")
         shopper.wire.breaks = [breaks]
         paid = shopper.pay(hold)
         settle_all(shopper)
         shopper.wire.breaks = [breaks]
         cancelled = shopper.cancel(paid)
-        other = shopper.hold(seats[2:], key="hold-2")
         shopper.wire.breaks = [breaks]
         released = shopper.release(other)
 

@@ -58,7 +58,9 @@ def itself(shopper):
 
 class TestHonestHistory:
     def test_has_no_breach(self, shopper, seats, charged, cancelled):
+        shopper.come_again()
         shopper.pay(shopper.hold(seats[:1], key="hold-2"), key="pay-2")
+        shopper.come_again()
         shopper.release(shopper.hold(seats[1:2], key="hold-3"))
         shopper.hold(seats[2:3], key="hold-4")
         shopper.repeat(charged)

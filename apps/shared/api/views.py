@@ -1,9 +1,10 @@
+from contextlib import suppress
 from typing import Any, ClassVar
 
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
-from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.exceptions import NotFound, UnsupportedMediaType, ValidationError
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -46,11 +47,15 @@ class ApiView(APIView):
         return validated
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Read the body of every writing call: one that is no JSON is refused alike where none is expected."""
+        """Read the body of every writing call: JSON that cannot be read is refused alike where no body is expected.
+
+        There, one of another type is ignored, as HTTP clients send some by themselves.
+        """
         super().initial(request, *args, **kwargs)
         method = request.method or ""
         if method in WRITING_METHODS and hasattr(self, method.lower()):
-            request.data  # noqa: B018
+            with suppress(UnsupportedMediaType):
+                request.data  # noqa: B018
 
     @classmethod
     def rate_limit_of(cls, method: str) -> str | None:
