@@ -5,7 +5,7 @@ PYTHON ?= $(shell command -v python3 || command -v python3.11 || command -v pyth
 VENV_PYTHON := .venv/bin/python
 MANAGE := $(VENV_PYTHON) manage.py
 PYTEST := $(VENV_PYTHON) -m pytest -n logical --dist loadscope
-SOURCES := apps benchmarks concert_project devstack tests manage.py
+SOURCES := apps concert_project dev tests manage.py
 
 # Checks read the settings without any server, so they get values that lead nowhere.
 NOWHERE := env DJANGO_SETTINGS_MODULE=concert_project.settings.test \
@@ -25,7 +25,7 @@ help:  ## list these targets
 
 .PHONY: run
 run: embedded  ## install and start everything; PORT (8000) and DATA_DIR (.data) move it
-	@exec $(VENV_PYTHON) -m devstack
+	@exec $(VENV_PYTHON) -m dev.stack
 
 .PHONY: logs
 logs:  ## follow what the processes of `make run` write, every request and task; DATA_DIR (.data) names it
@@ -33,7 +33,7 @@ logs:  ## follow what the processes of `make run` write, every request and task;
 
 .PHONY: test
 test: development  ## run every test against servers of its own; ARGS="-k seats" narrows it
-	@if $(VENV_PYTHON) -m devstack.browser --install > /dev/null; then \
+	@if $(VENV_PYTHON) -m dev.browser --install > /dev/null; then \
 		exec $(PYTEST) $(ARGS); \
 	elif [ -n "$$CI" ]; then \
 		echo 'There is no browser, and CI runs the browser tests, too.' >&2; exit 1; \
@@ -67,7 +67,7 @@ lint-dependencies: development
 	@$(DEPTRY) apps concert_project --optional-dependencies-dev-groups development
 
 lint-templates: development
-	@find apps -name '*.html' -exec .venv/bin/djade --check --target-version 5.2 {} +
+	@find templates -name '*.html' -exec .venv/bin/djade --check --target-version 5.2 {} +
 
 lint-migrations: development
 	@$(NOWHERE) $(VENV_PYTHON) -W 'ignore:Got an error checking a consistent migration history' \
@@ -83,13 +83,13 @@ lint-openapi: development
 	@diff -u docs/openapi.yaml .mypy_cache/openapi.yaml || { echo 'Run: make openapi'; exit 1; }
 
 lint-messages: development
-	@$(VENV_PYTHON) -m devstack.messages --check
+	@$(VENV_PYTHON) -m dev.messages --check
 
 .PHONY: format
 format: development  ## rewrite the code in the common format
 	@$(VENV_PYTHON) -m ruff check --fix $(SOURCES)
 	@$(VENV_PYTHON) -m ruff format $(SOURCES)
-	@find apps -name '*.html' -exec .venv/bin/djade --target-version 5.2 {} +
+	@find templates -name '*.html' -exec .venv/bin/djade --target-version 5.2 {} +
 
 .PHONY: openapi
 openapi: development  ## write docs/openapi.yaml from the code
@@ -97,31 +97,31 @@ openapi: development  ## write docs/openapi.yaml from the code
 
 .PHONY: messages
 messages: development  ## collect and compile the Korean messages
-	@$(VENV_PYTHON) -m devstack.messages
+	@$(VENV_PYTHON) -m dev.messages
 
 .PHONY: screenshots
 screenshots: development  ## take pictures of every page into docs/screenshots; ARGS="--only home-phone" narrows it
-	@exec $(VENV_PYTHON) -m devstack.screenshots $(ARGS)
+	@exec $(VENV_PYTHON) -m dev.screenshots $(ARGS)
 
 .PHONY: bench
 bench: development  ## measure beside the floors, write docs/performance.md; ARGS=--help tells more
-	@exec $(VENV_PYTHON) -m benchmarks $(ARGS)
+	@exec $(VENV_PYTHON) -m dev.bench $(ARGS)
 
 .PHONY: bench-invariants
 bench-invariants: embedded  ## check all invariants on a million made-up reservations; ARGS="--reservations 200000"
-	@$(VENV_PYTHON) -m benchmarks.invariants $(ARGS)
+	@$(VENV_PYTHON) -m dev.bench.invariants $(ARGS)
 
 .PHONY: bench-history
 bench-history: embedded  ## compare the same work with and without years of history; ARGS="--reservations 1000000"
-	@$(VENV_PYTHON) -m benchmarks.history $(ARGS)
+	@$(VENV_PYTHON) -m dev.bench.history $(ARGS)
 
 .PHONY: bench-seat-map
 bench-seat-map: development  ## open halls of up to 50,000 seats in a browser; ARGS="--repeats 3"
-	@$(VENV_PYTHON) -m benchmarks.seat_map $(ARGS)
+	@$(VENV_PYTHON) -m dev.bench.seat_map $(ARGS)
 
 .PHONY: explain
 explain: embedded  ## explain the hot queries; ARGS=--write refreshes docs/database.md
-	@$(VENV_PYTHON) -m benchmarks.explain $(ARGS)
+	@$(VENV_PYTHON) -m dev.bench.explain $(ARGS)
 
 .PHONY: requirements
 requirements: development  ## resolve requirements/*.in again; UPGRADE=--upgrade takes newer versions
@@ -133,11 +133,11 @@ requirements: development  ## resolve requirements/*.in again; UPGRADE=--upgrade
 
 .PHONY: clean
 clean:  ## remove the environment, the caches and the data of `make run` in DATA_DIR (.data)
-	@$(PYTHON) devstack/cleaning.py
+	@$(PYTHON) dev/stack/cleaning.py
 	@rm -rf .venv .venv.lock .pretix staticfiles .mypy_cache .pytest_cache .ruff_cache \
 		.import_linter_cache .hypothesis .schemathesis
 	@find $(filter-out manage.py,$(SOURCES)) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: embedded development
 embedded development:
-	@$(PYTHON) devstack/bootstrap.py $@
+	@$(PYTHON) dev/bootstrap.py $@

@@ -17,7 +17,7 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "concert_project.settings.local")
     if sys.argv[1:2] and sys.argv[1] in STANDALONE_COMMANDS:
         with suppress(ImportError):  # no deployment has these servers: there, a stack is named
-            from devstack.environment import settings_without_servers
+            from dev.stack.environment import settings_without_servers
 
             for name, value in settings_without_servers().items():
                 os.environ.setdefault(name, value)

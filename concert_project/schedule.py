@@ -29,12 +29,12 @@ def _nightly(task: str, *, queue: str) -> dict[str, Any]:
 BEAT_SCHEDULE = {
     "admit visitors": _every(1, "queue.admit_visitors", queue="admission"),
     "expire holds": _every(5, "reservations.expire_holds"),
-    "relay events": _every(5, "shared.relay_events"),
+    "relay events": _every(5, "outbox.relay_events"),
     "rebuild a lost ranking": _every(60, "concerts.rebuild_lost_ranking"),
     # Reads all of history, so not each minute.
     "verify the ranking of all time": _every(6 * 3600, "concerts.verify_ranking", queue="external"),
     # Minutes of waiting for the database: in a thread beside the webhooks, not in a process that admits and expires.
-    "verify invariants": _every(300, "reservations.verify_invariants", queue="external"),
-    "verify all invariants": _nightly("reservations.verify_all_invariants", queue="external"),
-    "purge": _every(600, "shared.purge", queue="external"),
+    "verify invariants": _every(300, "ops.verify_invariants", queue="external"),
+    "verify all invariants": _nightly("ops.verify_all_invariants", queue="external"),
+    "purge": _every(600, "ops.purge", queue="external"),
 }

@@ -3,15 +3,15 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from apps.shared.api import exceptions
-from apps.shared.api.views import UnknownPathView
-from apps.shared.health import livez, metrics, readyz
+from apps.api.views import UnknownPathView
+from apps.ops.health import livez, metrics, readyz
 from apps.storefront.views.accounts import StaffLoginView, StaffPasswordView
+from concert_project import error_handlers
 
-handler400 = exceptions.handler400
-handler403 = exceptions.handler403
-handler404 = exceptions.handler404
-handler500 = exceptions.handler500
+handler400 = error_handlers.handler400
+handler403 = error_handlers.handler403
+handler404 = error_handlers.handler404
+handler500 = error_handlers.handler500
 
 api_v1: list[URLPattern | URLResolver] = [
     path("", include("apps.accounts.urls")),

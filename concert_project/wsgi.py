@@ -4,7 +4,7 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from apps.shared.api.wsgi import with_plain_content_type
+from apps.api.wsgi import with_plain_content_type
 from concert_project.heartbeat import WatchedApplication, show_life
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "concert_project.settings.local")

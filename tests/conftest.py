@@ -11,12 +11,16 @@ import redis
 from django.conf import settings
 from django.core.cache import caches
 from django.db import connection, connections
-from django.test import TransactionTestCase
+from django.test import Client, TransactionTestCase
 from django.utils import translation
 
-from apps.shared import draining
-from apps.shared.caching import forget_everything
-from devstack.servers import ValkeyServer
+from apps.core.caching import forget_everything
+from apps.core.lean_store import script_client
+from apps.core.store import Breaker
+from apps.outbox import announcing, publishing
+from apps.outbox.consumers import Consumer, one_by_one
+from dev.stack.servers import ValkeyServer
+from tests.outbox.deliveries import TYPE, Recorder, add, only
 from tests.servers import start_valkey
 
 RACE_TIMEOUT = 60.0
@@ -47,7 +51,7 @@ def _clean_store(store: redis.Redis, broker_store: redis.Redis) -> None:
     for cache in caches.all(initialized_only=True):
         cache.clear()
     forget_everything()
-    draining._waits_until.clear()
+    announcing._waits_until.clear()
 
 
 @pytest.fixture(autouse=True)
@@ -122,3 +126,43 @@ def race() -> Race:
         return outcomes
 
     return run
+
+
+@pytest.fixture
+def api() -> Client:
+    """An anonymous caller who gets a 500 as an answer, as in production, and not as an exception."""
+    return Client(raise_request_exception=False)
+
+
+@pytest.fixture(autouse=True)
+def _closed_breakers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test did to a store must not make the next one refuse."""
+    monkeypatch.setattr(publishing, "_breaker", Breaker())
+    for url in (settings.QUEUE_URL, settings.CACHE_URL, settings.BROKER_URL):
+        script_client(url)._breaker = Breaker()
+
+
+@pytest.fixture
+def rival() -> Generator:
+    """A second connection to the test's database."""
+    other = connection.copy()
+    yield other
+    other.close()
+
+
+@pytest.fixture
+def consumer(monkeypatch):
+    """Register consumers for this test; `consumer("first")` returns what its effect records."""
+    only(monkeypatch)
+
+    def register(
+        name: str = "first",
+        types: tuple[str, ...] = (TYPE,),
+        *,
+        is_outside: bool = False,
+    ) -> Recorder:
+        recorder = Recorder()
+        add(monkeypatch, Consumer(name, frozenset(types), one_by_one(recorder), is_outside))
+        return recorder
+
+    return register

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from apps.shared import database
-from apps.shared.database import Parameters, Statement
+from apps.core import database
+from apps.core.database import Parameters, Statement
 
 CLOCK = "clock_timestamp()"
 

@@ -19,8 +19,8 @@ from typing import Any, TypeVar
 import pytest
 import redis
 
-from devstack.environment import new_secrets
-from devstack.servers import (
+from dev.stack.environment import new_secrets
+from dev.stack.servers import (
     PostgresServer,
     ServerFailed,
     ValkeyServer,

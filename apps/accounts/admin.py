@@ -19,13 +19,13 @@ from unfold.forms import AdminPasswordChangeForm, UserCreationForm
 
 from apps.accounts.models import AccessToken, User
 from apps.accounts.services import delete_accounts, end_login_copies_of, revoke_access_tokens
-from apps.shared.admin import ReadOnlyAdmin, note_action
-from apps.shared.admin_deletion import CountedDeletion
-from apps.shared.admin_forms import CarefulForms
-from apps.shared.admin_lists import BoundedPaginator, FoundByTyping
-from apps.shared.admin_words import NOTHING, at_venue, outcome, person
-from apps.shared.deletion import Deletion
-from apps.shared.lookups import Days, Numbers, people_lookup
+from apps.boxoffice.base.deletion import CountedDeletion
+from apps.boxoffice.base.forms import CarefulForms
+from apps.boxoffice.base.lists import BoundedPaginator, FoundByTyping
+from apps.boxoffice.base.lookups import Days, Numbers, people_lookup
+from apps.boxoffice.base.read_only import ReadOnlyAdmin, note_action
+from apps.boxoffice.base.words import NOTHING, at_venue, outcome, person
+from apps.core.deletion import Deletion
 
 RIGHTS_SHOWN = ("is_active", "duty", "groups", "user_permissions")  # to who may not change them
 

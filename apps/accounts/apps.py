@@ -9,7 +9,3 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.accounts import schema  # noqa: F401  (registers itself)
-        from apps.accounts.retention import ACCESS_TOKENS
-        from apps.shared.retention import register_retention
-
-        register_retention(ACCESS_TOKENS)

@@ -8,7 +8,7 @@ import redis
 import structlog
 from django.conf import settings
 
-from apps.shared.store import connect
+from apps.core.store import connect
 
 logger = structlog.get_logger(__name__)
 

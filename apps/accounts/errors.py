@@ -3,7 +3,7 @@ import math
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from apps.shared.errors import AccessRefused, Conflict, RateLimited
+from apps.core.errors import AccessRefused, Conflict, RateLimited
 
 
 class EmailTaken(Conflict):

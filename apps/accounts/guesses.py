@@ -25,8 +25,8 @@ from django.conf import settings
 
 from apps.accounts.errors import EmailTaken, InvalidCredentials, TooManyFailures
 from apps.accounts.models import normalized_email
-from apps.shared.api.throttling import Quota
-from apps.shared.lean_store import Script, script_client
+from apps.api.throttling import Quota
+from apps.core.lean_store import Script, script_client
 
 _SCRIPT = Script(Path(__file__).with_name("guesses.lua"))
 # As the script numbers them.

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.contrib.auth.hashers import Argon2PasswordHasher as DjangoArgon2PasswordHasher
 from django.contrib.auth.hashers import PBKDF2PasswordHasher as DjangoPBKDF2PasswordHasher
 
-from apps.shared.errors import TooBusy
+from apps.core.errors import TooBusy
 
 PATIENCE_SECONDS = 1.0  # many times what a hash takes
 # Spread over these seconds, the refused of one moment do not come back as one crowd.

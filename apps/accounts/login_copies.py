@@ -15,7 +15,7 @@ from django.conf import settings
 
 from apps.accounts.ended_logins import COPY_LIFE_MAX, END_LIFE, ENDED, copy_key
 from apps.accounts.selectors import live_customer
-from apps.shared.lean_store import script_client
+from apps.core.lean_store import script_client
 
 COPY_LIFE_MIN = 40  # seconds
 # Seconds from asking PostgreSQL to writing the copy; after longer there is none.

@@ -18,8 +18,8 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.ended_logins import end_login_copies
 from apps.accounts.triggers import new_password_ends_logins, same_password
-from apps.shared.search import search, search_index
-from apps.shared.texts import TypedLineField, normalized
+from apps.core.search import search, search_index
+from apps.core.texts import TypedLineField, normalized
 
 _ADDRESS = re.compile(r"[^\s<>(),;:\"]+@[^\s<>(),;:\"]*")
 

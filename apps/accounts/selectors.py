@@ -7,7 +7,7 @@ from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connec
 from django.utils import timezone
 
 from apps.accounts.models import AccessToken, User
-from apps.shared.database import Parameters, Row, Statement, fetch_one, load_statements
+from apps.core.database import Parameters, Row, Statement, fetch_one, load_statements
 
 _SQL = load_statements(Path(__file__).with_name("login.sql"))
 # As the statement selects them.

@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.accounts.models import User, validate_ascii
-from apps.shared.api.fields import StrictCharField, TypedCharField
+from apps.api.fields import StrictCharField, TypedCharField
 
 # Hashing is slow in proportion; nobody types more than this.
 PASSWORD_MAX_LENGTH = 128

@@ -13,8 +13,8 @@ from django.utils import timezone
 from apps.accounts.ended_logins import end_login_copies
 from apps.accounts.errors import EmailTaken, InvalidCredentials
 from apps.accounts.models import AccessToken, User, normalized_email, token_digest
-from apps.shared.deletion import Deletion, delete_rows, rows_by_key
-from apps.shared.transactions import requires_transaction, use_case
+from apps.core.deletion import Deletion, delete_rows, rows_by_key
+from apps.core.transactions import requires_transaction, use_case
 
 TOKEN_BYTES = 32
 BULK_BATCH = 1_000

@@ -16,10 +16,10 @@ from apps.accounts.serializers import (
     LoginSerializer,
     RegistrationSerializer,
 )
-from apps.shared.api.addresses import client_network
-from apps.shared.api.responses import success
-from apps.shared.api.schema import operation
-from apps.shared.api.views import ApiView
+from apps.api.addresses import client_network
+from apps.api.responses import success
+from apps.api.schema import operation
+from apps.api.views import ApiView
 
 NO_STORE = {"Cache-Control": "no-store"}
 CUSTOMER_EXAMPLE = {"user_id": 42, "email": "mina@example.com", "name": "Mina"}

@@ -16,9 +16,9 @@ from apps.concerts.layouts import PRICE_MAX
 from apps.concerts.models import Concert, Grade, Performance, Seat
 from apps.concerts.services import save_counts
 from apps.concerts.signals import ConcertDeleted, concert_deleted
-from apps.shared.database import fetch_all, load_statements
-from apps.shared.deletion import Deletion, DeletionRefused, delete_rows, rows_by_key
-from apps.shared.transactions import requires_transaction, send_on_commit, use_case
+from apps.core.database import fetch_all, load_statements
+from apps.core.deletion import Deletion, DeletionRefused, delete_rows, rows_by_key
+from apps.core.transactions import requires_transaction, send_on_commit, use_case
 
 SQL = load_statements(Path(__file__).with_suffix(".sql"))
 PUBLISHED = gettext_lazy("A concert that is published cannot be deleted. Withdraw it first.")

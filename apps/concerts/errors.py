@@ -1,4 +1,4 @@
-from apps.shared.errors import Conflict, NotFound, RuleViolation
+from apps.core.errors import Conflict, NotFound, RuleViolation
 
 
 class ConcertNotFound(NotFound):

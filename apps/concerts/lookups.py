@@ -3,9 +3,9 @@
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from apps.boxoffice.base.lookups import Named
 from apps.concerts.models import Concert
 from apps.concerts.selectors import named_seats, seats_called
-from apps.shared.lookups import Named
 
 SEAT = _("seat")
 

@@ -14,8 +14,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.concerts.errors import SalesClosed, SalesNotOpen
-from apps.shared.search import SearchFold, search, search_index
-from apps.shared.texts import TypedLineField, TypedTextField
+from apps.core.search import SearchFold, search, search_index
+from apps.core.texts import TypedLineField, TypedTextField
 
 SEATS_PER_CUSTOMER_MAX = 10
 UNPAID_SEATS_MAX = 100
@@ -89,7 +89,7 @@ class ConcertQuerySet(models.QuerySet["Concert"]):
         return self.filter(sales_open_at__gt=at).order_by("sales_open_at", "pk")
 
     def matching(self, text: str) -> Self:
-        """Those with every word of `text` in the title, the artist or the venue, as `apps.shared.search` compares them."""
+        """Those with every word of `text` in the title, the artist or the venue, as `apps.core.search` compares them."""
         found: Self = search(self, text, Concert.SEARCHED)
         return found
 

@@ -31,7 +31,7 @@ from django.utils import timezone
 from redis.commands.core import Script
 
 from apps.concerts.models import RankingEntry, venue_day
-from apps.shared.store import ClusterStoreClient, StoreClient, connect
+from apps.core.store import ClusterStoreClient, StoreClient, connect
 
 ROOT = "ranking:{ranking}"
 WINDOW_DAYS = 7

@@ -14,8 +14,8 @@ from django.utils.translation import gettext, ngettext
 
 from apps.concerts.errors import ConcertNotFound
 from apps.concerts.models import Concert, Performance
-from apps.shared.history import note
-from apps.shared.transactions import database_now, requires_transaction, use_case
+from apps.core.history import note
+from apps.core.transactions import database_now, requires_transaction, use_case
 
 logger = structlog.get_logger(__name__)
 

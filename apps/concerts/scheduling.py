@@ -8,10 +8,9 @@ from structlog.contextvars import get_contextvars
 from apps.concerts.errors import PerformanceNotFound
 from apps.concerts.models import Performance
 from apps.concerts.signals import PerformanceRescheduled, performance_rescheduled
-from apps.shared.outbox import record_event
-from apps.shared.transactions import database_now, requires_transaction, send_on_commit
-
-PERFORMANCE_RESCHEDULED = "performance.rescheduled"
+from apps.core.transactions import database_now, requires_transaction, send_on_commit
+from apps.outbox.events import PERFORMANCE_RESCHEDULED
+from apps.outbox.recording import record_event
 
 
 @requires_transaction

@@ -3,6 +3,7 @@ from typing import Any
 from django.utils import timezone
 from rest_framework import serializers
 
+from apps.api.fields import StrictChoiceField
 from apps.concerts.models import Concert
 from apps.concerts.selectors import (
     RANKING_LIMIT_MAX,
@@ -10,7 +11,6 @@ from apps.concerts.selectors import (
     RankingWindow,
     SoldOutPerformance,
 )
-from apps.shared.api.fields import StrictChoiceField
 
 SEARCH_LENGTH_MAX = 100
 

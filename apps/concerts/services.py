@@ -29,15 +29,14 @@ from apps.concerts.models import (
     Seat,
     venue_day,
 )
-from apps.shared.database import fetch_all, load_statements
-from apps.shared.models import OutboxEvent
-from apps.shared.outbox import DeliveryRefused, Failures
-from apps.shared.transactions import requires_transaction, run_in_transaction, use_case
+from apps.core.database import fetch_all, load_statements
+from apps.core.transactions import requires_transaction, run_in_transaction, use_case
+from apps.outbox.consumers import DeliveryRefused, Failures
+from apps.outbox.events import RESERVATION_CANCELLED, RESERVATION_CONFIRMED
+from apps.outbox.models import OutboxEvent
 
 logger = structlog.get_logger(__name__)
 
-RESERVATION_CONFIRMED = "reservation.confirmed"
-RESERVATION_CANCELLED = "reservation.cancelled"
 REBUILD_BATCH = 250  # entries per script call: a millisecond or two of the store's time
 RECENT = timedelta(seconds=10)
 

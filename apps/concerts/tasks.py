@@ -1,13 +1,7 @@
 from celery import shared_task
 
 from apps.concerts import services
-from apps.shared.draining import drain_announced
-from apps.shared.store import StoreUnavailable
-
-
-@shared_task(name="concerts.update_ranking")
-def update_ranking(**_future: object) -> None:
-    drain_announced(update_ranking, consumer="ranking")
+from apps.core.store import StoreUnavailable
 
 
 @shared_task(name="concerts.rebuild_lost_ranking", throws=(StoreUnavailable,))

@@ -12,6 +12,10 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.api.pagination import paginated
+from apps.api.responses import success
+from apps.api.schema import operation
+from apps.api.views import ApiView
 from apps.concerts.errors import ConcertNotFound
 from apps.concerts.selectors import (
     RANKING_LIMIT_MAX,
@@ -31,10 +35,6 @@ from apps.concerts.serializers import (
     SearchQuerySerializer,
     SoldOutPerformancesSerializer,
 )
-from apps.shared.api.pagination import paginated
-from apps.shared.api.responses import success
-from apps.shared.api.schema import operation
-from apps.shared.api.views import ApiView
 
 LIMIT_PARAMETER = OpenApiParameter(
     "limit",

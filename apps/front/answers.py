@@ -15,7 +15,7 @@ from django.utils.cache import get_conditional_response, set_response_etag
 from django.utils.functional import Promise
 from rest_framework.serializers import Serializer
 
-from apps.shared.api.responses import SUCCESS, as_json
+from apps.api.responses import SUCCESS, as_json
 
 STATUS_LINES = {200: "200 OK", 201: "201 Created", 304: "304 Not Modified", 409: "409 Conflict"}
 

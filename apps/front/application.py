@@ -10,13 +10,13 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 import structlog
 from django.db import close_old_connections
 
+from apps.api.middleware import usable_request_id
+from apps.api.request_log import log_request
+from apps.core.errors import DomainError
 from apps.front.answers import STATUS_LINES, Answer, Header, HeadersLearned
 from apps.front.calls import Call, Circumstances, Reception
 from apps.front.routes import Route, find_route
 from apps.front.sales import SALES
-from apps.shared.api.middleware import usable_request_id
-from apps.shared.api.request_log import log_request
-from apps.shared.errors import DomainError
 
 logger = structlog.get_logger(__name__)
 

@@ -18,7 +18,17 @@ from apps.accounts.authentication import bearer_token
 from apps.accounts.login_copies import customer_id_of
 from apps.accounts.models import token_digest
 from apps.accounts.selectors import live_customer
+from apps.api.throttling import (
+    COUNTED_QUOTA,
+    CallToCount,
+    Quota,
+    caller_of_customer,
+    caller_of_network,
+    hit_limit,
+    is_counted_on,
+)
 from apps.concerts.selectors import current_seat_map
+from apps.core.path_converters import BIGINT_MAX
 from apps.front.answers import (
     Answer,
     Envelope,
@@ -39,16 +49,6 @@ from apps.queue.services import VisitorStatus, join_queue, leave_queue, visitor_
 from apps.reservations.selectors import availability
 from apps.reservations.services import admission_to_look
 from apps.reservations.views.seats import AVAILABILITY, SEAT_MAP
-from apps.shared.api.throttling import (
-    COUNTED_QUOTA,
-    CallToCount,
-    Quota,
-    caller_of_customer,
-    caller_of_network,
-    hit_limit,
-    is_counted_on,
-)
-from apps.shared.path_converters import BIGINT_MAX
 from apps.storefront.views.waiting import status_answer
 
 BODY_MAX = 256  # bytes; a join is shorter, however it is spaced

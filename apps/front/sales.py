@@ -19,7 +19,16 @@ from django.utils import translation
 from apps.accounts.authentication import bearer_token
 from apps.accounts.models import token_digest
 from apps.accounts.selectors import live_customer
+from apps.api.fields import BIGINT_MAX, is_canonical_uuid
+from apps.api.idempotency import run_once
+from apps.api.idempotent import FAILURE, fingerprint_of, usable_key
+from apps.api.responses import as_json, refusal_body
+from apps.api.throttling import Quota, caller_of_customer, hit_limit
+from apps.api.views import ApiView
 from apps.concerts.models import SEATS_PER_CUSTOMER_MAX
+from apps.core.codes import CODES
+from apps.core.errors import DomainError, ServiceUnavailable
+from apps.core.transactions import Steps
 from apps.front.answers import Answer, Envelope
 from apps.front.calls import Call
 from apps.front.routes import Route, is_usual_post, noted, quota_headers
@@ -29,15 +38,6 @@ from apps.reservations.serializers import confirmation_data, held_seats_data
 from apps.reservations.services import admission_to_look, confirm_reservation, hold_seats
 from apps.reservations.views.holds import HELD, HoldsView
 from apps.reservations.views.reservations import CONFIRMED, ReservationsView
-from apps.shared.api.fields import BIGINT_MAX, is_canonical_uuid
-from apps.shared.api.idempotent import FAILURE, fingerprint_of, usable_key
-from apps.shared.api.responses import as_json, refusal_body
-from apps.shared.api.throttling import Quota, caller_of_customer, hit_limit
-from apps.shared.api.views import ApiView
-from apps.shared.codes import CODES
-from apps.shared.errors import DomainError, ServiceUnavailable
-from apps.shared.idempotency import run_once
-from apps.shared.transactions import Steps
 
 BODY_MAX = 512  # bytes; enough for the ids of ten seats
 HOLDS, RESERVATIONS = "/api/v1/holds", "/api/v1/reservations"

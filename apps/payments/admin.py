@@ -13,16 +13,16 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextareaWidget
 
+from apps.boxoffice.base.forms import CarefulForms
+from apps.boxoffice.base.lookups import Days, Ids, Named, Numbers, narrowed, people_lookup
+from apps.boxoffice.base.read_only import ReadOnlyAdmin, ReadOnlyInline
+from apps.boxoffice.base.words import NOTHING, at_venue, in_won, linked, linked_to, person
+from apps.core.codes import CODES
+from apps.core.errors import DomainError
+from apps.core.form_fields import WonField
 from apps.payments.admin_export import LedgerExports
 from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
 from apps.payments.services import adjust_wallet
-from apps.shared.admin import ReadOnlyAdmin, ReadOnlyInline
-from apps.shared.admin_forms import CarefulForms
-from apps.shared.admin_words import NOTHING, at_venue, in_won, linked, linked_to, person
-from apps.shared.codes import CODES
-from apps.shared.errors import DomainError
-from apps.shared.form_fields import WonField
-from apps.shared.lookups import Days, Ids, Named, Numbers, narrowed, people_lookup
 
 MOVEMENTS_SHOWN = 20
 # A reservation is paid once and refunded once, and there is an index for each.

@@ -20,10 +20,10 @@ from django.views.generic import TemplateView
 from unfold.admin import ModelAdmin
 from unfold.decorators import action
 
+from apps.boxoffice.base.pages import StaffPage
+from apps.core.transactions import QUERY_CANCELED, sqlstate
 from apps.payments.export import ENTRIES_OF_A_TRANSACTION, Part, between, parts_of, write_ledger
 from apps.payments.models import LedgerTransaction
-from apps.shared.admin_pages import StaffPage
-from apps.shared.transactions import QUERY_CANCELED, sqlstate
 
 ENTRIES_OF_A_FILE = 100_000  # a spreadsheet opens a million, a web process keeps a file of 20 MB
 FILE_SECONDS = 10.0

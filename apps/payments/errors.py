@@ -1,4 +1,4 @@
-from apps.shared.errors import Conflict, RuleViolation
+from apps.core.errors import Conflict, RuleViolation
 
 
 class InsufficientBalance(RuleViolation):

@@ -18,9 +18,9 @@ from django.db.models import F, Func, Q, QuerySet, TextField, Value, Window
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Mod, RowNumber
 
+from apps.core.long_reads import long_read
+from apps.core.transactions import database_now
 from apps.payments.models import LedgerEntry, LedgerTransaction
-from apps.shared.long_reads import long_read
-from apps.shared.transactions import database_now
 
 HEADER = (
     "created_at",

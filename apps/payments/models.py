@@ -4,9 +4,9 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from apps.core.identifiers import new_id
+from apps.core.texts import TypedNoteField
 from apps.payments import triggers
-from apps.shared.identifiers import new_id
-from apps.shared.texts import TypedNoteField
 
 # Won. The most that the constraints let through; `CHARGE_LIMIT` and `BALANCE_LIMIT` say what an installation allows.
 CHARGE_CEILING = 1_000_000

@@ -8,8 +8,8 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import QuerySet
 
+from apps.core.long_reads import limited
 from apps.payments.models import LedgerTransaction, Wallet
-from apps.shared.long_reads import limited
 
 
 def wallet_balance(*, customer_id: int) -> int:

@@ -3,8 +3,8 @@ from typing import Any
 from django.conf import settings
 from rest_framework import serializers
 
+from apps.api.fields import StrictIntegerField
 from apps.payments.models import LedgerTransaction
-from apps.shared.api.fields import StrictIntegerField
 
 
 class ChargeSerializer(serializers.Serializer[Any]):

@@ -6,16 +6,16 @@ from uuid import UUID
 
 from django.conf import settings
 
-from apps.payments.errors import BalanceLimitExceeded, InsufficientBalance
-from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
-from apps.shared.database import Call, Row, load_statements
-from apps.shared.transactions import (
+from apps.core.database import Call, Row, load_statements
+from apps.core.transactions import (
     Decision,
     RoundTrips,
     Steps,
     decide_then_write,
     requires_transaction,
 )
+from apps.payments.errors import BalanceLimitExceeded, InsufficientBalance
+from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
 
 SQL = load_statements(Path(__file__).with_suffix(".sql"))
 

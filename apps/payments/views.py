@@ -7,6 +7,11 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.api.idempotent import IdempotentView
+from apps.api.pagination import paginated
+from apps.api.responses import success
+from apps.api.schema import operation
+from apps.api.views import ApiView
 from apps.payments.errors import BalanceLimitExceeded
 from apps.payments.models import LedgerTransaction
 from apps.payments.selectors import transactions_of_customer, wallet_balance
@@ -18,11 +23,6 @@ from apps.payments.serializers import (
     charged_data,
 )
 from apps.payments.services import charge_wallet
-from apps.shared.api.idempotent import IdempotentView
-from apps.shared.api.pagination import paginated
-from apps.shared.api.responses import success
-from apps.shared.api.schema import operation
-from apps.shared.api.views import ApiView
 
 
 class BalanceView(ApiView):

@@ -9,21 +9,16 @@ class QueueConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.concerts.publication import Follower, register_follower
+        from apps.core.history import register_record
         from apps.queue import receivers  # noqa: F401  (registers itself)
-        from apps.queue.retention import QUEUE_EXITS
         from apps.queue.selectors import (
             changes_of_rooms,
             publications_without_account,
             visitors_at_stake,
         )
-        from apps.queue.services import FINISH_PAID_VISITS, follow_publication
-        from apps.shared.history import register_record
-        from apps.shared.outbox import register_consumer
-        from apps.shared.retention import register_retention
+        from apps.queue.services import follow_publication
 
-        register_consumer(FINISH_PAID_VISITS)
         register_follower("queue", Follower(visitors_at_stake, follow_publication))
-        register_retention(QUEUE_EXITS)
         # A room has all of its changes on record; of a concert the history lacks what nobody's account has done.
         register_record("queue.waitingroom", changes_of_rooms, is_all=True)
         register_record("concerts.concert", publications_without_account)

@@ -1,4 +1,4 @@
-from apps.shared.errors import AccessRefused, Conflict, NotFound
+from apps.core.errors import AccessRefused, Conflict, NotFound
 
 
 class QueueTokenRequired(AccessRefused):

@@ -6,10 +6,10 @@ from types import TracebackType
 import redis
 from django.conf import settings
 
+from apps.core.errors import ServiceUnavailable
+from apps.core.lean_store import script_client
 from apps.queue.core.room import Room
 from apps.queue.core.tokens import TokenSigner
-from apps.shared.errors import ServiceUnavailable
-from apps.shared.lean_store import script_client
 
 RETRY_AFTER_SECONDS = 2
 

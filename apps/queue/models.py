@@ -12,8 +12,8 @@ from django.db.models.functions import Least, Now
 from django.utils.translation import gettext_lazy as _
 
 from apps.concerts.models import DATES, OUT_OF_DATES, Concert, Performance
+from apps.core.texts import TypedLineField
 from apps.queue.core.room import EndReason
-from apps.shared.texts import TypedLineField
 
 CAPACITY_MAX = 100_000
 RATE_MAX = 1_000_000

@@ -13,14 +13,14 @@ from django.utils.translation import ngettext
 
 from apps.concerts.errors import ConcertNotFound
 from apps.concerts.models import Concert
+from apps.core.caching import ProcessCache
+from apps.core.errors import ServiceUnavailable
+from apps.core.history import CHANGES_NAMED, Change
+from apps.core.long_reads import limited
+from apps.core.transactions import database_now
 from apps.queue.core.room import WITHDRAWN, Figures
 from apps.queue.live import live_room, store_needed
 from apps.queue.models import PolicyChange, WaitingRoom
-from apps.shared.caching import ProcessCache
-from apps.shared.errors import ServiceUnavailable
-from apps.shared.history import CHANGES_NAMED, Change
-from apps.shared.long_reads import limited
-from apps.shared.transactions import database_now
 
 BOARD_SECONDS = 1.0
 BOARDS_KEPT = 1_000

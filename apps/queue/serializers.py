@@ -1,7 +1,7 @@
 from rest_framework import serializers
 
+from apps.api.fields import StrictIntegerField
 from apps.queue.core.room import EndReason
-from apps.shared.api.fields import StrictIntegerField
 
 
 class JoinSerializer(serializers.Serializer):  # type: ignore[type-arg]

@@ -9,6 +9,10 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.api.middleware import same_in_every_language
+from apps.api.responses import success
+from apps.api.schema import operation
+from apps.api.views import ApiView
 from apps.concerts.errors import ConcertNotFound, SalesClosed, SalesNotOpen
 from apps.queue import services
 from apps.queue.errors import QueueClosed
@@ -20,10 +24,6 @@ from apps.queue.serializers import (
     VisitorStatusSerializer,
 )
 from apps.queue.services import VisitorStatus
-from apps.shared.api.middleware import same_in_every_language
-from apps.shared.api.responses import success
-from apps.shared.api.schema import operation
-from apps.shared.api.views import ApiView
 
 NO_STORE = {"Cache-Control": "no-store"}
 

@@ -10,14 +10,14 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
+from apps.boxoffice.base.lookups import Days, Ids, people_lookup
+from apps.boxoffice.base.read_only import ReadOnlyAdmin, ReadOnlyInline
+from apps.boxoffice.base.words import NOTHING, at_venue, in_won, linked, person
 from apps.concerts.lookups import concert_lookup, seat_lookup
 from apps.concerts.models import Concert
 from apps.payments.models import LedgerTransaction
 from apps.reservations.lookups import code_lookup, hold_seat_lookup, ticket_seat_lookup
 from apps.reservations.models import Hold, Reservation, SeatClaim, Ticket
-from apps.shared.admin import ReadOnlyAdmin, ReadOnlyInline
-from apps.shared.admin_words import NOTHING, at_venue, in_won, linked, person
-from apps.shared.lookups import Days, Ids, people_lookup
 
 
 class ConcertFilter(admin.SimpleListFilter):

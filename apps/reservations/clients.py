@@ -12,7 +12,7 @@ import httpx
 from django.conf import settings
 from standardwebhooks import Webhook
 
-from apps.shared.deadlines import exchange_within, with_deadlines
+from apps.core.deadlines import exchange_within, with_deadlines
 
 HTTP_TIMEOUT = httpx.Timeout(settings.WEBHOOK_TIMEOUT, connect=min(settings.WEBHOOK_TIMEOUT, 2.0))
 # The status is the answer. What follows the headers is read only to keep the connection, and to quote a refusal: a body that is

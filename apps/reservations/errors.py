@@ -1,7 +1,7 @@
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
-from apps.shared.errors import Conflict, NotFound, RuleViolation
+from apps.core.errors import Conflict, NotFound, RuleViolation
 
 
 class HoldNotFound(NotFound):

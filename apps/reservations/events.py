@@ -1,14 +1,13 @@
-"""The facts that this app tells others, as they stand in the outbox."""
+"""What an event tells of a reservation."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 from uuid import UUID
 
 from structlog.contextvars import get_contextvars
 
-RESERVATION_CONFIRMED = "reservation.confirmed"
-RESERVATION_CANCELLED = "reservation.cancelled"
+from apps.outbox.events import ReservationPayload, SoldSeat
 
 
 class PricedSeat(NamedTuple):
@@ -33,17 +32,14 @@ def reservation_payload(
     occurred_at: datetime,
     queue_place: int | None,
     queue_generation: int | None,
-) -> dict[str, Any]:
-    """Everything that a consumer needs, so that none has to ask back. Prices in won, times in ISO 8601.
-
-    `request_id` is that of the call that is being answered, by which its consequences can be traced.
-    """
+) -> ReservationPayload:
+    """Return everything that a consumer needs, so that none has to ask back."""
     return {
         "reservation_id": str(reservation_id),
         "concert_id": concert_id,
         "performance_id": performance_id,
         "customer_id": customer_id,
-        "seats": [seat._asdict() for seat in seats],
+        "seats": [cast(SoldSeat, seat._asdict()) for seat in seats],
         "seat_count": len(seats),
         "total_price": total_price,
         "occurred_at": occurred_at.isoformat(),

@@ -5,9 +5,9 @@ import re
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
+from apps.boxoffice.base.lookups import Named
 from apps.concerts.selectors import seats_called
 from apps.reservations.models import SeatClaim, Ticket
-from apps.shared.lookups import Named
 
 CODE_LENGTH = 16
 # A code begins with 8 of these at least to be told from a word; they are printed in fours.

@@ -16,7 +16,7 @@ from django.db.models import ExpressionWrapper, F, Q
 from django.utils.translation import gettext_lazy as _
 
 from apps.concerts.models import Performance, Seat
-from apps.shared.identifiers import new_id
+from apps.core.identifiers import new_id
 
 
 class HoldQuerySet(models.QuerySet["Hold"]):
@@ -397,7 +397,7 @@ class Ticket(models.Model):
         Seat, on_delete=models.PROTECT, related_name="tickets", verbose_name=_("seat")
     )
     price = models.PositiveIntegerField(_("price"), help_text=_("In whole won."))
-    code = models.CharField(_("code"), max_length=16, unique=True, default=new_ticket_code)
+    code = models.CharField(_("code"), max_length=16, default=new_ticket_code)
 
     class Meta:
         verbose_name = _("ticket")
@@ -406,6 +406,8 @@ class Ticket(models.Model):
             models.UniqueConstraint(
                 fields=["reservation", "seat"], name="seat_once_per_reservation"
             ),
+            # Not `unique`, for which Django adds an index for searches by the beginning of a code.
+            models.UniqueConstraint(fields=["code"], name="ticket_code_once"),
         ]
 
     def __str__(self) -> str:

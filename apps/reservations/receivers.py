@@ -1,21 +1,25 @@
+"""What follows a sale, a cancellation and a date that is moved, after the commit: a drain for each consumer."""
+
 from django.dispatch import receiver
 
-from apps.concerts.signals import PerformanceRescheduled, performance_rescheduled
-from apps.reservations.signals import (
-    ReservationCancelled,
-    ReservationConfirmed,
-    reservation_cancelled,
-    reservation_confirmed,
-)
-from apps.reservations.tasks import sync_externally
-from apps.shared.draining import announce
+from apps.concerts.signals import performance_rescheduled
+from apps.outbox.announcing import announce
+from apps.reservations.signals import reservation_cancelled, reservation_confirmed
+
+
+@receiver([reservation_confirmed, reservation_cancelled], dispatch_uid="ranking")
+def announce_ranking(**_: object) -> None:
+    announce("ranking")
+
+
+@receiver(reservation_confirmed, dispatch_uid="token_expiry")
+def announce_token_expiry(**_: object) -> None:
+    announce("token_expiry")
 
 
 @receiver(
     [reservation_confirmed, reservation_cancelled, performance_rescheduled],
-    dispatch_uid="reservations.sync",
+    dispatch_uid="external_sync",
 )
-def enqueue_external_sync(
-    *, event: ReservationConfirmed | ReservationCancelled | PerformanceRescheduled, **_: object
-) -> None:
-    announce(sync_externally)
+def announce_external_sync(**_: object) -> None:
+    announce("external_sync")

@@ -15,11 +15,11 @@ from django.utils.translation import ngettext
 
 from apps.concerts import selectors as concerts
 from apps.concerts.models import Concert, Grade, Performance, Seat
+from apps.core.caching import ProcessCache
+from apps.core.database import fetch_one, load_statements
+from apps.core.errors import NotFound
 from apps.reservations.errors import HoldNotFound, ReservationNotFound
 from apps.reservations.models import Hold, Reservation, SeatClaim, Ticket
-from apps.shared.caching import ProcessCache
-from apps.shared.database import fetch_one, load_statements
-from apps.shared.errors import NotFound
 
 SQL = load_statements(Path(__file__).with_suffix(".sql"))
 AVAILABLE, HELD, RESERVED = "AVAILABLE", "HELD", "RESERVED"

@@ -7,6 +7,12 @@ from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from apps.api.fields import (
+    StrictCharField,
+    StrictChoiceField,
+    StrictIntegerField,
+    StrictUUIDField,
+)
 from apps.concerts.models import SEATS_PER_CUSTOMER_MAX, Grade
 from apps.reservations.events import PricedSeat
 from apps.reservations.models import Hold, Reservation, SeatClaim, Ticket
@@ -22,12 +28,6 @@ from apps.reservations.services import (
     Confirmation,
     HeldSeats,
     extensions_of,
-)
-from apps.shared.api.fields import (
-    StrictCharField,
-    StrictChoiceField,
-    StrictIntegerField,
-    StrictUUIDField,
 )
 
 # --- Requests ---------------------------------------------------------------------------------------------------------

@@ -13,6 +13,11 @@ from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
+from apps.api.idempotency import run_once
+from apps.api.idempotent import IdempotentView
+from apps.api.responses import as_json
+from apps.core.errors import IdempotencyKeyInUse
+from apps.core.transactions import Steps
 from apps.payments.services import charge_wallet
 from apps.payments.views import ChargesView
 from apps.queue.services import Admission
@@ -26,11 +31,6 @@ from apps.reservations.services import (
 )
 from apps.reservations.views.holds import BestAvailableView, HoldExtensionView, HoldsView
 from apps.reservations.views.reservations import CancellationView, ReservationsView
-from apps.shared.api.idempotent import IdempotentView
-from apps.shared.api.responses import as_json
-from apps.shared.errors import IdempotencyKeyInUse
-from apps.shared.idempotency import run_once
-from apps.shared.transactions import Steps
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-from apps.shared.errors import RuleViolation
+from apps.core.errors import RuleViolation
 
 
 class InvalidChoice(RuleViolation):

@@ -16,8 +16,8 @@ from django.utils.translation import gettext_lazy as _
 from apps.accounts.models import User, validate_ascii
 from apps.accounts.serializers import PASSWORD_MAX_LENGTH
 from apps.concerts.models import SEATS_PER_CUSTOMER_MAX, Grade
-from apps.shared.form_fields import WholeNumberField, WonField
-from apps.shared.texts import TypedLine
+from apps.core.form_fields import WholeNumberField, WonField
+from apps.core.texts import TypedLine
 from apps.storefront.wording import won
 
 

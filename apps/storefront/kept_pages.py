@@ -21,7 +21,7 @@ from django.utils.html import conditional_escape
 from django.utils.http import urlencode
 from django.utils.translation import get_language
 
-from apps.shared.caching import ProcessCache
+from apps.core.caching import ProcessCache
 
 # With the time that rendering takes, a page is a second old at most.
 SECONDS, AHEAD = 0.9, 0.2

@@ -22,7 +22,6 @@ env = Env()
 
 DATA_DIR = Path(env.str("DATA_DIR", str(BASE_DIR / ".data")))
 DEBUG = False
-DEMO_ALLOWED = False
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", [])
 SECRET_KEY: str = env.str("SECRET_KEY")
 SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", [])
@@ -44,33 +43,37 @@ INSTALLED_APPS = [
     "django_structlog",
     "csp",
     "pgtrigger",
-    "apps.shared.apps.SharedConfig",
+    "apps.core.apps.CoreConfig",
+    "apps.outbox.apps.OutboxConfig",
+    "apps.api.apps.ApiConfig",
     "apps.accounts.apps.AccountsConfig",
     "apps.concerts.apps.ConcertsConfig",
     "apps.queue.apps.QueueConfig",
     "apps.payments.apps.PaymentsConfig",
     "apps.reservations.apps.ReservationsConfig",
     "apps.storefront.apps.StorefrontConfig",
+    "apps.boxoffice.apps.BoxOfficeConfig",
+    "apps.ops.apps.OpsConfig",
 ]
 
 MIDDLEWARE = [
-    "apps.shared.api.middleware.RequestIdMiddleware",
+    "apps.api.middleware.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "apps.shared.api.request_log.RequestLogMiddleware",
-    "apps.shared.api.middleware.ApiPathMiddleware",
-    "apps.shared.api.middleware.ConstantPolicyMiddleware",
-    "apps.shared.api.middleware.UsableHeadersMiddleware",
-    "apps.shared.api.middleware.BodySizeMiddleware",
+    "apps.api.request_log.RequestLogMiddleware",
+    "apps.api.middleware.ApiPathMiddleware",
+    "apps.api.middleware.ConstantPolicyMiddleware",
+    "apps.api.middleware.UsableHeadersMiddleware",
+    "apps.api.middleware.BodySizeMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "apps.shared.api.middleware.NegotiatedLocaleMiddleware",
-    "apps.shared.api.middleware.VenueTimeMiddleware",
+    "apps.api.middleware.NegotiatedLocaleMiddleware",
+    "apps.api.middleware.VenueTimeMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "apps.shared.admin_middleware.AdminMiddleware",
+    "apps.boxoffice.middleware.AdminMiddleware",
 ]
 
 ROOT_URLCONF = "concert_project.urls"
@@ -81,7 +84,7 @@ TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         # Looked at first: some of them stand in for templates of the theme.
-        "DIRS": [BASE_DIR / "apps/shared/templates"],
+        "DIRS": [BASE_DIR / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -98,7 +101,7 @@ TEMPLATES = [
 DATABASES: dict[str, Any] = {
     "default": env.dj_db_url(
         "DATABASE_URL",
-        engine="apps.shared.postgresql",
+        engine="apps.core.postgresql",
         conn_max_age=600,
         conn_health_checks=True,
     )
@@ -110,7 +113,7 @@ if env.str("OWNER_DATABASE_URL", ""):
         "role": DATABASES["default"]["USER"],
         "password": DATABASES["default"]["PASSWORD"],
     }
-    DATABASES["default"] = env.dj_db_url("OWNER_DATABASE_URL", engine="apps.shared.postgresql")
+    DATABASES["default"] = env.dj_db_url("OWNER_DATABASE_URL", engine="apps.core.postgresql")
 # A statement that waits longer than this is answered with 503 and tried again by the client.
 DATABASES["default"].setdefault("OPTIONS", {})["connect_timeout"] = 3
 _statement_timeout = 0 if APPLICATION_ROLE else env.int("DATABASE_STATEMENT_TIMEOUT_MS", 15_000)
@@ -119,7 +122,7 @@ DATABASES["default"]["OPTIONS"]["options"] = (
     f" -c statement_timeout={_statement_timeout}"
     " -c idle_in_transaction_session_timeout=30000"
 )
-# For `apps/shared/database.py`. Off behind a pooler that shares connections and does not carry prepared statements along.
+# For `apps/core/database.py`. Off behind a pooler that shares connections and does not carry prepared statements along.
 DATABASES["default"]["OPTIONS"]["prepare_threshold"] = (
     0 if env.bool("DATABASE_PREPARED_STATEMENTS", True) else None
 )
@@ -166,7 +169,6 @@ CELERY_TASK_SOFT_TIME_LIMIT = 110
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "queue.admit_visitors": {"queue": "admission"},
-    "reservations.sync_externally": {"queue": "external"},
 }
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "global_keyprefix": "celery:",
@@ -291,14 +293,14 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["apps.accounts.authentication.AccessTokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_PARSER_CLASSES": ["apps.shared.api.parsers.BoundedJSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["apps.api.parsers.BoundedJSONParser"],
     "DEFAULT_RENDERER_CLASSES": [
         "rest_framework.renderers.JSONRenderer",
-        "apps.shared.api.renderers.ProblemJSONRenderer",
+        "apps.api.renderers.ProblemJSONRenderer",
     ],
-    "DEFAULT_SCHEMA_CLASS": "apps.shared.api.schema.EnvelopeAutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "apps.api.schema.EnvelopeAutoSchema",
     "DEFAULT_METADATA_CLASS": None,
-    "EXCEPTION_HANDLER": "apps.shared.api.exceptions.render_exception",
+    "EXCEPTION_HANDLER": "apps.api.exceptions.render_exception",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
     "COERCE_DECIMAL_TO_STRING": False,
     "URL_FORMAT_OVERRIDE": None,

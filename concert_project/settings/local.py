@@ -41,7 +41,7 @@ os.environ.setdefault("LOG_FORMAT", "console")
 
 from concert_project.settings.base import *  # noqa: E402, F403
 
-DEMO_ALLOWED = True
+INSTALLED_APPS += ["dev.demo.apps.DemoConfig"]  # noqa: F405
 ALLOWED_HOSTS = ["*"]
 
 # Straight from the packages: whoever develops collects nothing.

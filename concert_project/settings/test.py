@@ -3,7 +3,7 @@
 from concert_project.settings.base import *  # noqa: F403
 
 ALLOWED_HOSTS = ["testserver", "127.0.0.1", "localhost"]
-DEMO_ALLOWED = True
+INSTALLED_APPS += ["dev.demo.apps.DemoConfig"]  # noqa: F405
 RATE_LIMIT_ENABLED = False  # the tests of the limiter turn it on
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}  # noqa: F405

@@ -7,7 +7,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from apps.accounts.models import AccessToken, User, token_digest
 from apps.accounts.services import issue_access_tokens
-from tests.admin_forms import send
+from tests.boxoffice.sending import send
 from tests.factories.accounts import PASSWORD, CustomerFactory
 
 pytestmark = pytest.mark.django_db

@@ -16,7 +16,7 @@ from apps.accounts import guesses
 from apps.accounts.errors import InvalidCredentials, TooManyFailures
 from apps.accounts.guesses import Entrance, Guess
 from apps.accounts.models import AccessToken, User
-from apps.shared.errors import TooBusy
+from apps.core.errors import TooBusy
 from concert_project.settings import base
 from tests.conftest import Race, StartValkey
 from tests.factories.accounts import PASSWORD, CustomerFactory

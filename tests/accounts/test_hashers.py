@@ -17,7 +17,7 @@ from django.test import Client
 from apps.accounts import hashers
 from apps.accounts.hashers import Line
 from apps.accounts.models import AccessToken, User
-from apps.shared.errors import TooBusy
+from apps.core.errors import TooBusy
 from concert_project.settings import base
 from tests.factories.accounts import PASSWORD, CustomerFactory
 from tests.storefront.rules import Page, StrictClient

@@ -20,9 +20,9 @@ from apps.accounts.login_copies import FILL_LONGEST, customer_id_of
 from apps.accounts.models import AccessToken, User, token_digest
 from apps.accounts.selectors import TOKEN_FIELDS, USER_FIELDS, live_customer, live_login
 from apps.accounts.services import issue_access_tokens, log_out, revoke_access_tokens
-from apps.shared.store import connect
-from devstack.servers import ValkeyServer
-from tests.admin_forms import send
+from apps.core.store import connect
+from dev.stack.servers import ValkeyServer
+from tests.boxoffice.sending import send
 from tests.conftest import Race, StartValkey
 from tests.factories.accounts import PASSWORD, CustomerFactory, bearer
 

@@ -11,7 +11,7 @@ from django.contrib.staticfiles import finders
 from django.core.management import call_command
 from django.test import Client
 
-from apps.shared.codes import CODES
+from apps.core.codes import CODES
 from tests.api.conftest import openapi, operations
 
 COMMITTED = settings.BASE_DIR / "docs" / "openapi.yaml"

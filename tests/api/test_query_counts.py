@@ -12,8 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.concerts.models import Concert, Performance, Seat
-from apps.shared import caching
-from apps.shared.caching import forget_everything
+from apps.core import caching
+from apps.core.caching import forget_everything
 from tests.api.conftest import Caller, customer_in, logged_in
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import ConcertFactory, PerformanceFactory, RankingEntryFactory
@@ -223,8 +223,11 @@ class TestSale:
 
 @pytest.mark.django_db(transaction=True)
 class TestRefusalOfASale:
-    def test_keeps_what_the_connection_has_prepared(self):
+    def test_keeps_what_the_connection_has_prepared(self, monkeypatch):
         """Or the crowd before a seat that is taken would make the server plan every statement anew."""
+        connection.ensure_connection()
+        # None gives way to another one.
+        monkeypatch.setattr(connection.connection, "prepared_max", None)
         performance = PerformanceFactory(seats=1)
         seat = performance.seats.get()
         hold(CustomerFactory(), [seat])

@@ -17,8 +17,8 @@ import pytest
 from django.conf import LazySettings
 
 from apps.accounts.models import User
+from apps.core.caching import forget_everything
 from apps.queue.services import admit_now, close_room, pause_room
-from apps.shared.caching import forget_everything
 from concert_project.wsgi import application
 from tests.api.wsgi import Answer, call
 from tests.factories.accounts import CustomerFactory

@@ -24,11 +24,12 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from apps.accounts.models import AccessToken, User
+from apps.api.models import IdempotencyRecord
+from apps.core.codes import CODES
+from apps.outbox.models import EventDelivery, OutboxEvent
 from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
 from apps.queue.models import QueueExit
 from apps.reservations.models import Hold, Reservation, SeatClaim, Ticket
-from apps.shared.codes import CODES
-from apps.shared.models import EventDelivery, IdempotencyRecord, OutboxEvent
 from concert_project.wsgi import application
 from tests.api.conftest import World, operations
 

@@ -91,7 +91,7 @@ print(json.dumps({
     "livez": other.status_code,
     "elsewhere": client.get("/api/v1/nothing", headers={"host": "elsewhere.example"}).status_code,
     "debug": settings.DEBUG,
-    "demo": settings.DEMO_ALLOWED,
+    "demo": "dev.demo.apps.DemoConfig" in settings.INSTALLED_APPS,
     "cookies": [settings.SESSION_COOKIE_SECURE, settings.SESSION_COOKIE_HTTPONLY, settings.CSRF_COOKIE_SECURE],
 }))
 """

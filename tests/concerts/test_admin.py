@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from apps.concerts.admin import seat_generator
 from apps.concerts.models import USUAL_LENGTH, Concert, Performance, RankingEntry, Seat
-from tests.admin_forms import concert_form, send
+from tests.boxoffice.sending import concert_form, send
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import (
     ConcertFactory,

@@ -12,16 +12,16 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.accounts.models import User
+from apps.boxoffice.base.deletion import CountedDeletion
+from apps.boxoffice.base.words import at_venue
 from apps.concerts.layouts import SectionLayout
 from apps.concerts.models import Concert, Grade, Performance, Seat
 from apps.concerts.services import generate_seats
+from apps.core import deletion
+from apps.core.caching import forget_everything
 from apps.queue.live import live_room
 from apps.queue.models import WaitingRoom
 from apps.reservations.models import SeatClaim
-from apps.shared import deletion
-from apps.shared.admin_deletion import CountedDeletion
-from apps.shared.admin_words import at_venue
-from apps.shared.caching import forget_everything
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import ConcertFactory, PerformanceFactory, SeatFactory
 from tests.factories.payments import WalletFactory

@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from apps.concerts.models import Concert, Performance
 from apps.concerts.publication import publish_concert, stakes_of
-from tests.admin_forms import concert_form, send, shown_by
+from tests.boxoffice.sending import concert_form, send, shown_by
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import ConcertFactory, PerformanceFactory
 from tests.factories.reservations import hold, overdue_hold

@@ -38,10 +38,10 @@ from apps.concerts.services import (
     unblock_seats,
 )
 from apps.concerts.tasks import rebuild_lost_ranking, verify_ranking
-from apps.concerts.tasks import update_ranking as update_ranking_task
-from apps.shared.models import EventDelivery, OutboxEvent
-from apps.shared.outbox import DeliveryRefused
-from apps.shared.store import StoreUnavailable
+from apps.core.store import StoreUnavailable
+from apps.outbox.announcing import drain_announced
+from apps.outbox.consumers import DeliveryRefused
+from apps.outbox.models import EventDelivery, OutboxEvent
 from tests.factories.concerts import (
     ConcertFactory,
     PerformanceFactory,
@@ -291,7 +291,7 @@ class TestUpdateRanking:
             event=event, consumer="ranking", next_attempt_at=event.occurred_at
         )
 
-        update_ranking_task(sent_by_a_newer_version=True)
+        drain_announced(consumer="ranking", sent_by_a_newer_version=True)
 
         delivery.refresh_from_db()
         assert delivery.status == EventDelivery.Status.DONE

@@ -11,10 +11,11 @@ from django.utils import timezone
 
 from apps.concerts.errors import PerformanceNotFound
 from apps.concerts.models import LENGTH_MAX, USUAL_LENGTH, Concert, Performance
-from apps.concerts.scheduling import PERFORMANCE_RESCHEDULED, reschedule_performance
-from apps.shared.models import EventDelivery, OutboxEvent
-from apps.shared.transactions import run_in_transaction
-from tests.admin_forms import concert_form, send
+from apps.concerts.scheduling import reschedule_performance
+from apps.core.transactions import run_in_transaction
+from apps.outbox.events import PERFORMANCE_RESCHEDULED
+from apps.outbox.models import EventDelivery, OutboxEvent
+from tests.boxoffice.sending import concert_form, send
 from tests.concerts.test_admin import typed
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import ConcertFactory, PerformanceFactory

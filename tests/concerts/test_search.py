@@ -12,7 +12,7 @@ from hypothesis.extra.django import TestCase
 
 from apps.concerts.models import Concert
 from apps.concerts.selectors import concerts_not_over
-from apps.shared.search import WORDS_MAX, folded_words
+from apps.core.search import WORDS_MAX, folded_words
 from tests.factories.concerts import ConcertFactory, PerformanceFactory
 
 pytestmark = pytest.mark.django_db

@@ -3,10 +3,8 @@
 import json
 import threading
 from datetime import timedelta
-from importlib import import_module
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from apps.concerts import services
@@ -25,7 +23,7 @@ from apps.concerts.services import (
     generate_seats,
     unblock_seats,
 )
-from tests.factories.concerts import ConcertFactory, PerformanceFactory, RankingEntryFactory
+from tests.factories.concerts import ConcertFactory, PerformanceFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -221,23 +219,6 @@ class TestBlockSeats:
 
         counts = Performance.objects.order_by("pk").values_list("seats_total", "seats_unblocked")
         assert list(counts) == [(2, 1), (4, 2)]
-
-
-class TestCountsOfEarlierPerformances:
-    def test_are_filled_in_by_the_migration(self):
-        empty, full = PerformanceFactory(), PerformanceFactory(seats=3)
-        block_seats(seat_ids=[full.seats.order_by("pk")[0].pk])
-        RankingEntryFactory(performance=full, seats=2)
-        RankingEntryFactory(performance=full, seats=-1, reservations=-1)
-        Performance.objects.update(seats_total=0, seats_unblocked=0, seats_sold=0)
-        migration = import_module("apps.concerts.migrations.0003_counts_of_performances")
-
-        with connection.cursor() as cursor:
-            cursor.execute(migration.FILL)
-
-        counts = Performance.objects.values_list("seats_total", "seats_unblocked", "seats_sold")
-        assert counts.get(pk=empty.pk) == (0, 0, 0)
-        assert counts.get(pk=full.pk) == (3, 2, 1)
 
 
 class TestSeatMap:

@@ -11,12 +11,12 @@ from django.core.management import get_commands
 from django.db import models
 from django.utils import translation
 
-from apps.shared.codes import CODES
+from apps.core.codes import CODES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 IDS = [page.relative_to(ROOT).as_posix() for page in PAGES]
-ERRORS = ("<!-- errors: compared with apps/shared/codes.py -->", "<!-- end of errors -->")
+ERRORS = ("<!-- errors: compared with apps/core/codes.py -->", "<!-- end of errors -->")
 SETTINGS = ("<!-- settings: compared with concert_project/settings -->", "<!-- end of settings -->")
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=IDS)
@@ -62,7 +62,7 @@ class TestEveryPage:
     @every_page
     def test_names_files_that_exist(self, page: Path) -> None:
         named = re.findall(
-            r"`((?:apps|benchmarks|concert_project|devstack|docs|requirements|tests)/[\w./-]+)",
+            r"`((?:apps|concert_project|dev|docs|templates|requirements|tests)/[\w./-]+)",
             page.read_text(),
         )
 

@@ -7,6 +7,8 @@ import factory
 from django.conf import settings
 from django.db import transaction
 
+from apps.core.database import fetch_pipelined
+from apps.core.transactions import run_steps
 from apps.payments.models import LedgerTransaction, Wallet
 from apps.payments.services import (
     Booking,
@@ -17,8 +19,6 @@ from apps.payments.services import (
     wallet_in,
     wallet_lock,
 )
-from apps.shared.database import fetch_pipelined
-from apps.shared.transactions import run_steps
 from tests.factories.accounts import CustomerFactory
 
 

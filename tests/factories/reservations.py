@@ -9,9 +9,9 @@ from django.db.models import F
 
 from apps.accounts.models import User
 from apps.concerts.models import Seat
+from apps.core.transactions import run_in_transaction
 from apps.reservations.models import Hold, Reservation
 from apps.reservations.services import confirm_reservation, hold_seats
-from apps.shared.transactions import run_in_transaction
 from tests.factories.payments import WalletFactory
 
 

@@ -11,9 +11,9 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
 
+from apps.api.wsgi import with_plain_content_type
+from apps.core.caching import forget_everything
 from apps.front.application import Front
-from apps.shared.api.wsgi import with_plain_content_type
-from apps.shared.caching import forget_everything
 from tests.api.wsgi import Answer, call
 from tests.factories.accounts import CustomerFactory, bearer
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from apps.concerts.models import Concert, Performance
 from apps.queue.services import admit_now, close_room, pause_room
-from devstack.servers import ValkeyServer
+from dev.stack.servers import ValkeyServer
 from tests.api.wsgi import Answer, call
 from tests.conftest import StartValkey
 from tests.factories.accounts import CustomerFactory

@@ -17,17 +17,17 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
+from apps.api.responses import as_json
+from apps.api.wsgi import with_plain_content_type
 from apps.concerts.models import Concert
 from apps.concerts.publication import withdraw_concert
+from apps.core import caching, lean_store
 from apps.front.answers import PlainRenderer
 from apps.front.application import Front
 from apps.queue.core.room import EndReason
 from apps.queue.serializers import BoardSerializer, QueueTokenSerializer, VisitorStatusSerializer
 from apps.queue.services import admit_now, join_queue
 from apps.reservations.serializers import AvailabilitySerializer
-from apps.shared import caching, lean_store
-from apps.shared.api.responses import as_json
-from apps.shared.api.wsgi import with_plain_content_type
 from tests.accounts.test_login_copies import rival as rival
 from tests.api.wsgi import Answer
 from tests.conftest import Race, StartValkey

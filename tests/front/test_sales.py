@@ -16,12 +16,13 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.accounts.models import AccessToken, User
+from apps.api.models import IdempotencyRecord
 from apps.concerts.models import Concert, Performance, Seat
+from apps.core import caching
+from apps.outbox.models import OutboxEvent
 from apps.payments.models import LedgerTransaction
 from apps.queue.services import admit_now
 from apps.reservations.models import Hold, Reservation
-from apps.shared import caching
-from apps.shared.models import IdempotencyRecord, OutboxEvent
 from tests.accounts.test_login_copies import rival as rival
 from tests.api.wsgi import Answer, call
 from tests.conftest import Race

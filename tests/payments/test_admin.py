@@ -16,7 +16,7 @@ from apps.payments.admin import LedgerTransactionAdmin
 from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
 from apps.payments.selectors import wallet_balance
 from apps.payments.services import charge_wallet
-from tests.admin_forms import send
+from tests.boxoffice.sending import send
 from tests.factories.accounts import CustomerFactory
 from tests.factories.payments import WalletFactory, pay
 

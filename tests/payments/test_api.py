@@ -9,9 +9,9 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from apps.accounts.models import User
+from apps.api.models import IdempotencyRecord
 from apps.payments.models import LedgerTransaction, Wallet
 from apps.payments.selectors import wallet_balance
-from apps.shared.models import IdempotencyRecord
 from tests.conftest import Race
 from tests.factories.accounts import CustomerFactory, bearer
 from tests.factories.payments import WalletFactory, pay, refund

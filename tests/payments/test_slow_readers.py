@@ -14,9 +14,9 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.payments.models import LedgerTransaction
-from devstack.children import Child
-from devstack.servers import HOST, free_port
-from devstack.stack import ROOT
+from dev.stack.children import Child
+from dev.stack.servers import HOST, free_port
+from dev.stack.stack import ROOT
 from tests.factories.accounts import CustomerFactory
 from tests.reservations.workers import database_url, wait_until
 from tests.servers import new_folder

@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from apps.queue import services
 from apps.queue.models import PolicyChange, QueueExit, WaitingRoom
-from tests.admin_forms import send
+from tests.boxoffice.sending import send
 from tests.factories.accounts import CustomerFactory
 from tests.factories.queue import PolicyChangeFactory, QueueExitFactory, WaitingRoomFactory
 from tests.queue.rooms import Visitor

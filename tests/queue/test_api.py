@@ -12,11 +12,11 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.concerts.models import Concert
+from apps.core.caching import forget_everything
 from apps.queue import selectors, services
 from apps.queue.core.tokens import Ticket
 from apps.queue.live import token_signer
 from apps.queue.models import WaitingRoom
-from apps.shared.caching import forget_everything
 from tests.factories.accounts import CustomerFactory, bearer
 from tests.factories.concerts import ConcertFactory
 from tests.queue.rooms import Visitor

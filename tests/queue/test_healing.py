@@ -20,7 +20,7 @@ from apps.queue.live import live_room, token_signer
 from apps.queue.models import QueueExit, WaitingRoom
 from apps.queue.services import rooms
 from apps.queue.services.exit_log import recorded_end
-from devstack.servers import ValkeyServer
+from dev.stack.servers import ValkeyServer
 from tests.conftest import StartValkey
 from tests.queue.rooms import Clock, TestedRoom, Visitor
 

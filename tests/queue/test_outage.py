@@ -8,7 +8,7 @@ import pytest
 from django.conf import LazySettings
 
 from apps.payments.models import Wallet
-from devstack.servers import ValkeyServer
+from dev.stack.servers import ValkeyServer
 from tests.conftest import StartValkey
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import SeatFactory

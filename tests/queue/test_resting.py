@@ -14,6 +14,8 @@ from django.utils import timezone
 from apps.concerts.errors import SalesClosed
 from apps.concerts.models import Concert, Performance
 from apps.concerts.services import create_performance
+from apps.core.caching import forget_everything
+from apps.core.errors import ServiceUnavailable
 from apps.queue import services
 from apps.queue.core.room import Room
 from apps.queue.live import live_room
@@ -23,8 +25,6 @@ from apps.queue.services import admission, rooms, visits
 from apps.queue.services.clock import micros
 from apps.queue.services.exit_log import EXITS_BATCH
 from apps.queue.services.retiring import RETIRED_AFTER
-from apps.shared.caching import forget_everything
-from apps.shared.errors import ServiceUnavailable
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import ConcertFactory, PerformanceFactory, begin_at
 from tests.queue.rooms import Clock, Visitor

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from apps.concerts.errors import ConcertNotFound, SalesClosed, SalesNotOpen
 from apps.concerts.models import Concert
+from apps.outbox.models import OutboxEvent
 from apps.queue import selectors, services
 from apps.queue.core.room import SECOND
 from apps.queue.errors import (
@@ -28,8 +29,7 @@ from apps.queue.models import PolicyChange, QueueExit, WaitingRoom
 from apps.queue.selectors import admissions_above_capacity
 from apps.queue.services import admission, finishing
 from apps.queue.services.clock import micros
-from apps.queue.services.finishing import FINISH_PAID_VISITS
-from apps.shared.models import OutboxEvent
+from apps.queue.services.finishing import finish_paid_visits
 from tests.conftest import Race
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import ConcertFactory
@@ -388,7 +388,7 @@ class TestFinishing:
     def test_paying_ends_the_visit_and_admits_the_next(
         self, visitors: list[Visitor], admitted: Visitor
     ) -> None:
-        FINISH_PAID_VISITS.effect([self.paid(admitted)])
+        finish_paid_visits([self.paid(admitted)])
 
         assert admitted.standing == "COMPLETED"
         assert visitors[2].standing == "ACTIVE"
@@ -397,7 +397,7 @@ class TestFinishing:
         self, visitors: list[Visitor], admitted: Visitor
     ) -> None:
         for _ in range(3):
-            FINISH_PAID_VISITS.effect([self.paid(admitted)])
+            finish_paid_visits([self.paid(admitted)])
 
         assert QueueExit.objects.count() == 1
         assert live_room(admitted.concert.pk).figures().admitted_total == 3  # type: ignore[union-attr]
@@ -409,12 +409,12 @@ class TestFinishing:
         admitted.leave()
         admitted.join()
 
-        FINISH_PAID_VISITS.effect([event])
+        finish_paid_visits([event])
 
         assert admitted.standing == "WAITING"
 
     def test_a_sale_at_the_box_office_is_no_visit(self, admitted: Visitor) -> None:
-        FINISH_PAID_VISITS.effect([self.paid(admitted, queue_place=None, queue_generation=None)])
+        finish_paid_visits([self.paid(admitted, queue_place=None, queue_generation=None)])
 
         assert admitted.standing == "ACTIVE"
         assert not QueueExit.objects.exists()
@@ -429,7 +429,7 @@ class TestFinishing:
         admitting: list[int] = []
         monkeypatch.setattr(finishing, "admit_now", lambda concert_id: admitting.append(concert_id))
 
-        FINISH_PAID_VISITS.effect([self.paid(one) for one in [*paying, *paying]])
+        finish_paid_visits([self.paid(one) for one in [*paying, *paying]])
 
         assert [one.standing for one in paying] == ["COMPLETED", "COMPLETED"]
         assert admitting == [paying[0].concert.pk]

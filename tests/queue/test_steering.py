@@ -23,7 +23,7 @@ from apps.queue import admin as room_admin
 from apps.queue import services
 from apps.queue.core.room import Room
 from apps.queue.models import PolicyChange, QueueExit, WaitingRoom
-from tests.admin_forms import send, shown_by
+from tests.boxoffice.sending import send, shown_by
 from tests.factories.accounts import CustomerFactory
 from tests.queue.rooms import Visitor
 

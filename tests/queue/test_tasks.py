@@ -7,11 +7,12 @@ import redis
 from django.db import transaction
 from django.utils import timezone
 
+from apps.outbox.announcing import drain_announced
+from apps.outbox.models import EventDelivery, OutboxEvent
+from apps.outbox.recording import record_event
 from apps.queue.live import token_signer
-from apps.queue.tasks import admit_visitors, finish_paid_visit
+from apps.queue.tasks import admit_visitors
 from apps.reservations.signals import ReservationConfirmed, reservation_confirmed
-from apps.shared.models import EventDelivery, OutboxEvent
-from apps.shared.outbox import record_event
 from tests.queue.rooms import Visitor
 
 pytestmark = pytest.mark.django_db
@@ -48,7 +49,7 @@ def test_a_confirmed_reservation_enqueues_the_end_of_the_visit(
     )
 
     messages = broker_store.lrange("celery:default", 0, -1)
-    assert any(b"queue.finish_paid_visit" in message for message in messages)  # type: ignore[union-attr]
+    assert any(b"token_expiry" in message for message in messages)  # type: ignore[union-attr]
 
 
 def test_the_task_ends_the_visit_once(visitors: list[Visitor]) -> None:
@@ -57,9 +58,9 @@ def test_the_task_ends_the_visit_once(visitors: list[Visitor]) -> None:
     event = paid(visitors[0])
 
     for _ in range(2):
-        finish_paid_visit(from_a_newer_caller=True)
+        drain_announced(consumer="token_expiry", from_a_newer_caller=True)
 
-    delivery = EventDelivery.objects.get(event=event, consumer="queue")
+    delivery = EventDelivery.objects.get(event=event, consumer="token_expiry")
     assert (delivery.status, delivery.attempts) == ("DONE", 1)
     assert visitors[0].standing == "COMPLETED"
 
@@ -72,8 +73,8 @@ def test_without_a_store_the_delivery_is_tried_again_later(
     event = paid(visitors[0])
     settings.QUEUE_URL = "redis://127.0.0.1:1/0"  # type: ignore[attr-defined]
 
-    finish_paid_visit()
+    drain_announced(consumer="token_expiry")
 
-    delivery = EventDelivery.objects.get(event=event, consumer="queue")
+    delivery = EventDelivery.objects.get(event=event, consumer="token_expiry")
     assert delivery.status == "PENDING"
     assert delivery.next_attempt_at > timezone.now()

@@ -11,11 +11,11 @@ from django.test import Client, TestCase
 from apps.concerts.errors import ConcertNotFound
 from apps.concerts.models import Concert
 from apps.concerts.publication import publish_concert, stakes_of, withdraw_concert
+from apps.core.caching import forget_everything
 from apps.queue import services
 from apps.queue.core.room import SECOND, WITHDRAWN, EndReason, Standing
 from apps.queue.errors import QueueClosed
 from apps.queue.models import PolicyChange, QueueExit, WaitingRoom
-from apps.shared.caching import forget_everything
 from tests.factories.accounts import CustomerFactory, bearer
 from tests.factories.concerts import ConcertFactory
 from tests.queue.rooms import Clock, TestedRoom, Visitor

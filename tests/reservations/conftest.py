@@ -5,15 +5,7 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from apps.shared import publishing
-from apps.shared.store import Breaker
 from tests.reservations.racing import Elsewhere
-
-
-@pytest.fixture(autouse=True)
-def _closed_breaker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A broker that was slow in one test must not keep the next one from publishing."""
-    monkeypatch.setattr(publishing, "_breaker", Breaker())
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pgtrigger
 import pytest
 from django.db import connection
 
-from apps.reservations.invariants import check_invariants
+from apps.ops.invariants import check_invariants
 from tests.protections import before, unlock
 
 PATIENCE = 20.0
@@ -83,7 +83,7 @@ def without_constraints(*names: str) -> Generator[None]:
         yield
     finally:
         with pgtrigger.ignore(), connection.cursor() as cursor:
-            cursor.execute("TRUNCATE accounts_user, concerts_concert, shared_outboxevent CASCADE")
+            cursor.execute("TRUNCATE accounts_user, concerts_concert, outbox_outboxevent CASCADE")
             for restore in removed:
                 cursor.execute(restore)
 

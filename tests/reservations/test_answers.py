@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from apps.api.responses import as_json, envelope
 from apps.concerts.models import Concert, Performance, Seat
 from apps.payments.models import LedgerTransaction
 from apps.payments.serializers import ChargedSerializer
@@ -17,7 +18,6 @@ from apps.reservations.serializers import (
     HoldSerializer,
 )
 from apps.reservations.services import Cancellation
-from apps.shared.api.responses import as_json, envelope
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.visitors import Visitor, admitted_visitor
 

@@ -8,10 +8,10 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from apps.concerts.models import Concert, Performance, Seat
+from apps.core.caching import forget_everything
 from apps.payments.models import Wallet
 from apps.queue.services import admit_visitors
 from apps.reservations.models import Hold, Reservation, SeatClaim
-from apps.shared.caching import forget_everything
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory, begin_at
 from tests.factories.reservations import hold, overdue_hold, reservation

@@ -11,12 +11,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from apps.api.responses import success_body
 from apps.concerts.models import Performance, Seat
+from apps.core.caching import forget_everything
 from apps.reservations import selectors
 from apps.reservations.selectors import Availability, availability, seats_with_states
 from apps.reservations.services import cancel_reservation, release_hold
-from apps.shared.api.responses import success_body
-from apps.shared.caching import forget_everything
 from tests.conftest import Race
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory

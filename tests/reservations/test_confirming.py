@@ -4,6 +4,8 @@ import pytest
 from django.utils import timezone
 
 from apps.concerts.models import Performance, Seat
+from apps.core.transactions import run_in_transaction
+from apps.outbox.models import EventDelivery, OutboxEvent
 from apps.payments.errors import InsufficientBalance
 from apps.payments.models import LedgerTransaction, Wallet
 from apps.reservations.errors import (
@@ -27,8 +29,6 @@ from apps.reservations.signals import (
     reservation_cancelled,
     reservation_confirmed,
 )
-from apps.shared.models import EventDelivery, OutboxEvent
-from apps.shared.transactions import run_in_transaction
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory, begin_at
 from tests.factories.payments import WalletFactory
@@ -113,7 +113,7 @@ class TestConfirmReservation:
         deliveries = EventDelivery.objects.pending().filter(event=event)
         assert set(deliveries.values_list("consumer", flat=True)) == {
             "ranking",
-            "queue",
+            "token_expiry",
             "external_sync",
         }
 

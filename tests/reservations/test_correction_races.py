@@ -14,10 +14,10 @@ from apps.concerts import corrections
 from apps.concerts.errors import PerformanceNotFound
 from apps.concerts.models import Grade, Performance, Seat
 from apps.concerts.services import generate_seats
+from apps.core.deletion import DeletionRefused
+from apps.core.transactions import run_in_transaction
 from apps.reservations.errors import SeatAlreadyHeld
 from apps.reservations.models import Hold, SeatClaim
-from apps.shared.deletion import DeletionRefused
-from apps.shared.transactions import run_in_transaction
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.reservations import hold

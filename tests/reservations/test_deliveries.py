@@ -10,20 +10,21 @@ from apps.concerts import projection
 from apps.concerts.models import RankingEntry
 from apps.concerts.selectors import RankingWindow, popular_answers, popular_concerts
 from apps.concerts.services import block_seats, ranking_drift, rebuild_ranking, unblock_seats
+from apps.core.transactions import run_in_transaction
+from apps.outbox.draining import drain
+from apps.outbox.events import CONSUMERS
+from apps.outbox.models import EventDelivery, OutboxEvent
 from apps.queue.models import QueueExit
 from apps.reservations.models import Reservation
 from apps.reservations.services import cancel_reservation, confirm_reservation, external_sync
-from apps.shared.models import EventDelivery, OutboxEvent
-from apps.shared.outbox import consumers, drain
-from apps.shared.transactions import run_in_transaction
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.payments import WalletFactory
 from tests.factories.queue import WaitingRoomFactory
 from tests.factories.reservations import hold, reservation
 from tests.factories.visitors import admitted_visitor
+from tests.outbox.deliveries import deliver, make_due
 from tests.reservations.racing import breaches
-from tests.shared.deliveries import deliver, make_due
 
 TIMES = 5
 
@@ -110,7 +111,7 @@ def as_if_each_had_come_once(visitor: Any) -> bool:
 class TestFiveTimesInAnyOrder:
     def test_delivered(self, visitor: Any, platform: Platform, order: tuple[int, ...]) -> None:
         for event in [events()[place] for place in order] * TIMES:
-            for consumer in consumers():
+            for consumer in CONSUMERS.values():
                 deliver(consumer=consumer.name, event_id=event.pk)
 
         assert set(EventDelivery.objects.values_list("status", "attempts")) == {("DONE", 1)}
@@ -122,11 +123,11 @@ class TestFiveTimesInAnyOrder:
     ) -> None:
         """As if every claim had lapsed just after its effect: what is guaranteed is at least once."""
         for _ in range(TIMES):
-            for consumer in consumers():
+            for consumer in CONSUMERS.values():
                 for event in [events()[place] for place in order]:
                     if event.type in consumer.event_types:
-                        assert consumer.effect([event]) == {}
-        for consumer in consumers():
+                        assert consumer.run([event]) == {}
+        for consumer in CONSUMERS.values():
             make_due()
             drain(consumer=consumer.name)
 
@@ -144,10 +145,10 @@ def test_a_ranking_that_forgot_its_events_would_count_them_all(
     forgetful = projection.COUNT.replace("ARGV[i]) == 0", "ARGV[i]) < 0")
     assert forgetful != projection.COUNT
     monkeypatch.setattr(projection, "COUNT", forgetful)
-    [ranked] = [one for one in consumers() if one.name == "ranking"]
+    [ranked] = [one for one in CONSUMERS.values() if one.name == "ranking"]
 
     for event in events() * TIMES:
-        ranked.effect([event])
+        ranked.run([event])
 
     assert ranking() == [TIMES]
     assert "ranking_recounted" in breaches()
@@ -155,7 +156,7 @@ def test_a_ranking_that_forgot_its_events_would_count_them_all(
 
 @pytest.mark.django_db(transaction=True)
 def test_many_drains_at_once(visitor: Any, platform: Platform, race: Any) -> None:
-    calls = [partial(drain, consumer=one.name) for one in consumers()] * 4
+    calls = [partial(drain, consumer=one.name) for one in CONSUMERS.values()] * 4
 
     drained = race(calls)
 

@@ -9,6 +9,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.concerts.models import Seat
+from apps.core.database import Statement
+from apps.core.transactions import database_now, run_in_transaction, run_steps
 from apps.payments.models import LedgerTransaction, Wallet
 from apps.payments.services import locked_wallet
 from apps.reservations.errors import (
@@ -26,8 +28,6 @@ from apps.reservations.services import (
     expiring,
     release_hold,
 )
-from apps.shared.database import Statement
-from apps.shared.transactions import database_now, run_in_transaction, run_steps
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.payments import WalletFactory

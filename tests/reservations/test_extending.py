@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from apps.concerts.models import Concert, Performance, Seat
+from apps.outbox.draining import drain
 from apps.payments.models import LedgerTransaction
 from apps.queue.services import close_room, remove_visitor
 from apps.reservations.errors import (
@@ -27,7 +28,6 @@ from apps.reservations.services import (
     extend_hold,
     release_hold,
 )
-from apps.shared.outbox import drain
 from tests.conftest import StartValkey
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory, begin_at
@@ -342,7 +342,7 @@ class TestOverTheApi:
         other = visitor.post("/holds", body).json()["data"]
         visitor.post("/reservations", {"hold_id": other["hold_id"]}, key="p")
         if is_known_to_the_room:
-            drain(consumer="queue")
+            drain(consumer="token_expiry")
 
         assert visitor.get(f"/holds/{made['hold_id']}").json()["data"]["extendable"] is False
         assert self.reason(self.extend(visitor, made)) == "VISIT_OVER"

@@ -18,12 +18,12 @@ from django.conf import settings
 from django.utils import timezone
 from standardwebhooks import Webhook
 
+from apps.outbox.announcing import drain_announced
+from apps.outbox.draining import MAX_ATTEMPTS, drain
+from apps.outbox.models import EventDelivery, OutboxEvent, Receiver
+from apps.outbox.receiver_health import UNHEALTHY_FAILURES
 from apps.reservations import clients
 from apps.reservations.services.external_sync import MESSAGES_AT_ONCE
-from apps.reservations.tasks import sync_externally
-from apps.shared.models import EventDelivery, OutboxEvent, Receiver
-from apps.shared.outbox import MAX_ATTEMPTS, drain
-from apps.shared.receiver_health import UNHEALTHY_FAILURES
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.reservations import reservation
@@ -124,7 +124,7 @@ def answer(body: bytes, status: bytes = b"200 OK") -> bytes:
 
 class TestSyncExternally:
     def test_posts_a_signed_message(self, platform, sold):
-        sync_externally()
+        drain_announced(consumer="external_sync")
 
         [(path, headers, body)] = platform.received
         message = Webhook(FIRST_SECRET).verify(body, headers)
@@ -144,7 +144,7 @@ class TestSyncExternally:
                 reservation(CustomerFactory(), [seat])
 
         with structlog.contextvars.bound_contextvars(request_id="of the drain"):
-            sync_externally()
+            drain_announced(consumer="external_sync")
 
         named = {
             headers["webhook-id"]: headers["x-request-id"] for _, headers, _ in platform.received
@@ -157,14 +157,14 @@ class TestSyncExternally:
 
     def test_tells_it_once(self, platform, sold):
         for _ in range(3):
-            sync_externally()
+            drain_announced(consumer="external_sync")
 
         assert len(platform.received) == 1
 
     def test_signs_with_every_secret_while_they_are_rotated(self, platform, sold, settings):
         settings.WEBHOOK_SECRETS = [SECOND_SECRET, FIRST_SECRET]
 
-        sync_externally()
+        drain_announced(consumer="external_sync")
 
         [(_path, headers, body)] = platform.received
         assert Webhook(FIRST_SECRET).verify(body, headers)
@@ -262,7 +262,7 @@ class TestSyncExternally:
     def test_has_nothing_to_do_without_a_platform(self, sold, settings):
         settings.WEBHOOK_URL = ""
 
-        sync_externally()
+        drain_announced(consumer="external_sync")
 
         assert delivery().status == EventDelivery.Status.DONE
 

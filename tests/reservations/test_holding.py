@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from apps.concerts.errors import SalesClosed, SalesNotOpen, SeatNotFound
 from apps.concerts.models import Concert, Performance, Seat
+from apps.core.transactions import run_in_transaction
 from apps.reservations.errors import (
     HoldExpired,
     HoldNotFound,
@@ -24,7 +25,6 @@ from apps.reservations.services import (
     hold_best_available,
     release_hold,
 )
-from apps.shared.transactions import run_in_transaction
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory, SeatFactory, begin_at
 from tests.factories.reservations import hold, overdue_hold, reservation

@@ -17,9 +17,9 @@ import httpx
 import pytest
 from django.utils import timezone
 
+from apps.core import deadlines
 from apps.reservations import clients
 from apps.reservations.clients import ANSWER_BYTES, BODY_BYTES, post_message
-from apps.shared import deadlines
 from tests.reservations.hostile import OK, Server, after, single_bytes
 
 DEADLINE = 0.5  # seconds

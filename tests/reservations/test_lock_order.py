@@ -20,31 +20,32 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.models import User
+from apps.api.idempotency import run_once
 from apps.concerts import corrections
 from apps.concerts import services as concerts
 from apps.concerts.layouts import DEFAULT_LAYOUT
 from apps.concerts.models import Concert, Grade, Performance, Seat
 from apps.concerts.publication import publish_concert, withdraw_concert
 from apps.concerts.scheduling import reschedule_performance
+from apps.core.database import Statement, load_statements
+from apps.core.transactions import Steps, run_in_transaction
+from apps.ops.purging import purge
+from apps.ops.retention import EVENTS
+from apps.outbox.draining import drain
+from apps.outbox.models import EventDelivery, OutboxEvent, Receiver
+from apps.outbox.receiver_health import note_success
 from apps.payments.services import adjust_wallet, charge_wallet
 from apps.queue import services as queue
 from apps.reservations import services as reservations
 from apps.reservations.models import Hold
-from apps.shared.database import Statement, load_statements
-from apps.shared.idempotency import run_once
-from apps.shared.models import EventDelivery, OutboxEvent, Receiver
-from apps.shared.outbox import drain
-from apps.shared.receiver_health import note_success
-from apps.shared.retention import EVENTS, purge
-from apps.shared.transactions import Steps, run_in_transaction
-from tests.admin_forms import shown_by
+from tests.boxoffice.sending import shown_by
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import ConcertFactory, PerformanceFactory
 from tests.factories.payments import WalletFactory
 from tests.factories.queue import WaitingRoomFactory
 from tests.factories.reservations import hold, overdue_hold, reservation
+from tests.outbox.deliveries import make_due
 from tests.protections import change, statements, unlock
-from tests.shared.deliveries import make_due
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -56,9 +57,9 @@ TABLES = {
     "concerts_concert": "concert",
     "concerts_performance": "performance",
     "queue_waitingroom": "waiting room",
-    "shared_eventdelivery": "delivery",
-    "shared_receiver": "receiver",
-    "shared_jobprogress": "progress",
+    "outbox_eventdelivery": "delivery",
+    "outbox_receiver": "receiver",
+    "ops_jobprogress": "progress",
     "old": "what is old",
 }
 ADVISORY = {
@@ -124,7 +125,7 @@ class Recorder:
         if lock:
             # Its lock ends with the statement that took it.
             changes_it_itself = re.search(
-                "UPDATE (queue_waitingroom|shared_eventdelivery|shared_receiver)", sql
+                "UPDATE (queue_waitingroom|outbox_eventdelivery|outbox_receiver)", sql
             )
             assert connection.in_atomic_block or changes_it_itself
             self.locks.append(lock)
@@ -383,7 +384,7 @@ def ticking() -> Callable[[], object]:
 def relaying() -> Callable[[], object]:
     reservation(CustomerFactory(), seats_in_disorder(1))
     make_due()
-    return partial(drain, consumer="queue")
+    return partial(drain, consumer="token_expiry")
 
 
 def recovering() -> Callable[[], object]:

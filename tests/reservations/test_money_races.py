@@ -7,13 +7,13 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
+from apps.core.transactions import run_in_transaction
 from apps.payments.errors import InsufficientBalance
 from apps.payments.models import LedgerTransaction, Wallet
 from apps.payments.selectors import ledger_totals, wallet_differences
 from apps.payments.services import charge_wallet
 from apps.reservations.models import Hold, Reservation, SeatClaim
 from apps.reservations.services import confirm_reservation
-from apps.shared.transactions import run_in_transaction
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.payments import WalletFactory

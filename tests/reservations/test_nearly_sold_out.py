@@ -8,8 +8,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.concerts.models import Concert, Performance, Seat
+from apps.core.caching import forget_everything
 from apps.reservations.selectors import FEW_SEATS, nearly_sold_out
-from apps.shared.caching import forget_everything
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import ConcertFactory, PerformanceFactory, begin_at
 from tests.factories.reservations import hold, overdue_hold, reservation

@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from apps.concerts.models import Seat
+from apps.outbox.draining import drain
 from apps.queue.errors import QueueTokenExpired
 from apps.queue.services import Admission
 from apps.queue.services.admission import admit_now
@@ -18,7 +19,6 @@ from apps.reservations.services import (
     extensions_of,
     hold_best_available,
 )
-from apps.shared.outbox import drain
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.payments import WalletFactory
 from tests.factories.reservations import hold
@@ -201,7 +201,7 @@ class TestOverTheApi:
         made = Hold.objects.count()
 
         before = attempts(seats[4])
-        drain(consumer="queue")
+        drain(consumer="token_expiry")
         assert visitor.get("/queue/tokens/me").json()["data"]["status"] == "EXPIRED"
         afterwards = attempts(seats[4])
 
@@ -215,7 +215,7 @@ class TestOverTheApi:
     def test_joining_again_leads_to_more_seats(self, visitor, attempts, performance, seats):
         first, _ = attempts(seats[0])
         visitor.post("/reservations", {"hold_id": first.json()["data"]["hold_id"]}, key="p")
-        drain(consumer="queue")
+        drain(consumer="token_expiry")
         visitor.join(performance.concert_id)
         admit_now(performance.concert_id)
 

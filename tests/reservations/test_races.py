@@ -11,6 +11,14 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.concerts.models import Seat
+from apps.core import transactions
+from apps.core.errors import ServiceUnavailable
+from apps.core.transactions import (
+    DEADLOCK_DETECTED,
+    LOCK_NOT_AVAILABLE,
+    run_in_transaction,
+    sqlstate,
+)
 from apps.payments.models import LedgerTransaction, Wallet
 from apps.reservations.errors import (
     AlreadyCancelled,
@@ -27,14 +35,6 @@ from apps.reservations.services import (
     cancel_reservation,
     confirm_reservation,
     hold_best_available,
-)
-from apps.shared import transactions
-from apps.shared.errors import ServiceUnavailable
-from apps.shared.transactions import (
-    DEADLOCK_DETECTED,
-    LOCK_NOT_AVAILABLE,
-    run_in_transaction,
-    sqlstate,
 )
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory

@@ -13,15 +13,15 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.concerts.models import Performance
 from apps.concerts.scheduling import reschedule_performance
+from apps.core.transactions import run_in_transaction
+from apps.ops.invariants import check_invariants
+from apps.outbox.draining import drain
+from apps.outbox.models import OutboxEvent
 from apps.payments.selectors import wallet_balance
 from apps.reservations import receivers
 from apps.reservations.errors import CancellationClosed
-from apps.reservations.invariants import check_invariants
 from apps.reservations.models import Hold, Reservation
 from apps.reservations.services import cancel_reservation, confirm_reservation
-from apps.shared.models import OutboxEvent
-from apps.shared.outbox import drain
-from apps.shared.transactions import run_in_transaction
 from tests.conftest import Race
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory, begin_at
@@ -178,7 +178,7 @@ class TestTelling:
         with TestCase.captureOnCommitCallbacks(execute=True):
             move(performance, timezone.now() + SOON)
 
-        assert [task.name for task in announced] == ["reservations.sync_externally"]
+        assert announced == ["external_sync"]
         settings.WEBHOOK_URL = ""
         assert drain(consumer="external_sync").settled == 1
         assert drain(consumer="ranking").settled == 0

@@ -25,9 +25,15 @@ from hypothesis.stateful import (
 )
 
 from apps.accounts.models import User
+from apps.api.idempotency import StoredAnswer, run_once
+from apps.api.responses import as_json
 from apps.concerts import projection
 from apps.concerts.models import Performance
 from apps.concerts.services import block_seats, rebuild_ranking, unblock_seats
+from apps.core.transactions import run_in_transaction
+from apps.outbox.draining import drain
+from apps.outbox.events import CONSUMERS
+from apps.outbox.models import OutboxEvent
 from apps.payments.errors import BalanceLimitExceeded, InsufficientBalance
 from apps.payments.models import Wallet
 from apps.payments.selectors import ledger_totals, unbalanced_transactions, wallet_differences
@@ -49,13 +55,9 @@ from apps.reservations.services import (
     hold_seats,
     release_hold,
 )
-from apps.shared.api.responses import as_json
-from apps.shared.idempotency import StoredAnswer, run_once
-from apps.shared.models import OutboxEvent
-from apps.shared.outbox import consumers, drain
-from apps.shared.transactions import run_in_transaction
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory, SeatFactory
+from tests.outbox.deliveries import deliver
 from tests.reservations.clock import DatabaseClock
 from tests.reservations.racing import breaches
 from tests.reservations.sale_model import (
@@ -66,12 +68,11 @@ from tests.reservations.sale_model import (
     ModelHold,
     Refusal,
 )
-from tests.shared.deliveries import deliver
 
 PRICES = [30_000, 30_000, 50_000, 50_000, 70_000]
 BALANCE_LIMIT = 200_000
 BEGINS_IN = timedelta(hours=26)  # two hours before it, cancelling ends
-CONSUMERS = ("ranking", "queue", "external_sync")
+NAMES = sorted(CONSUMERS)
 MICROSECOND = timedelta(microseconds=1)
 
 
@@ -97,7 +98,6 @@ class SaleMachine(RuleBasedStateMachine):
         self.seats = [seat.pk for seat in seats]
         self.customers: list[User] = CustomerFactory.create_batch(CUSTOMERS)
         self.model = Model({seat.pk: seat.price for seat in seats}, self.clock.now, begins_at)
-        assert {consumer.name for consumer in consumers()} == set(CONSUMERS)
         assert rebuild_ranking()
         self.answers: list[tuple[Callable[[], StoredAnswer], bytes]] = []
         for who in range(CUSTOMERS):
@@ -141,7 +141,7 @@ class SaleMachine(RuleBasedStateMachine):
     def note_event(self, type: str, change: int) -> None:
         event = OutboxEvent.objects.exclude(pk__in=[one.id for one in self.model.events]).get()
         assert (event.type, event.occurred_at) == (type, self.model.now)
-        pending = {one.name for one in consumers() if type in one.event_types}
+        pending = {one.name for one in CONSUMERS.values() if type in one.event_types}
         self.model.events.append(ModelEvent(event.pk, self.model.now, change, pending))
 
     # --- What people do -----------------------------------------------------------------------------------------------
@@ -311,7 +311,7 @@ class SaleMachine(RuleBasedStateMachine):
 
         assert (block_seats if is_blocked else unblock_seats)(seat_ids=[seat]) == changed
 
-    @rule(number=st.integers(0, 30), consumer=st.sampled_from(CONSUMERS))
+    @rule(number=st.integers(0, 30), consumer=st.sampled_from(NAMES))
     def deliver(self, number: int, consumer: str) -> None:
         """In any order, and again and again."""
         if not self.model.events:
@@ -322,7 +322,7 @@ class SaleMachine(RuleBasedStateMachine):
 
         assert deliver(consumer=consumer, event_id=event.id) is is_pending
 
-    @rule(consumer=st.sampled_from(CONSUMERS))
+    @rule(consumer=st.sampled_from(NAMES))
     def relay(self, consumer: str) -> None:
         due = [event for event in self.model.events if consumer in event.pending]
         for event in due:
@@ -374,7 +374,7 @@ class SaleMachine(RuleBasedStateMachine):
         if not hasattr(self, "model"):
             return
         self.move_to(self.model.now + timedelta(days=1))
-        for consumer in CONSUMERS:
+        for consumer in NAMES:
             drain(consumer=consumer)
         claimed = self.model.claimed()
         sold = {seat for seat, hold in claimed.items() if hold.status == "CONFIRMED"}

@@ -15,19 +15,20 @@ from django.db import connection, transaction
 
 from apps.concerts.models import Performance
 from apps.concerts.services import block_seats, rebuild_ranking, unblock_seats
+from apps.core.transactions import run_in_transaction
+from apps.outbox.draining import drain
+from apps.outbox.events import CONSUMERS
+from apps.outbox.models import EventDelivery
 from apps.payments.services import adjust_wallet
 from apps.queue import services as queue
 from apps.reservations.services import expire_holds
-from apps.shared.models import EventDelivery
-from apps.shared.outbox import consumers, drain
-from apps.shared.transactions import run_in_transaction
 from concert_project.celery import app
 from concert_project.schedule import BEAT_SCHEDULE
 from tests.factories.accounts import PASSWORD, CustomerFactory
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.reservations import overdue_hold
 from tests.factories.visitors import Visitor
-from tests.shared.deliveries import make_due
+from tests.outbox.deliveries import make_due
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -135,11 +136,11 @@ class TestWhatComesAfter:
         settings.WEBHOOK_URL = "http://127.0.0.1:1/"
         rebuild_ranking()
 
-        for consumer in consumers():
+        for consumer in CONSUMERS.values():
             drain(consumer=consumer.name)
 
         done = set(EventDelivery.objects.filter(attempts=1).values_list("consumer", "status"))
-        assert done == {("ranking", "DONE"), ("queue", "DONE"), ("external_sync", "PENDING")}
+        assert done == {("ranking", "DONE"), ("token_expiry", "DONE"), ("external_sync", "PENDING")}
         assert watch.calls > 5
         assert watch.while_locked == []
 

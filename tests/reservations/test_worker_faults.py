@@ -13,24 +13,27 @@ from django.utils import timezone
 
 from apps.concerts.models import Performance, RankingEntry
 from apps.concerts.services import rebuild_ranking
+from apps.ops.models import JobProgress
+from apps.ops.monitoring import JOB
+from apps.ops.tasks import verify_invariants
+from apps.outbox.announcing import drain_announced
+from apps.outbox.draining import CLAIM, drain
+from apps.outbox.models import EventDelivery, OutboxEvent, Receiver
+from apps.outbox.tasks import relay_events
 from apps.queue.selectors import admissions_above_capacity, live_figures
 from apps.reservations.models import Hold
-from apps.reservations.monitoring import JOB
-from apps.reservations.tasks import expire_holds, sync_externally, verify_invariants
-from apps.shared.models import EventDelivery, JobProgress, OutboxEvent, Receiver
-from apps.shared.outbox import CLAIM, drain
-from apps.shared.tasks import relay_events
+from apps.reservations.tasks import expire_holds
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.payments import WalletFactory
 from tests.factories.queue import WaitingRoomFactory
 from tests.factories.reservations import overdue_hold, reservation
 from tests.factories.visitors import Visitor
+from tests.outbox.deliveries import make_due
 from tests.reservations import workers
 from tests.reservations.hostile import OK, Server, after, single_bytes
 from tests.reservations.racing import breaches, wait_until_blocked
 from tests.reservations.workers import senders_of, started, wait_until, worker
-from tests.shared.deliveries import make_due
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -159,7 +162,7 @@ def test_a_platform_that_never_ends_an_answer_holds_up_nothing_else(performance)
             platform.parts = lambda: iter([OK + b"content-length: 0\r\nconnection: close\r\n\r\n"])
             Receiver.objects.update(next_probe_at=timezone.now())
             make_due(timedelta(minutes=1))
-            sync_externally.delay()
+            drain_announced.apply_async(kwargs={"consumer": "external_sync"}, queue="external")
             wait_until(is_all_done("external_sync"), "the backlog")
     finally:
         platform.close()
@@ -186,7 +189,7 @@ def test_two_beats_at_once(performance):
     make_due()
 
     with started("beat1", "beat"), started("beat2", "beat"):
-        for task in ("reservations.expire_holds", "shared.relay_events"):
+        for task in ("reservations.expire_holds", "outbox.relay_events"):
             wait_until(lambda task=task: len(senders_of(task)) == 2, f"{task} from both")
         with worker("default,admission,external", concurrency=2):
             wait_until(lambda: not EventDelivery.objects.exclude(status=DONE).exists(), "the relay")

@@ -13,7 +13,7 @@ import redis
 from django.conf import settings
 from django.db import connection
 
-from devstack.children import Child
+from dev.stack.children import Child
 from tests.servers import new_folder
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,9 +10,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.concerts.models import Concert, Performance
+from apps.core.caching import forget_everything
 from apps.queue.models import WaitingRoom
 from apps.reservations.selectors import FEW_SEATS
-from apps.shared.caching import forget_everything
 from apps.storefront.posters import poster_svg
 from tests.factories.concerts import ConcertFactory, PerformanceFactory, RankingEntryFactory
 from tests.factories.queue import WaitingRoomFactory

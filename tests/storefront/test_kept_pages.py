@@ -15,9 +15,9 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.models import User
 from apps.concerts.models import Concert
+from apps.core import caching
 from apps.reservations.models import Hold
 from apps.reservations.services import release_hold
-from apps.shared import caching
 from apps.storefront import kept_pages
 from apps.storefront.views import browsing
 from tests.conftest import Race

@@ -13,9 +13,9 @@ from django.views.defaults import server_error
 
 from apps.accounts.models import User
 from apps.concerts.models import Performance
+from apps.core.caching import forget_everything
 from apps.queue.errors import QueueTokenNotActive
 from apps.reservations.models import Hold, Reservation
-from apps.shared.caching import forget_everything
 from tests.factories.accounts import PASSWORD, CustomerFactory
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.queue import WaitingRoomFactory

@@ -9,10 +9,10 @@ import pytest
 from django.urls import reverse
 
 from apps.concerts.models import Concert, Performance, Seat
+from apps.core.caching import forget_everything
 from apps.queue.services import Admission, remove_visitor
 from apps.reservations.models import Hold
 from apps.reservations.services import admission_to_performance
-from apps.shared.caching import forget_everything
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.queue import WaitingRoomFactory

@@ -12,10 +12,10 @@ from icalendar import Calendar
 from apps.accounts.models import User
 from apps.concerts.models import Performance
 from apps.concerts.scheduling import reschedule_performance
+from apps.core.transactions import run_in_transaction
 from apps.payments.selectors import wallet_balance
 from apps.reservations.models import Reservation
 from apps.reservations.services import cancel_reservation
-from apps.shared.transactions import run_in_transaction
 from tests.factories.concerts import begin_at
 from tests.factories.reservations import reservation
 from tests.storefront.rules import Page

@@ -10,11 +10,11 @@ from django.urls import reverse
 from apps.accounts.models import User
 from apps.concerts.models import Concert, Performance
 from apps.concerts.publication import publish_concert, withdraw_concert
+from apps.core.caching import forget_everything
 from apps.payments.selectors import wallet_balance
 from apps.queue.services import admit_visitors
 from apps.reservations.models import Hold, Reservation
 from apps.reservations.services import cancel_reservation
-from apps.shared.caching import forget_everything
 from tests.factories.concerts import ConcertFactory
 from tests.factories.queue import WaitingRoomFactory
 from tests.storefront.rules import StrictClient

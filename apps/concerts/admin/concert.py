@@ -15,6 +15,12 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 
+from apps.boxoffice.base.deletion import CountedDeletion
+from apps.boxoffice.base.forms import TYPED_AS_PRINTED, CarefulForms
+from apps.boxoffice.base.lists import FoundByTyping
+from apps.boxoffice.base.lookups import Days, Numbers
+from apps.boxoffice.base.read_only import lead_to, row_named
+from apps.boxoffice.base.words import outcome
 from apps.concerts.admin import publication
 from apps.concerts.admin.performance import SeatCount
 from apps.concerts.admin.performance_forms import PerformanceInlineForm, save_times
@@ -23,13 +29,7 @@ from apps.concerts.corrections import PUBLISHED, delete_concerts
 from apps.concerts.lookups import concert_lookup
 from apps.concerts.models import Concert, ConcertQuerySet, Performance, PerformanceQuerySet
 from apps.concerts.publication import publish_concert
-from apps.shared.admin import lead_to, row_named
-from apps.shared.admin_deletion import CountedDeletion
-from apps.shared.admin_forms import TYPED_AS_PRINTED, CarefulForms
-from apps.shared.admin_lists import FoundByTyping
-from apps.shared.admin_words import outcome
-from apps.shared.deletion import Deletion
-from apps.shared.lookups import Days, Numbers
+from apps.core.deletion import Deletion
 
 DATES_PER_PAGE = 50  # a form may have a thousand fields, and each date has six
 DATES_MAX = 150  # of one form, with those that are added

@@ -14,14 +14,14 @@ from django.utils.translation import ngettext
 from django.views.generic import FormView
 from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 
+from apps.boxoffice.base.pages import StaffPage
+from apps.boxoffice.base.read_only import note_action
+from apps.boxoffice.base.words import outcome
 from apps.concerts.corrections import correct_prices
 from apps.concerts.errors import PricesRefused
 from apps.concerts.layouts import PRICE_MAX
 from apps.concerts.models import Grade, Performance, Seat
-from apps.shared.admin import note_action
-from apps.shared.admin_pages import StaffPage
-from apps.shared.admin_words import outcome
-from apps.shared.form_fields import WholeNumberField, WonField
+from apps.core.form_fields import WholeNumberField, WonField
 
 
 @dataclass(frozen=True, slots=True)

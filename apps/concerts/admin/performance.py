@@ -15,6 +15,12 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
+from apps.boxoffice.base.deletion import CountedDeletion
+from apps.boxoffice.base.forms import CarefulForms
+from apps.boxoffice.base.lists import FoundByTyping
+from apps.boxoffice.base.lookups import Days, Numbers
+from apps.boxoffice.base.read_only import lead_to, note_action, row_named
+from apps.boxoffice.base.words import at_venue, linked, may_follow
 from apps.concerts.admin.hall import PricesView
 from apps.concerts.admin.performance_forms import PerformanceForm, save_times
 from apps.concerts.admin.seat_generator import (
@@ -25,13 +31,7 @@ from apps.concerts.admin.seat_generator import (
 from apps.concerts.corrections import delete_performances
 from apps.concerts.lookups import concert_lookup
 from apps.concerts.models import Concert, Performance, Seat
-from apps.shared.admin import lead_to, note_action, row_named
-from apps.shared.admin_deletion import CountedDeletion
-from apps.shared.admin_forms import CarefulForms
-from apps.shared.admin_lists import FoundByTyping
-from apps.shared.admin_words import at_venue, linked, may_follow
-from apps.shared.deletion import Deletion
-from apps.shared.lookups import Days, Numbers
+from apps.core.deletion import Deletion
 
 
 class SeatCount:

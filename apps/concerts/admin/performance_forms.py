@@ -11,6 +11,8 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldBooleanSwitchWidget
 
+from apps.boxoffice.base.read_only import note_action
+from apps.boxoffice.base.words import at_venue
 from apps.concerts.models import (
     ANOTHER_AT_THAT_TIME,
     DATES,
@@ -19,8 +21,6 @@ from apps.concerts.models import (
     Performance,
 )
 from apps.concerts.scheduling import reschedule_performance
-from apps.shared.admin import note_action
-from apps.shared.admin_words import at_venue
 
 
 class PerformanceInlineForm(forms.ModelForm):  # type: ignore[type-arg]

@@ -14,12 +14,12 @@ from django.utils.translation import gettext_lazy as _
 from django.views.generic import FormView
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from apps.boxoffice.base.forms import ActsOnce
+from apps.boxoffice.base.pages import StaffPage
+from apps.boxoffice.base.words import outcome
 from apps.concerts.models import Concert
 from apps.concerts.publication import publish_concert, stakes_of, withdraw_concert
-from apps.shared.admin_forms import ActsOnce
-from apps.shared.admin_pages import StaffPage
-from apps.shared.admin_words import outcome
-from apps.shared.texts import TypedLine
+from apps.core.texts import TypedLine
 
 REASON_MAX = 200
 CONCERTS_MAX = 100  # on one page

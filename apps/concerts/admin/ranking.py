@@ -5,11 +5,11 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
+from apps.boxoffice.base.lookups import Days, Ids
+from apps.boxoffice.base.read_only import ReadOnlyAdmin
+from apps.boxoffice.base.words import at_venue, linked, linked_to
 from apps.concerts.lookups import concert_lookup
 from apps.concerts.models import RankingEntry
-from apps.shared.admin import ReadOnlyAdmin
-from apps.shared.admin_words import at_venue, linked, linked_to
-from apps.shared.lookups import Days, Ids
 
 
 @admin.register(RankingEntry)
@@ -50,4 +50,4 @@ class RankingEntryAdmin(ReadOnlyAdmin):
 
     @display(description=_("event"))
     def event(self, entry: RankingEntry) -> SafeString:
-        return linked_to("shared.outboxevent", entry.event_id, entry.event_id)
+        return linked_to("outbox.outboxevent", entry.event_id, entry.event_id)

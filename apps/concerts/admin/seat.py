@@ -13,15 +13,15 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 
+from apps.boxoffice.base.deletion import NAMED_MAX, CountedDeletion
+from apps.boxoffice.base.lookups import Days
+from apps.boxoffice.base.read_only import ReadOnlyAdmin, note_action
+from apps.boxoffice.base.words import at_venue, in_won, linked, outcome
 from apps.concerts.corrections import delete_seats
 from apps.concerts.lookups import SeatsThemselves, concert_lookup
 from apps.concerts.models import Performance, Seat
 from apps.concerts.services import block_seats, unblock_seats
-from apps.shared.admin import ReadOnlyAdmin, note_action
-from apps.shared.admin_deletion import NAMED_MAX, CountedDeletion
-from apps.shared.admin_words import at_venue, in_won, linked, outcome
-from apps.shared.deletion import Deletion
-from apps.shared.lookups import Days
+from apps.core.deletion import Deletion
 
 SEATS_NAMED = 50  # in one entry of a history
 

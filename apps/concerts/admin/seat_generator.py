@@ -21,6 +21,9 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from apps.boxoffice.base.forms import ActsOnce
+from apps.boxoffice.base.pages import StaffPage
+from apps.boxoffice.base.read_only import note_action
 from apps.concerts.errors import LayoutRefused
 from apps.concerts.layouts import (
     PRICE_MAX,
@@ -31,11 +34,8 @@ from apps.concerts.layouts import (
 )
 from apps.concerts.models import Grade, Performance
 from apps.concerts.services import generate_seats
-from apps.shared.admin import note_action
-from apps.shared.admin_forms import ActsOnce
-from apps.shared.admin_pages import StaffPage
-from apps.shared.form_fields import WholeNumberField, WonField
-from apps.shared.texts import TypedLine
+from apps.core.form_fields import WholeNumberField, WonField
+from apps.core.texts import TypedLine
 
 SECTIONS_OFFERED = 8
 SEATS_AT_ONCE = 200_000  # a few seconds of work

@@ -8,7 +8,7 @@ from django.db.models import Count, F, Max, Min, OuterRef, Q, Subquery
 
 from apps.concerts.errors import ConcertNotFound, PerformanceNotFound
 from apps.concerts.models import Concert, ConcertQuerySet, Performance, PerformanceQuerySet, Seat
-from apps.shared.caching import ProcessCache
+from apps.core.caching import ProcessCache
 
 # For as long as clients may keep a list of concerts.
 _undated: ProcessCache[None, list[int]] = ProcessCache(seconds=5.0, entries_max=1)

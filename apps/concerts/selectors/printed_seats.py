@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.lookups import Exact
 
 from apps.concerts.models import Concert, Seat
-from apps.shared.search import SearchFold, folded_texts
+from apps.core.search import SearchFold, folded_texts
 
 WORDS_MAX = 8  # of a title and a seat; each is a place to cut
 CONCERTS_MAX = 500  # with one title

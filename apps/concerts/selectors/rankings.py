@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from apps.concerts import projection
 from apps.concerts.models import Concert, Performance, RankingEntry, venue_day
-from apps.shared.caching import ProcessCache
-from apps.shared.store import StoreUnavailable
+from apps.core.caching import ProcessCache
+from apps.core.store import StoreUnavailable
 
 logger = structlog.get_logger(__name__)
 

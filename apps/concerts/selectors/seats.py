@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 
 from apps.concerts.models import Grade, Performance, Seat
 from apps.concerts.selectors.concerts import published_performance
-from apps.shared.caching import ProcessCache
+from apps.core.caching import ProcessCache
 
 
 def seats_of(performance_id: int, section: str | None = None) -> QuerySet[Seat]:

@@ -16,18 +16,18 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
 from apps.accounts.models import User
+from apps.boxoffice.base.forms import CarefulForms
+from apps.boxoffice.base.lists import FoundByTyping
+from apps.boxoffice.base.lookups import Days, Numbers, people_lookup
+from apps.boxoffice.base.read_only import ReadOnlyAdmin, row_named
+from apps.boxoffice.base.words import NOTHING, linked, person
 from apps.concerts.lookups import concert_lookup
+from apps.core.errors import ServiceUnavailable
 from apps.queue.admin.steering import PolicyForm, SteeringView
 from apps.queue.core.room import Figures
 from apps.queue.models import PolicyChange, QueueExit, WaitingRoom
 from apps.queue.selectors import live_figures
 from apps.queue.services import edit_policy
-from apps.shared.admin import ReadOnlyAdmin, row_named
-from apps.shared.admin_forms import CarefulForms
-from apps.shared.admin_lists import FoundByTyping
-from apps.shared.admin_words import NOTHING, linked, person
-from apps.shared.errors import ServiceUnavailable
-from apps.shared.lookups import Days, Numbers, people_lookup
 
 UNKNOWN = "–"
 State = WaitingRoom.State

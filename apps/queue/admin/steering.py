@@ -13,6 +13,10 @@ from django.views.generic import FormView
 from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminTextInputWidget
 
 from apps.accounts.models import User
+from apps.boxoffice.base.forms import ActsOnce
+from apps.boxoffice.base.pages import StaffPage
+from apps.core.errors import DomainError
+from apps.core.texts import TypedLine
 from apps.queue.models import REASON_MAX, WaitingRoom
 from apps.queue.services import (
     By,
@@ -24,10 +28,6 @@ from apps.queue.services import (
     resume_room,
     why_refused,
 )
-from apps.shared.admin_forms import ActsOnce
-from apps.shared.admin_pages import StaffPage
-from apps.shared.errors import DomainError
-from apps.shared.texts import TypedLine
 
 
 class Reason(TypedLine):

@@ -16,7 +16,7 @@ from apps.queue.services.controls import (
     why_refused,
 )
 from apps.queue.services.exit_log import visit_is_over
-from apps.queue.services.finishing import FINISH_PAID_VISITS, finish_visit
+from apps.queue.services.finishing import finish_paid_visits, finish_visit
 from apps.queue.services.gate import (
     Admission,
     Place,
@@ -33,7 +33,6 @@ from apps.queue.services.rooms import waiting_room_of, wake
 from apps.queue.services.visits import VisitorStatus, join_queue, leave_queue, visitor_status
 
 __all__ = [
-    "FINISH_PAID_VISITS",
     "Admission",
     "By",
     "Place",
@@ -45,6 +44,7 @@ __all__ = [
     "concert_of_token",
     "edit_policy",
     "extend_lease",
+    "finish_paid_visits",
     "finish_visit",
     "follow_publication",
     "forget_room",

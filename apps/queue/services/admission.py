@@ -9,13 +9,13 @@ import structlog
 from django.db import connection
 from django.db.models.functions import Now
 
+from apps.core.errors import ServiceUnavailable
 from apps.queue.core.room import Room
 from apps.queue.live import live_room, store_needed
 from apps.queue.models import WaitingRoom
 from apps.queue.services.exit_log import drain_exits
 from apps.queue.services.retiring import retire_if_finished
 from apps.queue.services.rooms import TICK, bring_up_to_date, replay_ends, wake
-from apps.shared.errors import ServiceUnavailable
 
 logger = structlog.get_logger(__name__)
 

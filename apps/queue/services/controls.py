@@ -15,15 +15,15 @@ from django.utils.translation import gettext as _
 
 from apps.concerts.errors import SalesClosed, SalesNotOpen
 from apps.concerts.publication import By, Publication
+from apps.core.codes import CODES
+from apps.core.errors import DomainError, ServiceUnavailable
+from apps.core.transactions import database_now, requires_transaction, use_case
 from apps.queue.core.room import EndReason
 from apps.queue.errors import QueueClosed, VisitorNotFound
 from apps.queue.live import live_room, store_needed
 from apps.queue.models import PolicyChange, WaitingRoom, new_lottery_key
 from apps.queue.services.finishing import finish_visit
 from apps.queue.services.rooms import bring_up_to_date, waiting_room_of
-from apps.shared.codes import CODES
-from apps.shared.errors import DomainError, ServiceUnavailable
-from apps.shared.transactions import database_now, requires_transaction, use_case
 
 logger = structlog.get_logger(__name__)
 

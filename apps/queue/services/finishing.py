@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 import structlog
 
+from apps.core.database import fetch_all, load_statements
+from apps.outbox.consumers import Failures
+from apps.outbox.models import OutboxEvent
 from apps.queue.core.room import EndReason, Finish
 from apps.queue.live import live_room, store_needed
 from apps.queue.services.admission import admit_now
 from apps.queue.services.clock import moment
 from apps.queue.services.rooms import waiting_room_of
-from apps.shared.database import fetch_all, load_statements
-from apps.shared.models import OutboxEvent
-from apps.shared.outbox import Consumer, Failures
 
 logger = structlog.get_logger(__name__)
 
@@ -119,11 +119,3 @@ def finish_paid_visits(events: Sequence[OutboxEvent]) -> Failures:
     if visits:
         finish_visits(visits=visits, reason=EndReason.COMPLETED)
     return {}
-
-
-FINISH_PAID_VISITS = Consumer(
-    name="queue",
-    event_types=frozenset({"reservation.confirmed"}),
-    effect=finish_paid_visits,
-    task="queue.finish_paid_visit",
-)

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from apps.core.errors import ServiceUnavailable
 from apps.queue.core.room import EndReason, Standing
 from apps.queue.core.tokens import Ticket
 from apps.queue.errors import (
@@ -16,7 +17,6 @@ from apps.queue.errors import (
 from apps.queue.live import live_room, store_needed
 from apps.queue.services.clock import micros, moment
 from apps.queue.services.visits import look_up, read_ticket
-from apps.shared.errors import ServiceUnavailable
 
 logger = structlog.get_logger(__name__)
 

@@ -10,6 +10,8 @@ from django.db.models.functions import Now
 
 from apps.concerts.errors import ConcertNotFound
 from apps.concerts.models import Concert
+from apps.core.database import fetch_all, load_statements
+from apps.core.errors import ServiceUnavailable
 from apps.queue.core.lottery import key_blocks
 from apps.queue.core.room import WITHDRAWN, Policy, Standing, Visit
 from apps.queue.core.tokens import Ticket
@@ -17,8 +19,6 @@ from apps.queue.live import RETRY_AFTER_SECONDS, live_room, store_needed
 from apps.queue.models import WaitingRoom
 from apps.queue.services.clock import MICROSECOND, micros, moment
 from apps.queue.services.exit_log import EXITS_BATCH, ends_since, move_exits, recorded_end
-from apps.shared.database import fetch_all, load_statements
-from apps.shared.errors import ServiceUnavailable
 
 logger = structlog.get_logger(__name__)
 

@@ -7,6 +7,9 @@ from typing import NamedTuple
 from django.utils import timezone
 
 from apps.concerts.errors import ConcertNotFound, SalesClosed, SalesNotOpen
+from apps.core.caching import ProcessCache
+from apps.core.database import fetch_all, load_statements
+from apps.core.errors import RateLimited, ServiceUnavailable
 from apps.queue.core.room import CallToCount, EndReason, Standing, Visit
 from apps.queue.core.tokens import InvalidToken, Ticket
 from apps.queue.errors import QueueClosed, QueueTokenInvalid, QueueTokenRequired
@@ -21,9 +24,6 @@ from apps.queue.services.rooms import (
     waiting_room_of,
     wake,
 )
-from apps.shared.caching import ProcessCache
-from apps.shared.database import fetch_all, load_statements
-from apps.shared.errors import RateLimited, ServiceUnavailable
 
 _FORGET_EARLY_END = load_statements(Path(__file__).with_suffix(".sql"))["forget_early_end"]
 

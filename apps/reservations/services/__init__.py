@@ -5,6 +5,7 @@ from apps.reservations.services.cancelling import Cancellation, cancel_reservati
 from apps.reservations.services.confirming import Confirmation, confirm_reservation
 from apps.reservations.services.expiring import expire_holds
 from apps.reservations.services.extending import extend_hold, extensions_of
+from apps.reservations.services.external_sync import sync_all_externally
 from apps.reservations.services.gate import (
     admission_to_concert,
     admission_to_look,
@@ -34,6 +35,7 @@ __all__ = [
     "hold_best_available",
     "hold_seats",
     "release_hold",
+    "sync_all_externally",
     "top_up_for_hold",
     "verify_payer",
 ]

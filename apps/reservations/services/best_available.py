@@ -10,13 +10,13 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+from apps.core.database import fetch_pipelined, load_statements
+from apps.core.transactions import Steps, database_now, decide_then_write
 from apps.queue.services import Admission
 from apps.reservations.errors import NotEnoughSeats
 from apps.reservations.selectors import adjacent_free_seats
 from apps.reservations.services import holding
 from apps.reservations.services.holding import FoundSeats, HeldSeats, claim, found_seats
-from apps.shared.database import fetch_pipelined, load_statements
-from apps.shared.transactions import Steps, database_now, decide_then_write
 
 SQL = load_statements(Path(__file__).with_suffix(".sql"))
 

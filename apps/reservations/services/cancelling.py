@@ -2,14 +2,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
+from apps.core.database import load_statements
+from apps.core.transactions import CLOCK, Decision, Steps, decide_then_write, send_on_commit
+from apps.outbox.events import RESERVATION_CANCELLED
 from apps.payments.services import refund_to_wallet, wallet_in, wallet_lock
 from apps.reservations.errors import AlreadyCancelled, CancellationClosed, ReservationNotFound
-from apps.reservations.events import RESERVATION_CANCELLED
 from apps.reservations.models import Reservation, cancellable_until
 from apps.reservations.services.locking import hold_locks, locked_hold_in
 from apps.reservations.signals import ReservationCancelled, reservation_cancelled
-from apps.shared.database import load_statements
-from apps.shared.transactions import CLOCK, Decision, Steps, decide_then_write, send_on_commit
 
 SQL = load_statements(Path(__file__).with_suffix(".sql"))
 

@@ -3,14 +3,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
+from apps.core.database import load_statements
+from apps.core.transactions import CLOCK, Decision, Steps, decide_then_write, send_on_commit
+from apps.outbox.events import RESERVATION_CONFIRMED
 from apps.payments.services import debit_wallet, wallet_in, wallet_lock
 from apps.queue.errors import QueueTokenInvalid
-from apps.reservations.events import RESERVATION_CONFIRMED
 from apps.reservations.models import Reservation, Ticket
 from apps.reservations.services.locking import LockedHold, hold_locks, locked_hold_in
 from apps.reservations.signals import ReservationConfirmed, reservation_confirmed
-from apps.shared.database import load_statements
-from apps.shared.transactions import CLOCK, Decision, Steps, decide_then_write, send_on_commit
 
 SQL = load_statements(Path(__file__).with_suffix(".sql"))
 

@@ -6,9 +6,9 @@ from uuid import UUID
 
 import structlog
 
+from apps.core.database import Call, fetch_all, load_statements
+from apps.core.transactions import database_now, run_in_transaction
 from apps.reservations.models import Hold
-from apps.shared.database import Call, fetch_all, load_statements
-from apps.shared.transactions import database_now, run_in_transaction
 
 logger = structlog.get_logger(__name__)
 

@@ -7,13 +7,13 @@ from uuid import UUID
 
 from django.db import transaction
 
+from apps.core.database import load_statements
+from apps.core.transactions import Decision, Steps, decide_then_write
 from apps.queue.services import extend_lease, visit_is_over
 from apps.reservations.errors import HoldNotExtendable
 from apps.reservations.models import Hold
 from apps.reservations.services.holding import HeldSeats
 from apps.reservations.services.locking import hold_locks, locked_hold_in
-from apps.shared.database import load_statements
-from apps.shared.transactions import Decision, Steps, decide_then_write
 
 SQL = load_statements(Path(__file__).with_suffix(".sql"))
 

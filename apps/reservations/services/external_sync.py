@@ -6,12 +6,10 @@ import httpx
 from django.conf import settings
 from django.utils import timezone
 
-from apps.concerts.scheduling import PERFORMANCE_RESCHEDULED
+from apps.outbox.consumers import DeliveryPostponed, DeliveryRefused, one_by_one
+from apps.outbox.models import OutboxEvent
+from apps.outbox.receiver_health import UNHEALTHY_FAILURES
 from apps.reservations.clients import Answer, post_message
-from apps.reservations.events import RESERVATION_CANCELLED, RESERVATION_CONFIRMED
-from apps.shared.models import OutboxEvent
-from apps.shared.outbox import Consumer, DeliveryPostponed, DeliveryRefused, one_by_one
-from apps.shared.receiver_health import UNHEALTHY_FAILURES
 
 OURS_ALONE = {"queue_place", "queue_generation", "request_id"}
 LONGEST_WAIT = 3600.0  # seconds
@@ -59,10 +57,6 @@ def _named_wait(answer: Answer) -> float:
     return min(max(seconds, 0.0), LONGEST_WAIT)
 
 
-EXTERNAL_SYNC = Consumer(
-    name="external_sync",
-    event_types=frozenset({RESERVATION_CONFIRMED, RESERVATION_CANCELLED, PERFORMANCE_RESCHEDULED}),
-    effect=one_by_one(sync_externally, at_once=MESSAGES_AT_ONCE, gives_up_after=UNHEALTHY_FAILURES),
-    task="reservations.sync_externally",
-    is_outside=True,
+sync_all_externally = one_by_one(
+    sync_externally, at_once=MESSAGES_AT_ONCE, gives_up_after=UNHEALTHY_FAILURES
 )

@@ -6,11 +6,11 @@ from uuid import UUID
 
 from apps.concerts.errors import ConcertNotFound, PerformanceNotFound
 from apps.concerts.models import Concert, Performance
+from apps.core.caching import ProcessCache
+from apps.core.database import fetch_one, load_statements
+from apps.core.errors import DomainError
 from apps.queue.services import Admission, admitted_visitor, concert_of_token, verified_place
 from apps.reservations.errors import HoldNotFound
-from apps.shared.caching import ProcessCache
-from apps.shared.database import fetch_one, load_statements
-from apps.shared.errors import DomainError
 
 SQL = load_statements(Path(__file__).with_suffix(".sql"))
 

@@ -12,6 +12,8 @@ from django.db import transaction
 
 from apps.concerts.errors import PerformanceNotFound, SeatNotFound
 from apps.concerts.models import SalesWindow
+from apps.core.database import Call, Row, load_statements
+from apps.core.transactions import Decision, Steps, decide_then_write
 from apps.queue.services import Admission, extend_lease, require_new_hold_allowed
 from apps.reservations.errors import (
     PriceLimitExceeded,
@@ -26,8 +28,6 @@ from apps.reservations.models import Hold
 from apps.reservations.services.expiring import end_in_the_way
 from apps.reservations.services.gate import refuses_single_seats
 from apps.reservations.services.single_seats import singles_left
-from apps.shared.database import Call, Row, load_statements
-from apps.shared.transactions import Decision, Steps, decide_then_write
 
 SQL = load_statements(Path(__file__).with_suffix(".sql"))
 

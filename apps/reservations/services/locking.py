@@ -6,11 +6,11 @@ from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
+from apps.core.database import Call, Row, load_statements
+from apps.outbox.recording import event_to_record
 from apps.reservations.errors import HoldExpired, HoldNotFound, HoldNotLive
 from apps.reservations.events import PricedSeat, reservation_payload
 from apps.reservations.models import Hold
-from apps.shared.database import Call, Row, load_statements
-from apps.shared.outbox import event_to_record
 
 SQL = load_statements(Path(__file__).with_suffix(".sql"))
 

@@ -1,11 +1,11 @@
 from functools import partial
 from uuid import UUID
 
+from apps.core.transactions import CLOCK, Steps, decide_then_write
 from apps.payments.models import LedgerTransaction, Wallet
 from apps.payments.services import top_up_wallet
 from apps.reservations.errors import TopUpNotNeeded
 from apps.reservations.services.locking import hold_locks, locked_hold_in
-from apps.shared.transactions import CLOCK, Steps, decide_then_write
 
 
 @decide_then_write

@@ -7,16 +7,16 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.api.idempotent import IdempotentView
+from apps.api.responses import success
+from apps.api.schema import operation
+from apps.api.views import ApiView
 from apps.concerts.errors import PerformanceNotFound, SalesClosed, SalesNotOpen, SeatNotFound
+from apps.core.errors import DomainError
 from apps.queue.services import Admission
 from apps.reservations import errors, selectors, serializers, services
 from apps.reservations.services import HeldSeats
 from apps.reservations.views.seats import NOT_ADMITTED
-from apps.shared.api.idempotent import IdempotentView
-from apps.shared.api.responses import success
-from apps.shared.api.schema import operation
-from apps.shared.api.views import ApiView
-from apps.shared.errors import DomainError
 
 MAY_NOT_BUY = [
     *NOT_ADMITTED,

@@ -9,16 +9,16 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.api.idempotent import IdempotentView
+from apps.api.pagination import paginated
+from apps.api.responses import success
+from apps.api.schema import operation
+from apps.api.views import ApiView
 from apps.payments.errors import InsufficientBalance
 from apps.reservations import errors, selectors, serializers, services
 from apps.reservations.models import Reservation
 from apps.reservations.qr import qr_svg
 from apps.reservations.services import Cancellation, Confirmation
-from apps.shared.api.idempotent import IdempotentView
-from apps.shared.api.pagination import paginated
-from apps.shared.api.responses import success
-from apps.shared.api.schema import operation
-from apps.shared.api.views import ApiView
 
 CONFIRMED = _("Reservation confirmed.")
 

@@ -7,6 +7,9 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.api.responses import conditional, success, success_body
+from apps.api.schema import operation
+from apps.api.views import ApiView
 from apps.concerts import selectors as concerts
 from apps.concerts.errors import ConcertNotFound, PerformanceNotFound
 from apps.concerts.models import Performance
@@ -17,9 +20,6 @@ from apps.reservations.services import (
     admission_to_look,
     admission_to_performance,
 )
-from apps.shared.api.responses import conditional, success, success_body
-from apps.shared.api.schema import operation
-from apps.shared.api.views import ApiView
 
 AVAILABILITY = _("Availability.")
 SEAT_MAP = _("Seat map.")

@@ -21,12 +21,12 @@ from apps.accounts.guesses import Entrance, Guess
 from apps.accounts.hashers import refuse_if_busy
 from apps.accounts.models import User
 from apps.accounts.services import register_customer
+from apps.api.addresses import client_network
+from apps.boxoffice import refusals as admin_refusals
+from apps.core.codes import CODES
+from apps.core.errors import DomainError, IdempotencyKeyReused, TooBusy
 from apps.payments.errors import BalanceLimitExceeded
 from apps.payments.selectors import transactions_of_customer, wallet_balance
-from apps.shared import admin_refusals
-from apps.shared.api.addresses import client_network
-from apps.shared.codes import CODES
-from apps.shared.errors import DomainError, IdempotencyKeyReused, TooBusy
 from apps.storefront.actions import new_key, top_up
 from apps.storefront.forms import LoginForm, RegistrationForm, TopUpForm
 from apps.storefront.join_intent import forget_join_intent, join_intent_of

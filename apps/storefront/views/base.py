@@ -16,10 +16,10 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views import View
 
-from apps.shared.api.responses import refusal_body
-from apps.shared.api.throttling import spend
-from apps.shared.codes import CODES
-from apps.shared.errors import DomainError, RateLimited, ServiceUnavailable
+from apps.api.responses import refusal_body
+from apps.api.throttling import spend
+from apps.core.codes import CODES
+from apps.core.errors import DomainError, RateLimited, ServiceUnavailable
 from apps.storefront.wording import refusal_words
 
 logger = structlog.get_logger(__name__)

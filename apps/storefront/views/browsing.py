@@ -11,6 +11,8 @@ from django.shortcuts import redirect
 from django.templatetags.static import static
 from django.utils import timezone
 
+from apps.api.middleware import same_in_every_language
+from apps.api.responses import conditional
 from apps.concerts.errors import ConcertNotFound
 from apps.concerts.selectors import (
     PopularConcert,
@@ -26,12 +28,10 @@ from apps.concerts.selectors import (
     published_concert,
     ranks_of_yesterday,
 )
+from apps.core.errors import DomainError
+from apps.core.texts import without_hidden
 from apps.queue.selectors import waiting_room_door
 from apps.reservations.selectors import has_booked, nearly_sold_out
-from apps.shared.api.middleware import same_in_every_language
-from apps.shared.api.responses import conditional
-from apps.shared.errors import DomainError
-from apps.shared.texts import without_hidden
 from apps.storefront.cards import (
     COUNTED_DOWN,
     SaleState,

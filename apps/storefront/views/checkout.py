@@ -12,6 +12,8 @@ from django.utils.formats import time_format
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
+from apps.core.errors import IdempotencyKeyReused
+from apps.core.transactions import database_now
 from apps.payments.errors import BalanceLimitExceeded, InsufficientBalance
 from apps.payments.selectors import wallet_balance
 from apps.queue.errors import QueueTokenInvalid, QueueTokenRequired
@@ -26,8 +28,6 @@ from apps.reservations.errors import (
 from apps.reservations.models import Hold
 from apps.reservations.selectors import hold_of, reservation_of_hold
 from apps.reservations.services import release_hold
-from apps.shared.errors import IdempotencyKeyReused
-from apps.shared.transactions import database_now
 from apps.storefront.actions import extend, new_key, pay, top_up_to_pay
 from apps.storefront.forms import KeyedForm, TopUpForm
 from apps.storefront.hold_notice import extension_offers

@@ -4,9 +4,9 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import REASON_NO_CSRF_COOKIE
 from django.shortcuts import render
+from django.views import csrf
 
-from apps.shared.admin_refusals import is_admin
-from apps.shared.api.exceptions import csrf_failure
+from apps.boxoffice import refusals as admin
 from apps.storefront.views.base import PageView, is_from_our_page
 
 
@@ -19,9 +19,11 @@ def refuse_form(request: HttpRequest, reason: str = "") -> HttpResponseBase:
         found is None
         or view_class is None
         or not issubclass(view_class, PageView)
-        or (has_no_cookie and is_admin(request))
+        or (has_no_cookie and admin.is_admin(request))
     ):
-        return csrf_failure(request, reason)
+        if admin.is_admin(request):
+            return admin.refuse(request, admin.out_of_date())
+        return csrf.csrf_failure(request, reason)
     view: PageView = view_class()
     view.setup(request, *found.args, **found.kwargs)
     if view.takes_old_forms and is_from_our_page(request):

@@ -13,9 +13,11 @@ from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views.decorators.gzip import gzip_page
 
+from apps.api.responses import conditional
 from apps.concerts import selectors as concerts
 from apps.concerts.errors import PerformanceNotFound
 from apps.concerts.models import Concert, Performance
+from apps.core.errors import DomainError, IdempotencyKeyReused, NotFound, ServiceUnavailable
 from apps.queue.errors import (
     QueueTokenExpired,
     QueueTokenInvalid,
@@ -25,8 +27,6 @@ from apps.queue.errors import (
 from apps.queue.services import Admission
 from apps.reservations import selectors
 from apps.reservations.services import admission_to_concert, admission_to_performance
-from apps.shared.api.responses import conditional
-from apps.shared.errors import DomainError, IdempotencyKeyReused, NotFound, ServiceUnavailable
 from apps.storefront.actions import hold_best, hold_chosen, new_key
 from apps.storefront.errors import InvalidChoice
 from apps.storefront.forms import BestAvailableForm, SeatsForm

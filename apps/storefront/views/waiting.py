@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from apps.concerts.errors import ConcertNotFound, SalesClosed, SalesNotOpen
 from apps.concerts.selectors import concert_in_brief, concert_of_visitor, is_withdrawn
+from apps.core.errors import DomainError, ServiceUnavailable
 from apps.queue.errors import QueueClosed, QueueTokenInvalid, QueueTokenRequired
 from apps.queue.models import WaitingRoom
 from apps.queue.selectors import Board, board_of_visitor
@@ -25,7 +26,6 @@ from apps.queue.services import (
     leave_queue,
     visitor_status,
 )
-from apps.shared.errors import DomainError, ServiceUnavailable
 from apps.storefront.join_intent import keep_join_intent
 from apps.storefront.kept_pages import kept_page
 from apps.storefront.queue_cookie import (

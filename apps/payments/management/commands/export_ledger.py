@@ -11,10 +11,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import QuerySet
 
 from apps.accounts.models import User, normalized_email
+from apps.core.commands import file_path, moment, words
 from apps.payments.export import write_ledger
 from apps.payments.models import LedgerTransaction
 from apps.payments.selectors import ledger_transactions
-from apps.shared.commands import file_path, moment, words
 
 BLOCK = 1024 * 1024  # characters
 ID_DIGITS = 19  # of the highest id; int() refuses some thousand

@@ -2,8 +2,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from apps.core.long_reads import long_read
 from apps.payments import selectors
-from apps.shared.long_reads import long_read
 
 
 class Command(BaseCommand):

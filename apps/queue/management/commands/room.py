@@ -11,14 +11,14 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from apps.accounts.models import User
 from apps.concerts.errors import ConcertNotFound
 from apps.concerts.publication import publish_concert, withdraw_concert
+from apps.core.acting import actor_called, add_actor_option
+from apps.core.commands import moment_in, row_id, whole_number, words
+from apps.core.errors import DomainError
+from apps.core.texts import typed_line
 from apps.queue import services
 from apps.queue.models import REASON_MAX, WaitingRoom
 from apps.queue.selectors import room_as_staff_see_it
 from apps.queue.services import By
-from apps.shared.acting import actor_called, add_actor_option
-from apps.shared.commands import moment_in, row_id, whole_number, words
-from apps.shared.errors import DomainError
-from apps.shared.texts import typed_line
 
 _number = whole_number(0, 10**9)
 _venue_time = moment_in(ZoneInfo(settings.VENUE_TIME_ZONE))

@@ -1,0 +1,105 @@
+"""Migrations that are tried again, and of which an attempt that failed leaves nothing half.
+
+A migration that changes a table in use waits for its lock, and everybody else waits behind it. So it waits for a few seconds only
+(`DATABASE_LOCK_TIMEOUT_MS`), gives way, and is tried again. Most migrations are one transaction, of which a failed attempt leaves
+nothing. One that builds indexes beside writers cannot be: its operations are resumed where the last attempt has ended, also that of a
+process which was killed.
+"""
+
+from copy import copy
+from typing import Any
+
+import psycopg
+from django.contrib.postgres.operations import NotInTransactionMixin
+from django.db import OperationalError, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations import Migration
+from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.operations import AddConstraint, AddField, AddIndex, RunPython, RunSQL
+from django.db.migrations.operations.base import Operation
+from django.db.migrations.recorder import MigrationRecorder
+from django.db.migrations.state import ProjectState
+
+CONTENTION = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
+# They begin and end their transactions themselves, or have none.
+FREE_OPERATIONS = (NotInTransactionMixin, RunSQL, RunPython)
+
+
+def is_contention(error: OperationalError) -> bool:
+    """Return whether somebody else held a lock for too long, so that the same may work later."""
+    return isinstance(error.__cause__, CONTENTION)
+
+
+def has_unreleased_tables(connection: BaseDatabaseWrapper) -> bool:
+    """Return whether the database was laid out before the migrations of the first release began."""
+    return ("shared", "0001_initial") in MigrationRecorder(connection).applied_migrations()
+
+
+class ResumingExecutor(MigrationExecutor):
+    """Apply a migration that is no transaction operation by operation, and leave out those that are done."""
+
+    def apply_migration(
+        self,
+        state: ProjectState,
+        migration: Migration,
+        fake: bool = False,
+        fake_initial: bool = False,
+    ) -> ProjectState:
+        if not migration.atomic:
+            migration = copy(migration)
+            migration.operations = [_Resumed(one) for one in migration.operations]  # type: ignore[misc]
+        return super().apply_migration(state, migration, fake, fake_initial)
+
+
+class _Resumed:
+    """An operation of a migration that is no transaction: it is done wholly or not at all, and once."""
+
+    def __init__(self, operation: Operation) -> None:
+        self._operation = operation
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._operation, name)
+
+    def database_forwards(
+        self,
+        app_label: str,
+        editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        if _is_done(self._operation, app_label, editor, to_state):
+            return
+        if isinstance(self._operation, FREE_OPERATIONS):
+            self._operation.database_forwards(app_label, editor, from_state, to_state)
+            return
+        with transaction.atomic(editor.connection.alias):
+            self._operation.database_forwards(app_label, editor, from_state, to_state)
+            while editor.deferred_sql:  # it belongs to the operation: indexes and foreign keys
+                editor.execute(editor.deferred_sql.pop(0))
+
+
+def _is_done(
+    operation: Operation, app_label: str, editor: BaseDatabaseSchemaEditor, to_state: ProjectState
+) -> bool:
+    """Return whether an earlier attempt came so far. An index that it left invalid is dropped."""
+    if not isinstance(operation, (AddField, AddIndex, AddConstraint)):
+        return False
+    model = to_state.apps.get_model(app_label, operation.model_name)
+    table = model._meta.db_table
+    with editor.connection.cursor() as cursor:
+        if isinstance(operation, AddField):
+            column = model._meta.get_field(operation.name).column
+            columns = editor.connection.introspection.get_table_description(cursor, table)
+            return column in [one.name for one in columns]
+        if isinstance(operation, AddConstraint):
+            constraints = editor.connection.introspection.get_constraints(cursor, table)
+            return operation.constraint.name in constraints
+        cursor.execute(
+            "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)",
+            [editor.quote_name(operation.index.name)],
+        )
+        is_valid: bool | None = next((valid for (valid,) in cursor.fetchall()), None)
+    if is_valid is False:
+        editor.execute(f"DROP INDEX CONCURRENTLY {editor.quote_name(operation.index.name)}")
+    return bool(is_valid)

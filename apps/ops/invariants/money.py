@@ -1,0 +1,84 @@
+"""Balances, the ledger, and what was paid for reservations."""
+
+from datetime import datetime
+
+from apps.ops.invariants.findings import Findings, breaches, listed
+from apps.payments import selectors as payments
+
+
+def wrong_balances(since: datetime | None) -> Findings:
+    differences = payments.wallet_differences(since=since)
+    negative = payments.negative_wallets(since=since)
+    named = {one.customer_id for one in differences}.union(negative)
+    return listed(
+        [
+            *map(str, differences),
+            *(f"customer {pk}: balance below zero" for pk in negative),
+            *(
+                f"customer {pk}: the movements do not follow from each other up to the balance"
+                for pk in payments.broken_histories(since=since)
+                if pk not in named
+            ),
+        ]
+    )
+
+
+def unbalanced_books(since: datetime | None) -> Findings:
+    totals = payments.ledger_totals(since=since)
+    wrong = [
+        f"transaction {pk}: unbalanced" for pk in payments.unbalanced_transactions(since=since)
+    ]
+    if totals.difference:
+        wrong.insert(0, f"the ledger as a whole: {totals.difference:,} won too much on one side")
+    return listed(wrong, counts={"owed to customers": totals.owed} if since is None else None)
+
+
+_WRONG_PAYMENTS = """
+    SELECT format('reservation %%s: %%s', coalesce(sold.id, booked.reference), CASE
+        WHEN sold.id IS NULL THEN 'does not exist, but was paid for or refunded'
+        WHEN booked.payments IS DISTINCT FROM 1 THEN format('%%s payments', coalesce(booked.payments, 0))
+        WHEN booked.paid <> sold.total_price THEN format('paid %%s of %%s won', booked.paid, sold.total_price)
+        WHEN booked.refunds <> 1 AND sold.status = 'CANCELLED' THEN format('cancelled, %%s refunds', booked.refunds)
+        WHEN booked.refunds > 0 AND sold.status <> 'CANCELLED' THEN 'refunded, but not cancelled'
+        WHEN booked.refunds > 0 AND booked.refunded <> sold.total_price
+            THEN format('refunded %%s of %%s won', booked.refunded, sold.total_price)
+        ELSE 'paid by or refunded to somebody else'
+    END)
+    FROM (SELECT * FROM reservations_reservation WHERE {reservations}) sold
+    FULL JOIN (
+        SELECT reference,
+            count(*) FILTER (WHERE type = 'PAYMENT') AS payments,
+            count(*) FILTER (WHERE type = 'REFUND') AS refunds,
+            -sum(amount::float8) FILTER (WHERE type = 'PAYMENT') AS paid,
+            sum(amount::float8) FILTER (WHERE type = 'REFUND') AS refunded,
+            min(customer_id) AS customer_id,
+            max(customer_id) AS last_customer_id
+        FROM payments_ledgertransaction
+        WHERE (type = 'PAYMENT' OR type = 'REFUND') AND {movements}
+        GROUP BY reference
+    ) booked ON booked.reference = sold.id
+    WHERE sold.id IS NULL OR booked.reference IS NULL
+        OR booked.payments <> 1 OR booked.paid <> sold.total_price
+        OR booked.refunds <> (CASE sold.status WHEN 'CANCELLED' THEN 1 ELSE 0 END)
+        OR booked.refunded <> sold.total_price
+        OR booked.customer_id <> sold.customer_id OR booked.last_customer_id <> sold.customer_id
+"""
+
+
+_CHANGED_RESERVATIONS = """
+    SELECT id FROM reservations_reservation WHERE reserved_at >= %(since)s OR cancelled_at >= %(since)s
+    UNION ALL
+    SELECT reference FROM payments_ledgertransaction
+    WHERE created_at >= %(since)s AND type IN ('PAYMENT', 'REFUND')
+"""
+
+
+def wrong_payments(since: datetime | None) -> Findings:
+    return breaches(
+        _WRONG_PAYMENTS,
+        since=since,
+        reservations="id IN {changed}",
+        # An array, so that the partial indexes of payments and of refunds find them.
+        movements="reference = ANY (ARRAY{changed})",
+        changed=_CHANGED_RESERVATIONS,
+    )

@@ -1,0 +1,122 @@
+"""Concerts and customers for a measurement, made in bulk by the services of Encore. Needs Django to be set up."""
+
+import json
+import random
+import time
+import urllib.request
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import redis
+
+from apps.queue.core.room import SECOND
+from apps.queue.core.tokens import Ticket
+from apps.queue.live import token_signer
+from apps.queue.services import close_room, join_queue, visitor_status
+from dev.bench.bench import Bench, ScenarioFailed
+from dev.bench.queue_benchmark import fill_room
+from dev.demo.loadtest import LoadTest, LoadTestCustomer, prepare_load_test
+
+ADMISSION_TIMEOUT = 60.0  # seconds
+HIGHEST_CAPACITY = 100_000
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A customer in the queue of a concert."""
+
+    customer_id: int
+    login: str
+    place: str
+
+
+def new_concert(
+    bench: Bench,
+    *,
+    seats: int,
+    capacity: int,
+    seats_per_customer: int = 10,
+    customers: int = 0,
+    customers_done: Progress = lambda count: None,
+) -> LoadTest:
+    """A concert on sale with an open waiting room, which `close_rooms` closes."""
+    made = prepare_load_test(
+        customers=customers,
+        seats=seats,
+        capacity=capacity,
+        seats_per_customer=seats_per_customer,
+        performances=1,
+        seats_done=lambda count: None,
+        customers_done=customers_done,
+    )
+    bench.concerts.append(made.concert_id)
+    return made
+
+
+def close_rooms(bench: Bench) -> None:
+    """Send everybody away who still waits somewhere: visitors who lose patience later would be work for a later scenario."""
+    kept = {concert_id for concert_id, _ in bench.rooms.values()}
+    for concert_id in bench.concerts:
+        if concert_id not in kept:
+            close_room(concert_id=concert_id, staff_id=None)
+    bench.concerts = [concert_id for concert_id in bench.concerts if concert_id in kept]
+
+
+def admitted(base_url: str, concert_id: int, customers: Sequence[LoadTestCustomer]) -> list[Visit]:
+    """Let customers join a concert with room for all of them, and return when each is ACTIVE.
+
+    :raises ScenarioFailed: the room did not admit them in time.
+    """
+    places = [join_queue(customer_id=one.user_id, concert_id=concert_id).token for one in customers]
+    until = time.monotonic() + ADMISSION_TIMEOUT
+    while board(base_url, concert_id)["active"] < len(customers):
+        if time.monotonic() > until:
+            raise ScenarioFailed(f"{len(customers)} customers were not admitted in time.")
+        time.sleep(0.2)
+    visits = []
+    for one, place in zip(customers, places, strict=True):
+        # Asking shows the room that they have come; without it they would lose the turn within a minute.
+        status = visitor_status(token=place)
+        if status.status != "ACTIVE":
+            raise ScenarioFailed(f"An admitted visitor is {status.status}.")
+        visits.append(Visit(one.user_id, one.access_token, status.token))
+    return visits
+
+
+def waiting_room(
+    client: redis.Redis, concert_id: int, size: int, *, tokens: int, progress: Progress
+) -> list[str]:
+    """Fill a room of a concert in bulk; return the queue tokens of some of its visitors, chosen at random.
+
+    The room must exist in the store, so a customer has to have joined it before.
+    """
+    seconds, micros = client.time()
+    first_at = int(seconds) * SECOND + int(micros) + 1
+    done = 0
+    for now_done in fill_room(client, concert_id, size, first_at=first_at):
+        progress(now_done - done)
+        done = now_done
+    signer = token_signer()
+    # From the second half: nobody of them is admitted while others are measured.
+    numbers = random.sample(range(size // 2, size), min(tokens, size // 2))
+    return [
+        signer.issue(
+            Ticket(
+                concert_id,
+                customer_id=number + 1,
+                place=first_at + number,
+                generation=1,
+                issued_at=first_at + number,
+            )
+        )
+        for number in numbers
+    ]
+
+
+def board(base_url: str, concert_id: int) -> dict[str, int]:
+    url = f"{base_url}/api/v1/queue/concerts/{concert_id}"
+    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310
+        data: dict[str, int] = json.load(answer)["data"]
+    return data

@@ -1,0 +1,64 @@
+"""What runs by itself, however much there is in the database: ticks that admit, and the watch of the invariants."""
+
+import statistics
+import time
+from datetime import timedelta
+
+from django.utils import timezone
+
+from apps.ops.invariants import check_invariants
+from apps.queue.services import join_queue, leave_queue, visitor_status
+from dev.bench.bench import Bench, Outcome, ScenarioFailed
+from dev.bench.crowd import ADMISSION_TIMEOUT, new_concert
+
+VISITORS = 5  # one after the other, in each repeat
+LATELY = timedelta(minutes=20)  # a watch every five minutes looks back as far
+POLL_SECONDS = 0.02
+
+
+def clock(bench: Bench) -> Outcome:
+    """The only visitor of an empty room is admitted by the next tick; then what has changed lately is checked."""
+    visitors = VISITORS * bench.form.repeats
+    bench.begin("clock", steps=visitors + bench.form.repeats)
+    waits = []
+    for customer in bench.customers[:visitors]:
+        concert = new_concert(bench, seats=1, capacity=1)
+        waits.append(_seconds_alone(concert.concert_id, customer.user_id))
+        bench.advance()
+    watches = []
+    for _ in range(bench.form.repeats):
+        begun_at = time.monotonic()
+        broken = [
+            one.name for one in check_invariants(since=timezone.now() - LATELY) if one.breaches
+        ]
+        watches.append(time.monotonic() - begun_at)
+        if broken:
+            raise ScenarioFailed(f"Invariants are broken: {broken}")
+        bench.advance()
+    figures = {
+        "alone_seconds": round(statistics.median(waits), 2),
+        "alone_longest_seconds": round(max(waits), 2),
+        "watch_seconds": round(statistics.median(watches), 3),
+    }
+    return Outcome(
+        figures,
+        {
+            "waits": [round(wait, 2) for wait in waits],
+            "watches": [round(watch, 3) for watch in watches],
+        },
+    )
+
+
+def _seconds_alone(concert_id: int, customer_id: int) -> float:
+    """
+    :raises ScenarioFailed: nobody was admitted in time.
+    """
+    joined_at = time.monotonic()
+    token = join_queue(customer_id=customer_id, concert_id=concert_id).token
+    while visitor_status(token=token).status != "ACTIVE":
+        if time.monotonic() - joined_at > ADMISSION_TIMEOUT:
+            raise ScenarioFailed("The only visitor of a room was not admitted in time.")
+        time.sleep(POLL_SECONDS)
+    waited = time.monotonic() - joined_at
+    leave_queue(token=token)
+    return waited

@@ -1,0 +1,205 @@
+"""Customers who queue, hold, pay, cancel and change their minds, through the public API only."""
+
+import random
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import httpx
+
+from dev.drill.history import Call, History, Kind, Outcome
+
+ANSWER_TIMEOUT = 10.0  # seconds; what the service itself waits for is shorter
+PAUSE = 0.15  # seconds between two questions whether it is one's turn, and after a failure
+TOP_UP = 500_000  # won
+RETRIES = 2
+LOOKED_AT = 25  # free seats among which a customer chooses, so that customers want the same ones
+NOT_ADMITTED = ("QUEUE_TOKEN_NOT_ACTIVE", "QUEUE_TOKEN_EXPIRED")
+
+
+class Customer:
+    """One login. What it does next is drawn from `dice`; what it did is in `history`.
+
+    `client` knows the address of the service. It is closed with the customer.
+    """
+
+    def __init__(
+        self,
+        *,
+        user_id: int,
+        access_token: str,
+        concert_id: int,
+        client: httpx.Client,
+        history: History,
+    ) -> None:
+        self.user_id = user_id
+        self.dice = random.Random(user_id)
+        self._concert_id = concert_id
+        self._history = history
+        self._client = client
+        self._login = {"Authorization": f"Bearer {access_token}", "Accept-Language": "en"}
+        self._queue: dict[str, str] = {}
+        self._is_admitted = False
+        self._keys = 0
+        self._phase = ""
+        self._reservations: list[str] = []
+
+    def close(self) -> None:
+        self._client.close()
+
+    def enter(self, phase: str, seed: int) -> None:
+        """What follows belongs to `phase`."""
+        self._phase = phase
+        self.dice = random.Random(f"{seed} {self.user_id}")
+        self._reservations = []
+
+    # --- What customers do ------------------------------------------------------------------------
+
+    def shop(self, performance_ids: Sequence[int], stop: threading.Event) -> None:
+        """Go on buying, cancelling and topping up until `stop`."""
+        while not stop.is_set():
+            if not (self.be_admitted(stop) and self._buy(self.dice.choice(performance_ids))):
+                stop.wait(PAUSE)
+            if self._reservations and self.dice.random() < 0.3:
+                self._cancel_one()
+            if self.dice.random() < 0.1:
+                self._charge(self.dice.randrange(1_000, 50_000, 1_000))
+
+    def buy_one(self, performance_id: int, stop: threading.Event) -> bool:
+        """The whole way once, from the queue to a ticket; says whether it led there."""
+        if not self.be_admitted(stop):
+            return False
+        body = {"performance_id": performance_id, "quantity": 1}
+        hold = self._write(Kind.HOLD, "POST", "/holds/best-available", body)
+        self._note_admission(hold)
+        return hold.outcome is Outcome.DONE and self._pay(hold)
+
+    def be_admitted(self, stop: threading.Event) -> bool:
+        """Queue, unless it is one's turn already; False when that did not work out until `stop`."""
+        if self._is_admitted:
+            return True
+        joined = self._send(
+            self._call(Kind.JOIN, "POST", "/queue/tokens", {"concert_id": self._concert_id})
+        )
+        place = self._place(joined)
+        while place.get("status") == "WAITING" and not stop.wait(PAUSE):
+            place = self._place(self._read("/queue/tokens/me"))
+        self._is_admitted = place.get("status") == "ACTIVE"
+        return self._is_admitted
+
+    def repeat(self, call: Call) -> None:
+        """Send a call again as it was, with its key."""
+        self._send(call)
+        self._note_admission(call)
+
+    def _buy(self, performance_id: int) -> bool:
+        hold = self._hold(performance_id)
+        if hold is None:
+            return False
+        self._note_admission(hold)
+        if hold.outcome is not Outcome.DONE:
+            if hold.refusal == "SEAT_LIMIT_EXCEEDED" and self._reservations:
+                self._cancel_one()
+            return False
+        choice = self.dice.random()
+        if choice < 0.1:
+            path = f"/holds/{hold.data['hold_id']}"
+            self._send(self._call(Kind.RELEASE, "DELETE", path))
+            return True
+        # The others walk away, and the hold ends by itself.
+        return choice < 0.2 or self._pay(hold)
+
+    def _hold(self, performance_id: int) -> Call | None:
+        if self.dice.random() < 0.4:
+            body = {"performance_id": performance_id, "quantity": self.dice.choice((1, 2, 3))}
+            return self._write(Kind.HOLD, "POST", "/holds/best-available", body)
+        listed = self._read(f"/performances/{performance_id}/seats")
+        self._note_admission(listed)
+        if listed.outcome is not Outcome.DONE:
+            return None
+        free = [seat["seat_id"] for seat in listed.data["seats"] if seat["status"] == "AVAILABLE"]
+        listed.forget_data()
+        if not free:
+            return None
+        wanted = self.dice.sample(
+            free[:LOOKED_AT], k=min(self.dice.choice((1, 1, 2, 4)), len(free))
+        )
+        asked = {"performance_id": performance_id, "seat_ids": wanted}
+        return self._write(Kind.HOLD, "POST", "/holds", asked)
+
+    def _pay(self, hold: Call) -> bool:
+        body = {"hold_id": hold.data["hold_id"]}
+        paid = self._write(Kind.CONFIRM, "POST", "/reservations", body)
+        if paid.refusal == "INSUFFICIENT_BALANCE":
+            self._charge(TOP_UP)
+            paid = self._write(Kind.CONFIRM, "POST", "/reservations", body)
+        if paid.outcome is not Outcome.DONE:
+            return False
+        self._reservations.append(paid.data["reservation_id"])
+        self._is_admitted = False  # paying ends the visit
+        if self.dice.random() < 0.1:
+            self._send(paid)  # as a reload of the page would
+        return True
+
+    def _cancel_one(self) -> None:
+        reservation_id = self._reservations.pop(self.dice.randrange(len(self._reservations)))
+        self._write(Kind.CANCEL, "POST", f"/reservations/{reservation_id}/cancel")
+
+    def _charge(self, amount: int) -> None:
+        self._write(Kind.CHARGE, "POST", "/balance/charges", {"amount": amount})
+
+    # --- How calls are made -----------------------------------------------------------------------
+
+    def _call(
+        self,
+        kind: Kind,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        key: str | None = None,
+    ) -> Call:
+        return Call(
+            phase=self._phase,
+            user_id=self.user_id,
+            kind=kind,
+            method=method,
+            path=path,
+            body=body,
+            key=key,
+        )
+
+    def _write(
+        self, kind: Kind, method: str, path: str, body: Mapping[str, Any] | None = None
+    ) -> Call:
+        """A call with a key of its own; half of the customers try again when no answer comes."""
+        self._keys += 1
+        key = f"{self._phase}-{self.user_id}-{self._keys}"
+        call = self._send(self._call(kind, method, path, body, key))
+        for _ in range(RETRIES):
+            if call.outcome is not Outcome.UNKNOWN or self.dice.random() < 0.5:
+                break
+            time.sleep(PAUSE)
+            self._send(call)
+        return call
+
+    def _read(self, path: str) -> Call:
+        return self._send(self._call(Kind.READ, "GET", path))
+
+    def _send(self, call: Call) -> Call:
+        attempt = self._history.send(call, self._client, {**self._login, **self._queue})
+        if attempt.outcome in (Outcome.UNKNOWN, Outcome.NOT_SENT):
+            time.sleep(PAUSE)
+        return call
+
+    def _place(self, call: Call) -> dict[str, Any]:
+        """Where the customer stands by this answer; the token in it is used from now on."""
+        if call.outcome is not Outcome.DONE:
+            return {}
+        place = call.data
+        self._queue = {"Queue-Token": place["token"]}
+        return place
+
+    def _note_admission(self, call: Call) -> None:
+        if call.refusal in NOT_ADMITTED:
+            self._is_admitted = False

@@ -1,0 +1,199 @@
+"""One drill: a stack, a crowd, and one fault after the other. Importing this needs Django to be set up."""
+
+import random
+import time
+from collections.abc import Callable, Sequence
+
+import httpx
+
+from apps.concerts.publication import publish_concert, withdraw_concert
+from apps.ops.invariants import check_invariants
+from dev.demo.loadtest import prepare_load_test
+from dev.drill.customers import ANSWER_TIMEOUT, Customer
+from dev.drill.deliveries import (
+    deliver_again,
+    find_delivery_breaches,
+    messages_told,
+    told_again,
+)
+from dev.drill.faults import FAULTS, AimMissed, Scene
+from dev.drill.history import Call, History
+from dev.drill.plan import PlannedFault
+from dev.drill.recovery import PATIENCE, Crowd, Watch, are_all_delivered, with_fresh_session
+from dev.drill.report import Row, seconds_of_sales
+from dev.drill.settle import settle
+from dev.drill.stack import DrillStack
+from dev.drill.verdict import find_breaches, holds_between
+
+SEATS = 200
+PERFORMANCES_PER_FAULT = 2
+SEATS_PER_CUSTOMER = 10
+LOOK_SECONDS = 0.2
+FROZEN_SALE_SECONDS = 2.0  # the longest that a committed sale may take while the broker is frozen
+
+
+class Drill:
+    """`stack` runs; `on_progress` is told what is being done."""
+
+    def __init__(
+        self,
+        *,
+        stack: DrillStack,
+        plan: Sequence[PlannedFault],
+        customers: int,
+        on_progress: Callable[[str], None],
+    ) -> None:
+        self.history = History()
+        self._stack = stack
+        self._plan = plan
+        self._say = on_progress
+        self._known: set[str] = set()
+        self._may_repeat: set[str] = set()
+        demo = prepare_load_test(
+            customers=customers + 1,
+            seats=SEATS,
+            capacity=customers + 1,
+            seats_per_customer=SEATS_PER_CUSTOMER,
+            performances=len(plan) * PERFORMANCES_PER_FAULT,
+            seats_done=lambda number: None,
+            customers_done=lambda number: None,
+        )
+        self._concert_id = demo.concert_id
+        self._performance_ids = demo.performance_ids
+        self._customers = {
+            one.user_id: Customer(
+                user_id=one.user_id,
+                access_token=one.access_token,
+                concert_id=demo.concert_id,
+                client=httpx.Client(base_url=stack.environment["BASE_URL"], timeout=ANSWER_TIMEOUT),
+                history=self.history,
+            )
+            for one in demo.customers
+        }
+        # The last one buys alone, to see whether that works again.
+        *self._crowd, self._prober = self._customers.values()
+
+    def _set_published(self, is_published: bool) -> None:
+        change = publish_concert if is_published else withdraw_concert
+        change(concert_id=self._concert_id, actor="fault_drill", reason="A fault is drilled.")
+
+    def close(self) -> None:
+        for customer in self._customers.values():
+            customer.close()
+
+    def run_phase(self, number: int) -> Row:
+        """Let customers shop, break something meanwhile, and see what has become of it all."""
+        planned = self._plan[number]
+        fault = FAULTS[planned.name]
+        first = number * PERFORMANCES_PER_FAULT
+        dice = random.Random(planned.seed)
+        scene = Scene(
+            stack=self._stack,
+            history=self.history,
+            customer_ids=list(self._customers),
+            performance_ids=self._performance_ids[first : first + PERFORMANCES_PER_FAULT],
+            deliver_again=lambda: with_fresh_session(lambda: deliver_again(dice)),
+            set_published=lambda is_published: with_fresh_session(
+                lambda: self._set_published(is_published)
+            ),
+            holds_between=lambda since, until: with_fresh_session(
+                lambda: holds_between(since, until)
+            ),
+        )
+        self._stack.revived.clear()
+        for customer in self._customers.values():
+            customer.enter(planned.name, planned.seed)
+        self._say(fault.title)
+        watch = self._break(scene, planned)
+        self._say(f"{fault.title}: recovering")
+        while not watch.is_over:
+            watch.look()
+            self._stack.sleep(LOOK_SECONDS)
+        watch.close()
+        calls = self.history.of_phase(planned.name)
+        self._say(f"{fault.title}: asking again what is unknown")
+        settle(calls, self._customers, sleep=self._stack.sleep)
+        self._wait_for_deliveries()
+        self._say(f"{fault.title}: comparing")
+        breaches = [
+            *watch.breaches(),
+            *_missed_or_wrong(scene),
+            *scene.breaches,
+            *_slow_sales(scene, calls),
+            *with_fresh_session(lambda: self._new_breaches(fault.may_repeat_messages)),
+        ]
+        return Row.of(
+            name=planned.name,
+            title=fault.title,
+            calls=calls,
+            recovery=watch.seconds,
+            revived=dict(self._stack.revived),
+            breaches=breaches,
+        )
+
+    def _break(self, scene: Scene, planned: PlannedFault) -> Watch:
+        """One phase of shopping with a fault in it; the watch has begun at the fault's end."""
+        ends_at = time.monotonic() + planned.load_seconds
+        with Crowd(self._crowd, scene.performance_ids):
+            self._stack.sleep(planned.begins_after)
+            try:
+                FAULTS[planned.name].inject(scene, planned)
+            except AimMissed as miss:
+                scene.missed = str(miss)
+            watch = Watch(prober=self._prober, performance_id=scene.performance_ids[0])
+            # Some faults take as long as they need; customers see in any case that it is over.
+            ends_at = max(ends_at, time.monotonic() + planned.load_seconds / 4)
+            while time.monotonic() < ends_at:
+                watch.look()
+                self._stack.sleep(LOOK_SECONDS)
+        return watch
+
+    def _wait_for_deliveries(self) -> None:
+        """What is left of the calls after the fault; what does not come is a breach."""
+        give_up_at = time.monotonic() + PATIENCE
+        while not are_all_delivered() and time.monotonic() < give_up_at:
+            self._stack.sleep(LOOK_SECONDS)
+
+    def _new_breaches(self, may_repeat_messages: bool) -> list[str]:
+        """Everything is compared after every fault; what was found before is not told again."""
+        told = messages_told(self._stack.child("receiver").log_path)
+        if may_repeat_messages:
+            self._may_repeat |= told_again(told)
+        invariants = [
+            f"{one.name}, {one.breaches} times: {'; '.join(one.examples)}"
+            for one in check_invariants()
+            if one.breaches
+        ]
+        found = [
+            *find_breaches(self.history.calls, list(self._customers)),
+            *find_delivery_breaches(told, may_repeat=self._may_repeat),
+            *invariants,
+        ]
+        new = [breach for breach in found if breach not in self._known]
+        self._known.update(new)
+        return new
+
+
+def _missed_or_wrong(scene: Scene) -> list[str]:
+    """What became of the calls that were cut off before or after their commit."""
+    missed = [scene.missed] if scene.missed else []
+    missed += [f"it had its answer: {hit.call}" for hit in scene.hits if not hit.call.was_unknown]
+    return [f"the drill missed its aim: {one}" for one in missed] + [
+        f"cut off {'after' if hit.is_committed else 'before'} its commit, but it had "
+        f"{'not ' if hit.is_committed else ''}happened: {hit.call}"
+        for hit in scene.hits
+        if hit.is_contradicted
+    ]
+
+
+def _slow_sales(scene: Scene, calls: Sequence[Call]) -> list[str]:
+    if scene.frozen is None:
+        return []
+    seconds = seconds_of_sales(calls, within=scene.frozen)
+    if not seconds:
+        return ["the drill missed its aim: nothing was sold while the broker was frozen"]
+    return [
+        f"a sale took {one:.2f} s while the broker was frozen"
+        for one in seconds
+        if one >= FROZEN_SALE_SECONDS
+    ]

@@ -1,0 +1,226 @@
+"""Compares what customers were told with what is in the database, both ways. Needs Django to be set up."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from apps.api.models import IdempotencyRecord
+from apps.outbox.events import RESERVATION_CANCELLED, RESERVATION_CONFIRMED
+from apps.outbox.models import OutboxEvent
+from apps.payments.models import LedgerTransaction
+from apps.reservations.models import Hold, Reservation, SeatClaim, Ticket
+from dev.drill.history import Call, Kind, Outcome
+
+Type = LedgerTransaction.Type
+
+
+class Truth:
+    """Everything in the database that these customers did, read at one moment.
+
+    The first top-up of each is theirs from before the drill.
+    """
+
+    def __init__(self, user_ids: Sequence[int]) -> None:
+        own = {"customer__in": list(user_ids)}
+        self.holds = {hold.pk: hold for hold in Hold.objects.filter(**own)}
+        self.reservations = {one.pk: one for one in Reservation.objects.filter(**own)}
+        self.movements = {
+            one.pk: one
+            for one in LedgerTransaction.objects.filter(**own)
+            if not (one.number == 1 and one.type == Type.CHARGE)
+        }
+        self.of_reservation = {(one.reference, one.type): one for one in self.movements.values()}
+        self.records = Counter(
+            IdempotencyRecord.objects.filter(**own).values_list("customer_id", "key")
+        )
+        self.claims: dict[UUID, dict[int, int]] = defaultdict(dict)
+        claims = SeatClaim.objects.filter(hold__customer__in=list(user_ids))
+        for hold_id, seat_id, price in claims.values_list("hold_id", "seat_id", "price"):
+            self.claims[hold_id][seat_id] = price
+        self.tickets: dict[UUID, dict[str, int]] = defaultdict(dict)
+        tickets = Ticket.objects.filter(reservation__customer__in=list(user_ids))
+        for reservation_id, code, seat_id in tickets.values_list(
+            "reservation_id", "code", "seat_id"
+        ):
+            self.tickets[reservation_id][code] = seat_id
+        self.events = Counter(
+            (UUID(payload["reservation_id"]), type)
+            for payload, type in OutboxEvent.objects.filter(
+                payload__customer_id__in=list(user_ids)
+            ).values_list("payload", "type")
+        )
+
+
+def holds_between(since: float, until: float) -> int:
+    """Count the holds that were made between two moments, in seconds since 1970."""
+    ends = [datetime.fromtimestamp(moment, UTC) for moment in (since, until)]
+    return Hold.objects.filter(held_at__range=ends).count()
+
+
+def find_breaches(calls: Iterable[Call], user_ids: Sequence[int]) -> list[str]:
+    """Where the answers and the database disagree; every call must have been settled before."""
+    calls = [call for call in calls if call.kind.is_durable]
+    truth = Truth(user_ids)
+    done = [call for call in calls if call.outcome is Outcome.DONE]
+    return [
+        *(f"no outcome: {call}" for call in calls if call.outcome is Outcome.UNKNOWN),
+        *_replays_that_differ(done),
+        *_answers_without_effect(done, truth),
+        *_keys_without_record(calls, truth),
+        *_effects_without_call(calls, truth),
+    ]
+
+
+# --- From the answers to the database ---------------------------------------------------------------------------------
+
+
+def _replays_that_differ(done: Iterable[Call]) -> Iterator[str]:
+    """One key, one effect: every answer is the first one, byte for byte."""
+    for call in done:
+        if call.key:
+            answers = [one for one in call.attempts if one.outcome is Outcome.DONE]
+            if len({(one.status, one.body) for one in answers}) > 1:
+                yield f"two answers for one key: {call}"
+            if sum(not one.is_replay for one in answers) > 1:
+                yield f"two effects for one key: {call}"
+
+
+def _answers_without_effect(done: Iterable[Call], truth: Truth) -> Iterator[str]:
+    for call in done:
+        difference = _DIFFERENCES[call.kind](call, call.data, truth)
+        if difference:
+            yield f"answered {call.answer.status}, but {difference}: {call}"
+
+
+def _charge_differs(call: Call, data: dict[str, Any], truth: Truth) -> str:
+    movement = truth.movements.get(UUID(data["transaction_id"]))
+    return _movement_differs(movement, call, data["amount"], data["balance"])
+
+
+def _hold_differs(call: Call, data: dict[str, Any], truth: Truth) -> str:
+    hold = truth.holds.get(UUID(data["hold_id"]))
+    if hold is None or hold.customer_id != call.user_id:
+        return "there is no such hold"
+    promised = {seat["seat_id"]: seat["price"] for seat in data["seats"]}
+    if truth.claims[hold.pk] != promised or hold.total_price != data["total_price"]:
+        return "the hold has other seats or another price"
+    if hold.performance_id != data["performance_id"]:
+        return "the hold is for another performance"
+    return "" if hold.expires_at == _time(data["expires_at"]) else "the hold ends at another time"
+
+
+def _confirmation_differs(call: Call, data: dict[str, Any], truth: Truth) -> str:
+    reservation = truth.reservations.get(UUID(data["reservation_id"]))
+    if reservation is None or reservation.customer_id != call.user_id:
+        return "there is no such reservation"
+    assert call.body
+    if str(reservation.hold_id) != call.body["hold_id"]:
+        return "the reservation is of another hold"
+    if truth.holds[reservation.hold_id].status != Hold.Status.CONFIRMED:
+        return "the hold is not confirmed"
+    if truth.tickets[reservation.pk] != {one["code"]: one["seat_id"] for one in data["tickets"]}:
+        return "the tickets are others"
+    if reservation.total_price != data["total_price"]:
+        return "the price is another one"
+    if reservation.reserved_at != _time(data["reserved_at"]):
+        return "the reservation was made at another time"
+    if truth.events[reservation.pk, RESERVATION_CONFIRMED] != 1:
+        return f"there are {truth.events[reservation.pk, RESERVATION_CONFIRMED]} events of it"
+    payment = truth.of_reservation.get((reservation.pk, Type.PAYMENT))
+    return _movement_differs(payment, call, -data["total_price"], data["balance"])
+
+
+def _cancellation_differs(call: Call, data: dict[str, Any], truth: Truth) -> str:
+    reservation = truth.reservations.get(UUID(data["reservation_id"]))
+    if reservation is None or reservation.status != Reservation.Status.CANCELLED:
+        return "the reservation is not cancelled"
+    if truth.events[reservation.pk, RESERVATION_CANCELLED] != 1:
+        return f"there are {truth.events[reservation.pk, RESERVATION_CANCELLED]} events of it"
+    refund = truth.of_reservation.get((reservation.pk, Type.REFUND))
+    return _movement_differs(refund, call, data["refunded_amount"], data["balance"])
+
+
+def _release_differs(call: Call, data: dict[str, Any], truth: Truth) -> str:
+    hold = truth.holds.get(UUID(data["hold_id"]))
+    is_released = hold is not None and hold.status == Hold.Status.RELEASED
+    return "" if is_released else "the hold is not released"
+
+
+def _movement_differs(
+    movement: LedgerTransaction | None, call: Call, amount: int, balance: int
+) -> str:
+    if movement is None or movement.customer_id != call.user_id:
+        return "it is not in the ledger"
+    is_same = (movement.amount, movement.balance_after) == (amount, balance)
+    return "" if is_same else "the ledger has another amount or balance"
+
+
+_DIFFERENCES = {
+    Kind.CHARGE: _charge_differs,
+    Kind.HOLD: _hold_differs,
+    Kind.CONFIRM: _confirmation_differs,
+    Kind.CANCEL: _cancellation_differs,
+    Kind.RELEASE: _release_differs,
+}
+
+
+def _keys_without_record(calls: Iterable[Call], truth: Truth) -> Iterator[str]:
+    """What succeeded is kept under its key, what was refused is not."""
+    for call in calls:
+        if call.key and call.outcome is not Outcome.UNKNOWN:
+            expected = int(call.outcome is Outcome.DONE)
+            found = truth.records[call.user_id, call.key]
+            if found != expected:
+                yield f"{found} records of a key, expected {expected}: {call}"
+
+
+# --- From the database to the answers ---------------------------------------------------------------------------------
+
+
+def _effects_without_call(calls: Iterable[Call], truth: Truth) -> Iterator[str]:
+    named: dict[Kind, set[UUID]] = defaultdict(set)
+    tried_to_release = set()
+    for call in calls:
+        if call.kind is Kind.RELEASE and call.attempts:
+            tried_to_release.add(UUID(call.path.rpartition("/")[2]))
+        if call.outcome is Outcome.DONE:
+            named[call.kind].add(UUID(call.data[_NAMED_BY[call.kind]]))
+    for hold in truth.holds.values():
+        if hold.pk not in named[Kind.HOLD]:
+            yield f"a hold that no call explains: {hold.pk} of customer {hold.customer_id}"
+        if hold.status == Hold.Status.RELEASED and hold.pk not in tried_to_release:
+            yield f"a hold was released that nobody released: {hold.pk}"
+    for reservation in truth.reservations.values():
+        whose = f"{reservation.pk} of customer {reservation.customer_id}"
+        if reservation.pk not in named[Kind.CONFIRM]:
+            yield f"a sale that no call explains: {whose}"
+        is_cancelled = reservation.status == Reservation.Status.CANCELLED
+        if is_cancelled and reservation.pk not in named[Kind.CANCEL]:
+            yield f"a cancellation that no call explains: {whose}"
+    for movement in truth.movements.values():
+        if movement.pk not in named[Kind.CHARGE] and movement.reference not in (
+            named[Kind.CONFIRM] if movement.type == Type.PAYMENT else named[Kind.CANCEL]
+        ):
+            yield (
+                f"a {movement.get_type_display()} of {movement.amount} won that no call explains: "
+                f"{movement.pk} of customer {movement.customer_id}"
+            )
+    for (reservation_id, type), count in truth.events.items():
+        explained = named[Kind.CONFIRM if type == RESERVATION_CONFIRMED else Kind.CANCEL]
+        if reservation_id not in explained:
+            yield f"{count} events {type} that no call explains: {reservation_id}"
+
+
+_NAMED_BY = {
+    Kind.CHARGE: "transaction_id",
+    Kind.HOLD: "hold_id",
+    Kind.CONFIRM: "reservation_id",
+    Kind.CANCEL: "reservation_id",
+    Kind.RELEASE: "hold_id",
+}
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)

@@ -1,0 +1,208 @@
+"""`make screenshots`: a stack of its own, its scenes set, and a camera."""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser
+from playwright.sync_api import Error as BrowserError
+from playwright.sync_api import Page as Tab
+from rich.console import Console
+from rich.markup import escape
+
+from apps.core.commands import file_path, progress_bars
+from dev.browser import NAMES, find_browser, open_browser
+from dev.screenshots.pictures import PICTURES, SIZES, Picture, Spot, Stage
+from dev.stack.children import ChildFailed
+from dev.stack.servers import ServerFailed
+from dev.stack.stack import ROOT
+from dev.stack.throwaway import Interrupted, raise_when_interrupted, running_stack
+
+SETTINGS = {"RATE_LIMIT_ENABLED": "0", "LOG_LEVEL": "ERROR"}
+QUALITY = 80
+HEIGHT_MAX = 1600  # px; the rest of a longer page is left out
+PATIENCE = 20_000  # ms
+LOCALES = {"en": "en-GB", "ko": "ko-KR"}
+
+
+class PictureFailed(Exception):
+    """A page is not what its picture should show. The message is for people."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Return 0 if there are the pictures, 1 if not."""
+    options = _parser().parse_args(arguments)
+    wanted = [one for one in PICTURES if not options.only or one.name in options.only]
+    console = Console(highlight=False)
+    browser_path = find_browser()
+    if browser_path is None:
+        console.print(f"[bold red]✗[/] There is no browser: install one of {', '.join(NAMES)}.")
+        return 1
+    raise_when_interrupted()
+    started_at = time.monotonic()
+    try:
+        # First: whoever cannot use the result should not have to wait for it.
+        options.output.mkdir(parents=True, exist_ok=True)
+        with _stage(console) as stage, open_browser(browser_path) as browser:
+            sizes = _take_pictures(wanted, stage, browser, options.output)
+    except Interrupted:
+        return 130
+    except (OSError, ServerFailed, ChildFailed, PictureFailed, BrowserError) as error:
+        console.print(f"[bold red]✗[/] {escape(str(error))}", soft_wrap=True)
+        return 1
+    console.print(
+        f"[green]✓[/] {len(wanted)} pictures, {sum(sizes) / 1e6:.1f} MB, in {options.output}, "
+        f"{time.monotonic() - started_at:.0f} s",
+        soft_wrap=True,
+    )
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m dev.screenshots",
+        description=(
+            "Take pictures of every page of the storefront, as a phone and as a desktop show it, with the "
+            "demo's data. Starts a stack of its own and throws it away; no running stack is touched. "
+            "Needs Chromium."
+        ),
+        epilog="Names: " + ", ".join(one.name for one in PICTURES),
+    )
+    parser.add_argument(
+        "--output",
+        type=file_path,
+        default=ROOT / "docs" / "screenshots",
+        metavar="FOLDER",
+        help="where to write NAME.jpg; others stay (default: docs/screenshots)",
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=[one.name for one in PICTURES],
+        metavar="NAME",
+        help="only these pictures",
+    )
+    return parser
+
+
+@contextmanager
+def _stage(console: Console) -> Iterator[Stage]:
+    """The scenes, on a stack that is gone afterwards.
+
+    :raises ServerFailed, ChildFailed, TimeoutError: it did not come to that.
+    """
+    with running_stack("screenshots", SETTINGS) as stack:
+        from dev.screenshots.stage import set_stage
+
+        with console.status("Scenes ..."):
+            started_at = time.monotonic()
+            stage = set_stage(stack.environment["BASE_URL"])
+        console.print(f"[green]✓[/] Scenes  [dim]{time.monotonic() - started_at:.1f} s[/]")
+        yield stage
+
+
+def _take_pictures(
+    pictures: Sequence[Picture], stage: Stage, browser: Browser, folder: Path
+) -> list[int]:
+    """Returns how large each is, in bytes."""
+    sizes = []
+    with progress_bars() as progress:
+        task = progress.add_task("Pictures", total=len(pictures))
+        for picture in pictures:
+            progress.update(task, description=picture.name)
+            taken = _take(picture, stage, browser)
+            (folder / f"{picture.name}.jpg").write_bytes(taken)
+            sizes.append(len(taken))
+            progress.advance(task)
+        progress.update(task, description="Pictures")
+    return sizes
+
+
+def _take(picture: Picture, stage: Stage, browser: Browser) -> bytes:
+    """:raises PictureFailed, BrowserError: the page is not what it should be."""
+    scene, look = picture.scene, picture.look
+    key = stage.key_of(picture)
+    with browser.new_context(
+        **SIZES[look.size],
+        base_url=stage.base_url,
+        color_scheme=look.scheme,
+        locale=LOCALES[look.language],
+        reduced_motion="reduce",
+        device_scale_factor=1,
+    ) as context:
+        context.set_default_timeout(PATIENCE)
+        context.add_cookies(stage.cookies[scene.visitor])
+        tab = context.new_page()
+        problems: list[str] = []
+        tab.on("pageerror", lambda error: problems.append(str(error)))
+        answer = tab.goto(stage.paths[key])
+        if answer is None or answer.status != scene.status:
+            raise PictureFailed(f"{picture.name}: {tab.url} answered {answer and answer.status}.")
+        tab.locator(scene.ready).first.wait_for()
+        _choose(tab, stage.chosen.get(key, []), by_finger=look.size == "phone")
+        taken = _expose(tab, screen_top=picture.screen_top)
+        if problems:
+            raise PictureFailed(f"{picture.name}: {problems[0]}")
+        return taken
+
+
+def _choose(tab: Tab, spots: Sequence[Spot], *, by_finger: bool) -> None:
+    """Seats on the map."""
+    if not spots:
+        return
+    press = tab.touchscreen.tap if by_finger else tab.mouse.click
+    if by_finger:
+        # The first tap only comes closer.
+        press(*_place(tab, spots[0]))
+        tab.locator(".map__view--near").wait_for()
+    for number, spot in enumerate(spots, start=1):
+        press(*_place(tab, spot))
+        tab.locator(f".map-marks .seat-chosen >> nth={number - 1}").wait_for()
+    if not by_finger:
+        tab.mouse.move(0, 0)
+
+
+def _place(tab: Tab, spot: Spot) -> tuple[float, float]:
+    """Where a seat is on the screen."""
+    x, y = tab.evaluate(
+        """([x, y]) => {
+            const svg = document.querySelector(".map__svg");
+            svg.scrollIntoView({ block: "center" });
+            const point = new DOMPoint(x * 10 + 5, y * 10 + 5).matrixTransform(svg.getScreenCTM());
+            return [point.x, point.y];
+        }""",
+        list(spot),
+    )
+    return x, y
+
+
+def _expose(tab: Tab, *, screen_top: str | None) -> bytes:
+    """The page with every image and font there: the whole of it as far as it fits, or one screen."""
+    tab.evaluate(
+        """async () => {
+            for (const image of document.images) image.loading = "eager";
+            await Promise.all([...document.images].map((image) => image.decode()));
+            await document.fonts.ready;
+        }"""
+    )
+    if screen_top is not None:
+        tab.locator(screen_top).evaluate("one => scrollBy(0, one.getBoundingClientRect().top - 8)")
+        return tab.screenshot(type="jpeg", quality=QUALITY, animations="disabled")
+    tab.evaluate("window.scrollTo(0, 0)")
+    width, height = tab.evaluate(
+        "[document.documentElement.clientWidth, document.documentElement.scrollHeight]"
+    )
+    return tab.screenshot(
+        type="jpeg",
+        quality=QUALITY,
+        full_page=True,
+        animations="disabled",
+        clip={"x": 0, "y": 0, "width": width, "height": min(height, HEIGHT_MAX)},
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,95 @@
+"""A page of the admin offers nobody what they are not allowed: no link of it leads to a refusal."""
+
+import re
+from typing import Any
+from urllib.parse import urljoin
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.urls import reverse
+
+from apps.accounts.models import User
+from apps.concerts.models import Concert
+from apps.queue.models import WaitingRoom
+from tests.boxoffice.test_site import MODELS, a_sale_and_a_cancellation, changelist, page_of
+from tests.factories.accounts import CustomerFactory
+from tests.factories.queue import WaitingRoomFactory
+
+pytestmark = pytest.mark.django_db
+
+LINK = re.compile(r'(?:href|action)="((?:/admin/|\?|\.\./)[^"#]*)"')
+
+
+def links_of(client: Client, url: str) -> set[str]:
+    answer = client.get(url)
+    assert answer.status_code == 200, url
+    found = LINK.findall(answer.content.decode())
+    return {one.replace("&amp;", "&") for one in found if one.startswith(("/", ".."))}
+
+
+def refused(client: Client, url: str) -> list[str]:
+    links = {urljoin(url, link) for link in links_of(client, url)} - {"/admin/logout/"}
+    return sorted(link for link in links if client.get(link).status_code in {403, 404})
+
+
+def clerk(*codenames: str) -> Client:
+    user = CustomerFactory(staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_of_the_pages_of_one_kind(model: Any) -> None:
+    a_sale_and_a_cancellation()
+    client = clerk(f"view_{model._meta.model_name}")
+    pages = [reverse("admin:index"), changelist(model)]
+    pages += [page_of(model, one.pk) for one in model._default_manager.order_by("pk")[:1]]
+
+    assert {page: refused(client, page) for page in pages} == {page: [] for page in pages}
+
+
+def test_a_new_password_is_offered_where_it_may_be_set() -> None:
+    customer, colleague = CustomerFactory(), CustomerFactory(staff=True)
+    offered = {
+        (right, obj.pk): "../password/"
+        in clerk("view_user", right).get(page_of(User, obj.pk)).content.decode()
+        for right in ("view_user", "change_user")
+        for obj in (customer, colleague)
+    }
+
+    assert [of for of, is_offered in offered.items() if is_offered] == [
+        ("change_user", customer.pk)
+    ]
+    assert refused(clerk("change_user"), page_of(User, customer.pk)) == []
+
+
+class TestEmptyLists:
+    def words(self, client: Client, query: str = "") -> str:
+        text: str = client.get(changelist(Concert) + query).content.decode()
+        assert "yielded" not in text
+        return text
+
+    def test_say_what_to_do_next(self) -> None:
+        boss = Client()
+        boss.force_login(CustomerFactory(admin=True))
+
+        assert "Add the first one." in self.words(boss)
+        assert "Entries appear here by themselves." in self.words(clerk("view_concert"))
+        searched = " ".join(self.words(boss, "?q=nothing").split())
+        assert "Check the spelling. You can search by:" in searched
+        assert 'href="?"' in searched
+        filtered = self.words(boss, "?is_published__exact=1")
+        assert "No entry has all of the properties that you filter by." in filtered
+
+
+@pytest.mark.parametrize("control", ["pause", "remove"])
+def test_the_way_to_a_page_of_ours_stands_above_it(control: str) -> None:
+    room = WaitingRoomFactory()
+    client = clerk("change_waitingroom")
+
+    links = links_of(client, reverse("admin:queue_waitingroom_steer", args=[room.pk, control]))
+
+    assert {"/admin/queue/", "/admin/queue/waitingroom/", page_of(WaitingRoom, room.pk)} <= links

@@ -1,0 +1,291 @@
+"""What staff see of the machinery: they may look, and replay what is dead."""
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
+from django.db import connection
+from django.db.models import F, Value
+from django.db.models.functions import Concat
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+import apps.boxoffice.base.lists
+from apps.api.models import IdempotencyRecord
+from apps.boxoffice.base.lists import ROWS_COUNTED
+from apps.outbox import replaying
+from apps.outbox.models import DeliveryReplay, EventDelivery, OutboxEvent, Receiver
+from tests.factories.accounts import CustomerFactory
+
+pytestmark = pytest.mark.django_db
+
+DELIVERIES = reverse("admin:outbox_eventdelivery_changelist")
+Status = EventDelivery.Status
+
+
+@pytest.fixture
+def deliveries() -> list[EventDelivery]:
+    event = OutboxEvent.objects.create(type="tests.noted", payload={}, occurred_at=timezone.now())
+    states = [(Status.DEAD, None), (Status.PENDING, None), (Status.DONE, timezone.now())]
+    return [
+        EventDelivery.objects.create(
+            event=event,
+            consumer=f"consumer-{status}",
+            status=status,
+            attempts=15,
+            next_attempt_at=timezone.now(),
+            done_at=done_at,
+        )
+        for status, done_at in states
+    ]
+
+
+def logged_in(**fields) -> Client:
+    client = Client()
+    client.force_login(CustomerFactory(**fields))
+    return client
+
+
+def replay(client: Client, deliveries: list[EventDelivery]):
+    chosen = [one.pk for one in deliveries]
+    return client.post(DELIVERIES, {"action": "replay", "_selected_action": chosen}, follow=True)
+
+
+class TestReplay:
+    def test_takes_up_what_is_dead_and_nothing_else(self, deliveries):
+        dead, pending, done = deliveries
+
+        response = replay(logged_in(admin=True), deliveries)
+
+        assert "1 delivery will be tried again." in response.content.decode()
+        for one in deliveries:
+            one.refresh_from_db()
+        assert (dead.status, dead.attempts) == (Status.PENDING, 0)
+        assert (pending.status, pending.attempts) == (Status.PENDING, 15)
+        assert (done.status, done.attempts) == (Status.DONE, 15)
+
+    def test_is_recorded_with_who_did_it(self, deliveries):
+        boss = CustomerFactory(admin=True)
+        client = Client()
+        client.force_login(boss)
+
+        replay(client, deliveries)
+
+        [record] = DeliveryReplay.objects.all()
+        assert (record.replayed_by, record.deliveries, record.chosen) == (boss, 1, "selected")
+
+    def test_of_more_than_a_request_can_do_says_so(self, deliveries, monkeypatch):
+        event = deliveries[0].event
+        for n in range(4):
+            EventDelivery.objects.create(
+                event=event, consumer=str(n), status=Status.DEAD, next_attempt_at=timezone.now()
+            )
+        monkeypatch.setattr(replaying, "BATCH", 2)
+        clock = iter(range(100))
+        monkeypatch.setattr(replaying.time, "monotonic", lambda: next(clock) * 3.0)
+
+        page = replay(logged_in(admin=True), list(EventDelivery.objects.dead()))
+
+        assert "2 deliveries will be tried again." in page.content.decode()
+        assert "More dead deliveries remain." in page.content.decode()
+        assert EventDelivery.objects.dead().count() == 3
+
+    def test_of_many_writes_no_entry_for_each(self, deliveries, monkeypatch):
+        monkeypatch.setattr(apps.boxoffice.admin, "NOTED_EACH", 0)
+
+        replay(logged_in(admin=True), deliveries)
+
+        assert DeliveryReplay.objects.get().deliveries == 1
+        assert not LogEntry.objects.exists()
+
+    def test_needs_the_permission(self, deliveries):
+        clerk = CustomerFactory(staff=True)
+        clerk.user_permissions.add(Permission.objects.get(codename="view_eventdelivery"))
+        client = Client()
+        client.force_login(clerk)
+
+        replay(client, deliveries)
+
+        deliveries[0].refresh_from_db()
+        assert deliveries[0].status == Status.DEAD
+
+    def test_is_not_for_customers(self, deliveries):
+        replay(logged_in(), deliveries)
+
+        deliveries[0].refresh_from_db()
+        assert deliveries[0].status == Status.DEAD
+
+
+class TestReceivers:
+    LIST = reverse("admin:outbox_receiver_changelist")
+
+    def test_are_shown_before_anything_has_failed(self):
+        page = logged_in(admin=True).get(self.LIST).content.decode()
+
+        assert "external_sync" in page
+        assert "healthy" in page
+        assert "unhealthy" not in page
+
+    def test_tell_how_they_are(self, deliveries):
+        now = timezone.now()
+        EventDelivery.objects.update(consumer=Concat(F("status"), Value("")))
+        for name, fields in {
+            "DEAD": {"unhealthy_since": now, "failing_since": now, "last_error": "HTTP 404"},
+            "PENDING": {"failing_since": now},
+            "DONE": {},
+        }.items():
+            Receiver.objects.create(consumer=name, **fields)
+
+        page = logged_in(admin=True).get(self.LIST)
+
+        shown = {
+            one.pk: [page.context["cl"].model_admin.health(one)[0]]
+            for one in page.context["cl"].result_list
+        }
+        counted = page.context["cl"].model_admin
+        by_name = Receiver.objects.in_bulk()
+        assert shown == {
+            "DEAD": ["UNHEALTHY"],
+            "DONE": ["HEALTHY"],
+            "PENDING": ["FAILING"],
+            "external_sync": ["HEALTHY"],
+        }
+        assert "HTTP 404" in page.content.decode()
+        assert [counted.dead(by_name[one]) for one in shown] == [1, 0, 0, 0]
+        assert [counted.pending(by_name[one]) for one in shown] == [0, 0, 1, 0]
+
+    def test_show_on_their_page_what_waits_for_them(self, deliveries):
+        EventDelivery.objects.update(consumer=Concat(Value("tests-"), F("status")))
+        Receiver.objects.create(consumer="tests-DEAD", last_error="HTTP 404")
+        url = reverse("admin:outbox_receiver_change", args=["tests-DEAD"])
+
+        page = logged_in(admin=True).get(url)
+
+        fields = page.context["adminform"].readonly_fields
+        assert {"pending", "dead", "last_error", "next_probe_at"} <= set(fields)
+        assert "HTTP 404" in page.content.decode()
+
+    def test_get_everything_that_is_dead_replayed(self, deliveries):
+        other = deliveries[0]
+        EventDelivery.objects.exclude(pk=other.pk).update(
+            consumer=Concat(F("status"), Value("-external")), status=Status.DEAD, done_at=None
+        )
+        EventDelivery.objects.exclude(pk=other.pk).update(attempts=15)
+        receiver = Receiver.objects.create(consumer="PENDING-external")
+
+        page = logged_in(admin=True).post(
+            self.LIST, {"action": "replay_all", "_selected_action": [receiver.pk]}, follow=True
+        )
+
+        assert "1 delivery will be tried again." in page.content.decode()
+        [replayed] = EventDelivery.objects.pending()
+        assert (replayed.consumer, replayed.attempts) == ("PENDING-external", 0)
+        assert DeliveryReplay.objects.get().chosen == "consumer PENDING-external"
+
+    def test_are_not_replayed_without_the_permission(self, deliveries):
+        receiver = Receiver.objects.create(consumer="consumer-DEAD")
+        clerk = CustomerFactory(staff=True)
+        clerk.user_permissions.add(Permission.objects.get(codename="view_receiver"))
+        client = Client()
+        client.force_login(clerk)
+
+        client.post(self.LIST, {"action": "replay_all", "_selected_action": [receiver.pk]})
+
+        assert EventDelivery.objects.dead().count() == 1
+        assert not DeliveryReplay.objects.exists()
+
+
+class TestPages:
+    APPS = {
+        "outboxevent": "outbox",
+        "eventdelivery": "outbox",
+        "idempotencyrecord": "api",
+        "receiver": "outbox",
+        "deliveryreplay": "outbox",
+    }
+    MODELS = list(APPS)
+
+    @pytest.fixture
+    def pages(self, deliveries):
+        record = IdempotencyRecord.objects.create(
+            customer=CustomerFactory(),
+            endpoint="ChargesView",
+            key="k",
+            fingerprint="f",
+            status=201,
+            body=b"a body that nobody needs to see",
+        )
+        receiver = Receiver.objects.create(consumer="external_sync")
+        replay = DeliveryReplay.objects.create(chosen="all", actor="somebody")
+        found = [deliveries[0].event, deliveries[0], record, receiver, replay]
+        objects = dict(zip(self.MODELS, found, strict=True))
+        return lambda model, page: reverse(
+            f"admin:{self.APPS[model]}_{model}_{page}",
+            args=[] if page in ("changelist", "add") else [objects[model].pk],
+        )
+
+    @pytest.mark.parametrize("model", MODELS)
+    def test_show_and_do_not_change(self, pages, model):
+        client = logged_in(admin=True)
+
+        pages_of = {
+            page: client.get(pages(model, page)).status_code
+            for page in ("changelist", "change", "add", "delete")
+        }
+
+        assert pages_of == {"changelist": 200, "change": 200, "add": 403, "delete": 403}
+        assert client.post(pages(model, "change"), {}).status_code == 403
+
+    @pytest.mark.parametrize("model", MODELS[:3])
+    def test_can_be_searched(self, pages, model):
+        response = logged_in(admin=True).get(pages(model, "changelist"), {"q": "no uuid at all"})
+
+        assert response.status_code == 200
+
+    def test_keep_stored_answers_to_themselves(self, pages):
+        response = logged_in(admin=True).get(pages("idempotencyrecord", "change"))
+
+        assert b"nobody needs to see" not in response.content
+
+
+class TestLongTables:
+    """Pages cost the same whatever the history."""
+
+    def statements(self, model: str) -> list[str]:
+        with CaptureQueriesContext(connection) as queries:
+            page = logged_in(admin=True).get(reverse(f"admin:{model}_changelist"))
+        assert page.status_code == 200
+        return [one["sql"] for one in queries]
+
+    @pytest.mark.parametrize(
+        "model",
+        ["outbox_eventdelivery", "outbox_outboxevent", "reservations_hold", "payments_wallet"],
+    )
+    def test_are_counted_up_to_a_bound(self, deliveries, model):
+        counts = [one for one in self.statements(model) if "COUNT" in one and model in one]
+
+        assert counts
+        assert all(f"LIMIT {ROWS_COUNTED}" in one for one in counts)
+
+    def test_show_what_lies_within_it(self, deliveries, monkeypatch):
+        monkeypatch.setattr(apps.boxoffice.base.lists, "ROWS_COUNTED", 2)
+
+        page = logged_in(admin=True).get(DELIVERIES)
+
+        assert page.context["cl"].result_count == 2
+
+    def test_are_not_asked_what_one_could_filter_by(self, deliveries):
+        found = self.statements("outbox_eventdelivery") + self.statements("outbox_outboxevent")
+
+        assert not [one for one in found if "DISTINCT" in one]
+
+    def test_are_filtered_by_consumer_and_type(self, deliveries):
+        client = logged_in(admin=True)
+
+        found = client.get(DELIVERIES, {"consumer": "ranking"})
+        events = client.get(reverse("admin:outbox_outboxevent_changelist"), {"type": "tests.noted"})
+
+        assert found.context["cl"].result_count == 0
+        assert events.context["cl"].result_count == 1
+        assert "external_sync" in found.content.decode()

@@ -1,0 +1,211 @@
+import itertools
+import threading
+from functools import partial
+
+import pytest
+
+from apps.core.caching import ProcessCache
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+class TestProcessCache:
+    def test_keeps_a_value_for_its_time_and_no_longer(self):
+        clock = Clock()
+        cache: ProcessCache[str, object] = ProcessCache(seconds=2, entries_max=1, clock=clock)
+        values = iter("ab")
+
+        assert cache.get("key", lambda: next(values)) == "a"
+        clock.now = 1.9
+        assert cache.get("key", lambda: next(values)) == "a"
+        clock.now = 2.0
+        assert cache.get("key", lambda: next(values)) == "b"
+
+    def test_keeps_nothing_of_a_failure(self):
+        def fail():
+            raise ZeroDivisionError
+
+        cache: ProcessCache[str, object] = ProcessCache(seconds=2, entries_max=1)
+
+        with pytest.raises(ZeroDivisionError):
+            cache.get("key", fail)
+
+        assert cache.get("key", lambda: 1) == 1
+
+    def test_keeps_no_answer_that_there_is_none(self):
+        cache: ProcessCache[str, object] = ProcessCache(seconds=2, entries_max=1)
+
+        assert cache.get("key", lambda: None) is None
+        assert cache.get("key", lambda: 1) == 1
+
+    def test_drops_what_was_asked_for_least_recently(self):
+        cache: ProcessCache[str, object] = ProcessCache(seconds=2, entries_max=2)
+        for key in ("old", "used", "old"):
+            cache.get(key, partial("first {}".format, key))
+
+        cache.get("new", lambda: "first new")
+
+        assert cache.get("old", lambda: "second old") == "first old"
+        assert cache.get("used", lambda: "second used") == "second used"
+
+    @pytest.mark.parametrize("is_stale", [False, True], ids=["fresh", "stale"])
+    def test_a_key_without_a_value_drops_no_other(self, is_stale):
+        def fail():
+            raise LookupError
+
+        clock = Clock()
+        cache: ProcessCache[str, object] = ProcessCache(seconds=2, entries_max=2, clock=clock)
+        for key in ("good", "wrong" if is_stale else "fine"):
+            cache.get(key, lambda: "first")
+        clock.now = 2.0 if is_stale else 1.0
+
+        for key in ("wrong", "worse", "worst"):
+            with pytest.raises(LookupError):
+                cache.get(key, fail)
+            assert cache.get(f"none {key}", lambda: None) is None
+
+        clock.now = 1.0
+        assert cache.get("good", lambda: "second") == "first"
+        if not is_stale:
+            assert cache.get("fine", lambda: "second") == "first"
+        assert len(cache._slots) == 2 - is_stale
+        assert not cache._unfilled
+
+    def test_computes_together_what_is_missing_or_stale_of_many(self):
+        clock, asked = Clock(), []
+        cache: ProcessCache[str, str] = ProcessCache(seconds=2, entries_max=3, clock=clock)
+
+        def compute(keys):
+            asked.append(keys)
+            return {key: f"{key} at {clock.now}" for key in keys}
+
+        cache.get_many("ab", compute)
+        clock.now = 1.0
+        assert cache.get_many("abc", compute) == {"a": "a at 0.0", "b": "b at 0.0", "c": "c at 1.0"}
+        clock.now = 2.0
+        assert cache.get_many("bc", compute) == {"b": "b at 2.0", "c": "c at 1.0"}
+        cache.get_many("bc", compute)
+
+        assert asked == [["a", "b"], ["c"], ["b"]]
+
+    def test_a_crowd_waits_for_one_computation(self, race):
+        cache: ProcessCache[str, object] = ProcessCache(seconds=60, entries_max=1)
+        computations = itertools.count(1)
+
+        outcomes = race([lambda: cache.get("key", lambda: next(computations))] * 8)
+
+        assert outcomes == [1] * 8
+
+    def test_the_next_value_is_computed_ahead_by_one_while_the_others_get_this_one(self):
+        clock = Clock()
+        cache: ProcessCache[str, object] = ProcessCache(
+            seconds=2, ahead=0.5, entries_max=1, clock=clock
+        )
+        started, release = threading.Event(), threading.Event()
+
+        def slow():
+            started.set()
+            release.wait(10)
+            return "next"
+
+        cache.get("key", lambda: "this")
+        clock.now = 1.4
+        assert cache.get("key", lambda: "too early") == "this"
+        clock.now = 1.6
+        thread = threading.Thread(target=lambda: cache.get("key", slow))
+        thread.start()
+        started.wait(10)
+
+        assert cache.get("key", lambda: "by a second one") == "this"
+
+        assert thread.is_alive()
+        release.set()
+        thread.join(10)
+        assert cache.get("key", lambda: "again") == "next"
+
+    def test_nobody_gets_a_value_that_is_over_while_the_next_is_computed(self):
+        clock = Clock()
+        cache: ProcessCache[str, object] = ProcessCache(
+            seconds=2, ahead=0.5, entries_max=1, clock=clock
+        )
+        started, release = threading.Event(), threading.Event()
+        seen: list[object] = []
+
+        def slow():
+            started.set()
+            release.wait(10)
+            return "next"
+
+        cache.get("key", lambda: "this")
+        clock.now = 1.6
+        first = threading.Thread(target=lambda: cache.get("key", slow))
+        first.start()
+        started.wait(10)
+        clock.now = 2.0
+        second = threading.Thread(target=lambda: seen.append(cache.get("key", lambda: "another")))
+        second.start()
+        second.join(0.1)
+
+        assert second.is_alive()
+        assert seen == []
+
+        release.set()
+        for thread in (first, second):
+            thread.join(10)
+        assert seen == ["next"]
+
+    def test_what_fails_ahead_is_not_kept(self):
+        clock = Clock()
+        cache: ProcessCache[str, object] = ProcessCache(
+            seconds=2, ahead=0.5, entries_max=1, clock=clock
+        )
+
+        def fail():
+            raise ZeroDivisionError
+
+        cache.get("key", lambda: "this")
+        clock.now = 1.6
+        with pytest.raises(ZeroDivisionError):
+            cache.get("key", fail)
+
+        assert cache.get("key", lambda: "next") == "next"
+
+    def test_without_waiting_everybody_computes(self, race):
+        # The twin: the same crowd, each of them finding the value missing.
+        everybody = threading.Barrier(8)
+        known, computations = {}, []
+
+        def get():
+            if "key" not in known:
+                everybody.wait(10)
+                computations.append(1)
+                known["key"] = 42
+            return known["key"]
+
+        assert race([get] * 8) == [42] * 8
+        assert len(computations) == 8
+
+    def test_another_key_is_not_held_up(self):
+        cache: ProcessCache[str, object] = ProcessCache(seconds=60, entries_max=2)
+        started, release = threading.Event(), threading.Event()
+
+        def slow():
+            started.set()
+            release.wait(10)
+            return "slow"
+
+        thread = threading.Thread(target=lambda: cache.get("slow", slow))
+        thread.start()
+        started.wait(10)
+
+        assert cache.get("fast", lambda: "fast") == "fast"
+        assert thread.is_alive()
+
+        release.set()
+        thread.join(10)
+        assert cache.get("slow", lambda: "again") == "slow"

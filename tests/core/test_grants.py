@@ -1,0 +1,179 @@
+"""The role of web and workers: it can do the whole business, and cannot rewrite the past."""
+
+from collections.abc import Generator
+from datetime import timedelta
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
+
+from apps.core.grants import grant_rights
+from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
+from apps.payments.services import charge_wallet
+from apps.reservations.models import Hold, Reservation
+from apps.reservations.services import expire_holds
+from tests.factories.concerts import SeatFactory
+from tests.factories.payments import WalletFactory
+from tests.factories.queue import WaitingRoomFactory
+from tests.factories.visitors import Visitor, admitted_visitor
+
+ROLE = "grants_test"
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def role() -> str:
+    """A role like the one of web and workers; goes away with the test's transaction."""
+    grant_rights(role=ROLE, password="unused")
+    return ROLE
+
+
+@pytest.fixture
+def as_role(role: str) -> Generator[None]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL ROLE {role}")
+        yield
+        cursor.execute("RESET ROLE")
+
+
+def refusal(statement: str) -> str | None:
+    """The SQLSTATE of what the database says to it."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(statement)
+    except DatabaseError as error:
+        state: str | None = error.__cause__.sqlstate  # type: ignore[union-attr]
+        return state
+    return None
+
+
+INSUFFICIENT_PRIVILEGE, INTEGRITY = "42501", "23000"
+
+
+@pytest.mark.parametrize("model", [LedgerTransaction, LedgerEntry])
+@pytest.mark.parametrize(
+    "statement",
+    ["UPDATE {table} SET id = id", "DELETE FROM {table}", "TRUNCATE {table} CASCADE"],
+)
+def test_cannot_rewrite_the_ledger(as_role: None, model: type, statement: str) -> None:
+    assert refusal(statement.format(table=model._meta.db_table)) == INSUFFICIENT_PRIVILEGE  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE payments_ledgerentry DISABLE TRIGGER ALL",
+        "DROP TABLE payments_ledgerentry",
+        "TRUNCATE reservations_seatclaim CASCADE",
+        "SET session_replication_role = replica",
+    ],
+)
+def test_cannot_take_the_protection_away(as_role: None, statement: str) -> None:
+    assert refusal(statement) == INSUFFICIENT_PRIVILEGE
+
+
+class TestTriggers:
+    """The triggers hold for a role that knows how to ask for exceptions."""
+
+    @pytest.fixture
+    def wallet(self, role: str) -> Wallet:
+        wallet: Wallet = WalletFactory(balance=100_000)
+        return wallet
+
+    def test_cannot_be_ignored(self, wallet: Wallet, as_role: None) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT array_agg(tgname::text)::text FROM pg_trigger")
+            [names] = cursor.fetchone()
+            cursor.execute("SELECT set_config('pgtrigger.ignore', %s, true)", [names])
+
+        assert (
+            refusal(
+                "UPDATE payments_wallet SET balance = balance + 777;SET CONSTRAINTS ALL IMMEDIATE"
+            )
+            == INTEGRITY
+        )
+        assert refusal("DELETE FROM payments_wallet") == INSUFFICIENT_PRIVILEGE
+
+    def test_look_at_the_real_tables(self, wallet: Wallet, as_role: None) -> None:
+        """Also where the role may still make temporary ones, which come first to whoever does not say where to look."""
+        with connection.cursor() as cursor:
+            cursor.execute("RESET ROLE")
+            name = connection.settings_dict["NAME"]
+            cursor.execute(f'GRANT TEMPORARY ON DATABASE "{name}" TO {ROLE}')
+            cursor.execute(f"SET LOCAL ROLE {ROLE}")
+            cursor.execute(
+                "CREATE TEMP TABLE payments_ledgertransaction ON COMMIT DROP AS"
+                " SELECT * FROM public.payments_ledgertransaction"
+            )
+            cursor.execute("UPDATE pg_temp.payments_ledgertransaction SET balance_after = 999999")
+
+        assert (
+            refusal(
+                "UPDATE public.payments_wallet SET balance = 999999;SET CONSTRAINTS ALL IMMEDIATE"
+            )
+            == INTEGRITY
+        )
+
+    def test_no_temporary_tables_for_the_role(self, as_role: None) -> None:
+        assert refusal("CREATE TEMP TABLE mine (id int)") == INSUFFICIENT_PRIVILEGE
+
+    def test_a_past_transaction_takes_no_further_entries(
+        self, wallet: Wallet, as_role: None
+    ) -> None:
+        assert (
+            refusal(
+                "INSERT INTO payments_ledgerentry (transaction_id, account, amount)"
+                " SELECT id, pair.account, pair.amount FROM payments_ledgertransaction"
+                " CROSS JOIN (VALUES ('CASH', 5), ('SALES_REVENUE', -5)) AS pair (account, amount);"
+                "SET CONSTRAINTS ALL IMMEDIATE"
+            )
+            == INTEGRITY
+        )
+
+
+def test_migrations_are_not_the_business_of_the_role(as_role: None) -> None:
+    assert refusal("DELETE FROM django_migrations") == INSUFFICIENT_PRIVILEGE
+
+
+def test_the_owner_is_stopped_by_the_trigger(role: str) -> None:
+    assert refusal("DELETE FROM payments_ledgerentry") == "23001"
+
+
+def test_can_do_the_whole_business(as_role: None) -> None:
+    """From the top-up to the cancellation, as the API does it."""
+    seat = SeatFactory(performance__starts_at=timezone.now() + timedelta(days=30))
+    WaitingRoomFactory(concert=seat.performance.concert)
+    buyer: Visitor = admitted_visitor(seat.performance.concert_id, balance=0)
+    charge_wallet(customer_id=buyer.customer.pk, amount=seat.price)
+    hold = {"performance_id": seat.performance_id, "seat_ids": [seat.pk]}
+
+    first = buyer.post("/holds", hold)
+    released = buyer.delete(f"/holds/{first.json()['data']['hold_id']}")
+    second = buyer.post("/holds", hold)
+    paid = buyer.post("/reservations", {"hold_id": second.json()["data"]["hold_id"]}, key="p")
+    path = f"/reservations/{paid.json()['data']['reservation_id']}/cancel"
+    cancelled = buyer.post(path, key="c")
+
+    assert [first.status_code, released.status_code, second.status_code] == [201, 200, 201]
+    assert (paid.status_code, cancelled.status_code) == (201, 200)
+    assert Reservation.objects.get().status == Reservation.Status.CANCELLED
+    Hold.objects.filter(pk=second.json()["data"]["hold_id"]).update(expires_at=timezone.now())
+    assert expire_holds() == 0
+
+
+def test_granting_again_changes_nothing(role: str) -> None:
+    grant_rights(role=role, password="another")
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT privilege_type FROM information_schema.role_table_grants"
+            " WHERE grantee = %s AND table_name = %s ORDER BY 1",
+            [role, LedgerEntry._meta.db_table],
+        )
+        assert [row[0] for row in cursor.fetchall()] == ["INSERT", "SELECT"]
+
+
+def test_the_owner_cannot_be_kept_from_anything() -> None:
+    with pytest.raises(ValueError, match="owns the tables"):
+        grant_rights(role=connection.settings_dict["USER"], password="unused")

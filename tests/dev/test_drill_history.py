@@ -1,0 +1,143 @@
+"""What a customer knows of a call, and how calls without an answer settle, at the real API."""
+
+import pytest
+
+from apps.payments.models import LedgerTransaction
+from apps.reservations.models import Hold, Reservation
+from dev.drill.history import Attempt, Call, Kind, Outcome
+from dev.drill.settle import settle
+from dev.drill.verdict import find_breaches
+
+pytestmark = pytest.mark.django_db
+
+
+def settle_all(shopper):
+    settle(shopper.history.calls, {shopper.user_id: shopper}, sleep=lambda seconds: None)
+
+
+def breaches(shopper):
+    return find_breaches(shopper.history.calls, [shopper.user_id])
+
+
+def attempt(status, code="SUCCESS", **changes):
+    body = f'{{"code": "{code}", "data": {{}}}}'.encode() if code else b"<html>"
+    return Attempt(sent_at=0.0, seconds=0.1, status=status, body=body, **changes)
+
+
+LOST = Attempt(sent_at=0.0, seconds=0.1, status=None, error="ReadError")
+NOT_SENT = Attempt(sent_at=0.0, seconds=0.1, status=None, was_sent=False)
+
+
+class TestOutcome:
+    @pytest.mark.parametrize(
+        ("attempts", "outcome"),
+        [
+            ([attempt(201)], Outcome.DONE),
+            ([attempt(409, "HOLD_EXPIRED")], Outcome.REFUSED),
+            ([LOST], Outcome.UNKNOWN),
+            ([attempt(503, "SERVICE_UNAVAILABLE")], Outcome.UNKNOWN),
+            ([attempt(500, "INTERNAL_ERROR")], Outcome.UNKNOWN),
+            ([attempt(200, "")], Outcome.UNKNOWN),
+            ([NOT_SENT], Outcome.NOT_SENT),
+            ([LOST, attempt(201)], Outcome.DONE),
+            # The refusal may be of the second attempt alone.
+            ([LOST, attempt(409, "IDEMPOTENCY_KEY_IN_USE")], Outcome.UNKNOWN),
+            ([LOST, attempt(409, "HOLD_NOT_LIVE")], Outcome.UNKNOWN),
+            ([NOT_SENT, attempt(409, "HOLD_NOT_LIVE")], Outcome.REFUSED),
+        ],
+    )
+    def test_is_what_the_customer_knows(self, attempts, outcome):
+        call = Call(phase="x", user_id=1, kind=Kind.CONFIRM, method="POST", path="/")
+        call.attempts = attempts
+
+        assert call.outcome is outcome
+
+
+class TestSettle:
+    def test_finds_the_effect_of_a_call_whose_answer_was_lost(self, shopper):
+        shopper.wire.breaks = ["after"]
+        call = shopper.charge(7_000)
+        assert call.outcome is Outcome.UNKNOWN
+
+        settle_all(shopper)
+
+        assert (call.outcome, call.had_happened) == (Outcome.DONE, True)
+        assert LedgerTransaction.objects.filter(amount=7_000).count() == 1
+        assert breaches(shopper) == []
+
+    def test_makes_up_for_a_call_that_never_arrived(self, shopper):
+        shopper.wire.breaks = ["before", "before"]
+        call = shopper.charge(7_000)
+
+        settle_all(shopper)
+
+        assert (call.outcome, call.had_happened) == (Outcome.DONE, False)
+        assert LedgerTransaction.objects.filter(amount=7_000).count() == 1
+        assert breaches(shopper) == []
+
+    @pytest.mark.parametrize("breaks", ["before", "after"])
+    def test_settles_everything_a_customer_does(self, shopper, seats, breaks):
+        hold = shopper.hold(seats[:2])
+        other = shopper.hold(seats[2:], key="hold-2")
+        shopper.wire.breaks = [breaks]
+        paid = shopper.pay(hold)
+        settle_all(shopper)
+        shopper.wire.breaks = [breaks]
+        cancelled = shopper.cancel(paid)
+        shopper.wire.breaks = [breaks]
+        released = shopper.release(other)
+
+        settle_all(shopper)
+
+        for call in (paid, cancelled, released):
+            assert call.had_happened is (breaks == "after")
+        assert Reservation.objects.get().status == Reservation.Status.CANCELLED
+        assert sorted(Hold.objects.values_list("status", flat=True)) == ["CONFIRMED", "RELEASED"]
+        assert breaches(shopper) == []
+
+    def test_queues_again_for_a_hold_whose_visit_has_ended_meanwhile(self, shopper, seats):
+        shopper.wire.breaks = ["before"]
+        call = shopper.hold(seats[:1])
+        shopper.send(Kind.READ, "DELETE", "/queue/tokens/me")
+        assert call.outcome is Outcome.UNKNOWN
+
+        shopper.repeat(call)
+        assert call.refusal == "QUEUE_TOKEN_EXPIRED"
+        shopper.come_in()
+        settle_all(shopper)
+
+        assert (call.outcome, call.had_happened) == (Outcome.DONE, False)
+        assert Hold.objects.count() == 1
+        assert breaches(shopper) == []
+
+    def test_learns_of_a_hold_after_its_visit_has_ended(self, shopper, seats):
+        shopper.wire.breaks = ["after"]
+        call = shopper.hold(seats[:1])
+        shopper.send(Kind.READ, "DELETE", "/queue/tokens/me")
+
+        settle_all(shopper)
+
+        assert (call.outcome, call.had_happened) == (Outcome.DONE, True)
+        assert Hold.objects.count() == 1
+        assert breaches(shopper) == []
+
+    def test_takes_a_refusal_for_an_answer(self, shopper, seats):
+        hold = shopper.hold(seats[:1])
+        shopper.wire.breaks = ["before"]
+        call = shopper.pay(hold)
+        shopper.release(hold)
+
+        settle_all(shopper)
+
+        assert (call.outcome, call.had_happened) == (Outcome.REFUSED, False)
+        assert breaches(shopper) == []
+
+    def test_leaves_alone_what_was_never_sent(self, shopper):
+        shopper.wire.breaks = ["refused"]
+        call = shopper.charge(7_000)
+
+        settle_all(shopper)
+
+        assert call.outcome is Outcome.NOT_SENT
+        assert not LedgerTransaction.objects.filter(amount=7_000).exists()
+        assert breaches(shopper) == []
