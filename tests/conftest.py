@@ -14,7 +14,7 @@ from django.db import connection, connections
 from django.test import Client, TransactionTestCase
 from django.utils import translation
 
-from apps.core.caching import forget_everything
+from apps.core.caching import clear_process_caches
 from apps.core.lean_store import script_client
 from apps.core.store import Breaker
 from apps.outbox import announcing, publishing
@@ -50,7 +50,7 @@ def _clean_store(store: redis.Redis, broker_store: redis.Redis) -> None:
     broker_store.flushall()
     for cache in caches.all(initialized_only=True):
         cache.clear()
-    forget_everything()
+    clear_process_caches()
     announcing._waits_until.clear()
 
 

@@ -13,6 +13,7 @@ from rest_framework.permissions import AllowAny
 from apps.accounts.models import User
 from apps.api.fields import StrictCharField, StrictIntegerField, StrictUUIDField
 from apps.api.idempotent import IdempotentView
+from apps.api.operations import Operation
 from apps.api.pagination import paginated
 from apps.api.responses import success
 from apps.api.views import ApiView, UnknownPathView
@@ -115,6 +116,7 @@ class LimitedView(PublicView):
 class OnceView(IdempotentView):
     """The effect is one event in the outbox; `{"fail": true}` refuses after it."""
 
+    idempotent_as = Operation.CHARGE
     required = True
 
     def post(self, request):

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from apps.api.middleware import API_PREFIX
 from apps.api.renderers import as_problem
-from apps.api.responses import refusal_body
+from apps.api.responses import error_body
 from apps.core.codes import CODES
 from apps.core.errors import DomainError, TooBusy
 
@@ -62,7 +62,7 @@ def render_exception(error: Exception, context: Mapping[str, Any]) -> Response:
     if isinstance(error, drf.MethodNotAllowed):
         headers["Allow"] = ", ".join(context["view"].allowed_methods)
     message = error.message if isinstance(error, DomainError) else None
-    return Response(refusal_body(code, details, message), status=entry.status, headers=headers)
+    return Response(error_body(code, details, message), status=entry.status, headers=headers)
 
 
 def _explain(error: Exception) -> tuple[str, Mapping[str, object], int | None]:
@@ -98,7 +98,7 @@ def is_api(request: HttpRequest) -> bool:
 def refuse_call(request: HttpRequest, code: str) -> HttpResponse:
     """Answer a call that never reached a view of the API: an unknown path, a refused host, a failure of middleware."""
     status = CODES[code].status
-    body = refusal_body(code)
+    body = error_body(code)
     if "application/problem+json" in request.headers.get("Accept", ""):
         return JsonResponse(
             as_problem(body, status), status=status, content_type="application/problem+json"

@@ -31,10 +31,10 @@ class StoredAnswer:
     is_replay: bool = False
 
 
-def run_once(
+def idempotent(
     *,
     customer_id: int,
-    endpoint: str,
+    operation: str,
     key: str | None,
     fingerprint: str,
     decide: Callable[[], Steps[T]] | None = None,
@@ -42,7 +42,7 @@ def run_once(
     render: Callable[[T], tuple[int, bytes]],
     admit: Callable[[], object] = lambda: None,
 ) -> StoredAnswer:
-    """Have one effect and keep its rendered answer under (customer, endpoint, key), in one durable transaction.
+    """Have one effect and keep its rendered answer under (customer, operation, key), in one durable transaction.
 
     `decide` is the first step of a use case in two steps (`decide_then_write`): the key is asked for in its first round trip, and
     what it decides is written together with the answer. `effect` is any other function; it does everything itself. Without a key
@@ -53,7 +53,7 @@ def run_once(
     :raises IdempotencyKeyInUse: a call with this key is under way.
     :raises IdempotencyKeyReused: the key was used with another fingerprint.
     """
-    call = _KeyedCall(customer_id, endpoint, key, fingerprint) if key is not None else None
+    call = _KeyedCall(customer_id, operation, key, fingerprint) if key is not None else None
 
     def work() -> StoredAnswer | DomainError:
         steps = decide() if decide else None
@@ -77,19 +77,19 @@ def run_once(
 
 
 def stored_answer(
-    *, customer_id: int, endpoint: str, key: str, fingerprint: str
+    *, customer_id: int, operation: str, key: str, fingerprint: str
 ) -> StoredAnswer | None:
     """Return what the first call with this key was answered; None if there was none, or it is under way.
 
     :raises IdempotencyKeyReused: the key was used with another fingerprint.
     """
-    return _KeyedCall(customer_id, endpoint, key, fingerprint).stored_answer()
+    return _KeyedCall(customer_id, operation, key, fingerprint).stored_answer()
 
 
 @dataclass(frozen=True, slots=True)
 class _KeyedCall:
     customer_id: int
-    endpoint: str
+    operation: str
     key: str
     fingerprint: str
 
@@ -100,7 +100,7 @@ class _KeyedCall:
 
         The statements of `first` go along; their rows count only if there is no answer yet.
         """
-        name = f"{self.customer_id}\n{self.endpoint}\n{self.key}"
+        name = f"{self.customer_id}\n{self.operation}\n{self.key}"
         [[(is_locked,)], kept, *rows] = fetch_pipelined(
             [(SQL["lock_key"], {"name": name}), self._kept(), *first]
         )
@@ -126,7 +126,7 @@ class _KeyedCall:
         return SQL["kept_answer"], self._name()
 
     def _name(self) -> dict[str, object]:
-        return {"customer_id": self.customer_id, "endpoint": self.endpoint, "key": self.key}
+        return {"customer_id": self.customer_id, "operation": str(self.operation), "key": self.key}
 
     def _answer_in(self, rows: list[Row]) -> StoredAnswer | None:
         if not rows:

@@ -6,9 +6,9 @@ SELECT pg_try_advisory_xact_lock(hashtextextended(%(name)s, 0));
 -- The answer that the first call with this key got. A statement of its own: it must see what was committed before the lock.
 SELECT fingerprint, status, body
 FROM api_idempotencyrecord
-WHERE customer_id = %(customer_id)s AND endpoint = %(endpoint)s AND key = %(key)s;
+WHERE customer_id = %(customer_id)s AND operation = %(operation)s AND key = %(key)s;
 
 -- name: keep_answer
 -- Keeps an answer in the transaction of its effect.
-INSERT INTO api_idempotencyrecord (customer_id, endpoint, key, fingerprint, status, body)
-VALUES (%(customer_id)s, %(endpoint)s, %(key)s, %(fingerprint)s, %(status)s, %(body)s);
+INSERT INTO api_idempotencyrecord (customer_id, operation, key, fingerprint, status, body)
+VALUES (%(customer_id)s, %(operation)s, %(key)s, %(fingerprint)s, %(status)s, %(body)s);

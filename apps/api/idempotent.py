@@ -2,12 +2,13 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from django.http import HttpResponse
 from django.utils.functional import Promise, cached_property
 
-from apps.api.idempotency import StoredAnswer, run_once, stored_answer
+from apps.api.idempotency import StoredAnswer, idempotent, stored_answer
+from apps.api.operations import Operation
 from apps.api.responses import SUCCESS, as_json, envelope
 from apps.api.views import ApiView
 from apps.core.errors import IdempotencyKeyRequired
@@ -32,7 +33,9 @@ def fingerprint_of(method: str, path: str, body: Any) -> str:
 
 
 class IdempotentView(ApiView):
-    """A view whose effect happens once for each `Idempotency-Key`."""
+    """A view whose effect happens once for each `Idempotency-Key`, under the name of `idempotent_as`."""
+
+    idempotent_as: ClassVar[Operation]
 
     def once(
         self,
@@ -45,7 +48,7 @@ class IdempotentView(ApiView):
     ) -> HttpResponse:
         """Have an effect in its own transaction and answer with `render(result)`: status, message and data.
 
-        `decide` and `effect` are as for `run_once`. Without `required`, a call that brings no key simply runs. `admit` may refuse;
+        `decide` and `effect` are as for `idempotent`. Without `required`, a call that brings no key simply runs. `admit` may refuse;
         it is called before anything is said about the key or another call with it.
 
         :raises IdempotencyKeyRequired: no key, or one that is not 1 to 255 printable characters.
@@ -59,9 +62,9 @@ class IdempotentView(ApiView):
             status, message, data = render(result)
             return status, as_json(envelope(SUCCESS, message, data))
 
-        answer = run_once(
+        answer = idempotent(
             customer_id=self.customer_id,
-            endpoint=type(self).__name__,
+            operation=self.idempotent_as,
             key=key,
             fingerprint=self._fingerprint if key else "",
             decide=decide,
@@ -78,7 +81,7 @@ class IdempotentView(ApiView):
         """
         answer = stored_answer(
             customer_id=self.customer_id,
-            endpoint=type(self).__name__,
+            operation=self.idempotent_as,
             key=key,
             fingerprint=self._fingerprint,
         )

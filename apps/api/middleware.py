@@ -130,7 +130,7 @@ class VenueTimeMiddleware:
             return self.get_response(request)
 
 
-def same_in_every_language(request: HttpRequest) -> None:
+def mark_language_independent(request: HttpRequest) -> None:
     """Say that the answer to this request does not depend on who asks, nor in which language."""
     setattr(request, _SAME_IN_EVERY_LANGUAGE, True)
 
@@ -138,7 +138,7 @@ def same_in_every_language(request: HttpRequest) -> None:
 class NegotiatedLocaleMiddleware(LocaleMiddleware):
     """Leaves answers alone that are the same bytes in every language, so that caches keep one copy of them.
 
-    A view marks such an answer by calling `same_in_every_language`.
+    A view marks such an answer by calling `mark_language_independent`.
     """
 
     def process_response(

@@ -14,7 +14,7 @@ class IdempotencyRecord(models.Model):
         db_index=False,
         verbose_name=_("customer"),
     )
-    endpoint = models.CharField(_("endpoint"), max_length=100)
+    operation = models.CharField(_("operation"), max_length=100)
     key = models.CharField(_("key"), max_length=255)
     fingerprint = models.CharField(
         _("fingerprint"), max_length=64, help_text=_("SHA-256 of what was asked.")
@@ -28,9 +28,9 @@ class IdempotencyRecord(models.Model):
         verbose_name_plural = _("idempotency records")
         constraints = [
             models.UniqueConstraint(
-                fields=["customer", "endpoint", "key"], name="idempotency_key_once"
+                fields=["customer", "operation", "key"], name="idempotency_key_once"
             ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.endpoint} {self.key}"
+        return f"{self.operation} {self.key}"

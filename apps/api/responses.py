@@ -42,7 +42,7 @@ def success_body(message: str | Promise, data: bytes) -> bytes:
     return b'{"code":%s,"message":%s,"data":%s}' % (as_json(SUCCESS), as_json(str(message)), data)
 
 
-def refusal_body(
+def error_body(
     code: str, details: Mapping[str, object] | None = None, message: str | None = None
 ) -> dict[str, Any]:
     """Return the body of an error answer, with the message of the registry of codes unless there is a better one."""

@@ -47,15 +47,15 @@ class Quota:
         }
 
 
-def spend(name: str, request: HttpRequest | Request) -> Quota | None:
+def hit_limit(name: str, request: HttpRequest | Request) -> Quota | None:
     """Count a call against the limit `name` of its caller, once; None when the counters cannot be reached."""
     quota: Quota | None = request.META.pop(COUNTED_QUOTA, None)
     if quota is not None and quota.name == name:
         return quota
-    return hit_limit(name, _caller(name, request))
+    return hit_limit_of_caller(name, _caller(name, request))
 
 
-def hit_limit(name: str, caller: str) -> Quota | None:
+def hit_limit_of_caller(name: str, caller: str) -> Quota | None:
     """Count one call of `caller` against the limit `name`; None when the counters cannot be reached."""
     call = CallToCount(name, caller)
     try:

@@ -8,7 +8,7 @@ from rest_framework.exceptions import NotFound, UnsupportedMediaType, Validation
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from apps.api.throttling import Quota, spend
+from apps.api.throttling import Quota, hit_limit
 from apps.core.errors import RateLimited
 
 WRITING_METHODS = {"POST", "PUT", "PATCH", "DELETE"}
@@ -65,7 +65,7 @@ class ApiView(APIView):
         name = self.rate_limit_of(request.method or "")
         if name is None or not settings.RATE_LIMIT_ENABLED:
             return
-        self.quota = spend(name, request)
+        self.quota = hit_limit(name, request)
         if self.quota is not None and self.quota.is_exceeded:
             raise RateLimited(retry_after=self.quota.resets_in)
 

@@ -1,4 +1,4 @@
-"""What has to be done before Django makes a request of a call."""
+"""WSGI wrapper: strip content-type parameters."""
 
 import re
 from collections.abc import Iterable

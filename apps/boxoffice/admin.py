@@ -272,17 +272,17 @@ class KeyOfCustomer:
 
 @admin.register(IdempotencyRecord)
 class IdempotencyRecordAdmin(ReadOnlyAdmin):
-    list_display = ("created_at", "customer", "endpoint", "status", "key")
+    list_display = ("created_at", "customer", "operation", "status", "key")
     list_filter = ("created_at",)
     list_select_related = ("customer",)
     lookups = (people_lookup(), KeyOfCustomer(), Days("created_at"))
     ordering = ("-created_at", "-id")
     page_select_related = ("customer",)
     # Without the body, which may be anything that the customer was told.
-    fields = ("customer_link", "endpoint", "key", "status", "created_at", "fingerprint")
+    fields = ("customer_link", "operation", "key", "status", "created_at", "fingerprint")
 
     def title_of(self, obj: IdempotencyRecord) -> str:
-        return f"{obj.endpoint} · {obj.customer.email} · {at_venue(obj.created_at)}"
+        return f"{obj.operation} · {obj.customer.email} · {at_venue(obj.created_at)}"
 
     @display(description=_("customer"))
     def customer_link(self, obj: IdempotencyRecord) -> SafeString | str:

@@ -150,7 +150,7 @@ def refuse(request: HttpRequest, refusal: Refusal) -> HttpResponse:
         "content_title": refusal.title,
         "reason": refusal.reason,
         "request_id": request.META.get("HTTP_X_REQUEST_ID") if refusal.status >= 500 else None,
-        "way_back": ADMIN_PREFIX,
+        "fallback_url": ADMIN_PREFIX,
         "again": request.get_full_path() if refusal.retry_after else None,
         "layout": "unfold/layouts/unauthenticated.html" if is_bare else "admin/base_site.html",
     }

@@ -32,7 +32,7 @@ class SectionLayout:
 DEFAULT_LAYOUT = (SectionLayout(name="1", rows=1, seats_per_row=50, grade=Grade.R, price=50_000),)
 
 
-def refuse_bad_layout(layout: Sequence[SectionLayout]) -> None:
+def validate_layout(layout: Sequence[SectionLayout]) -> None:
     """:raises LayoutRefused: empty, too large, a section named twice, or a grade with two prices."""
     if not layout:
         raise LayoutRefused(_("Give at least one section."))
@@ -86,7 +86,7 @@ def row_label(index: int) -> str:
     return label
 
 
-def laid_out(layout: Sequence[SectionLayout]) -> Iterator[Seat]:
+def build_seats(layout: Sequence[SectionLayout]) -> Iterator[Seat]:
     """Unsaved seats without a performance, in seat-map order.
 
     Three sections stand abreast, the next three behind them; every such tier is centred on the stage.

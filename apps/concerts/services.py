@@ -13,14 +13,14 @@ from django.db.models import Case, F, Sum, When
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from apps.concerts import projection
+from apps.concerts import ranking_store
 from apps.concerts.errors import (
     ConcertNotFound,
     LayoutRefused,
     PerformanceAlreadyScheduled,
     PerformanceNotFound,
 )
-from apps.concerts.layouts import DEFAULT_LAYOUT, SectionLayout, laid_out, refuse_bad_layout
+from apps.concerts.layouts import DEFAULT_LAYOUT, SectionLayout, build_seats, validate_layout
 from apps.concerts.models import (
     Concert,
     Performance,
@@ -80,13 +80,13 @@ def generate_seats(*, performance_id: int, layout: Sequence[SectionLayout] = DEF
 @requires_transaction
 def fill_with_seats(*, performance_id: int, layout: Sequence[SectionLayout]) -> int:
     """The step of `generate_seats`; the number of queries does not depend on the number of seats."""
-    refuse_bad_layout(layout)
+    validate_layout(layout)
     performance = Performance.objects.lock().filter(pk=performance_id).first()
     if performance is None:
         raise PerformanceNotFound
     if Seat.objects.of_performance(performance_id).exists():
         raise LayoutRefused(_("This performance has its seats already."))
-    seats = list(laid_out(layout))
+    seats = list(build_seats(layout))
     for seat in seats:
         seat.performance = performance
     Seat.objects.bulk_create(seats)
@@ -136,7 +136,7 @@ def update_ranking(events: Sequence[OutboxEvent]) -> Failures:
     to_count, unknown = run_in_transaction(lambda: _record(entries))
     for entry in unknown:
         refused[entry.event_id] = DeliveryRefused(f"there is no performance {entry.performance_id}")
-    if to_count and not projection.count(to_count):
+    if to_count and not ranking_store.apply(to_count):
         rebuild_ranking()
     return refused
 
@@ -146,21 +146,21 @@ def rebuild_ranking() -> bool:
 
     Sales go on meanwhile and are counted. Returns False when another rebuild is under way, or took over from this one.
     """
-    generation = projection.begin_rebuild()
+    generation = ranking_store.begin_rebuild()
     if generation is None:
         return False
-    since = projection.remembered_since()
+    since = ranking_store.remembered_since()
     older = RankingEntry.objects.filter(recorded_at__lt=since)
-    if not projection.add(_totals(older), filling=generation):
+    if not ranking_store.add(_totals(older), filling=generation):
         return False
     entries = RankingEntry.objects.filter(recorded_at__gte=since).order_by("pk")
     stream = entries.iterator(chunk_size=REBUILD_BATCH)
     counted = 0
     while batch := list(islice(stream, REBUILD_BATCH)):
-        if not projection.count(batch, filling=generation):
+        if not ranking_store.apply(batch, filling=generation):
             return False
         counted += len(batch)
-    published = projection.publish_rebuild(generation)
+    published = ranking_store.publish_rebuild(generation)
     logger.info("ranking_rebuilt", entries=counted, published=published)
     return published
 
@@ -170,7 +170,7 @@ def rebuild_ranking_if_needed(*, all_time: bool = False) -> bool:
 
     Looks at the days of the week; with `all_time` at the whole table as well, which takes as long as there is history.
     """
-    is_wrong = not projection.is_built() or ranking_drift(all_time=all_time)
+    is_wrong = not ranking_store.is_built() or ranking_drift(all_time=all_time)
     return bool(is_wrong) and rebuild_ranking()
 
 
@@ -203,10 +203,10 @@ def ranking_drift(*, all_time: bool = True) -> list[RankingDrift]:
 
 def _compare_ranking(*, all_time: bool) -> tuple[set[RankingDrift], bool]:
     """The differences found, and whether the projection stood still while they were looked for."""
-    days = projection.window_days(venue_day(timezone.now()))
+    days = ranking_store.window_days(venue_day(timezone.now()))
     # Every concert that ever sold is in the sums of all time.
     first = [] if all_time else days[:1]
-    at_start = projection.read(days=first)
+    at_start = ranking_store.read(days=first)
     settled_until = timezone.now() - RECENT
     entries = RankingEntry.objects.all()
     if not all_time:
@@ -218,7 +218,7 @@ def _compare_ranking(*, all_time: bool) -> tuple[set[RankingDrift], bool]:
         .values_list("day", "concert", "total")
     )
     recent = list(RankingEntry.objects.filter(recorded_at__gte=settled_until))
-    at_end = projection.read(days=first, recorded=recent)
+    at_end = ranking_store.read(days=first, recorded=recent)
     if at_end is not None:
         settled += [
             (entry.day, entry.concert_id, entry.reservations)
@@ -228,7 +228,7 @@ def _compare_ranking(*, all_time: bool) -> tuple[set[RankingDrift], bool]:
     found: set[RankingDrift] = set()
     readings = [at_start, at_end]
     for window in [*([None] if all_time else []), *days]:
-        sums = at_end if window is None else projection.read(days=[window])
+        sums = at_end if window is None else ranking_store.read(days=[window])
         readings.append(sums)
         projected = Counter(sums.reservations if sums else {})
         recorded: Counter[int] = Counter()
@@ -244,12 +244,12 @@ def _compare_ranking(*, all_time: bool) -> tuple[set[RankingDrift], bool]:
     return found, len({reading and reading.changes for reading in readings}) == 1
 
 
-def _totals(entries: RankingEntryQuerySet) -> list[projection.Change]:
+def _totals(entries: RankingEntryQuerySet) -> list[ranking_store.Change]:
     """Entries summed up by concert, and by day as far as days are kept."""
-    kept_day = Case(When(day__gte=projection.oldest_day_kept(), then="day"))
+    kept_day = Case(When(day__gte=ranking_store.oldest_day_kept(), then="day"))
     sums = entries.annotate(kept_day=kept_day).values("concert", "kept_day")
     totals = sums.annotate(total=Sum("reservations")).values_list("concert", "kept_day", "total")
-    return [projection.Change(concert_id, day, total) for concert_id, day, total in totals]
+    return [ranking_store.Change(concert_id, day, total) for concert_id, day, total in totals]
 
 
 def _entries_of(
@@ -312,7 +312,7 @@ def _record(entries: Sequence[RankingEntry]) -> tuple[list[RankingEntry], list[R
     repeated = [entry.event_id for entry in known if entry.event_id not in recorded_at]
     if repeated:
         # What was recorded longer ago has been counted.
-        since = projection.remembered_since()
+        since = ranking_store.remembered_since()
         earlier = RankingEntry.objects.filter(pk__in=repeated, recorded_at__gte=since)
         recorded_at |= dict(earlier.values_list("pk", "recorded_at"))
     to_count = [entry for entry in known if entry.event_id in recorded_at]

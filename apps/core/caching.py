@@ -26,7 +26,7 @@ class _Slot(Generic[V]):
 _all_caches: "weakref.WeakSet[ProcessCache[Any, Any]]" = weakref.WeakSet()
 
 
-def forget_everything() -> None:
+def clear_process_caches() -> None:
     """Empty every cache of this process: between tests, nothing else needs it."""
     for cache in _all_caches:
         cache.clear()

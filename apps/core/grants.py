@@ -10,7 +10,7 @@ from django.db import connection
 from psycopg import sql
 
 # Names of triggers, and what their tables lose of SELECT, INSERT, UPDATE, DELETE.
-WITHHELD = {"append_only": "UPDATE, DELETE", "kept": "DELETE"}
+WITHHELD = {"append_only": "UPDATE, DELETE", "deny_delete": "DELETE"}
 
 # pgtrigger lets anybody ignore a trigger who names it in a setting; here only the owner of its functions may. What is looked up
 # is qualified, because a temporary table of that name would come before it.

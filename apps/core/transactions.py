@@ -135,7 +135,7 @@ def run_steps(steps: RoundTrips[T], rows: list[list[Row]] | None = None) -> T:
 class decide_then_write(Generic[P, T]):  # noqa: N801
     """Make a use case of a generator that locks and reads, decides under its locks and returns what has to be written.
 
-    It refuses nothing before its first round trip: what others put in front of it there may have to refuse first, see `run_once`.
+    It refuses nothing before its first round trip: what others put in front of it there may have to refuse first, see `idempotent`.
 
     Called, it runs in the transaction that is open, or in a durable one of its own. A refusal has written nothing, so the
     transaction that it ends is committed: a rollback would make the connection forget its prepared statements.

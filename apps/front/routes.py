@@ -24,7 +24,7 @@ from apps.api.throttling import (
     Quota,
     caller_of_customer,
     caller_of_network,
-    hit_limit,
+    hit_limit_of_caller,
     is_counted_on,
 )
 from apps.concerts.selectors import current_seat_map
@@ -39,7 +39,7 @@ from apps.front.answers import (
 )
 from apps.front.calls import Call, has_no_body, takes_json
 from apps.queue import views as queue_views
-from apps.queue.selectors import BOARDS_KEPT, Board, board_at_hand, waiting_room_board
+from apps.queue.selectors import BOARDS_KEPT, WaitingRoomStatus, board_at_hand, waiting_room_board
 from apps.queue.serializers import (
     BoardSerializer,
     QueueTokenSerializer,
@@ -130,7 +130,7 @@ def join(call: Call, _no_id: int) -> Answer | None:
         if is_counted_on(settings.QUEUE_URL):
             to_count = CallToCount(_JOIN_LIMIT, caller)
         else:
-            quota = noted(call, hit_limit(_JOIN_LIMIT, caller))
+            quota = noted(call, hit_limit_of_caller(_JOIN_LIMIT, caller))
             if quota is not None and quota.is_exceeded:
                 return None
     try:
@@ -161,7 +161,7 @@ def leave(call: Call, _no_id: int) -> Answer | None:
     name = queue_views.OwnQueueTokenView.rate_limit_of("DELETE")
     quota = None
     if name is not None and settings.RATE_LIMIT_ENABLED:
-        quota = noted(call, hit_limit(name, caller_of_network(call.environ)))
+        quota = noted(call, hit_limit_of_caller(name, caller_of_network(call.environ)))
     if quota is not None and quota.is_exceeded:
         return None
     status = leave_queue(token=call.environ.get("HTTP_QUEUE_TOKEN"))
@@ -247,7 +247,7 @@ def board_answer_at_hand(environ: WSGIEnvironment, concert_id: int) -> Answer | 
     return rendered.answer(environ)
 
 
-def _rendered_board(board: Board) -> _Rendered:
+def _rendered_board(board: WaitingRoomStatus) -> _Rendered:
     body = _board.around(_render_board(board), settings.LANGUAGE_CODE)
     etag = etag_of(body)
     return _Rendered(board, body, etag, [("ETag", etag)])

@@ -20,10 +20,10 @@ from apps.accounts.authentication import bearer_token
 from apps.accounts.models import token_digest
 from apps.accounts.selectors import live_customer
 from apps.api.fields import BIGINT_MAX, is_canonical_uuid
-from apps.api.idempotency import run_once
-from apps.api.idempotent import FAILURE, fingerprint_of, usable_key
-from apps.api.responses import as_json, refusal_body
-from apps.api.throttling import Quota, caller_of_customer, hit_limit
+from apps.api.idempotency import idempotent
+from apps.api.idempotent import FAILURE, IdempotentView, fingerprint_of, usable_key
+from apps.api.responses import as_json, error_body
+from apps.api.throttling import Quota, caller_of_customer, hit_limit_of_caller
 from apps.api.views import ApiView
 from apps.concerts.models import SEATS_PER_CUSTOMER_MAX
 from apps.core.codes import CODES
@@ -61,7 +61,7 @@ class _Sale:
 
     def answer(
         self,
-        view: type[ApiView],
+        view: type[IdempotentView],
         decide: Callable[[], Steps[T]],
         envelope: Envelope,
         data_of: Callable[[T], dict[str, Any]],
@@ -79,9 +79,9 @@ class _Sale:
             return 201, envelope.around(as_json(data_of(result)), self.call.language)
 
         try:
-            kept = run_once(
+            kept = idempotent(
                 customer_id=self.customer_id,
-                endpoint=view.__name__,
+                operation=view.idempotent_as,
                 key=self.key,
                 fingerprint=fingerprint_of("POST", environ["PATH_INFO"], self.body),
                 decide=decide,
@@ -96,10 +96,10 @@ class _Sale:
             return None
         return Answer(kept.status, kept.body, quota_headers(self.quota))
 
-    def refused(self, refusal: DomainError) -> Answer:
+    def error_answer(self, refusal: DomainError) -> Answer:
         entry = CODES[refusal.code]
         with translation.override(self.call.language):
-            body = as_json(refusal_body(refusal.code, refusal.details, refusal.message))
+            body = as_json(error_body(refusal.code, refusal.details, refusal.message))
         again = [("Retry-After", str(refusal.retry_after or 1))] if entry.retryable else []
         return Answer(entry.status, body, [*again, *quota_headers(self.quota)])
 
@@ -141,7 +141,7 @@ def _count(call: Call, view: type[ApiView], customer_id: int) -> Quota | None:
     name = view.rate_limit_of("POST")
     if name is None or not settings.RATE_LIMIT_ENABLED:
         return None
-    return noted(call, hit_limit(name, caller_of_customer(customer_id)))
+    return noted(call, hit_limit_of_caller(name, caller_of_customer(customer_id)))
 
 
 def _is_id(value: object) -> bool:
@@ -184,7 +184,7 @@ def hold(call: Call, _no_id: int) -> Answer | None:
         return sale.answer(HoldsView, decide, _held, held_seats_data)
     except (SeatAlreadyHeld, SeatAlreadyReserved) as refusal:
         # The ones that a crowd gets.
-        return sale.refused(refusal)
+        return sale.error_answer(refusal)
 
 
 def pay(call: Call, _no_id: int) -> Answer | None:

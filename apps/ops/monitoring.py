@@ -17,8 +17,8 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from apps.core.audit_sessions import audit_session
 from apps.core.caching import ProcessCache
-from apps.core.long_reads import long_read
 from apps.core.transactions import database_now
 from apps.ops.invariants import Invariant, check_invariants
 from apps.ops.models import JobProgress
@@ -58,7 +58,7 @@ def watch_invariants(*, scope: Scope = Scope.LATELY) -> bool:
     """
     begun_at = time.monotonic()
     is_nightly = scope is Scope.EVERYTHING
-    with long_read():
+    with audit_session():
         now = database_now()
         since = None if is_nightly else _checked_until(now) - OVERLAP
     results = check_invariants(
@@ -78,7 +78,7 @@ def watch_invariants(*, scope: Scope = Scope.LATELY) -> bool:
     )
     keep_outcome(results, scope=scope, seconds=seconds)
     if is_sound:
-        with long_read():
+        with audit_session():
             JobProgress.objects.bulk_create([JobProgress(name=JOB)], ignore_conflicts=True)
             JobProgress.objects.filter(pk=JOB).update(
                 reached_at=Greatest("reached_at", now), finished_at=now

@@ -40,7 +40,7 @@ SQL = load_statements(Path(__file__).with_suffix(".sql"))
 
 BATCH_SIZE = 100
 # Above the longest effect on a batch; a killed worker holds up its deliveries for as long.
-CLAIM = timedelta(seconds=20)
+CLAIM_TIMEOUT = timedelta(seconds=20)
 DRAIN_SECONDS = 2.0  # after which others have their turn
 MINUTE, HOUR = 60.0, 3_600.0
 # Seconds to wait after each failed attempt. Within our own walls twice as long each time, up to an hour. Outside three days in all, in
@@ -113,13 +113,13 @@ def _claim(consumer: Consumer) -> list[_Claim]:
     parameters = {
         "consumer": consumer.name,
         "limit": BATCH_SIZE,
-        "claim_seconds": CLAIM.total_seconds(),
+        "claim_seconds": CLAIM_TIMEOUT.total_seconds(),
     }
     rows = fetch_all(SQL["claim"], parameters)
     if (
         not rows
         and consumer.is_outside
-        and take_probe(consumer=consumer.name, seconds=CLAIM.total_seconds())
+        and take_probe(consumer=consumer.name, seconds=CLAIM_TIMEOUT.total_seconds())
     ):
         rows = fetch_all(SQL["claim_probe"], parameters)
     claims = [
@@ -185,7 +185,7 @@ def _has_lost_workers(claim: _Claim) -> bool:
 def _run_suspect(consumer: Consumer, claim: _Claim) -> Failures:
     """Run it alone, and give it up only when it was alone before: otherwise another one may be to blame."""
     if claim.attempts > MAX_ATTEMPTS and claim.last_error == LOST_ALONE:
-        return {claim.event.pk: DeliveryRefused("The last attempts took their worker with them.")}
+        return {claim.event.pk: DeliveryRefused("Gave up: the worker died during every attempt.")}
     fetch_all(
         SQL["take_alone"],
         {"id": claim.delivery_id, "attempts": claim.attempts, "error": LOST_ALONE},

@@ -37,7 +37,7 @@ class ReservationPayload(TypedDict):
     seat_count: int
     total_price: int
     occurred_at: str
-    queue_place: int | None
+    queue_slot: int | None
     queue_generation: int | None
     request_id: str | None
 

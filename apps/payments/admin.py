@@ -42,13 +42,13 @@ def _movements_with_id(text: str) -> QuerySet[LedgerTransaction]:
 
 @admin.register(Wallet)
 class WalletAdmin(ReadOnlyAdmin):
-    list_display = ("customer", "balance", "movements")
+    list_display = ("customer", "balance", "version")
     list_select_related = ("customer",)
     lookups = (people_lookup(),)
     ordering = ("-pk",)
     actions_detail = ("adjust",)
     page_select_related = ("customer",)
-    fields = ("customer_link", "balance_in_won", "movements", "last_movements")
+    fields = ("customer_link", "balance_in_won", "version", "last_movements")
 
     def title_of(self, wallet: Wallet) -> str:
         return f"{wallet.customer.name} · {in_won(wallet.balance)}"
@@ -63,7 +63,7 @@ class WalletAdmin(ReadOnlyAdmin):
 
     @display(description=_("last movements"))
     def last_movements(self, wallet: Wallet) -> SafeString | str:
-        found = LedgerTransaction.objects.filter(customer=wallet.pk).order_by("-number")
+        found = LedgerTransaction.objects.filter(customer=wallet.pk).order_by("-sequence")
         lines = [
             (
                 linked(one, f"{one.get_type_display()} {in_won(one.amount)}"),
@@ -116,7 +116,7 @@ class AdjustmentForm(forms.ModelForm):  # type: ignore[type-arg]
     def clean_amount(self) -> int:
         amount: int = self.cleaned_data["amount"]
         if amount == 0:
-            raise forms.ValidationError(_("An adjustment of nothing is none."))
+            raise forms.ValidationError(_("Enter an amount other than zero."))
         return amount
 
 
@@ -146,7 +146,7 @@ class LedgerTransactionAdmin(LedgerExports, CarefulForms, ReadOnlyAdmin):
         "reason",
         "adjusted_by_link",
         "created_at",
-        "number",
+        "sequence",
         "id",
     )
 

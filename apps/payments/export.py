@@ -18,7 +18,7 @@ from django.db.models import F, Func, Q, QuerySet, TextField, Value, Window
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Mod, RowNumber
 
-from apps.core.long_reads import long_read
+from apps.core.audit_sessions import audit_session
 from apps.core.transactions import database_now
 from apps.payments.models import LedgerEntry, LedgerTransaction
 
@@ -59,7 +59,7 @@ COLUMNS: tuple[Combinable, ...] = (
     F("transaction_id"),
     F("transaction__customer_id"),
     _Harmless(F("transaction__customer__email")),
-    F("transaction__number"),
+    F("transaction__sequence"),
     F("transaction__type"),
     F("account"),
     F("amount"),
@@ -90,7 +90,7 @@ def write_ledger(
     file.write(BOM_UTF8 + ",".join(HEADER).encode() + b"\n")
     number = 0
     with (
-        long_read(seconds=seconds),
+        audit_session(seconds=seconds),
         connection.cursor() as cursor,
         connection.wrap_database_errors,
         cursor.copy(f"COPY ({rows}) TO STDOUT (FORMAT csv)") as copy,
@@ -138,7 +138,7 @@ def parts_of(
     now = database_now()
     order = [F("created_at").asc(), F("pk").asc()]
     numbered = transactions.filter(created_at__lt=now).order_by()
-    with long_read(seconds=seconds):
+    with audit_session(seconds=seconds):
         total = numbered.count()
         firsts = list(
             numbered.annotate(row=Window(RowNumber(), order_by=order))

@@ -16,8 +16,8 @@ BALANCE_CEILING = 10_000_000
 class Wallet(models.Model):
     """A customer's money, in won. Changed by the services of this app only, under its row lock.
 
-    `movements` counts the ledger transactions so far. It numbers the next one, so two writers who did not see each other
-    collide on the number instead of losing an update.
+    `version` counts the ledger transactions so far. It numbers the next one, so two writers who did not see each other
+    collide on it instead of losing an update.
     """
 
     customer = models.OneToOneField(
@@ -28,7 +28,7 @@ class Wallet(models.Model):
         verbose_name=_("customer"),
     )
     balance = models.BigIntegerField(_("balance"), default=0)
-    movements = models.PositiveBigIntegerField(_("movements"), default=0)
+    version = models.PositiveBigIntegerField(_("movements"), default=0)
 
     class Meta:
         verbose_name = _("wallet")
@@ -39,10 +39,10 @@ class Wallet(models.Model):
                 condition=Q(balance__gte=0), name="wallet_balance_never_negative"
             ),
             models.CheckConstraint(
-                condition=Q(movements__gt=0) | Q(balance=0), name="wallet_starts_empty"
+                condition=Q(version__gt=0) | Q(balance=0), name="wallet_starts_empty"
             ),
         ]
-        triggers = [triggers.kept(), triggers.balance_explained()]
+        triggers = [triggers.deny_delete(), triggers.balance_matches_ledger()]
 
     def __str__(self) -> str:
         return f"{self.pk}"
@@ -61,7 +61,7 @@ class LedgerTransaction(models.Model):
         ADJUSTMENT = "ADJUSTMENT", _("adjustment")
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    # The unique constraint on (customer, number) serves every look-up by customer.
+    # The unique constraint on (customer, sequence) serves every look-up by customer.
     customer = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.PROTECT,
@@ -69,7 +69,7 @@ class LedgerTransaction(models.Model):
         db_index=False,
         verbose_name=_("customer"),
     )
-    number = models.PositiveBigIntegerField(
+    sequence = models.PositiveBigIntegerField(
         _("number"), help_text=_("Counts the movements of one customer.")
     )
     type = models.CharField(_("type"), max_length=10, choices=Type)
@@ -93,7 +93,7 @@ class LedgerTransaction(models.Model):
         verbose_name_plural = _("ledger transactions")
         constraints = [
             models.UniqueConstraint(
-                fields=["customer", "number"], name="ledger_transaction_number_unique"
+                fields=["customer", "sequence"], name="ledger_transaction_sequence_unique"
             ),
             models.UniqueConstraint(
                 fields=["reference"],
@@ -127,7 +127,7 @@ class LedgerTransaction(models.Model):
                 | (~Q(type="ADJUSTMENT") & Q(adjusted_by__isnull=True, reason="")),
                 name="ledger_adjustment_explained",
             ),
-            models.CheckConstraint(condition=Q(number__gte=1), name="ledger_number_from_one"),
+            models.CheckConstraint(condition=Q(sequence__gte=1), name="ledger_sequence_from_one"),
         ]
         indexes = [
             # What staff page through.
@@ -138,7 +138,7 @@ class LedgerTransaction(models.Model):
                 name="ledger_adjusted_by",
             ),
         ]
-        triggers = [triggers.append_only(), triggers.transaction_accounted()]
+        triggers = [triggers.append_only(), triggers.transaction_has_entries()]
 
     def __str__(self) -> str:
         return f"{self.pk}"

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import QuerySet
 
-from apps.core.long_reads import limited
+from apps.core.audit_sessions import limited
 from apps.payments.models import LedgerTransaction, Wallet
 
 
@@ -20,7 +20,7 @@ def wallet_balance(*, customer_id: int) -> int:
 
 def transactions_of_customer(*, customer_id: int) -> QuerySet[LedgerTransaction]:
     """The customer's movements, newest first."""
-    return LedgerTransaction.objects.filter(customer_id=customer_id).order_by("-number")
+    return LedgerTransaction.objects.filter(customer_id=customer_id).order_by("-sequence")
 
 
 def ledger_transactions(
@@ -102,22 +102,22 @@ _BROKEN_HISTORIES = """
     SELECT DISTINCT customer_id
     FROM (
         SELECT customer_id, is_wallet, after, found,
-            lag(number, 1, 0) OVER history AS number_before,
+            lag(sequence, 1, 0) OVER history AS sequence_before,
             lag(balance, 1, 0) OVER history AS balance_before,
-            lead(number) OVER history AS number_after
+            lead(sequence) OVER history AS sequence_after
         FROM (
-            SELECT customer_id, number, number - 1 AS after, balance_after - amount AS found, balance_after AS balance,
+            SELECT customer_id, sequence, sequence - 1 AS after, balance_after - amount AS found, balance_after AS balance,
                 FALSE AS is_wallet
             FROM payments_ledgertransaction
             WHERE {customers}
             UNION ALL
-            SELECT customer_id, movements + 1, movements, balance, balance, TRUE
+            SELECT customer_id, version + 1, version, balance, balance, TRUE
             FROM payments_wallet
             WHERE {customers}
         ) line
-        WINDOW history AS (PARTITION BY customer_id ORDER BY number, is_wallet)
+        WINDOW history AS (PARTITION BY customer_id ORDER BY sequence, is_wallet)
     ) line
-    WHERE after <> number_before OR found <> balance_before OR is_wallet <> (number_after IS NULL)
+    WHERE after <> sequence_before OR found <> balance_before OR is_wallet <> (sequence_after IS NULL)
     ORDER BY customer_id
 """
 

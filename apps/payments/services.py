@@ -48,8 +48,8 @@ def wallet_in(rows: Sequence[Row], *, customer_id: int) -> Wallet:
     """Return the wallet that was locked; one that was never opened is empty, and nothing can be taken from it."""
     if not rows:
         return Wallet(customer_id=customer_id)
-    _, balance, movements = rows[0]
-    return Wallet(customer_id=customer_id, balance=balance, movements=movements)
+    _, balance, version = rows[0]
+    return Wallet(customer_id=customer_id, balance=balance, version=version)
 
 
 @requires_transaction
@@ -147,7 +147,7 @@ def charge_new_wallets(*, customer_ids: Sequence[int], amount: int) -> None:
     booked = [
         LedgerTransaction(
             customer_id=customer_id,
-            number=1,
+            sequence=1,
             type=Type.CHARGE,
             amount=amount,
             balance_after=amount,
@@ -156,7 +156,7 @@ def charge_new_wallets(*, customer_ids: Sequence[int], amount: int) -> None:
     ]
     Wallet.objects.bulk_create(
         [
-            Wallet(customer_id=customer_id, balance=amount, movements=1)
+            Wallet(customer_id=customer_id, balance=amount, version=1)
             for customer_id in customer_ids
         ],
         batch_size=BULK_BATCH,
@@ -175,7 +175,7 @@ def _booking(
 ) -> Booking:
     booked = LedgerTransaction(
         customer_id=wallet.pk,
-        number=wallet.movements + 1,
+        sequence=wallet.version + 1,
         type=type,
         amount=amount,
         balance_after=wallet.balance + amount,
@@ -188,7 +188,7 @@ def _booking(
         {
             "transaction_id": booked.pk,
             "customer_id": wallet.pk,
-            "number": booked.number,
+            "sequence": booked.sequence,
             "type": type.value,
             "amount": amount,
             "balance_after": booked.balance_after,

@@ -37,9 +37,9 @@ _UNACCOUNTED = """
             USING ERRCODE = 'integrity_constraint_violation';
     END IF;
     IF NEW.balance_after - NEW.amount IS DISTINCT FROM (
-        CASE NEW.number WHEN 1 THEN 0 ELSE (
+        CASE NEW.sequence WHEN 1 THEN 0 ELSE (
             SELECT balance_after FROM payments_ledgertransaction
-            WHERE customer_id = NEW.customer_id AND number = NEW.number - 1
+            WHERE customer_id = NEW.customer_id AND sequence = NEW.sequence - 1
         ) END
     ) THEN
         RAISE EXCEPTION 'Transaction % does not follow from the balance before it.', NEW.id
@@ -47,7 +47,7 @@ _UNACCOUNTED = """
     END IF;
     IF NOT EXISTS (
         SELECT 1 FROM payments_wallet
-        WHERE customer_id = NEW.customer_id AND movements >= NEW.number
+        WHERE customer_id = NEW.customer_id AND version >= NEW.sequence
     ) THEN
         RAISE EXCEPTION 'Transaction % did not reach the wallet.', NEW.id
             USING ERRCODE = 'integrity_constraint_violation';
@@ -69,13 +69,13 @@ _UNEXPLAINED = """
         SELECT 1
         FROM payments_wallet wallet
         LEFT JOIN LATERAL (
-            SELECT number, balance_after FROM payments_ledgertransaction
+            SELECT sequence, balance_after FROM payments_ledgertransaction
             WHERE customer_id = wallet.customer_id
-            ORDER BY number DESC LIMIT 1
+            ORDER BY sequence DESC LIMIT 1
         ) latest ON TRUE
         WHERE wallet.customer_id = NEW.customer_id
-            AND (wallet.movements, wallet.balance)
-                IS DISTINCT FROM (COALESCE(latest.number, 0), COALESCE(latest.balance_after, 0))
+            AND (wallet.version, wallet.balance)
+                IS DISTINCT FROM (COALESCE(latest.sequence, 0), COALESCE(latest.balance_after, 0))
     ) THEN
         RAISE EXCEPTION 'The ledger does not explain the balance of customer %.', NEW.customer_id
             USING ERRCODE = 'integrity_constraint_violation';
@@ -98,10 +98,10 @@ def append_only() -> pgtrigger.Trigger:
     )
 
 
-def kept() -> pgtrigger.Trigger:
+def deny_delete() -> pgtrigger.Trigger:
     """Refuse DELETE: a wallet without its past would start again at zero."""
     return pgtrigger.Trigger(
-        name="kept",
+        name="deny_delete",
         when=pgtrigger.Before,
         operation=pgtrigger.Delete,
         func="""
@@ -126,11 +126,11 @@ def entries_balanced() -> pgtrigger.Trigger:
     return _at_commit("balanced", pgtrigger.Insert, _UNBALANCED)
 
 
-def transaction_accounted() -> pgtrigger.Trigger:
+def transaction_has_entries() -> pgtrigger.Trigger:
     """A transaction has entries, continues the customer's balance and has reached the wallet."""
-    return _at_commit("accounted", pgtrigger.Insert, _UNACCOUNTED)
+    return _at_commit("transaction_has_entries", pgtrigger.Insert, _UNACCOUNTED)
 
 
-def balance_explained() -> pgtrigger.Trigger:
+def balance_matches_ledger() -> pgtrigger.Trigger:
     """A balance is the one that the customer's last transaction left."""
-    return _at_commit("explained", pgtrigger.Insert | pgtrigger.Update, _UNEXPLAINED)
+    return _at_commit("balance_matches_ledger", pgtrigger.Insert | pgtrigger.Update, _UNEXPLAINED)

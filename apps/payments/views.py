@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.idempotent import IdempotentView
+from apps.api.operations import Operation
 from apps.api.pagination import paginated
 from apps.api.responses import success
 from apps.api.schema import operation
@@ -44,6 +45,7 @@ class BalanceView(ApiView):
 
 
 class ChargesView(IdempotentView):
+    idempotent_as = Operation.CHARGE
     rate_limits: ClassVar = {"POST": "charge"}
 
     @operation(

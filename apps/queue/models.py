@@ -132,7 +132,7 @@ class WaitingRoom(models.Model):
     lottery_window = models.DurationField(
         _("lottery window"),
         default=timedelta(hours=1),
-        help_text=_("Who arrives this long before opening draws a place at random."),
+        help_text=_("Visitors who join within this time before opening get a random position."),
     )
     generation = models.PositiveIntegerField(_("generation"), default=1, editable=False)
     version = models.PositiveIntegerField(_("version"), default=1, editable=False)
@@ -230,7 +230,7 @@ class QueueExitQuerySet(models.QuerySet["QueueExit"]):
 class QueueExit(models.Model):
     """The end of one visit: the durable memory of who has had their turn, and of how long people waited.
 
-    `place` is 0 for one drawn by lottery; waiting then counts from the opening, which `joined_at` says.
+    `slot` is 0 for one drawn by lottery; waiting then counts from the opening, which `joined_at` says.
     """
 
     class Reason(models.TextChoices):
@@ -257,7 +257,7 @@ class QueueExit(models.Model):
         verbose_name=_("customer"),
     )
     generation = models.PositiveIntegerField(_("generation"))
-    place = models.BigIntegerField(_("place"))
+    slot = models.BigIntegerField(_("place"))
     reason = models.CharField(_("reason"), max_length=9, choices=Reason)
     joined_at = models.DateTimeField(_("joined at"))
     admitted_at = models.DateTimeField(_("admitted at"), null=True, blank=True)
@@ -270,7 +270,7 @@ class QueueExit(models.Model):
         verbose_name_plural = _("queue exits")
         constraints = [
             models.UniqueConstraint(
-                fields=["concert", "customer", "generation", "place"], name="queue_exit_once"
+                fields=["concert", "customer", "generation", "slot"], name="queue_exit_once"
             ),
             models.CheckConstraint(
                 condition=Q(reason__in=["COMPLETED", "TIMED_OUT", "LEFT", "REMOVED", "MERGED"]),

@@ -13,10 +13,10 @@ from django.utils.translation import ngettext
 
 from apps.concerts.errors import ConcertNotFound
 from apps.concerts.models import Concert
+from apps.core.audit_sessions import limited
 from apps.core.caching import ProcessCache
 from apps.core.errors import ServiceUnavailable
 from apps.core.history import CHANGES_NAMED, Change
-from apps.core.long_reads import limited
 from apps.core.transactions import database_now
 from apps.queue.core.room import WITHDRAWN, Figures
 from apps.queue.live import live_room, store_needed
@@ -28,7 +28,7 @@ POLICY_DELAY_SECONDS = 5  # above what a change of policy takes to reach the liv
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
+class WaitingRoomStatus:
     """The public picture of a room, the same for everybody. `pause_reason` is what staff say of a pause, else empty.
 
     While the concert is offline (`is_withdrawn`) the picture is that of a pause, and only visitors with a place get to see it.
@@ -46,10 +46,12 @@ class Board:
     is_withdrawn: bool = False
 
 
-_boards: ProcessCache[int, Board] = ProcessCache(seconds=BOARD_SECONDS, entries_max=BOARDS_KEPT)
+_boards: ProcessCache[int, WaitingRoomStatus] = ProcessCache(
+    seconds=BOARD_SECONDS, entries_max=BOARDS_KEPT
+)
 
 
-def waiting_room_board(concert_id: int) -> Board:
+def waiting_room_board(concert_id: int) -> WaitingRoomStatus:
     """The board of a published concert, at most a second old: one read per second and process, however many ask.
 
     :raises ConcertNotFound: there is no such concert.
@@ -61,7 +63,7 @@ def waiting_room_board(concert_id: int) -> Board:
     return board
 
 
-def board_of_visitor(concert_id: int) -> Board:
+def board_of_visitor(concert_id: int) -> WaitingRoomStatus:
     """The same board for somebody who has a place in the room, who may see it also while the concert is offline.
 
     :raises ConcertNotFound: there is no such concert.
@@ -70,14 +72,14 @@ def board_of_visitor(concert_id: int) -> Board:
     return _boards.get(concert_id, lambda: _read_board(concert_id))
 
 
-def board_at_hand(concert_id: int) -> Board | None:
+def board_at_hand(concert_id: int) -> WaitingRoomStatus | None:
     """The board of a published concert, if this process has it already."""
     board = _boards.peek(concert_id)
     return None if board is None or board.is_withdrawn else board
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class JoinWindow:
     """When visitors may join, by the policy of staff: read from the row, so it is told while the store is down.
 
     Joining begins at `joinable_at`; whoever joins before `opens_at` draws a place by lot.
@@ -89,12 +91,12 @@ class Door:
     opens_at: datetime
 
 
-def waiting_room_door(concert: Concert) -> Door:
+def join_window(concert: Concert) -> JoinWindow:
     """The door of a concert's waiting room, with the default policy if there is no room yet."""
-    return waiting_room_doors([concert])[concert.pk]
+    return join_windows([concert])[concert.pk]
 
 
-def waiting_room_doors(concerts: Iterable[Concert]) -> dict[int, Door]:
+def join_windows(concerts: Iterable[Concert]) -> dict[int, JoinWindow]:
     """The doors of several concerts, by concert; one query."""
     by_id = {concert.pk: concert for concert in concerts}
     rooms = {room.concert_id: room for room in WaitingRoom.objects.filter(concert__in=by_id)}
@@ -103,7 +105,7 @@ def waiting_room_doors(concerts: Iterable[Concert]) -> dict[int, Door]:
         room = rooms.get(concert_id) or WaitingRoom()
         room.concert = concert
         opening_at = room.opening_at
-        doors[concert_id] = Door(
+        doors[concert_id] = JoinWindow(
             str(room.state), room.pause_reason, opening_at - room.lottery_window, opening_at
         )
     return doors
@@ -303,7 +305,7 @@ def admissions_above_capacity(*, since: datetime | None = None) -> list[OverAdmi
         return [OverAdmission(*row) for row in cursor.fetchall()]
 
 
-def _read_board(concert_id: int) -> Board:
+def _read_board(concert_id: int) -> WaitingRoomStatus:
     concert = (
         Concert.objects.with_dates().filter(pk=concert_id).select_related("waiting_room").first()
     )
@@ -319,7 +321,7 @@ def _read_board(concert_id: int) -> Board:
     if figures is None:
         return _board_of_empty_room(room, concert)
     state = _state_shown(concert, figures.state)
-    return Board(
+    return WaitingRoomStatus(
         concert_id=concert_id,
         state=state,
         pause_reason=_reason_of(room, concert, state),
@@ -333,7 +335,7 @@ def _read_board(concert_id: int) -> Board:
     )
 
 
-def _board_of_empty_room(room: WaitingRoom | None, concert: Concert) -> Board:
+def _board_of_empty_room(room: WaitingRoom | None, concert: Concert) -> WaitingRoomStatus:
     """Nobody has come yet, or the store has lost the room and the next visitor will bring it back."""
     room = room or WaitingRoom(concert=concert)
     now = database_now()
@@ -344,7 +346,7 @@ def _board_of_empty_room(room: WaitingRoom | None, concert: Concert) -> Board:
     elif state == WaitingRoom.State.OPEN and room.opening_at > now:
         state = "SCHEDULED"
     state = _state_shown(concert, state)
-    return Board(
+    return WaitingRoomStatus(
         concert_id=concert.pk,
         state=state,
         pause_reason=_reason_of(room, concert, state),

@@ -9,14 +9,14 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.middleware import same_in_every_language
+from apps.api.middleware import mark_language_independent
 from apps.api.responses import success
 from apps.api.schema import operation
 from apps.api.views import ApiView
 from apps.concerts.errors import ConcertNotFound, SalesClosed, SalesNotOpen
 from apps.queue import services
 from apps.queue.errors import QueueClosed
-from apps.queue.selectors import Board, board_of_visitor, waiting_room_board
+from apps.queue.selectors import WaitingRoomStatus, board_of_visitor, waiting_room_board
 from apps.queue.serializers import (
     BoardSerializer,
     JoinSerializer,
@@ -181,18 +181,18 @@ class WaitingRoomBoardView(ApiView):
         tags=["waiting room"],
     )
     def get(self, request: Request, concert_id: int, **_path: Any) -> Response:
-        same_in_every_language(request._request)
+        mark_language_independent(request._request)
         board, cache = self._board(request.headers.get("Queue-Token"), concert_id)
         headers = {"Cache-Control": cache}
         return success(BoardSerializer(board).data, message=BOARD, headers=headers)
 
     @staticmethod
-    def _board(token: str | None, concert_id: int) -> tuple[Board, str]:
+    def _board(token: str | None, concert_id: int) -> tuple[WaitingRoomStatus, str]:
         """Return the board with how it may be kept."""
         try:
             return waiting_room_board(concert_id), "public, max-age=1"
         except ConcertNotFound:
-            if not services.has_place_in(token=token, concert_id=concert_id):
+            if not services.has_slot_in(token=token, concert_id=concert_id):
                 raise
             return board_of_visitor(concert_id), "no-store"
 

@@ -140,7 +140,7 @@ class HoldAdmin(SaleWords, ReadOnlyAdmin):
         "expires_at",
         "ended_at",
         "seat_limit",
-        "queue_place",
+        "queue_slot",
         "queue_generation",
         "id",
     )
@@ -219,7 +219,7 @@ class ReservationAdmin(SaleWords, ReadOnlyAdmin):
             for kind in (Type.PAYMENT, Type.REFUND)
             for transaction in LedgerTransaction.objects.filter(
                 type=kind, reference=reservation.pk
-            ).order_by("number")
+            ).order_by("sequence")
         ]
         lines = [
             (

@@ -30,7 +30,7 @@ def reservation_payload(
     seats: Sequence[PricedSeat],
     total_price: int,
     occurred_at: datetime,
-    queue_place: int | None,
+    queue_slot: int | None,
     queue_generation: int | None,
 ) -> ReservationPayload:
     """Return everything that a consumer needs, so that none has to ask back."""
@@ -43,7 +43,7 @@ def reservation_payload(
         "seat_count": len(seats),
         "total_price": total_price,
         "occurred_at": occurred_at.isoformat(),
-        "queue_place": queue_place,
+        "queue_slot": queue_slot,
         "queue_generation": queue_generation,
         "request_id": get_contextvars().get("request_id"),
     }

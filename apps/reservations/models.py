@@ -74,7 +74,7 @@ class Hold(models.Model):
             "How many unpaid seats of all dates together one customer might hold when this was held."
         ),
     )
-    queue_place = models.BigIntegerField(
+    queue_slot = models.BigIntegerField(
         _("place in the queue"),
         null=True,
         blank=True,
@@ -188,7 +188,7 @@ class SeatClaimQuerySet(models.QuerySet["SeatClaim"]):
         return self.filter(ended_at=None)
 
     def of_performance(self, performance_id: int) -> Self:
-        # Said of both, so that either side of the join is found by an index.
+        # Filter both tables so that the planner can use either index.
         return self.filter(performance_id=performance_id, hold__performance_id=performance_id)
 
     def live(self, *, at: datetime) -> Self:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from apps.concerts.models import Concert
 from apps.concerts.selectors import SaleSummary, sale_summaries
 from apps.queue.models import WaitingRoom
-from apps.queue.selectors import Door, waiting_room_doors
+from apps.queue.selectors import JoinWindow, join_windows
 from apps.reservations.selectors import nearly_sold_out
 
 COUNTED_DOWN = timedelta(days=1)  # what opens later is told by its date
@@ -54,7 +54,7 @@ def concert_cards(concerts: Iterable[Concert], *, at: datetime) -> list[ConcertC
     """In the order given; the concerts need `with_dates()`. Three queries for all of them."""
     concerts = list(concerts)
     ids = [concert.pk for concert in concerts]
-    summaries, doors = sale_summaries(ids, at=at), waiting_room_doors(concerts)
+    summaries, doors = sale_summaries(ids, at=at), join_windows(concerts)
     few_left = nearly_sold_out(ids)
     cards = []
     for concert in concerts:
@@ -75,7 +75,7 @@ def concert_cards(concerts: Iterable[Concert], *, at: datetime) -> list[ConcertC
 
 
 def sale_state(
-    concert: Concert, summary: SaleSummary, door: Door, *, at: datetime, has_few_left: bool
+    concert: Concert, summary: SaleSummary, door: JoinWindow, *, at: datetime, has_few_left: bool
 ) -> SaleState:
     """Needs `with_dates()`."""
     if concert.first_performance_at is None:
@@ -89,7 +89,7 @@ def sale_state(
     return SaleState.FEW_LEFT if has_few_left else SaleState.ON_SALE
 
 
-def offer_of(state: SaleState, door: Door, *, at: datetime) -> Offer:
+def offer_of(state: SaleState, door: JoinWindow, *, at: datetime) -> Offer:
     """What a visitor who has no place yet can do about a concert now."""
     if state is SaleState.NO_DATES:
         return Offer.NO_DATES

@@ -12,7 +12,7 @@ from django.utils import timezone
 from apps.reservations.models import Hold
 from apps.reservations.selectors import has_live_hold, live_holds_of
 from apps.reservations.services import extensions_of
-from apps.storefront.actions import new_key
+from apps.storefront.submissions import new_key
 
 
 def extension_offers(holds: Iterable[Hold], *, at: datetime) -> dict[UUID, dict[str, Any]]:

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from apps.queue.errors import QueueTokenInvalid, QueueTokenRequired
-from apps.queue.services import verified_place
+from apps.queue.services import verify_token
 
 TOKEN, FIRST_POSITION = "queue_token", "queue_from"
 # A waiting room may be open for days; the token itself says what it is worth.
@@ -34,7 +34,7 @@ def own_queue_token_of(request: HttpRequest, *, concert_id: int) -> str:
     if token is None:
         raise QueueTokenRequired
     if request.user.is_authenticated:
-        verified_place(token=token, customer_id=request.user.pk, concert_id=concert_id)
+        verify_token(token=token, customer_id=request.user.pk, concert_id=concert_id)
     return token
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import redis
 
 from apps.queue.core.room import SECOND
-from apps.queue.core.tokens import Ticket
+from apps.queue.core.tokens import TokenClaims
 from apps.queue.live import token_signer
 from apps.queue.services import close_room, join_queue, visitor_status
 from dev.bench.bench import Bench, ScenarioFailed
@@ -103,10 +103,10 @@ def waiting_room(
     numbers = random.sample(range(size // 2, size), min(tokens, size // 2))
     return [
         signer.issue(
-            Ticket(
+            TokenClaims(
                 concert_id,
                 customer_id=number + 1,
-                place=first_at + number,
+                slot=first_at + number,
                 generation=1,
                 issued_at=first_at + number,
             )

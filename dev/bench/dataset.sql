@@ -58,9 +58,9 @@ SELECT md5('ticket ' || n)::uuid, md5('reservation ' || n)::uuid, n, 50000, uppe
 FROM generate_series(1, 100000) n;
 
 -- Five top-ups and five payments of each customer.
-INSERT INTO payments_wallet (customer_id, balance, movements) SELECT n, 250000, 10 FROM generate_series(1, 20000) n;
+INSERT INTO payments_wallet (customer_id, balance, version) SELECT n, 250000, 10 FROM generate_series(1, 20000) n;
 
-INSERT INTO payments_ledgertransaction (id, customer_id, number, type, amount, balance_after, reference, reason)
+INSERT INTO payments_ledgertransaction (id, customer_id, sequence, type, amount, balance_after, reference, reason)
 SELECT md5('movement ' || n)::uuid, (n - 1) % 20000 + 1, (n - 1) / 20000 + 1,
     CASE WHEN n <= 100000 THEN 'CHARGE' ELSE 'PAYMENT' END, CASE WHEN n <= 100000 THEN 100000 ELSE -50000 END,
     CASE WHEN n <= 100000 THEN ((n - 1) / 20000 + 1) * 100000 ELSE 500000 - ((n - 1) / 20000 - 4) * 50000 END,
@@ -85,8 +85,8 @@ FROM generate_series(1, 100000) n,
     unnest(ARRAY['ranking', 'queue', 'external_sync']) WITH ORDINALITY AS one (consumer, rank),
     LATERAL (SELECT consumer = 'external_sync' AND n <= 200 AS is_pending) state;
 
-INSERT INTO api_idempotencyrecord (customer_id, endpoint, key, fingerprint, status, body, created_at)
-SELECT n % 20000 + 1, 'ReservationsView', md5('key ' || n), md5('f' || n) || md5('g' || n), 201, repeat('x', 900)::bytea,
+INSERT INTO api_idempotencyrecord (customer_id, operation, key, fingerprint, status, body, created_at)
+SELECT n % 20000 + 1, 'reservations.confirm', md5('key ' || n), md5('f' || n) || md5('g' || n), 201, repeat('x', 900)::bytea,
     now() - n * interval '1 second'
 FROM generate_series(1, 100000) n;
 
@@ -96,7 +96,7 @@ SELECT md5('event ' || n)::uuid, (date + 1) / 2, date, (now() - n * interval '2 
     now() - n * interval '2 minutes', now() - n * interval '2 minutes'
 FROM generate_series(1, 100000) n, LATERAL (SELECT (n - 1) / 5000 + 1 AS date) drawn;
 
-INSERT INTO queue_queueexit (concert_id, customer_id, generation, place, reason, joined_at, admitted_at, ended_at)
+INSERT INTO queue_queueexit (concert_id, customer_id, generation, slot, reason, joined_at, admitted_at, ended_at)
 SELECT (n - 1) % 30 + 1, n * 7919 % 20000 + 1, 1, 1700000000000000 + n, 'COMPLETED', now() - n * interval '2 minutes',
     now() - n * interval '2 minutes', now() - n * interval '2 minutes'
 FROM generate_series(1, 100000) n;

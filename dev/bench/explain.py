@@ -112,6 +112,7 @@ def cases() -> Iterable[Case]:
 
     from apps.accounts.authentication import AccessTokenAuthentication
     from apps.api.idempotency import stored_answer
+    from apps.api.operations import Operation
     from apps.concerts import selectors as concerts
     from apps.concerts.models import Performance
     from apps.concerts.selectors import RankingWindow
@@ -210,7 +211,7 @@ def cases() -> Iterable[Case]:
         ("idempotency_key_once",),
         "api_idempotencyrecord",
         lambda: stored_answer(
-            customer_id=customer_id, endpoint="ReservationsView", key="unknown", fingerprint=""
+            customer_id=customer_id, operation=Operation.CONFIRM, key="unknown", fingerprint=""
         ),
     )
     yield Case(

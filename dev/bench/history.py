@@ -208,7 +208,7 @@ class Scene:
 
     def calls(self) -> Sequence[tuple[str, Callable[[], object]]]:
         from apps.concerts.models import Concert
-        from apps.core.caching import forget_everything
+        from apps.core.caching import clear_process_caches
         from apps.ops import metrics
         from apps.ops.purging import purge_all
         from apps.outbox import draining
@@ -217,7 +217,7 @@ class Scene:
         from apps.reservations.services import expire_holds
 
         Concert.objects.exists()  # connects
-        forget_everything()
+        clear_process_caches()
         return [
             ("join an empty room, be admitted, leave", self.admit),
             ("tick", queue.admit_visitors),

@@ -88,9 +88,9 @@ FROM (
 ) movements
 WINDOW history AS (PARTITION BY customer ORDER BY at, type, n ROWS UNBOUNDED PRECEDING);
 
-INSERT INTO payments_wallet (customer_id, balance, movements) SELECT customer, sum(amount), count(*) FROM movement GROUP BY customer;
+INSERT INTO payments_wallet (customer_id, balance, version) SELECT customer, sum(amount), count(*) FROM movement GROUP BY customer;
 
-INSERT INTO payments_ledgertransaction (id, customer_id, number, type, amount, balance_after, reference, reason, created_at)
+INSERT INTO payments_ledgertransaction (id, customer_id, sequence, type, amount, balance_after, reference, reason, created_at)
 SELECT id, customer, number, type, amount, balance_after, reference, '', at FROM movement ORDER BY at;
 
 INSERT INTO payments_ledgerentry (id, transaction_id, account, customer_id, amount)
@@ -112,7 +112,7 @@ SELECT md5('history event ' || type || n)::uuid AS id, * FROM (
                 'seat_id', first_seat + i, 'section', '1', 'row', 'A', 'number', i, 'grade', 'R', 'price', 50000
             )) FROM generate_series(0, 1) i WHERE i < seats
         ),
-        'seat_count', seats, 'total_price', seats * 50000, 'occurred_at', at, 'queue_place', 1790000000000000 + n,
+        'seat_count', seats, 'total_price', seats * 50000, 'occurred_at', at, 'queue_slot', 1790000000000000 + n,
         'queue_generation', 1
     ) AS payload FROM sale
 ) facts USING (n);
@@ -157,20 +157,20 @@ INSERT INTO queue_policychange (room_id, field, old_value, new_value, changed_at
 SELECT room.id, 'capacity', '400', '400', hall.starts_at - n * interval '1 day'
 FROM hall JOIN queue_waitingroom room ON room.concert_id = hall.concert, generate_series(1, 5) n;
 
-INSERT INTO queue_queueexit (concert_id, customer_id, generation, place, reason, joined_at, admitted_at, ended_at)
+INSERT INTO queue_queueexit (concert_id, customer_id, generation, slot, reason, joined_at, admitted_at, ended_at)
 SELECT concert, customer, 1, 1790000000000000 + n, 'COMPLETED', at - interval '2 minutes', at - interval '1 minute', at + interval '1 minute'
 FROM sale WHERE at > :kept_from;
 
 -- Answers of today.
-INSERT INTO api_idempotencyrecord (customer_id, endpoint, key, fingerprint, status, body, created_at)
-SELECT customer, endpoint, md5(endpoint || n), md5('f' || n) || md5('g' || n), 201, convert_to(
+INSERT INTO api_idempotencyrecord (customer_id, operation, key, fingerprint, status, body, created_at)
+SELECT customer, operation, md5(operation || n), md5('f' || n) || md5('g' || n), 201, convert_to(
     '{"code":"SUCCESS","message":"Done.","data":{"' || name || '":"' || effect || '","padding":"' || repeat('x', 700) || '"}}', 'UTF8'
 ), now() - interval '12 hours'
 FROM sale, LATERAL (VALUES
-    ('ChargesView', 'transaction_id', md5('history movement CHARGE' || n)::uuid),
-    ('ReservationsView', 'reservation_id', reservation),
-    ('CancellationView', 'reservation_id', CASE WHEN is_cancelled THEN reservation END)
-) answer (endpoint, name, effect)
+    ('payments.charge', 'transaction_id', md5('history movement CHARGE' || n)::uuid),
+    ('reservations.confirm', 'reservation_id', reservation),
+    ('reservations.cancel', 'reservation_id', CASE WHEN is_cancelled THEN reservation END)
+) answer (operation, name, effect)
 WHERE n >= :reservations - :answers AND effect IS NOT NULL;
 
 SELECT setval(pg_get_serial_sequence(name, 'id'), highest) FROM (VALUES

@@ -16,9 +16,9 @@ from typing import Any
 import redis
 
 from apps.queue.core.lottery import key_blocks
-from apps.queue.core.room import KEY_NAMES, SECOND, End, EndReason, Policy, Room, Standing
+from apps.queue.core.room import KEY_NAMES, SECOND, End, EndReason, Policy, Room, VisitStatus
 from apps.queue.core.scripts import source
-from apps.queue.core.tokens import Ticket
+from apps.queue.core.tokens import TokenClaims
 from apps.queue.services.exit_log import EXITS_BATCH
 from apps.queue.services.rooms import REPLAY_BATCH
 from dev.bench.queue_benchmark_report import Operation, Report, RoomReport
@@ -139,10 +139,10 @@ def fill_room(client: redis.Redis, concert_id: int, size: int, *, first_at: int)
     keys = room_keys(concert_id)
     for start in range(0, size, BULK):
         customers = range(start + 1, min(start + BULK, size) + 1)
-        places = {str(customer): first_at + customer - 1 for customer in customers}
-        client.zadd(keys["waiting"], places)
-        client.zadd(keys["seen"], {one: place + PATIENCE for one, place in places.items()})
-        client.hset(keys["room"], "last_place", max(places.values()))
+        slots = {str(customer): first_at + customer - 1 for customer in customers}
+        client.zadd(keys["waiting"], slots)
+        client.zadd(keys["seen"], {one: slot + PATIENCE for one, slot in slots.items()})
+        client.hset(keys["room"], "last_slot", max(slots.values()))
         client.hsetnx(keys["room"], "ticked_at", first_at)
         yield customers[-1]
 
@@ -201,7 +201,7 @@ class Trial:
         """One repetition of everything that leaves the room as large as it was; yields after each kind of call."""
         ranks = [random.randrange(self.size) for _ in range(self._operations)]
         waiting = [one for rank in ranks for one in self._waiting(rank, rank + 1)]
-        self._time("status", [partial(self._poll, one, Standing.WAITING) for one in waiting])
+        self._time("status", [partial(self._poll, one, VisitStatus.WAITING) for one in waiting])
         yield
         portions = [waiting[i : i + PORTION] for i in range(0, len(waiting), PORTION)]
         self._time("status_busy", [partial(self._poll_many, one) for one in portions])
@@ -211,7 +211,7 @@ class Trial:
         head = self._waiting(0, self._share)
         self._time("admit", self._steps_until_admitted(self._share))
         yield
-        self._time("gate", [partial(self._poll, one, Standing.ACTIVE) for one in head])
+        self._time("gate", [partial(self._poll, one, VisitStatus.ACTIVE) for one in head])
         yield
         self._time("finish", [partial(self._finish, one) for one in head])
         yield
@@ -225,8 +225,8 @@ class Trial:
 
     def lose_half(self, beat: Callable[[], None]) -> None:
         """Every second visitor vanishes and is purged while others are admitted; then some come back, and the room is closed."""
-        gone: list[Ticket] = []
-        there: list[Ticket] = []
+        gone: list[TokenClaims] = []
+        there: list[TokenClaims] = []
         for start in range(0, self.size, BULK):
             beat()
             members = self._waiting(start, min(start + BULK, self.size))
@@ -291,44 +291,44 @@ class Trial:
         _require(visit.is_new, "joining gave nobody a place")
         return 1
 
-    def _poll(self, ticket: Ticket, expected: Standing) -> int:
-        _require(self.room.touch(ticket).standing is expected, f"a visitor is not {expected}")
+    def _poll(self, claims: TokenClaims, expected: VisitStatus) -> int:
+        _require(self.room.touch(claims).outcome is expected, f"a visitor is not {expected}")
         return 1
 
-    def _poll_many(self, tickets: Sequence[Ticket]) -> int:
+    def _poll_many(self, claims_of_all: Sequence[TokenClaims]) -> int:
         """One visitor after the other without a pause between them: what the server can do at most."""
         pipeline = self._client.pipeline(transaction=False)
         keys = self._keys.values()
-        for one in tickets:
-            token = (one.customer_id, random.random(), one.place, one.generation, one.lease_until)
+        for one in claims_of_all:
+            token = (one.customer_id, random.random(), one.slot, one.generation, one.lease_until)
             pipeline.evalsha(self._touch, len(keys), *keys, "", *token)
         standings = {answer[0] for answer in pipeline.execute()}
-        _require(standings == {Standing.WAITING.encode()}, "a visitor is not WAITING")
-        return len(tickets)
+        _require(standings == {VisitStatus.WAITING.encode()}, "a visitor is not WAITING")
+        return len(claims_of_all)
 
     def _look(self) -> int:
         _require(self.room.figures() is not None, "the room is gone")
         return 1
 
-    def _finish(self, ticket: Ticket) -> int:
+    def _finish(self, claims: TokenClaims) -> int:
         finish = self.room.finish(
-            customer_id=ticket.customer_id,
-            place=ticket.place,
-            generation=ticket.generation,
+            customer_id=claims.customer_id,
+            slot=claims.slot,
+            generation=claims.generation,
             reason=EndReason.COMPLETED,
         )
         _require(finish.was_there, "a visit that was to end was not there")
         return 1
 
-    def _restore(self, ticket: Ticket) -> int:
-        visit = self.room.restore(ticket)
-        _require(visit.place == ticket.place, "a visitor did not get the place back")
+    def _restore(self, claims: TokenClaims) -> int:
+        visit = self.room.restore(claims)
+        _require(visit.slot == claims.slot, "a visitor did not get the place back")
         return 1
 
-    def _replay(self, tickets: Sequence[Ticket]) -> int:
+    def _replay(self, claims_of_all: Sequence[TokenClaims]) -> int:
         ends = [
-            End(one.customer_id, one.place, one.generation, EndReason.COMPLETED, ended_at=one.place)
-            for one in tickets
+            End(one.customer_id, one.slot, one.generation, EndReason.COMPLETED, ended_at=one.slot)
+            for one in claims_of_all
         ]
         self.room.replay(ends, generation=1, is_last=True)
         return len(ends)
@@ -378,12 +378,12 @@ class Trial:
                 self._on_progress(f"purge {self.size:,}", self._dropped, absent)
         _require(self._dropped == absent, f"{self._dropped:,} of {absent:,} absentees were dropped")
 
-    def _waiting(self, first: int, end: int) -> list[Ticket]:
+    def _waiting(self, first: int, end: int) -> list[TokenClaims]:
         """What the visitors from one position up to another, counted from 0, have in their tokens."""
         found: Any = self._client.zrange(self._keys["waiting"], first, end - 1, withscores=True)
         return [
-            Ticket(self.room.concert_id, int(customer), int(place), generation=1, issued_at=0)
-            for customer, place in found
+            TokenClaims(self.room.concert_id, int(customer), int(slot), generation=1, issued_at=0)
+            for customer, slot in found
         ]
 
     def _exits_pending(self) -> int:

@@ -55,15 +55,15 @@ VISITS = """
         coalesce(avg(extract(epoch FROM visit.ended_at - sold.reserved_at)), 0)
     FROM queue_queueexit visit
     LEFT JOIN reservations_hold hold ON hold.customer_id = visit.customer_id
-        AND hold.queue_place = visit.place AND hold.queue_generation = visit.generation
+        AND hold.queue_slot = visit.slot AND hold.queue_generation = visit.generation
     LEFT JOIN reservations_reservation sold ON sold.hold_id = hold.id
     WHERE visit.concert_id = %(concert)s AND visit.admitted_at < %(until)s
 """
-# Visits that were admitted although somebody with an earlier place, who was waiting by then, was admitted later.
+# Visits that were admitted although somebody with an earlier slot, who was waiting by then, was admitted later.
 OUT_OF_ORDER = """
     SELECT count(*) FROM (
         SELECT admitted_at, min(admitted_at) OVER (
-            ORDER BY place ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING
+            ORDER BY slot ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING
         ) AS earliest_behind
         FROM queue_queueexit
         WHERE concert_id = %s AND admitted_at IS NOT NULL

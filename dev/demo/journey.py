@@ -26,7 +26,7 @@ class JourneyFailed(Exception):
     """The message says at which step and why."""
 
 
-class Refused(JourneyFailed):
+class ApiError(JourneyFailed):
     def __init__(self, step: str, status: int, code: str, message: str) -> None:
         super().__init__(f"{step}: {message} (HTTP {status}, {code})")
         self.code = code
@@ -214,7 +214,7 @@ class Journey:
             raise JourneyFailed("Look at the seats: none is free any more.")
         random.shuffle(free)
         free.sort(key=lambda seat: seat["price"])
-        last: Refused | None = None
+        last: ApiError | None = None
         for seat in free[:HOLD_ATTEMPTS]:
             try:
                 return self._call(
@@ -225,7 +225,7 @@ class Journey:
                     headers=self.queue,
                     note=lambda data: f"{_name(data['seats'][0])}, {data['total_price']:,} won",
                 )
-            except Refused as refusal:
+            except ApiError as refusal:
                 if refusal.code not in ("SEAT_ALREADY_HELD", "SEAT_ALREADY_RESERVED"):
                     raise
                 last = refusal
@@ -361,7 +361,7 @@ class Journey:
             self.on_step(
                 Step(title, response.status_code, seconds, f"{code}: {message}", succeeded=False)
             )
-            raise Refused(title, response.status_code, code, message)
+            raise ApiError(title, response.status_code, code, message)
         return data
 
     def _failure(self, title: str, status: int | None, seconds: float, note: str) -> JourneyFailed:

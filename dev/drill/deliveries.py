@@ -119,15 +119,15 @@ def _not_ranked() -> Iterator[str]:
 def _not_finished() -> Iterator[str]:
     """Who has paid has left the waiting room, once."""
     exits = Counter(
-        QueueExit.objects.values_list("concert_id", "customer_id", "generation", "place")
+        QueueExit.objects.values_list("concert_id", "customer_id", "generation", "slot")
     )
     confirmed = OutboxEvent.objects.filter(type="reservation.confirmed")
     for event_id, payload in confirmed.values_list("pk", "payload"):
-        if payload["queue_place"] is None:
+        if payload["queue_slot"] is None:
             continue
         visit = (
             *(payload["concert_id"], payload["customer_id"]),
-            *(payload["queue_generation"], payload["queue_place"]),
+            *(payload["queue_generation"], payload["queue_slot"]),
         )
         if exits[visit] != 1:
             yield f"{exits[visit]} ends of the visit that event {event_id} paid for"

@@ -29,7 +29,7 @@ class Truth:
         self.movements = {
             one.pk: one
             for one in LedgerTransaction.objects.filter(**own)
-            if not (one.number == 1 and one.type == Type.CHARGE)
+            if not (one.sequence == 1 and one.type == Type.CHARGE)
         }
         self.of_reservation = {(one.reference, one.type): one for one in self.movements.values()}
         self.records = Counter(

@@ -8,7 +8,7 @@ import pytest
 from django.db import IntegrityError, connection
 from django.test import Client
 
-from apps.api.idempotency import run_once
+from apps.api.idempotency import idempotent
 from apps.api.models import IdempotencyRecord
 from apps.core.errors import IdempotencyKeyInUse
 from apps.outbox.models import OutboxEvent
@@ -119,15 +119,15 @@ class TestKey:
 
     def test_of_another_endpoint_is_another(self, customer):
         answers = [
-            run_once(
+            idempotent(
                 customer_id=customer.pk,
-                endpoint=endpoint,
+                operation=operation,
                 key="k",
                 fingerprint="f",
                 effect=note,
                 render=lambda event: (201, str(event.pk).encode()),
             )
-            for endpoint in ("First", "Second")
+            for operation in ("First", "Second")
         ]
 
         assert [answer.is_replay for answer in answers] == [False, False]
@@ -159,9 +159,9 @@ class TestCrash:
             raise ZeroDivisionError
 
         with pytest.raises(ZeroDivisionError):
-            run_once(
+            idempotent(
                 customer_id=customer.pk,
-                endpoint="Probe",
+                operation="Probe",
                 key="k",
                 fingerprint="f",
                 effect=effect,
@@ -188,9 +188,9 @@ class TestRace:
 
             def contestant():
                 try:
-                    answer = run_once(
+                    answer = idempotent(
                         customer_id=customer.pk,
-                        endpoint="Probe",
+                        operation="Probe",
                         key="k",
                         fingerprint="f",
                         effect=effect,
@@ -253,7 +253,7 @@ class TestHttpConflict:
     @pytest.mark.django_db(transaction=True)
     def test_is_retryable(self, call, customer, rival):
         with rival.cursor() as cursor:
-            name = f"{customer.pk}\nOnceView\nk"
+            name = f"{customer.pk}\npayments.charge\nk"
             cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [name])
 
         response = call("k")
@@ -270,9 +270,9 @@ def test_runs_in_a_transaction_of_its_own(customer):
 
     @use_case
     def outer():
-        return run_once(
+        return idempotent(
             customer_id=customer.pk,
-            endpoint="Probe",
+            operation="Probe",
             key="k",
             fingerprint="f",
             effect=note,

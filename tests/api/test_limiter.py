@@ -10,7 +10,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.test import Client
 
 from apps.api import throttling
-from apps.api.throttling import COUNTED_QUOTA, hit_limit, spend
+from apps.api.throttling import COUNTED_QUOTA, hit_limit, hit_limit_of_caller
 from tests.factories.accounts import CustomerFactory, bearer
 from tests.probes import API, LIMIT_NAMES
 
@@ -211,7 +211,7 @@ class TestWindow:
         return shift
 
     def hit(self):
-        return hit_limit("hold", "customer-1")
+        return hit_limit_of_caller("hold", "customer-1")
 
     def test_moves_with_every_call(self, settings, calls):
         settings.RATE_LIMITS = {"hold": 3}
@@ -260,17 +260,17 @@ class TestWindow:
 
 class TestCountedBefore:
     def test_is_not_counted_again(self, rf):
-        counted = hit_limit("hold", "customer-1")
+        counted = hit_limit_of_caller("hold", "customer-1")
         request = rf.post("/", **{COUNTED_QUOTA: counted})
         request.user = AnonymousUser()
 
-        assert spend("hold", request) is counted
+        assert hit_limit("hold", request) is counted
 
     def test_of_another_limit_is_counted(self, rf):
-        request = rf.post("/", **{COUNTED_QUOTA: hit_limit("join", "customer-1")})
+        request = rf.post("/", **{COUNTED_QUOTA: hit_limit_of_caller("join", "customer-1")})
         request.user = AnonymousUser()
 
-        assert spend("hold", request).name == "hold"
+        assert hit_limit("hold", request).name == "hold"
 
 
 class TestRegistration:
@@ -310,12 +310,12 @@ class TestStoreTrouble:
         somebody = rf.post("/")
         somebody.user = AnonymousUser()
         counters.pause()
-        assert spend("hold", somebody) is None
+        assert hit_limit("hold", somebody) is None
 
         counters.resume()
 
         deadline = time.monotonic() + 30
-        while (quota := spend("hold", somebody)) is None and time.monotonic() < deadline:
+        while (quota := hit_limit("hold", somebody)) is None and time.monotonic() < deadline:
             time.sleep(0.1)
         assert quota is not None
         assert quota.limit == 1

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from apps.concerts.models import Concert, Performance, Seat
 from apps.core import caching
-from apps.core.caching import forget_everything
+from apps.core.caching import clear_process_caches
 from tests.api.conftest import Caller, customer_in, logged_in
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import ConcertFactory, PerformanceFactory, RankingEntryFactory
@@ -38,7 +38,7 @@ def cost() -> Cost:
     """`cost(caller, path, queries=2, items=20)`, with nothing kept from before."""
 
     def check(caller: Caller, path: str, *, queries: int, items: int) -> None:
-        forget_everything()
+        clear_process_caches()
         with CaptureQueriesContext(connection) as captured:
             response = caller(f"GET {path}")
         data = response.json()["data"]

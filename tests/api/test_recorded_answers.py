@@ -17,7 +17,7 @@ import pytest
 from django.conf import LazySettings
 
 from apps.accounts.models import User
-from apps.core.caching import forget_everything
+from apps.core.caching import clear_process_caches
 from apps.queue.services import admit_now, close_room, pause_room
 from concert_project.wsgi import application
 from tests.api.wsgi import Answer, call
@@ -66,7 +66,7 @@ class Recorder:
         if body is not None:
             content = body if isinstance(body, bytes) else json.dumps(body).encode()
             sent.setdefault("Content-Type", "application/json")
-        forget_everything()  # or an answer may be a second old
+        clear_process_caches()  # or an answer may be a second old
         answer = self.last = call(application, method, path, headers=sent, body=content)
         self._note(method, path, headers, answer)
         return json.loads(answer.body).get("data") if answer.body[:1] == b"{" else None

@@ -210,7 +210,7 @@ class TestPages:
     def pages(self, deliveries):
         record = IdempotencyRecord.objects.create(
             customer=CustomerFactory(),
-            endpoint="ChargesView",
+            operation="payments.charge",
             key="k",
             fingerprint="f",
             status=201,

@@ -190,7 +190,7 @@ def everything(performance: Performance, customer: User) -> dict[type[models.Mod
     set_capacity(concert_id=performance.concert_id, capacity=77, staff_id=customer.pk, reason="x")
     issue_access_tokens(user_ids=[customer.pk])
     IdempotencyRecord.objects.create(
-        customer=customer, endpoint="Test", key="k", fingerprint="", status=200, body=b""
+        customer=customer, operation="Test", key="k", fingerprint="", status=200, body=b""
     )
     staff = CustomerFactory(staff=True)
     run_in_transaction(

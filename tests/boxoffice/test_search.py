@@ -104,7 +104,7 @@ def sold(*, name: str, title: str, section: str, row: str = "A", number: int = 1
     )
     charge_wallet(customer_id=customer.pk, amount=100_000)
     IdempotencyRecord.objects.create(
-        customer=customer, endpoint="X", key=name, fingerprint="", status=200, body=b""
+        customer=customer, operation="X", key=name, fingerprint="", status=200, body=b""
     )
     room = WaitingRoomFactory(concert=performance.concert)
     QueueExitFactory(customer=customer, concert=performance.concert)

@@ -13,7 +13,7 @@ from playwright.sync_api import Locator, Page, Response, Route, expect
 from apps.accounts.models import User
 from apps.concerts.models import Concert
 from apps.concerts.publication import publish_concert, withdraw_concert
-from apps.core.caching import forget_everything
+from apps.core.caching import clear_process_caches
 from apps.queue.models import WaitingRoom
 from apps.queue.services import (
     close_room,
@@ -376,11 +376,11 @@ def test_before_the_opening_it_is_noticed_that_a_concert_is_taken_offline(
     page = join(visitor, upcoming)
 
     withdraw_concert(concert_id=upcoming.pk, reason=WHY)
-    forget_everything()
+    clear_process_caches()
     pass_time(page, until=page.get_by_text("Sales are interrupted.").first.is_visible)
 
     publish_concert(concert_id=upcoming.pk)
-    forget_everything()
+    clear_process_caches()
     pass_time(page, until=page.get_by_text("Places are drawn at random").first.is_visible)
 
 
@@ -499,7 +499,7 @@ def test_an_opening_before_its_time_is_noticed_in_the_background(
     page = join(visitor, upcoming)
 
     open_room(concert_id=upcoming.pk)
-    forget_everything()
+    clear_process_caches()
 
     pass_time(page, until=label(page, "You are next").is_visible)
 
@@ -517,7 +517,7 @@ def test_an_opening_that_staff_move_is_counted_to(
     pass_time(page, until=lambda: bool(looks))
 
     open_room(concert_id=upcoming.pk, staff_id=None, at=timezone.now() + timedelta(minutes=50))
-    forget_everything()
+    clear_process_caches()
 
     pass_time(page, until=page.get_by_text(re.compile(r"^(50|49|48):\d\d$")).is_visible)
     expect(date).to_have_count(0)
@@ -531,7 +531,7 @@ def test_a_close_before_the_opening_is_noticed(
     page = join(visitor, upcoming)
 
     close_room(concert_id=upcoming.pk, staff_id=None)
-    forget_everything()
+    clear_process_caches()
 
     pass_time(page, until=page.get_by_text("The waiting room was closed.").is_visible)
 
@@ -544,7 +544,7 @@ def test_a_pause_before_the_opening_is_told_and_nobody_looks_for_a_place(
     page = join(visitor, upcoming)
 
     pause_room(concert_id=upcoming.pk, staff_id=None)
-    forget_everything()
+    clear_process_caches()
 
     paused = page.get_by_text("The queue is paused.").first
     pass_time(page, until=paused.is_visible)
@@ -657,7 +657,7 @@ def test_it_works_without_javascript(visit: StartVisit, concert: Concert, custom
     expect(label(page, "You are next")).to_be_visible()
     expect(page.get_by_text("This page refreshes by itself")).to_be_visible()
     let_in(concert, 1)
-    forget_everything()
+    clear_process_caches()
 
     page.wait_for_url(SEATS)
     page.get_by_label("Seats", exact=True).select_option("1")

@@ -18,7 +18,7 @@ from apps.concerts.layouts import SectionLayout
 from apps.concerts.models import Concert, Grade, Performance, Seat
 from apps.concerts.services import generate_seats
 from apps.core import deletion
-from apps.core.caching import forget_everything
+from apps.core.caching import clear_process_caches
 from apps.queue.live import live_room
 from apps.queue.models import WaitingRoom
 from apps.reservations.models import SeatClaim
@@ -113,7 +113,7 @@ class TestPrices:
         before = visitor.get(path).json()["data"]["grades"]
 
         self.send(staff, performance, VIP=15_000)
-        forget_everything()
+        clear_process_caches()
 
         assert before[0] == {"grade": "VIP", "price": 150_000}
         assert visitor.get(path).json()["data"]["grades"][0] == {"grade": "VIP", "price": 15_000}
@@ -234,7 +234,7 @@ class TestDeletion:
 
         with django_capture_on_commit_callbacks(execute=True):
             delete(staff, url_of(concert, "delete"))
-        forget_everything()
+        clear_process_caches()
 
         assert not Concert.objects.exists()
         assert live_room(concert.pk).figures() is None

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from apps.concerts import projection, services
+from apps.concerts import ranking_store, services
 from apps.concerts.models import (
     USUAL_LENGTH,
     Concert,
@@ -93,13 +93,13 @@ def ranked(window=ALL, limit=10):
 
 def projected(days=()):
     """What the projection alone says; it must not be lost."""
-    sums = projection.read(days=days)
+    sums = ranking_store.read(days=days)
     assert sums is not None
     return sums.reservations
 
 
 def begun_rebuild():
-    generation = projection.begin_rebuild()
+    generation = ranking_store.begin_rebuild()
     assert generation is not None
     return generation
 
@@ -111,7 +111,7 @@ def answered_by(request, settings):
 
     def switch():
         if request.param == "table":
-            projection._client(settings.QUEUE_URL).delete(f"{projection.ROOT}:built")
+            ranking_store._client(settings.QUEUE_URL).delete(f"{ranking_store.ROOT}:built")
 
     return switch
 
@@ -271,7 +271,7 @@ class TestUpdateRanking:
     def test_would_count_it_again_if_it_were_looked_up_there(self, store, monkeypatch):
         """The twin: the projection asked about an event that it has forgotten."""
         monkeypatch.setattr(
-            projection, "remembered_since", lambda: datetime(2020, 1, 1, tzinfo=UTC)
+            ranking_store, "remembered_since", lambda: datetime(2020, 1, 1, tzinfo=UTC)
         )
         performance = PerformanceFactory()
         rebuild_ranking()
@@ -430,7 +430,7 @@ class TestPopularConcerts:
             sell(performance, times=times)
         sell(performances[0], times=3)
 
-        sums = projection.read(best=2)
+        sums = ranking_store.read(best=2)
 
         assert sums is not None
         most, *alike = performances[4], performances[3], performances[0]
@@ -471,13 +471,13 @@ class TestRebuildRanking:
         sell(performance, times=3)
         update_ranking(cancellation_of(performance))
         today = venue_day(timezone.now())
-        before = projection.read(), projection.read(days=[today])
+        before = ranking_store.read(), ranking_store.read(days=[today])
         store.flushall()
-        assert projection.read() is None
+        assert ranking_store.read() is None
 
         assert rebuild_ranking()
 
-        assert (projection.read(), projection.read(days=[today])) == before
+        assert (ranking_store.read(), ranking_store.read(days=[today])) == before
         assert projected() == projected([today]) == {performance.concert_id: 2}
 
     def test_an_event_counted_before_is_not_counted_again_after(self):
@@ -494,7 +494,7 @@ class TestRebuildRanking:
         performance = PerformanceFactory()
         sell(performance, times=4)
         monkeypatch.setattr(services, "REBUILD_BATCH", 2)
-        count = projection.count
+        count = ranking_store.apply
         late = [event_of(performance) for _ in range(2)]
 
         def count_and_sell(entries, *, filling=""):
@@ -502,7 +502,7 @@ class TestRebuildRanking:
                 update_ranking(late.pop())
             return count(entries, filling=filling)
 
-        monkeypatch.setattr(projection, "count", count_and_sell)
+        monkeypatch.setattr(ranking_store, "apply", count_and_sell)
         assert rebuild_ranking()
 
         assert not late
@@ -513,16 +513,16 @@ class TestRebuildRanking:
         # The twin: the same sale, with the second generation hidden from the consumer.
         performance = PerformanceFactory()
         sell(performance, times=2)
-        hidden = projection.COUNT.replace(
+        hidden = ranking_store.COUNT.replace(
             "if rebuilding then count(rebuilding", "if false then count(rebuilding"
         )
-        assert hidden != projection.COUNT
-        monkeypatch.setattr(projection, "COUNT", hidden)
+        assert hidden != ranking_store.COUNT
+        monkeypatch.setattr(ranking_store, "COUNT", hidden)
         generation = begun_rebuild()
-        projection.count(list(RankingEntry.objects.all()), filling=generation)
+        ranking_store.apply(list(RankingEntry.objects.all()), filling=generation)
         sell(performance)
 
-        projection.publish_rebuild(generation)
+        ranking_store.publish_rebuild(generation)
 
         assert ranked() == [(performance.concert_id, 2)]
 
@@ -531,7 +531,7 @@ class TestRebuildRanking:
         sell(performance, times=2)
         generation = begun_rebuild()
 
-        projection.count(RankingEntry.objects.all()[:1], filling=generation)
+        ranking_store.apply(RankingEntry.objects.all()[:1], filling=generation)
 
         assert ranked() == [(performance.concert_id, 2)]
 
@@ -547,7 +547,7 @@ class TestRebuildRanking:
         rebuild_ranking()
 
         assert projected() == {performance.concert_id: 3}
-        assert projected(projection.window_days(today)) == {performance.concert_id: 1}
+        assert projected(ranking_store.window_days(today)) == {performance.concert_id: 1}
         assert projected([today - timedelta(days=2)]) == {performance.concert_id: 1}
         assert ranking_drift() == []
         [events] = store.scan_iter("*:events:*")
@@ -563,7 +563,7 @@ class TestRebuildRanking:
         assert len(store.keys()) == keys
 
     def test_gives_way_to_a_rebuild_that_is_under_way(self):
-        projection.begin_rebuild()
+        ranking_store.begin_rebuild()
 
         assert not rebuild_ranking()
         with pytest.raises(CommandError, match="under way"):
@@ -572,15 +572,15 @@ class TestRebuildRanking:
     def test_gives_up_when_another_took_over(self, store):
         sell(PerformanceFactory())
         generation = begun_rebuild()
-        store.set(f"{projection.ROOT}:rebuilding", "another")
+        store.set(f"{ranking_store.ROOT}:rebuilding", "another")
 
-        assert not projection.count(list(RankingEntry.objects.all()), filling=generation)
-        assert not projection.publish_rebuild(generation)
+        assert not ranking_store.apply(list(RankingEntry.objects.all()), filling=generation)
+        assert not ranking_store.publish_rebuild(generation)
 
     def test_what_a_dead_rebuild_left_goes_away_by_itself(self, store):
         sell(PerformanceFactory())
         generation = begun_rebuild()
-        projection.count(list(RankingEntry.objects.all()), filling=generation)
+        ranking_store.apply(list(RankingEntry.objects.all()), filling=generation)
 
         left = [
             key for key in store.scan_iter() if generation.encode() in key or b"rebuilding" in key
@@ -602,7 +602,7 @@ class TestRebuildRanking:
 
     def test_every_key_has_the_hash_tag(self, store):
         sell(PerformanceFactory())
-        projection.begin_rebuild()
+        ranking_store.begin_rebuild()
         sell(PerformanceFactory())
 
         assert len(store.keys()) > 6
@@ -622,17 +622,17 @@ class TestRankingDrift:
         performance = PerformanceFactory()
         sell(performance)
         today = venue_day(timezone.now()).isoformat()
-        generation = store.get(f"{projection.ROOT}:built").decode()
+        generation = store.get(f"{ranking_store.ROOT}:built").decode()
 
-        store.zincrby(f"{projection.ROOT}:{generation}:day:{today}", 4, performance.concert_id)
+        store.zincrby(f"{ranking_store.ROOT}:{generation}:day:{today}", 4, performance.concert_id)
 
         assert ranking_drift() == [RankingDrift(today, performance.concert_id, 5, 1)]
 
     def test_reports_a_concert_that_was_never_sold(self, store):
         sell(PerformanceFactory())
-        generation = store.get(f"{projection.ROOT}:built").decode()
+        generation = store.get(f"{ranking_store.ROOT}:built").decode()
 
-        store.zincrby(f"{projection.ROOT}:{generation}:all", 1, 77)
+        store.zincrby(f"{ranking_store.ROOT}:{generation}:all", 1, 77)
 
         assert ranking_drift() == [RankingDrift("all", 77, 1, 0)]
 
@@ -640,24 +640,24 @@ class TestRankingDrift:
         performance = PerformanceFactory()
         sell(performance)
         today = venue_day(timezone.now()).isoformat()
-        generation = store.get(f"{projection.ROOT}:built").decode()
-        store.zincrby(f"{projection.ROOT}:{generation}:all", 4, performance.concert_id)
+        generation = store.get(f"{ranking_store.ROOT}:built").decode()
+        store.zincrby(f"{ranking_store.ROOT}:{generation}:all", 4, performance.concert_id)
         assert ranking_drift(all_time=False) == []
 
-        store.zincrby(f"{projection.ROOT}:{generation}:day:{today}", 4, performance.concert_id)
+        store.zincrby(f"{ranking_store.ROOT}:{generation}:day:{today}", 4, performance.concert_id)
 
         assert ranking_drift(all_time=False) == [RankingDrift(today, performance.concert_id, 5, 1)]
 
     def test_without_all_time_reads_no_sums_of_all_time(self, store, monkeypatch):
         sell(PerformanceFactory())
-        read = projection.read
+        read = ranking_store.read
         asked = []
 
         def noted(*, days=(), **options):
             asked.append(days)
             return read(days=days, **options)
 
-        monkeypatch.setattr(projection, "read", noted)
+        monkeypatch.setattr(ranking_store, "read", noted)
 
         assert ranking_drift(all_time=False) == []
 
@@ -667,8 +667,8 @@ class TestRankingDrift:
     def test_of_all_time_is_mended_a_few_times_a_day(self, store):
         performance = PerformanceFactory()
         sell(performance)
-        generation = store.get(f"{projection.ROOT}:built").decode()
-        store.zincrby(f"{projection.ROOT}:{generation}:all", 4, performance.concert_id)
+        generation = store.get(f"{ranking_store.ROOT}:built").decode()
+        store.zincrby(f"{ranking_store.ROOT}:{generation}:all", 4, performance.concert_id)
 
         rebuild_lost_ranking()
         assert projected() == {performance.concert_id: 5}
@@ -700,14 +700,14 @@ class TestRankingDrift:
     def test_what_is_sold_while_it_reads_is_no_drift(self, monkeypatch):
         performance = PerformanceFactory()
         sell(performance)
-        read = projection.read
+        read = ranking_store.read
 
         def read_and_sell(**query):
             sums = read(**query)
             sell(performance)
             return sums
 
-        monkeypatch.setattr(projection, "read", read_and_sell)
+        monkeypatch.setattr(ranking_store, "read", read_and_sell)
 
         assert ranking_drift() == []
 

@@ -14,7 +14,7 @@ from apps.concerts.errors import (
     PerformanceAlreadyScheduled,
     PerformanceNotFound,
 )
-from apps.concerts.layouts import SectionLayout, laid_out, row_label
+from apps.concerts.layouts import SectionLayout, build_seats, row_label
 from apps.concerts.models import Grade, Performance, PerformanceQuerySet, Seat
 from apps.concerts.selectors import dates_of, seat_map, seats_of
 from apps.concerts.services import (
@@ -135,9 +135,9 @@ class TestGenerateSeatsAtOnce:
 
         def laid_out_together(layout):
             both.wait(10)
-            return laid_out(layout)
+            return build_seats(layout)
 
-        monkeypatch.setattr(services, "laid_out", laid_out_together)
+        monkeypatch.setattr(services, "build_seats", laid_out_together)
         outcomes = race([lambda: generate_seats(performance_id=performance.pk)] * 2)
 
         assert sorted(type(outcome).__name__ for outcome in outcomes) == ["IntegrityError", "int"]
@@ -153,7 +153,7 @@ class TestLayout:
     def test_stands_three_sections_abreast_and_centres_the_tier_behind(self):
         layout = [section(name=str(n), seats_per_row=10, rows=2) for n in range(4)]
 
-        seats = list(laid_out(layout))
+        seats = list(build_seats(layout))
 
         corners = {}
         for seat in seats:

@@ -127,7 +127,7 @@ OURS = {
     "outbox.DeliveryReplay.chosen",
     "outbox.EventDelivery.consumer",
     "outbox.EventDelivery.last_error",
-    "api.IdempotencyRecord.endpoint",
+    "api.IdempotencyRecord.operation",
     "api.IdempotencyRecord.key",
     "api.IdempotencyRecord.fingerprint",
     "ops.JobProgress.name",

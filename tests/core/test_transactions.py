@@ -12,7 +12,7 @@ from django.dispatch import Signal
 from django.utils import timezone
 from psycopg.pq import TransactionStatus
 
-from apps.api.idempotency import run_once
+from apps.api.idempotency import idempotent
 from apps.core import transactions
 from apps.core.database import Call, Statement
 from apps.core.errors import DomainError, ServiceUnavailable
@@ -312,9 +312,9 @@ class TestCommitOfWrites:
             lambda: states.append(connection.connection.info.transaction_status),
         )
         if is_kept:
-            run_once(
+            idempotent(
                 customer_id=customer.pk,
-                endpoint="tests",
+                operation="tests",
                 key="k",
                 fingerprint="f",
                 effect=lambda: None,

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from apps.concerts import projection
+from apps.concerts import ranking_store
 from apps.concerts.models import RankingEntry
 from apps.concerts.services import rebuild_ranking
 from apps.outbox.draining import drain
@@ -83,9 +83,9 @@ class TestEffects:
         assert breach == f"event {event.pk} counts 0 times in the ranking"
 
     def test_a_ranking_that_counts_a_sale_twice(self, event, told, store):
-        built = store.get(f"{projection.ROOT}:built").decode()
+        built = store.get(f"{ranking_store.ROOT}:built").decode()
         concert_id = event.payload["concert_id"]
-        store.zincrby(f"{projection.ROOT}:{built}:all", 1, concert_id)
+        store.zincrby(f"{ranking_store.ROOT}:{built}:all", 1, concert_id)
 
         [breach] = found(told)
         assert "the ranking has drifted" in breach
@@ -173,4 +173,4 @@ class TestDeliverAgain:
             drain(consumer=consumer)
         assert unfinished() == 0
         assert RankingEntry.objects.count() == 1
-        assert projection.read().reservations == {event.payload["concert_id"]: 1}
+        assert ranking_store.read().reservations == {event.payload["concert_id"]: 1}

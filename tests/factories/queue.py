@@ -30,7 +30,7 @@ class QueueExitFactory(factory.django.DjangoModelFactory[QueueExit]):
     concert = factory.SubFactory(ConcertFactory)
     customer = factory.SubFactory(CustomerFactory)
     generation = 1
-    place = factory.Sequence(lambda n: OPENED_AT + n)
+    slot = factory.Sequence(lambda n: OPENED_AT + n)
     reason = QueueExit.Reason.COMPLETED
     joined_at = factory.LazyFunction(lambda: timezone.now() - timedelta(minutes=5))
     ended_at = factory.LazyFunction(timezone.now)

@@ -12,7 +12,7 @@ from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
 
 from apps.api.wsgi import with_plain_content_type
-from apps.core.caching import forget_everything
+from apps.core.caching import clear_process_caches
 from apps.front.application import Front
 from tests.api.wsgi import Answer, call
 from tests.factories.accounts import CustomerFactory, bearer
@@ -137,7 +137,7 @@ class Doors:
 
 @pytest.fixture
 def doors(monkeypatch: pytest.MonkeyPatch, store: redis.Redis) -> Doors:
-    forget_everything()
+    clear_process_caches()
     # Advice is jittered.
     monkeypatch.setattr("apps.queue.core.room.random.random", lambda: 0.5)
     handler = WSGIHandler()

@@ -18,11 +18,11 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.api.idempotent import IdempotentView
 from apps.api.models import IdempotencyRecord
+from apps.api.operations import Operation
 from apps.concerts.models import Concert, Performance, RankingEntry, Seat, venue_day
 from apps.concerts.services import rebuild_ranking
 from apps.core.transactions import run_in_transaction
 from apps.ops.invariants import INVARIANTS, Invariant, check_invariants
-from apps.ops.invariants.calls import EFFECTS
 from apps.ops.invariants.findings import Findings
 from apps.ops.invariants.findings import breaches as found_by
 from apps.ops.purging import purge_all
@@ -271,24 +271,24 @@ class TestBalanceIsLedger:
     @pytest.mark.parametrize(
         "plant",
         [
-            lambda wallet: LedgerTransaction.objects.filter(customer=wallet.pk, number=2).update(
+            lambda wallet: LedgerTransaction.objects.filter(customer=wallet.pk, sequence=2).update(
                 balance_after=6
             ),
-            lambda wallet: LedgerTransaction.objects.filter(customer=wallet.pk, number=1).update(
+            lambda wallet: LedgerTransaction.objects.filter(customer=wallet.pk, sequence=1).update(
                 balance_after=2, amount=2
             ),
-            lambda wallet: LedgerTransaction.objects.filter(customer=wallet.pk, number=1).update(
+            lambda wallet: LedgerTransaction.objects.filter(customer=wallet.pk, sequence=1).update(
                 balance_after=6
             ),
-            lambda wallet: LedgerTransaction.objects.filter(customer=wallet.pk, number=3).update(
-                number=4
+            lambda wallet: LedgerTransaction.objects.filter(customer=wallet.pk, sequence=3).update(
+                sequence=4
             ),
             lambda wallet: LedgerTransaction.objects.filter(customer=wallet.pk).update(
-                number=models.F("number") + 10
+                sequence=models.F("sequence") + 10
             ),
-            lambda wallet: Wallet.objects.filter(pk=wallet.pk).update(movements=2),
-            lambda wallet: Wallet.objects.filter(pk=wallet.pk).update(movements=4),
-            lambda wallet: LedgerTransaction.objects.filter(customer=wallet.pk, number=3).update(
+            lambda wallet: Wallet.objects.filter(pk=wallet.pk).update(version=2),
+            lambda wallet: Wallet.objects.filter(pk=wallet.pk).update(version=4),
+            lambda wallet: LedgerTransaction.objects.filter(customer=wallet.pk, sequence=3).update(
                 balance_after=13, amount=4
             ),
         ],
@@ -349,7 +349,7 @@ class TestLedgerBalanced:
     def test_a_top_up_without_entries_is_found(self, sold: Reservation) -> None:
         with unprotected():
             LedgerTransaction.objects.create(
-                customer_id=sold.customer_id, number=9, type="CHARGE", amount=5, balance_after=5
+                customer_id=sold.customer_id, sequence=9, type="CHARGE", amount=5, balance_after=5
             )
 
         assert breaches() == {"ledger_balanced": 2, "balance_is_ledger": 1}
@@ -396,7 +396,7 @@ class TestLedgerBalanced:
         staff = CustomerFactory(staff=True)
         adjust = partial(adjust_wallet, customer_id=sold.customer_id, amount=5, reason="A gift")
         run_in_transaction(partial(adjust, staff_id=staff.pk))
-        booked = LedgerTransaction.objects.filter(type=type).order_by("number")[0]
+        booked = LedgerTransaction.objects.filter(type=type).order_by("sequence")[0]
         entry = booked.entries.get(customer=None)
 
         for account in {"CASH", "SALES_REVENUE", "REFUNDS", "ADJUSTMENTS"} - {entry.account}:
@@ -434,7 +434,7 @@ class TestReservationPaid:
             [paid, *_] = LedgerTransaction.objects.filter(reference=sold.pk)
             again = LedgerTransaction.objects.create(
                 customer_id=sold.customer_id,
-                number=3,
+                sequence=3,
                 type="PAYMENT",
                 amount=paid.amount,
                 balance_after=800_000,
@@ -447,7 +447,7 @@ class TestReservationPaid:
                 LedgerEntry.objects.create(
                     transaction=again, account=account, amount=amount, customer_id=customer_id
                 )
-            Wallet.objects.filter(pk=sold.customer_id).update(balance=800_000, movements=3)
+            Wallet.objects.filter(pk=sold.customer_id).update(balance=800_000, version=3)
 
         assert breaches() == {"reservation_paid": 1}
         assert found("reservation_paid") == [f"reservation {sold.pk}: 2 payments"]
@@ -509,13 +509,13 @@ class TestReservationPaid:
 
         with unprotected():
             LedgerTransaction.objects.filter(pk=refund.pk).update(
-                customer=other.pk, number=2, balance_after=5 + refund.amount
+                customer=other.pk, sequence=2, balance_after=5 + refund.amount
             )
             LedgerEntry.objects.filter(transaction=refund, customer__isnull=False).update(
                 customer=other.pk
             )
-            Wallet.objects.filter(pk=other.pk).update(balance=5 + refund.amount, movements=2)
-            Wallet.objects.filter(pk=sold.customer_id).update(balance=900_000, movements=2)
+            Wallet.objects.filter(pk=other.pk).update(balance=5 + refund.amount, version=2)
+            Wallet.objects.filter(pk=sold.customer_id).update(balance=900_000, version=2)
 
         assert breaches() == {"reservation_paid": 1}
         assert found("reservation_paid") == [
@@ -1144,7 +1144,7 @@ class TestIdempotencyKeyOnce:
     def test_a_second_effect_is_found(self, record: IdempotencyRecord) -> None:
         charge = partial(charge_wallet, customer_id=record.customer_id, amount=1_000)
         second = run_in_transaction(charge)
-        [first, _] = LedgerTransaction.objects.order_by("number")
+        [first, _] = LedgerTransaction.objects.order_by("sequence")
         with unprotected((IdempotencyRecord, "idempotency_key_once")):
             record.pk = None
             record.body = bytes(record.body).replace(
@@ -1154,7 +1154,7 @@ class TestIdempotencyKeyOnce:
 
         assert breaches() == {"idempotency_key_once": 1}
         assert found("idempotency_key_once") == [
-            f"customer {record.customer_id}, ChargesView, key once: used 2 times"
+            f"customer {record.customer_id}, payments.charge, key once: used 2 times"
         ]
 
     def test_an_effect_of_two_keys_is_found(self, record: IdempotencyRecord) -> None:
@@ -1163,7 +1163,7 @@ class TestIdempotencyKeyOnce:
 
         assert breaches() == {"idempotency_key_once": 1}
         [booked] = LedgerTransaction.objects.all()
-        assert found("idempotency_key_once") == [f"ChargesView: several keys made {booked.pk}"]
+        assert found("idempotency_key_once") == [f"payments.charge: several keys made {booked.pk}"]
 
     def test_an_answer_without_its_effect_is_found(self, record: IdempotencyRecord) -> None:
         record.pk, record.key = None, "lost"
@@ -1173,11 +1173,11 @@ class TestIdempotencyKeyOnce:
 
         assert breaches() == {"idempotency_key_once": 1}
         assert found("idempotency_key_once") == [
-            f"customer {record.customer_id}, ChargesView, key lost: answered, but without effect"
+            f"customer {record.customer_id}, payments.charge, key lost: answered, but without effect"
         ]
 
     def test_an_answer_of_another_kind_is_found(self, record: IdempotencyRecord) -> None:
-        IdempotencyRecord.objects.filter(pk=record.pk).update(endpoint="ReservationsView")
+        IdempotencyRecord.objects.filter(pk=record.pk).update(operation="reservations.confirm")
 
         assert breaches() == {"idempotency_key_once": 1}
 
@@ -1191,12 +1191,12 @@ class TestIdempotencyKeyOnce:
         import apps.reservations.views  # noqa: F401
 
         own = {
-            view.__name__
+            view.idempotent_as
             for view in IdempotentView.__subclasses__()
             if view.__module__.startswith("apps.")
         }
 
-        assert own == set(EFFECTS)
+        assert own == set(Operation)
 
 
 class TestCheckInvariants:
@@ -1305,7 +1305,7 @@ class TestWhatIsOld:
             ),
             (
                 lambda sold: IdempotencyRecord.objects.create(
-                    customer_id=sold.customer_id, endpoint="ChargesView", key="k", status=200
+                    customer_id=sold.customer_id, operation="payments.charge", key="k", status=200
                 ),
                 {"idempotency_key_once": 1},
             ),

@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
-from apps.core.caching import forget_everything
+from apps.core.caching import clear_process_caches
 from apps.ops import metrics
 from apps.outbox.models import EventDelivery, OutboxEvent, Receiver
 from tests.outbox.deliveries import delivery, record
@@ -16,7 +16,7 @@ from tests.outbox.deliveries import delivery, record
 
 def figures(client) -> dict[tuple[str, str], float]:
     """The figures of this project by name and consumer, freshly read."""
-    forget_everything()
+    clear_process_caches()
     return shown(client)
 
 

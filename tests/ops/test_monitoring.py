@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
 from apps.concerts.services import rebuild_ranking
-from apps.core.caching import forget_everything
+from apps.core.caching import clear_process_caches
 from apps.ops import monitoring
 from apps.ops.invariants import INVARIANTS
 from apps.ops.models import JobProgress
@@ -325,7 +325,7 @@ class TestWhatIsLookedAt:
 
 class TestMetric:
     def figures(self, client) -> dict[str, float]:
-        forget_everything()
+        clear_process_caches()
         response = client.get("/metrics")
         assert response.status_code == 200
         return {
@@ -374,7 +374,7 @@ class TestMetric:
         monitoring.watch_invariants(scope=Scope.EVERYTHING)
         monitoring.watch_invariants()
 
-        forget_everything()
+        clear_process_caches()
         page = client.get("/metrics").content.decode()
 
         name = 'encore_invariant_breaches{invariant="balance_is_ledger",scope='

@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 from apps.accounts.models import AccessToken
 from apps.accounts.services import issue_access_tokens
 from apps.api.models import IdempotencyRecord
-from apps.core.caching import forget_everything
+from apps.core.caching import clear_process_caches
 from apps.ops import purging
 from apps.ops.models import JobProgress
 from apps.ops.purging import count_old, purge, purge_all
@@ -73,7 +73,7 @@ def event(*statuses: str, age: timedelta) -> OutboxEvent:
 def record(*, age: timedelta) -> IdempotencyRecord:
     return IdempotencyRecord.objects.create(
         customer=CustomerFactory(),
-        endpoint="Probe",
+        operation="Probe",
         key="k",
         status=201,
         body=b"{}",
@@ -374,7 +374,7 @@ class TestProgress:
     def test_is_shown_by_the_metrics(self, client) -> None:
         record(age=timedelta(days=2))
         purge(named("idempotency_records"))
-        forget_everything()
+        clear_process_caches()
 
         page = client.get("/metrics").content.decode()
 

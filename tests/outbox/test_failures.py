@@ -10,7 +10,7 @@ from django.utils import timezone
 from apps.core.transactions import database_now
 from apps.outbox import consumers, draining
 from apps.outbox.consumers import Consumer, DeliveryPostponed, DeliveryRefused, one_by_one
-from apps.outbox.draining import CLAIM, LOST_ALONE, MAX_ATTEMPTS, Drained, drain
+from apps.outbox.draining import CLAIM_TIMEOUT, LOST_ALONE, MAX_ATTEMPTS, Drained, drain
 from apps.outbox.events import CONSUMERS
 from apps.outbox.models import EventDelivery, OutboxEvent
 from apps.outbox.replaying import replay_dead
@@ -138,7 +138,7 @@ class TestClaim:
 
         assert (delivery().status, delivery().attempts) == (Status.PENDING, 1)
         assert drain(consumer="first").settled == 0
-        EventDelivery.objects.update(next_attempt_at=F("next_attempt_at") - CLAIM)
+        EventDelivery.objects.update(next_attempt_at=F("next_attempt_at") - CLAIM_TIMEOUT)
         assert drain(consumer="first").settled == 1
         assert effect.event_ids == [event.pk]
 
@@ -155,7 +155,7 @@ class TestClaim:
         drain(consumer="first")
 
         assert delivery().status == Status.DEAD
-        assert "took their worker" in delivery().last_error
+        assert "the worker died during every attempt" in delivery().last_error
         assert effect.event_ids == []
 
     @pytest.mark.parametrize("failed", [1, MAX_ATTEMPTS - 1])

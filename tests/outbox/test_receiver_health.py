@@ -11,7 +11,14 @@ from structlog.testing import capture_logs
 
 from apps.outbox import draining, receiver_health
 from apps.outbox.consumers import Consumer, DeliveryPostponed, DeliveryRefused, one_by_one
-from apps.outbox.draining import CLAIM, LOST_ALONE, MAX_ATTEMPTS, WAITS_OUTSIDE, Drained, drain
+from apps.outbox.draining import (
+    CLAIM_TIMEOUT,
+    LOST_ALONE,
+    MAX_ATTEMPTS,
+    WAITS_OUTSIDE,
+    Drained,
+    drain,
+)
 from apps.outbox.models import EventDelivery, OutboxEvent, Receiver
 from apps.outbox.receiver_health import PROBE_LONGEST, UNHEALTHY_FAILURES
 from apps.outbox.replaying import replay_dead
@@ -256,7 +263,7 @@ class TestProbe:
 
         drained()
         assert unhealthy.told == []
-        Receiver.objects.update(next_probe_at=F("next_probe_at") - CLAIM)
+        Receiver.objects.update(next_probe_at=F("next_probe_at") - CLAIM_TIMEOUT)
         assert drained().settled == 20 + UNHEALTHY_FAILURES - 1
 
     @pytest.mark.django_db(transaction=True)
@@ -365,7 +372,7 @@ class TestRecovery:
 
     @pytest.mark.parametrize("error", ["", LOST_ALONE])
     def test_leaves_what_is_being_tried(self, unhealthy, error):
-        later = timezone.now() + CLAIM
+        later = timezone.now() + CLAIM_TIMEOUT
         make_outage_long()
         EventDelivery.objects.update(next_attempt_at=later, attempts=3, last_error=error)
 

@@ -146,7 +146,7 @@ class TestExport:
         with transaction.atomic():
             pay(customer_id=wallet.pk, amount=500, reference=uuid4())
         WalletFactory(balance=1)
-        [some] = LedgerTransaction.objects.filter(customer=wallet.customer, number=2)
+        [some] = LedgerTransaction.objects.filter(customer=wallet.customer, sequence=2)
 
         response = browser.post(
             f"{self.url}?type__exact=CHARGE&q={wallet.customer.email}",

@@ -87,8 +87,8 @@ class TestWallet:
         "statement",
         [
             "UPDATE payments_wallet SET balance = balance + 1",
-            "UPDATE payments_wallet SET movements = 2",
-            "UPDATE payments_wallet SET balance = 0, movements = 0",
+            "UPDATE payments_wallet SET version = 2",
+            "UPDATE payments_wallet SET balance = 0, version = 0",
         ],
     )
     def test_holds_what_the_ledger_says(self, wallet: Wallet, statement: str) -> None:
@@ -105,7 +105,7 @@ class Draft:
         self.wallet = wallet
         self.booked: dict[str, Any] = {
             "customer_id": wallet.pk,
-            "number": wallet.movements + 1,
+            "sequence": wallet.version + 1,
             "type": "CHARGE",
             "amount": 100,
             "balance_after": wallet.balance + 100,
@@ -120,7 +120,7 @@ class Draft:
         with transaction.atomic():
             if self.reaches_wallet:
                 Wallet.objects.filter(pk=self.wallet.pk).update(
-                    balance=self.booked["balance_after"], movements=self.booked["number"]
+                    balance=self.booked["balance_after"], version=self.booked["sequence"]
                 )
             booked = LedgerTransaction.objects.create(**self.booked)
             for entry in self.entries:
@@ -181,7 +181,7 @@ class TestLedgerTransaction:
             draft.commit()
 
     def test_leaves_no_gap(self, draft: Draft) -> None:
-        draft.booked["number"] += 1
+        draft.booked["sequence"] += 1
 
         with pytest.raises(IntegrityError, match="does not follow from the balance before"):
             draft.commit()
@@ -193,9 +193,9 @@ class TestLedgerTransaction:
             draft.commit()
 
     def test_has_a_number_of_its_own(self, draft: Draft) -> None:
-        draft.booked["number"] -= 1
+        draft.booked["sequence"] -= 1
 
-        with pytest.raises(IntegrityError, match="ledger_transaction_number_unique"):
+        with pytest.raises(IntegrityError, match="ledger_transaction_sequence_unique"):
             draft.commit()
 
     @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ class TestLedgerTransaction:
             ({"type": "ADJUSTMENT"}, "ledger_adjustment_explained"),
             ({"type": "ADJUSTMENT", "reason": "A mistake"}, "ledger_adjustment_explained"),
             ({"reason": "A mistake"}, "ledger_adjustment_explained"),
-            ({"number": 0}, "ledger_number_from_one"),
+            ({"sequence": 0}, "ledger_sequence_from_one"),
         ],
     )
     def test_keeps_its_rules(self, draft: Draft, spoilt: dict[str, Any], constraint: str) -> None:

@@ -54,7 +54,7 @@ def move_to(wallet: Wallet, *moments: datetime) -> None:
     connection.check_constraints()
     with pgtrigger.ignore():
         for number, moment in enumerate(moments, start=1):
-            LedgerTransaction.objects.filter(customer_id=wallet.pk, number=number).update(
+            LedgerTransaction.objects.filter(customer_id=wallet.pk, sequence=number).update(
                 created_at=moment
             )
         connection.check_constraints()

@@ -87,7 +87,7 @@ class TestParallelCharges:
 
         assert kinds(outcomes) == {"LedgerTransaction": RIVALS}
         assert wallet_balance(customer_id=wallet.pk) == 1_000 + RIVALS * 700
-        assert {one.number for one in outcomes} == set(range(2, RIVALS + 2))
+        assert {one.sequence for one in outcomes} == set(range(2, RIVALS + 2))
         assert_books_balance()
 
     def test_open_one_wallet(self, race: Race) -> None:
@@ -120,7 +120,7 @@ class TestParallelCharges:
         charge = in_transaction(charge_wallet, customer_id=wallet.pk, amount=700)
         without_lock(RIVALS)
 
-        with without_constraint("ledger_transaction_number_unique"), without_triggers():
+        with without_constraint("ledger_transaction_sequence_unique"), without_triggers():
             outcomes = race([charge] * RIVALS)
 
             assert kinds(outcomes) == {"LedgerTransaction": RIVALS}
@@ -167,7 +167,7 @@ class TestParallelPayments:
         wallet = WalletFactory(balance=1_000)
         without_lock(2)
 
-        with without_constraint("ledger_transaction_number_unique"), without_triggers():
+        with without_constraint("ledger_transaction_sequence_unique"), without_triggers():
             outcomes = race(
                 [
                     in_transaction(pay, customer_id=wallet.pk, amount=1_000, reference=uuid4())
@@ -191,7 +191,7 @@ class TestParallelPayments:
 
         assert kinds(outcomes) == {"LedgerTransaction": 20}
         assert wallet_balance(customer_id=wallet.pk) == 3_000
-        balances = LedgerTransaction.objects.order_by("number").values_list(
+        balances = LedgerTransaction.objects.order_by("sequence").values_list(
             "amount", "balance_after"
         )
         running = 0

@@ -132,7 +132,7 @@ class TestBreach:
     def test_of_a_transaction_without_entries_is_found(self, wallets: list[Wallet]) -> None:
         with pgtrigger.ignore():
             booked = LedgerTransaction.objects.create(
-                customer_id=wallets[0].pk, number=5, type="CHARGE", amount=5, balance_after=43_005
+                customer_id=wallets[0].pk, sequence=5, type="CHARGE", amount=5, balance_after=43_005
             )
             connection.check_constraints()
 
@@ -142,7 +142,7 @@ class TestBreach:
 
     def test_of_a_history_is_found(self, wallets: list[Wallet]) -> None:
         with pgtrigger.ignore():
-            LedgerTransaction.objects.filter(customer=wallets[0].pk, number=2).update(
+            LedgerTransaction.objects.filter(customer=wallets[0].pk, sequence=2).update(
                 balance_after=1
             )
             connection.check_constraints()

@@ -40,8 +40,8 @@ def assert_untouched(wallet: Wallet) -> None:
     """Nothing was booked since `wallet` was read, and the ledger still explains it."""
     customer_id = wallet.pk
     now = Wallet.objects.get(pk=customer_id)
-    assert (now.balance, now.movements) == (wallet.balance, wallet.movements)
-    assert transactions_of_customer(customer_id=customer_id).count() == wallet.movements
+    assert (now.balance, now.version) == (wallet.balance, wallet.version)
+    assert transactions_of_customer(customer_id=customer_id).count() == wallet.version
     entries = LedgerEntry.objects.filter(customer_id=customer_id)
     assert entries.aggregate(total=Sum("amount", default=0))["total"] == wallet.balance
 
@@ -54,7 +54,7 @@ class TestChargeWallet:
 
         assert wallet_balance(customer_id=wallet.pk) == 1_500
         assert (booked.type, booked.amount, booked.balance_after) == ("CHARGE", 500, 1_500)
-        assert (booked.number, booked.reference) == (2, None)
+        assert (booked.sequence, booked.reference) == (2, None)
         assert entries_of(booked) == [
             ("CUSTOMER_LIABILITY", wallet.pk, 500),
             ("CASH", None, -500),
@@ -65,7 +65,7 @@ class TestChargeWallet:
 
         booked = in_transaction(charge_wallet, customer_id=customer.pk, amount=500)
 
-        assert booked.number == 1
+        assert booked.sequence == 1
         assert wallet_balance(customer_id=customer.pk) == 500
 
     @pytest.mark.parametrize("amount", [1, 1_000_000])

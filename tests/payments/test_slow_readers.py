@@ -28,7 +28,7 @@ READERS = 3
 MOVE = """
     WITH moved AS (
         INSERT INTO payments_ledgertransaction
-            (id, customer_id, number, type, amount, balance_after, reference, reason, created_at)
+            (id, customer_id, sequence, type, amount, balance_after, reference, reason, created_at)
         SELECT gen_random_uuid(), %(customer)s, n, 'CHARGE', 1, n, NULL, '', now()
         FROM generate_series(1, %(movements)s) n
         RETURNING id

@@ -9,7 +9,7 @@ from apps.accounts.models import User
 from apps.concerts.models import Concert
 from apps.queue import services
 from apps.queue.core.room import SECOND, EndReason, Figures, Policy, Room, Visit
-from apps.queue.core.tokens import Ticket
+from apps.queue.core.tokens import TokenClaims
 from apps.queue.services import Admission, VisitorStatus
 from tests.factories.accounts import CustomerFactory
 from tests.factories.queue import policy
@@ -54,8 +54,8 @@ class TestedRoom(Room):
         self.configure(wanted, epoch="first", was_stored=was_stored)
         return wanted
 
-    def join_all(self, *customer_ids: int) -> list[Ticket]:
-        return [ticket(customer_id, self.join(customer_id)) for customer_id in customer_ids]
+    def join_all(self, *customer_ids: int) -> list[TokenClaims]:
+        return [claims(customer_id, self.join(customer_id)) for customer_id in customer_ids]
 
     def tick(self) -> int:
         """Admit until nobody more may come in; returns how many did."""
@@ -114,24 +114,24 @@ class Visitor:
         services.leave_queue(token=self.token)
 
     def pay(self) -> None:
-        place = services.verified_place(
+        slot = services.verify_token(
             token=self.token, customer_id=self.customer.pk, concert_id=self.concert.pk
         )
         services.finish_visit(
             concert_id=self.concert.pk,
             customer_id=self.customer.pk,
-            place=place.place,
-            generation=place.generation,
+            slot=slot.slot,
+            generation=slot.generation,
             reason=EndReason.COMPLETED,
         )
 
 
-def ticket(customer_id: int, visit: Visit) -> Ticket:
+def claims(customer_id: int, visit: Visit) -> TokenClaims:
     """What the token says that a visitor gets with this answer."""
-    return Ticket(
+    return TokenClaims(
         concert_id=CONCERT,
         customer_id=customer_id,
-        place=visit.place,
+        slot=visit.slot,
         generation=visit.generation,
         issued_at=visit.at,
         lease_until=visit.expires_at if visit.admitted_at else 0,

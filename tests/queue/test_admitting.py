@@ -5,30 +5,30 @@ from typing import Any
 import pytest
 import redis
 
-from apps.queue.core.room import SECOND, EndReason, Room, Standing
+from apps.queue.core.room import SECOND, EndReason, Room, RoomFault, VisitStatus
 from tests.factories.queue import policy
-from tests.queue.rooms import CONCERT, FROZEN_CLOCK, Clock, TestedRoom, ticket
+from tests.queue.rooms import CONCERT, FROZEN_CLOCK, Clock, TestedRoom, claims
 
 
 def standings(room: TestedRoom, *customers: int) -> list[str]:
-    return [room.join(customer).standing.value for customer in customers]
+    return [room.join(customer).outcome.value for customer in customers]
 
 
 class TestAdmitting:
     def test_admits_from_the_head_up_to_the_capacity(self, room: TestedRoom) -> None:
-        tickets = room.join_all(5, 4, 3, 2, 1)
+        claims_of_all = room.join_all(5, 4, 3, 2, 1)
 
         admitted = room.tick()
 
         assert admitted == 3
-        assert [room.touch(mine).standing.value for mine in tickets] == [
+        assert [room.touch(mine).outcome.value for mine in claims_of_all] == [
             "ACTIVE",
             "ACTIVE",
             "ACTIVE",
             "WAITING",
             "WAITING",
         ]
-        assert [room.touch(mine).position for mine in tickets[3:]] == [1, 2]
+        assert [room.touch(mine).position for mine in claims_of_all[3:]] == [1, 2]
 
     def test_a_second_tick_admits_nobody_more(self, room: TestedRoom) -> None:
         room.join_all(*range(10))
@@ -38,25 +38,25 @@ class TestAdmitting:
     def test_a_slot_that_is_given_back_goes_to_the_next(self, room: TestedRoom) -> None:
         first, *_, next_one = room.join_all(1, 2, 3, 4)
         room.tick()
-        room.finish(customer_id=1, place=first.place, generation=1, reason=EndReason.COMPLETED)
+        room.finish(customer_id=1, slot=first.slot, generation=1, reason=EndReason.COMPLETED)
 
         assert room.tick() == 1
-        assert room.touch(next_one).standing is Standing.ACTIVE
+        assert room.touch(next_one).outcome is VisitStatus.ACTIVE
 
     def test_a_lower_capacity_ends_no_lease_and_admits_nobody(self, room: TestedRoom) -> None:
-        tickets = room.join_all(1, 2, 3, 4)
+        claims_of_all = room.join_all(1, 2, 3, 4)
         room.tick()
         room.set_policy(version=2, capacity=1)
-        for mine in tickets[:2]:
+        for mine in claims_of_all[:2]:
             room.finish(
                 customer_id=mine.customer_id,
-                place=mine.place,
+                slot=mine.slot,
                 generation=1,
                 reason=EndReason.COMPLETED,
             )
 
         assert room.tick() == 0
-        assert room.touch(tickets[2]).standing is Standing.ACTIVE
+        assert room.touch(claims_of_all[2]).outcome is VisitStatus.ACTIVE
 
     def test_works_in_bounded_steps(self, room: TestedRoom) -> None:
         room.set_policy(version=2, capacity=100)
@@ -134,18 +134,18 @@ class TestLease:
         room.tick()
         room.touch(mine)
         clock.advance(seconds=299)
-        assert room.touch(mine).standing is Standing.ACTIVE
+        assert room.touch(mine).outcome is VisitStatus.ACTIVE
         clock.advance(seconds=1)
 
         visit = room.touch(mine)
 
-        assert (visit.standing, visit.ended_reason) == (Standing.EXPIRED, EndReason.TIMED_OUT)
+        assert (visit.outcome, visit.ended_reason) == (VisitStatus.EXPIRED, EndReason.TIMED_OUT)
         assert [end.customer_id for end in room.exits(count=10)] == [1]
 
     def test_goes_at_once_to_the_next_when_it_ends(self, room: TestedRoom, clock: Clock) -> None:
-        tickets = room.join_all(1, 2, 3, 4)
+        claims_of_all = room.join_all(1, 2, 3, 4)
         room.tick()
-        for mine in tickets[:3]:
+        for mine in claims_of_all[:3]:
             room.touch(mine)
         clock.advance(minutes=5)
 
@@ -166,7 +166,7 @@ class TestLease:
         room.tick()
 
         assert room.touch(idle).ended_reason is EndReason.TIMED_OUT
-        assert room.touch(present).standing is Standing.ACTIVE
+        assert room.touch(present).outcome is VisitStatus.ACTIVE
 
     def test_joining_again_counts_as_showing_up(self, room: TestedRoom, clock: Clock) -> None:
         room.join_all(1)
@@ -179,8 +179,8 @@ class TestLease:
 
     def test_who_obeys_the_advice_shows_up_in_time(self, room: TestedRoom, clock: Clock) -> None:
         """Far behind the advice is longest. Then the capacity is raised, and all are admitted at once."""
-        tickets = room.join_all(*range(2000))
-        advice = {mine: room.touch(mine).poll_after_seconds or 0 for mine in tickets}
+        claims_of_all = room.join_all(*range(2000))
+        advice = {mine: room.touch(mine).poll_after_seconds or 0 for mine in claims_of_all}
         room.set_policy(version=2, capacity=5000)
         room.tick()
         started = clock.now
@@ -188,15 +188,15 @@ class TestLease:
         for mine in sorted(advice, key=advice.__getitem__):
             clock.set(started + advice[mine] * SECOND)
             room.tick()
-            assert room.touch(mine).standing is Standing.ACTIVE
+            assert room.touch(mine).outcome is VisitStatus.ACTIVE
 
     @pytest.mark.parametrize("lease", [10, 45])
     def test_a_short_lease_costs_nobody_the_turn_who_obeys(
         self, room: TestedRoom, clock: Clock, lease: int
     ) -> None:
         room.set_policy(version=2, lease=lease * SECOND)
-        tickets = room.join_all(*range(500))
-        advice = {mine: room.touch(mine).poll_after_seconds or 0 for mine in tickets}
+        claims_of_all = room.join_all(*range(500))
+        advice = {mine: room.touch(mine).poll_after_seconds or 0 for mine in claims_of_all}
         room.set_policy(version=3, lease=lease * SECOND, capacity=500)
         room.tick()
         admitted_at = clock.now
@@ -204,7 +204,7 @@ class TestLease:
         for mine in sorted(advice, key=advice.__getitem__):
             clock.set(max(clock.now, admitted_at + advice[mine] * SECOND))
             room.tick()
-            assert room.touch(mine).standing is Standing.ACTIVE
+            assert room.touch(mine).outcome is VisitStatus.ACTIVE
 
 
 class TestExtending:
@@ -213,66 +213,66 @@ class TestExtending:
         [mine] = room.join_all(1)
         room.tick()
         room.join(1)
-        return room, mine.place
+        return room, mine.slot
 
     def lease_of(self, room: TestedRoom) -> int:
         return room.join(1).expires_at
 
     def test_a_hold_extends_the_lease(self, mine: tuple[TestedRoom, int], clock: Clock) -> None:
-        room, place = mine
+        room, slot = mine
         until = clock.now + 360 * SECOND
 
-        assert room.extend_lease(customer_id=1, place=place, until=until)
+        assert room.extend_lease(customer_id=1, slot=slot, until=until)
 
         assert self.lease_of(room) == until
 
     def test_never_shortens_it(self, mine: tuple[TestedRoom, int], clock: Clock) -> None:
-        room, place = mine
+        room, slot = mine
         before = self.lease_of(room)
 
-        room.extend_lease(customer_id=1, place=place, until=clock.now + 100 * SECOND)
+        room.extend_lease(customer_id=1, slot=slot, until=clock.now + 100 * SECOND)
 
         assert self.lease_of(room) == before
 
     def test_a_release_takes_it_back(self, mine: tuple[TestedRoom, int], clock: Clock) -> None:
-        room, place = mine
+        room, slot = mine
         before = self.lease_of(room)
-        room.extend_lease(customer_id=1, place=place, until=clock.now + 900 * SECOND)
+        room.extend_lease(customer_id=1, slot=slot, until=clock.now + 900 * SECOND)
 
-        room.shorten_lease(customer_id=1, place=place)
+        room.shorten_lease(customer_id=1, slot=slot)
 
         assert self.lease_of(room) == before
 
     def test_a_release_leaves_what_other_holds_need(
         self, mine: tuple[TestedRoom, int], clock: Clock
     ) -> None:
-        room, place = mine
+        room, slot = mine
         needed = clock.now + 500 * SECOND
-        room.extend_lease(customer_id=1, place=place, until=clock.now + 900 * SECOND)
+        room.extend_lease(customer_id=1, slot=slot, until=clock.now + 900 * SECOND)
 
-        room.shorten_lease(customer_id=1, place=place, until=needed)
+        room.shorten_lease(customer_id=1, slot=slot, until=needed)
 
         assert self.lease_of(room) == needed
 
     def test_a_release_after_the_lease_leaves_a_minute_to_choose_again(
         self, mine: tuple[TestedRoom, int], clock: Clock
     ) -> None:
-        room, place = mine
-        room.extend_lease(customer_id=1, place=place, until=clock.now + 900 * SECOND)
+        room, slot = mine
+        room.extend_lease(customer_id=1, slot=slot, until=clock.now + 900 * SECOND)
         clock.advance(minutes=7)
 
-        room.shorten_lease(customer_id=1, place=place)
+        room.shorten_lease(customer_id=1, slot=slot)
 
         assert self.lease_of(room) == clock.now + 60 * SECOND
 
     def test_a_release_when_no_new_hold_is_allowed_ends_the_visit(
         self, mine: tuple[TestedRoom, int], clock: Clock
     ) -> None:
-        room, place = mine
-        room.extend_lease(customer_id=1, place=place, until=clock.now + 900 * SECOND)
+        room, slot = mine
+        room.extend_lease(customer_id=1, slot=slot, until=clock.now + 900 * SECOND)
         clock.advance(minutes=11)
 
-        room.shorten_lease(customer_id=1, place=place)
+        room.shorten_lease(customer_id=1, slot=slot)
         room.tick()
 
         assert room.visit_of(1) is None
@@ -280,10 +280,10 @@ class TestExtending:
     def test_another_visit_of_the_same_customer_is_left_alone(
         self, mine: tuple[TestedRoom, int], clock: Clock
     ) -> None:
-        room, place = mine
+        room, slot = mine
         before = self.lease_of(room)
 
-        extended = room.extend_lease(customer_id=1, place=place - 1, until=clock.now + 900 * SECOND)
+        extended = room.extend_lease(customer_id=1, slot=slot - 1, until=clock.now + 900 * SECOND)
 
         assert not extended
         assert self.lease_of(room) == before
@@ -293,11 +293,11 @@ class TestExtending:
         room.tick()
 
         extended = room.extend_lease(
-            customer_id=4, place=waiting.place, until=clock.now + 900 * SECOND
+            customer_id=4, slot=waiting.slot, until=clock.now + 900 * SECOND
         )
 
         assert not extended
-        assert room.touch(waiting).standing is Standing.WAITING
+        assert room.touch(waiting).outcome is VisitStatus.WAITING
 
 
 class TestPatience:
@@ -312,7 +312,7 @@ class TestPatience:
         room.pass_time(seconds=1)
 
         assert room.touch(gone).ended_reason is EndReason.TIMED_OUT
-        assert room.touch(stays).standing is Standing.ACTIVE
+        assert room.touch(stays).outcome is VisitStatus.ACTIVE
 
     def test_who_comes_back_before_being_dropped_keeps_the_place(
         self, room: TestedRoom, clock: Clock
@@ -335,7 +335,7 @@ class TestPatience:
         step = room.admit(batch=23)
 
         assert (step.admitted, step.dropped) == (3, 20)
-        assert [room.touch(mine).standing.value for mine in present] == ["ACTIVE"] * 3
+        assert [room.touch(mine).outcome.value for mine in present] == ["ACTIVE"] * 3
 
     def test_patience_outlasts_twice_the_advice(self, room: TestedRoom, clock: Clock) -> None:
         room.set_policy(version=2, patience=10 * SECOND)
@@ -346,15 +346,15 @@ class TestPatience:
         clock.advance(seconds=2 * advice - 1)
         room.tick()
 
-        assert room.touch(last).standing is Standing.WAITING
+        assert room.touch(last).outcome is VisitStatus.WAITING
 
     def test_half_of_ten_thousand_vanish_and_the_others_move_up_and_are_admitted(
         self, room: TestedRoom
     ) -> None:
-        tickets = room.join_all(*range(10_000))
+        claims_of_all = room.join_all(*range(10_000))
         room.set_policy(version=2, state="PAUSED")
         room.pass_time(minutes=4)
-        there = tickets[1::2]
+        there = claims_of_all[1::2]
         for mine in there:
             room.touch(mine)
 
@@ -365,7 +365,7 @@ class TestPatience:
         assert room.glance().exits_pending == 5_000
         room.set_policy(version=3, state="OPEN")
         assert room.tick() == 3
-        assert [room.touch(mine).standing for mine in there[:4]] == [*["ACTIVE"] * 3, "WAITING"]
+        assert [room.touch(mine).outcome for mine in there[:4]] == [*["ACTIVE"] * 3, "WAITING"]
 
     def test_half_of_ten_thousand_vanish_from_an_open_room_and_delay_nobody(
         self, room: TestedRoom, clock: Clock
@@ -379,7 +379,7 @@ class TestPatience:
         room.set_policy(version=3, capacity=5_000)
 
         assert room.tick() == 5_000
-        assert {room.touch(mine).standing for mine in there} == {Standing.ACTIVE}
+        assert {room.touch(mine).outcome for mine in there} == {VisitStatus.ACTIVE}
 
     def test_nobody_is_dropped_because_the_store_could_not_be_reached(
         self, room: TestedRoom, clock: Clock
@@ -391,8 +391,8 @@ class TestPatience:
 
         room.tick()
 
-        assert room.touch(active).standing is Standing.ACTIVE
-        assert room.touch(waiting).standing is Standing.WAITING
+        assert room.touch(active).outcome is VisitStatus.ACTIVE
+        assert room.touch(waiting).outcome is VisitStatus.WAITING
 
     def test_an_empty_room_that_was_not_looked_after_has_had_no_outage(
         self, room: TestedRoom, clock: Clock
@@ -419,7 +419,7 @@ class TestPatience:
         room.tick()
         clock.advance(seconds=30)
 
-        assert room.touch(mine).standing is Standing.ACTIVE
+        assert room.touch(mine).outcome is VisitStatus.ACTIVE
 
 
 class TestOutage:
@@ -429,13 +429,13 @@ class TestOutage:
         self, room: TestedRoom, clock: Clock
     ) -> None:
         room.set_policy(version=2, capacity=300)
-        tickets = room.join_all(*range(300))
+        claims_of_all = room.join_all(*range(300))
         room.tick()
         clock.advance(seconds=61)
 
         room.tick()
 
-        assert {room.touch(mine).standing for mine in tickets} == {Standing.ACTIVE}
+        assert {room.touch(mine).outcome for mine in claims_of_all} == {VisitStatus.ACTIVE}
 
     def test_who_comes_before_the_first_tick_is_still_admitted(
         self, room: TestedRoom, clock: Clock
@@ -444,9 +444,9 @@ class TestOutage:
         room.tick()
         clock.advance(seconds=70)
 
-        assert room.touch(one).standing is Standing.ACTIVE
+        assert room.touch(one).outcome is VisitStatus.ACTIVE
         joined = room.join(2)
-        assert (joined.standing, joined.place) == (Standing.ACTIVE, other.place)
+        assert (joined.outcome, joined.slot) == (VisitStatus.ACTIVE, other.slot)
 
     def test_is_noticed_from_the_first_place_on(self, room: TestedRoom, clock: Clock) -> None:
         room.set_policy(version=2, capacity=1)
@@ -456,7 +456,7 @@ class TestOutage:
 
         room.tick()
 
-        assert room.touch(waiting).standing is Standing.WAITING
+        assert room.touch(waiting).outcome is VisitStatus.WAITING
 
     def test_a_lease_that_somebody_used_is_over_all_the_same(
         self, room: TestedRoom, clock: Clock
@@ -507,7 +507,7 @@ class TestFinishing:
         room.tick()
 
         finish = room.finish(
-            customer_id=1, place=mine.place, generation=1, reason=EndReason.COMPLETED
+            customer_id=1, slot=mine.slot, generation=1, reason=EndReason.COMPLETED
         )
 
         assert (finish.was_there, finish.admitted_at > 0) == (True, True)
@@ -520,11 +520,11 @@ class TestFinishing:
 
         finishes = room.finish_all(
             [
-                (1, active.place, 1),
-                (2, waiting.place, 1),
-                (3, other.place, 7),
-                (4, other.place, 1),
-                (1, active.place, 1),
+                (1, active.slot, 1),
+                (2, waiting.slot, 1),
+                (3, other.slot, 7),
+                (4, other.slot, 1),
+                (1, active.slot, 1),
             ],
             reason=EndReason.COMPLETED,
         )
@@ -539,7 +539,7 @@ class TestFinishing:
         assert len({one.ended_at for one in finishes}) == 1
         assert room.touch(active).ended_reason is EndReason.COMPLETED
         assert room.touch(waiting).ended_reason is EndReason.COMPLETED
-        assert room.touch(other).standing is Standing.WAITING
+        assert room.touch(other).outcome is VisitStatus.WAITING
 
     def test_a_late_payment_does_not_end_a_later_visit(
         self, room: TestedRoom, clock: Clock
@@ -551,9 +551,9 @@ class TestFinishing:
         room.tick()
         [new] = room.join_all(1)
 
-        room.finish(customer_id=1, place=old.place, generation=1, reason=EndReason.COMPLETED)
+        room.finish(customer_id=1, slot=old.slot, generation=1, reason=EndReason.COMPLETED)
 
-        assert room.touch(new).standing is Standing.WAITING
+        assert room.touch(new).outcome is VisitStatus.WAITING
         assert room.touch(old).ended_reason is EndReason.TIMED_OUT
 
     def test_another_generation_is_left_alone(self, room: TestedRoom) -> None:
@@ -562,16 +562,16 @@ class TestFinishing:
         room.set_policy(version=3, generation=2)
         [new] = room.join_all(1)
 
-        room.finish(customer_id=1, place=new.place, generation=1, reason=EndReason.COMPLETED)
+        room.finish(customer_id=1, slot=new.slot, generation=1, reason=EndReason.COMPLETED)
 
-        assert room.touch(new).standing is Standing.WAITING
+        assert room.touch(new).outcome is VisitStatus.WAITING
         assert room.touch(old).ended_reason is EndReason.CLOSED
 
     def test_an_old_tab_does_not_speak_for_the_new_visit(
         self, room: TestedRoom, clock: Clock
     ) -> None:
         [old] = room.join_all(1)
-        room.finish(customer_id=1, place=old.place, generation=1, reason=EndReason.LEFT)
+        room.finish(customer_id=1, slot=old.slot, generation=1, reason=EndReason.LEFT)
         clock.advance(seconds=1)
         room.join_all(1)
 
@@ -581,7 +581,7 @@ class TestFinishing:
         [mine] = room.join_all(1)
 
         for reason in (EndReason.LEFT, EndReason.COMPLETED):
-            room.finish(customer_id=1, place=mine.place, generation=1, reason=reason)
+            room.finish(customer_id=1, slot=mine.slot, generation=1, reason=reason)
 
         assert room.touch(mine).ended_reason is EndReason.LEFT
 
@@ -589,7 +589,7 @@ class TestFinishing:
         self, room: TestedRoom, clock: Clock, store: redis.Redis
     ) -> None:
         [mine] = room.join_all(1)
-        room.finish(customer_id=1, place=mine.place, generation=1, reason=EndReason.LEFT)
+        room.finish(customer_id=1, slot=mine.slot, generation=1, reason=EndReason.LEFT)
         clock.advance(minutes=9)
         room.tick()
         assert store.zcard(f"{{queue:{CONCERT}}}:ended") == 1
@@ -602,12 +602,12 @@ class TestFinishing:
 
 class TestClosing:
     def test_everybody_is_sent_away(self, room: TestedRoom) -> None:
-        tickets = room.join_all(1, 2, 3, 4)
+        claims_of_all = room.join_all(1, 2, 3, 4)
         room.tick()
 
         room.set_policy(version=2, generation=2, state="CLOSED")
 
-        assert {room.touch(mine).ended_reason for mine in tickets} == {EndReason.CLOSED}
+        assert {room.touch(mine).ended_reason for mine in claims_of_all} == {EndReason.CLOSED}
         assert room.glance().active == room.glance().waiting == 0
 
     def test_tokens_from_before_stay_out_when_it_opens_again(self, room: TestedRoom) -> None:
@@ -646,7 +646,7 @@ class TestConfiguring:
 
         room.configure(policy(), epoch="second", was_stored=False)
 
-        assert room.touch(mine).standing is Standing.UNKNOWN
+        assert room.touch(mine).outcome is RoomFault.UNKNOWN
 
 
 class TestEstimating:
@@ -681,7 +681,7 @@ class TestEstimating:
             room.tick()
             for customer, mine in list(waiting.items()):
                 visit = room.touch(mine)
-                if visit.standing is Standing.ACTIVE:
+                if visit.outcome is VisitStatus.ACTIVE:
                     del waiting[customer]
                     leaves_at[customer] = clock.now + (60 + customer % 61) * SECOND
                     if customer in told:
@@ -692,10 +692,10 @@ class TestEstimating:
                     told.setdefault(customer, (clock.now, visit.wait_seconds or 0))
             clock.advance(seconds=5)
             for customer in [c for c, at in leaves_at.items() if at <= clock.now]:
-                place, generation = room.visit_of(customer) or (0, 0)
+                slot, generation = room.visit_of(customer) or (0, 0)
                 room.finish(
                     customer_id=customer,
-                    place=place,
+                    slot=slot,
                     generation=generation,
                     reason=EndReason.COMPLETED,
                 )
@@ -739,4 +739,4 @@ class TestFigures:
 def test_a_place_survives_the_way_through_a_token(room: TestedRoom) -> None:
     visit = room.join(1)
 
-    assert room.touch(ticket(1, visit)).place == visit.place
+    assert room.touch(claims(1, visit)).slot == visit.slot

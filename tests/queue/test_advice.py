@@ -8,17 +8,17 @@ from django.test import Client
 
 from apps.concerts.models import Concert
 from apps.queue.core.room import EndReason
-from apps.queue.core.tokens import Ticket
+from apps.queue.core.tokens import TokenClaims
 from apps.queue.live import live_room
 from tests.factories.accounts import CustomerFactory, bearer
 from tests.factories.queue import WaitingRoomFactory
-from tests.queue.rooms import CONCERT, Clock, TestedRoom, ticket
+from tests.queue.rooms import CONCERT, Clock, TestedRoom, claims
 
 # What docs/waiting-room.md promises for N waiting: those near the head, and one more for every 40 of the N.
 POLLS_NEAR_THE_HEAD, SPACING_FAR_BEHIND = 3_100, 40
 
 
-def advice_to(room: TestedRoom, mine: Ticket) -> int:
+def advice_to(room: TestedRoom, mine: TokenClaims) -> int:
     return room.touch(mine).poll_after_seconds or 0
 
 
@@ -27,9 +27,9 @@ class TestAtTheStart:
 
     def test_whoever_may_be_next_comes_back_within_seconds(self, room: TestedRoom) -> None:
         room.set_policy(version=2, capacity=200)
-        tickets = room.join_all(*range(2_000))
+        claims_of_all = room.join_all(*range(2_000))
 
-        advice = [advice_to(room, mine) for mine in tickets]
+        advice = [advice_to(room, mine) for mine in claims_of_all]
 
         assert set(advice[:350]) == {1}
         assert max(advice[:600]) <= 3
@@ -49,7 +49,7 @@ class TestAtTheStart:
         polls, position = 0.0, 1
         while position < crowd:
             step = max(1, position // 20)  # positions between two samples are told about the same
-            mine = Ticket(CONCERT, position, clock.now + position, generation=1, issued_at=0)
+            mine = TokenClaims(CONCERT, position, clock.now + position, generation=1, issued_at=0)
             polls += step / advice_to(room, mine)
             position += step
 
@@ -57,11 +57,11 @@ class TestAtTheStart:
 
     def test_a_limit_per_minute_is_the_earliest_there_may_be(self, room: TestedRoom) -> None:
         room.set_policy(version=2, capacity=10_000, per_minute=60)
-        tickets = room.join_all(*range(100))
+        claims_of_all = room.join_all(*range(100))
 
         # Six may come in at once, then one a second.
-        assert advice_to(room, tickets[7]) == 1
-        assert 16 <= advice_to(room, tickets[35]) <= 20
+        assert advice_to(room, claims_of_all[7]) == 1
+        assert 16 <= advice_to(room, claims_of_all[35]) <= 20
 
 
 class TestOnceVisitsAreKnown:
@@ -75,25 +75,25 @@ class TestOnceVisitsAreKnown:
         Returns the mean share of slots whose visitors know of it, in the second half, and how many polled and left in all.
         """
         capacity = room.glance().capacity
-        tickets = {mine.customer_id: mine for mine in room.join_all(*range(crowd))}
-        comes_at = dict.fromkeys(tickets, 1)
+        claims_of_all = {mine.customer_id: mine for mine in room.join_all(*range(crowd))}
+        comes_at = dict.fromkeys(claims_of_all, 1)
         leaves_at: dict[int, int] = {}
         in_use, counted = 0.0, Counter[str]()
         for second in range(seconds):
             for who in [who for who, at in leaves_at.items() if at <= second]:
-                mine = tickets[who]
+                mine = claims_of_all[who]
                 room.finish(
-                    customer_id=who, place=mine.place, generation=1, reason=EndReason.COMPLETED
+                    customer_id=who, slot=mine.slot, generation=1, reason=EndReason.COMPLETED
                 )
                 del leaves_at[who]
-                [tickets[who]] = room.join_all(who)
-                comes_at[who] = second + advice_to(room, tickets[who])
+                [claims_of_all[who]] = room.join_all(who)
+                comes_at[who] = second + advice_to(room, claims_of_all[who])
                 counted["left"] += 1
             room.tick()
             for who in [who for who, at in comes_at.items() if at <= second]:
-                visit = room.touch(tickets[who])
+                visit = room.touch(claims_of_all[who])
                 counted["polled"] += 1
-                tickets[who] = ticket(who, visit)
+                claims_of_all[who] = claims(who, visit)
                 if visit.admitted_at:
                     del comes_at[who]
                     mean = visits[second * len(visits) // seconds]

@@ -12,9 +12,9 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.concerts.models import Concert
-from apps.core.caching import forget_everything
+from apps.core.caching import clear_process_caches
 from apps.queue import selectors, services
-from apps.queue.core.tokens import Ticket
+from apps.queue.core.tokens import TokenClaims
 from apps.queue.live import token_signer
 from apps.queue.models import WaitingRoom
 from tests.factories.accounts import CustomerFactory, bearer
@@ -72,7 +72,7 @@ class TestJoining:
         again = join(client, customer, {"concert_id": concert.pk})
 
         assert again.status_code == 200
-        places = [token_signer().read(d["token"]).place for d in (first, again.json()["data"])]
+        places = [token_signer().read(d["token"]).slot for d in (first, again.json()["data"])]
         assert places[0] == places[1]
 
     def test_needs_a_login(self, client: Client, concert: Concert) -> None:
@@ -359,7 +359,7 @@ class TestBoard:
         then = self.get(client, concert_id).json()["data"]["admitted_total"]
         visitors[0].poll()
         visitors[0].leave()
-        forget_everything()
+        clear_process_caches()
 
         now = self.get(client, concert_id).json()["data"]["admitted_total"]
 
@@ -393,14 +393,14 @@ class TestWithoutAStore:
     def test_a_payer_is_verified_all_the_same(self, customer: User, concert: Concert) -> None:
         token = token_signer().issue(_ticket(concert, customer))
 
-        place = services.verified_place(token=token, customer_id=customer.pk, concert_id=concert.pk)
+        place = services.verify_token(token=token, customer_id=customer.pk, concert_id=concert.pk)
 
-        assert (place.place, place.generation) == (5, 1)
+        assert (place.slot, place.generation) == (5, 1)
 
     def test_leases_cannot_be_changed_and_nobody_fails(
         self, customer: User, concert: Concert
     ) -> None:
-        lease: Any = {"concert_id": concert.pk, "customer_id": customer.pk, "place": 5}
+        lease: Any = {"concert_id": concert.pk, "customer_id": customer.pk, "slot": 5}
 
         services.extend_lease(**lease, until=timezone.now())
         services.shorten_lease(**lease)
@@ -418,5 +418,5 @@ class TestWithoutAStore:
         assert answer.json()["data"]["capacity"] == 9
 
 
-def _ticket(concert: Concert, customer: User) -> Ticket:
-    return Ticket(concert.pk, customer.pk, place=5, generation=1, issued_at=5)
+def _ticket(concert: Concert, customer: User) -> TokenClaims:
+    return TokenClaims(concert.pk, customer.pk, slot=5, generation=1, issued_at=5)

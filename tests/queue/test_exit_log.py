@@ -11,7 +11,7 @@ from apps.queue.core.room import Room
 from apps.queue.live import live_room
 from apps.queue.models import QueueExit
 from apps.queue.services import exit_log
-from apps.queue.services.clock import micros
+from apps.queue.services.clock import to_micros
 from apps.queue.services.exit_log import drain_exits, ends_since
 from tests.factories.queue import QueueExitFactory
 
@@ -37,7 +37,7 @@ class TestEndsSince:
             )
 
         assert [end.ended_at for end in found] == sorted(
-            micros(now - timedelta(minutes=ago)) for ago in minutes
+            to_micros(now - timedelta(minutes=ago)) for ago in minutes
         )
         assert len({end.customer_id for end in found}) == len(minutes)
 
@@ -50,7 +50,7 @@ class TestDrainExits:
     def live(self, concert: Concert, store: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Room:
         monkeypatch.setattr(exit_log, "EXITS_BATCH", 2)
         live = live_room(concert.pk)
-        at = micros(timezone.now())
+        at = to_micros(timezone.now())
         for customer_id in range(5):
             end = f"{customer_id}:{at}:1:TIMED_OUT:{at}:0:{at}"
             store.xadd(f"{{queue:{concert.pk}}}:exits", {"end": end})

@@ -14,7 +14,7 @@ from django.db.models import F
 
 from apps.concerts.models import Concert
 from apps.queue import services
-from apps.queue.core.room import SECOND, End, EndReason, Standing
+from apps.queue.core.room import SECOND, End, EndReason, VisitStatus
 from apps.queue.errors import QueueTokenExpired, QueueTokenInvalid
 from apps.queue.live import live_room, token_signer
 from apps.queue.models import QueueExit, WaitingRoom
@@ -109,7 +109,7 @@ class TestLosingEverything:
         after = visitors[0].poll()
 
         assert (after.status, after.expires_at) == ("ACTIVE", before.expires_at)
-        assert visitors[0].enter().place > 0
+        assert visitors[0].enter().slot > 0
 
     def test_a_lease_that_ran_out_meanwhile_is_over(
         self, clock: Clock, visitors: list[Visitor]
@@ -152,8 +152,8 @@ class TestLosingEverything:
 
         newcomer = Visitor(concert).join()
 
-        places = [token_signer().read(visitor.token).place for visitor in (visitors[4], newcomer)]
-        assert places == sorted(places)
+        slots = [token_signer().read(visitor.token).slot for visitor in (visitors[4], newcomer)]
+        assert slots == sorted(slots)
 
     def test_capacity_holds_whoever_comes_back(
         self, clock: Clock, concert: Concert, visitors: list[Visitor]
@@ -197,11 +197,11 @@ class TestLosingEverything:
         clock.lose_everything()
 
         for visitor, first_token in zip(visitors[:4], first_tokens, strict=False):
-            old_place = token_signer().read(first_token).place
+            old_place = token_signer().read(first_token).slot
             visitor.token = first_token
             if action == "join":
                 visitor.join()
-                assert token_signer().read(visitor.token).place > old_place
+                assert token_signer().read(visitor.token).slot > old_place
             elif action == "enter":
                 with pytest.raises(QueueTokenExpired) as refusal:
                     visitor.enter()
@@ -232,12 +232,12 @@ class TestLosingEverything:
         other_device = Visitor(concert, first.customer).join()
         clock.advance(seconds=1)
 
-        old_place = token_signer().read(first.token).place
+        old_place = token_signer().read(first.token).slot
         first.poll()
         other_device.poll()
 
-        assert token_signer().read(other_device.token).place == old_place
-        assert token_signer().read(first.token).place == old_place
+        assert token_signer().read(other_device.token).slot == old_place
+        assert token_signer().read(first.token).slot == old_place
 
     def test_of_two_places_one_turn_is_had(
         self, clock: Clock, concert: Concert, visitors: list[Visitor]
@@ -309,12 +309,12 @@ class TestLosingEverything:
         self, clock: Clock, visitors: list[Visitor]
     ) -> None:
         clock.lose_everything()
-        old_place = token_signer().read(visitors[1].token).place
+        old_place = token_signer().read(visitors[1].token).slot
         clock.advance(seconds=5)
 
         visitors[1].join()
 
-        assert token_signer().read(visitors[1].token).place == old_place
+        assert token_signer().read(visitors[1].token).slot == old_place
 
     def test_an_early_bird_gets_the_drawn_place_back(
         self, time_of: Callable[[Concert], Clock], store: redis.Redis, upcoming: Concert
@@ -322,13 +322,13 @@ class TestLosingEverything:
         clock = time_of(upcoming)
         early = Visitor(upcoming).join()
         waiting = f"{{queue:{upcoming.pk}}}:waiting"
-        place = store.zscore(waiting, early.customer.pk)
+        slot = store.zscore(waiting, early.customer.pk)
         clock.lose_everything()
 
         early.poll()
 
-        assert place is not None
-        assert store.zscore(waiting, early.customer.pk) == place
+        assert slot is not None
+        assert store.zscore(waiting, early.customer.pk) == slot
 
     def test_a_closed_room_stays_closed_to_old_tokens(
         self, clock: Clock, concert: Concert, visitors: list[Visitor]
@@ -363,12 +363,12 @@ class TestRoomThatWasLost:
     def test_the_limit_per_minute_outlives_the_loss(self, room: TestedRoom, clock: Clock) -> None:
         """Who was admitted in the last minute is forgotten, so as many as allowed are supposed to have been."""
         room.set_policy(version=2, per_minute=30, capacity=1000)
-        tickets = room.join_all(*range(100))
+        claims_of_all = room.join_all(*range(100))
         admitted = [(clock.now, room.tick())]
         clock.lose_everything()
         room.set_policy(version=2, per_minute=30, capacity=1000, was_stored=True)
         room.replay([], generation=1, is_last=True)
-        for mine in tickets:
+        for mine in claims_of_all:
             room.restore(mine)
 
         for _ in range(60):
@@ -384,11 +384,11 @@ class TestRoomThatWasLost:
         self, room: TestedRoom, clock: Clock
     ) -> None:
         [mine] = room.join_all(1)
-        ends = [End(1, mine.place, 0, EndReason.LEFT, clock.now)]
+        ends = [End(1, mine.slot, 0, EndReason.LEFT, clock.now)]
 
         room.replay(ends, generation=0, is_last=True)
 
-        assert room.touch(mine).standing is Standing.WAITING
+        assert room.touch(mine).outcome is VisitStatus.WAITING
 
 
 class TestRestarting:
@@ -476,13 +476,13 @@ class TestRestarting:
         visitors[0].poll()
         keep()
         visitors[0].pay()
-        old_place = token_signer().read(visitors[0].token).place
+        old_place = token_signer().read(visitors[0].token).slot
         come_back()
         visitors[0].token = ""
 
         visitors[0].join()
 
-        assert token_signer().read(visitors[0].token).place > old_place
+        assert token_signer().read(visitors[0].token).slot > old_place
 
     def test_who_was_admitted_in_the_lost_moments_is_still_active(
         self, keep: Callable[[], None], come_back: Callable[[], None], visitors: list[Visitor]
@@ -524,14 +524,14 @@ class TestRestarting:
         keep()
         mine.leave()
         mine.token = ""
-        place = token_signer().read(mine.join().token).place
+        slot = token_signer().read(mine.join().token).slot
         come_back()
 
         mine.poll()
         tick()
 
         assert mine.standing == "WAITING"
-        assert token_signer().read(mine.token).place == place
+        assert token_signer().read(mine.token).slot == slot
 
     def test_who_left_and_joins_again_without_a_token_gets_a_new_place(
         self,
@@ -565,7 +565,7 @@ class TestRestarting:
         QueueExit.objects.update(ended_at=F("ended_at") - timedelta(minutes=11))
         key = f"{{queue:{mine.concert.pk}}}:room"
         with redis.Redis.from_url(django_settings.QUEUE_URL) as client:
-            for field in ("ticked_at", "last_place"):
+            for field in ("ticked_at", "last_slot"):
                 client.hincrby(key, field, -11 * 60 * SECOND)
         tick()
 
@@ -578,6 +578,6 @@ def test_the_exit_log_tells_one_visit_from_another(concert: Concert, visitor: Vi
     visitor.leave()
 
     ended = {"concert_id": concert.pk, "customer_id": visitor.customer.pk}
-    assert recorded_end(**ended, place=mine.place, generation=1) is EndReason.LEFT
-    assert recorded_end(**ended, place=mine.place, generation=2) is None
-    assert recorded_end(**ended, place=mine.place + 1, generation=1) is None
+    assert recorded_end(**ended, slot=mine.slot, generation=1) is EndReason.LEFT
+    assert recorded_end(**ended, slot=mine.slot, generation=2) is None
+    assert recorded_end(**ended, slot=mine.slot + 1, generation=1) is None

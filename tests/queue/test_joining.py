@@ -10,9 +10,9 @@ import pytest
 import redis
 
 from apps.queue.core.lottery import key_blocks
-from apps.queue.core.room import SECOND, EndReason, Room, Standing
+from apps.queue.core.room import SECOND, EndReason, JoinRefusal, Room, RoomFault, VisitStatus
 from tests.factories.queue import LOTTERY_KEY, OPENED_AT
-from tests.queue.rooms import CONCERT, Clock, TestedRoom, ticket
+from tests.queue.rooms import CONCERT, Clock, TestedRoom, claims
 
 WAITING_KEY = f"{{queue:{CONCERT}}}:waiting"
 
@@ -41,7 +41,7 @@ class TestCountedJoin:
     def test_takes_the_same_place(self, room: TestedRoom, clock: Clock, limit: FakeLimit) -> None:
         visit = room.join(1, call=limit)
 
-        assert (visit.standing, visit.place) == (Standing.WAITING, clock.now)
+        assert (visit.outcome, visit.slot) == (VisitStatus.WAITING, clock.now)
         assert limit.counted == [1, 1]
         assert room.join(1) == visit._replace(is_new=False)
 
@@ -51,7 +51,7 @@ class TestCountedJoin:
 
         refused = room.join(2, call=limit)
 
-        assert refused.standing is Standing.OVER_LIMIT
+        assert refused.outcome is JoinRefusal.OVER_LIMIT
         assert limit.counted == [0, 2]
         assert room.visit_of(2) is None
         assert room.glance() == before
@@ -59,7 +59,7 @@ class TestCountedJoin:
     def test_is_counted_when_it_is_refused(self, room: TestedRoom, limit: FakeLimit) -> None:
         room.set_policy(version=2, state="CLOSED")
 
-        assert room.join(1, call=limit).standing is Standing.QUEUE_CLOSED
+        assert room.join(1, call=limit).outcome is JoinRefusal.QUEUE_CLOSED
         assert limit.counted == [1, 1]
 
 
@@ -73,9 +73,9 @@ class TestJoining:
     def test_a_place_is_the_moment_of_arrival_and_never_given_twice(
         self, room: TestedRoom, clock: Clock
     ) -> None:
-        places = [room.join(customer).place for customer in (1, 2, 3)]
+        slots = [room.join(customer).slot for customer in (1, 2, 3)]
 
-        assert places == [clock.now, clock.now + 1, clock.now + 2]
+        assert slots == [clock.now, clock.now + 1, clock.now + 2]
 
     def test_a_clock_that_goes_back_puts_nobody_before_others(
         self, room: TestedRoom, clock: Clock
@@ -85,7 +85,7 @@ class TestJoining:
 
         second = room.join(2)
 
-        assert second.place > first.place
+        assert second.slot > first.slot
         assert second.position == 2
 
     def test_joining_again_gives_back_the_same_place(self, room: TestedRoom, clock: Clock) -> None:
@@ -95,7 +95,7 @@ class TestJoining:
 
         again = room.join(1)
 
-        assert (again.place, again.position, again.is_new) == (first.place, 1, False)
+        assert (again.slot, again.position, again.is_new) == (first.slot, 1, False)
 
     def test_joining_again_when_active_gives_no_fresh_lease(
         self, room: TestedRoom, clock: Clock
@@ -107,25 +107,25 @@ class TestJoining:
 
         again = room.join(1)
 
-        assert again.standing is Standing.ACTIVE
+        assert again.outcome is VisitStatus.ACTIVE
         assert again.expires_at == first.expires_at
 
     @pytest.mark.parametrize(
-        ("policy", "standing"),
+        ("policy", "refusal"),
         [
-            ({"state": "CLOSED"}, Standing.QUEUE_CLOSED),
-            ({"closes_at": OPENED_AT + SECOND}, Standing.SALES_CLOSED),
-            ({"opens_at": OPENED_AT + 7201 * SECOND}, Standing.SALES_NOT_OPEN),
+            ({"state": "CLOSED"}, JoinRefusal.QUEUE_CLOSED),
+            ({"closes_at": OPENED_AT + SECOND}, JoinRefusal.SALES_CLOSED),
+            ({"opens_at": OPENED_AT + 7201 * SECOND}, JoinRefusal.SALES_NOT_OPEN),
         ],
     )
     def test_refuses_when_nobody_may_join(
-        self, room: TestedRoom, policy: dict[str, Any], standing: Standing
+        self, room: TestedRoom, policy: dict[str, Any], refusal: JoinRefusal
     ) -> None:
         room.set_policy(version=2, **policy)
 
         refused = room.join(1)
 
-        assert refused.standing is standing
+        assert refused.outcome is refusal
         assert room.visit_of(1) is None
 
     def test_says_when_joining_begins(self, room: TestedRoom, clock: Clock) -> None:
@@ -148,7 +148,7 @@ class TestJoining:
         assert room.touch(first).wait_seconds is None
 
     def test_a_room_that_the_store_does_not_have_says_so(self, store: redis.Redis) -> None:
-        assert Room(store, CONCERT).join(1).standing is Standing.LOST
+        assert Room(store, CONCERT).join(1).outcome is RoomFault.LOST
 
 
 class TestLottery:
@@ -169,7 +169,7 @@ class TestLottery:
     def test_shows_neither_place_nor_position_nor_wait(self, early: TestedRoom) -> None:
         visit = early.join(1)
 
-        assert (visit.place, visit.position, visit.wait_seconds) == (0, None, None)
+        assert (visit.slot, visit.position, visit.wait_seconds) == (0, None, None)
 
     def test_draws_are_uniform(self, early: TestedRoom, store: redis.Redis) -> None:
         """Chi-square over 20 bins: a fair lottery stays below 43.8 (p = 0.999 at 19 degrees of freedom).
@@ -180,8 +180,8 @@ class TestLottery:
 
         for customer in range(count):
             early.join(customer)
-        for _, place in store.zscan_iter(WAITING_KEY):
-            bins[int(place) * len(bins) // (2**48 + 1)] += 1
+        for _, slot in store.zscan_iter(WAITING_KEY):
+            bins[int(slot) * len(bins) // (2**48 + 1)] += 1
 
         expected = count / len(bins)
         assert sum((found - expected) ** 2 / expected for found in bins) < 43.8
@@ -199,15 +199,15 @@ class TestLottery:
         self, early: TestedRoom, store: redis.Redis
     ) -> None:
         [mine] = early.join_all(1)
-        place = store.zscore(WAITING_KEY, 1)
-        early.finish(customer_id=1, place=0, generation=1, reason=EndReason.LEFT)
+        slot = store.zscore(WAITING_KEY, 1)
+        early.finish(customer_id=1, slot=0, generation=1, reason=EndReason.LEFT)
         assert early.touch(mine).ended_reason is EndReason.LEFT
 
         again = early.join(1)
 
         assert again.is_new
-        assert store.zscore(WAITING_KEY, 1) == place
-        assert early.touch(mine).standing is Standing.WAITING
+        assert store.zscore(WAITING_KEY, 1) == slot
+        assert early.touch(mine).outcome is VisitStatus.WAITING
 
     def test_nobody_is_admitted_before_opening(self, early: TestedRoom, clock: Clock) -> None:
         early.join_all(*range(10))
@@ -240,7 +240,7 @@ class TestLottery:
 
         second = early.join(2)
 
-        assert second.place > first.place
+        assert second.slot > first.slot
 
     def test_a_new_generation_draws_anew(
         self, early: TestedRoom, clock: Clock, store: redis.Redis
@@ -271,7 +271,7 @@ class TestLottery:
 
         room.tick()
 
-        assert room.touch(mine).standing is Standing.ACTIVE
+        assert room.touch(mine).outcome is VisitStatus.ACTIVE
 
     def test_patience_lasts_beyond_the_opening(self, early: TestedRoom, clock: Clock) -> None:
         [mine] = early.join_all(1)
@@ -292,8 +292,8 @@ class TestLottery:
         self, early: TestedRoom, clock: Clock
     ) -> None:
         """Twenty were told to come back in half an hour; staff open now. Slots do not wait for them, places do."""
-        tickets = early.join_all(*range(20))
-        advice = {mine: early.touch(mine).poll_after_seconds or 0 for mine in tickets}
+        claims_of_all = early.join_all(*range(20))
+        advice = {mine: early.touch(mine).poll_after_seconds or 0 for mine in claims_of_all}
         early.set_policy(version=2, capacity=50, opens_at=clock.now)
         opened_at = clock.now
         [newcomer] = early.join_all(99)
@@ -305,35 +305,35 @@ class TestLottery:
         for mine in sorted(advice, key=advice.__getitem__):
             early.pass_time(seconds=(opened_at + advice[mine] * SECOND - clock.now) / SECOND)
             visit = early.touch(mine)
-            if visit.standing is Standing.UNKNOWN:  # no end on record
+            if visit.outcome is RoomFault.UNKNOWN:  # no end on record
                 visit = early.restore(mine)
             early.tick()
-            assert early.touch(mine).standing is Standing.ACTIVE
+            assert early.touch(mine).outcome is VisitStatus.ACTIVE
 
     def test_after_an_opening_in_a_pause_nobody_draws_any_more(
         self, early: TestedRoom, clock: Clock
     ) -> None:
         early.set_policy(version=2, state="PAUSED")
-        tickets = early.join_all(*range(5))
+        claims_of_all = early.join_all(*range(5))
         clock.set(OPENED_AT + SECOND)
         early.tick()
-        before = [early.touch(mine).position for mine in tickets]
+        before = [early.touch(mine).position for mine in claims_of_all]
         early.set_policy(version=3, opens_at=clock.now + 60 * SECOND)
         early.join_all(*range(100, 200))
         clock.advance(seconds=61)
 
-        assert [early.touch(mine).position for mine in tickets] == before
+        assert [early.touch(mine).position for mine in claims_of_all] == before
 
     def test_who_left_came_back_and_paid_has_paid(self, early: TestedRoom, clock: Clock) -> None:
         clock.advance(minutes=29)
         [mine] = early.join_all(1)
-        early.finish(customer_id=1, place=0, generation=1, reason=EndReason.LEFT)
+        early.finish(customer_id=1, slot=0, generation=1, reason=EndReason.LEFT)
         early.join(1)
         clock.advance(minutes=1)
         early.tick()
         early.touch(mine)
 
-        early.finish(customer_id=1, place=0, generation=1, reason=EndReason.COMPLETED)
+        early.finish(customer_id=1, slot=0, generation=1, reason=EndReason.COMPLETED)
 
         assert early.touch(mine).ended_reason is EndReason.COMPLETED
 
@@ -358,19 +358,19 @@ class TestPreviousToken:
         [mine] = room.join_all(1)
         lost = replace(mine, customer_id=2)
 
-        assert room.join(2, previous=lost).standing is Standing.UNKNOWN
+        assert room.join(2, previous=lost).outcome is RoomFault.UNKNOWN
 
     def test_a_place_that_ended_does_not_stand_in_the_way(
         self, room: TestedRoom, clock: Clock
     ) -> None:
         [mine] = room.join_all(1)
-        room.finish(customer_id=1, place=mine.place, generation=1, reason=EndReason.LEFT)
+        room.finish(customer_id=1, slot=mine.slot, generation=1, reason=EndReason.LEFT)
         clock.advance(seconds=1)
 
         again = room.join(1, previous=mine)
 
         assert again.is_new
-        assert again.place > mine.place
+        assert again.slot > mine.slot
 
     def test_an_older_generation_does_not_count(self, room: TestedRoom) -> None:
         [mine] = room.join_all(1)
@@ -384,6 +384,6 @@ class TestPreviousToken:
     ) -> None:
         [mine] = room.join_all(1)
 
-        again = room.join(1, previous=replace(mine, place=mine.place + 5))
+        again = room.join(1, previous=replace(mine, slot=mine.slot + 5))
 
-        assert ticket(1, again).place == mine.place
+        assert claims(1, again).slot == mine.slot

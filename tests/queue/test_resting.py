@@ -14,7 +14,7 @@ from django.utils import timezone
 from apps.concerts.errors import SalesClosed
 from apps.concerts.models import Concert, Performance
 from apps.concerts.services import create_performance
-from apps.core.caching import forget_everything
+from apps.core.caching import clear_process_caches
 from apps.core.errors import ServiceUnavailable
 from apps.queue import services
 from apps.queue.core.room import Room
@@ -22,7 +22,7 @@ from apps.queue.live import live_room
 from apps.queue.models import QueueExit, WaitingRoom
 from apps.queue.selectors import waiting_room_board
 from apps.queue.services import admission, rooms, visits
-from apps.queue.services.clock import micros
+from apps.queue.services.clock import to_micros
 from apps.queue.services.exit_log import EXITS_BATCH
 from apps.queue.services.retiring import RETIRED_AFTER
 from tests.factories.accounts import CustomerFactory
@@ -133,13 +133,13 @@ class TestManyRooms:
 
 class TestResting:
     def test_an_empty_room_rests(self, concert: Concert) -> None:
-        services.wake(concert.pk)
+        services.schedule_tick_now(concert.pk)
 
         services.admit_visitors()
 
         room = WaitingRoom.objects.get(concert=concert)
         assert room.activity == "RESTING"
-        assert room.next_tick_at > timezone.now() + admission.REST / 2
+        assert room.next_tick_at > timezone.now() + admission.IDLE_INTERVAL / 2
 
     def test_a_room_with_somebody_in_it_does_not(self, visitors: list[Visitor]) -> None:
         tick()
@@ -232,7 +232,7 @@ class TestRetiring:
 
     def test_needs_the_ends_on_record(self, finished: Visitor, store: redis.Redis) -> None:
         live = live_room(finished.concert.pk)
-        add_exit(store, live, CustomerFactory().pk, at=micros(timezone.now()))
+        add_exit(store, live, CustomerFactory().pk, at=to_micros(timezone.now()))
 
         assert not live.drop_if_empty()
         for _ in range(2):
@@ -272,7 +272,7 @@ class TestRetiring:
         create_performance(
             concert_id=finished.concert.pk, starts_at=timezone.now() + timedelta(days=9)
         )
-        forget_everything()
+        clear_process_caches()
 
         Visitor(finished.concert).join()
 
@@ -302,7 +302,7 @@ class TestRetiring:
         create_performance(
             concert_id=finished.concert.pk, starts_at=timezone.now() + timedelta(days=9)
         )
-        monkeypatch.setattr(visits, "wake", lambda _concert_id: None)
+        monkeypatch.setattr(visits, "schedule_tick_now", lambda _concert_id: None)
         newcomer = Visitor(finished.concert).join()
 
         services.admit_visitors()
@@ -346,7 +346,7 @@ class TestRetiring:
     def test_the_board_looks_the_same(self, finished: Visitor) -> None:
         services.admit_visitors()
         tick()
-        forget_everything()
+        clear_process_caches()
 
         board = waiting_room_board(finished.concert.pk)
 

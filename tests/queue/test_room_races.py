@@ -13,8 +13,8 @@ import redis
 from redis.cluster import RedisCluster
 
 from apps.queue.core import scripts
-from apps.queue.core.room import SECOND, EndReason, Room, Standing
-from apps.queue.core.tokens import Ticket
+from apps.queue.core.room import SECOND, EndReason, Room, VisitStatus
+from apps.queue.core.tokens import TokenClaims
 from tests.conftest import Race
 from tests.factories.queue import policy
 from tests.queue.rooms import CONCERT, TestedRoom
@@ -30,8 +30,8 @@ def room(store: redis.Redis) -> TestedRoom:
     return room
 
 
-def ticket_of(customer_id: int, place: int) -> Ticket:
-    return Ticket(CONCERT, customer_id, place, generation=1, issued_at=0)
+def ticket_of(customer_id: int, slot: int) -> TokenClaims:
+    return TokenClaims(CONCERT, customer_id, slot, generation=1, issued_at=0)
 
 
 def server_of_the_room(store: redis.Redis | RedisCluster) -> redis.Redis:
@@ -58,24 +58,24 @@ class TestJoiningAtOnce:
         def join(customers: range) -> None:
             for customer in customers:
                 began = time.monotonic()
-                place = room.join(customer).place
-                intervals[customer] = (began, time.monotonic(), place)
+                slot = room.join(customer).slot
+                intervals[customer] = (began, time.monotonic(), slot)
 
         race([partial(join, range(first, first + 4)) for first in range(0, 200, 4)])
 
-        assert len({place for *_, place in intervals.values()}) == 200
+        assert len({slot for *_, slot in intervals.values()}) == 200
         assert sorted(intervals, key=lambda customer: intervals[customer][2]) == in_order_of_place(
             store
         )
-        finished_before = sorted((end, place) for _, end, place in intervals.values())
-        for began, _, place in intervals.values():
+        finished_before = sorted((end, slot) for _, end, slot in intervals.values())
+        for began, _, slot in intervals.values():
             earlier = [other for end, other in finished_before if end < began]
-            assert not earlier or max(earlier) < place
+            assert not earlier or max(earlier) < slot
 
     def test_one_login_gets_one_place(self, room: TestedRoom, race: Race) -> None:
         visits = race([lambda: room.join(42) for _ in range(16)])
 
-        assert len({visit.place for visit in visits}) == 1
+        assert len({visit.slot for visit in visits}) == 1
         assert sum(visit.is_new for visit in visits) == 1
 
 
@@ -86,7 +86,7 @@ class TestTickingAtOnce:
         """200 visitors pass through 7 slots while 8 threads tick and one watches."""
         arrivals = list(range(200))
         random.Random(1).shuffle(arrivals)
-        places = {customer: room.join(customer).place for customer in arrivals}
+        slots = {customer: room.join(customer).slot for customer in arrivals}
         admitted_at: list[int] = []
         most_seen = 0
         is_over = False
@@ -104,13 +104,13 @@ class TestTickingAtOnce:
             nonlocal is_over
             try:
                 for customer in arrivals:
-                    mine = ticket_of(customer, places[customer])
-                    while (visit := room.touch(mine)).standing is not Standing.ACTIVE:
+                    mine = ticket_of(customer, slots[customer])
+                    while (visit := room.touch(mine)).outcome is not VisitStatus.ACTIVE:
                         pass
                     admitted_at.append(visit.admitted_at)
                     room.finish(
                         customer_id=customer,
-                        place=mine.place,
+                        slot=mine.slot,
                         generation=1,
                         reason=EndReason.COMPLETED,
                     )
@@ -172,12 +172,12 @@ class TestScripts:
     def test_one_round_trip_each(
         self, room: TestedRoom, store: redis.Redis, operation: str
     ) -> None:
-        mine = ticket_of(1, room.join(1).place)
+        mine = ticket_of(1, room.join(1).slot)
         calls: dict[str, Callable[[], object]] = {
             "join": lambda: room.join(1),
             "touch": lambda: room.touch(mine),
             "finish": lambda: room.finish_all(
-                [(1, mine.place, 1), (2, mine.place, 1)], reason=EndReason.COMPLETED
+                [(1, mine.slot, 1), (2, mine.slot, 1)], reason=EndReason.COMPLETED
             ),
         }
         calls[operation]()

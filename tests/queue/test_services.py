@@ -28,7 +28,7 @@ from apps.queue.live import live_room, token_signer
 from apps.queue.models import PolicyChange, QueueExit, WaitingRoom
 from apps.queue.selectors import admissions_above_capacity
 from apps.queue.services import admission, finishing
-from apps.queue.services.clock import micros
+from apps.queue.services.clock import to_micros
 from apps.queue.services.finishing import finish_paid_visits
 from tests.conftest import Race
 from tests.factories.accounts import CustomerFactory
@@ -116,13 +116,13 @@ class TestJoinQueue:
 
         visitors = race([Visitor(concert, customer).join for _ in range(10)])
 
-        places = {token_signer().read(visitor.token).place for visitor in visitors}
-        assert len(places) == 1
+        slots = {token_signer().read(visitor.token).slot for visitor in visitors}
+        assert len(slots) == 1
         assert WaitingRoom.objects.count() == 1
 
     def test_wakes_a_room_that_rests(self, concert: Concert) -> None:
         tick()
-        assert WaitingRoom.objects.get().next_tick_at > timezone.now() + admission.REST / 2
+        assert WaitingRoom.objects.get().next_tick_at > timezone.now() + admission.IDLE_INTERVAL / 2
 
         Visitor(concert).join()
 
@@ -145,10 +145,10 @@ class TestVisitorStatus:
 
         active = visitors[0].poll()
 
-        ticket = token_signer().read(active.token)
+        claims = token_signer().read(active.token)
         assert token_signer().read(waiting).lease_until == 0
-        assert ticket.lease_until == micros(active.expires_at)  # type: ignore[arg-type]
-        assert 0 < ticket.admitted_at < ticket.lease_until
+        assert claims.lease_until == to_micros(active.expires_at)  # type: ignore[arg-type]
+        assert 0 < claims.admitted_at < claims.lease_until
 
     def test_keeps_the_token_as_long_as_it_is_true(
         self, visitors: list[Visitor], admitted: Visitor
@@ -174,7 +174,7 @@ class TestVisitorStatus:
     def test_an_early_token_does_not_show_the_place(self, upcoming: Concert) -> None:
         early = Visitor(upcoming).join()
 
-        assert token_signer().read(early.token).place == 0
+        assert token_signer().read(early.token).slot == 0
         assert early.poll().position is None
 
     def test_the_clock_of_the_web_process_does_not_matter(
@@ -187,7 +187,7 @@ class TestVisitorStatus:
 
         assert admitted.poll().expires_at == before.expires_at
         assert newcomer.poll().position == 4
-        assert token_signer().read(newcomer.token).place < micros(timezone.now()) - 500 * SECOND
+        assert token_signer().read(newcomer.token).slot < to_micros(timezone.now()) - 500 * SECOND
 
 
 class TestLeaveQueue:
@@ -252,7 +252,7 @@ class TestAdmittedVisitor:
         assert admission.customer_id == admitted.customer.pk
         assert admission.lease_until - admission.admitted_at == timedelta(minutes=5)
         assert admission.new_holds_until - admission.admitted_at == timedelta(minutes=10)
-        assert admission.place == token_signer().read(admitted.token).place
+        assert admission.slot == token_signer().read(admitted.token).slot
 
     @pytest.mark.parametrize("token", [None, ""])
     def test_refuses_without_a_token(self, concert: Concert, token: str | None) -> None:
@@ -311,7 +311,7 @@ class TestAdmittedVisitor:
         services.extend_lease(
             concert_id=admission.concert_id,
             customer_id=admission.customer_id,
-            place=admission.place,
+            slot=admission.slot,
             until=admission.seen_at + timedelta(minutes=20),
         )
         clock.advance(minutes=10)
@@ -333,7 +333,7 @@ class TestLeases:
         service(
             concert_id=visitor.concert.pk,
             customer_id=visitor.customer.pk,
-            place=token_signer().read(visitor.token).place,
+            slot=token_signer().read(visitor.token).slot,
             until=until,
         )
         return visitor.poll().expires_at
@@ -373,14 +373,14 @@ class TestLeases:
 
 class TestFinishing:
     def paid(self, visitor: Visitor, **payload: Any) -> OutboxEvent:
-        ticket = token_signer().read(visitor.token)
+        claims = token_signer().read(visitor.token)
         return OutboxEvent(
             type="reservation.confirmed",
             payload={
                 "concert_id": visitor.concert.pk,
                 "customer_id": visitor.customer.pk,
-                "queue_place": ticket.place,
-                "queue_generation": ticket.generation,
+                "queue_slot": claims.slot,
+                "queue_generation": claims.generation,
                 **payload,
             },
         )
@@ -414,7 +414,7 @@ class TestFinishing:
         assert admitted.standing == "WAITING"
 
     def test_a_sale_at_the_box_office_is_no_visit(self, admitted: Visitor) -> None:
-        finish_paid_visits([self.paid(admitted, queue_place=None, queue_generation=None)])
+        finish_paid_visits([self.paid(admitted, queue_slot=None, queue_generation=None)])
 
         assert admitted.standing == "ACTIVE"
         assert not QueueExit.objects.exists()
@@ -452,7 +452,7 @@ class TestFinishing:
 
         exit = QueueExit.objects.get()
         assert early.standing == "COMPLETED"
-        assert (exit.place, exit.joined_at) == (0, upcoming.sales_open_at)
+        assert (exit.slot, exit.joined_at) == (0, upcoming.sales_open_at)
 
 
 class TestAdmitVisitors:
@@ -470,11 +470,11 @@ class TestAdmitVisitors:
     def test_who_joins_while_a_tick_finds_nobody_does_not_wait_for_the_room_to_rest(
         self, concert: Concert
     ) -> None:
-        services.wake(concert.pk)
+        services.schedule_tick_now(concert.pk)
         [room] = admission._claim_due_rooms(WaitingRoom.Activity.AWAKE, limit=1)
         WaitingRoom.objects.update(next_tick_at=timezone.now())  # somebody joins, and wakes it
 
-        admission._rest(room)
+        admission._postpone(room)
 
         assert WaitingRoom.objects.get().next_tick_at <= timezone.now()
 
@@ -508,7 +508,7 @@ class TestAdmitVisitors:
             concert=concert,
             customer=visitors[0].customer,
             generation=1,
-            place=pending[0].place,
+            slot=pending[0].slot,
             reason="TIMED_OUT",
             joined_at=timezone.now(),
             ended_at=timezone.now(),
@@ -539,15 +539,15 @@ class TestAdmitVisitors:
     def test_who_joins_while_a_room_is_put_to_rest_wakes_it(
         self, concert: Concert, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        services.wake(concert.pk)
+        services.schedule_tick_now(concert.pk)
         visitor = Visitor(concert)
-        rest = admission._rest
+        rest = admission._postpone
 
         def join_before_it_rests(room: WaitingRoom) -> None:
             visitor.join()
             rest(room)
 
-        monkeypatch.setattr(admission, "_rest", join_before_it_rests)
+        monkeypatch.setattr(admission, "_postpone", join_before_it_rests)
         WaitingRoom.objects.update(next_tick_at="2000-01-01T00:00:00Z")
         services.admit_visitors()
 

@@ -21,10 +21,10 @@ from apps.concerts.errors import ConcertNotFound
 from apps.concerts.publication import publish_concert, withdraw_concert
 from apps.queue import services
 from apps.queue.core.room import SECOND, EndReason, Room
-from apps.queue.core.tokens import Ticket
+from apps.queue.core.tokens import TokenClaims
 from apps.queue.live import token_signer
 from apps.queue.models import WaitingRoom
-from apps.queue.services.clock import micros, moment
+from apps.queue.services.clock import from_micros, to_micros
 from tests.factories.queue import WaitingRoomFactory
 from tests.queue.rooms import FROZEN_CLOCK, Clock
 
@@ -36,7 +36,7 @@ CUSTOMERS = range(1, 7)
 class Stay:
     """One customer in the model: WAITING, or ACTIVE from `admitted_at` on."""
 
-    place: int
+    slot: int
     until: int  # the end of patience, or of the lease
     admitted_at: int = 0
     has_shown_up: bool = False
@@ -73,8 +73,8 @@ class Model:
     @property
     def waiting(self) -> list[int]:
         """Who waits, in the order of their places."""
-        places = {who: stay.place for who, stay in self.people.items() if not stay.admitted_at}
-        return sorted(places, key=places.__getitem__)
+        slots = {who: stay.slot for who, stay in self.people.items() if not stay.admitted_at}
+        return sorted(slots, key=slots.__getitem__)
 
     @property
     def admits(self) -> bool:
@@ -99,17 +99,17 @@ class Model:
 
     def time_out(self, who: int, stay: Stay) -> None:
         self.people.pop(who, None)
-        self.remembered.setdefault((who, stay.place), "TIMED_OUT")
-        self.pending[who, stay.place] = "TIMED_OUT"
+        self.remembered.setdefault((who, stay.slot), "TIMED_OUT")
+        self.pending[who, stay.slot] = "TIMED_OUT"
 
-    def endings(self, who: int, place: int) -> set[str]:
+    def endings(self, who: int, slot: int) -> set[str]:
         """How this visit ended; also with a later place on record, which must have been taken by a loss."""
-        key = (who, place)
+        key = (who, slot)
         ends = {ends[key] for ends in (self.remembered, self.recorded) if key in ends}
         later = {
             reason
             for (one, taken), reason in self.recorded.items()
-            if one == who and taken > place and reason != "MERGED"
+            if one == who and taken > slot and reason != "MERGED"
         }
         return ends or later
 
@@ -117,9 +117,9 @@ class Model:
         self.recorded = self.pending | self.recorded
         self.pending.clear()
 
-    def merge(self, who: int, place: int) -> None:
-        if (who, place) not in self.remembered:
-            self.remembered[who, place] = self.pending[who, place] = "MERGED"
+    def merge(self, who: int, slot: int) -> None:
+        if (who, slot) not in self.remembered:
+            self.remembered[who, slot] = self.pending[who, slot] = "MERGED"
 
     @property
     def is_interrupted(self) -> bool:
@@ -161,40 +161,40 @@ class Model:
             if is_impatient:
                 self.time_out(who, stay)
             elif self.admits and len(self.active) < self.capacity:
-                self.people[who] = Stay(stay.place, self.now + 60 * SECOND, admitted_at=self.now)
+                self.people[who] = Stay(stay.slot, self.now + 60 * SECOND, admitted_at=self.now)
         self.ticked_at = self.now if self.people else 0
 
     def tick(self) -> None:
         self.come_back()
         self.needs_replay = False
-        for (who, place), reason in self.recorded.items():
-            self.remembered.setdefault((who, place), reason)
+        for (who, slot), reason in self.recorded.items():
+            self.remembered.setdefault((who, slot), reason)
         self.admit()
         self.record_pending()
 
-    def proves_more(self, ticket: Ticket, stay: Stay | None) -> bool:
+    def proves_more(self, claims: TokenClaims, stay: Stay | None) -> bool:
         return (
             stay is None
-            or stay.place > ticket.place
-            or (ticket.lease_until > 0 and not stay.admitted_at and stay.place == ticket.place)
+            or stay.slot > claims.slot
+            or (claims.lease_until > 0 and not stay.admitted_at and stay.slot == claims.slot)
         )
 
-    def look_up(self, ticket: Ticket) -> str:
+    def visit_status(self, claims: TokenClaims) -> str:
         """WAITING, ACTIVE or EXPIRED; to be followed by `note_advice`."""
         self.come_back()
-        who = ticket.customer_id
+        who = claims.customer_id
         stay = self.people.get(who)
-        if self.proves_more(ticket, stay):
-            if (who, ticket.place) in self.remembered:
+        if self.proves_more(claims, stay):
+            if (who, claims.slot) in self.remembered:
                 return "EXPIRED"
             self.record_pending()
-            if ends := self.endings(who, ticket.place):
-                self.remembered[who, ticket.place] = min(ends)
+            if ends := self.endings(who, claims.slot):
+                self.remembered[who, claims.slot] = min(ends)
                 return "EXPIRED"
-            self.restore(ticket, stay)
+            self.restore(claims, stay)
             stay = self.people.get(who)
-        elif stay and stay.place < ticket.place:
-            self.merge(who, ticket.place)
+        elif stay and stay.slot < claims.slot:
+            self.merge(who, claims.slot)
         if stay is None or (stay.admitted_at and self.is_over(stay)):
             if stay:
                 self.time_out(who, stay)
@@ -207,47 +207,47 @@ class Model:
             stay.until = max(self.end_of(stay), earliest)
         return "ACTIVE"
 
-    def restore(self, ticket: Ticket, stay: Stay | None) -> None:
-        who = ticket.customer_id
+    def restore(self, claims: TokenClaims, stay: Stay | None) -> None:
+        who = claims.customer_id
         if stay and stay.admitted_at:
             return
-        turn = Stay(ticket.place, ticket.lease_until, ticket.admitted_at, has_shown_up=True)
-        if ticket.lease_until and self.end_of(turn) <= self.now:
-            if stay and stay.place == ticket.place:
+        turn = Stay(claims.slot, claims.lease_until, claims.admitted_at, has_shown_up=True)
+        if claims.lease_until and self.end_of(turn) <= self.now:
+            if stay and stay.slot == claims.slot:
                 del self.people[who]
-            self.remembered.setdefault((who, ticket.place), "TIMED_OUT")
-            self.pending[who, ticket.place] = "TIMED_OUT"
+            self.remembered.setdefault((who, claims.slot), "TIMED_OUT")
+            self.pending[who, claims.slot] = "TIMED_OUT"
             return
-        if stay and stay.place > ticket.place:
-            self.merge(who, stay.place)
-        if ticket.lease_until and len(self.active) < self.capacity:
+        if stay and stay.slot > claims.slot:
+            self.merge(who, stay.slot)
+        if claims.lease_until and len(self.active) < self.capacity:
             turn.until = self.end_of(turn)
             self.people[who] = turn
         else:
-            self.people[who] = Stay(ticket.place, self.now)
-        self.last_place = max(self.last_place, ticket.place)
+            self.people[who] = Stay(claims.slot, self.now)
+        self.last_place = max(self.last_place, claims.slot)
 
-    def join(self, who: int, ticket: Ticket | None) -> tuple[str, bool]:
-        """Standing, and whether the place is new.
+    def join(self, who: int, claims: TokenClaims | None) -> tuple[str, bool]:
+        """The status, and whether the slot is new.
 
         :raises Withdrawn: it would be.
         """
-        if self.is_withdrawn and self.is_lost and ticket is None:
+        if self.is_withdrawn and self.is_lost and claims is None:
             raise Withdrawn
         self.come_back()
         stay = self.people.get(who)
-        if ticket and self.proves_more(ticket, stay) and not self.endings(who, ticket.place):
-            standing = self.look_up(ticket)
-            if standing != "EXPIRED":
-                return standing, False
+        if claims and self.proves_more(claims, stay) and not self.endings(who, claims.slot):
+            status_of_visit = self.visit_status(claims)
+            if status_of_visit != "EXPIRED":
+                return status_of_visit, False
         stay = self.people.get(who)
         is_there = stay and not (stay.admitted_at and self.is_over(stay))
-        if ticket and stay and is_there and ticket.place > stay.place:
-            self.merge(who, ticket.place)
+        if claims and stay and is_there and claims.slot > stay.slot:
+            self.merge(who, claims.slot)
         if stay:
-            standing = self.look_up(Ticket(0, who, stay.place, 1, 0))
-            if standing != "EXPIRED":
-                return standing, False
+            status_of_visit = self.visit_status(TokenClaims(0, who, stay.slot, 1, 0))
+            if status_of_visit != "EXPIRED":
+                return status_of_visit, False
         if self.is_withdrawn:
             raise Withdrawn
         self.last_place = max(self.now, self.last_place + 1)
@@ -260,13 +260,13 @@ class Model:
         if not stay.admitted_at:
             stay.until = self.now + max(PATIENCE, 2 * seconds * SECOND)
 
-    def finish(self, who: int, place: int, reason: str) -> None:
-        self.recorded.setdefault((who, place), reason)
+    def finish(self, who: int, slot: int, reason: str) -> None:
+        self.recorded.setdefault((who, slot), reason)
         if self.is_lost:
             return
-        self.remembered.setdefault((who, place), reason)
+        self.remembered.setdefault((who, slot), reason)
         stay = self.people.get(who)
-        if stay and stay.place == place:
+        if stay and stay.slot == slot:
             del self.people[who]
             if stay.admitted_at:
                 self.admit()
@@ -279,7 +279,7 @@ class WaitingRoomMachine(RuleBasedStateMachine):
     def open(self) -> None:
         room = WaitingRoomFactory(capacity=2)
         self.concert_id = room.concert_id
-        now = micros(room.concert.sales_open_at) + 24 * 3600 * SECOND
+        now = to_micros(room.concert.sales_open_at) + 24 * 3600 * SECOND
         self.clock = Clock(self.store, self.concert_id, now)
         self.model = Model(now)
         self.tokens: dict[int, list[str]] = {who: [] for who in CUSTOMERS}
@@ -290,18 +290,18 @@ class WaitingRoomMachine(RuleBasedStateMachine):
         tokens = self.tokens[who]
         return tokens[-1 - age] if age < len(tokens) else None
 
-    def compare(self, who: int, standing: str, status: services.VisitorStatus) -> None:
-        assert status.status == standing
-        if standing == "EXPIRED":
+    def compare(self, who: int, status_of_visit: str, status: services.VisitorStatus) -> None:
+        assert status.status == status_of_visit
+        if status_of_visit == "EXPIRED":
             return
         self.tokens[who].append(status.token)
         stay = self.model.people[who]
-        assert token_signer().read(status.token).place == stay.place
+        assert token_signer().read(status.token).slot == stay.slot
         assert status.poll_after_seconds is not None
         self.model.note_advice(who, status.poll_after_seconds)
         assert status.expires_at is not None
-        assert micros(status.expires_at) == self.model.end_of(stay)
-        if standing == "ACTIVE":
+        assert to_micros(status.expires_at) == self.model.end_of(stay)
+        if status_of_visit == "ACTIVE":
             assert status.position == 0
         elif self.model.is_healing:
             assert status.position is None
@@ -311,13 +311,13 @@ class WaitingRoomMachine(RuleBasedStateMachine):
     @rule(who=st.sampled_from(CUSTOMERS), age=st.sampled_from([0, 0, 0, 1, 3]), shows=st.booleans())
     def join(self, who: int, age: int, shows: bool) -> None:
         token = self.choose(who, age) if shows else None
-        ticket = token_signer().read(token) if token else None
+        claims = token_signer().read(token) if token else None
 
         join = partial(
             services.join_queue, customer_id=who, concert_id=self.concert_id, previous_token=token
         )
         try:
-            standing, is_new = self.model.join(who, ticket)
+            status_of_visit, is_new = self.model.join(who, claims)
         except Withdrawn:
             with pytest.raises(ConcertNotFound):
                 join()
@@ -325,21 +325,21 @@ class WaitingRoomMachine(RuleBasedStateMachine):
         status = join()
 
         assert status.is_new == is_new
-        self.compare(who, standing, status)
+        self.compare(who, status_of_visit, status)
 
     @rule(who=st.sampled_from(CUSTOMERS), age=st.sampled_from([0, 0, 0, 0, 1, 3]))
     def poll(self, who: int, age: int) -> None:
         token = self.choose(who, age)
         if token is None:
             return
-        ticket = token_signer().read(token)
+        claims = token_signer().read(token)
 
-        standing = self.model.look_up(ticket)
+        status_of_visit = self.model.visit_status(claims)
         status = services.visitor_status(token=token)
 
-        self.compare(who, standing, status)
-        if standing == "EXPIRED":
-            ends = self.model.endings(who, ticket.place)
+        self.compare(who, status_of_visit, status)
+        if status_of_visit == "EXPIRED":
+            ends = self.model.endings(who, claims.slot)
             assert status.expired_reason in {"LEFT" if end == "MERGED" else end for end in ends}
 
     @rule(who=st.sampled_from(CUSTOMERS), age=st.sampled_from([0, 0, 1]))
@@ -347,11 +347,11 @@ class WaitingRoomMachine(RuleBasedStateMachine):
         token = self.choose(who, age)
         if token is None:
             return
-        standing = self.model.look_up(token_signer().read(token))
-        if standing != "EXPIRED":
+        status_of_visit = self.model.visit_status(token_signer().read(token))
+        if status_of_visit != "EXPIRED":
             if not self.model.people[who].admitted_at:
                 self.model.people[who].until = self.model.now + PATIENCE
-            self.model.finish(who, self.model.people[who].place, "LEFT")
+            self.model.finish(who, self.model.people[who].slot, "LEFT")
 
         status = services.leave_queue(token=token)
 
@@ -363,16 +363,16 @@ class WaitingRoomMachine(RuleBasedStateMachine):
         token = self.choose(who, age)
         if token is None:
             return
-        ticket = token_signer().read(token)
-        if not ticket.admitted_at:
+        claims = token_signer().read(token)
+        if not claims.admitted_at:
             return
 
-        self.model.finish(who, ticket.place, "COMPLETED")
+        self.model.finish(who, claims.slot, "COMPLETED")
         services.finish_visit(
             concert_id=self.concert_id,
             customer_id=who,
-            place=ticket.place,
-            generation=ticket.generation,
+            slot=claims.slot,
+            generation=claims.generation,
             reason=EndReason.COMPLETED,
         )
 
@@ -414,7 +414,7 @@ class WaitingRoomMachine(RuleBasedStateMachine):
         turn = publish_concert if is_published else withdraw_concert
         if turn(concert_id=self.concert_id, reason="Row F") and is_published:
             # By the time of these histories.
-            WaitingRoom.objects.update(resumed_at=moment(self.clock.now))
+            WaitingRoom.objects.update(resumed_at=from_micros(self.clock.now))
             self.model.resumed_at = self.model.now
         self.model.is_withdrawn = not is_published
         self.tick()

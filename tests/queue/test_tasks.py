@@ -19,15 +19,15 @@ pytestmark = pytest.mark.django_db
 
 
 def paid(visitor: Visitor) -> OutboxEvent:
-    place = token_signer().read(visitor.token)
+    slot = token_signer().read(visitor.token)
     with transaction.atomic():
         return record_event(
             type="reservation.confirmed",
             payload={
                 "concert_id": visitor.concert.pk,
                 "customer_id": visitor.customer.pk,
-                "queue_place": place.place,
-                "queue_generation": place.generation,
+                "queue_slot": slot.slot,
+                "queue_generation": slot.generation,
             },
             occurred_at=timezone.now(),
         )

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.queue.core.tokens import InvalidToken, Ticket, TokenSigner
+from apps.queue.core.tokens import InvalidToken, TokenClaims, TokenSigner
 
 STORES = ["node"]  # tokens need none
 KEYS = [("k1", b"one" * 11)]
-TICKET = Ticket(7, 42, 1_795_000_000_000_001, 3, 1_795_000_000_000_002)
+TICKET = TokenClaims(7, 42, 1_795_000_000_000_001, 3, 1_795_000_000_000_002)
 
 numbers = st.integers(0, 2**62)
-tickets = st.builds(Ticket, *[numbers] * 7)
+claims_of_all = st.builds(TokenClaims, *[numbers] * 7)
 
 
 @pytest.fixture
@@ -22,11 +22,11 @@ def signer() -> TokenSigner:
 
 
 class TestTokenSigner:
-    @given(tickets)
-    def test_reads_what_it_issued(self, ticket: Ticket) -> None:
+    @given(claims_of_all)
+    def test_reads_what_it_issued(self, claims: TokenClaims) -> None:
         signer = TokenSigner(KEYS)
 
-        assert signer.read(signer.issue(ticket)) == ticket
+        assert signer.read(signer.issue(claims)) == claims
 
     @given(st.data())
     def test_refuses_a_token_with_any_character_changed(self, data: st.DataObject) -> None:
@@ -80,8 +80,8 @@ class TestTokenSigner:
     def test_signs_by_hmac_sha256(self, length: int) -> None:
         key = bytes(range(length))
 
-        for ticket in (TICKET, replace(TICKET, place=0)):
-            signed, _, signature = TokenSigner([("k1", key)]).issue(ticket).rpartition(".")
+        for claims in (TICKET, replace(TICKET, slot=0)):
+            signed, _, signature = TokenSigner([("k1", key)]).issue(claims).rpartition(".")
             expected = hmac.digest(key, signed.encode(), "sha256")
             assert base64.urlsafe_b64decode(signature + "=") == expected
 
@@ -97,7 +97,7 @@ class TestTokenSigner:
             TokenSigner([new]).read(token)
 
     def test_an_early_ticket_does_not_show_its_place(self, signer: TokenSigner) -> None:
-        early = replace(TICKET, place=0)
+        early = replace(TICKET, slot=0)
 
         payload = signer.issue(early).split(".")[2]
 

@@ -11,9 +11,9 @@ from django.test import Client, TestCase
 from apps.concerts.errors import ConcertNotFound
 from apps.concerts.models import Concert
 from apps.concerts.publication import publish_concert, stakes_of, withdraw_concert
-from apps.core.caching import forget_everything
+from apps.core.caching import clear_process_caches
 from apps.queue import services
-from apps.queue.core.room import SECOND, WITHDRAWN, EndReason, Standing
+from apps.queue.core.room import SECOND, WITHDRAWN, EndReason, JoinRefusal, VisitStatus
 from apps.queue.errors import QueueClosed
 from apps.queue.models import PolicyChange, QueueExit, WaitingRoom
 from tests.factories.accounts import CustomerFactory, bearer
@@ -29,13 +29,13 @@ TOKENS, OWN_TOKEN = "/api/v1/queue/tokens", "/api/v1/queue/tokens/me"
 def withdraw(concert: Concert, **by: Any) -> None:
     with TestCase.captureOnCommitCallbacks(execute=True):
         assert withdraw_concert(concert_id=concert.pk, **{"reason": REASON, **by})
-    forget_everything()
+    clear_process_caches()
 
 
 def publish(concert: Concert, **by: Any) -> None:
     with TestCase.captureOnCommitCallbacks(execute=True):
         assert publish_concert(concert_id=concert.pk, **by)
-    forget_everything()
+    clear_process_caches()
 
 
 def tick() -> int:
@@ -268,13 +268,13 @@ class TestCore:
         room.tick()
         room.touch(mine)
         until = clock.now + 1800 * SECOND
-        room.extend_lease(customer_id=1, place=mine.place, until=until)
+        room.extend_lease(customer_id=1, slot=mine.slot, until=until)
         room.set_policy(version=2, state=WITHDRAWN)
         room.pass_time(minutes=2)
         room.set_policy(version=3, resumed_at=clock.now)
 
         assert room.touch(mine).expires_at == until
-        room.shorten_lease(customer_id=1, place=mine.place)
+        room.shorten_lease(customer_id=1, slot=mine.slot)
         assert room.touch(mine).expires_at == clock.now + 300 * SECOND
 
     def test_without_a_new_beginning_the_turn_would_be_over(
@@ -294,8 +294,8 @@ class TestCore:
         room.join_all(1)
         room.set_policy(version=2, state=WITHDRAWN)
 
-        assert room.join(2).standing is Standing.WITHDRAWN
-        assert room.join(1).standing is Standing.WAITING
+        assert room.join(2).outcome is JoinRefusal.WITHDRAWN
+        assert room.join(1).outcome is VisitStatus.WAITING
         assert room.glance().state == WITHDRAWN
         assert room.glance().waiting == 1
 
@@ -310,13 +310,13 @@ class TestApi:
     ) -> None:
         withdraw(concert)
 
-        place = client.get(OWN_TOKEN, headers={"Queue-Token": visitors[1].token})
+        slot = client.get(OWN_TOKEN, headers={"Queue-Token": visitors[1].token})
         again = self.join(client, visitors[1])
         new = self.join(client, Visitor(concert))
 
-        assert (place.status_code, place.json()["data"]["status"]) == (200, "WAITING")
-        assert place.json()["data"]["position"] == 2
-        assert place.headers["Retry-After"]
+        assert (slot.status_code, slot.json()["data"]["status"]) == (200, "WAITING")
+        assert slot.json()["data"]["position"] == 2
+        assert slot.headers["Retry-After"]
         assert (again.status_code, again.json()["data"]["position"]) == (200, 2)
         assert (new.status_code, new.json()["code"]) == (404, "CONCERT_NOT_FOUND")
 

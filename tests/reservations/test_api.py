@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from apps.concerts.models import Concert, Performance, Seat
-from apps.core.caching import forget_everything
+from apps.core.caching import clear_process_caches
 from apps.payments.models import Wallet
 from apps.queue.services import admit_visitors
 from apps.reservations.models import Hold, Reservation, SeatClaim
@@ -238,7 +238,7 @@ class TestSeatMapAndAvailability:
             name: self.etag(visitor, performance, name) for name in ("seat-map", "availability")
         }
         hold(CustomerFactory(), seats[:1])
-        forget_everything()
+        clear_process_caches()
 
         assert self.etag(visitor, performance, "seat-map") == tags["seat-map"]
         assert self.etag(visitor, performance, "availability") != tags["availability"]

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from apps.api.responses import success_body
 from apps.concerts.models import Performance, Seat
-from apps.core.caching import forget_everything
+from apps.core.caching import clear_process_caches
 from apps.reservations import selectors
 from apps.reservations.selectors import Availability, availability, seats_with_states
 from apps.reservations.services import cancel_reservation, release_hold
@@ -41,7 +41,7 @@ def seats(performance: Performance) -> list[Seat]:
 
 
 def current(performance: Performance) -> str:
-    forget_everything()
+    clear_process_caches()
     return availability(performance.pk).statuses
 
 

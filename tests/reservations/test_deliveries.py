@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from apps.concerts import projection
+from apps.concerts import ranking_store
 from apps.concerts.models import RankingEntry
 from apps.concerts.selectors import RankingWindow, popular_answers, popular_concerts
 from apps.concerts.services import block_seats, ranking_drift, rebuild_ranking, unblock_seats
@@ -96,7 +96,7 @@ def as_if_each_had_come_once(visitor: Any) -> bool:
         (1, 1),
         (1, 2),
     ]
-    sums = projection.read()
+    sums = ranking_store.read()
     assert sums
     assert list(sums.reservations.values()) == ranking() == [1]
     assert ranking_drift() == []
@@ -110,7 +110,7 @@ def as_if_each_had_come_once(visitor: Any) -> bool:
 @pytest.mark.parametrize("order", [*permutations(range(3))], ids=str)
 class TestFiveTimesInAnyOrder:
     def test_delivered(self, visitor: Any, platform: Platform, order: tuple[int, ...]) -> None:
-        for event in [events()[place] for place in order] * TIMES:
+        for event in [events()[slot] for slot in order] * TIMES:
             for consumer in CONSUMERS.values():
                 deliver(consumer=consumer.name, event_id=event.pk)
 
@@ -124,7 +124,7 @@ class TestFiveTimesInAnyOrder:
         """As if every claim had lapsed just after its effect: what is guaranteed is at least once."""
         for _ in range(TIMES):
             for consumer in CONSUMERS.values():
-                for event in [events()[place] for place in order]:
+                for event in [events()[slot] for slot in order]:
                     if event.type in consumer.event_types:
                         assert consumer.run([event]) == {}
         for consumer in CONSUMERS.values():
@@ -142,9 +142,9 @@ def test_a_ranking_that_forgot_its_events_would_count_them_all(
     visitor: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The twin: the same script without its memory."""
-    forgetful = projection.COUNT.replace("ARGV[i]) == 0", "ARGV[i]) < 0")
-    assert forgetful != projection.COUNT
-    monkeypatch.setattr(projection, "COUNT", forgetful)
+    forgetful = ranking_store.COUNT.replace("ARGV[i]) == 0", "ARGV[i]) < 0")
+    assert forgetful != ranking_store.COUNT
+    monkeypatch.setattr(ranking_store, "COUNT", forgetful)
     [ranked] = [one for one in CONSUMERS.values() if one.name == "ranking"]
 
     for event in events() * TIMES:

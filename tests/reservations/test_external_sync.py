@@ -134,7 +134,7 @@ class TestSyncExternally:
         assert message["timestamp"] == sold.occurred_at.isoformat()
         assert message["data"]["reservation_id"] == sold.payload["reservation_id"]
         assert message["data"]["total_price"] == 50_000
-        assert "queue_place" not in message["data"]
+        assert "queue_slot" not in message["data"]
         assert delivery().status == EventDelivery.Status.DONE
 
     def test_names_the_call_that_it_follows_from(self, platform):

@@ -20,7 +20,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.api.idempotency import run_once
+from apps.api.idempotency import idempotent
 from apps.concerts import corrections
 from apps.concerts import services as concerts
 from apps.concerts.layouts import DEFAULT_LAYOUT
@@ -212,9 +212,9 @@ def stale_holds(seats: list[Seat]) -> None:
 def once(customer: User, decide: Callable[[], Steps[Any]]) -> Callable[[], object]:
     """As a view calls it, with a key."""
     return partial(
-        run_once,
+        idempotent,
         customer_id=customer.pk,
-        endpoint="Test",
+        operation="Test",
         key=str(uuid4()),
         fingerprint="",
         decide=decide,

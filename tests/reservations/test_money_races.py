@@ -106,7 +106,7 @@ class TestTopUpsAndPayments:
         assert breaches() == []
 
     def test_without_lock_and_constraints_one_of_them_is_lost(self, unlocked_pair):
-        with without_constraints("ledger_transaction_number_unique"), without_triggers():
+        with without_constraints("ledger_transaction_sequence_unique"), without_triggers():
             customer, outcomes = unlocked_pair()
 
             assert not any(isinstance(one, Exception) for one in outcomes)

@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.concerts.models import Concert, Performance, Seat
-from apps.core.caching import forget_everything
+from apps.core.caching import clear_process_caches
 from apps.reservations.selectors import FEW_SEATS, nearly_sold_out
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import ConcertFactory, PerformanceFactory, begin_at
@@ -25,7 +25,7 @@ def performance() -> Performance:
 
 
 def is_nearly_sold_out(concert: Concert) -> bool:
-    forget_everything()
+    clear_process_caches()
     return concert.pk in nearly_sold_out([concert.pk])
 
 
@@ -73,7 +73,7 @@ class TestNearlySoldOut:
     ) -> None:
         few = PerformanceFactory(seats=FEW_SEATS).concert_id
         asked = [performance.concert_id, few]
-        forget_everything()
+        clear_process_caches()
 
         with CaptureQueriesContext(connection) as captured:
             answers = [nearly_sold_out(asked) for _ in range(2)]

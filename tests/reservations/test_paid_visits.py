@@ -54,7 +54,7 @@ def admission(performance, customer):
         concert_id=performance.concert_id,
         customer_id=customer.pk,
         generation=1,
-        place=0,
+        slot=0,
         admitted_at=now,
         lease_until=now + timedelta(minutes=5),
         new_holds_until=now + timedelta(minutes=10),
@@ -121,8 +121,8 @@ class TestNewHolds:
     def test_are_possible_in_the_next_visit(self, claim, admission, seats):
         pay(claim(seats[:1]))
 
-        for later in (replace(admission, place=1), replace(admission, generation=2)):
-            assert claim(seats[later.place + 1 : later.place + 2], admission=later)
+        for later in (replace(admission, slot=1), replace(admission, generation=2)):
+            assert claim(seats[later.slot + 1 : later.slot + 2], admission=later)
 
     def test_are_possible_at_another_concert(self, claim, admission, seats):
         other = PerformanceFactory(seats=1)

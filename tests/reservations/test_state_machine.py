@@ -25,9 +25,9 @@ from hypothesis.stateful import (
 )
 
 from apps.accounts.models import User
-from apps.api.idempotency import StoredAnswer, run_once
+from apps.api.idempotency import StoredAnswer, idempotent
 from apps.api.responses import as_json
-from apps.concerts import projection
+from apps.concerts import ranking_store
 from apps.concerts.models import Performance
 from apps.concerts.services import block_seats, rebuild_ranking, unblock_seats
 from apps.core.transactions import run_in_transaction
@@ -117,7 +117,7 @@ class SaleMachine(RuleBasedStateMachine):
             call()
         return None
 
-    def keyed(self, who: int, endpoint: str, decide: Callable[[], Any], name: str) -> Any:
+    def keyed(self, who: int, operation: str, decide: Callable[[], Any], name: str) -> Any:
         """A use case as a view runs it: with a key, and an answer that names what it made."""
         made = []
 
@@ -127,9 +127,9 @@ class SaleMachine(RuleBasedStateMachine):
             return 201, as_json({name: str(named.pk)})
 
         call = partial(
-            run_once,
+            idempotent,
             customer_id=self.customers[who].pk,
-            endpoint=endpoint,
+            operation=operation,
             key=str(uuid4()),
             fingerprint="",
             decide=decide,
@@ -153,7 +153,7 @@ class SaleMachine(RuleBasedStateMachine):
     def charge(self, who: int, amount: int) -> None:
         is_too_much = self.model.balances[who] + amount > BALANCE_LIMIT
         charge = partial(charge_wallet.decide, customer_id=self.customers[who].pk, amount=amount)
-        call = partial(self.keyed, who, "ChargesView", charge, "transaction_id")
+        call = partial(self.keyed, who, "payments.charge", charge, "transaction_id")
 
         charged = self.meet(BalanceLimitExceeded if is_too_much else None, call)
 
@@ -232,7 +232,7 @@ class SaleMachine(RuleBasedStateMachine):
         pay = partial(
             confirm_reservation.decide, customer_id=self.customers[who].pk, hold_id=held.id
         )
-        call = partial(self.keyed, who, "ReservationsView", pay, "reservation_id")
+        call = partial(self.keyed, who, "reservations.confirm", pay, "reservation_id")
 
         confirmation = self.meet(refusal, call)
 
@@ -263,7 +263,7 @@ class SaleMachine(RuleBasedStateMachine):
         customer_id, reservation_id = self.customers[who].pk, held.reservation_id
         cancel = partial(cancel_reservation.decide, customer_id=customer_id)
         decide = partial(cancel, reservation_id=reservation_id)
-        call = partial(self.keyed, who, "CancellationView", decide, "reservation_id")
+        call = partial(self.keyed, who, "reservations.cancel", decide, "reservation_id")
 
         cancellation = self.meet(refusal, call)
 
@@ -363,7 +363,7 @@ class SaleMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_ranking_counts_what_was_delivered(self) -> None:
-        sums = projection.read()
+        sums = ranking_store.read()
         assert sums
         counted = sum(one.change for one in self.model.events if "ranking" not in one.pending)
         assert sums.reservations.get(self.performance.concert_id, 0) == counted
@@ -380,7 +380,7 @@ class SaleMachine(RuleBasedStateMachine):
         sold = {seat for seat, hold in claimed.items() if hold.status == "CONFIRMED"}
         is_sold_out = bool(sold) and set(self.seats) <= sold | self.model.blocked
         self.performance.refresh_from_db()
-        ranked, found = projection.read(), breaches()
+        ranked, found = ranking_store.read(), breaches()
         transaction.savepoint_rollback(self.savepoint)
         self.store.flushall()
         assert found == []

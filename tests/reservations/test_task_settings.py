@@ -47,10 +47,14 @@ class TestNoWorkIsLost:
         assert longest_run(task) < is_given_away_at or not task.acks_late
 
     def test_an_effect_on_a_batch_ends_before_its_claim_does(self) -> None:
-        assert draining.CLAIM.total_seconds() > consumers.EFFECTS_SECONDS + settings.WEBHOOK_TIMEOUT
+        assert (
+            draining.CLAIM_TIMEOUT.total_seconds()
+            > consumers.EFFECTS_SECONDS + settings.WEBHOOK_TIMEOUT
+        )
         # The last batch of a drain begins before its time is over.
         assert (
-            draining.DRAIN_SECONDS + draining.CLAIM.total_seconds() < app.conf.task_soft_time_limit
+            draining.DRAIN_SECONDS + draining.CLAIM_TIMEOUT.total_seconds()
+            < app.conf.task_soft_time_limit
         )
 
     def test_a_worker_takes_no_more_than_it_works_on(self) -> None:

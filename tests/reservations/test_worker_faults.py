@@ -17,7 +17,7 @@ from apps.ops.models import JobProgress
 from apps.ops.monitoring import JOB
 from apps.ops.tasks import verify_invariants
 from apps.outbox.announcing import drain_announced
-from apps.outbox.draining import CLAIM, drain
+from apps.outbox.draining import CLAIM_TIMEOUT, drain
 from apps.outbox.models import EventDelivery, OutboxEvent, Receiver
 from apps.outbox.tasks import relay_events
 from apps.queue.selectors import admissions_above_capacity, live_figures
@@ -108,7 +108,9 @@ def test_a_child_that_is_killed_in_the_middle_of_an_effect(elsewhere, performanc
             process.kill_pool()
 
             assert (delivery("ranking").status, delivery("ranking").attempts) == (PENDING, 1)
-            make_due(CLAIM)  # or the task that comes back would leave it to whoever claimed it
+            make_due(
+                CLAIM_TIMEOUT
+            )  # or the task that comes back would leave it to whoever claimed it
         # Nobody sends it again: the broker gives back what the dead child had not acknowledged.
         wait_until(is_done("ranking"), "the task that came back")
     assert delivery("ranking").attempts == 2

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.concerts.models import Concert, Performance
-from apps.core.caching import forget_everything
+from apps.core.caching import clear_process_caches
 from apps.queue.models import WaitingRoom
 from apps.reservations.selectors import FEW_SEATS
 from apps.storefront.posters import poster_svg
@@ -130,7 +130,7 @@ class TestHome:
         for _ in range(length):
             RankingEntryFactory(performance=PerformanceFactory(seats=2))
             PerformanceFactory(concert=ConcertFactory(upcoming=True))
-        forget_everything()
+        clear_process_caches()
 
         with CaptureQueriesContext(connection) as captured:
             browser.get("/")
@@ -203,7 +203,7 @@ class TestConcert:
         assert "paused" in self.offer(room.concert, browser)
 
         WaitingRoom.objects.update(state=WaitingRoom.State.CLOSED)
-        forget_everything()
+        clear_process_caches()
 
         assert "Sales are over" in self.offer(room.concert, browser)
 

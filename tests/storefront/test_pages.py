@@ -13,7 +13,7 @@ from django.views.defaults import server_error
 
 from apps.accounts.models import User
 from apps.concerts.models import Performance
-from apps.core.caching import forget_everything
+from apps.core.caching import clear_process_caches
 from apps.queue.errors import QueueTokenNotActive
 from apps.reservations.models import Hold, Reservation
 from tests.factories.accounts import PASSWORD, CustomerFactory
@@ -168,7 +168,7 @@ class TestCost:
             "/reservations/",
             f"/reservations/{booked.pk}/",
         ):
-            forget_everything()
+            clear_process_caches()
             with CaptureQueriesContext(connection) as captured:
                 assert browser.get(path).status_code == 200, path
             counts[path] = [query["sql"][:150] for query in captured]

@@ -9,7 +9,7 @@ import pytest
 from django.urls import reverse
 
 from apps.concerts.models import Concert, Performance, Seat
-from apps.core.caching import forget_everything
+from apps.core.caching import clear_process_caches
 from apps.queue.services import Admission, remove_visitor
 from apps.reservations.models import Hold
 from apps.reservations.services import admission_to_performance
@@ -78,10 +78,10 @@ class TestGate:
         page = client.get(reverse("storefront:seats", args=[performance.concert_id]))
         tickets = client.get(reverse("storefront:reservations"))
 
-        way_on = reverse("storefront:checkout", args=[performance.concert_id, mine.pk])
+        next_url = reverse("storefront:checkout", args=[performance.concert_id, mine.pk])
         assert page.templates[0].name == "storefront/no_seats.html"
         for shown in (page, tickets):
-            assert f'href="{way_on}"' in shown.content.decode()
+            assert f'href="{next_url}"' in shown.content.decode()
             assert str(held.pk) not in shown.content.decode()
 
     def test_lets_nobody_choose_two_leases_after_admission(
@@ -264,7 +264,7 @@ class TestMap:
         before = client.get(address)
         hold(CustomerFactory(), seats[:1])
         reservation(CustomerFactory(), seats[2:3])
-        forget_everything()
+        clear_process_caches()
 
         after = client.get(address, headers={"If-None-Match": before.headers["ETag"]})
 
@@ -315,8 +315,8 @@ class TestHolding:
         answers = [client.post(seat_map(performance), sent) for _ in range(2)]
 
         hold_id = Hold.objects.get().pk
-        way_on = reverse("storefront:checkout", args=[performance.concert_id, hold_id])
-        assert [answer.headers["Location"] for answer in answers] == [way_on] * 2
+        next_url = reverse("storefront:checkout", args=[performance.concert_id, hold_id])
+        assert [answer.headers["Location"] for answer in answers] == [next_url] * 2
 
     def test_of_a_form_that_comes_back_with_another_choice_is_refused(
         self, performance: Performance, seats: list[Seat]

@@ -10,7 +10,7 @@ from django.urls import reverse
 from apps.accounts.models import User
 from apps.concerts.models import Concert, Performance
 from apps.concerts.publication import publish_concert, withdraw_concert
-from apps.core.caching import forget_everything
+from apps.core.caching import clear_process_caches
 from apps.payments.selectors import wallet_balance
 from apps.queue.services import admit_visitors
 from apps.reservations.models import Hold, Reservation
@@ -38,13 +38,13 @@ def concert(performance: Performance) -> Concert:
 def withdraw(concert: Concert) -> None:
     with TestCase.captureOnCommitCallbacks(execute=True):
         withdraw_concert(concert_id=concert.pk, reason=REASON)
-    forget_everything()
+    clear_process_caches()
 
 
 def publish(concert: Concert) -> None:
     with TestCase.captureOnCommitCallbacks(execute=True):
         publish_concert(concert_id=concert.pk)
-    forget_everything()
+    clear_process_caches()
 
 
 class TestThoseWhoWait:

@@ -98,9 +98,9 @@ def claim_form(request: HttpRequest) -> IdempotencyRecord:
     return _claim(request, f"admin:{request.resolver_match.url_name}", shown.form_id)
 
 
-def _claim(request: HttpRequest, endpoint: str, form_id: str) -> IdempotencyRecord:
+def _claim(request: HttpRequest, operation: str, form_id: str) -> IdempotencyRecord:
     assert request.user.pk is not None
-    key = {"customer_id": request.user.pk, "endpoint": endpoint, "key": form_id}
+    key = {"customer_id": request.user.pk, "operation": operation, "key": form_id}
     first = IdempotencyRecord(**key, fingerprint="", status=0, body=b"")
     IdempotencyRecord.objects.bulk_create([first], ignore_conflicts=True)
     record = IdempotencyRecord.objects.get(**key)
@@ -256,8 +256,8 @@ class CarefulForms:
 
         :raises SentBefore: it was saved.
         """
-        endpoint = f"admin:{self.opts.label_lower}"  # type: ignore[attr-defined]
-        return _claim(request, endpoint, shown.form_id)
+        operation = f"admin:{self.opts.label_lower}"  # type: ignore[attr-defined]
+        return _claim(request, operation, shown.form_id)
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         """Write a change into the history; a form that was saved as it was shown changed nothing."""

@@ -30,7 +30,7 @@ from apps.concerts.layouts import (
     ROWS_MAX,
     SEATS_PER_ROW_MAX,
     SectionLayout,
-    refuse_bad_layout,
+    validate_layout,
 )
 from apps.concerts.models import Grade, Performance
 from apps.concerts.services import generate_seats
@@ -96,7 +96,7 @@ class SectionFormSet(forms.BaseFormSet):  # type: ignore[type-arg]
         if any(self.errors):
             return
         try:
-            refuse_bad_layout(self.layout())
+            validate_layout(self.layout())
         except LayoutRefused as refusal:
             raise forms.ValidationError(refusal.reason) from refusal
 

@@ -9,7 +9,7 @@ import structlog
 from django.db.models import Sum
 from django.utils import timezone
 
-from apps.concerts import projection
+from apps.concerts import ranking_store
 from apps.concerts.models import Concert, Performance, RankingEntry, venue_day
 from apps.core.caching import ProcessCache
 from apps.core.store import StoreUnavailable
@@ -98,7 +98,7 @@ def _recorded_reservations(days: Sequence[date]) -> dict[int, int]:
 
 def _ranks_of_yesterday() -> dict[int, int]:
     yesterday = venue_day(timezone.now()) - timedelta(days=1)
-    best = _most_reserved(projection.window_days(yesterday))
+    best = _most_reserved(ranking_store.window_days(yesterday))
     return {concert.concert_id: concert.rank for concert in best}
 
 
@@ -133,7 +133,7 @@ def _published_in_order(sums: Mapping[int, int]) -> list[PopularConcert]:
 
 def _projected_reservations(days: Sequence[date], best: int | None) -> dict[int, int] | None:
     try:
-        sums = projection.read(days=days, best=best)
+        sums = ranking_store.read(days=days, best=best)
     except StoreUnavailable:
         logger.warning("ranking_store_unavailable")
         return None
@@ -147,7 +147,7 @@ def _days_of(window: RankingWindow) -> list[date]:
         case RankingWindow.DAY:
             return [today]
         case RankingWindow.WEEK:
-            return projection.window_days(today)
+            return ranking_store.window_days(today)
         case RankingWindow.ALL:
             return []
 

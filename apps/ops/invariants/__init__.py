@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from apps.core.long_reads import long_read
+from apps.core.audit_sessions import audit_session
 from apps.ops.invariants import calls, events, limits, money, seats
 from apps.ops.invariants.findings import EXAMPLES_MAX, Findings
 
@@ -55,7 +55,7 @@ def check_invariants(
         left = None if seconds is None else started_at + seconds - begun_at
         if left is not None and left <= 0:
             raise TimeoutError(f"{len(results)} of {len(INVARIANTS)} checked in {seconds:g} s")
-        with long_read(seconds=left):
+        with audit_session(seconds=left):
             found = find(since)
         result = Invariant(
             name=name,

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from apps.api.operations import Operation
 from apps.ops.invariants.findings import Findings, breaches, listed
 from apps.queue.selectors import admissions_above_capacity
 
@@ -14,51 +15,43 @@ def over_admissions(since: datetime | None) -> Findings:
 
 
 # By the answers that are kept: what a key did stands in its own answer, written in the transaction of the effect.
-EFFECTS = {
-    "ChargesView": "transaction_id",
-    "ReservationsView": "reservation_id",
-    "CancellationView": "reservation_id",
-    "HoldsView": "hold_id",
-    "BestAvailableView": "hold_id",
-    "HoldExtensionView": "hold_id",
-}
 _KEYS_WITHOUT_ONE_EFFECT = """
     WITH named AS (
-        SELECT record.customer_id, record.endpoint, record.key, encode(substring(
+        SELECT record.customer_id, record.operation, record.key, encode(substring(
             record.body FROM nullif(position(wanted.name IN record.body), 0) + length(wanted.name) FOR 36
         ), 'escape') AS effect
         FROM api_idempotencyrecord record
-        JOIN unnest(%(endpoints)s::text[], %(names)s::bytea[]) wanted (endpoint, name) ON wanted.endpoint = record.endpoint
+        JOIN unnest(%(operations)s::text[], %(names)s::bytea[]) wanted (operation, name) ON wanted.operation = record.operation
         WHERE {records}
     ), answers AS MATERIALIZED (
-        SELECT customer_id, endpoint, key, CASE
+        SELECT customer_id, operation, key, CASE
             WHEN effect ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN effect::uuid
         END AS effect
         FROM named
     )
-    SELECT format('customer %%s, %%s, key %%s: used %%s times', customer_id, endpoint, key, count(*))
+    SELECT format('customer %%s, %%s, key %%s: used %%s times', customer_id, operation, key, count(*))
     FROM api_idempotencyrecord
     WHERE {keys}
-    GROUP BY customer_id, endpoint, key
+    GROUP BY customer_id, operation, key
     HAVING count(*) > 1
     UNION ALL
-    SELECT format('%%s: several keys made %%s', endpoint, effect)
+    SELECT format('%%s: several keys made %%s', operation, effect)
     FROM answers
     WHERE effect IS NOT NULL
-    GROUP BY endpoint, effect
+    GROUP BY operation, effect
     HAVING min(key) <> max(key) OR min(customer_id) <> max(customer_id)
     UNION ALL
-    SELECT format('customer %%s, %%s, key %%s: answered, but without effect', answer.customer_id, answer.endpoint, answer.key)
+    SELECT format('customer %%s, %%s, key %%s: answered, but without effect', answer.customer_id, answer.operation, answer.key)
     FROM answers answer
     LEFT JOIN payments_ledgertransaction charge
         ON charge.id = answer.effect AND charge.customer_id = answer.customer_id AND charge.type = 'CHARGE'
     LEFT JOIN reservations_reservation sold ON sold.id = answer.effect AND sold.customer_id = answer.customer_id
     LEFT JOIN reservations_hold hold ON hold.id = answer.effect AND hold.customer_id = answer.customer_id
-    WHERE NOT CASE answer.endpoint
-        WHEN 'ChargesView' THEN charge.id IS NOT NULL
-        WHEN 'ReservationsView' THEN sold.id IS NOT NULL
-        WHEN 'CancellationView' THEN coalesce(sold.status = 'CANCELLED', false)
-        WHEN 'HoldExtensionView' THEN hold.extended_at IS NOT NULL
+    WHERE NOT CASE answer.operation
+        WHEN 'payments.charge' THEN charge.id IS NOT NULL
+        WHEN 'reservations.confirm' THEN sold.id IS NOT NULL
+        WHEN 'reservations.cancel' THEN coalesce(sold.status = 'CANCELLED', false)
+        WHEN 'reservations.extend' THEN hold.extended_at IS NOT NULL
         ELSE hold.id IS NOT NULL
     END
 """
@@ -68,13 +61,15 @@ def keys_without_one_effect(since: datetime | None) -> Findings:
     return breaches(
         _KEYS_WITHOUT_ONE_EFFECT,
         {
-            "endpoints": list(EFFECTS),
-            "names": [f'"{name}":"'.encode() for name in EFFECTS.values()],
+            "operations": [operation.value for operation in Operation],
+            "names": [
+                f'"{name}":"'.encode() for name in (operation.effect for operation in Operation)
+            ],
         },
         since=since,
         records="record.created_at >= %(since)s",
         keys=(
-            "(customer_id, endpoint, key) IN"
-            " (SELECT customer_id, endpoint, key FROM api_idempotencyrecord WHERE created_at >= %(since)s)"
+            "(customer_id, operation, key) IN"
+            " (SELECT customer_id, operation, key FROM api_idempotencyrecord WHERE created_at >= %(since)s)"
         ),
     )

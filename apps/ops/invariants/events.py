@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from apps.concerts import projection
+from apps.concerts import ranking_store
 from apps.concerts.services import ranking_drift
 from apps.core.store import StoreUnavailable
 from apps.ops.invariants.findings import Findings, breaches
@@ -195,7 +195,7 @@ def ranking_figures(since: datetime | None) -> Findings:
             f"concert {one.concert_id}, {one.window}: shows {one.projected}, recorded {one.recorded}"
             for one in ranking_drift(all_time=since is None)
         ]
-        if not projection.is_built():
+        if not ranking_store.is_built():
             # Lost is no breach: readers are answered from the table until beat has rebuilt it.
             return Findings(found.breaches, found.examples, not_checked="not built")
     except StoreUnavailable:

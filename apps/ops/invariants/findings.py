@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import connection
 
-from apps.core.long_reads import limited
+from apps.core.audit_sessions import limited
 
 EXAMPLES_MAX = 10
 

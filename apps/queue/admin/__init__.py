@@ -236,7 +236,7 @@ class QueueExitAdmin(ReadOnlyAdmin):
         "admitted_at",
         "ended_at",
         "waited",
-        "place",
+        "slot",
         "generation",
     )
 

@@ -25,7 +25,7 @@ from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
 from apps.queue.core.scripts import SERVER_CLOCK, ScriptClient, run, source
-from apps.queue.core.tokens import Ticket
+from apps.queue.core.tokens import TokenClaims
 
 SECOND = 1_000_000
 # Visitors that one step of admission touches; it takes a few milliseconds.
@@ -44,30 +44,34 @@ def room_keys(concert_id: int) -> list[str]:
     return [f"{{queue:{concert_id}}}:{name}" for name in KEY_NAMES]
 
 
-class Standing(StrEnum):
-    """Where a visitor stands, or why there is no answer to that."""
-
+class VisitStatus(StrEnum):
     WAITING = "WAITING"
     ACTIVE = "ACTIVE"
     EXPIRED = "EXPIRED"
-    # Joining was refused.
+
+
+class JoinRefusal(StrEnum):
+    """Why a visitor was not taken in."""
+
     QUEUE_CLOSED = "QUEUE_CLOSED"
     SALES_CLOSED = "SALES_CLOSED"
     SALES_NOT_OPEN = "SALES_NOT_OPEN"
     OVER_LIMIT = "OVER_LIMIT"
     WITHDRAWN = "WITHDRAWN"
-    # The room cannot say: it is gone, does not know the visitor, or may tell an old story.
+
+
+class RoomFault(StrEnum):
+    """Why a room cannot answer: it is gone, does not know the visitor, or what it knows may be stale."""
+
     LOST = "LOST"
     UNKNOWN = "UNKNOWN"
     UNCERTAIN = "UNCERTAIN"
 
-    @property
-    def needs_healing(self) -> bool:
-        return self in _NEED_HEALING
 
-
-_STANDINGS = {standing.value.encode(): standing for standing in Standing}
-_NEED_HEALING = frozenset({Standing.LOST, Standing.UNKNOWN, Standing.UNCERTAIN})
+Outcome = VisitStatus | JoinRefusal | RoomFault
+_OUTCOMES: dict[bytes, Outcome] = {
+    outcome.value.encode(): outcome for outcome in (*VisitStatus, *JoinRefusal, *RoomFault)
+}
 
 
 class EndReason(StrEnum):
@@ -130,10 +134,10 @@ class Visit(NamedTuple):
     more.
     """
 
-    standing: Standing
+    outcome: Outcome
     at: int
     generation: int
-    place: int
+    slot: int
     position: int | None
     wait_seconds: int | None
     poll_after_seconds: int | None
@@ -142,6 +146,10 @@ class Visit(NamedTuple):
     new_holds_until: int
     ended_reason: EndReason | None
     is_new: bool
+
+    @property
+    def needs_healing(self) -> bool:
+        return isinstance(self.outcome, RoomFault)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +169,7 @@ class End:
     """The end of one visit; `id` is its entry in the room's stream, if it came from there."""
 
     customer_id: int
-    place: int
+    slot: int
     generation: int
     reason: EndReason
     ended_at: int
@@ -220,7 +228,7 @@ class Room:
         self,
         customer_id: int,
         *,
-        previous: Ticket | None = None,
+        previous: TokenClaims | None = None,
         is_checked: bool = False,
         call: CallToCount | None = None,
     ) -> Visit:
@@ -228,10 +236,10 @@ class Room:
 
         With `call` that is counted first, in the same step; over the limit nothing else is done.
         """
-        place, generation, lease_until = (
-            (previous.place, previous.generation, previous.lease_until) if previous else (-1, 0, 0)
+        slot, generation, lease_until = (
+            (previous.slot, previous.generation, previous.lease_until) if previous else (-1, 0, 0)
         )
-        given = (customer_id, random.random(), int(is_checked), place, generation, lease_until)
+        given = (customer_id, random.random(), int(is_checked), slot, generation, lease_until)
         if call is None:
             return _visit(self._run("join", *given))
         script = source("join", self._clock, call.lua)
@@ -239,24 +247,24 @@ class Room:
         *answer, call.counted = run(self._client, script, keys, call.most, call.span, *given)
         return _visit(answer)
 
-    def touch(self, ticket: Ticket) -> Visit:
+    def touch(self, claims: TokenClaims) -> Visit:
         """Where the visitor stands; counts as being seen."""
-        where = (ticket.place, ticket.generation, ticket.lease_until)
-        return _visit(self._run("touch", ticket.customer_id, random.random(), *where))
+        where = (claims.slot, claims.generation, claims.lease_until)
+        return _visit(self._run("touch", claims.customer_id, random.random(), *where))
 
-    def restore(self, ticket: Ticket) -> Visit:
+    def restore(self, claims: TokenClaims) -> Visit:
         """Put a visitor back who has no end on record, at the old place, or into the lease the token proves."""
-        where = (ticket.place, ticket.generation, ticket.lease_until, ticket.admitted_at)
-        return _visit(self._run("restore", ticket.customer_id, random.random(), *where))
+        where = (claims.slot, claims.generation, claims.lease_until, claims.admitted_at)
+        return _visit(self._run("restore", claims.customer_id, random.random(), *where))
 
     def admit(self, *, batch: int = BATCH) -> Step:
         """One bounded step of admission; call it again while it has more."""
         outcome, admitted, dropped, timed_out, more, present = self._run("admit", batch)
         return Step(outcome == b"DONE", admitted, dropped, timed_out, bool(more), present)
 
-    def finish(self, *, customer_id: int, place: int, generation: int, reason: EndReason) -> Finish:
+    def finish(self, *, customer_id: int, slot: int, generation: int, reason: EndReason) -> Finish:
         """End the visit at this place; another visit of the same customer is left alone."""
-        [finish] = self.finish_all([(customer_id, place, generation)], reason=reason)
+        [finish] = self.finish_all([(customer_id, slot, generation)], reason=reason)
         return finish
 
     def finish_all(
@@ -272,20 +280,20 @@ class Room:
         found = self._run("find", customer_id)
         return (found[0], found[1]) if found else None
 
-    def extend_lease(self, *, customer_id: int, place: int, until: int) -> bool:
+    def extend_lease(self, *, customer_id: int, slot: int, until: int) -> bool:
         """Let the lease last at least `until`; False when the visitor is not ACTIVE at this place."""
-        return bool(self._run("lease", customer_id, place, until, "extend"))
+        return bool(self._run("lease", customer_id, slot, until, "extend"))
 
-    def shorten_lease(self, *, customer_id: int, place: int, until: int = 0) -> bool:
+    def shorten_lease(self, *, customer_id: int, slot: int, until: int = 0) -> bool:
         """Take extensions back; `until` is what other holds still need."""
-        return bool(self._run("lease", customer_id, place, until, "shorten"))
+        return bool(self._run("lease", customer_id, slot, until, "shorten"))
 
     def replay(self, ends: Sequence[End], *, generation: int, is_last: bool) -> None:
         """Apply ends of a generation that the room may have forgotten; after the last ones it admits again.
 
         Does nothing if the room was closed meanwhile.
         """
-        details = ((end.customer_id, end.place, end.reason, end.ended_at) for end in ends)
+        details = ((end.customer_id, end.slot, end.reason, end.ended_at) for end in ends)
         self._run("replay", int(is_last), generation, *chain.from_iterable(details))
 
     def exits(self, *, count: int) -> list[End]:
@@ -318,13 +326,13 @@ class Room:
 
 
 def _visit(answer: Sequence[Any]) -> Visit:
-    standing, at, generation, place, position, wait, poll_after, *rest = answer
+    outcome, at, generation, slot, position, wait, poll_after, *rest = answer
     expires_at, admitted_at, new_holds_until, reason, is_new = rest
     return Visit(
-        _STANDINGS[standing],
+        _OUTCOMES[outcome],
         at,
         generation,
-        place,
+        slot,
         None if position == -1 else position,
         None if wait == -1 else wait,
         None if poll_after == -1 else poll_after,
@@ -337,10 +345,10 @@ def _visit(answer: Sequence[Any]) -> Visit:
 
 
 def _end(entry_id: bytes, fields: dict[bytes, bytes]) -> End:
-    customer_id, place, generation, reason, *times = fields[b"end"].decode().split(":")
+    customer_id, slot, generation, reason, *times = fields[b"end"].decode().split(":")
     return End(
         int(customer_id),
-        int(place),
+        int(slot),
         int(generation),
         EndReason(reason),
         id=entry_id,

@@ -25,23 +25,23 @@ class InvalidToken(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Ticket:
+class TokenClaims:
     """What a token says. Times are microseconds by the store's clock.
 
-    `place` is 0 for a place that was drawn by lottery: it stays secret, and the room can draw it again. `lease_until` and
+    `slot` is 0 for a place that was drawn by lottery: it stays secret, and the room can draw it again. `lease_until` and
     `admitted_at` are 0 until the visitor has been ACTIVE.
     """
 
     concert_id: int
     customer_id: int
-    place: int
+    slot: int
     generation: int
     issued_at: int
     lease_until: int = 0
     admitted_at: int = 0
 
 
-_NUMBERS = attrgetter(*(field.name for field in fields(Ticket)))
+_NUMBERS = attrgetter(*(field.name for field in fields(TokenClaims)))
 
 
 class TokenSigner:
@@ -51,12 +51,12 @@ class TokenSigner:
         self._keys = {key_id: hmac.new(secret, digestmod="sha256") for key_id, secret in keys}
         self._signing_key_id = keys[0][0]
 
-    def issue(self, ticket: Ticket) -> str:
-        payload = _encode(":".join(map(str, _NUMBERS(ticket))).encode())
+    def issue(self, claims: TokenClaims) -> str:
+        payload = _encode(":".join(map(str, _NUMBERS(claims))).encode())
         signed = f"{VERSION}.{self._signing_key_id}.{payload}"
         return f"{signed}.{self._signature(self._signing_key_id, signed)}"
 
-    def read(self, token: str) -> Ticket:
+    def read(self, token: str) -> TokenClaims:
         """
         :raises InvalidToken: forged, altered, or signed by a key that is no longer known.
         """
@@ -75,7 +75,7 @@ class TokenSigner:
             raise InvalidToken from error
         if not _PAYLOAD.fullmatch(text):
             raise InvalidToken
-        return Ticket(*map(int, text.split(":")))
+        return TokenClaims(*map(int, text.split(":")))
 
     def is_current(self, token: str) -> bool:
         """Whether the key that signs today has signed it."""

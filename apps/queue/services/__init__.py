@@ -19,23 +19,23 @@ from apps.queue.services.exit_log import visit_is_over
 from apps.queue.services.finishing import finish_paid_visits, finish_visit
 from apps.queue.services.gate import (
     Admission,
-    Place,
+    VisitRef,
     admitted_visitor,
     concert_of_token,
     extend_lease,
-    has_place_in,
+    has_slot_in,
     require_new_hold_allowed,
     shorten_lease,
-    verified_place,
+    verify_token,
 )
 from apps.queue.services.retiring import forget_room
-from apps.queue.services.rooms import waiting_room_of, wake
+from apps.queue.services.rooms import schedule_tick_now, waiting_room_of
 from apps.queue.services.visits import VisitorStatus, join_queue, leave_queue, visitor_status
 
 __all__ = [
     "Admission",
     "By",
-    "Place",
+    "VisitRef",
     "VisitorStatus",
     "admit_now",
     "admit_visitors",
@@ -48,7 +48,7 @@ __all__ = [
     "finish_visit",
     "follow_publication",
     "forget_room",
-    "has_place_in",
+    "has_slot_in",
     "join_queue",
     "leave_queue",
     "open_room",
@@ -57,13 +57,13 @@ __all__ = [
     "remove_visitor",
     "require_new_hold_allowed",
     "resume_room",
+    "schedule_tick_now",
     "set_admissions_per_minute",
     "set_capacity",
     "shorten_lease",
-    "verified_place",
+    "verify_token",
     "visit_is_over",
     "visitor_status",
     "waiting_room_of",
-    "wake",
     "why_refused",
 ]

@@ -15,12 +15,14 @@ from apps.queue.live import live_room, store_needed
 from apps.queue.models import WaitingRoom
 from apps.queue.services.exit_log import drain_exits
 from apps.queue.services.retiring import retire_if_finished
-from apps.queue.services.rooms import TICK, bring_up_to_date, replay_ends, wake
+from apps.queue.services.rooms import TICK, bring_up_to_date, replay_ends, schedule_tick_now
 
 logger = structlog.get_logger(__name__)
 
-REST = timedelta(seconds=30)  # between two looks at a room with nobody in it; who joins it wakes it
-REST_SPREAD = timedelta(seconds=10)  # so that rooms that were emptied together are not due together
+IDLE_INTERVAL = timedelta(
+    seconds=30
+)  # between two looks at a room with nobody in it; who joins it wakes it
+IDLE_SPREAD = timedelta(seconds=10)  # so that rooms that were emptied together are not due together
 SHARE = 10  # rooms that one claim takes
 RESTING_PER_CALL = 50
 SECONDS_PER_CALL = 0.9
@@ -46,7 +48,7 @@ def admit_visitors() -> int:
             break
         for room in rooms:
             try:
-                admitted += _look_after(room)
+                admitted += _tick_room(room)
             except ServiceUnavailable:
                 logger.warning("waiting_room_unreachable", concert_id=room.concert_id)
             except Exception:
@@ -69,7 +71,9 @@ def _claim_due_rooms(activity: Activity, *, limit: int) -> list[WaitingRoom]:
 
     They are chosen in a CTE: a subquery with a limit may be run once for each row that it is joined to, and chooses others each time.
     """
-    span, spread = (TICK, timedelta(0)) if activity is Activity.AWAKE else (REST, REST_SPREAD)
+    span, spread = (
+        (TICK, timedelta(0)) if activity is Activity.AWAKE else (IDLE_INTERVAL, IDLE_SPREAD)
+    )
     parameters: dict[str, Any] = {
         "span": span,
         "spread": spread,
@@ -100,7 +104,7 @@ def _claim_due_rooms(activity: Activity, *, limit: int) -> list[WaitingRoom]:
     return rooms
 
 
-def _look_after(room: WaitingRoom) -> int:
+def _tick_room(room: WaitingRoom) -> int:
     replay_since = bring_up_to_date(room)
     if replay_since is not None:
         replay_ends(room, since=replay_since)
@@ -110,14 +114,14 @@ def _look_after(room: WaitingRoom) -> int:
         drained = drain_exits(live, seconds=SECONDS_PER_ROOM)
     if present or drained:
         if room.activity != Activity.AWAKE:
-            wake(room.concert_id)
+            schedule_tick_now(room.concert_id)
     elif room.activity == Activity.AWAKE:
-        _rest(room)
+        _postpone(room)
         with store_needed():
             # Whoever came in while nobody was found may have found the room not at rest yet, and not woken it.
             figures = live.figures()
         if figures and figures.waiting + figures.active:
-            wake(room.concert_id)
+            schedule_tick_now(room.concert_id)
     else:
         retire_if_finished(room)
     return admitted
@@ -134,9 +138,9 @@ def _admit(live: Room) -> tuple[int, int]:
             return admitted, step.present
 
 
-def _rest(room: WaitingRoom) -> None:
+def _postpone(room: WaitingRoom) -> None:
     """Nobody is there: look again after a while, unless somebody has woken the room since it was claimed."""
     WaitingRoom.objects.filter(pk=room.pk, next_tick_at=room.next_tick_at).update(
         activity=Activity.RESTING,
-        next_tick_at=Now() + REST + random.uniform(-0.5, 0.5) * REST_SPREAD,
+        next_tick_at=Now() + IDLE_INTERVAL + random.uniform(-0.5, 0.5) * IDLE_SPREAD,
     )

@@ -1,4 +1,4 @@
-"""The store's microseconds and Python's moments."""
+"""Convert between the store's microseconds and moments of Python."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,10 +6,10 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
 
-def micros(moment: datetime) -> int:
-    """Microseconds since 1970, as the store counts them."""
-    return (moment - EPOCH) // MICROSECOND
+def to_micros(at: datetime) -> int:
+    """Return the microseconds since 1970."""
+    return (at - EPOCH) // MICROSECOND
 
 
-def moment(micros: int) -> datetime:
-    return EPOCH + timedelta(microseconds=micros)
+def from_micros(us: int) -> datetime:
+    return EPOCH + timedelta(microseconds=us)

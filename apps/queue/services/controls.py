@@ -153,12 +153,12 @@ def remove_visitor(*, concert_id: int, customer_id: int, **by: Unpack[By]) -> No
         visit = live_room(concert_id).visit_of(customer_id)
     if visit is None:
         raise VisitorNotFound
-    place, generation = visit
+    slot, generation = visit
     _recorded(room, "removed_visitor", "", str(customer_id), by).save()
     finish_visit(
         concert_id=concert_id,
         customer_id=customer_id,
-        place=place,
+        slot=slot,
         generation=generation,
         reason=EndReason.REMOVED,
     )

@@ -8,40 +8,40 @@ from django.db.models import Q
 
 from apps.queue.core.room import End, EndReason, Room
 from apps.queue.models import QueueExit, WaitingRoom
-from apps.queue.services.clock import micros, moment
+from apps.queue.services.clock import from_micros, to_micros
 
 EXITS_BATCH = 500
 
 
 def recorded_end(
-    *, concert_id: int, customer_id: int, place: int, generation: int
+    *, concert_id: int, customer_id: int, slot: int, generation: int
 ) -> EndReason | None:
     """How a visit ended; None if it has not.
 
     A customer has one place at a time. Whoever is on record with a later one that has ended had this one taken by a loss of the
     store, and has had the turn; a later one that was merged is no turn.
     """
-    is_later = Q(place__gt=place) & ~Q(reason=EndReason.MERGED)
+    is_later = Q(slot__gt=slot) & ~Q(reason=EndReason.MERGED)
     reason = (
         QueueExit.objects.of_concert(concert_id)
         .filter(
-            Q(place=place) | is_later,
+            Q(slot=slot) | is_later,
             customer_id=customer_id,
             generation=generation,
         )
-        .order_by("place", "pk")
+        .order_by("slot", "pk")
         .values_list("reason", flat=True)
         .first()
     )
     return EndReason(reason) if reason else None
 
 
-def visit_is_over(*, concert_id: int, customer_id: int, place: int, generation: int) -> bool:
+def visit_is_over(*, concert_id: int, customer_id: int, slot: int, generation: int) -> bool:
     """Tell from what is on record, without asking the store, whether a visit has ended: by itself, or because its room was closed."""
     newer = WaitingRoom.objects.filter(concert_id=concert_id, generation__gt=generation)
     return newer.exists() or (
         recorded_end(
-            concert_id=concert_id, customer_id=customer_id, place=place, generation=generation
+            concert_id=concert_id, customer_id=customer_id, slot=slot, generation=generation
         )
         is not None
     )
@@ -59,10 +59,10 @@ def ends_since(at: datetime, *, concert_id: int, generation: int) -> Iterator[En
         for exit in batch:
             yield End(
                 exit.customer_id,
-                exit.place,
+                exit.slot,
                 exit.generation,
                 EndReason(exit.reason),
-                micros(exit.ended_at),
+                to_micros(exit.ended_at),
             )
         last = batch[-1]
         # Said of the time alone as well, so that the index leads to the next batch.
@@ -96,11 +96,11 @@ def move_exits(live: Room) -> int:
                 concert_id=live.concert_id,
                 customer_id=end.customer_id,
                 generation=end.generation,
-                place=end.place,
+                slot=end.slot,
                 reason=end.reason,
-                joined_at=moment(end.joined_at),
-                admitted_at=moment(end.admitted_at) if end.admitted_at else None,
-                ended_at=moment(end.ended_at),
+                joined_at=from_micros(end.joined_at),
+                admitted_at=from_micros(end.admitted_at) if end.admitted_at else None,
+                ended_at=from_micros(end.ended_at),
             )
             for end in ends
         ],

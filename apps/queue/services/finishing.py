@@ -14,7 +14,7 @@ from apps.outbox.models import OutboxEvent
 from apps.queue.core.room import EndReason, Finish
 from apps.queue.live import live_room, store_needed
 from apps.queue.services.admission import admit_now
-from apps.queue.services.clock import moment
+from apps.queue.services.clock import from_micros
 from apps.queue.services.rooms import waiting_room_of
 
 logger = structlog.get_logger(__name__)
@@ -23,16 +23,16 @@ _SQL = load_statements(Path(__file__).with_suffix(".sql"))
 
 
 class FinishedVisit(NamedTuple):
-    """A visit that is over: `place` and `generation` as they stand in its token."""
+    """A visit that is over: `slot` and `generation` as they stand in its token."""
 
     concert_id: int
     customer_id: int
-    place: int
+    slot: int
     generation: int
 
 
 def finish_visit(
-    *, concert_id: int, customer_id: int, place: int, generation: int, reason: EndReason
+    *, concert_id: int, customer_id: int, slot: int, generation: int, reason: EndReason
 ) -> None:
     """End one visit for good; a later visit of the same customer goes on. Finishing twice changes nothing.
 
@@ -40,7 +40,7 @@ def finish_visit(
 
     :raises ServiceUnavailable: the end is on record, but the store does not answer; call again.
     """
-    visit = FinishedVisit(concert_id, customer_id, place, generation)
+    visit = FinishedVisit(concert_id, customer_id, slot, generation)
     finish_visits(visits=[visit], reason=reason)
 
 
@@ -51,19 +51,21 @@ def finish_visits(*, visits: Sequence[FinishedVisit], reason: EndReason) -> None
     """
     new_exits = _record(visits, reason)
     corrections: list[tuple[int, datetime, datetime | None]] = []
-    rooms_with_a_free_slot: set[int] = set()
+    rooms_with_capacity: set[int] = set()
     with store_needed():
         for visit, finish in _finish(visits, reason):
-            admitted_at = moment(finish.admitted_at) if finish.admitted_at else None
+            admitted_at = from_micros(finish.admitted_at) if finish.admitted_at else None
             # Whoever has paid twice has one visit, and the first look finds it.
             if visit in new_exits:
-                corrections.append((new_exits.pop(visit), moment(finish.ended_at), admitted_at))
+                corrections.append(
+                    (new_exits.pop(visit), from_micros(finish.ended_at), admitted_at)
+                )
             if admitted_at:
-                rooms_with_a_free_slot.add(visit.concert_id)
+                rooms_with_capacity.add(visit.concert_id)
     if corrections:
         ids, ended, admitted = map(list, zip(*corrections, strict=True))
         fetch_all(_SQL["correct"], {"ids": ids, "ended": ended, "admitted": admitted})
-    for concert_id in sorted(rooms_with_a_free_slot):
+    for concert_id in sorted(rooms_with_capacity):
         admit_now(concert_id)
 
 
@@ -75,7 +77,7 @@ def _finish(
     for visit in visits:
         by_concert.setdefault(visit.concert_id, []).append(visit)
     for concert_id, own in by_concert.items():
-        named = [(visit.customer_id, visit.place, visit.generation) for visit in own]
+        named = [(visit.customer_id, visit.slot, visit.generation) for visit in own]
         yield from zip(own, live_room(concert_id).finish_all(named, reason=reason), strict=True)
 
 
@@ -92,10 +94,10 @@ def _record(visits: Sequence[FinishedVisit], reason: EndReason) -> dict[Finished
             "concerts": [visit.concert_id for visit in visits],
             "customers": [visit.customer_id for visit in visits],
             "generations": [visit.generation for visit in visits],
-            "places": [visit.place for visit in visits],
+            "slots": [visit.slot for visit in visits],
             # A place drawn by lottery is 0 and counts from the opening.
             "joined": [
-                moment(visit.place) if visit.place else opening_of(visit.concert_id)
+                from_micros(visit.slot) if visit.slot else opening_of(visit.concert_id)
                 for visit in visits
             ],
             "reason": reason.value,
@@ -106,12 +108,12 @@ def _record(visits: Sequence[FinishedVisit], reason: EndReason) -> dict[Finished
 
 def finish_paid_visits(events: Sequence[OutboxEvent]) -> Failures:
     """Make room for the next visitors. Sales at the box office never stood in the queue."""
-    paid = [event.payload for event in events if event.payload.get("queue_place") is not None]
+    paid = [event.payload for event in events if event.payload.get("queue_slot") is not None]
     visits = [
         FinishedVisit(
             concert_id=payload["concert_id"],
             customer_id=payload["customer_id"],
-            place=payload["queue_place"],
+            slot=payload["queue_slot"],
             generation=payload["queue_generation"],
         )
         for payload in paid

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 import structlog
 
 from apps.core.errors import ServiceUnavailable
-from apps.queue.core.room import EndReason, Standing
-from apps.queue.core.tokens import Ticket
+from apps.queue.core.room import EndReason, VisitStatus
+from apps.queue.core.tokens import TokenClaims
 from apps.queue.errors import (
     QueueTokenExpired,
     QueueTokenInvalid,
@@ -15,8 +15,8 @@ from apps.queue.errors import (
     QueueTokenRequired,
 )
 from apps.queue.live import live_room, store_needed
-from apps.queue.services.clock import micros, moment
-from apps.queue.services.visits import look_up, read_ticket
+from apps.queue.services.clock import from_micros, to_micros
+from apps.queue.services.visits import read_claims, visit_status
 
 logger = structlog.get_logger(__name__)
 
@@ -24,11 +24,11 @@ HOLD_MARGIN = timedelta(minutes=1)  # a lease outlives the customer's hold by th
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """One visit: what a payment has to end. `place` is 0 for one drawn by lottery."""
+class VisitRef:
+    """One visit: what a payment has to end. `slot` is 0 for one drawn by lottery."""
 
     generation: int
-    place: int
+    slot: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Admission:
     concert_id: int
     customer_id: int
     generation: int
-    place: int
+    slot: int
     admitted_at: datetime
     lease_until: datetime
     new_holds_until: datetime
@@ -59,21 +59,21 @@ def admitted_visitor(*, token: str | None, customer_id: int, concert_id: int) ->
     :raises QueueTokenExpired: the visit is over.
     :raises ServiceUnavailable: the store does not answer; nobody passes.
     """
-    ticket = _own_ticket(token, customer_id=customer_id, concert_id=concert_id)
-    visit = look_up(ticket)
-    if visit.standing is Standing.WAITING:
+    claims = _own_claims(token, customer_id=customer_id, concert_id=concert_id)
+    visit = visit_status(claims)
+    if visit.outcome is VisitStatus.WAITING:
         raise QueueTokenNotActive(retry_after=visit.poll_after_seconds)
-    if visit.standing is Standing.EXPIRED:
+    if visit.outcome is VisitStatus.EXPIRED:
         raise QueueTokenExpired(expired_reason=visit.ended_reason)
     return Admission(
         concert_id=concert_id,
         customer_id=customer_id,
         generation=visit.generation,
-        place=visit.place,
-        admitted_at=moment(visit.admitted_at),
-        lease_until=moment(visit.expires_at),
-        new_holds_until=moment(visit.new_holds_until),
-        seen_at=moment(visit.at),
+        slot=visit.slot,
+        admitted_at=from_micros(visit.admitted_at),
+        lease_until=from_micros(visit.expires_at),
+        new_holds_until=from_micros(visit.new_holds_until),
+        seen_at=from_micros(visit.at),
     )
 
 
@@ -91,20 +91,20 @@ def require_new_hold_allowed(*, admission: Admission, has_paid: bool) -> None:
         raise QueueTokenExpired
 
 
-def verified_place(*, token: str | None, customer_id: int, concert_id: int) -> Place:
+def verify_token(*, token: str | None, customer_id: int, concert_id: int) -> VisitRef:
     """The visit that a token names, by its signature alone: the store is not asked, so it need not be up.
 
     :raises QueueTokenRequired: there is no token.
     :raises QueueTokenInvalid: forged, altered, of another customer or of another concert.
     """
-    ticket = _own_ticket(token, customer_id=customer_id, concert_id=concert_id)
-    return Place(generation=ticket.generation, place=ticket.place)
+    claims = _own_claims(token, customer_id=customer_id, concert_id=concert_id)
+    return VisitRef(generation=claims.generation, slot=claims.slot)
 
 
-def has_place_in(*, token: str | None, concert_id: int) -> bool:
+def has_slot_in(*, token: str | None, concert_id: int) -> bool:
     """Tell whether a token was given out for a concert, to whomever, by its signature alone."""
     try:
-        return read_ticket(token).concert_id == concert_id
+        return read_claims(token).concert_id == concert_id
     except (QueueTokenRequired, QueueTokenInvalid):
         return False
 
@@ -115,13 +115,13 @@ def concert_of_token(*, token: str | None, customer_id: int) -> int:
     :raises QueueTokenRequired: there is no token.
     :raises QueueTokenInvalid: forged, altered or of another customer.
     """
-    ticket = read_ticket(token)
-    if ticket.customer_id != customer_id:
+    claims = read_claims(token)
+    if claims.customer_id != customer_id:
         raise QueueTokenInvalid
-    return ticket.concert_id
+    return claims.concert_id
 
 
-def extend_lease(*, concert_id: int, customer_id: int, place: int, until: datetime) -> None:
+def extend_lease(*, concert_id: int, customer_id: int, slot: int, until: datetime) -> None:
     """Let the lease outlive a hold that ends at `until`. Call it after the commit; it never fails.
 
     The store may be down: the hold is paid without a lease.
@@ -129,14 +129,14 @@ def extend_lease(*, concert_id: int, customer_id: int, place: int, until: dateti
     try:
         with store_needed():
             live_room(concert_id).extend_lease(
-                customer_id=customer_id, place=place, until=micros(until + HOLD_MARGIN)
+                customer_id=customer_id, slot=slot, until=to_micros(until + HOLD_MARGIN)
             )
     except ServiceUnavailable:
         logger.warning("lease_not_extended", concert_id=concert_id, customer_id=customer_id)
 
 
 def shorten_lease(
-    *, concert_id: int, customer_id: int, place: int, until: datetime | None = None
+    *, concert_id: int, customer_id: int, slot: int, until: datetime | None = None
 ) -> None:
     """Take back what a hold had added; `until` is when the last of the customer's other holds ends.
 
@@ -146,15 +146,15 @@ def shorten_lease(
         with store_needed():
             live_room(concert_id).shorten_lease(
                 customer_id=customer_id,
-                place=place,
-                until=micros(until + HOLD_MARGIN) if until else 0,
+                slot=slot,
+                until=to_micros(until + HOLD_MARGIN) if until else 0,
             )
     except ServiceUnavailable:
         logger.warning("lease_not_shortened", concert_id=concert_id, customer_id=customer_id)
 
 
-def _own_ticket(token: str | None, *, customer_id: int, concert_id: int) -> Ticket:
-    ticket = read_ticket(token)
-    if (ticket.customer_id, ticket.concert_id) != (customer_id, concert_id):
+def _own_claims(token: str | None, *, customer_id: int, concert_id: int) -> TokenClaims:
+    claims = read_claims(token)
+    if (claims.customer_id, claims.concert_id) != (customer_id, concert_id):
         raise QueueTokenInvalid
-    return ticket
+    return claims

@@ -13,11 +13,11 @@ from apps.concerts.models import Concert
 from apps.core.database import fetch_all, load_statements
 from apps.core.errors import ServiceUnavailable
 from apps.queue.core.lottery import key_blocks
-from apps.queue.core.room import WITHDRAWN, Policy, Standing, Visit
-from apps.queue.core.tokens import Ticket
+from apps.queue.core.room import WITHDRAWN, Policy, RoomFault, Visit
+from apps.queue.core.tokens import TokenClaims
 from apps.queue.live import RETRY_AFTER_SECONDS, live_room, store_needed
 from apps.queue.models import WaitingRoom
-from apps.queue.services.clock import MICROSECOND, micros, moment
+from apps.queue.services.clock import MICROSECOND, from_micros, to_micros
 from apps.queue.services.exit_log import EXITS_BATCH, ends_since, move_exits, recorded_end
 
 logger = structlog.get_logger(__name__)
@@ -27,7 +27,7 @@ TICK = timedelta(
 )  # below beat's second, so that no beat finds its rooms not due yet
 REPLAY_BATCH = 50
 
-_WAKE = load_statements(Path(__file__).with_name("rooms.sql"))["wake"]
+_WAKE = load_statements(Path(__file__).with_name("rooms.sql"))["schedule_tick_now"]
 
 
 def waiting_room_of(concert_id: int) -> WaitingRoom:
@@ -66,7 +66,7 @@ def bring_up_to_date(room: WaitingRoom) -> int | None:
     return replay_since
 
 
-def wake(concert_id: int) -> None:
+def schedule_tick_now(concert_id: int) -> None:
     """Make the next tick look at this room, and every tick after it until the room is empty."""
     fetch_all(_WAKE, {"concert_id": concert_id, "tick": TICK})
 
@@ -77,7 +77,7 @@ def replay_ends(room: WaitingRoom, *, since: int) -> None:
     :raises ServiceUnavailable: the store does not answer.
     """
     logger.warning("waiting_room_healing", concert_id=room.concert_id)
-    ends = ends_since(moment(since), concert_id=room.concert_id, generation=room.generation)
+    ends = ends_since(from_micros(since), concert_id=room.concert_id, generation=room.generation)
     live = live_room(room.concert_id)
     with store_needed():
         while batch := list(islice(ends, REPLAY_BATCH)):
@@ -85,7 +85,7 @@ def replay_ends(room: WaitingRoom, *, since: int) -> None:
         live.replay([], generation=room.generation, is_last=True)
 
 
-def heal(ticket: Ticket, visit: Visit) -> Visit:
+def heal(claims: TokenClaims, visit: Visit) -> Visit:
     """Put a visitor whom the live room does not know back where the ticket says, unless the visit has ended.
 
     `visit` is what the room answered instead. The exit log can only be believed once it has every end that the room found,
@@ -95,40 +95,40 @@ def heal(ticket: Ticket, visit: Visit) -> Visit:
     :raises ConcertNotFound: the room is gone, and so is the concert.
     :raises ServiceUnavailable: the store does not answer, or has more ends to move.
     """
-    if visit.standing is Standing.LOST:
-        bring_up_to_date(waiting_room_of(ticket.concert_id))
+    if visit.outcome is RoomFault.LOST:
+        bring_up_to_date(waiting_room_of(claims.concert_id))
     with store_needed():
-        live = live_room(ticket.concert_id)
+        live = live_room(claims.concert_id)
         if move_exits(live) == EXITS_BATCH:
             raise ServiceUnavailable(retry_after=RETRY_AFTER_SECONDS)
         # What the room tells of another place may be old: then that visit has ended since, and the ticket is of a later one.
-        is_other = visit.standing is Standing.UNCERTAIN and visit.place != ticket.place
-        if is_other and end_again_if_ended(replace(ticket, place=visit.place)) is None:
-            healed = live.restore(ticket)
+        is_other = visit.outcome is RoomFault.UNCERTAIN and visit.slot != claims.slot
+        if is_other and end_again_if_ended(replace(claims, slot=visit.slot)) is None:
+            healed = live.restore(claims)
         else:
             # Asked again afterwards: another tab may end it meanwhile, and the store lose that at once.
-            healed = end_again_if_ended(ticket) or live.restore(ticket)
-            healed = end_again_if_ended(ticket) or healed
-    wake(ticket.concert_id)
+            healed = end_again_if_ended(claims) or live.restore(claims)
+            healed = end_again_if_ended(claims) or healed
+    schedule_tick_now(claims.concert_id)
     return healed
 
 
-def end_again_if_ended(ticket: Ticket) -> Visit | None:
+def end_again_if_ended(claims: TokenClaims) -> Visit | None:
     """End a visit in the live room that the exit log says is over; None if it does not.
 
     Inside `store_needed`.
     """
     visit_key = {
-        "customer_id": ticket.customer_id,
-        "place": ticket.place,
-        "generation": ticket.generation,
+        "customer_id": claims.customer_id,
+        "slot": claims.slot,
+        "generation": claims.generation,
     }
-    reason = recorded_end(concert_id=ticket.concert_id, **visit_key)
+    reason = recorded_end(concert_id=claims.concert_id, **visit_key)
     if reason is None:
         return None
-    live = live_room(ticket.concert_id)
+    live = live_room(claims.concert_id)
     live.finish(**visit_key, reason=reason)
-    return live.touch(ticket)
+    return live.touch(claims)
 
 
 def _policy_of(room: WaitingRoom) -> Policy:
@@ -139,8 +139,8 @@ def _policy_of(room: WaitingRoom) -> Policy:
         version=room.version,
         generation=room.generation,
         state=_live_state(room),
-        opens_at=micros(room.opening_at),
-        closes_at=micros(room.closing_at) if room.closing_at else 0,
+        opens_at=to_micros(room.opening_at),
+        closes_at=to_micros(room.closing_at) if room.closing_at else 0,
         capacity=room.capacity,
         per_minute=room.admissions_per_minute or 0,
         lease=room.lease // MICROSECOND,
@@ -148,7 +148,7 @@ def _policy_of(room: WaitingRoom) -> Policy:
         lottery_window=room.lottery_window // MICROSECOND,
         lottery_inner=inner,
         lottery_outer=outer,
-        resumed_at=micros(room.resumed_at) if room.resumed_at else 0,
+        resumed_at=to_micros(room.resumed_at) if room.resumed_at else 0,
     )
 
 

@@ -1,6 +1,6 @@
 -- What a visitor who joins asks of the row of the waiting room.
 
--- name: wake
+-- name: schedule_tick_now
 -- Make the room due now and from now on, unless its next tick is near anyway. Before the opening every join says so: positions are
 -- secret then.
 UPDATE queue_waitingroom SET activity = 'AWAKE', next_tick_at = statement_timestamp()

@@ -10,19 +10,19 @@ from apps.concerts.errors import ConcertNotFound, SalesClosed, SalesNotOpen
 from apps.core.caching import ProcessCache
 from apps.core.database import fetch_all, load_statements
 from apps.core.errors import RateLimited, ServiceUnavailable
-from apps.queue.core.room import CallToCount, EndReason, Standing, Visit
-from apps.queue.core.tokens import InvalidToken, Ticket
+from apps.queue.core.room import CallToCount, EndReason, JoinRefusal, RoomFault, Visit, VisitStatus
+from apps.queue.core.tokens import InvalidToken, TokenClaims
 from apps.queue.errors import QueueClosed, QueueTokenInvalid, QueueTokenRequired
 from apps.queue.live import live_room, store_needed, token_signer
 from apps.queue.models import WaitingRoom
-from apps.queue.services.clock import moment
+from apps.queue.services.clock import from_micros
 from apps.queue.services.finishing import finish_visit
 from apps.queue.services.rooms import (
     bring_up_to_date,
     end_again_if_ended,
     heal,
+    schedule_tick_now,
     waiting_room_of,
-    wake,
 )
 
 _FORGET_EARLY_END = load_statements(Path(__file__).with_suffix(".sql"))["forget_early_end"]
@@ -65,26 +65,26 @@ def join_queue(
     :raises SalesClosed, QueueClosed: it is too late.
     :raises ServiceUnavailable: the store does not answer.
     """
-    previous = _previous_ticket(previous_token, customer_id=customer_id, concert_id=concert_id)
+    previous = _previous_claims(previous_token, customer_id=customer_id, concert_id=concert_id)
     visit = _join(customer_id, concert_id, previous, call)
-    match visit.standing:
-        case Standing.OVER_LIMIT:
+    match visit.outcome:
+        case JoinRefusal.OVER_LIMIT:
             raise RateLimited
-        case Standing.SALES_NOT_OPEN:
+        case JoinRefusal.SALES_NOT_OPEN:
             raise SalesNotOpen(retry_after=visit.poll_after_seconds)
-        case Standing.SALES_CLOSED:
+        case JoinRefusal.SALES_CLOSED:
             raise SalesClosed
-        case Standing.WITHDRAWN:
+        case JoinRefusal.WITHDRAWN:
             raise ConcertNotFound
-        case Standing.QUEUE_CLOSED:
+        case JoinRefusal.QUEUE_CLOSED:
             _refuse_unless_published(concert_id)
             raise QueueClosed
-    if visit.is_new and visit.place == 0:
+    if visit.is_new and visit.slot == 0:
         early = {"customer_id": customer_id, "concert_id": concert_id}
         fetch_all(_FORGET_EARLY_END, early | {"generation": visit.generation})
     if visit.is_new and (visit.position or 1) == 1:
-        wake(concert_id)
-    blank = Ticket(concert_id, customer_id, place=0, generation=0, issued_at=0)
+        schedule_tick_now(concert_id)
+    blank = TokenClaims(concert_id, customer_id, slot=0, generation=0, issued_at=0)
     return _status(visit, previous or blank, previous_token or "")
 
 
@@ -94,8 +94,8 @@ def visitor_status(*, token: str | None) -> VisitorStatus:
     :raises QueueTokenRequired, QueueTokenInvalid: there is no token of ours.
     :raises ServiceUnavailable: the store does not answer.
     """
-    ticket = read_ticket(token)
-    return _status(look_up(ticket), ticket, token or "")
+    claims = read_claims(token)
+    return _status(visit_status(claims), claims, token or "")
 
 
 def leave_queue(*, token: str | None) -> VisitorStatus:
@@ -104,21 +104,21 @@ def leave_queue(*, token: str | None) -> VisitorStatus:
     :raises QueueTokenRequired, QueueTokenInvalid: there is no token of ours.
     :raises ServiceUnavailable: the store does not answer.
     """
-    ticket = read_ticket(token)
-    visit = look_up(ticket)
-    if visit.standing is not Standing.EXPIRED:
+    claims = read_claims(token)
+    visit = visit_status(claims)
+    if visit.outcome is not VisitStatus.EXPIRED:
         finish_visit(
-            concert_id=ticket.concert_id,
-            customer_id=ticket.customer_id,
-            place=visit.place,
+            concert_id=claims.concert_id,
+            customer_id=claims.customer_id,
+            slot=visit.slot,
             generation=visit.generation,
             reason=EndReason.LEFT,
         )
-        visit = visit._replace(standing=Standing.EXPIRED, ended_reason=EndReason.LEFT)
-    return _status(visit, ticket, token or "")
+        visit = visit._replace(outcome=VisitStatus.EXPIRED, ended_reason=EndReason.LEFT)
+    return _status(visit, claims, token or "")
 
 
-def read_ticket(token: str | None) -> Ticket:
+def read_claims(token: str | None) -> TokenClaims:
     """
     :raises QueueTokenRequired: there is no token.
     :raises QueueTokenInvalid: it is not one of ours, or was altered.
@@ -131,47 +131,47 @@ def read_ticket(token: str | None) -> Ticket:
         raise QueueTokenInvalid from error
 
 
-def look_up(ticket: Ticket) -> Visit:
+def visit_status(claims: TokenClaims) -> Visit:
     """Where the owner of a ticket stands, healing the room if it has lost them.
 
     :raises QueueTokenInvalid: the concert is gone.
     :raises ServiceUnavailable: the store does not answer, or has just been lost once more.
     """
     with store_needed():
-        visit = live_room(ticket.concert_id).touch(ticket)
-    if visit.standing.needs_healing:
+        visit = live_room(claims.concert_id).touch(claims)
+    if visit.needs_healing:
         try:
-            visit = heal(ticket, visit)
+            visit = heal(claims, visit)
         except ConcertNotFound as error:
             raise QueueTokenInvalid from error
-    if visit.standing.needs_healing:
+    if visit.needs_healing:
         raise ServiceUnavailable
     return visit
 
 
 def _join(
-    customer_id: int, concert_id: int, previous: Ticket | None, call: CallToCount | None
+    customer_id: int, concert_id: int, previous: TokenClaims | None, call: CallToCount | None
 ) -> Visit:
     with store_needed():
         live = live_room(concert_id)
         visit = live.join(customer_id, previous=previous, call=call)
-        is_lost = visit.standing is Standing.LOST
+        is_lost = visit.outcome is RoomFault.LOST
         if is_lost and previous is None:
             _refuse_unless_published(concert_id)
-        if is_lost or (visit.standing is Standing.SALES_CLOSED and _is_retired(concert_id)):
+        if is_lost or (visit.outcome is JoinRefusal.SALES_CLOSED and _is_retired(concert_id)):
             _revive(concert_id)
             visit = live.join(customer_id, previous=previous)
-        if visit.standing is Standing.UNKNOWN and previous:
+        if visit.outcome is RoomFault.UNKNOWN and previous:
             visit = heal(previous, visit)
-            if visit.standing is Standing.EXPIRED:
+            if visit.outcome is VisitStatus.EXPIRED:
                 visit = live.join(customer_id)
-        if visit.standing is Standing.UNCERTAIN:
+        if visit.outcome is RoomFault.UNCERTAIN:
             # The store came back from an old file, in which a visit may go on that has ended since.
             end_again_if_ended(
-                Ticket(concert_id, customer_id, visit.place, visit.generation, issued_at=0)
+                TokenClaims(concert_id, customer_id, visit.slot, visit.generation, issued_at=0)
             )
             visit = live.join(customer_id, is_checked=True)
-    if visit.standing.needs_healing:
+    if visit.needs_healing:
         raise ServiceUnavailable
     return visit
 
@@ -205,31 +205,31 @@ def _refuse_unless_published(concert_id: int) -> None:
         raise ConcertNotFound
 
 
-def _previous_ticket(token: str | None, *, customer_id: int, concert_id: int) -> Ticket | None:
+def _previous_claims(token: str | None, *, customer_id: int, concert_id: int) -> TokenClaims | None:
     if not token:
         return None  # as of nearly everybody who joins
     try:
-        ticket = read_ticket(token)
+        claims = read_claims(token)
     except QueueTokenInvalid:
         return None
-    is_own = (ticket.customer_id, ticket.concert_id) == (customer_id, concert_id)
-    return ticket if is_own else None
+    is_own = (claims.customer_id, claims.concert_id) == (customer_id, concert_id)
+    return claims if is_own else None
 
 
-def _status(visit: Visit, ticket: Ticket, token: str) -> VisitorStatus:
-    has_ended = visit.standing is Standing.EXPIRED
+def _status(visit: Visit, claims: TokenClaims, token: str) -> VisitorStatus:
+    has_ended = visit.outcome is VisitStatus.EXPIRED
     return VisitorStatus(
-        token=token if has_ended else _current_token(visit, ticket, token),
-        concert_id=ticket.concert_id,
-        status=visit.standing.value,
+        token=token if has_ended else _current_token(visit, claims, token),
+        concert_id=claims.concert_id,
+        status=visit.outcome.value,
         position=None if has_ended else visit.position,
         estimated_wait_seconds=None if has_ended else visit.wait_seconds,
         poll_after_seconds=None if has_ended else visit.poll_after_seconds,
-        seen_at=moment(visit.at),
-        expires_at=moment(visit.expires_at) if visit.expires_at and not has_ended else None,
+        seen_at=from_micros(visit.at),
+        expires_at=from_micros(visit.expires_at) if visit.expires_at and not has_ended else None,
         choose_until=(
-            moment(min(visit.expires_at, visit.new_holds_until))
-            if visit.standing is Standing.ACTIVE
+            from_micros(min(visit.expires_at, visit.new_holds_until))
+            if visit.outcome is VisitStatus.ACTIVE
             else None
         ),
         expired_reason=_reason_shown(visit.ended_reason),
@@ -238,18 +238,18 @@ def _status(visit: Visit, ticket: Ticket, token: str) -> VisitorStatus:
 
 
 def _reason_shown(reason: EndReason | None) -> str | None:
-    """Of two places that were one, nobody needs to know."""
+    """Return the reason that a visitor is told: MERGED is internal and shown as LEFT."""
     if reason is None:
         return None
     return EndReason.LEFT.value if reason is EndReason.MERGED else reason.value
 
 
-def _current_token(visit: Visit, ticket: Ticket, token: str) -> str:
+def _current_token(visit: Visit, claims: TokenClaims, token: str) -> str:
     """The token that says what is true now: the one shown if nothing has changed, else a renewed one."""
-    is_active = visit.standing is Standing.ACTIVE
+    is_active = visit.outcome is VisitStatus.ACTIVE
     lease_until = visit.expires_at if is_active else 0
-    is_unchanged = (ticket.place, ticket.generation, ticket.lease_until, ticket.admitted_at) == (
-        visit.place,
+    is_unchanged = (claims.slot, claims.generation, claims.lease_until, claims.admitted_at) == (
+        visit.slot,
         visit.generation,
         lease_until,
         visit.admitted_at,
@@ -258,10 +258,10 @@ def _current_token(visit: Visit, ticket: Ticket, token: str) -> str:
     if is_unchanged and signer.is_current(token):
         return token
     return signer.issue(
-        Ticket(
-            concert_id=ticket.concert_id,
-            customer_id=ticket.customer_id,
-            place=visit.place,
+        TokenClaims(
+            concert_id=claims.concert_id,
+            customer_id=claims.customer_id,
+            slot=visit.slot,
             generation=visit.generation,
             issued_at=visit.at,
             lease_until=lease_until,

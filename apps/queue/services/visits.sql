@@ -4,4 +4,4 @@
 -- Back before the opening: the same place is drawn again, so that its end must not come up later.
 DELETE FROM queue_queueexit
 WHERE concert_id = %(concert_id)s AND customer_id = %(customer_id)s AND generation = %(generation)s
-    AND place = 0 AND reason IN ('LEFT', 'REMOVED');
+    AND slot = 0 AND reason IN ('LEFT', 'REMOVED');

@@ -54,7 +54,7 @@ def extend_hold(*, customer_id: int, hold_id: UUID) -> Steps[HeldSeats]:
                 extend_lease,
                 concert_id=visit.concert_id,
                 customer_id=customer_id,
-                place=visit.place,
+                slot=visit.slot,
                 until=hold.expires_at,
             ),
             robust=True,
@@ -83,15 +83,15 @@ def extensions_of(holds: Iterable[Hold], *, at: datetime) -> dict[UUID, datetime
 class _Visit(NamedTuple):
     concert_id: int
     customer_id: int
-    place: int
+    slot: int
     generation: int
 
 
 def _visit_of(hold: Hold, concert_id: int) -> _Visit | None:
     """Return the visit that a hold was made in; None for a hold that nobody queued for."""
-    if hold.queue_place is None or hold.queue_generation is None:
+    if hold.queue_slot is None or hold.queue_generation is None:
         return None
-    return _Visit(concert_id, hold.customer_id, hold.queue_place, hold.queue_generation)
+    return _Visit(concert_id, hold.customer_id, hold.queue_slot, hold.queue_generation)
 
 
 def _is_over(visit: _Visit | None) -> bool:
@@ -100,7 +100,7 @@ def _is_over(visit: _Visit | None) -> bool:
         return False
     paid = Hold.objects.of_customer(visit.customer_id).filter(
         status=Hold.Status.CONFIRMED,
-        queue_place=visit.place,
+        queue_slot=visit.slot,
         queue_generation=visit.generation,
         performance__concert=visit.concert_id,
     )

@@ -5,7 +5,7 @@ SELECT clock.at, CASE WHEN concert.is_published THEN least(concert.sales_close_a
     SELECT
     FROM reservations_hold paid
     WHERE paid.customer_id = hold.customer_id AND paid.status = 'CONFIRMED'
-      AND paid.queue_generation = hold.queue_generation AND paid.queue_place = hold.queue_place
+      AND paid.queue_generation = hold.queue_generation AND paid.queue_slot = hold.queue_slot
       AND (
           SELECT date.concert_id FROM concerts_performance date WHERE date.id = paid.performance_id
       ) = concert.id

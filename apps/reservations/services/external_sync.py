@@ -11,7 +11,7 @@ from apps.outbox.models import OutboxEvent
 from apps.outbox.receiver_health import UNHEALTHY_FAILURES
 from apps.reservations.clients import Answer, post_message
 
-OURS_ALONE = {"queue_place", "queue_generation", "request_id"}
+INTERNAL_FIELDS = {"queue_slot", "queue_generation", "request_id"}
 LONGEST_WAIT = 3600.0  # seconds
 MESSAGES_AT_ONCE = 8  # of one batch: a platform that is far away is waited for, not worked for
 
@@ -25,7 +25,7 @@ def sync_externally(event: OutboxEvent) -> None:
     """
     if not settings.WEBHOOK_URL:
         return
-    data = {name: value for name, value in event.payload.items() if name not in OURS_ALONE}
+    data = {name: value for name, value in event.payload.items() if name not in INTERNAL_FIELDS}
     try:
         answer = post_message(
             message_id=event.pk,

@@ -9,7 +9,7 @@ from apps.concerts.models import Concert, Performance
 from apps.core.caching import ProcessCache
 from apps.core.database import fetch_one, load_statements
 from apps.core.errors import DomainError
-from apps.queue.services import Admission, admitted_visitor, concert_of_token, verified_place
+from apps.queue.services import Admission, admitted_visitor, concert_of_token, verify_token
 from apps.reservations.errors import HoldNotFound
 
 SQL = load_statements(Path(__file__).with_suffix(".sql"))
@@ -133,4 +133,4 @@ def verify_payer(*, token: str | None, customer_id: int, hold_id: UUID) -> None:
     row = fetch_one(SQL["concert_of_hold"], {"hold_id": hold_id, "customer_id": customer_id})
     if row is None:
         raise HoldNotFound
-    verified_place(token=token, customer_id=customer_id, concert_id=row[0])
+    verify_token(token=token, customer_id=customer_id, concert_id=row[0])

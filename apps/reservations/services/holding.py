@@ -165,7 +165,7 @@ def customer_lock(customer_id: int, performance_id: int, admission: Admission | 
     customer = {
         "performance_id": performance_id,
         "customer_id": customer_id,
-        "queue_place": admission.place if admission else None,
+        "queue_slot": admission.slot if admission else None,
         "queue_generation": admission.generation if admission else None,
     }
     return [(SQL[name], customer) for name in ("lock_customer", "count_seats_of_customer")]
@@ -234,7 +234,7 @@ def claim(
         total_price=total_price,
         seat_limit=offer.seat_limit,
         unpaid_limit=offer.unpaid_limit,
-        queue_place=admission.place if admission else None,
+        queue_slot=admission.slot if admission else None,
         queue_generation=admission.generation if admission else None,
         held_at=found.at,
         expires_at=found.at + settings.HOLD_TIME,
@@ -248,7 +248,7 @@ def claim(
             "total_price": hold.total_price,
             "seat_limit": hold.seat_limit,
             "unpaid_limit": hold.unpaid_limit,
-            "queue_place": hold.queue_place,
+            "queue_slot": hold.queue_slot,
             "queue_generation": hold.queue_generation,
             "held_at": hold.held_at,
             "expires_at": hold.expires_at,
@@ -262,7 +262,7 @@ def claim(
                 extend_lease,
                 concert_id=offer.concert_id,
                 customer_id=customer_id,
-                place=admission.place,
+                slot=admission.slot,
                 until=hold.expires_at,
             ),
             robust=True,

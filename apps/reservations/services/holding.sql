@@ -12,7 +12,7 @@ SELECT clock.at, own.seats, own.unpaid, EXISTS (
         SELECT
         FROM reservations_hold paid
         WHERE paid.customer_id = %(customer_id)s AND paid.status = 'CONFIRMED'
-          AND paid.queue_generation = %(queue_generation)s::integer AND paid.queue_place = %(queue_place)s::bigint
+          AND paid.queue_generation = %(queue_generation)s::integer AND paid.queue_slot = %(queue_slot)s::bigint
           AND (
               SELECT date.concert_id FROM concerts_performance date WHERE date.id = paid.performance_id
           ) = performance.concert_id
@@ -103,12 +103,12 @@ WHERE NOT other.is_blocked AND NOT EXISTS (
 -- Writes a hold with its claims on seats that are locked and were found free.
 WITH hold AS (
     INSERT INTO reservations_hold (
-        id, customer_id, performance_id, status, total_price, seat_limit, unpaid_limit, queue_place, queue_generation, held_at,
+        id, customer_id, performance_id, status, total_price, seat_limit, unpaid_limit, queue_slot, queue_generation, held_at,
         expires_at
     )
     VALUES (
         %(hold_id)s, %(customer_id)s, %(performance_id)s, 'HELD', %(total_price)s, %(seat_limit)s, %(unpaid_limit)s,
-        %(queue_place)s::bigint, %(queue_generation)s::integer, %(held_at)s, %(expires_at)s
+        %(queue_slot)s::bigint, %(queue_generation)s::integer, %(held_at)s, %(expires_at)s
     )
 )
 INSERT INTO reservations_seatclaim (hold_id, performance_id, seat_id, price)

@@ -44,7 +44,7 @@ class LockedHold:
             seats=self.seats,
             total_price=self.hold.total_price,
             occurred_at=at,
-            queue_place=self.hold.queue_place,
+            queue_slot=self.hold.queue_slot,
             queue_generation=self.hold.queue_generation,
         )
         return event_to_record(type=type, payload=payload, occurred_at=at)
@@ -74,7 +74,7 @@ def locked_hold_in(rows: Sequence[Sequence[Row]], *, customer_id: int) -> Locked
         status,
         total_price,
         seat_limit,
-        queue_place,
+        queue_slot,
         queue_generation,
         held_at,
         expires_at,
@@ -94,7 +94,7 @@ def locked_hold_in(rows: Sequence[Sequence[Row]], *, customer_id: int) -> Locked
             status=status,
             total_price=total_price,
             seat_limit=seat_limit,
-            queue_place=queue_place,
+            queue_slot=queue_slot,
             queue_generation=queue_generation,
             held_at=held_at,
             expires_at=expires_at,

@@ -19,7 +19,7 @@ FOR NO KEY UPDATE OF seat;
 
 -- name: lock_hold
 -- The hold as it is once the lock is there, with what an answer tells of its performance.
-SELECT hold.id, hold.status, hold.total_price, hold.seat_limit, hold.queue_place, hold.queue_generation,
+SELECT hold.id, hold.status, hold.total_price, hold.seat_limit, hold.queue_slot, hold.queue_generation,
     hold.held_at, hold.expires_at, hold.extended_at, hold.performance_id, performance.concert_id, performance.starts_at,
     performance.ends_at, concert.title, concert.venue
 FROM reservations_hold hold

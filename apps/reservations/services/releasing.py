@@ -31,13 +31,13 @@ def release_hold(*, customer_id: int, hold_id: UUID) -> Steps[HeldSeats]:
     hold = found.hold
     hold.status = Hold.Status.RELEASED
     hold.ended_at = now
-    if hold.queue_place is not None:
+    if hold.queue_slot is not None:
         transaction.on_commit(
             partial(
                 shorten_lease,
                 concert_id=found.concert_id,
                 customer_id=customer_id,
-                place=hold.queue_place,
+                slot=hold.queue_slot,
                 until=lease_until,
             ),
             robust=True,

@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.idempotent import IdempotentView
+from apps.api.operations import Operation
 from apps.api.responses import success
 from apps.api.schema import operation
 from apps.api.views import ApiView
@@ -68,6 +69,7 @@ def _admission_or_replay(view: IdempotentView, performance_id: int) -> Admission
 
 
 class HoldsView(IdempotentView):
+    idempotent_as = Operation.HOLD
     rate_limits = {"POST": "hold"}
 
     @operation(
@@ -108,6 +110,7 @@ class HoldsView(IdempotentView):
 
 
 class BestAvailableView(IdempotentView):
+    idempotent_as = Operation.HOLD_BEST_AVAILABLE
     rate_limits = {"POST": "hold"}
 
     @operation(
@@ -173,6 +176,8 @@ class HoldView(ApiView):
 
 
 class HoldExtensionView(IdempotentView):
+    idempotent_as = Operation.EXTEND
+
     @operation(
         summary="Extend a hold",
         description=(

@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.idempotent import IdempotentView
+from apps.api.operations import Operation
 from apps.api.pagination import paginated
 from apps.api.responses import success
 from apps.api.schema import operation
@@ -24,6 +25,8 @@ CONFIRMED = _("Reservation confirmed.")
 
 
 class ReservationsView(IdempotentView):
+    idempotent_as = Operation.CONFIRM
+
     @operation(
         summary="List reservations",
         description="Your own, the newest first.",
@@ -100,6 +103,8 @@ class ReservationView(ApiView):
 
 
 class CancellationView(IdempotentView):
+    idempotent_as = Operation.CANCEL
+
     @operation(
         summary="Cancel a reservation",
         description="Until 24 hours before the performance; the full price goes back to the balance.",

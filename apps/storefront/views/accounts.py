@@ -27,10 +27,10 @@ from apps.core.codes import CODES
 from apps.core.errors import DomainError, IdempotencyKeyReused, TooBusy
 from apps.payments.errors import BalanceLimitExceeded
 from apps.payments.selectors import transactions_of_customer, wallet_balance
-from apps.storefront.actions import new_key, top_up
 from apps.storefront.forms import LoginForm, RegistrationForm, TopUpForm
 from apps.storefront.join_intent import forget_join_intent, join_intent_of
 from apps.storefront.known_device import device_of, keep_device, new_device
+from apps.storefront.submissions import new_key, submit_top_up
 from apps.storefront.views.base import PageView, is_from_our_page, message_of, out_of_date_words
 from apps.storefront.views.waiting import QueueView
 from apps.storefront.wording import won
@@ -76,10 +76,10 @@ class CredentialsView(PasswordView):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         if request.user.is_authenticated:
-            return HttpResponseRedirect(way_on(request))
+            return HttpResponseRedirect(next_url(request))
         return self._page(self.form_class())
 
-    def refused(self, error: DomainError) -> HttpResponse:
+    def handle_error(self, error: DomainError) -> HttpResponse:
         if isinstance(error, TooBusy):
             reason = _(
                 "Very many people are logging in at this moment. Please try again in a few seconds."
@@ -87,7 +87,7 @@ class CredentialsView(PasswordView):
         elif isinstance(error, TooManyFailures):
             reason = error.message
         else:
-            return super().refused(error)
+            return super().handle_error(error)
         response = self._page_again(reason, status=CODES[error.code].status)
         response.headers["Retry-After"] = str(error.retry_after)
         return response
@@ -102,7 +102,7 @@ class CredentialsView(PasswordView):
         login(self.request, customer)
         concert_id = self._concert_to_join()
         if concert_id is None:
-            return self.known_again(HttpResponseRedirect(way_on(self.request)))
+            return self.known_again(HttpResponseRedirect(next_url(self.request)))
         response = QueueView.as_view()(self.request, concert_id=concert_id)
         forget_join_intent(response)
         return self.known_again(response)
@@ -113,7 +113,7 @@ class CredentialsView(PasswordView):
         if concert_id is None:
             return None
         pressed_on = reverse("storefront:concert", args=[concert_id])
-        return concert_id if way_on(self.request) == pressed_on else None
+        return concert_id if next_url(self.request) == pressed_on else None
 
     def _page_again(self, reason: str, status: int) -> HttpResponse:
         """Return the page with what was typed, and why it was not taken."""
@@ -125,7 +125,7 @@ class CredentialsView(PasswordView):
     def _page(self, form: Form, status: int = 200) -> HttpResponse:
         context = {
             "form": form,
-            "next": way_on(self.request),
+            "next": next_url(self.request),
             "joins": self._concert_to_join() is not None,
         }
         return render(self.request, self.template, context, status=status)
@@ -185,7 +185,7 @@ class StaffLoginView(PasswordView):
                 self.known_again(response)
         return response
 
-    def refused(self, error: DomainError) -> HttpResponse:
+    def handle_error(self, error: DomainError) -> HttpResponse:
         if not isinstance(error, TooManyFailures):
             return admin_refusals.refuse(self.request, admin_refusals.failed(error))
         messages.error(self.request, error.message)
@@ -217,7 +217,7 @@ class StaffPasswordView(PasswordView):
                 self.known_again(response)
         return response
 
-    def refused(self, error: DomainError) -> HttpResponse:
+    def handle_error(self, error: DomainError) -> HttpResponse:
         return admin_refusals.refuse(self.request, admin_refusals.failed(error))
 
 
@@ -250,7 +250,7 @@ class WalletView(PageView):
 
     def form_url(self) -> str:
         """The checkout has such a form, too."""
-        return way_on(self.request, default="storefront:wallet")
+        return next_url(self.request, default="storefront:wallet")
 
     def get(self, request: HttpRequest) -> HttpResponse:
         return self._page(TopUpForm())
@@ -260,7 +260,7 @@ class WalletView(PageView):
         if not form.is_valid():
             return self._page(form, status=400)
         try:
-            balance = top_up(customer_id=self.customer_id, **form.cleaned_data)
+            balance = submit_top_up(customer_id=self.customer_id, **form.cleaned_data)
         except BalanceLimitExceeded as error:
             form.add_error("amount", message_of(error))
             return self._page(form, status=409)
@@ -270,7 +270,7 @@ class WalletView(PageView):
             form.add_error(None, used)
             return self._page(form, status=409)
         messages.success(request, _("Topped up. Your balance is %(won)s.") % {"won": won(balance)})
-        return HttpResponseRedirect(way_on(request, default="storefront:wallet"))
+        return HttpResponseRedirect(next_url(request, default="storefront:wallet"))
 
     def _page(self, form: TopUpForm, status: int = 200) -> HttpResponse:
         found = transactions_of_customer(customer_id=self.customer_id)
@@ -281,12 +281,12 @@ class WalletView(PageView):
             "charge_limit": settings.CHARGE_LIMIT,
             "balance": wallet_balance(customer_id=self.customer_id),
             "page": Paginator(found, TRANSACTIONS_A_PAGE).get_page(self.request.GET.get("page")),
-            "next": way_on(self.request, default="storefront:wallet"),
+            "next": next_url(self.request, default="storefront:wallet"),
         }
         return render(self.request, "storefront/wallet.html", context, status=status)
 
 
-def way_on(request: HttpRequest, default: str = "storefront:home") -> str:
+def next_url(request: HttpRequest, default: str = "storefront:home") -> str:
     """Where the visitor was going; only ever to a page of ours."""
     wanted = request.POST.get("next") or request.GET.get("next") or ""
     is_ours = url_has_allowed_host_and_scheme(

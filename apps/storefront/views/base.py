@@ -16,8 +16,8 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views import View
 
-from apps.api.responses import refusal_body
-from apps.api.throttling import spend
+from apps.api.responses import error_body
+from apps.api.throttling import hit_limit
 from apps.core.codes import CODES
 from apps.core.errors import DomainError, RateLimited, ServiceUnavailable
 from apps.storefront.wording import refusal_words
@@ -60,10 +60,12 @@ class PageView(View):
             else:
                 response = super().dispatch(request, *args, **kwargs)
         except DomainError as error:
-            response = self.refused(error)
+            response = self.handle_error(error)
         except _AWAY as error:
             logger.exception("page_unavailable")
-            response = self.refused(ServiceUnavailable(retry_after=2, cause=type(error).__name__))
+            response = self.handle_error(
+                ServiceUnavailable(retry_after=2, cause=type(error).__name__)
+            )
         # Pages of a customer are nobody else's; those that may be kept say so themselves.
         response.headers.setdefault("Cache-Control", "no-store")
         return response
@@ -73,10 +75,10 @@ class PageView(View):
     ) -> HttpResponse:
         """Who opens the address of a form, after a refusal by "back" or the switch of languages, gets a page of ours."""
         if request.method in ("GET", "HEAD"):
-            return redirect(self.way_back())
+            return redirect(self.fallback_url())
         return super().http_method_not_allowed(request, *args, **kwargs)
 
-    def way_back(self) -> str:
+    def fallback_url(self) -> str:
         """The page to which a form without a page of its own belongs."""
         if "concert_id" in self.kwargs:
             return reverse("storefront:concert", args=[self.kwargs["concert_id"]])
@@ -84,20 +86,20 @@ class PageView(View):
 
     def form_url(self) -> str:
         """Return the address of the page that has this view's form."""
-        return self.request.get_full_path() if hasattr(self, "get") else self.way_back()
+        return self.request.get_full_path() if hasattr(self, "get") else self.fallback_url()
 
     def form_out_of_date(self) -> HttpResponse:
         """Answer a form of a page from before a login: nothing is done, and the page comes anew."""
         messages.error(self.request, out_of_date_words())
         if self.is_script:
-            return JsonResponse(refusal_body("PERMISSION_DENIED"), status=403)
+            return JsonResponse(error_body("PERMISSION_DENIED"), status=403)
         return redirect(self.form_url())
 
-    def refused(self, error: DomainError) -> HttpResponse:
+    def handle_error(self, error: DomainError) -> HttpResponse:
         """What the visitor sees of a refusal. Overridden where a page can say more, or knows the way on."""
         is_form = self.request.method == "POST"
-        page_url = self.form_url() if is_form or error.retry_after else self.way_back()
-        return refusal(self.request, error, for_script=self.is_script, page_url=page_url)
+        page_url = self.form_url() if is_form or error.retry_after else self.fallback_url()
+        return error_response(self.request, error, for_script=self.is_script, page_url=page_url)
 
     def refuse_if_too_many(self) -> None:
         """:raises RateLimited: the caller has used up the limit of this method."""
@@ -105,13 +107,13 @@ class PageView(View):
         name = self.rate_limits.get(method, "write" if method == "POST" else None)
         if name is None or not settings.RATE_LIMIT_ENABLED:
             return
-        quota = spend(name, self.request)
+        quota = hit_limit(name, self.request)
         if quota is not None and quota.is_exceeded:
             raise RateLimited(retry_after=quota.resets_in)
 
     def _to_login(self) -> HttpResponse:
         if self.is_script:
-            return JsonResponse(refusal_body("AUTHENTICATION_REQUIRED"), status=401)
+            return JsonResponse(error_body("AUTHENTICATION_REQUIRED"), status=401)
         if self.request.method != "POST":
             return redirect_to_login(self.request.get_full_path())
         # A form cannot be sent again by itself, but its page can be shown.
@@ -151,7 +153,7 @@ def wants_json(request: HttpRequest) -> bool:
     return "application/json" in request.headers.get("Accept", "")
 
 
-def refusal(
+def error_response(
     request: HttpRequest, error: DomainError, *, for_script: bool, page_url: str
 ) -> HttpResponse:
     """The page of an error code, or its envelope for a script, with the status that the API would give.
@@ -161,7 +163,7 @@ def refusal(
     entry = CODES[error.code]
     if for_script:
         response: HttpResponse = JsonResponse(
-            refusal_body(error.code, error.details, message_of(error)), status=entry.status
+            error_body(error.code, error.details, message_of(error)), status=entry.status
         )
     else:
         template = (

@@ -11,7 +11,7 @@ from django.shortcuts import redirect
 from django.templatetags.static import static
 from django.utils import timezone
 
-from apps.api.middleware import same_in_every_language
+from apps.api.middleware import mark_language_independent
 from apps.api.responses import conditional
 from apps.concerts.errors import ConcertNotFound
 from apps.concerts.selectors import (
@@ -30,7 +30,7 @@ from apps.concerts.selectors import (
 )
 from apps.core.errors import DomainError
 from apps.core.texts import without_hidden
-from apps.queue.selectors import waiting_room_door
+from apps.queue.selectors import join_window
 from apps.reservations.selectors import has_booked, nearly_sold_out
 from apps.storefront.cards import (
     COUNTED_DOWN,
@@ -129,13 +129,13 @@ class ConcertView(PageView):
             personal={"hold_notice": hold_notice(request)},
         )
 
-    def refused(self, error: DomainError) -> HttpResponse:
+    def handle_error(self, error: DomainError) -> HttpResponse:
         """Lead on those who have a place in the queue of a concert that is offline: there they read why."""
         concert_id = self.kwargs["concert_id"]
         has_place = has_queue_token(self.request, concert_id=concert_id)
         if has_place and isinstance(error, ConcertNotFound) and is_withdrawn(concert_id):
             return redirect("storefront:queue", concert_id)
-        return super().refused(error)
+        return super().handle_error(error)
 
 
 def _concert(concert_id: int) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def _concert(concert_id: int) -> dict[str, Any]:
     performances = list(dates_of(concert_id))
     ahead = [one for one in performances if not one.has_begun(now)]
     is_sold_out = bool(ahead) and all(one.sold_out_at for one in ahead)
-    door = waiting_room_door(concert)
+    door = join_window(concert)
     state = sale_state(
         concert,
         SaleSummary(concert.price_min, is_sold_out),
@@ -183,7 +183,7 @@ class PosterView(PageView):
             ):
                 raise
             concert, cache = concert_of_visitor(concert_id), "private, max-age=3600"
-        same_in_every_language(request)
+        mark_language_independent(request)
         drawn = poster_svg(seed=concert.pk, title=concert.title, artist=concert.artist).encode()
         etag = f'"{hashlib.sha256(drawn).hexdigest()[:16]}"'
         return conditional(

@@ -17,7 +17,7 @@ from apps.core.transactions import database_now
 from apps.payments.errors import BalanceLimitExceeded, InsufficientBalance
 from apps.payments.selectors import wallet_balance
 from apps.queue.errors import QueueTokenInvalid, QueueTokenRequired
-from apps.queue.services import verified_place
+from apps.queue.services import verify_token
 from apps.reservations.errors import (
     HoldExpired,
     HoldNotExtendable,
@@ -28,11 +28,16 @@ from apps.reservations.errors import (
 from apps.reservations.models import Hold
 from apps.reservations.selectors import hold_of, reservation_of_hold
 from apps.reservations.services import release_hold
-from apps.storefront.actions import extend, new_key, pay, top_up_to_pay
 from apps.storefront.forms import KeyedForm, TopUpForm
 from apps.storefront.hold_notice import extension_offers
 from apps.storefront.queue_cookie import forget_queue_token, queue_token_of
-from apps.storefront.views.accounts import way_on
+from apps.storefront.submissions import (
+    new_key,
+    submit_extension,
+    submit_payment,
+    submit_top_up_to_pay,
+)
+from apps.storefront.views.accounts import next_url
 from apps.storefront.views.base import PageView, message_of, say_out_of_date
 from apps.storefront.wording import won
 
@@ -49,7 +54,7 @@ class HoldPageView(PageView):
             raise HoldNotFound
         return hold
 
-    def way_back(self) -> str:
+    def fallback_url(self) -> str:
         return reverse("storefront:checkout", kwargs=self.kwargs)
 
 
@@ -69,7 +74,7 @@ class CheckoutView(HoldPageView):
             return self._page(hold, status=400)
         # No token is asked for: a hold of one's own is the proof of admission, on every device and while the store is away.
         try:
-            reservation_id = pay(
+            reservation_id = submit_payment(
                 customer_id=self.customer_id, hold_id=hold_id, key=form.cleaned_data["key"]
             )
         except InsufficientBalance:
@@ -89,14 +94,14 @@ class CheckoutView(HoldPageView):
     def _was_paid_in_this_visit(self, hold: Hold) -> bool:
         """Whether the cookie names the visit that paying ends: the customer may have joined anew since the hold."""
         try:
-            cookie = verified_place(
+            cookie = verify_token(
                 token=queue_token_of(self.request),
                 customer_id=self.customer_id,
                 concert_id=hold.performance.concert_id,
             )
         except (QueueTokenRequired, QueueTokenInvalid):
             return True
-        return (cookie.generation, cookie.place) == (hold.queue_generation, hold.queue_place)
+        return (cookie.generation, cookie.slot) == (hold.queue_generation, hold.queue_slot)
 
     def _page(self, hold: Hold, status: int = 200, *, was_short: bool = False) -> HttpResponse:
         now = database_now()
@@ -129,7 +134,7 @@ class ReleaseHoldView(HoldPageView):
         try:
             release_hold(customer_id=self.customer_id, hold_id=hold_id)
         except (HoldExpired, HoldNotLive):
-            return redirect(self.way_back())
+            return redirect(self.fallback_url())
         messages.info(request, _("The seats are free again."))
         return redirect("storefront:seat_map", concert_id, hold.performance_id)
 
@@ -143,20 +148,20 @@ class ExtendHoldView(HoldPageView):
         try:
             if not form.is_valid():
                 say_out_of_date(request)
-                return redirect(self.way_back())
-            until = extend(
+                return redirect(self.fallback_url())
+            until = submit_extension(
                 customer_id=self.customer_id, hold_id=hold_id, key=form.cleaned_data["key"]
             )
         except (HoldExpired, HoldNotLive):
-            return redirect(self.way_back())
-        except HoldNotExtendable as refusal:
-            messages.info(request, message_of(refusal))
+            return redirect(self.fallback_url())
+        except HoldNotExtendable as error_response:
+            messages.info(request, message_of(error_response))
         except IdempotencyKeyReused:
             say_out_of_date(request)
         else:
             said = {"time": time_format(localtime(until), "TIME_FORMAT")}
             messages.success(request, _("Your seats are now held until %(time)s") % said)
-        return redirect(way_on(request) if "next" in request.POST else self.way_back())
+        return redirect(next_url(request) if "next" in request.POST else self.fallback_url())
 
 
 class TopUpForHoldView(HoldPageView):
@@ -169,9 +174,9 @@ class TopUpForHoldView(HoldPageView):
         form = TopUpForm(request.POST)
         if not form.is_valid():
             say_out_of_date(request)
-            return redirect(self.way_back())
+            return redirect(self.fallback_url())
         try:
-            balance = top_up_to_pay(
+            balance = submit_top_up_to_pay(
                 customer_id=self.customer_id, hold_id=hold_id, **form.cleaned_data
             )
         except (HoldExpired, HoldNotLive):
@@ -186,11 +191,11 @@ class TopUpForHoldView(HoldPageView):
                     "Nothing was topped up: your balance has changed in the meantime. This page shows what is missing now."
                 ),
             )
-        except BalanceLimitExceeded as refusal:
-            messages.error(request, message_of(refusal))
+        except BalanceLimitExceeded as error_response:
+            messages.error(request, message_of(error_response))
         except IdempotencyKeyReused:
             say_out_of_date(request)
         else:
             said = {"won": won(balance)}
             messages.success(request, _("Topped up. Your balance is %(won)s.") % said)
-        return redirect(self.way_back())
+        return redirect(self.fallback_url())

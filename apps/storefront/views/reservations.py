@@ -14,10 +14,10 @@ from apps.reservations.errors import AlreadyCancelled, CancellationClosed
 from apps.reservations.models import Reservation
 from apps.reservations.qr import qr_svg
 from apps.reservations.selectors import live_holds_of, reservation_of, valid_ticket_of
-from apps.storefront.actions import cancel, new_key
 from apps.storefront.calendars import calendar_of
 from apps.storefront.forms import KeyedForm
 from apps.storefront.hold_notice import extension_offers
+from apps.storefront.submissions import new_key, submit_cancellation
 from apps.storefront.views.base import PageView, message_of, say_out_of_date
 from apps.storefront.wording import cancellation_hours, won
 
@@ -51,7 +51,7 @@ class ReservationView(PageView):
             say_out_of_date(request)
             return self._page(reservation_id, status=400)
         try:
-            refund = cancel(
+            refund = submit_cancellation(
                 customer_id=self.customer_id,
                 reservation_id=reservation_id,
                 key=form.cleaned_data["key"],

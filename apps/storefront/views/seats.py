@@ -27,11 +27,11 @@ from apps.queue.errors import (
 from apps.queue.services import Admission
 from apps.reservations import selectors
 from apps.reservations.services import admission_to_concert, admission_to_performance
-from apps.storefront.actions import hold_best, hold_chosen, new_key
 from apps.storefront.errors import InvalidChoice
 from apps.storefront.forms import BestAvailableForm, SeatsForm
 from apps.storefront.hold_notice import extension_offers
 from apps.storefront.queue_cookie import has_queue_token, queue_token_of
+from apps.storefront.submissions import new_key, submit_best_hold, submit_hold
 from apps.storefront.views.base import PageView, message_of, say_out_of_date
 from apps.storefront.wording import seat_map_words
 
@@ -53,11 +53,11 @@ class AdmittedView(PageView):
             raise PerformanceNotFound
         return performance, admission
 
-    def refused(self, error: DomainError) -> HttpResponse:
+    def handle_error(self, error: DomainError) -> HttpResponse:
         concert_id = self.kwargs["concert_id"]
         is_interrupted = isinstance(error, NotFound) and self._waits_for_what_is_offline(concert_id)
         if self.is_script or not (is_interrupted or isinstance(error, _NOT_ADMITTED)):
-            return super().refused(error)
+            return super().handle_error(error)
         if isinstance(error, QueueTokenRequired):
             messages.error(self.request, message_of(error))
             return redirect("storefront:concert", concert_id)
@@ -100,17 +100,17 @@ class SeatMapPageView(AdmittedView):
         """Hold the seats named, or the best that there are: then on to the checkout."""
         performance, admission = self.admitted_to(concert_id, performance_id)
         hold_id = self._hold(performance, admission)
-        way_on = reverse("storefront:checkout", args=[concert_id, hold_id])
-        return JsonResponse({"location": way_on}) if self.is_script else redirect(way_on)
+        next_url = reverse("storefront:checkout", args=[concert_id, hold_id])
+        return JsonResponse({"location": next_url}) if self.is_script else redirect(next_url)
 
     rate_limits: ClassVar = {"POST": "hold"}
 
-    def refused(self, error: DomainError) -> HttpResponse:
+    def handle_error(self, error: DomainError) -> HttpResponse:
         is_about_seats = not isinstance(
             error, (*_NOT_ADMITTED, PerformanceNotFound, ServiceUnavailable)
         )
         if self.is_script or self.request.method != "POST" or not is_about_seats:
-            return super().refused(error)
+            return super().handle_error(error)
         if isinstance(error, IdempotencyKeyReused):
             say_out_of_date(self.request)
         else:
@@ -122,7 +122,7 @@ class SeatMapPageView(AdmittedView):
         form = BestAvailableForm(data) if "quantity" in data else SeatsForm(data)
         if not form.is_valid():
             raise InvalidChoice(errors=form.errors.get_json_data())
-        hold = hold_best if isinstance(form, BestAvailableForm) else hold_chosen
+        hold = submit_best_hold if isinstance(form, BestAvailableForm) else submit_hold
         return hold(
             customer_id=self.customer_id,
             performance_id=performance.pk,

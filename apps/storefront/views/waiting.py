@@ -18,10 +18,10 @@ from apps.concerts.selectors import concert_in_brief, concert_of_visitor, is_wit
 from apps.core.errors import DomainError, ServiceUnavailable
 from apps.queue.errors import QueueClosed, QueueTokenInvalid, QueueTokenRequired
 from apps.queue.models import WaitingRoom
-from apps.queue.selectors import Board, board_of_visitor
+from apps.queue.selectors import WaitingRoomStatus, board_of_visitor
 from apps.queue.services import (
     VisitorStatus,
-    has_place_in,
+    has_slot_in,
     join_queue,
     leave_queue,
     visitor_status,
@@ -51,7 +51,7 @@ class Waiting:
     """What the page shows of one place. `first_position` is where the progress bar starts."""
 
     status: VisitorStatus
-    board: Board
+    board: WaitingRoomStatus
     first_position: int | None
 
     @property
@@ -134,7 +134,7 @@ class QueueView(PageView):
             super().refuse_if_too_many()
 
     def form_url(self) -> str:
-        return self.way_back()
+        return self.fallback_url()
 
     def get(self, request: HttpRequest, concert_id: int) -> HttpResponse:
         token = queue_token_of(request)
@@ -142,7 +142,7 @@ class QueueView(PageView):
             token = own_queue_token_of(request, concert_id=concert_id)
             waiting = look(request, concert_id, token)
         except ServiceUnavailable:
-            if not has_place_in(token=token, concert_id=concert_id):
+            if not has_slot_in(token=token, concert_id=concert_id):
                 concert_in_brief(concert_id)
             response = waiting_page(request, concert_id, None)
             response.headers["Retry-After"] = str(RETRY_SECONDS)
@@ -182,15 +182,15 @@ class QueueView(PageView):
             keep_first_position(response, concert_id=concert_id, position=status.position)
         return response
 
-    def refused(self, error: DomainError) -> HttpResponse:
+    def handle_error(self, error: DomainError) -> HttpResponse:
         if self.is_script or not isinstance(error, (SalesNotOpen, SalesClosed, QueueClosed)):
-            return super().refused(error)
+            return super().handle_error(error)
         messages.error(self.request, message_of(error))
         return redirect("storefront:concert", self.kwargs["concert_id"])
 
     def _to_login(self) -> HttpResponse:
         """And from there into the queue."""
-        response = redirect_to_login(self.way_back())
+        response = redirect_to_login(self.fallback_url())
         keep_join_intent(response, concert_id=self.kwargs["concert_id"])
         return response
 
@@ -276,10 +276,10 @@ class LeaveQueueView(PageView):
         forget_queue_token(response, concert_id=concert_id)
         return response
 
-    def refused(self, error: DomainError) -> HttpResponse:
+    def handle_error(self, error: DomainError) -> HttpResponse:
         if isinstance(error, (QueueTokenRequired, QueueTokenInvalid)):
             return redirect("storefront:concert", self.kwargs["concert_id"])
-        return super().refused(error)
+        return super().handle_error(error)
 
 
 def status_answer(request: HttpRequest, concert_id: int) -> HttpResponse:

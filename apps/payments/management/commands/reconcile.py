@@ -2,7 +2,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from apps.core.long_reads import long_read
+from apps.core.audit_sessions import audit_session
 from apps.payments import selectors
 
 
@@ -13,7 +13,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         # Each is one statement and sees one moment, so it is right also while money moves.
-        with long_read():
+        with audit_session():
             totals = selectors.ledger_totals()
             differences = selectors.wallet_differences()
             negative = selectors.negative_wallets()

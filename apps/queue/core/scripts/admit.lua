@@ -35,7 +35,7 @@ for _, user in ipairs(redis.call('ZRANGE', ACTIVE, '-inf', text(now), 'BYSCORE',
     redis.call('ZADD', ACTIVE, text(visit.lease_until), user)
   elseif not visit.has_shown_up and visit.lease_until <= num('interrupted_at') then
     redis.call('ZADD', ACTIVE, text(now + SHOW_UP), user)
-  elseif not visit.has_shown_up and visit.place <= EARLY and now < num('promised_until') then
+  elseif not visit.has_shown_up and visit.slot <= EARLY and now < num('promised_until') then
     -- Told to come back at an opening that staff have moved forward: makes room, but has not had the turn. No end is
     -- recorded, so the token brings the place back.
     remove(user, visit)
@@ -70,8 +70,8 @@ local admitted, dropped = 0, 0
 local pace_left = pace_budget(num('per_minute'))
 local is_open = room.state == 'OPEN' and not is_early() and not is_closed()
 -- Also while it is paused: after its opening nobody draws any more.
-if not is_early() and not is_closed() and not room.last_place then
-  redis.call('HSET', ROOM, 'last_place', text(now))
+if not is_early() and not is_closed() and not room.last_slot then
+  redis.call('HSET', ROOM, 'last_slot', text(now))
 end
 if is_open and not is_healing() then
   local budget = math.min(num('capacity') - redis.call('ZCARD', ACTIVE), pace_left)
@@ -80,18 +80,18 @@ if is_open and not is_healing() then
     if #head == 0 then
       break
     end
-    local users, places = {}, {}
+    local users, slots = {}, {}
     for i = 1, #head, 2 do
-      users[#users + 1], places[#places + 1] = head[i], tonumber(head[i + 1])
+      users[#users + 1], slots[#slots + 1] = head[i], tonumber(head[i + 1])
     end
     local patient_until = redis.call('ZMSCORE', SEEN, unpack(users))
     local visits, leases, impatient = {}, {}, {}
     local lease_until, since = text(now + SHOW_UP), ':' .. text(now) .. ':0'
     for i, user in ipairs(users) do
       if now >= grace_until and patient_until[i] and tonumber(patient_until[i]) <= now then
-        impatient[#impatient + 1] = { user = user, place = places[i] }
+        impatient[#impatient + 1] = { user = user, slot = slots[i] }
       else
-        visits[#visits + 1], visits[#visits + 2] = user, text(places[i]) .. since
+        visits[#visits + 1], visits[#visits + 2] = user, text(slots[i]) .. since
         leases[#leases + 1], leases[#leases + 2] = lease_until, user
       end
     end
@@ -112,11 +112,11 @@ end
 if left > 0 and now >= grace_until then
   local users = redis.call('ZRANGE', SEEN, '-inf', text(now), 'BYSCORE', 'LIMIT', 0, left)
   if #users > 0 then
-    local places = redis.call('ZMSCORE', WAITING, unpack(users))
+    local slots = redis.call('ZMSCORE', WAITING, unpack(users))
     local impatient = {}
     for i, user in ipairs(users) do
-      if places[i] then  -- else admitted or dropped since
-        impatient[#impatient + 1] = { user = user, place = tonumber(places[i]) }
+      if slots[i] then  -- else admitted or dropped since
+        impatient[#impatient + 1] = { user = user, slot = tonumber(slots[i]) }
       end
     end
     redis.call('ZREMRANGEBYRANK', SEEN, 0, #users - 1)

@@ -68,12 +68,12 @@ end
 
 -- The lottery is over for good once the room has opened, even if its opening is postponed later.
 local function lottery_runs()
-  return is_early() and not room.last_place
+  return is_early() and not room.last_slot
 end
 
 -- Tokens and the exit log write 0 for a place drawn by lottery: it is a secret, and can be drawn again.
-local function public_place(place)
-  return place <= EARLY and 0 or place
+local function public_slot(slot)
+  return slot <= EARLY and 0 or slot
 end
 
 local function bytes(hex)
@@ -107,13 +107,13 @@ local function visit_of(user)
   if not record then
     return nil
   end
-  local place, admitted_at, shown = record:match('(%d+):(%d+):(%d)')
-  return { place = tonumber(place), admitted_at = tonumber(admitted_at), has_shown_up = shown == '1' }
+  local slot, admitted_at, shown = record:match('(%d+):(%d+):(%d)')
+  return { slot = tonumber(slot), admitted_at = tonumber(admitted_at), has_shown_up = shown == '1' }
 end
 
 local function save_visit(user, visit, lease_until)
   local shown = visit.has_shown_up and ':1' or ':0'
-  redis.call('HSET', VISITS, user, text(visit.place) .. ':' .. text(visit.admitted_at) .. shown)
+  redis.call('HSET', VISITS, user, text(visit.slot) .. ':' .. text(visit.admitted_at) .. shown)
   redis.call('ZADD', ACTIVE, text(lease_until), user)
 end
 
@@ -122,12 +122,12 @@ local function find(user)
   local lease_until = redis.call('ZSCORE', ACTIVE, user)
   if lease_until then
     local visit = visit_of(user)
-    visit.standing, visit.lease_until = 'ACTIVE', tonumber(lease_until)
+    visit.outcome, visit.lease_until = 'ACTIVE', tonumber(lease_until)
     return with_turn(visit)
   end
-  local place = redis.call('ZSCORE', WAITING, user)
-  if place then
-    return { standing = 'WAITING', place = tonumber(place) }
+  local slot = redis.call('ZSCORE', WAITING, user)
+  if slot then
+    return { outcome = 'WAITING', slot = tonumber(slot) }
   end
   return nil
 end
@@ -146,7 +146,7 @@ local function is_over(visit)
 end
 
 local function remove(user, found)
-  if found.standing == 'ACTIVE' then
+  if found.outcome == 'ACTIVE' then
     redis.call('ZREM', ACTIVE, user)
     redis.call('HDEL', VISITS, user)
     redis.call('HINCRBY', ROOM, 'departures', 1)
@@ -157,13 +157,13 @@ local function remove(user, found)
 end
 
 -- `ended` scores are milliseconds * 8 + reason: one sorted set answers "how?" and forgets by age.
-local function remember_end(user, place, reason, at)
+local function remember_end(user, slot, reason, at)
   local score = math.floor(at / 1000) * 8 + REASONS[reason]
-  redis.call('ZADD', ENDED, 'NX', text(score), user .. ':' .. text(place))
+  redis.call('ZADD', ENDED, 'NX', text(score), user .. ':' .. text(slot))
 end
 
-local function how_it_ended(user, place)
-  local score = redis.call('ZSCORE', ENDED, user .. ':' .. text(place))
+local function how_it_ended(user, slot)
+  local score = redis.call('ZSCORE', ENDED, user .. ':' .. text(slot))
   return score and REASON_NAMES[tonumber(score) % 8]
 end
 
@@ -172,12 +172,12 @@ end
 local function log_ends(visits, reason)
   local score, remembered = text(math.floor(now / 1000) * 8 + REASONS[reason]), {}
   for _, visit in ipairs(visits) do
-    local place = public_place(visit.place)
-    local place_text = text(place)
-    local joined_at = place > 0 and place_text or text(num('opens_at'))
+    local slot = public_slot(visit.slot)
+    local slot_text = text(slot)
+    local joined_at = slot > 0 and slot_text or text(num('opens_at'))
     remembered[#remembered + 1] = score
-    remembered[#remembered + 1] = visit.user .. ':' .. place_text
-    redis.call('XADD', EXITS, '*', 'end', table.concat({ visit.user, place_text, room.generation, reason, joined_at,
+    remembered[#remembered + 1] = visit.user .. ':' .. slot_text
+    redis.call('XADD', EXITS, '*', 'end', table.concat({ visit.user, slot_text, room.generation, reason, joined_at,
       text(visit.admitted_at or 0), text(now) }, ':'))
   end
   if #remembered > 0 then
@@ -186,7 +186,7 @@ local function log_ends(visits, reason)
 end
 
 local function log_end(user, found, reason)
-  log_ends({ { user = user, place = found.place, admitted_at = found.admitted_at } }, reason)
+  log_ends({ { user = user, slot = found.slot, admitted_at = found.admitted_at } }, reason)
 end
 
 local function time_out(user, found)
@@ -195,9 +195,9 @@ local function time_out(user, found)
 end
 
 -- A loss may leave a user with two places: the older one is the one, and `place` is over for good.
-local function merge(user, place)
-  if not how_it_ended(user, place) then
-    log_end(user, { place = place }, 'MERGED')
+local function merge(user, slot)
+  if not how_it_ended(user, slot) then
+    log_end(user, { slot = slot }, 'MERGED')
   end
 end
 
@@ -232,23 +232,23 @@ local function advice(position, jitter, earliest)
 end
 
 -- What every script about one visitor returns; -1 stands for null.
-local function answer(standing, fields)
-  return { standing, now, num('generation'), fields.place or 0, fields.position or -1, fields.wait or -1,
+local function answer(outcome, fields)
+  return { outcome, now, num('generation'), fields.slot or 0, fields.position or -1, fields.wait or -1,
     fields.poll_after or -1, fields.expires_at or 0, fields.admitted_at or 0, fields.new_holds_until or 0,
     fields.reason or '', fields.is_new or 0, COUNTED }
 end
 
-local function ended(place, reason)
-  return answer('EXPIRED', { place = place, reason = reason })
+local function ended(slot, reason)
+  return answer('EXPIRED', { slot = slot, reason = reason })
 end
 
 -- Tell a visitor who is there how it stands, and note that they were seen.
 local function welcome(user, found, jitter, is_new)
-  local place = public_place(found.place)
-  if found.standing == 'ACTIVE' then
+  local slot = public_slot(found.slot)
+  if found.outcome == 'ACTIVE' then
     if is_over(found) then
       time_out(user, found)
-      return ended(place, 'TIMED_OUT')
+      return ended(slot, 'TIMED_OUT')
     end
     local lease = num('lease')
     if not found.has_shown_up then
@@ -256,7 +256,7 @@ local function welcome(user, found, jitter, is_new)
       found.lease_until = math.max(found.lease_until, found.began_at + lease, now + math.min(SHOW_UP, lease))
       save_visit(user, found, found.lease_until)
     end
-    return answer('ACTIVE', { place = place, position = 0, wait = 0, poll_after = 10, is_new = is_new,
+    return answer('ACTIVE', { slot = slot, position = 0, wait = 0, poll_after = 10, is_new = is_new,
       expires_at = found.lease_until, admitted_at = found.admitted_at,
       new_holds_until = found.began_at + 2 * lease })
   end
@@ -272,7 +272,7 @@ local function welcome(user, found, jitter, is_new)
   redis.call('ZADD', SEEN, text(patient_until), user)
   local is_shown = not is_early() and not is_healing()
   local is_estimated = is_shown and room.state == 'OPEN' and num('admitted_total') > 0
-  return answer('WAITING', { place = place, poll_after = poll_after, expires_at = patient_until, is_new = is_new,
+  return answer('WAITING', { slot = slot, poll_after = poll_after, expires_at = patient_until, is_new = is_new,
     position = is_shown and position or nil, wait = is_estimated and math.ceil(wait) or nil })
 end
 
@@ -288,16 +288,16 @@ local function refusal(generation)
 end
 
 -- Whether somebody found in the room stands behind the place of the token shown: the two are then different visits.
-local function is_later(found, place)
-  local found_place = public_place(found.place)
-  if place == 0 or found_place == 0 then
-    return place == 0 and found_place ~= 0
+local function is_later(found, slot)
+  local found_slot = public_slot(found.slot)
+  if slot == 0 or found_slot == 0 then
+    return slot == 0 and found_slot ~= 0
   end
-  return found_place > place
+  return found_slot > slot
 end
 
 -- Whether the token proves more than the room knows: an older visit, or an admission that the store has lost.
-local function knows_less(found, place, lease_until)
-  return not found or is_later(found, place)
-    or (lease_until > 0 and found.standing == 'WAITING' and public_place(found.place) == place)
+local function knows_less(found, slot, lease_until)
+  return not found or is_later(found, slot)
+    or (lease_until > 0 and found.outcome == 'WAITING' and public_slot(found.slot) == slot)
 end

@@ -18,13 +18,13 @@ if room.epoch ~= epoch then
   lost_since = was_stored and now - REPLAYED or nil
 elseif is_restarted() then
   -- What it loaded goes on at least until the last thing it tells of.
-  lost_since = math.min(now, math.max(num('ticked_at'), num('last_place'))) - REPLAYED
+  lost_since = math.min(now, math.max(num('ticked_at'), num('last_slot'))) - REPLAYED
 end
 
 if tonumber(policy.version) >= num('version') then
   if room.generation and tonumber(policy.generation) > num('generation') then
     redis.call('UNLINK', WAITING, SEEN, ACTIVE, VISITS, ENDED)
-    redis.call('HDEL', ROOM, 'last_place')
+    redis.call('HDEL', ROOM, 'last_slot')
   end
   if is_early() and tonumber(policy.opens_at) < num('opens_at') then
     -- Early birds were told to come back at the opening announced before; then they need a minute.

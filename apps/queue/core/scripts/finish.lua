@@ -5,12 +5,12 @@ local reason, generation = ARGV[1], num('generation')
 
 local answers = { now }
 for i = 2, #ARGV, 3 do
-  local user, place = ARGV[i], tonumber(ARGV[i + 1])
+  local user, slot = ARGV[i], tonumber(ARGV[i + 1])
   local was_there, admitted_at = 0, 0
   if room.epoch and tonumber(ARGV[i + 2]) == generation then
-    remember_end(user, place, reason, now)
+    remember_end(user, slot, reason, now)
     local found = find(user)
-    if found and public_place(found.place) == place then
+    if found and public_slot(found.slot) == slot then
       remove(user, found)
       was_there, admitted_at = 1, found.admitted_at or 0
     end

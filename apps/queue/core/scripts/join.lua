@@ -18,17 +18,17 @@ end
 local found = find(user)
 if previous >= 0 and tonumber(ARGV[5]) == num('generation') and knows_less(found, previous, tonumber(ARGV[6]))
   and not how_it_ended(user, previous) then
-  return answer('UNKNOWN', { place = previous })
+  return answer('UNKNOWN', { slot = previous })
 end
 if found and not is_checked and is_uncertain() then
-  return answer('UNCERTAIN', { place = public_place(found.place) })
+  return answer('UNCERTAIN', { slot = public_slot(found.slot) })
 end
-if found and found.standing == 'ACTIVE' and is_over(found) then
+if found and found.outcome == 'ACTIVE' and is_over(found) then
   time_out(user, found)
   found = nil
 end
 if found then
-  if previous > public_place(found.place) and tonumber(ARGV[5]) == num('generation') then
+  if previous > public_slot(found.slot) and tonumber(ARGV[5]) == num('generation') then
     merge(user, previous)
   end
   return welcome(user, found, jitter)
@@ -41,17 +41,17 @@ if now < joining_starts_at then
   return answer('SALES_NOT_OPEN', { poll_after = math.ceil((joining_starts_at - now) / SECOND) })
 end
 
-local place
+local slot
 if lottery_runs() then
-  place = draw(user)
+  slot = draw(user)
   redis.call('ZREM', ENDED, user .. ':0')
 else
-  place = math.max(now, num('last_place') + 1)
-  redis.call('HSET', ROOM, 'last_place', text(place))
-  room.last_place = place
+  slot = math.max(now, num('last_slot') + 1)
+  redis.call('HSET', ROOM, 'last_slot', text(slot))
+  room.last_slot = slot
 end
-redis.call('ZADD', WAITING, text(place), user)
+redis.call('ZADD', WAITING, text(slot), user)
 if num('ticked_at') == 0 then
   redis.call('HSET', ROOM, 'ticked_at', text(now))  -- from now on an outage would be noticed
 end
-return welcome(user, { standing = 'WAITING', place = place }, jitter, 1)
+return welcome(user, { outcome = 'WAITING', slot = slot }, jitter, 1)

@@ -4,7 +4,7 @@
 local user, until_, lease = ARGV[1], tonumber(ARGV[3]), num('lease')
 
 local visit = find(user)
-if not visit or visit.standing ~= 'ACTIVE' or public_place(visit.place) ~= tonumber(ARGV[2]) then
+if not visit or visit.outcome ~= 'ACTIVE' or public_slot(visit.slot) ~= tonumber(ARGV[2]) then
   return 0
 end
 if ARGV[4] == 'extend' then

@@ -1,7 +1,7 @@
 -- Put a visitor back whose token is valid and has no end on record.
 -- ARGV: user, jitter, place, generation, lease deadline and admission from the token (0 if it was never ACTIVE).
 
-local user, jitter, place = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local user, jitter, slot = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local lease_until, admitted_at = tonumber(ARGV[5]), tonumber(ARGV[6])
 
 local refused = refusal(tonumber(ARGV[4]))
@@ -9,18 +9,18 @@ if refused then
   return refused
 end
 
-local full_place = place > 0 and place or draw(user)
+local full_slot = slot > 0 and slot or draw(user)
 local found = find(user)
-if found and found.place < full_place then
-  merge(user, place)
+if found and found.slot < full_slot then
+  merge(user, slot)
   return welcome(user, found, jitter)
 end
 -- It may have ended after the exit log was asked.
-local reason = how_it_ended(user, place)
+local reason = how_it_ended(user, slot)
 if reason then
-  return ended(place, reason)
+  return ended(slot, reason)
 end
-if found and found.standing == 'ACTIVE' then
+if found and found.outcome == 'ACTIVE' then
   return welcome(user, found, jitter)
 end
 
@@ -29,15 +29,15 @@ if lease_until > 0 then
 end
 if lease_until > 0 and lease_until <= now then
   -- The turn was had; only its end was lost.
-  if found and found.place == full_place then
+  if found and found.slot == full_slot then
     remove(user, found)
   end
-  log_end(user, { place = full_place, admitted_at = admitted_at }, 'TIMED_OUT')
-  return ended(place, 'TIMED_OUT')
+  log_end(user, { slot = full_slot, admitted_at = admitted_at }, 'TIMED_OUT')
+  return ended(slot, 'TIMED_OUT')
 end
 
-if found and found.place > full_place then
-  merge(user, found.place)
+if found and found.slot > full_slot then
+  merge(user, found.slot)
 end
 
 -- Without a free slot the lease is void, but the place is older than all that wait: it is the next to be admitted.
@@ -45,14 +45,14 @@ if lease_until > 0 and redis.call('ZCARD', ACTIVE) < num('capacity') then
   if found then
     remove(user, found)
   end
-  found = with_turn({ standing = 'ACTIVE', place = full_place, admitted_at = admitted_at, has_shown_up = true,
+  found = with_turn({ outcome = 'ACTIVE', slot = full_slot, admitted_at = admitted_at, has_shown_up = true,
     lease_until = lease_until })
   save_visit(user, found, lease_until)
 else
-  found = { standing = 'WAITING', place = full_place }
-  redis.call('ZADD', WAITING, text(full_place), user)
+  found = { outcome = 'WAITING', slot = full_slot }
+  redis.call('ZADD', WAITING, text(full_slot), user)
 end
-if place > num('last_place') then
-  redis.call('HSET', ROOM, 'last_place', text(place))
+if slot > num('last_slot') then
+  redis.call('HSET', ROOM, 'last_slot', text(slot))
 end
 return welcome(user, found, jitter)

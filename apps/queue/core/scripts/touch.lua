@@ -1,7 +1,7 @@
 -- Status and heartbeat in one. ARGV: user, jitter, then from the token: place, generation, lease deadline.
--- UNKNOWN: the token proves more than the room knows; UNCERTAIN: the room may tell an old story. `restore` settles both.
+-- UNKNOWN: the token proves more than the room knows; UNCERTAIN: what the room knows may be stale. `restore` settles both.
 
-local user, jitter, place = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local user, jitter, slot = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 
 local refused = refusal(tonumber(ARGV[4]))
 if refused then
@@ -9,14 +9,14 @@ if refused then
 end
 
 local found = find(user)
-if knows_less(found, place, tonumber(ARGV[5])) then
-  local reason = how_it_ended(user, place)
-  return reason and ended(place, reason) or answer('UNKNOWN', { place = place })
+if knows_less(found, slot, tonumber(ARGV[5])) then
+  local reason = how_it_ended(user, slot)
+  return reason and ended(slot, reason) or answer('UNKNOWN', { slot = slot })
 end
-if (found.standing == 'ACTIVE' or public_place(found.place) ~= place) and is_uncertain() then
-  return answer('UNCERTAIN', { place = public_place(found.place) })
+if (found.outcome == 'ACTIVE' or public_slot(found.slot) ~= slot) and is_uncertain() then
+  return answer('UNCERTAIN', { slot = public_slot(found.slot) })
 end
-if public_place(found.place) ~= place then
-  merge(user, place)
+if public_slot(found.slot) ~= slot then
+  merge(user, slot)
 end
 return welcome(user, found, jitter)

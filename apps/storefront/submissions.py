@@ -13,13 +13,12 @@ from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
-from apps.api.idempotency import run_once
-from apps.api.idempotent import IdempotentView
+from apps.api.idempotency import idempotent
+from apps.api.operations import Operation
 from apps.api.responses import as_json
 from apps.core.errors import IdempotencyKeyInUse
 from apps.core.transactions import Steps
 from apps.payments.services import charge_wallet
-from apps.payments.views import ChargesView
 from apps.queue.services import Admission
 from apps.reservations.services import (
     cancel_reservation,
@@ -29,8 +28,6 @@ from apps.reservations.services import (
     hold_seats,
     top_up_for_hold,
 )
-from apps.reservations.views.holds import BestAvailableView, HoldExtensionView, HoldsView
-from apps.reservations.views.reservations import CancellationView, ReservationsView
 
 T = TypeVar("T")
 
@@ -44,13 +41,13 @@ def new_key() -> UUID:
     return uuid.uuid4()
 
 
-def top_up(*, customer_id: int, amount: int, key: UUID) -> int:
+def submit_top_up(*, customer_id: int, amount: int, key: UUID) -> int:
     """The balance after topping up by `amount` won.
 
     :raises BalanceLimitExceeded: the balance would be above its limit.
     """
     kept = _once(
-        call=ChargesView,
+        operation=Operation.CHARGE,
         customer_id=customer_id,
         key=key,
         fingerprint=str(amount),
@@ -60,10 +57,10 @@ def top_up(*, customer_id: int, amount: int, key: UUID) -> int:
     return int(kept["balance"])
 
 
-def top_up_to_pay(*, customer_id: int, hold_id: UUID, amount: int, key: UUID) -> int:
+def submit_top_up_to_pay(*, customer_id: int, hold_id: UUID, amount: int, key: UUID) -> int:
     """The balance after topping up for a hold; whatever `top_up_for_hold` refuses with."""
     kept = _once(
-        call=ChargesView,
+        operation=Operation.CHARGE,
         customer_id=customer_id,
         key=key,
         fingerprint=f"{hold_id}: {amount}",
@@ -75,7 +72,7 @@ def top_up_to_pay(*, customer_id: int, hold_id: UUID, amount: int, key: UUID) ->
     return int(kept["balance"])
 
 
-def hold_chosen(
+def submit_hold(
     *,
     customer_id: int,
     performance_id: int,
@@ -85,7 +82,7 @@ def hold_chosen(
 ) -> UUID:
     """The hold of these seats; whatever `hold_seats` refuses with."""
     kept = _once(
-        call=HoldsView,
+        operation=Operation.HOLD,
         customer_id=customer_id,
         key=key,
         fingerprint=f"{performance_id}: {sorted(seats)}",
@@ -101,7 +98,7 @@ def hold_chosen(
     return UUID(kept["hold_id"])
 
 
-def hold_best(
+def submit_best_hold(
     *,
     customer_id: int,
     performance_id: int,
@@ -112,7 +109,7 @@ def hold_best(
 ) -> UUID:
     """The hold of the best seats, of any grade if it is empty; whatever `hold_best_available` refuses with."""
     kept = _once(
-        call=BestAvailableView,
+        operation=Operation.HOLD_BEST_AVAILABLE,
         customer_id=customer_id,
         key=key,
         fingerprint=f"{performance_id}: {quantity} {grade}",
@@ -129,10 +126,10 @@ def hold_best(
     return UUID(kept["hold_id"])
 
 
-def extend(*, customer_id: int, hold_id: UUID, key: UUID) -> datetime:
+def submit_extension(*, customer_id: int, hold_id: UUID, key: UUID) -> datetime:
     """The new end of the hold; whatever `extend_hold` refuses with."""
     kept = _once(
-        call=HoldExtensionView,
+        operation=Operation.EXTEND,
         customer_id=customer_id,
         key=key,
         fingerprint=str(hold_id),
@@ -142,10 +139,10 @@ def extend(*, customer_id: int, hold_id: UUID, key: UUID) -> datetime:
     return datetime.fromisoformat(kept["expires_at"])
 
 
-def pay(*, customer_id: int, hold_id: UUID, key: UUID) -> UUID:
+def submit_payment(*, customer_id: int, hold_id: UUID, key: UUID) -> UUID:
     """The reservation that the hold became; whatever `confirm_reservation` refuses with."""
     kept = _once(
-        call=ReservationsView,
+        operation=Operation.CONFIRM,
         customer_id=customer_id,
         key=key,
         fingerprint=str(hold_id),
@@ -155,10 +152,10 @@ def pay(*, customer_id: int, hold_id: UUID, key: UUID) -> UUID:
     return UUID(kept["reservation_id"])
 
 
-def cancel(*, customer_id: int, reservation_id: UUID, key: UUID) -> int:
+def submit_cancellation(*, customer_id: int, reservation_id: UUID, key: UUID) -> int:
     """The refund in won; whatever `cancel_reservation` refuses with."""
     kept = _once(
-        call=CancellationView,
+        operation=Operation.CANCEL,
         customer_id=customer_id,
         key=key,
         fingerprint=str(reservation_id),
@@ -175,7 +172,7 @@ def cancel(*, customer_id: int, reservation_id: UUID, key: UUID) -> int:
 
 def _once(
     *,
-    call: type[IdempotentView],
+    operation: Operation,
     customer_id: int,
     key: UUID,
     fingerprint: str,
@@ -184,9 +181,9 @@ def _once(
 ) -> dict[str, Any]:
     for _ in range(WAITS):
         try:
-            stored = run_once(
+            stored = idempotent(
                 customer_id=customer_id,
-                endpoint=call.__name__,
+                operation=operation,
                 key=str(key),
                 fingerprint=f"page {fingerprint}",
                 decide=decide,

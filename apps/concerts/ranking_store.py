@@ -132,7 +132,7 @@ return {sums, tonumber(redis.call('GET', base .. ':changes') or 0), counted}
 """
 
 
-class Sums(NamedTuple):
+class RankingTotals(NamedTuple):
     """`reservations` by concert id, the number of additions made in all, and which of the events asked for are among them."""
 
     reservations: dict[int, int]
@@ -148,7 +148,7 @@ class Change(NamedTuple):
     reservations: int
 
 
-def count(entries: Iterable[RankingEntry], *, filling: str = "") -> bool:
+def apply(entries: Iterable[RankingEntry], *, filling: str = "") -> bool:
     """Count each entry once, in the generation `filling`, or wherever events that have just happened belong.
 
     Returns False when that generation does not exist: the projection is lost, or the rebuild has been given up.
@@ -185,7 +185,7 @@ def read(
     days: Sequence[date] = (),
     recorded: Sequence[RankingEntry] = (),
     best: int | None = None,
-) -> Sums | None:
+) -> RankingTotals | None:
     """Return the sums of `days` (none: of all time) and which of the `recorded` are counted; None when the projection is lost.
 
     With `best`, the sums of all time are those of so many concerts with the most reservations, and of those that have as many
@@ -199,7 +199,7 @@ def read(
     if answer is None:
         return None
     flat, number, counted = answer
-    return Sums(
+    return RankingTotals(
         {
             int(concert_id): int(float(score))
             for concert_id, score in zip(flat[::2], flat[1::2], strict=True)

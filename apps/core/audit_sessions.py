@@ -11,7 +11,7 @@ WORK_MEM = "256MB"
 
 
 @contextmanager
-def long_read(*, seconds: float | None = None) -> Generator[None]:
+def audit_session(*, seconds: float | None = None) -> Generator[None]:
     """Let every statement inside take `seconds`, or as long as it takes, instead of what a request may take.
 
     READ COMMITTED: each statement sees the moment at which it began, and that moment is forgotten when it ends. So vacuum
