@@ -30,7 +30,7 @@ _COUNT = _LIMIT.read_text()
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What is left of one limit; `resets_in` and `window` are in seconds."""
+    """Hold what is left of one limit; `resets_in` and `window` are in seconds."""
 
     name: str
     limit: int

@@ -26,7 +26,7 @@ class ApiView(APIView):
 
     @property
     def customer_id(self) -> int:
-        """Who is logged in; for views that require it."""
+        """Return the id of the customer who is logged in; for views that require a login."""
         customer_id = self.request.user.pk
         assert customer_id is not None
         return customer_id

@@ -1,4 +1,4 @@
-"""How seats are laid out before they exist: sections of rows of seats, and where each stands in the seat map."""
+"""Lay out seats before they exist: sections of rows of seats, and where each stands in the seat map."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

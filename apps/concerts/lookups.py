@@ -1,4 +1,4 @@
-"""How lists of the admin name concerts and seats, here and in the apps above."""
+"""Find concerts and seats by the names that lists of the admin show, here and in the apps above."""
 
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _

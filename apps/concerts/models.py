@@ -488,7 +488,7 @@ class RankingEntryQuerySet(models.QuerySet["RankingEntry"]):
 
 
 class RankingEntry(models.Model):
-    """What the ranking took from one event: its own record, so that it never asks the reservations."""
+    """Record what the ranking took from one event, so that it never asks the reservations."""
 
     event_id = models.UUIDField(_("event"), primary_key=True)
     concert = models.ForeignKey(

@@ -39,7 +39,7 @@ class Publication:
 
 
 class Follower(NamedTuple):
-    """Somebody whom it concerns that a concert is taken offline.
+    """Register an app that follows when a concert is taken offline or published again.
 
     `stakes` says in sentences what of a concert is under way, and what will become of it; `follow` does what has to be done when it is
     taken offline or published, in the transaction of that.

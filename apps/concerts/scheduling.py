@@ -1,4 +1,4 @@
-"""When performances take place, and what follows from a change of that."""
+"""Move performances, and tell of it."""
 
 from datetime import UTC, datetime
 from typing import Any

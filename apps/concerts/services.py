@@ -361,7 +361,7 @@ def _last_sale_at(performance_id: int) -> datetime | None:
 
 
 def _sold_and_blocked(performance_id: int) -> int:
-    """How many seats were sold, and blocked before or after."""
+    """Count seats: how many were sold, and blocked before or after."""
     seats = Seat.objects.of_performance(performance_id).filter(is_blocked=True)
     blocked = set(seats.values_list("pk", flat=True))
     entries = RankingEntry.objects.of_performance(performance_id)

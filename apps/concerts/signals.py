@@ -1,4 +1,4 @@
-"""What this app announces after a commit."""
+"""Signals that this app sends after a commit."""
 
 from dataclasses import dataclass
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""What everybody may read, logged in or not, and caches on the way may keep for a moment."""
+"""Views that need no login; caches on the way may keep their answers for a moment."""
 
 from typing import Any, ClassVar
 

@@ -1,4 +1,4 @@
-"""Who acts when a management command changes something that is recorded: the account of `--by`, or the system's user."""
+"""Name who acts when a management command changes something that is recorded: the account of `--by`, or the system's user."""
 
 import os
 from getpass import getuser

@@ -1,4 +1,4 @@
-"""What management commands and the tools of `dev` have in common on the command line. Needs no Django.
+"""Helpers of the command line, for management commands and the tools of `dev`. Needs no Django.
 
 Each argument has one of these types, so that a bad value is refused in one line that names it, before anything is done.
 """

@@ -23,7 +23,7 @@ class DomainError(Exception):
 
 
 class NotFound(DomainError):
-    """What was asked for does not exist, or belongs to somebody else."""
+    """Refuse a call for something that does not exist, or belongs to another customer."""
 
     code = "NOT_FOUND"
 

@@ -1,4 +1,4 @@
-"""Who may do what in the database, set anew after every migration.
+"""Set the rights in the database anew after every migration.
 
 Migrations run as the owner of the tables (`OWNER_DATABASE_URL`), everything else as the role that `DATABASE_URL` names. The
 triggers of an append-only table refuse UPDATE, DELETE and TRUNCATE to everybody, but an owner can drop a trigger; the role of

@@ -1,4 +1,4 @@
-"""Who changed what, wherever it was done: the histories that staff read, and what they are told when a form of theirs is out of date."""
+"""Record and read changes, wherever they were made: for the histories that staff read, and for a form that is out of date."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Who owns a transaction, and what happens after it.
+"""Own a transaction, and act after it.
 
 A use case owns its transaction and is the outermost one (`use_case`); a step that several use cases share must be called
 inside one (`requires_transaction`). The use cases that a sale waits for are written in two steps (`decide_then_write`).

@@ -1,4 +1,4 @@
-"""What an orchestrator and a monitoring system ask."""
+"""Answer an orchestrator and a monitoring system."""
 
 import redis
 from django.conf import settings

@@ -1,4 +1,4 @@
-"""What `/metrics` says beyond the process that answers.
+"""Collect the figures of `/metrics` that are not of one process.
 
 Figures are read when a monitoring system asks, from what all processes share, so each of them answers alike. Every app that
 has some registers a collector of `prometheus_client` when Django starts. A collector whose source does not answer yields

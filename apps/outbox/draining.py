@@ -78,7 +78,7 @@ class _Claim(NamedTuple):
 
 
 class _Settled(NamedTuple):
-    """How many of a batch succeeded, and if something is left to do at once: given back, or released."""
+    """Count what succeeded of a batch, and say if something is left to do at once: given back, or released."""
 
     done: int
     has_more: bool

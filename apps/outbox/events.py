@@ -24,7 +24,7 @@ class SoldSeat(TypedDict):
 
 
 class ReservationPayload(TypedDict):
-    """What is told of a sale or of its cancellation. Prices in won, times in ISO 8601.
+    """Describe a sale or its cancellation. Prices in won, times in ISO 8601.
 
     `request_id` is that of the call that is being answered, by which its consequences can be traced.
     """

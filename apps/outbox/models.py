@@ -39,7 +39,7 @@ class EventDeliveryQuerySet(models.QuerySet["EventDelivery"]):
 
 
 class EventDelivery(models.Model):
-    """What one consumer did with one event. DEAD ones wait for staff to replay them."""
+    """Track what one consumer did with one event. DEAD deliveries wait for staff to replay them."""
 
     class Status(models.TextChoices):
         PENDING = "PENDING", _("pending")

@@ -1,4 +1,4 @@
-"""How staff take the ledger home: as one file, or in parts when it is more than a file should have."""
+"""Export the ledger for staff: as one file, or in parts when it is more than a file should have."""
 
 from collections.abc import Callable
 from datetime import datetime

@@ -13,7 +13,7 @@ from apps.payments.models import LedgerTransaction, Wallet
 
 
 def wallet_balance(*, customer_id: int) -> int:
-    """What the customer can spend; 0 before the first top-up."""
+    """Return what the customer can spend, in won; 0 before the first top-up."""
     balance = Wallet.objects.filter(pk=customer_id).values_list("balance", flat=True).first()
     return balance or 0
 
@@ -29,7 +29,7 @@ def ledger_transactions(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> QuerySet[LedgerTransaction]:
-    """Everybody's movements, or those of one customer, from `since` on and before `until`, oldest first."""
+    """Return the movements of all customers, or of one, from `since` on and before `until`, oldest first."""
     found = LedgerTransaction.objects.order_by("created_at", "pk")
     if customer_id is not None:
         found = found.filter(customer_id=customer_id)

@@ -1,4 +1,4 @@
-"""What the database itself holds true about money, whoever writes to it.
+"""Keep money right in the database itself, whichever program writes to it.
 
 The services keep these rules politely and under a lock; the triggers refuse whatever gets past them. The deferred ones look
 at the outcome of a transaction as it commits. All of them raise integrity errors.

@@ -1,4 +1,4 @@
-"""What the waiting rooms must never forget: the policy of each, who had their turn, and who changed what."""
+"""Keep what the waiting rooms must never forget: policies, ended visits, and changes with their authors."""
 
 import secrets
 from datetime import datetime, timedelta
@@ -212,7 +212,7 @@ class WaitingRoom(models.Model):
 
     @property
     def opening_at(self) -> datetime:
-        """When it opens. Needs `concert` to be loaded."""
+        """Return the opening time. Needs `concert` to be loaded."""
         return self.opens_at or self.concert.sales_open_at
 
     def may_open(self, *, at: datetime) -> bool:

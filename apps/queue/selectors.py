@@ -1,4 +1,4 @@
-"""What a waiting room looks like from outside."""
+"""Read waiting rooms from outside."""
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -80,7 +80,7 @@ def board_at_hand(concert_id: int) -> WaitingRoomStatus | None:
 
 @dataclass(frozen=True, slots=True)
 class JoinWindow:
-    """When visitors may join, by the policy of staff: read from the row, so it is told while the store is down.
+    """Say when visitors may join, by the policy of staff: read from the row, so it is told while the store is down.
 
     Joining begins at `joinable_at`; whoever joins before `opens_at` draws a place by lot.
     """
@@ -336,7 +336,7 @@ def _read_board(concert_id: int) -> WaitingRoomStatus:
 
 
 def _board_of_empty_room(room: WaitingRoom | None, concert: Concert) -> WaitingRoomStatus:
-    """Nobody has come yet, or the store has lost the room and the next visitor will bring it back."""
+    """Return the status of a room that no visitor has joined yet, or that the store has lost and the next visitor will bring back."""
     room = room or WaitingRoom(concert=concert)
     now = database_now()
     state = str(room.state)

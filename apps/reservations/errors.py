@@ -13,7 +13,7 @@ class ReservationNotFound(NotFound):
 
 
 class SeatAlreadyHeld(Conflict):
-    """Somebody holds one of the seats, or is claiming it at this moment."""
+    """Refuse seats of which another customer holds one, or is claiming it at this moment."""
 
     code = "SEAT_ALREADY_HELD"
 

@@ -1,4 +1,4 @@
-"""What an event tells of a reservation."""
+"""Describe a reservation for an event."""
 
 from collections.abc import Sequence
 from datetime import datetime

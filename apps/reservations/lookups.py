@@ -1,4 +1,4 @@
-"""How lists of the admin name tickets: by their codes, and by their seats."""
+"""Find tickets by the names that lists of the admin show: by their codes, and by their seats."""
 
 import re
 

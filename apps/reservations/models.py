@@ -282,7 +282,7 @@ class ReservationQuerySet(models.QuerySet["Reservation"]):
         ).order_by("performance__starts_at", "pk")
 
     def past(self, *, at: datetime) -> Self:
-        """What is surely over or was cancelled, the latest first."""
+        """Return reservations that are surely over or were cancelled, the latest first."""
         return self.filter(
             Q(performance__ends_at__lte=at) | Q(status=Reservation.Status.CANCELLED)
         ).order_by("-performance__starts_at", "pk")

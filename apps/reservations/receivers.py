@@ -1,4 +1,4 @@
-"""What follows a sale, a cancellation and a date that is moved, after the commit: a drain for each consumer."""
+"""Announce a drain for each consumer after the commit of a sale, a cancellation or a move of a date."""
 
 from django.dispatch import receiver
 

@@ -47,7 +47,7 @@ def hold_of(*, customer_id: int, hold_id: UUID) -> Hold:
 
 
 def live_holds_of(*, customer_id: int, concert_id: int | None = None) -> list[Hold]:
-    """What a customer still has to pay for or to give back, of one concert or of all, the first to end first."""
+    """Return the holds that a customer still has to pay for or to give back, of one concert or of all, the first to end first."""
     holds = Hold.objects.of_customer(customer_id).live(at=timezone.now())
     if concert_id is not None:
         holds = holds.filter(performance__concert=concert_id)

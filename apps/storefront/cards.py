@@ -24,7 +24,7 @@ class SaleState(StrEnum):
 
 
 class Offer(StrEnum):
-    """What the one button of a concert's page says."""
+    """Name what the one button of a concert's page offers."""
 
     NO_DATES = "NO_DATES"
     CLOSED = "CLOSED"
@@ -90,7 +90,7 @@ def sale_state(
 
 
 def offer_of(state: SaleState, door: JoinWindow, *, at: datetime) -> Offer:
-    """What a visitor who has no place yet can do about a concert now."""
+    """Return what a visitor who has no place yet can do about a concert now."""
     if state is SaleState.NO_DATES:
         return Offer.NO_DATES
     if state is SaleState.CLOSED:

@@ -2,6 +2,6 @@ from apps.core.errors import RuleViolation
 
 
 class InvalidChoice(RuleViolation):
-    """What a form of ours sent cannot be what somebody chose on its page."""
+    """Refuse a form that sent what cannot be chosen on its page."""
 
     code = "VALIDATION_ERROR"

@@ -1,4 +1,4 @@
-"""What a customer holds at this moment, and the offer of more time for it."""
+"""Show what a customer holds at this moment, and offer more time for it."""
 
 from collections.abc import Iterable
 from datetime import datetime

@@ -39,7 +39,7 @@ def own_queue_token_of(request: HttpRequest, *, concert_id: int) -> str:
 
 
 def has_queue_token(request: HttpRequest, *, concert_id: int) -> bool:
-    """Whether this customer has joined, by the signature alone: what has become of the place, only the store knows."""
+    """Return whether this customer has joined, by the signature alone: what has become of the place, only the store knows."""
     try:
         own_queue_token_of(request, concert_id=concert_id)
     except (QueueTokenRequired, QueueTokenInvalid):
@@ -48,7 +48,7 @@ def has_queue_token(request: HttpRequest, *, concert_id: int) -> bool:
 
 
 def first_position_of(request: HttpRequest) -> int | None:
-    """What the progress bar starts from; None if the cookie is missing or makes no sense."""
+    """Return where the progress bar starts; None if the cookie is missing or makes no sense."""
     text = request.COOKIES.get(FIRST_POSITION, "")
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 12 else None
 

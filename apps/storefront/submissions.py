@@ -1,4 +1,4 @@
-"""What a form does once, however often it is sent: the same idempotency as the API's.
+"""Carry out a form once, however often it is sent: with the same idempotency as the API.
 
 Each form is a call of the API in other clothes, so its answer is kept under the name of that call, and names the effect in the
 same way: that is where the invariants look for keys with two effects.

@@ -47,7 +47,7 @@ def refresh_words(seconds: int) -> str:
 
 
 def cancellation_hours() -> int:
-    """Until how long before a performance its reservations can be cancelled."""
+    """Say until how long before a performance its reservations can be cancelled."""
     return int(settings.CANCELLATION_WINDOW.total_seconds() // 3600)
 
 
@@ -69,7 +69,7 @@ def wait_words(seconds: int | None) -> str | None:
 
 
 def refusal_words(code: str, details: Mapping[str, Any]) -> str | None:
-    """What a refusal says that has figures; None if there is no more to say than the code's own message."""
+    """Return what a refusal says that has figures; None if there is no more to say than the code's own message."""
     match code:
         case "UNPAID_LIMIT_EXCEEDED":
             return _(
@@ -109,7 +109,7 @@ def _not_extendable_words(reason: str) -> str:
 
 
 def ended_words(reason: str | None) -> str:
-    """Why a visit to the waiting room is over."""
+    """Say why a visit to the waiting room is over."""
     match reason:
         case "COMPLETED":
             return _("You have booked. Enjoy the concert.")
@@ -126,7 +126,7 @@ def ended_words(reason: str | None) -> str:
 
 
 def seat_map_words() -> dict[str, str]:
-    """What the script of the seat map says. It fills in what stands in braces."""
+    """Return the texts of the seat map's script, which fills in what stands in braces."""
     return {
         "won": won_pattern(),
         "seat": _("{section}, row {row}, seat {number}"),

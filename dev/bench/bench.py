@@ -1,4 +1,4 @@
-"""What scenarios share: the stack, the form, loads with their CPU time, and the progress that people see."""
+"""Common ground of the scenarios: the stack, the form, loads with their CPU time, and the progress that people see."""
 
 import json
 from collections.abc import Callable, Sequence

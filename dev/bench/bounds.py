@@ -1,4 +1,4 @@
-"""What is to be reached, and where to go after that. The page shows each bound beside its figure."""
+"""Bounds to reach, and goals after that. The page shows each bound beside its figure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How much is measured: the whole, a quick look, and the least that shows that everything works."""
+"""Forms of a run: the whole, a quick look, and the least that shows that everything works."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""How long it takes to check every invariant of a service that has sold a lot.
+"""Measure how long it takes to check every invariant of a service that has sold a lot.
 
     make bench-invariants                              a million reservations
     make bench-invariants ARGS="--reservations 200000"

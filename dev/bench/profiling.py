@@ -1,4 +1,4 @@
-"""Where the time goes: py-spy looks at the processes of the service while a scenario is played once more."""
+"""Profile: py-spy looks at the processes of the service while a scenario is played once more."""
 
 import signal
 import subprocess

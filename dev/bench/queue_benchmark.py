@@ -1,4 +1,4 @@
-"""What waiting rooms cost at given sizes, by the caller's clock and by the server's own statistics.
+"""Measure what waiting rooms cost at given sizes, by the caller's clock and by the server's own statistics.
 
 All rooms are filled first and then take turns, so that whatever else the machine does meets small and large ones alike. A phase
 counts as its fastest repetition; the longest script is the longest of all.
@@ -379,7 +379,7 @@ class Trial:
         _require(self._dropped == absent, f"{self._dropped:,} of {absent:,} absentees were dropped")
 
     def _waiting(self, first: int, end: int) -> list[TokenClaims]:
-        """What the visitors from one position up to another, counted from 0, have in their tokens."""
+        """Return the claims of the visitors from one position up to another, counted from 0."""
         found: Any = self._client.zrange(self._keys["waiting"], first, end - 1, withscores=True)
         return [
             TokenClaims(self.room.concert_id, int(customer), int(slot), generation=1, issued_at=0)

@@ -50,7 +50,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What must hold. `ratio` compares the largest room with the smallest."""
+    """Bounds that must hold. `ratio` compares the largest room with the smallest."""
 
     ratio: float = 1.2
     bytes_per_visitor: float = 300

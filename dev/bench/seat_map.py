@@ -1,4 +1,4 @@
-"""How soon a seat map can be used, and how it moves, in a browser.
+"""Measure how soon a seat map can be used, and how it moves, in a browser.
 
     make bench-seat-map                      3 halls, each opened 11 times in turn
     make bench-seat-map ARGS="--repeats 3"

@@ -1,4 +1,4 @@
-"""What is to be seen of sales from outside: the rows that they left, how far consumers are behind, and the invariants."""
+"""Watch sales from outside: the rows that they left, how far consumers are behind, and the invariants."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Who the demo's logins belong to, and the crowd that bought before they came."""
+"""Accounts of the demo: its logins, and the crowd that bought before they came."""
 
 import json
 import secrets

@@ -1,4 +1,4 @@
-"""What the demo sells. Artists, titles and venues are invented."""
+"""Concerts of the demo. Artists, titles and venues are invented."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -42,7 +42,7 @@ def settle_ranking() -> None:
 
 
 def _parties(seats: int, *, largest: int) -> list[int]:
-    """How many seats each buyer takes, `seats` in all."""
+    """Yield how many seats each buyer takes, `seats` in all."""
     sizes: Iterator[int] = cycle(PARTY_SIZES)
     parties: list[int] = []
     while (left := seats - sum(parties)) > 0:

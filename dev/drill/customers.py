@@ -49,7 +49,7 @@ class Customer:
         self._client.close()
 
     def enter(self, phase: str, seed: int) -> None:
-        """What follows belongs to `phase`."""
+        """Let what follows belong to `phase`."""
         self._phase = phase
         self.dice = random.Random(f"{seed} {self.user_id}")
         self._reservations = []
@@ -193,7 +193,7 @@ class Customer:
         return call
 
     def _place(self, call: Call) -> dict[str, Any]:
-        """Where the customer stands by this answer; the token in it is used from now on."""
+        """Return the customer's place by this answer; the token in it is used from now on."""
         if call.outcome is not Outcome.DONE:
             return {}
         place = call.data

@@ -1,4 +1,4 @@
-"""Whether every event has reached every consumer, with one effect. Needs Django to be set up."""
+"""Check that every event has reached every consumer, with one effect. Needs Django to be set up."""
 
 import json
 import random
@@ -24,7 +24,7 @@ TOLD = range(200, 300)
 
 
 def unfinished(*, until: float | None = None) -> int:
-    """How many deliveries are not done, of events up to `until`, in seconds since 1970."""
+    """Count the deliveries that are not done, of events up to `until`, in seconds since 1970."""
     open_ones = EventDelivery.objects.exclude(status=EventDelivery.Status.DONE)
     if until is not None:
         open_ones = open_ones.filter(event__occurred_at__lte=datetime.fromtimestamp(until, UTC))
@@ -51,7 +51,7 @@ def deliver_again(dice: random.Random) -> None:
 
 @dataclass
 class Told:
-    """What the outside platform was told of one event: the bodies it got, and how it answered each time."""
+    """Hold what the outside platform was told of one event: the bodies it got, and how it answered each time."""
 
     bodies: list[Any] = field(default_factory=list)
     answers: list[int | str] = field(default_factory=list)
@@ -79,7 +79,7 @@ def told_again(told: dict[str, Told]) -> set[str]:
 
 
 def find_delivery_breaches(told: dict[str, Told], *, may_repeat: set[str]) -> list[str]:
-    """What was not consumed, or more than once.
+    """Find what was not consumed, or more than once.
 
     A message that was answered with 2xx is sent again only for the events in `may_repeat`: the answer was lost with the
     process or the session that had it.
@@ -117,7 +117,7 @@ def _not_ranked() -> Iterator[str]:
 
 
 def _not_finished() -> Iterator[str]:
-    """Who has paid has left the waiting room, once."""
+    """Find customers who have paid and have not left the waiting room, or more than once."""
     exits = Counter(
         QueueExit.objects.values_list("concert_id", "customer_id", "generation", "slot")
     )

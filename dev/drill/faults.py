@@ -1,4 +1,4 @@
-"""What the drill does to the stack. Each fault returns when its cause is gone; nothing is mended by hand."""
+"""Faults that the drill inflicts on the stack. Each returns when its cause is gone; nothing is mended by hand."""
 
 import dbm
 import time
@@ -50,7 +50,7 @@ OTHERS_SQL = """
 
 @dataclass(kw_only=True)
 class Scene:
-    """What a fault may touch. `frozen` notes from when to when the broker did not answer, in seconds since 1970.
+    """Hold what a fault may touch. `frozen` notes from when to when the broker did not answer, in seconds since 1970.
 
     `breaches` are what a fault itself has seen go wrong.
     """

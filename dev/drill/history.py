@@ -13,7 +13,7 @@ import httpx
 
 
 class Kind(StrEnum):
-    """What a call is for. Those above `JOIN` change the database, and each must settle to one effect."""
+    """Kinds of calls. Those above `JOIN` change the database, and each must settle to one effect."""
 
     CHARGE = "charge"
     HOLD = "hold"
@@ -89,7 +89,7 @@ class Call:
 
     @property
     def outcome(self) -> Outcome:
-        """What the customer knows by now."""
+        """Return what the customer knows by now."""
         found = [one.outcome for one in self.attempts]
         if Outcome.DONE in found:
             return Outcome.DONE
@@ -124,7 +124,7 @@ class Call:
 
     @property
     def data(self) -> dict[str, Any]:
-        """What the customer was promised."""
+        """Return what the customer was promised."""
         found: dict[str, Any] = self.answer.envelope["data"]
         return found
 

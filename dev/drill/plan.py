@@ -1,4 +1,4 @@
-"""What happens when: drawn from the seed before anything starts, so that a seed names one drill."""
+"""Plan of a drill: drawn from the seed before anything starts, so that a seed names one drill."""
 
 import random
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Whether service is back by itself, and after how long."""
+"""Measure if service comes back by itself, and after how long."""
 
 import threading
 import time
@@ -34,7 +34,7 @@ class Watch:
 
     @property
     def seconds(self) -> float | None:
-        """Until a whole purchase worked again and everything that had happened before the fault's end was consumed."""
+        """Measure until a whole purchase worked again and everything that had happened before the fault's end was consumed."""
         if self.purchase_after is None or self.deliveries_after is None:
             return None
         return max(self.purchase_after, self.deliveries_after)

@@ -1,4 +1,4 @@
-"""What a drill found out, as a table and as JSON."""
+"""Report of a drill, as a table and as JSON."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -72,7 +72,7 @@ class Row:
 def seconds_of_sales(
     calls: Iterable[Call], *, within: tuple[float, float] | None = None
 ) -> list[float]:
-    """How long each payment took that was answered with success, of those under way `within` two moments."""
+    """Return how long each payment took that was answered with success, of those under way `within` two moments."""
     sales = [
         one
         for call in calls
@@ -109,7 +109,7 @@ def as_table(rows: Sequence[Row]) -> Table:
 
 
 def remarks(rows: Sequence[Row]) -> RenderableType:
-    """What does not fit into a table: breaches in words, and what ended by itself."""
+    """Yield what does not fit into a table: breaches in words, and what ended by itself."""
     lines = []
     for row in rows:
         lines += [Text(f"{row.name}: {breach}", style="red") for breach in row.breaches]

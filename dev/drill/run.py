@@ -149,7 +149,7 @@ class Drill:
         return watch
 
     def _wait_for_deliveries(self) -> None:
-        """What is left of the calls after the fault; what does not come is a breach."""
+        """Settle what is left of the calls after the fault; what does not come is a breach."""
         give_up_at = time.monotonic() + PATIENCE
         while not are_all_delivered() and time.monotonic() < give_up_at:
             self._stack.sleep(LOOK_SECONDS)
@@ -175,7 +175,7 @@ class Drill:
 
 
 def _missed_or_wrong(scene: Scene) -> list[str]:
-    """What became of the calls that were cut off before or after their commit."""
+    """Count what became of the calls that were cut off before or after their commit."""
     missed = [scene.missed] if scene.missed else []
     missed += [f"it had its answer: {hit.call}" for hit in scene.hits if not hit.call.was_unknown]
     return [f"the drill missed its aim: {one}" for one in missed] + [

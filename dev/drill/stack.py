@@ -117,7 +117,7 @@ class DrillStack(ThrowawayStack):
 
     @property
     def schedule_path(self) -> Path:
-        """Where beat remembers what ran last."""
+        """Return the file in which beat remembers what ran last."""
         return self.data_dir / "celerybeat-schedule"
 
     def process_of_session(self, client_port: int, *, name: str) -> psutil.Process | None:

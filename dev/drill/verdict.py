@@ -60,7 +60,7 @@ def holds_between(since: float, until: float) -> int:
 
 
 def find_breaches(calls: Iterable[Call], user_ids: Sequence[int]) -> list[str]:
-    """Where the answers and the database disagree; every call must have been settled before."""
+    """Find where the answers and the database disagree; every call must have been settled before."""
     calls = [call for call in calls if call.kind.is_durable]
     truth = Truth(user_ids)
     done = [call for call in calls if call.outcome is Outcome.DONE]
@@ -167,7 +167,7 @@ _DIFFERENCES = {
 
 
 def _keys_without_record(calls: Iterable[Call], truth: Truth) -> Iterator[str]:
-    """What succeeded is kept under its key, what was refused is not."""
+    """Find keys whose answer is missing after a success, or kept after a refusal."""
     for call in calls:
         if call.key and call.outcome is not Outcome.UNKNOWN:
             expected = int(call.outcome is Outcome.DONE)

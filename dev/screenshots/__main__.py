@@ -166,7 +166,7 @@ def _choose(tab: Tab, spots: Sequence[Spot], *, by_finger: bool) -> None:
 
 
 def _place(tab: Tab, spot: Spot) -> tuple[float, float]:
-    """Where a seat is on the screen."""
+    """Return where a seat is on the screen."""
     x, y = tab.evaluate(
         """([x, y]) => {
             const svg = document.querySelector(".map__svg");

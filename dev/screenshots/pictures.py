@@ -67,7 +67,7 @@ class Picture:
 
 @dataclass(slots=True)
 class Stage:
-    """Where the scenes are. Paths and seats to choose are by scene and, where it differs, language: `seats-ko`."""
+    """Addresses of the scenes. Paths and seats to choose are by scene and, where it differs, language: `seats-ko`."""
 
     base_url: str
     paths: dict[str, str] = field(default_factory=dict)

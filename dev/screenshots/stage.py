@@ -79,7 +79,7 @@ def _path(view: str, title: str) -> str:
 
 
 def _crowd(size: int) -> list[User]:
-    """Who cannot log in."""
+    """Return an account that cannot log in."""
     no_password = make_password(None)
     return User.objects.bulk_create(
         User(email=f"visitor{n:03}@demo.example", name=f"Visitor {n}", password=no_password)

@@ -1,1 +1,1 @@
-"""What a developer's machine needs to run Encore: no part of a deployment."""
+"""Stack of a developer's machine: no part of a deployment."""

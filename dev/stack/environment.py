@@ -1,4 +1,4 @@
-"""What the processes of a stack are told: secrets that are made once, and where servers listen."""
+"""Environment of the processes of a stack: secrets that are made once, and where servers listen."""
 
 import base64
 import os

@@ -1,4 +1,4 @@
-"""What the processes of a stack write: kept in files; what is remarkable is shown on the terminal as well."""
+"""Logs of the processes of a stack: kept in files; what is remarkable is shown on the terminal as well."""
 
 import re
 from collections.abc import Sequence

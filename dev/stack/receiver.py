@@ -45,7 +45,7 @@ ROW = "<tr><td>{received_at}<td>{id}<td>{signature}<td>{answer}<td><pre>{body}</
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """How messages with a valid signature are answered."""
+    """Modes of answering messages with a valid signature."""
 
     mode: str = ANSWER
     status: int = int(HTTPStatus.NO_CONTENT)

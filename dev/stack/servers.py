@@ -301,7 +301,7 @@ def postgres_home(data_dir: Path) -> Path:
 
 
 def is_open_to_everybody(path: Path) -> bool:
-    """Whether a user without any rights can reach what is inside `path`."""
+    """Return whether a user without any rights can reach what is inside `path`."""
     path = path.resolve()
     return all(folder.stat().st_mode & stat.S_IXOTH for folder in (path, *path.parents))
 

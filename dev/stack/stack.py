@@ -66,7 +66,7 @@ class StackRefused(Exception):
 
 
 class StopRequested(BaseException):
-    """Somebody pressed Ctrl-C or sent SIGTERM."""
+    """Raised by Ctrl-C or SIGTERM."""
 
 
 class Stack:

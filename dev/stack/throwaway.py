@@ -19,7 +19,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):
-    """Somebody pressed Ctrl-C or sent SIGTERM."""
+    """Raised by Ctrl-C or SIGTERM."""
 
 
 class ThrowawayStack(Stack):

@@ -1,4 +1,4 @@
-"""What a browser has of a visitor who has logged in and queued: cookies, as Playwright takes them.
+"""Cookies of a visitor who has logged in and queued: cookies, as Playwright takes them.
 
 Needs Django to be set up for the stack that the browser visits.
 """

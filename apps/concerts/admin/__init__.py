@@ -1,4 +1,4 @@
-"""What staff need to put a concert on sale: the concert, its dates, their seats."""
+"""Pages of staff that put a concert on sale: the concert, its dates, their seats."""
 
 from apps.concerts.admin.concert import ConcertAdmin
 from apps.concerts.admin.performance import PerformanceAdmin

@@ -1,4 +1,4 @@
-"""What may be changed about a date: not into the past, and not under the feet of those who have tickets without asking."""
+"""Forms that change a date: not into the past, and not under the feet of those who have tickets without asking."""
 
 from collections.abc import Sequence
 from datetime import datetime

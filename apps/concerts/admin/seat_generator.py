@@ -107,7 +107,7 @@ Sections: Any = forms.formset_factory(
 
 
 class SeatGeneratorView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
-    """What `?performance=1&performance=2` or `?concert=3` name is ticked at first."""
+    """Tick at first what `?performance=1&performance=2` or `?concert=3` name."""
 
     title = _("Generate seats")
     permission_required = ("concerts.add_seat",)

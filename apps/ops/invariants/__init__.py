@@ -1,4 +1,4 @@
-"""What must be true of everything that was ever sold, held, booked and told, whatever was killed or repeated meanwhile.
+"""Check what must be true of everything that was ever sold, held, booked and told, whatever was killed or repeated meanwhile.
 
 Each check reads whole tables and trusts no constraint: it finds the breach that a constraint should have refused. Each is
 one statement, so it sees one moment and gives no false alarm while sales go on. There is no snapshot around all of them
@@ -21,7 +21,7 @@ from apps.ops.invariants.findings import EXAMPLES_MAX, Findings
 
 @dataclass(frozen=True)
 class Invariant:
-    """What one check found. `examples` name some of the breaches, in words.
+    """Hold what one check found. `examples` name some of the breaches, in words.
 
     `counts` are figures worth knowing that are no breaches. `not_checked` says why a part could not be looked at.
     """

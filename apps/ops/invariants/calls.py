@@ -1,4 +1,4 @@
-"""Who was let in, and what was done for the keys that callers sent."""
+"""Check admissions, and the effects of the keys that callers sent."""
 
 from datetime import datetime
 

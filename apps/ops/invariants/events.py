@@ -1,4 +1,4 @@
-"""What was told, to whom, and what the ranking made of it."""
+"""Check events: that each was recorded, delivered and ranked."""
 
 from datetime import datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""What a check found, and how it looks: by one statement, whose rows are breaches."""
+"""Find breaches by one statement, whose rows they are."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field

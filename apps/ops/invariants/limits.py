@@ -1,4 +1,4 @@
-"""What a hold may be: for how many seats, at what price, and for how long."""
+"""Check holds: for how many seats, at what price, and for how long."""
 
 from datetime import datetime
 

@@ -51,7 +51,7 @@ class VisitStatus(StrEnum):
 
 
 class JoinRefusal(StrEnum):
-    """Why a visitor was not taken in."""
+    """Say why a visitor was not taken in."""
 
     QUEUE_CLOSED = "QUEUE_CLOSED"
     SALES_CLOSED = "SALES_CLOSED"
@@ -61,7 +61,7 @@ class JoinRefusal(StrEnum):
 
 
 class RoomFault(StrEnum):
-    """Why a room cannot answer: it is gone, does not know the visitor, or what it knows may be stale."""
+    """Say why a room cannot answer: it is gone, does not know the visitor, or what it knows may be stale."""
 
     LOST = "LOST"
     UNKNOWN = "UNKNOWN"
@@ -128,7 +128,7 @@ class CallToCount(Protocol):
 
 
 class Visit(NamedTuple):
-    """What the room says about one visitor.
+    """Hold what the room says about one visitor.
 
     Times are microseconds by the store's clock, 0 where there is none: only the ACTIVE were admitted, the EXPIRED expire no
     more.
@@ -154,7 +154,7 @@ class Visit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one step of admission did. `is_done` is False when the room has to be healed first."""
+    """Hold what one step of admission did. `is_done` is False when the room has to be healed first."""
 
     is_done: bool
     admitted: int
@@ -180,7 +180,7 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """Whether there was a visit to end; `admitted_at` is 0 if it was not ACTIVE."""
+    """Say if there was a visit to end; `admitted_at` is 0 if it was not ACTIVE."""
 
     was_there: bool
     admitted_at: int
@@ -248,7 +248,7 @@ class Room:
         return _visit(answer)
 
     def touch(self, claims: TokenClaims) -> Visit:
-        """Where the visitor stands; counts as being seen."""
+        """Return the state of the visit; counts as being seen."""
         where = (claims.slot, claims.generation, claims.lease_until)
         return _visit(self._run("touch", claims.customer_id, random.random(), *where))
 

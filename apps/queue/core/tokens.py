@@ -26,7 +26,7 @@ class InvalidToken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TokenClaims:
-    """What a token says. Times are microseconds by the store's clock.
+    """Hold what a token says. Times are microseconds by the store's clock.
 
     `slot` is 0 for a place that was drawn by lottery: it stays secret, and the room can draw it again. `lease_until` and
     `admitted_at` are 0 until the visitor has been ACTIVE.
@@ -78,7 +78,7 @@ class TokenSigner:
         return TokenClaims(*map(int, text.split(":")))
 
     def is_current(self, token: str) -> bool:
-        """Whether the key that signs today has signed it."""
+        """Return whether the key that signs today has signed it."""
         return token.split(".", 2)[1] == self._signing_key_id
 
     def _signature(self, key_id: str, signed: str) -> str:

@@ -139,7 +139,7 @@ def _admit(live: Room) -> tuple[int, int]:
 
 
 def _postpone(room: WaitingRoom) -> None:
-    """Nobody is there: look again after a while, unless somebody has woken the room since it was claimed."""
+    """Look at an empty room again after a while, unless a tick was scheduled since it was claimed."""
     WaitingRoom.objects.filter(pk=room.pk, next_tick_at=room.next_tick_at).update(
         activity=Activity.RESTING,
         next_tick_at=Now() + IDLE_INTERVAL + random.uniform(-0.5, 0.5) * IDLE_SPREAD,

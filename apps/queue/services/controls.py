@@ -1,4 +1,4 @@
-"""What staff decide about a waiting room. Every change is recorded and reaches the live room at once."""
+"""Apply decisions of staff about a waiting room. Every change is recorded and reaches the live room at once."""
 
 from datetime import datetime, timedelta
 from math import ceil
@@ -104,7 +104,7 @@ def close_room(*, concert_id: int, **by: Unpack[By]) -> WaitingRoom:
 
 @use_case
 def set_capacity(*, concert_id: int, capacity: int, **by: Unpack[By]) -> WaitingRoom:
-    """How many may be active at once. Lowering it ends no lease: nobody is admitted until enough have left.
+    """Set how many visitors may be active at once. Lowering it ends no lease: nobody is admitted until enough have left.
 
     :raises ValidationError: it is out of bounds.
     """

@@ -16,7 +16,7 @@ EXITS_BATCH = 500
 def recorded_end(
     *, concert_id: int, customer_id: int, slot: int, generation: int
 ) -> EndReason | None:
-    """How a visit ended; None if it has not.
+    """Return how a visit ended; None if it has not.
 
     A customer has one place at a time. Whoever is on record with a later one that has ended had this one taken by a loss of the
     store, and has had the turn; a later one that was merged is no turn.

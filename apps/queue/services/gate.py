@@ -46,7 +46,7 @@ class Admission:
 
     @property
     def choose_until(self) -> datetime:
-        """Until when new seats may be held; what is held already may be paid for afterwards."""
+        """Return until when new seats may be held; what is held already may be paid for afterwards."""
         return min(self.lease_until, self.new_holds_until)
 
 

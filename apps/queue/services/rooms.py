@@ -1,4 +1,4 @@
-"""Where the row of a room meets its live state: policy copies, loss, healing."""
+"""Keep the row of a room and its live state together: policy copies, loss, healing."""
 
 from dataclasses import replace
 from datetime import timedelta

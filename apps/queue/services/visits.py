@@ -29,7 +29,7 @@ _FORGET_EARLY_END = load_statements(Path(__file__).with_suffix(".sql"))["forget_
 
 
 class VisitorStatus(NamedTuple):
-    """What a visitor is told, at `seen_at` by the store's clock.
+    """Hold what a visitor is told, at `seen_at` by the store's clock.
 
     `position` is None before opening, while a lost room heals, and when EXPIRED; `choose_until` is None unless ACTIVE.
     """
@@ -89,7 +89,7 @@ def join_queue(
 
 
 def visitor_status(*, token: str | None) -> VisitorStatus:
-    """Where the visitor stands; counts as being seen, and needs no SQL unless the room has to be healed.
+    """Return the state of the visit; counts as being seen, and needs no SQL unless the room has to be healed.
 
     :raises QueueTokenRequired, QueueTokenInvalid: there is no token of ours.
     :raises ServiceUnavailable: the store does not answer.
@@ -132,7 +132,7 @@ def read_claims(token: str | None) -> TokenClaims:
 
 
 def visit_status(claims: TokenClaims) -> Visit:
-    """Where the owner of a ticket stands, healing the room if it has lost them.
+    """Return the visit that a token claims, healing the room if it has lost it.
 
     :raises QueueTokenInvalid: the concert is gone.
     :raises ServiceUnavailable: the store does not answer, or has just been lost once more.

@@ -1,4 +1,4 @@
-"""Who may look at seats and claim them: the visitors whom the waiting room of the concert has admitted."""
+"""Let those visitors look at seats and claim them whom the waiting room of the concert has admitted."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -36,7 +36,7 @@ _concerts: ProcessCache[int, "_Concert"] = ProcessCache(seconds=LOOK_SECONDS, en
 
 
 class _Concert(NamedTuple):
-    """What calls that come again and again have to know of the concert of a performance."""
+    """Hold what repeated calls have to know of the concert of a performance."""
 
     id: int
     single_seats: str

@@ -1,4 +1,4 @@
-"""What an admitted visitor sees: dates, seats, the hall and what is free in it."""
+"""Views for an admitted visitor: dates, seats, the hall and what is free in it."""
 
 from typing import Any
 

@@ -287,7 +287,7 @@ class WalletView(PageView):
 
 
 def next_url(request: HttpRequest, default: str = "storefront:home") -> str:
-    """Where the visitor was going; only ever to a page of ours."""
+    """Return where the visitor was going; only ever a page of ours."""
     wanted = request.POST.get("next") or request.GET.get("next") or ""
     is_ours = url_has_allowed_host_and_scheme(
         wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()

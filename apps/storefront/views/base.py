@@ -1,4 +1,4 @@
-"""What every page has in common: logins, rate limits, and what a refusal of a service looks like."""
+"""Base of every page: logins, rate limits, and pages for what services refuse."""
 
 import math
 from typing import Any, ClassVar
@@ -43,7 +43,7 @@ class PageView(View):
 
     @property
     def customer_id(self) -> int:
-        """Who is logged in; for views that need it."""
+        """Return the id of the customer who is logged in; for views that need a login."""
         customer_id = self.request.user.pk
         assert customer_id is not None
         return customer_id
@@ -73,7 +73,7 @@ class PageView(View):
     def http_method_not_allowed(
         self, request: HttpRequest, *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        """Who opens the address of a form, after a refusal by "back" or the switch of languages, gets a page of ours."""
+        """Answer a visitor who opens the address of a form, after a refusal by "back" or the switch of languages, with a page of ours."""
         if request.method in ("GET", "HEAD"):
             return redirect(self.fallback_url())
         return super().http_method_not_allowed(request, *args, **kwargs)
@@ -96,7 +96,7 @@ class PageView(View):
         return redirect(self.form_url())
 
     def handle_error(self, error: DomainError) -> HttpResponse:
-        """What the visitor sees of a refusal. Overridden where a page can say more, or knows the way on."""
+        """Show a refusal. Overridden where a page can say more, or knows the way on."""
         is_form = self.request.method == "POST"
         page_url = self.form_url() if is_form or error.retry_after else self.fallback_url()
         return error_response(self.request, error, for_script=self.is_script, page_url=page_url)

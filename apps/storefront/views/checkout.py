@@ -92,7 +92,7 @@ class CheckoutView(HoldPageView):
         return response
 
     def _was_paid_in_this_visit(self, hold: Hold) -> bool:
-        """Whether the cookie names the visit that paying ends: the customer may have joined anew since the hold."""
+        """Return whether the cookie names the visit that paying ends: the customer may have joined anew since the hold."""
         try:
             cookie = verify_token(
                 token=queue_token_of(self.request),
@@ -165,7 +165,7 @@ class ExtendHoldView(HoldPageView):
 
 
 class TopUpForHoldView(HoldPageView):
-    """What is missing to pay for a hold: whoever has paid meanwhile, in another tab, is not made richer."""
+    """Top up what is missing to pay for a hold; a customer who has paid meanwhile, in another tab, is not made richer."""
 
     rate_limits: ClassVar = {"POST": "charge"}
 

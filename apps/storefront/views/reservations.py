@@ -1,4 +1,4 @@
-"""What a customer has booked: the list, one reservation with its tickets, and giving it back."""
+"""Pages of bookings: the list, one reservation with its tickets, and giving it back."""
 
 from typing import Any
 from uuid import UUID

@@ -48,7 +48,7 @@ GRACE_MIN = 2
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What the page shows of one place. `first_position` is where the progress bar starts."""
+    """Hold what the page shows of one place. `first_position` is where the progress bar starts."""
 
     status: VisitorStatus
     board: WaitingRoomStatus
@@ -73,7 +73,7 @@ class Waiting:
 
     @property
     def way_done(self) -> int | None:
-        """How much of the way of `first_position` steps to the door lies behind the visitor."""
+        """Return how much of the way of `first_position` steps lies behind the visitor."""
         if self.first_position is None or self.people_ahead is None:
             return None
         return self.first_position - self.people_ahead
@@ -86,7 +86,7 @@ class Waiting:
 
     @property
     def grace_seconds(self) -> int | None:
-        """How much later than advised this page may ask, and as long again, without losing the place; None if nobody knows.
+        """Return how much later than advised this page may ask, and as long again, without losing the place; None if nobody knows.
 
         A third of the time in which the room expects to see the visitor again, which is twice the advice at least.
         """
@@ -101,7 +101,7 @@ class Waiting:
 
     @property
     def lease_seconds(self) -> int | None:
-        """How long an admitted visitor may still choose."""
+        """Return how long an admitted visitor may still choose."""
         if self.status.choose_until is None or self.board.is_withdrawn:
             return None
         return max(0, round((self.status.choose_until - self.status.seen_at).total_seconds()))

@@ -1,4 +1,4 @@
-"""What runs by itself, however much there is in the database: ticks that admit, and the watch of the invariants."""
+"""Measure what runs by itself, however much there is in the database: ticks that admit, and the watch of the invariants."""
 
 import statistics
 import time

@@ -1,4 +1,4 @@
-"""What a visitor whose turn it is reads of halls of several sizes: the map, the list of seats, the availability."""
+"""Measure what a visitor whose turn it is reads of halls of several sizes: the map, the list of seats, the availability."""
 
 import json
 import math
