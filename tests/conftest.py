@@ -136,7 +136,7 @@ def api() -> Client:
 
 @pytest.fixture(autouse=True)
 def _closed_breakers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What one test did to a store must not make the next one refuse."""
+    """Keep what one test did to a store from making the next one refuse."""
     monkeypatch.setattr(publishing, "_breaker", Breaker())
     for url in (settings.QUEUE_URL, settings.CACHE_URL, settings.BROKER_URL):
         script_client(url)._breaker = Breaker()

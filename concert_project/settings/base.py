@@ -1,4 +1,4 @@
-"""What every environment shares.
+"""Settings that every environment shares.
 
 Every value that differs between installations is read from the environment here; `docs/operations.md` has the table.
 """

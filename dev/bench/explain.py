@@ -1,4 +1,4 @@
-"""How the hot queries run at 100,000 rows, with and without the index that serves each.
+"""Explain how the hot queries run at 100,000 rows, with and without the index that serves each.
 
     make explain                  print the plans
     make explain ARGS=--write     and put them into docs/database.md

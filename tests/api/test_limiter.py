@@ -186,7 +186,7 @@ class TestRace:
 
 
 class CheckFirst:
-    """What a limiter would be that looks first and counts afterwards."""
+    """Hold what a limiter would be that looks first and counts afterwards."""
 
     def __init__(self, everybody_has_looked: threading.Barrier) -> None:
         self.everybody_has_looked = everybody_has_looked

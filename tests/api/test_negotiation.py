@@ -25,7 +25,7 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 def call(caller: Caller, world: World, operation: str, suffix: str = "", **headers: str) -> Any:
-    """What `operation` answers, asked as it wants to be asked."""
+    """Return what `operation` answers, asked as it wants to be asked."""
     body = RULES[operation].body
     path = operation.format(**world.ids) + suffix
     return caller(path, body(world, 0) if body else None, headers=headers)
@@ -118,7 +118,7 @@ def send(world: World, operation: str, body: bytes, **headers: str) -> Any:
 
 
 def everything(world: World) -> list[Any]:
-    """What a call of the owner might change."""
+    """Return what a call of the owner might change."""
     return [
         *Hold.objects.order_by("pk").values(),
         *Reservation.objects.order_by("pk").values(),

@@ -190,7 +190,7 @@ def refusals(described: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory) -> Path:
-    """What `make openapi` writes; a warning is a failure."""
+    """Return what `make openapi` writes; a warning is a failure."""
     path: Path = tmp_path_factory.mktemp("openapi") / "openapi.yaml"
     call_command("spectacular", "--validate", "--fail-on-warn", "--file", str(path))
     return path

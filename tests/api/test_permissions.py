@@ -1,4 +1,4 @@
-"""Who may do what: every operation, called by everybody. What belongs to somebody does not exist for anybody else."""
+"""Test who may do what: every operation, called by everybody. What belongs to somebody does not exist for anybody else."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ CALLERS = ("anonymous", "ended", "thief", "other", "staff", "owner")
 
 @dataclass(frozen=True)
 class Rule:
-    """What each caller gets, and the body that all of them send."""
+    """Hold what each caller gets, and the body that all of them send."""
 
     answers: dict[str, str]
     body: Callable[[World, int], Any] | None = None
@@ -139,7 +139,7 @@ def answered(response: Any) -> str:
 
 
 def secrets(world: World) -> list[str]:
-    """What nobody but the owner may ever read."""
+    """Return what nobody but the owner may ever read."""
     booked = LedgerTransaction.objects.filter(customer_id=world.owner.user_id)
     owner = User.objects.get(pk=world.owner.user_id)
     ids = [

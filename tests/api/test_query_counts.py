@@ -1,4 +1,4 @@
-"""What a list costs does not depend on how long it is. Every count is pinned: whoever changes one says why."""
+"""Test what a list costs does not depend on how long it is. Every count is pinned: whoever changes one says why."""
 
 from collections.abc import Callable
 from datetime import timedelta

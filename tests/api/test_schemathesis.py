@@ -48,7 +48,7 @@ STORED: list[type[Model]] = [
 def follows_the_contract(
     context: CheckContext, response: Response, case: schemathesis.Case
 ) -> bool | None:
-    """What the contract says of every answer and a schema cannot."""
+    """Return what the contract says of every answer and a schema cannot."""
     headers = {name: values[0] for name, values in response.headers.items()}
     assert headers["x-request-id"]
     if "json" not in headers.get("content-type", ""):

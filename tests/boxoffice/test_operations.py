@@ -1,4 +1,4 @@
-"""What staff see of the machinery: they may look, and replay what is dead."""
+"""Test what staff see of the machinery: they may look, and replay what is dead."""
 
 import pytest
 from django.contrib.admin.models import LogEntry

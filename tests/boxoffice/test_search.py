@@ -1,4 +1,4 @@
-"""What a customer reads out or a page shows, staff find by typing it; in every list, by an index."""
+"""Test what a customer reads out or a page shows, staff find by typing it; in every list, by an index."""
 
 import unicodedata
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""What holds for every page of the administration, whichever app it belongs to."""
+"""Test what holds for every page of the administration, whichever app it belongs to."""
 
 import pytest
 from django.contrib import admin

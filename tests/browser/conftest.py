@@ -93,7 +93,7 @@ class Visit:
         return page
 
     def expect(self, pattern: str) -> None:
-        """What the console says of a refusal that the test provokes is no problem."""
+        """Ignore what the console says of a refusal that the test provokes."""
         self.expected.append(pattern)
 
     def log_in(self, customer: User) -> None:

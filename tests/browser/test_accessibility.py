@@ -30,7 +30,7 @@ Barriers = dict[str, list[str]]
 
 
 def barriers(page: Page) -> list[str]:
-    """What axe calls serious or critical, once colours have stopped changing."""
+    """Return what axe calls serious or critical, once colours have stopped changing."""
     page.evaluate(
         "Promise.allSettled(document.getAnimations()"
         ".filter((one) => one instanceof CSSTransition).map((one) => one.finished))"

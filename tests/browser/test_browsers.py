@@ -105,7 +105,7 @@ def wait_for_the_turn(visitor: Visit, performance: Performance) -> Page:
 
 
 def is_seen(request: Request) -> bool:
-    """Whether it keeps the place: the question of a script, or the page anew."""
+    """Return whether it keeps the place: the question of a script, or the page anew."""
     return bool(STATUS.search(request.url) or QUEUE.search(request.url))
 
 

@@ -86,7 +86,7 @@ def join(visit: Visit, concert: Concert) -> Page:
 
 
 def label(page: Page, text: str) -> Locator:
-    """What stands below the number, as it is seen: screen readers are told the same."""
+    """Return what stands below the number, as it is seen: screen readers are told the same."""
     return page.locator('[data-slot="label"]').filter(has_text=text)
 
 

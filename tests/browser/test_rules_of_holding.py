@@ -1,4 +1,4 @@
-"""What the rules of holding look like in a real browser: said before anything is held, and more time before a hold ends."""
+"""Test what the rules of holding look like in a real browser: said before anything is held, and more time before a hold ends."""
 
 import re
 from datetime import timedelta

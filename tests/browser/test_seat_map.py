@@ -98,7 +98,7 @@ def click_seat(page: Page, chosen: Seat) -> None:
 
 
 def place_of(page: Page, chosen: Seat) -> tuple[float, float, float]:
-    """Where the map shows the middle of a seat, and how wide, in px; the map comes into view first."""
+    """Return where the map shows the middle of a seat, and how wide, in px; the map comes into view first."""
     x, y, width = page.evaluate(
         """([x, y]) => {
             const svg = document.querySelector('.map__svg');
@@ -113,19 +113,19 @@ def place_of(page: Page, chosen: Seat) -> tuple[float, float, float]:
 
 
 def await_picture(page: Page) -> None:
-    """Until what happened before is drawn."""
+    """Wait until what happened before is drawn."""
     page.evaluate(
         "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
     )
 
 
 def await_wider(page: Page, width: float) -> None:
-    """Until the map shows its seats wider than this, in px."""
+    """Wait until the map shows its seats wider than this, in px."""
     await_above(page, "() => document.querySelector('.map__svg').getScreenCTM().a * 10", width)
 
 
 def await_above(page: Page, script: str, limit: float) -> None:
-    """Until a figure is above a limit. Asked from here again and again, because the pages' policy forbids to evaluate text in them."""
+    """Wait until a figure is above a limit. Asked from here again and again, because the pages' policy forbids to evaluate text in them."""
     for _ in range(PATIENCE // 50):
         if page.evaluate(script) > limit:
             return
@@ -157,7 +157,7 @@ def pass_seconds(page: Page, seconds: int) -> None:
 
 
 def width_of(page: Page) -> int:
-    """How wide the page is, in px: wider than its window is sideways scrolling."""
+    """Return how wide the page is, in px: wider than its window is sideways scrolling."""
     width: int = page.evaluate("document.documentElement.scrollWidth")
     return width
 
@@ -174,7 +174,7 @@ def open_tray(page: Page) -> None:
 
 
 def without_news(visit: Visit) -> None:
-    """What the poll would tell about seats does not come."""
+    """Keep away what the poll would tell about seats."""
     visit.context.route(AVAILABILITY, lambda route: route.abort())
     visit.expect("ERR_FAILED")
 
@@ -374,7 +374,7 @@ class TestChoosing:
 
 
 class TestLooks:
-    """What must be seen is, on every screen."""
+    """Everything that must be seen is seen, on every screen."""
 
     @pytest.mark.parametrize("width", [320, 360, 768, 1280])
     def test_no_title_is_wider_than_the_page(

@@ -376,7 +376,7 @@ class TestLists:
 
 
 class TestDates:
-    """What staff type as a date is bounded, and tickets that are sold are not moved by accident."""
+    """Dates that staff type are bounded, and tickets that are sold are not moved by accident."""
 
     def move(self, staff, performance, to, **more):
         page = reverse("admin:concerts_performance_change", args=[performance.pk])

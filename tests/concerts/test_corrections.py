@@ -1,4 +1,4 @@
-"""What nobody has held or bought can be corrected and deleted, however large it is; what somebody has cannot."""
+"""Test what nobody has held or bought can be corrected and deleted, however large it is; what somebody has cannot."""
 
 from typing import Any
 

@@ -92,7 +92,7 @@ def ranked(window=ALL, limit=10):
 
 
 def projected(days=()):
-    """What the projection alone says; it must not be lost."""
+    """Return what the projection alone says; it must not be lost."""
     sums = ranking_store.read(days=days)
     assert sums is not None
     return sums.reservations

@@ -1,4 +1,4 @@
-"""What customers type to find a concert, and what it costs."""
+"""Test what customers type to find a concert, and what it costs."""
 
 import unicodedata
 

@@ -156,7 +156,7 @@ class TestHostileArguments:
         ids=" ".join,
     )
     def test_may_be_an_end_of_the_calendar(self, room, given: list[str], day: str):
-        """Whether it is refused or not, it is no traceback."""
+        """Refused or not, there is no traceback."""
         refusal_of(*(text.format(room=room.concert_id) for text in given), day)
 
     @pytest.mark.parametrize("command", ["changepassword", "room"])

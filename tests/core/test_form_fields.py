@@ -1,4 +1,4 @@
-"""What a page prints, a field takes; what can be read in two ways, none does."""
+"""Test what a page prints, a field takes; what can be read in two ways, none does."""
 
 import argparse
 import importlib

@@ -1,4 +1,4 @@
-"""Who owns a transaction, what is tried again, and what happens after the commit."""
+"""Test who owns a transaction, what is tried again, and what happens after the commit."""
 
 import threading
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ class Announced:
 
 @pytest.fixture
 def heard():
-    """What receivers of `announced` were told; each listens until the end of the test."""
+    """Return what receivers of `announced` were told; each listens until the end of the test."""
     told: list = []
     receivers = []
 

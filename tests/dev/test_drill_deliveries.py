@@ -1,4 +1,4 @@
-"""Whether the drill notices an event that was not consumed, or more than once."""
+"""Test whether the drill notices an event that was not consumed, or more than once."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""What a customer knows of a call, and how calls without an answer settle, at the real API."""
+"""Test what a customer knows of a call, and how calls without an answer settle, at the real API."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Whether the drill finds what it looks for: each breach is planted behind an honest history."""
+"""Test whether the drill finds what it looks for: each breach is planted behind an honest history."""
 
 import json
 from dataclasses import replace

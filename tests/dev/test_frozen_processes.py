@@ -1,4 +1,4 @@
-"""What a deployment starts is frozen with SIGSTOP, and ends, so that it is started anew."""
+"""Test what a deployment starts is frozen with SIGSTOP, and ends, so that it is started anew."""
 
 import os
 import signal

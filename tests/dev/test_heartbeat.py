@@ -1,4 +1,4 @@
-"""When a process thinks that it works."""
+"""Test when a process thinks that it works."""
 
 import threading
 

@@ -293,7 +293,7 @@ class TestRunningStack:
 
 
 class TestNoStack:
-    """What every command says that has to find one."""
+    """Show what every command says that has to find one."""
 
     def said(self, data_dir, command="journey"):
         process = subprocess.run(

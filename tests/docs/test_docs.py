@@ -1,4 +1,4 @@
-"""What README and `docs/` say of the code is compared with the code."""
+"""Test what README and `docs/` say of the code is compared with the code."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""What the front costs, how it learns, and what it leaves behind: nothing."""
+"""Test what the front costs, how it learns, and what it leaves behind: nothing."""
 
 import logging
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""What an orchestrator and a monitoring system are told."""
+"""Test what an orchestrator and a monitoring system are told."""
 
 import pytest
 from django.db import connection

@@ -1,4 +1,4 @@
-"""What `/metrics` says of events that consumers have not done."""
+"""Test what `/metrics` says of events that consumers have not done."""
 
 from datetime import timedelta
 

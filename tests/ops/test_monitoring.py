@@ -1,4 +1,4 @@
-"""How people and monitoring systems hear of a broken invariant: the command, the task, the log line, the metric."""
+"""Test how people and monitoring systems hear of a broken invariant: the command, the task, the log line, the metric."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""What becomes of a delivery that fails, and of one whose worker never came back."""
+"""Test what becomes of a delivery that fails, and of one whose worker never came back."""
 
 from contextlib import suppress
 from datetime import timedelta

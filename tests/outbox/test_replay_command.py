@@ -159,7 +159,7 @@ class TestReplayDeadDeliveries:
         assert DeliveryReplay.objects.get().deliveries == 3
 
     def test_takes_up_no_more_than_were_dead_when_it_began(self, events, monkeypatch):
-        """What dies again at once must not keep it busy for ever."""
+        """Deliveries that die again at once must not keep it busy for ever."""
         monkeypatch.setattr(replaying, "BATCH", 1)
 
         def kill(_number):

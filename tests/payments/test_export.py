@@ -161,7 +161,7 @@ class TestLedgerCsv:
 
     @pytest.mark.django_db(transaction=True)
     def test_keeps_no_transaction_from_anybody_while_it_is_read(self, wallet: Wallet) -> None:
-        """Whoever pages through the lines takes as long as he likes."""
+        """A reader pages through the lines as slowly as they like."""
         open_ones: list[Any] = []
 
         class SlowReader(StringIO):

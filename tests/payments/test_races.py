@@ -260,7 +260,7 @@ def test_transactions_of_different_customers_do_not_wait_for_each_other(race: Ra
 
 
 def _elsewhere(run: Callable[[], Any]) -> list[Any]:
-    """What `run` returns in another thread, with a connection of its own."""
+    """Return what `run` returns in another thread, with a connection of its own."""
     outcomes: list[Any] = []
 
     def work() -> None:

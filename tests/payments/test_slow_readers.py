@@ -79,7 +79,7 @@ def _answers(port: int) -> bool:
 
 @pytest.fixture
 def request_bytes() -> bytes:
-    """What a browser of staff sends for a part of the ledger."""
+    """Return what a browser of staff sends for a part of the ledger."""
     customer = CustomerFactory()
     with connection.cursor() as cursor:
         cursor.execute("SET session_replication_role = replica")

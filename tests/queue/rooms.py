@@ -127,7 +127,7 @@ class Visitor:
 
 
 def claims(customer_id: int, visit: Visit) -> TokenClaims:
-    """What the token says that a visitor gets with this answer."""
+    """Return what the token says that a visitor gets with this answer."""
     return TokenClaims(
         concert_id=CONCERT,
         customer_id=customer_id,

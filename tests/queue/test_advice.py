@@ -1,4 +1,4 @@
-"""When visitors are told to ask again: in time for their turn, and all together no more often than the rooms can answer."""
+"""Test when visitors are told to ask again: in time for their turn, and all together no more often than the rooms can answer."""
 
 from collections import Counter
 

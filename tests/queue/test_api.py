@@ -370,7 +370,7 @@ class TestBoard:
 class TestWithoutAStore:
     @pytest.fixture(autouse=True)
     def store_url(self, settings: LazySettings) -> str:
-        """Where the store would be."""
+        """Return where the store would be."""
         url: str = settings.QUEUE_URL
         settings.QUEUE_URL = "redis://127.0.0.1:1/0"
         return url

@@ -361,7 +361,7 @@ class TestLosingEverything:
 
 class TestRoomThatWasLost:
     def test_the_limit_per_minute_outlives_the_loss(self, room: TestedRoom, clock: Clock) -> None:
-        """Who was admitted in the last minute is forgotten, so as many as allowed are supposed to have been."""
+        """The room has forgotten who was admitted in the last minute, so as many as allowed are supposed to have been."""
         room.set_policy(version=2, per_minute=30, capacity=1000)
         claims_of_all = room.join_all(*range(100))
         admitted = [(clock.now, room.tick())]

@@ -1,4 +1,4 @@
-"""What many processes do to one room at once, with the server's own clock."""
+"""Test what many processes do to one room at once, with the server's own clock."""
 
 import random
 import threading

@@ -72,7 +72,7 @@ class Model:
 
     @property
     def waiting(self) -> list[int]:
-        """Who waits, in the order of their places."""
+        """Return who waits, in the order of their places."""
         slots = {who: stay.slot for who, stay in self.people.items() if not stay.admitted_at}
         return sorted(slots, key=slots.__getitem__)
 
@@ -103,7 +103,7 @@ class Model:
         self.pending[who, stay.slot] = "TIMED_OUT"
 
     def endings(self, who: int, slot: int) -> set[str]:
-        """How this visit ended; also with a later place on record, which must have been taken by a loss."""
+        """Return how this visit ended; also with a later place on record, which must have been taken by a loss."""
         key = (who, slot)
         ends = {ends[key] for ends in (self.remembered, self.recorded) if key in ends}
         later = {

@@ -1,4 +1,4 @@
-"""What races need: a rival in another thread, a moment at which everybody meets, and protections that can be taken away."""
+"""Test what races need: a rival in another thread, a moment at which everybody meets, and protections that can be taken away."""
 
 import threading
 import time
@@ -28,7 +28,7 @@ def refusals(outcomes: Sequence[Any]) -> list[type[Exception]]:
 
 
 def outcome_of(future: "Future[Any]") -> Any:
-    """What the other thread returned or raised."""
+    """Return what the other thread returned or raised."""
     return future.exception(PATIENCE) or future.result()
 
 
@@ -53,7 +53,7 @@ def pause_before(
 
 
 def wait_until_blocked(sessions: int = 1) -> None:
-    """Until as many sessions of this database wait for a lock that somebody else has."""
+    """Wait until as many sessions of this database wait for a lock that somebody else has."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""What a sale should do, in as few words as possible: the other side of `test_state_machine.py`."""
+"""Test what a sale should do, in as few words as possible: the other side of `test_state_machine.py`."""
 
 from dataclasses import dataclass, field
 from datetime import datetime

@@ -326,7 +326,7 @@ class TestHolds:
 
     @pytest.mark.parametrize("path", ["/holds", "/holds/best-available"])
     def test_repeats_the_answer_also_when_the_turn_is_over(self, performance, seats, visitor, path):
-        """Who never got the answer to a hold asks again later, and may not be admitted any more."""
+        """A customer who never got the answer to a hold asks again later, and may not be admitted any more."""
         choice = {"seat_ids": ids(seats[:1])} if path == "/holds" else {"quantity": 1}
         body = {"performance_id": performance.pk, **choice}
         first = visitor.post(path, body, key="click-1")

@@ -1,4 +1,4 @@
-"""What the seats of a performance are, one letter each: that it is true, how old it may be, and what a crowd of readers costs."""
+"""Test what the seats of a performance are, one letter each: that it is true, how old it may be, and what a crowd of readers costs."""
 
 import hashlib
 import json

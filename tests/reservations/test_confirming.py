@@ -64,7 +64,7 @@ def balance(customer) -> int:
 
 @pytest.fixture
 def announced():
-    """What the signals of this app announced."""
+    """Return what the signals of this app announced."""
     events: list[object] = []
 
     def listen(*, event, **_):

@@ -1,4 +1,4 @@
-"""What one customer may hold without having paid, and what nobody could pay."""
+"""Test what one customer may hold without having paid, and what nobody could pay."""
 
 from uuid import uuid4
 

@@ -1,4 +1,4 @@
-"""What happens when everybody clicks at once; each race has twins that take its protection away and show the breach."""
+"""Test what happens when everybody clicks at once; each race has twins that take its protection away and show the breach."""
 
 import threading
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""What a performance that is moved means for those who have tickets, and for the outside platform."""
+"""Test what a performance that is moved means for those who have tickets, and for the outside platform."""
 
 import json
 from datetime import datetime, timedelta

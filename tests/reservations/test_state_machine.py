@@ -110,7 +110,7 @@ class SaleMachine(RuleBasedStateMachine):
 
     @staticmethod
     def meet(refusal: Refusal, call: Callable[[], Any]) -> Any:
-        """What `call` returns, or None if it is refused as it should be."""
+        """Return what `call` returns, or None if it is refused as it should be."""
         if refusal is None:
             return call()
         with pytest.raises(refusal):

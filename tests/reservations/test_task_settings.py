@@ -1,4 +1,4 @@
-"""How Celery is set up: no work is lost, no request waits for a broker, and nothing outside delays what is inside."""
+"""Test how Celery is set up: no work is lost, no request waits for a broker, and nothing outside delays what is inside."""
 
 import json
 from typing import Any

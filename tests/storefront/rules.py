@@ -1,4 +1,4 @@
-"""What holds on every page, and what none may be led astray by."""
+"""Test what holds on every page, and what none may be led astray by."""
 
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -20,7 +20,7 @@ HUGE = "9" * 5_000
 
 
 class Page(HTMLParser):
-    """What the rules for all pages look at."""
+    """Hold what the rules for all pages look at."""
 
     def __init__(self, response: Any) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class Page(HTMLParser):
         return found["value"] or ""
 
     def form(self, action: str) -> dict[str, str]:
-        """What the last form whose address ends with `action` sends: its fields, and its button."""
+        """Return what the last form whose address ends with `action` sends: its fields, and its button."""
         found: dict[str, str] = {}
         is_inside = False
         for tag, attributes in self.tags:

@@ -68,7 +68,7 @@ class TestCheckout:
         assert figures is None or (figures.waiting, figures.active) == (0, 0)
 
     def test_leaves_the_cookie_of_a_newer_visit_alone(self, performance: Performance):
-        """Who joined anew after the first of two payments must be able to see that place, and to leave it."""
+        """A customer who joined anew after the first of two payments must be able to see that place, and to leave it."""
         concert = performance.concert
         WaitingRoomFactory(concert=concert)
         customer = WalletFactory(balance=200_000).customer
@@ -191,7 +191,7 @@ class TestTwoTabs:
         return client
 
     def top_up_form(self, tab: Client, held: Hold) -> tuple[str, dict[str, str]]:
-        """Where the page sends the top-up that it shows, and what."""
+        """Return where the page sends the top-up that it shows, and what."""
         return f"{checkout_of(held)}top-up/", Page(tab.get(checkout_of(held))).form("top-up/")
 
     def balance(self, held: Hold) -> int:

@@ -206,7 +206,7 @@ class TestCost:
 
 
 class TestHolds:
-    """What a customer holds is on home and concert, and on nobody else's."""
+    """Home and concert show what a customer holds, and on nobody else's."""
 
     @pytest.fixture(autouse=True)
     def _kept(self, clock: Callable[[float], None]) -> None:

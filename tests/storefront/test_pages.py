@@ -1,4 +1,4 @@
-"""What every page has in common: who sees it, what it refuses, that it keeps to the rules; and pages of failures."""
+"""Test what every page has in common: who sees it, what it refuses, that it keeps to the rules; and pages of failures."""
 
 from uuid import UUID, uuid4
 

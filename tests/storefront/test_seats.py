@@ -87,7 +87,7 @@ class TestGate:
     def test_lets_nobody_choose_two_leases_after_admission(
         self, performance: Performance, seats: list[Seat], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Who holds seats is still in, to pay for them."""
+        """A customer who holds seats is still in, to pay for them."""
         client = admitted(performance.concert)
         gate = admission_to_performance
 

@@ -1,4 +1,4 @@
-"""What a customer has booked."""
+"""Test what a customer has booked."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""What visitors see while a concert is offline for a time: those with a place, and all others."""
+"""Test what visitors see while a concert is offline for a time: those with a place, and all others."""
 
 from typing import Any
 
