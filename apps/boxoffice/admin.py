@@ -36,7 +36,7 @@ class ConsumerFilter(admin.SimpleListFilter):
     parameter_name = "consumer"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, name) for name in sorted(one.name for one in CONSUMERS.values())]
+        return [(name, name) for name in sorted(consumer.name for consumer in CONSUMERS.values())]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(consumer=self.value()) if self.value() else queryset
@@ -51,7 +51,7 @@ class EventTypeFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [
             (name, name)
-            for name in sorted({t for one in CONSUMERS.values() for t in one.event_types})
+            for name in sorted({t for consumer in CONSUMERS.values() for t in consumer.event_types})
         ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
@@ -196,7 +196,11 @@ class ReceiverAdmin(ReadOnlyAdmin):
     ) -> Any:
         """Show those, too, that never failed and so have no row yet."""
         Receiver.objects.bulk_create(
-            [Receiver(consumer=one.name) for one in CONSUMERS.values() if one.is_outside],
+            [
+                Receiver(consumer=consumer.name)
+                for consumer in CONSUMERS.values()
+                if consumer.is_outside
+            ],
             ignore_conflicts=True,
         )
         return super().changelist_view(request, extra_context)

@@ -48,7 +48,7 @@ class ResumingExecutor(MigrationExecutor):
     ) -> ProjectState:
         if not migration.atomic:
             migration = copy(migration)
-            migration.operations = [_Resumed(one) for one in migration.operations]  # type: ignore[misc]
+            migration.operations = [_Resumed(operation) for operation in migration.operations]  # type: ignore[misc]
         return super().apply_migration(state, migration, fake, fake_initial)
 
 

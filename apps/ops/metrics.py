@@ -71,7 +71,7 @@ def _read_backlogs() -> dict[str, Backlog]:
     unhealthy = set(
         Receiver.objects.filter(unhealthy_since__isnull=False).values_list("pk", flat=True)
     )
-    outside = {one.name for one in CONSUMERS.values() if one.is_outside}
+    outside = {consumer.name for consumer in CONSUMERS.values() if consumer.is_outside}
     return {
         name: Backlog(
             pending=pending[name]["number"] if name in pending else 0,
@@ -79,7 +79,9 @@ def _read_backlogs() -> dict[str, Backlog]:
             oldest_at=oldest.get(name),
             is_unhealthy=name in unhealthy if name in outside else None,
         )
-        for name in sorted({one.name for one in CONSUMERS.values()} | pending.keys() | dead.keys())
+        for name in sorted(
+            {consumer.name for consumer in CONSUMERS.values()} | pending.keys() | dead.keys()
+        )
     }
 
 

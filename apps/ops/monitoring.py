@@ -65,15 +65,15 @@ def watch_invariants(*, scope: Scope = Scope.LATELY) -> bool:
         since=since,
         seconds=NIGHT_SECONDS if is_nightly else CHECK_SECONDS,
     )
-    breaches = {one.name: one.breaches for one in results}
+    breaches = {result.name: result.breaches for result in results}
     is_sound = not any(breaches.values())
     seconds = round(time.monotonic() - begun_at, 3)
     (logger.info if is_sound else logger.error)(
         "invariants_checked",
         scope=scope.value,
         breaches=breaches,
-        examples={one.name: one.examples for one in results if one.breaches},
-        not_checked={one.name: one.not_checked for one in results if one.not_checked},
+        examples={result.name: result.examples for result in results if result.breaches},
+        not_checked={result.name: result.not_checked for result in results if result.not_checked},
         seconds=seconds,
     )
     keep_outcome(results, scope=scope, seconds=seconds)
@@ -88,7 +88,11 @@ def watch_invariants(*, scope: Scope = Scope.LATELY) -> bool:
 
 def keep_outcome(results: Sequence[Invariant], *, scope: Scope, seconds: float) -> None:
     """Let `/metrics` tell how a check came out."""
-    checked = {one.name: one.breaches for one in results if one.breaches or not one.not_checked}
+    checked = {
+        result.name: result.breaches
+        for result in results
+        if result.breaches or not result.not_checked
+    }
     cache.set(
         scope.key,
         {"checked_at": time.time(), "seconds": seconds, "breaches": checked},

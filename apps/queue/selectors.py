@@ -200,14 +200,14 @@ def room_as_staff_see_it(concert_id: int) -> dict[str, Any]:
         },
         "changes": [
             {
-                "changed_at": one.changed_at,
-                "field": one.field,
-                "old_value": one.old_value,
-                "new_value": one.new_value,
-                "by": str(one.changed_by or one.actor),
-                "reason": one.reason,
+                "changed_at": change.changed_at,
+                "field": change.field,
+                "old_value": change.old_value,
+                "new_value": change.new_value,
+                "by": str(change.changed_by or change.actor),
+                "reason": change.reason,
             }
-            for one in changes
+            for change in changes
         ],
     }
 

@@ -69,7 +69,10 @@ def admitted(base_url: str, concert_id: int, customers: Sequence[LoadTestCustome
 
     :raises ScenarioFailed: the room did not admit them in time.
     """
-    places = [join_queue(customer_id=one.user_id, concert_id=concert_id).token for one in customers]
+    places = [
+        join_queue(customer_id=customer.user_id, concert_id=concert_id).token
+        for customer in customers
+    ]
     until = time.monotonic() + ADMISSION_TIMEOUT
     while board(base_url, concert_id)["active"] < len(customers):
         if time.monotonic() > until:

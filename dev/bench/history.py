@@ -202,7 +202,7 @@ class Scene:
         from apps.ops.invariants import check_invariants
 
         since = timezone.now() - timedelta(minutes=20)
-        broken = [one for one in check_invariants(since=since) if one.breaches]
+        broken = [invariant for invariant in check_invariants(since=since) if invariant.breaches]
         if broken:
             raise RuntimeError(f"{broken}")
 

@@ -362,7 +362,7 @@ def _cpu(cpu: Mapping[str, float]) -> str:
 
 
 def _loads(averages: Sequence[float]) -> str:
-    return " ".join(f"{one:.2f}" for one in averages)
+    return " ".join(f"{average:.2f}" for average in averages)
 
 
 def _limit(bound: Bound, limit: float) -> str:

@@ -72,7 +72,7 @@ def lines(
     title: str, series: Mapping[str, Sequence[tuple[float, float]]], *, across: str, up: str
 ) -> str:
     """One line for each series of (across, up), all from zero."""
-    points = [point for one in series.values() for point in one]
+    points = [point for sery in series.values() for point in sery]
     right = max((x for x, _ in points), default=0) or 1
     top = max((y for _, y in points), default=0) or 1
     left, width = 70, WIDTH - 100

@@ -185,7 +185,9 @@ class Trial:
             self._on_progress(what, done // 2, self.size)
         for start in range(0, self.size, BULK):
             customers = range(start + 1, min(start + BULK, self.size) + 1)
-            seen = {str(one): now - random.randrange(POLLING) + PATIENCE for one in customers}
+            seen = {
+                str(customer): now - random.randrange(POLLING) + PATIENCE for customer in customers
+            }
             self._client.zadd(self._keys["seen"], seen)
             self._on_progress(what, (self.size + customers[-1]) // 2, self.size)
         self._used_memory = self._server_memory() - before
@@ -204,7 +206,7 @@ class Trial:
         self._time("status", [partial(self._poll, one, VisitStatus.WAITING) for one in waiting])
         yield
         portions = [waiting[i : i + PORTION] for i in range(0, len(waiting), PORTION)]
-        self._time("status_busy", [partial(self._poll_many, one) for one in portions])
+        self._time("status_busy", [partial(self._poll_many, portion) for portion in portions])
         yield
         self._time("board", [self._look] * self._share)
         yield
@@ -217,10 +219,10 @@ class Trial:
         yield
         newcomers = range(self._next_customer, self._next_customer + self._share)
         self._next_customer = newcomers.stop
-        self._time("join", [partial(self._join, self.room, one) for one in newcomers])
+        self._time("join", [partial(self._join, self.room, newcomer) for newcomer in newcomers])
         yield
         lottery = self._lottery_room()
-        self._time("join_early", [partial(self._join, lottery, one) for one in newcomers])
+        self._time("join_early", [partial(self._join, lottery, newcomer) for newcomer in newcomers])
         yield
 
     def lose_half(self, beat: Callable[[], None]) -> None:
@@ -238,7 +240,7 @@ class Trial:
         self._time("purge", self._steps_until_purged((self.size + 1) // 2, beat))
         self._time("restore", [partial(self._restore, one) for one in gone])
         batches = [there[i : i + REPLAY_BATCH] for i in range(0, len(there), REPLAY_BATCH)]
-        self._time("replay", [partial(self._replay, one) for one in batches])
+        self._time("replay", [partial(self._replay, batch) for batch in batches])
         self._time("close", [self._close])
 
     def remove(self) -> None:
@@ -299,8 +301,14 @@ class Trial:
         """One visitor after the other without a pause between them: what the server can do at most."""
         pipeline = self._client.pipeline(transaction=False)
         keys = self._keys.values()
-        for one in claims_of_all:
-            token = (one.customer_id, random.random(), one.slot, one.generation, one.lease_until)
+        for claim in claims_of_all:
+            token = (
+                claim.customer_id,
+                random.random(),
+                claim.slot,
+                claim.generation,
+                claim.lease_until,
+            )
             pipeline.evalsha(self._touch, len(keys), *keys, "", *token)
         standings = {answer[0] for answer in pipeline.execute()}
         _require(standings == {VisitStatus.WAITING.encode()}, "a visitor is not WAITING")
@@ -327,8 +335,14 @@ class Trial:
 
     def _replay(self, claims_of_all: Sequence[TokenClaims]) -> int:
         ends = [
-            End(one.customer_id, one.slot, one.generation, EndReason.COMPLETED, ended_at=one.slot)
-            for one in claims_of_all
+            End(
+                claim.customer_id,
+                claim.slot,
+                claim.generation,
+                EndReason.COMPLETED,
+                ended_at=claim.slot,
+            )
+            for claim in claims_of_all
         ]
         self.room.replay(ends, generation=1, is_last=True)
         return len(ends)

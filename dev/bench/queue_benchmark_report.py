@@ -68,7 +68,7 @@ class Verdict:
 
 
 def judge(report: Report, bounds: Bounds) -> list[Verdict]:
-    every = [one for room in report.rooms for one in room.operations.values()]
+    every = [operation for room in report.rooms for operation in room.operations.values()]
     trips = [
         room.operations[name].round_trips for room in report.rooms for name in ("join", "status")
     ]
@@ -102,6 +102,6 @@ def as_json(report: Report, verdicts: list[Verdict]) -> dict[str, Any]:
     return {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         **asdict(report),
-        "bounds": [asdict(one) for one in verdicts],
-        "holds": all(one.holds for one in verdicts),
+        "bounds": [asdict(verdict) for verdict in verdicts],
+        "holds": all(verdict.holds for verdict in verdicts),
     }

@@ -45,8 +45,8 @@ class BenchStack(ThrowawayStack):
 
     def boot(self) -> None:
         super().boot()
-        [self.postgres] = [one for one in self.servers if isinstance(one, PostgresServer)]
-        [self.valkey] = [one for one in self.servers if isinstance(one, ValkeyServer)]
+        [self.postgres] = [server for server in self.servers if isinstance(server, PostgresServer)]
+        [self.valkey] = [server for server in self.servers if isinstance(server, ValkeyServer)]
         with self._step("Floors"):
             for name, module in FLOORS.items():
                 self.floors[name] = self._start_floor(name, module)

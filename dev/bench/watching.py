@@ -177,7 +177,7 @@ def breaches(bench: Bench) -> int:
     :raises ScenarioFailed: there are some; the message names the first of each.
     """
     since = bench.started_at if bench.stack.history else None
-    broken = [one for one in check_invariants(since=since) if one.breaches]
+    broken = [invariant for invariant in check_invariants(since=since) if invariant.breaches]
     if broken:
         named = "; ".join(f"{one.name}: {one.breaches} ({one.examples[:1]})" for one in broken)
         raise ScenarioFailed(f"Invariants are broken: {named}")

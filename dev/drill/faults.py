@@ -358,7 +358,7 @@ def _payment_held_back(scene: Scene) -> AbstractContextManager[tuple[Call, int]]
     def aim(user_id: int, client_port: int) -> tuple[Call, int] | None:
         # Nobody makes two calls at once, so it is this one that waits.
         payments = scene.history.first_under_way(Kind.CONFIRM)
-        calls = [one for one in payments if one.user_id == user_id]
+        calls = [payment for payment in payments if payment.user_id == user_id]
         return (calls[0], client_port) if calls else None
 
     return _holding(scene, WALLETS_SQL, scene.customer_ids, aim)

@@ -90,7 +90,7 @@ class Call:
     @property
     def outcome(self) -> Outcome:
         """Return what the customer knows by now."""
-        found = [one.outcome for one in self.attempts]
+        found = [attempt.outcome for attempt in self.attempts]
         if Outcome.DONE in found:
             return Outcome.DONE
         if Outcome.UNKNOWN in found and not self.is_settled:
@@ -99,7 +99,7 @@ class Call:
 
     @property
     def unknown_attempts(self) -> int:
-        return sum(one.outcome is Outcome.UNKNOWN for one in self.attempts)
+        return sum(attempt.outcome is Outcome.UNKNOWN for attempt in self.attempts)
 
     @property
     def was_unknown(self) -> bool:
@@ -112,7 +112,9 @@ class Call:
         unknown = next(
             place for place, one in enumerate(self.attempts) if one.outcome is Outcome.UNKNOWN
         )
-        later = [one for one in self.attempts[unknown:] if one.outcome is not Outcome.UNKNOWN]
+        later = [
+            attempt for attempt in self.attempts[unknown:] if attempt.outcome is not Outcome.UNKNOWN
+        ]
         if self.kind is Kind.RELEASE:
             return any(one.code == "HOLD_NOT_LIVE" for one in later)
         return next((one.is_replay for one in later if one.outcome is Outcome.DONE), False)
@@ -120,7 +122,7 @@ class Call:
     @property
     def answer(self) -> Attempt:
         """The first attempt that succeeded."""
-        return next(one for one in self.attempts if one.outcome is Outcome.DONE)
+        return next(attempt for attempt in self.attempts if attempt.outcome is Outcome.DONE)
 
     @property
     def data(self) -> dict[str, Any]:
@@ -131,7 +133,8 @@ class Call:
     def forget_data(self) -> None:
         """Keep only that it was answered: a hall is much to remember."""
         self.attempts = [
-            replace(one, body=json.dumps({"code": one.code}).encode()) for one in self.attempts
+            replace(attempt, body=json.dumps({"code": attempt.code}).encode())
+            for attempt in self.attempts
         ]
 
     @property
@@ -155,14 +158,14 @@ class Call:
             "outcome": self.outcome,
             "attempts": [
                 {
-                    "sent_at": round(one.sent_at, 3),
-                    "seconds": round(one.seconds, 3),
-                    "status": one.status,
-                    "error": one.error,
-                    "replayed": one.is_replay,
-                    "body": one.envelope,
+                    "sent_at": round(attempt.sent_at, 3),
+                    "seconds": round(attempt.seconds, 3),
+                    "status": attempt.status,
+                    "error": attempt.error,
+                    "replayed": attempt.is_replay,
+                    "body": attempt.envelope,
                 }
-                for one in self.attempts
+                for attempt in self.attempts
             ],
         }
 

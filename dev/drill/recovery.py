@@ -77,7 +77,8 @@ class Crowd:
         self._stop = threading.Event()
         self._errors: list[BaseException] = []
         self._threads = [
-            threading.Thread(target=self._shop, args=(one, performance_ids)) for one in customers
+            threading.Thread(target=self._shop, args=(customer, performance_ids))
+            for customer in customers
         ]
 
     def __enter__(self) -> "Crowd":

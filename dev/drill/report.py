@@ -46,7 +46,7 @@ class Row:
         revived: dict[str, int],
         breaches: list[str],
     ) -> "Row":
-        statuses = Counter(one.status for call in calls for one in call.attempts)
+        statuses = Counter(attempt.status for call in calls for attempt in call.attempts)
         unknown = [call for call in calls if call.was_unknown]
         had_happened = sum(call.had_happened for call in unknown)
         sales = seconds_of_sales(calls)
@@ -74,16 +74,16 @@ def seconds_of_sales(
 ) -> list[float]:
     """Return how long each payment took that was answered with success, of those under way `within` two moments."""
     sales = [
-        one
+        attempt
         for call in calls
         if call.kind is Kind.CONFIRM
-        for one in call.attempts
-        if one.outcome is Outcome.DONE and not one.is_replay
+        for attempt in call.attempts
+        if attempt.outcome is Outcome.DONE and not attempt.is_replay
     ]
     return [
-        one.seconds
-        for one in sales
-        if within is None or (one.sent_at < within[1] and one.sent_at + one.seconds > within[0])
+        sale.seconds
+        for sale in sales
+        if within is None or (sale.sent_at < within[1] and sale.sent_at + sale.seconds > within[0])
     ]
 
 

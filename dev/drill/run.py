@@ -61,14 +61,14 @@ class Drill:
         self._concert_id = demo.concert_id
         self._performance_ids = demo.performance_ids
         self._customers = {
-            one.user_id: Customer(
-                user_id=one.user_id,
-                access_token=one.access_token,
+            customer.user_id: Customer(
+                user_id=customer.user_id,
+                access_token=customer.access_token,
                 concert_id=demo.concert_id,
                 client=httpx.Client(base_url=stack.environment["BASE_URL"], timeout=ANSWER_TIMEOUT),
                 history=self.history,
             )
-            for one in demo.customers
+            for customer in demo.customers
         }
         # The last one buys alone, to see whether that works again.
         *self._crowd, self._prober = self._customers.values()
@@ -160,9 +160,9 @@ class Drill:
         if may_repeat_messages:
             self._may_repeat |= told_again(told)
         invariants = [
-            f"{one.name}, {one.breaches} times: {'; '.join(one.examples)}"
-            for one in check_invariants()
-            if one.breaches
+            f"{invariant.name}, {invariant.breaches} times: {'; '.join(invariant.examples)}"
+            for invariant in check_invariants()
+            if invariant.breaches
         ]
         found = [
             *find_breaches(self.history.calls, list(self._customers)),

@@ -62,7 +62,7 @@ class DrillStack(ThrowawayStack):
 
     def _boot(self) -> None:
         super()._boot()
-        [self.postgres] = [one for one in self.servers if isinstance(one, PostgresServer)]
+        [self.postgres] = [server for server in self.servers if isinstance(server, PostgresServer)]
 
     def child(self, name: str) -> Child:
         return next(child for child in self.children if child.name == name)
@@ -126,7 +126,7 @@ class DrillStack(ThrowawayStack):
         assert main is not None
         for process in psutil.Process(main.pid).children(recursive=True):
             try:
-                ends = {one.laddr.port for one in process.net_connections("tcp4")}
+                ends = {connection.laddr.port for connection in process.net_connections("tcp4")}
             except psutil.Error:
                 continue
             if client_port in ends:

@@ -31,7 +31,9 @@ class Truth:
             for one in LedgerTransaction.objects.filter(**own)
             if not (one.sequence == 1 and one.type == Type.CHARGE)
         }
-        self.of_reservation = {(one.reference, one.type): one for one in self.movements.values()}
+        self.of_reservation = {
+            (movement.reference, movement.type): movement for movement in self.movements.values()
+        }
         self.records = Counter(
             IdempotencyRecord.objects.filter(**own).values_list("customer_id", "key")
         )
@@ -80,10 +82,10 @@ def _replays_that_differ(done: Iterable[Call]) -> Iterator[str]:
     """One key, one effect: every answer is the first one, byte for byte."""
     for call in done:
         if call.key:
-            answers = [one for one in call.attempts if one.outcome is Outcome.DONE]
-            if len({(one.status, one.body) for one in answers}) > 1:
+            answers = [attempt for attempt in call.attempts if attempt.outcome is Outcome.DONE]
+            if len({(answer.status, answer.body) for answer in answers}) > 1:
                 yield f"two answers for one key: {call}"
-            if sum(not one.is_replay for one in answers) > 1:
+            if sum(not answer.is_replay for answer in answers) > 1:
                 yield f"two effects for one key: {call}"
 
 

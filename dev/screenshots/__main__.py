@@ -35,7 +35,7 @@ class PictureFailed(Exception):
 def main(arguments: Sequence[str]) -> int:
     """Return 0 if there are the pictures, 1 if not."""
     options = _parser().parse_args(arguments)
-    wanted = [one for one in PICTURES if not options.only or one.name in options.only]
+    wanted = [picture for picture in PICTURES if not options.only or picture.name in options.only]
     console = Console(highlight=False)
     browser_path = find_browser()
     if browser_path is None:
@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
             "demo's data. Starts a stack of its own and throws it away; no running stack is touched. "
             "Needs Chromium."
         ),
-        epilog="Names: " + ", ".join(one.name for one in PICTURES),
+        epilog="Names: " + ", ".join(picture.name for picture in PICTURES),
     )
     parser.add_argument(
         "--output",
@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--only",
         nargs="+",
-        choices=[one.name for one in PICTURES],
+        choices=[picture.name for picture in PICTURES],
         metavar="NAME",
         help="only these pictures",
     )

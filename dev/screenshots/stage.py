@@ -43,7 +43,9 @@ SOLD_OUT, OPENING = "One Night, No Encore", "새벽 네 시의 오케스트라"
 
 def set_stage(base_url: str) -> Stage:
     """:raises TimeoutError: the waiting room has admitted nobody."""
-    customer = User.objects.get(email=next(one.email for one in PERSONAS if one.role == CUSTOMER))
+    customer = User.objects.get(
+        email=next(persona.email for persona in PERSONAS if persona.role == CUSTOMER)
+    )
     crowd = _crowd(INSIDE + AHEAD + BEHIND)
     stage = Stage(base_url)
     _trade(stage, customer)

@@ -137,9 +137,9 @@ class TestRegister:
             post(client, REGISTER, MINA | {"email": f"mina{n}@example.com"}) for n in range(5)
         ]
 
-        assert [one.status_code for one in responses[:2]] == [201, 201]
+        assert [response.status_code for response in responses[:2]] == [201, 201]
         # One more may pass when the minute turns over meanwhile.
-        limited = [one for one in responses if one.status_code == 429]
+        limited = [response for response in responses if response.status_code == 429]
         assert len(limited) >= 2
         assert limited[0].headers["RateLimit-Policy"] == '"register";q=2;w=60'
         assert User.objects.count() == 5 - len(limited)

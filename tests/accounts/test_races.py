@@ -43,20 +43,24 @@ class TestParallelRegistrations:
     def test_of_one_address_open_one_account(self, race: Race) -> None:
         responses = race([partial(register, f"Mina {n}") for n in range(RIVALS)])
 
-        codes = Counter(one.json()["code"] for one in responses)
+        codes = Counter(response.json()["code"] for response in responses)
         assert codes == {"SUCCESS": 1, "EMAIL_TAKEN": RIVALS - 1}
-        [winner] = [one for one in responses if one.status_code == 201]
-        assert {one.status_code for one in responses if one is not winner} == {409}
+        [winner] = [response for response in responses if response.status_code == 201]
+        assert {response.status_code for response in responses if response is not winner} == {409}
         assert User.objects.get().name == winner.json()["data"]["name"]
 
     def test_without_the_constraint_open_many(self, race: Race) -> None:
-        [unique] = [one for one in User._meta.constraints if one.name == "user_email_unique"]
+        [unique] = [
+            constraint
+            for constraint in User._meta.constraints
+            if constraint.name == "user_email_unique"
+        ]
         with connection.schema_editor() as editor:
             editor.remove_constraint(User, unique)
         try:
             responses = race([partial(register, f"Mina {n}") for n in range(RIVALS)])
 
-            assert [one.status_code for one in responses] == [201] * RIVALS
+            assert [response.status_code for response in responses] == [201] * RIVALS
             assert User.objects.filter(email="mina@example.com").count() == RIVALS
         finally:
             User.objects.all().delete()

@@ -49,7 +49,7 @@ def seats_of_two_dates() -> Form:
         "form-0-seats_per_row": 5,
         "form-0-grade": "R",
         "form-0-price": 1_000,
-        "performances": [one.pk for one in performances],
+        "performances": [performance.pk for performance in performances],
     }
     url = reverse("admin:concerts_performance_generate_seats")
     return Form(url, sections, performances[-1], lambda: Seat.objects.count() == 20)
@@ -57,7 +57,7 @@ def seats_of_two_dates() -> Form:
 
 def a_withdrawal_of_two() -> Form:
     concerts = ConcertFactory.create_batch(2)
-    query = "&".join(f"concert={one.pk}" for one in concerts)
+    query = "&".join(f"concert={concert.pk}" for concert in concerts)
     url = f"{reverse('admin:concerts_concert_withdraw')}?{query}"
     return Form(
         url,

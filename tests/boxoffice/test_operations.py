@@ -48,7 +48,7 @@ def logged_in(**fields) -> Client:
 
 
 def replay(client: Client, deliveries: list[EventDelivery]):
-    chosen = [one.pk for one in deliveries]
+    chosen = [delivery.pk for delivery in deliveries]
     return client.post(DELIVERIES, {"action": "replay", "_selected_action": chosen}, follow=True)
 
 
@@ -59,8 +59,8 @@ class TestReplay:
         response = replay(logged_in(admin=True), deliveries)
 
         assert "1 delivery will be tried again." in response.content.decode()
-        for one in deliveries:
-            one.refresh_from_db()
+        for delivery in deliveries:
+            delivery.refresh_from_db()
         assert (dead.status, dead.attempts) == (Status.PENDING, 0)
         assert (pending.status, pending.attempts) == (Status.PENDING, 15)
         assert (done.status, done.attempts) == (Status.DONE, 15)
@@ -256,17 +256,21 @@ class TestLongTables:
         with CaptureQueriesContext(connection) as queries:
             page = logged_in(admin=True).get(reverse(f"admin:{model}_changelist"))
         assert page.status_code == 200
-        return [one["sql"] for one in queries]
+        return [query["sql"] for query in queries]
 
     @pytest.mark.parametrize(
         "model",
         ["outbox_eventdelivery", "outbox_outboxevent", "reservations_hold", "payments_wallet"],
     )
     def test_are_counted_up_to_a_bound(self, deliveries, model):
-        counts = [one for one in self.statements(model) if "COUNT" in one and model in one]
+        counts = [
+            statement
+            for statement in self.statements(model)
+            if "COUNT" in statement and model in statement
+        ]
 
         assert counts
-        assert all(f"LIMIT {ROWS_COUNTED}" in one for one in counts)
+        assert all(f"LIMIT {ROWS_COUNTED}" in count for count in counts)
 
     def test_show_what_lies_within_it(self, deliveries, monkeypatch):
         monkeypatch.setattr(apps.boxoffice.base.lists, "ROWS_COUNTED", 2)

@@ -156,11 +156,11 @@ class TestEveryList:
             for text in texts:
                 with CaptureQueriesContext(connection) as queries:
                     found(staff, model, text)
-                for one in queries:
-                    if "concerts_" in one["sql"] or f'"{model._meta.db_table}"' in one["sql"]:
-                        cursor.execute(f"EXPLAIN {one['sql']}")
+                for query in queries:
+                    if "concerts_" in query["sql"] or f'"{model._meta.db_table}"' in query["sql"]:
+                        cursor.execute(f"EXPLAIN {query['sql']}")
                         plan = "\n".join(line for (line,) in cursor.fetchall())
-                        assert not scanned(plan), f"{text}: {one['sql']}\n{plan}"
+                        assert not scanned(plan), f"{text}: {query['sql']}\n{plan}"
 
     @pytest.mark.django_db(transaction=True)
     def test_is_not_a_server_error_for_taking_too_long(self, staff, monkeypatch):

@@ -163,7 +163,7 @@ class TestSeatGenerator:
         page = send(
             staff,
             reverse(GENERATOR),
-            layout_form(("A", 2, 5, "R", 1_000), performances=[one.pk for one in dates]),
+            layout_form(("A", 2, 5, "R", 1_000), performances=[date.pk for date in dates]),
         )
 
         assert "That makes 20 seats. At most 19 can be made at once" in page.content.decode()

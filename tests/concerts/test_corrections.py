@@ -195,7 +195,7 @@ class TestDeletion:
         assert list(Performance.objects.all()) == [other]
         assert Seat.objects.count() == 50
         entries = LogEntry.objects.order_by("pk")
-        assert [(one.user, one.action_flag, one.object_id) for one in entries] == [
+        assert [(entry.user, entry.action_flag, entry.object_id) for entry in entries] == [
             (boss, DELETION, str(performance.pk)),
             (boss, CHANGE, str(performance.concert_id)),
         ]

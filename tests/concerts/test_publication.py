@@ -106,7 +106,7 @@ class TestTakingOffline:
 
     def test_several_at_once(self, staff: Client, concert: Concert) -> None:
         others = ConcertFactory.create_batch(2)
-        pks = [concert.pk, *(one.pk for one in others)]
+        pks = [concert.pk, *(other.pk for other in others)]
         question = staff.post(LIST, {"action": "withdraw", "_selected_action": pks})
 
         send(staff, question.headers["Location"], {"reason": REASON})

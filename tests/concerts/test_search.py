@@ -100,7 +100,7 @@ class TestCost:
         with CaptureQueriesContext(connection) as queries:
             list(Concert.objects.matching("basement moon"))
 
-        searches = [one["sql"] for one in queries if "search_grams" in one["sql"]]
+        searches = [query["sql"] for query in queries if "search_grams" in query["sql"]]
         assert len(searches) == 2  # as typed, then with a slip
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL enable_seqscan = off")
@@ -114,7 +114,7 @@ class TestCost:
         with CaptureQueriesContext(connection) as queries:
             assert found(" ".join(f"word{number}" for number in range(200))) == []
 
-        assert max(one["sql"].count("search_grams") for one in queries) <= 3 * WORDS_MAX
+        assert max(query["sql"].count("search_grams") for query in queries) <= 3 * WORDS_MAX
 
     @pytest.mark.parametrize("text", ["\ufdfa" * 100, "힣" * 100, "ab" * 50])
     def test_is_bounded_for_words_that_grow_when_they_are_folded(self, text):
@@ -125,7 +125,7 @@ class TestCost:
             assert found(f"{text[:-1]}x") == []
             assert found(text) == [text]
 
-        assert max(len(one["sql"]) for one in queries) < 60_000
+        assert max(len(query["sql"]) for query in queries) < 60_000
 
 
 class TestFolding(TestCase):

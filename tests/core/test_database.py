@@ -46,7 +46,7 @@ class TestLoadStatements:
         statements = load_statements(path)
 
         assert statements == {"first": "SELECT 1", "second": "SELECT 2\nFROM x"}
-        assert [one.name for one in statements.values()] == ["first", "second"]
+        assert [statement.name for statement in statements.values()] == ["first", "second"]
 
 
 class TestFetch:

@@ -182,7 +182,7 @@ class TestConstraints:
         named = set(re.findall(r"`(\w+)`", " ".join(cells)))
         known = {"hold", "event_id"}  # columns that are unique themselves
         for model in own_models():
-            known |= {one.name for one in model._meta.constraints}
+            known |= {constraint.name for constraint in model._meta.constraints}
             known |= {one.name for one in getattr(model._meta, "triggers", [])}
 
         assert named

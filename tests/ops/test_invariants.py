@@ -140,9 +140,9 @@ class TestHonestHistory:
     def test_of_an_empty_service_breaks_nothing(self) -> None:
         results = check()
 
-        assert [one.name for one in results] == list(INVARIANTS)
+        assert [result.name for result in results] == list(INVARIANTS)
         assert breaches() == {}
-        assert all(one.examples == [] for one in results)
+        assert all(result.examples == [] for result in results)
 
     def test_breaks_nothing(self, performance: Performance, seats: list[Seat]) -> None:
         WaitingRoomFactory(concert=performance.concert, capacity=2)
@@ -1216,7 +1216,7 @@ class TestCheckInvariants:
 
         results = check_invariants(on_progress=lambda one: told.append(one.name))
 
-        assert told == [one.name for one in results]
+        assert told == [result.name for result in results]
 
     def test_is_not_bound_by_the_time_a_request_may_take(self) -> None:
         with connection.cursor() as cursor:

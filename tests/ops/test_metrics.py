@@ -127,7 +127,7 @@ class TestDeliveries:
         with CaptureQueriesContext(connection) as queries:
             metrics._read_backlogs()
 
-        [search] = [one["sql"] for one in queries if "outbox_outboxevent" in one["sql"]]
+        [search] = [query["sql"] for query in queries if "outbox_outboxevent" in query["sql"]]
         with connection.cursor() as cursor:
             cursor.execute(search)
             assert len(cursor.fetchall()) == 2

@@ -52,7 +52,7 @@ TABLES = [
 
 
 def named(name: str) -> Retention:
-    [found] = [one for one in RETENTIONS if one.name == name]
+    [found] = [retention for retention in RETENTIONS if retention.name == name]
     return found
 
 
@@ -161,15 +161,15 @@ KEPT = {
 
 class TestEveryModel:
     def test_is_purged_or_kept_for_a_reason(self) -> None:
-        purged = {table for one in RETENTIONS for table, _column in one.tables}
+        purged = {table for retention in RETENTIONS for table, _column in retention.tables}
         models = apps.get_models(include_auto_created=True)
 
-        left = {one._meta.label for one in models if one._meta.db_table not in purged}
+        left = {model._meta.label for model in models if model._meta.db_table not in purged}
 
         assert left == KEPT.keys()
 
     def test_has_no_table_that_only_the_database_knows(self) -> None:
-        known = {one._meta.db_table for one in apps.get_models(include_auto_created=True)}
+        known = {model._meta.db_table for model in apps.get_models(include_auto_created=True)}
 
         tables = set(connection.introspection.table_names())
 
@@ -178,7 +178,7 @@ class TestEveryModel:
 
 class TestEveryTable:
     def test_is_known(self) -> None:
-        assert [one.name for one in RETENTIONS] == TABLES == list(MAKE)
+        assert [retention.name for retention in RETENTIONS] == TABLES == list(MAKE)
 
     @pytest.mark.parametrize("name", TABLES)
     def test_loses_what_is_old_and_nothing_else(self, name: str) -> None:
@@ -217,7 +217,7 @@ class TestEveryTable:
     def test_is_searched_by_an_index(self, name: str) -> None:
         with CaptureQueriesContext(connection) as queries:
             purge(named(name))
-        [search] = [one["sql"] for one in queries if "SKIP LOCKED" in one["sql"]][1:]
+        [search] = [query["sql"] for query in queries if "SKIP LOCKED" in query["sql"]][1:]
 
         with connection.cursor() as cursor:
             # Tables of tests are small enough to read whole.
@@ -311,7 +311,7 @@ class TestExits:
 
         with CaptureQueriesContext(connection) as queries:
             assert purge(named("queue_exits")) == 0
-        [search] = [one["sql"] for one in queries if "SKIP LOCKED" in one["sql"]][1:]
+        [search] = [query["sql"] for query in queries if "SKIP LOCKED" in query["sql"]][1:]
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL enable_seqscan = off")
             cursor.execute(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, FORMAT JSON) {search}")
@@ -411,7 +411,7 @@ class TestTask:
 
         purge_task(reason="a newer caller")
 
-        assert [count_old(one) for one in RETENTIONS] == [0] * len(TABLES)
+        assert [count_old(retention) for retention in RETENTIONS] == [0] * len(TABLES)
 
     def test_goes_on_after_a_table_that_fails(self, monkeypatch: pytest.MonkeyPatch) -> None:
         broken = Retention("a", "EVENT_RETENTION", "SELECT 1 FROM nowhere old", ())

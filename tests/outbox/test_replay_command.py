@@ -56,24 +56,24 @@ class TestReplayDeadDeliveries:
         assert dead() == set()
         assert set(EventDelivery.objects.values_list("status", "attempts")) == {("PENDING", 0)}
         drain(consumer="first")
-        assert {one.pk for one in events} < set(recorders["first"].event_ids)
+        assert {event.pk for event in events} < set(recorders["first"].event_ids)
 
     def test_takes_up_one_consumer(self, events):
         assert "2 will be tried again." in run("--consumer", "first")
-        assert dead() == {("second", str(one.pk)) for one in events}
+        assert dead() == {("second", str(event.pk)) for event in events}
 
     def test_takes_up_some_events(self, events):
         assert "2 will be tried again." in run("--event", str(events[0].pk))
         assert {event for _, event in dead()} == {str(events[1].pk)}
 
     def test_takes_up_some_events_of_one_consumer(self, events):
-        ids = [str(one.pk) for one in events]
+        ids = [str(event.pk) for event in events]
 
         assert "2 will be tried again." in run("--consumer", "second", "--event", *ids)
         assert {consumer for consumer, _ in dead()} == {"first"}
 
     def test_may_be_told_the_events_one_by_one(self, events):
-        ids = [str(one.pk) for one in events]
+        ids = [str(event.pk) for event in events]
 
         assert "4 will be tried again." in run("--event", ids[0], "--event", ids[1])
 

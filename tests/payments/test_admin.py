@@ -212,9 +212,13 @@ class TestExportInParts:
         links = self.links(browser)
 
         files = [browser.get(f"{self.url}{link}") for link in links]
-        lines = [line for one in files for line in one.content.decode("utf-8-sig").splitlines()[1:]]
+        lines = [
+            line for file in files for line in file.content.decode("utf-8-sig").splitlines()[1:]
+        ]
         assert len(links) == 5
-        assert [one["Content-Length"] for one in files] == [str(len(one.content)) for one in files]
+        assert [file["Content-Length"] for file in files] == [
+            str(len(file.content)) for file in files
+        ]
         assert {line.split(",")[1] for line in lines} == {
             str(pk) for pk in LedgerTransaction.objects.values_list("pk", flat=True)
         }

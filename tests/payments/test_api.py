@@ -238,9 +238,9 @@ class TestCharges:
 
         responses = [charge({"amount": 1}) for _ in range(5)]
 
-        assert [one.status_code for one in responses[:2]] == [201, 201]
+        assert [response.status_code for response in responses[:2]] == [201, 201]
         # One more may pass when the minute turns over meanwhile.
-        limited = [one for one in responses if one.status_code == 429]
+        limited = [response for response in responses if response.status_code == 429]
         assert len(limited) >= 2
         assert limited[0].json()["code"] == "RATE_LIMITED"
         assert int(limited[0].headers["Retry-After"]) >= 1
@@ -355,8 +355,8 @@ class TestChargesOfOneKey:
     ) -> None:
         responses = race([lambda: charge({"amount": 30_000}, key="one")] * 24)
 
-        done = [one for one in responses if one.status_code == 201]
-        assert {one.status_code for one in responses} <= {201, 409}
+        done = [response for response in responses if response.status_code == 201]
+        assert {response.status_code for response in responses} <= {201, 409}
         assert len({one.content for one in done}) == 1
         assert sum("Idempotent-Replayed" not in one.headers for one in done) == 1
         assert wallet_balance(customer_id=customer.pk) == 30_000
@@ -369,7 +369,7 @@ class TestChargesOfOneKey:
         """The twin: without a common key nothing holds the calls together."""
         responses = race([lambda: charge({"amount": 30_000})] * 24)
 
-        assert [one.status_code for one in responses] == [201] * 24
+        assert [response.status_code for response in responses] == [201] * 24
         assert wallet_balance(customer_id=customer.pk) == 24 * 30_000
 
 

@@ -87,7 +87,7 @@ class TestParallelCharges:
 
         assert kinds(outcomes) == {"LedgerTransaction": RIVALS}
         assert wallet_balance(customer_id=wallet.pk) == 1_000 + RIVALS * 700
-        assert {one.sequence for one in outcomes} == set(range(2, RIVALS + 2))
+        assert {outcome.sequence for outcome in outcomes} == set(range(2, RIVALS + 2))
         assert_books_balance()
 
     def test_open_one_wallet(self, race: Race) -> None:
@@ -127,7 +127,7 @@ class TestParallelCharges:
             assert wallet_balance(customer_id=wallet.pk) == 1_700
             booked = LedgerEntry.objects.filter(customer=wallet.pk).aggregate(Sum("amount"))
             assert booked == {"amount__sum": 1_000 + RIVALS * 700}
-            assert [one.customer_id for one in wallet_differences()] == [wallet.pk]
+            assert [difference.customer_id for difference in wallet_differences()] == [wallet.pk]
 
     def test_stop_at_the_limit(self, race: Race) -> None:
         wallet = WalletFactory(balance=9_000_000)
@@ -137,7 +137,9 @@ class TestParallelCharges:
 
         assert kinds(outcomes) == {"LedgerTransaction": 5, "BalanceLimitExceeded": RIVALS - 5}
         assert {
-            one.details["balance"] for one in outcomes if isinstance(one, BalanceLimitExceeded)
+            outcome.details["balance"]
+            for outcome in outcomes
+            if isinstance(outcome, BalanceLimitExceeded)
         } == {10_000_000}
         assert wallet_balance(customer_id=wallet.pk) == 10_000_000
         assert_books_balance()
@@ -156,7 +158,9 @@ class TestParallelPayments:
 
         assert kinds(outcomes) == {"LedgerTransaction": 7, "InsufficientBalance": RIVALS - 7}
         assert {
-            one.details["balance"] for one in outcomes if isinstance(one, InsufficientBalance)
+            outcome.details["balance"]
+            for outcome in outcomes
+            if isinstance(outcome, InsufficientBalance)
         } == {0}
         assert wallet_balance(customer_id=wallet.pk) == 0
         assert_books_balance()

@@ -178,11 +178,11 @@ class TestWhatHasMoved:
             cursor.execute(f"EXPLAIN (FORMAT JSON) {queries[-1]['sql']}")
             [[plan]] = cursor.fetchone()
 
-        sets = [one["Plan Rows"] for one in nodes(plan["Plan"]) if one["Node Type"] == "Append"]
+        sets = [node["Plan Rows"] for node in nodes(plan["Plan"]) if node["Node Type"] == "Append"]
         assert len(sets) == 2
         assert max(sets) <= LedgerEntry.objects.count() // 20
         hashed = [
-            one["Plan Rows"] for one in nodes(plan["Plan"]) if "Aggregate" in one["Node Type"]
+            node["Plan Rows"] for node in nodes(plan["Plan"]) if "Aggregate" in node["Node Type"]
         ]
         assert max(hashed) <= 20
 

@@ -111,7 +111,7 @@ class TestSlowReaders:
         readers = [asked(server, request_bytes, room=4096) for _ in range(READERS)]
         beginnings = [reader.recv(2048) for reader in readers]
 
-        assert all(one.startswith(b"HTTP/1.1 200 ") for one in beginnings)
+        assert all(beginning.startswith(b"HTTP/1.1 200 ") for beginning in beginnings)
         assert _answers(server)
         with connection.cursor() as cursor:
             cursor.execute(OPEN)

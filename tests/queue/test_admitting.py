@@ -529,14 +529,14 @@ class TestFinishing:
             reason=EndReason.COMPLETED,
         )
 
-        assert [(one.was_there, one.admitted_at > 0) for one in finishes] == [
+        assert [(finish.was_there, finish.admitted_at > 0) for finish in finishes] == [
             (True, True),
             (True, False),
             (False, False),
             (False, False),
             (False, False),
         ]
-        assert len({one.ended_at for one in finishes}) == 1
+        assert len({finish.ended_at for finish in finishes}) == 1
         assert room.touch(active).ended_reason is EndReason.COMPLETED
         assert room.touch(waiting).ended_reason is EndReason.COMPLETED
         assert room.touch(other).outcome is VisitStatus.WAITING

@@ -102,7 +102,7 @@ class TestQueueBenchmark:
         assert figures["ratios"].keys() == TITLES.keys()
         assert figures["append_only"] is True
         assert figures["holds"] is True
-        assert [one["what"] for one in figures["bounds"]] == [
+        assert [figure["what"] for figure in figures["bounds"]] == [
             "status, largest : smallest room",
             "tick per admission, largest : smallest room",
             "memory of a waiting visitor",
@@ -129,7 +129,7 @@ class TestQueueBenchmark:
 
         figures = json.loads((tmp_path / "costs.json").read_text())
         assert figures["holds"] is False
-        assert [one["what"] for one in figures["bounds"] if not one["holds"]] == [
+        assert [figure["what"] for figure in figures["bounds"] if not figure["holds"]] == [
             "memory of a waiting visitor"
         ]
 

@@ -124,7 +124,7 @@ class TestManyRooms:
         with CaptureQueriesContext(connection) as queries:
             services.admit_visitors()
 
-        for claim in [one["sql"] for one in queries if "SKIP LOCKED" in one["sql"]]:
+        for claim in [query["sql"] for query in queries if "SKIP LOCKED" in query["sql"]]:
             with connection.cursor() as cursor:
                 cursor.execute(f"EXPLAIN {claim}")
                 plan = "\n".join(row[0] for row in cursor.fetchall())

@@ -83,8 +83,10 @@ class TestPages:
 
         assert states == ["PAUSED", "OPEN", "CLOSED", "OPEN"]
         changes = PolicyChange.objects.filter(field="state").order_by("pk")
-        assert [(one.new_value, one.reason) for one in changes] == [(s, "round") for s in states]
-        assert {one.changed_by_id for one in changes} == {
+        assert [(change.new_value, change.reason) for change in changes] == [
+            (s, "round") for s in states
+        ]
+        assert {change.changed_by_id for change in changes} == {
             int(staff.client.session["_auth_user_id"])
         }
         assert LogEntry.objects.filter(object_id=str(room.pk)).count() == 4

@@ -359,8 +359,15 @@ class TestRecords:
 
         changes = PolicyChange.objects.filter(room__concert=concert).order_by("pk")
         assert [
-            (one.field, one.old_value, one.new_value, one.changed_by, one.actor, one.reason)
-            for one in changes
+            (
+                change.field,
+                change.old_value,
+                change.new_value,
+                change.changed_by,
+                change.actor,
+                change.reason,
+            )
+            for change in changes
         ] == [
             ("is_published", "True", "False", staff, "", REASON),
             ("is_published", "False", "True", None, "root (command line)", "Settled"),

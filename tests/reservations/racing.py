@@ -108,4 +108,4 @@ def _removed(name: str) -> str:
 
 def breaches() -> list[str]:
     """The names of the invariants that do not hold."""
-    return [one.name for one in check_invariants() if one.breaches]
+    return [invariant.name for invariant in check_invariants() if invariant.breaches]

@@ -145,7 +145,7 @@ def test_a_ranking_that_forgot_its_events_would_count_them_all(
     forgetful = ranking_store.COUNT.replace("ARGV[i]) == 0", "ARGV[i]) < 0")
     assert forgetful != ranking_store.COUNT
     monkeypatch.setattr(ranking_store, "COUNT", forgetful)
-    [ranked] = [one for one in CONSUMERS.values() if one.name == "ranking"]
+    [ranked] = [consumer for consumer in CONSUMERS.values() if consumer.name == "ranking"]
 
     for event in events() * TIMES:
         ranked.run([event])
@@ -156,7 +156,7 @@ def test_a_ranking_that_forgot_its_events_would_count_them_all(
 
 @pytest.mark.django_db(transaction=True)
 def test_many_drains_at_once(visitor: Any, platform: Platform, race: Any) -> None:
-    calls = [partial(drain, consumer=one.name) for one in CONSUMERS.values()] * 4
+    calls = [partial(drain, consumer=consumer.name) for consumer in CONSUMERS.values()] * 4
 
     drained = race(calls)
 

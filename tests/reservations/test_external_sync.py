@@ -450,4 +450,4 @@ class TestBatch:
 
         assert len(platform.received) == 3
         statuses = EventDelivery.objects.filter(consumer="external_sync").order_by("pk")
-        assert [one.status for one in statuses] == ["DONE", "DEAD", "DONE"]
+        assert [status.status for status in statuses] == ["DONE", "DEAD", "DONE"]

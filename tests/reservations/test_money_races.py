@@ -63,7 +63,9 @@ class TestTopUpsAndPayments:
     def test_a_thousand_of_them_leave_books_that_balance(self, race):
         customers = CustomerFactory.create_batch(CUSTOMERS)
         operations = [partial(pay, hold) for hold in many_holds(customers, SALES)]
-        operations += [partial(top_up, one.pk) for one in customers for _ in range(TOP_UPS)]
+        operations += [
+            partial(top_up, customer.pk) for customer in customers for _ in range(TOP_UPS)
+        ]
         random.Random(4).shuffle(operations)
         refused: list[Exception] = []
 
@@ -102,16 +104,19 @@ class TestTopUpsAndPayments:
     def test_without_the_lock_one_of_them_is_refused_and_the_books_balance(self, unlocked_pair):
         _customer, outcomes = unlocked_pair()
 
-        assert sorted(type(one).__name__ == "IntegrityError" for one in outcomes) == [False, True]
+        assert sorted(type(outcome).__name__ == "IntegrityError" for outcome in outcomes) == [
+            False,
+            True,
+        ]
         assert breaches() == []
 
     def test_without_lock_and_constraints_one_of_them_is_lost(self, unlocked_pair):
         with without_constraints("ledger_transaction_sequence_unique"), without_triggers():
             customer, outcomes = unlocked_pair()
 
-            assert not any(isinstance(one, Exception) for one in outcomes)
+            assert not any(isinstance(outcome, Exception) for outcome in outcomes)
             booked = LedgerTransaction.objects.filter(customer=customer)
             assert sorted(booked.values_list("amount", flat=True)) == [-PRICE, PRICE, 10_000]
             assert Wallet.objects.get(pk=customer.pk).balance in (9_000, 11_000)
-            assert [one.customer_id for one in wallet_differences()] == [customer.pk]
+            assert [difference.customer_id for difference in wallet_differences()] == [customer.pk]
             assert "balance_is_ledger" in breaches()

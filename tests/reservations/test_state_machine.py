@@ -141,7 +141,7 @@ class SaleMachine(RuleBasedStateMachine):
     def note_event(self, type: str, change: int) -> None:
         event = OutboxEvent.objects.exclude(pk__in=[one.id for one in self.model.events]).get()
         assert (event.type, event.occurred_at) == (type, self.model.now)
-        pending = {one.name for one in CONSUMERS.values() if type in one.event_types}
+        pending = {consumer.name for consumer in CONSUMERS.values() if type in consumer.event_types}
         self.model.events.append(ModelEvent(event.pk, self.model.now, change, pending))
 
     # --- What people do -----------------------------------------------------------------------------------------------
@@ -338,7 +338,7 @@ class SaleMachine(RuleBasedStateMachine):
             states = seats_with_states(
                 performance_id=self.performance.pk, customer_id=self.customers[who].pk
             )
-            seen = {one.seat_id: (one.status, one.held_by_me) for one in states}
+            seen = {state.seat_id: (state.status, state.held_by_me) for state in states}
             assert seen == self.model.states(who)
         assert dict(Hold.objects.values_list("pk", "status")) == {
             hold.id: hold.status for hold in self.model.holds
@@ -347,7 +347,7 @@ class SaleMachine(RuleBasedStateMachine):
     @invariant()
     def the_books_balance(self) -> None:
         balances = dict(Wallet.objects.values_list("customer_id", "balance"))
-        assert [balances.get(one.pk, 0) for one in self.customers] == self.model.balances
+        assert [balances.get(customer.pk, 0) for customer in self.customers] == self.model.balances
         assert wallet_differences() == []
         assert unbalanced_transactions() == []
         totals = ledger_totals()
@@ -365,7 +365,7 @@ class SaleMachine(RuleBasedStateMachine):
     def the_ranking_counts_what_was_delivered(self) -> None:
         sums = ranking_store.read()
         assert sums
-        counted = sum(one.change for one in self.model.events if "ranking" not in one.pending)
+        counted = sum(event.change for event in self.model.events if "ranking" not in event.pending)
         assert sums.reservations.get(self.performance.concert_id, 0) == counted
         assert OutboxEvent.objects.count() == len(self.model.events)
 

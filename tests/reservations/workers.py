@@ -113,4 +113,4 @@ def senders_of(task: str) -> set[str]:
     with redis.Redis.from_url(settings.BROKER_URL) as client:
         waiting = client.lrange("celery:default", 0, -1)
     headers = [json.loads(message)["headers"] for message in waiting]
-    return {one["origin"] for one in headers if one["task"] == task}
+    return {header["origin"] for header in headers if header["task"] == task}

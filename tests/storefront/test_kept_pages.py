@@ -299,7 +299,7 @@ class TestNobodyGetsWhatIsAnothers:
                 one for one in Page(page).all("input") if one["name"] == "csrfmiddlewaretoken"
             ]
             assert len(fields) == 3  # log out, language, join
-            assert len({one["value"] for one in fields}) == 1
+            assert len({field["value"] for field in fields}) == 1
             answer = visitor.post(
                 f"/concerts/{concert.pk}/queue/", {"csrfmiddlewaretoken": fields[2]["value"]}
             )

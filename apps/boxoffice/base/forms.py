@@ -273,7 +273,7 @@ class CarefulForms:
             changed.setdefault(one.label, set()).add(one.key)
         return [
             _("Somebody has changed this meanwhile. Nothing was saved: load the form anew."),
-            *(one.words for one in differences),
+            *(difference.words for difference in differences),
             *(_in_a_line(change) for change in changes_since(changed, shown.at)),
         ]
 

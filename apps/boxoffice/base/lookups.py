@@ -187,6 +187,6 @@ def people_lookup(column: str = "customer") -> Named:
 
 def _any(alternatives: Iterator[Q]) -> Q:
     found = Q()
-    for one in alternatives:
-        found |= one
+    for alternative in alternatives:
+        found |= alternative
     return found

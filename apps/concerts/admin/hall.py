@@ -61,7 +61,7 @@ class PricesForm(forms.Form):
 
     def __init__(self, *args: Any, grades: list[GradeOfHall], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.grades = {one.grade: one for one in grades}
+        self.grades = {grade.grade: grade for grade in grades}
         for one in grades:
             self.fields[one.grade] = WonField(
                 label=_("%(grade)s, price in won") % {"grade": one.grade.label},
@@ -72,7 +72,7 @@ class PricesForm(forms.Form):
                 help_text=_("%(seats)s seats, %(taken)s of them held or sold. Now %(price)s won.")
                 % {"seats": f"{one.seats:,}", "taken": f"{one.taken:,}", "price": one.price},
             )
-        if any(one.taken for one in grades):
+        if any(grade.taken for grade in grades):
             self.fields["is_confirmed"] = forms.BooleanField(
                 label=_("Change prices although seats are held or sold"),
                 required=False,

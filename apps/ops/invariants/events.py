@@ -104,7 +104,11 @@ _UNDELIVERED_EVENTS = """
 
 
 def undelivered_events(since: datetime | None) -> Findings:
-    wanted = [(one.name, type) for one in CONSUMERS.values() for type in sorted(one.event_types)]
+    wanted = [
+        (consumer.name, type)
+        for consumer in CONSUMERS.values()
+        for type in sorted(consumer.event_types)
+    ]
     found = breaches(
         _UNDELIVERED_EVENTS,
         {"consumers": [name for name, _ in wanted], "types": [type for _, type in wanted]},
@@ -146,7 +150,7 @@ def untried_deliveries(since: datetime | None) -> Findings:
     return breaches(
         _UNTRIED_DELIVERIES,
         {
-            "consumers": [one.name for one in CONSUMERS.values()],
+            "consumers": [consumer.name for consumer in CONSUMERS.values()],
             "overdue": _OVERDUE,
             "attempts": MAX_ATTEMPTS,
             "refused": f"{DeliveryRefused.__name__}: ",

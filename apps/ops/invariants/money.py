@@ -9,7 +9,7 @@ from apps.payments import selectors as payments
 def wrong_balances(since: datetime | None) -> Findings:
     differences = payments.wallet_differences(since=since)
     negative = payments.negative_wallets(since=since)
-    named = {one.customer_id for one in differences}.union(negative)
+    named = {difference.customer_id for difference in differences}.union(negative)
     return listed(
         [
             *map(str, differences),

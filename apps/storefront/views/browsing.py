@@ -109,12 +109,14 @@ def popular_this_week() -> list[Ranked]:
     before = ranks_of_yesterday()
     return [
         Ranked(
-            one,
-            moved=before[one.concert_id] - one.rank if one.concert_id in before else None,
+            concert,
+            moved=before[concert.concert_id] - concert.rank
+            if concert.concert_id in before
+            else None,
             # In the first week of all, everything would be.
-            is_new=bool(before) and one.concert_id not in before,
+            is_new=bool(before) and concert.concert_id not in before,
         )
-        for one in popular_concerts(window=RankingWindow.WEEK, limit=POPULAR_SHOWN)
+        for concert in popular_concerts(window=RankingWindow.WEEK, limit=POPULAR_SHOWN)
     ]
 
 
@@ -143,7 +145,7 @@ def _concert(concert_id: int) -> dict[str, Any]:
     now = timezone.now()
     concert = published_concert(concert_id)
     performances = list(dates_of(concert_id))
-    ahead = [one for one in performances if not one.has_begun(now)]
+    ahead = [performance for performance in performances if not performance.has_begun(now)]
     is_sold_out = bool(ahead) and all(one.sold_out_at for one in ahead)
     door = join_window(concert)
     state = sale_state(

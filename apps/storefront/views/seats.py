@@ -78,7 +78,7 @@ class DatesView(AdmittedView):
             token=queue_token_of(request), customer_id=self.customer_id, concert_id=concert_id
         )
         dates = selectors.performances_with_availability(concert_id)
-        first = next((one for one in dates if one.reservable), None)
+        first = next((date for date in dates if date.reservable), None)
         if first is not None:
             return redirect("storefront:seat_map", concert_id, first.performance.pk)
         holds = selectors.live_holds_of(customer_id=self.customer_id, concert_id=concert_id)

@@ -29,7 +29,9 @@ def clock(bench: Bench) -> Outcome:
     for _ in range(bench.form.repeats):
         begun_at = time.monotonic()
         broken = [
-            one.name for one in check_invariants(since=timezone.now() - LATELY) if one.breaches
+            invariant.name
+            for invariant in check_invariants(since=timezone.now() - LATELY)
+            if invariant.breaches
         ]
         watches.append(time.monotonic() - begun_at)
         if broken:

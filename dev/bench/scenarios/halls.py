@@ -58,8 +58,8 @@ def _target(
     etag = _etag(bench.stack.base_url + path, visits[0])
     took = time.monotonic() - started_at
     calls = [
-        Call(path, login=one.login, place=one.place, etag=etag if is_known else "")
-        for one in visits
+        Call(path, login=visit.login, place=visit.place, etag=etag if is_known else "")
+        for visit in visits
     ]
     return Target(
         bench.stack.base_url,

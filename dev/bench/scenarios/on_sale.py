@@ -39,7 +39,7 @@ def on_sale(bench: Bench) -> Outcome:
     )
     customers = bench.customers[: form.on_sale_customers]
     logins, seats = bench.folder / "logins.json", bench.folder / "seats.json"
-    logins.write_text(json.dumps([one.access_token for one in customers]))
+    logins.write_text(json.dumps([customer.access_token for customer in customers]))
     seats.write_text(json.dumps(concert.seat_ids))
     plan = {
         "steps": STEPS,

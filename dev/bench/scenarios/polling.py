@@ -29,8 +29,8 @@ def join(bench: Bench) -> Outcome:
         concert_id = new_concert(bench, seats=1, capacity=50).concert_id
         body = json.dumps({"concert_id": concert_id})
         return [
-            Call("/api/v1/queue/tokens", "POST", login=one.access_token, body=body)
-            for one in bench.customers
+            Call("/api/v1/queue/tokens", "POST", login=customer.access_token, body=body)
+            for customer in bench.customers
         ]
 
     target = Target(bench.stack.base_url, calls, expected=201, counts=True, once=True)

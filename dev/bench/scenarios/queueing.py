@@ -14,7 +14,7 @@ ROOMS = 15  # which the crowd fills one after the other
 
 def queue(bench: Bench) -> Outcome:
     logins = bench.folder / "logins.json"
-    logins.write_text(json.dumps([one.access_token for one in bench.customers]))
+    logins.write_text(json.dumps([customer.access_token for customer in bench.customers]))
     plan = {
         "logins": str(logins),
         "concerts": [new_concert(bench, seats=1, capacity=50).concert_id for _ in range(ROOMS)],

@@ -69,8 +69,8 @@ def compared(ours: Sequence[Row], theirs: Sequence[Row]) -> tuple[dict[str, floa
     rows = []
     for i, row in enumerate(theirs):
         neighbours = ours[i], ours[i + 1]
-        before, after = (one["sales_per_second"] for one in neighbours)
-        own_cpu_ms = mean(one["cpu_ms"]["service"] for one in neighbours)
+        before, after = (neighbour["sales_per_second"] for neighbour in neighbours)
+        own_cpu_ms = mean(neighbour["cpu_ms"]["service"] for neighbour in neighbours)
         rows.append(
             {
                 "sales": row["sales"],
@@ -81,7 +81,7 @@ def compared(ours: Sequence[Row], theirs: Sequence[Row]) -> tuple[dict[str, floa
                 "encore_cpu_ms": round(own_cpu_ms, 4),
                 "cpu_ratio": round(row["cpu_ms"]["service"] / own_cpu_ms, 2),
                 "pretix_behind_seconds": row["behind_seconds"],
-                "idle_pretix": round(mean(one["idle"] for one in neighbours), 4),
+                "idle_pretix": round(mean(neighbour["idle"] for neighbour in neighbours), 4),
                 "idle_encore": row["idle"],
             }
         )

@@ -64,7 +64,7 @@ class Command(BaseCommand):
         else:
             self._print_table(results)
 
-        broken = [one.name for one in results if one.breaches]
+        broken = [result.name for result in results if result.breaches]
         if broken:
             raise CommandError(f"{len(broken)} of {len(results)} are broken: {', '.join(broken)}.")
         if not options["json"]:
@@ -75,9 +75,10 @@ class Command(BaseCommand):
     def _print_json(self, results: list[Invariant], seconds: float) -> None:
         summary = {
             "seconds": round(seconds, 3),
-            "breaches": sum(one.breaches for one in results),
+            "breaches": sum(result.breaches for result in results),
             "invariants": [
-                dataclasses.asdict(one) | {"seconds": round(one.seconds, 3)} for one in results
+                dataclasses.asdict(result) | {"seconds": round(result.seconds, 3)}
+                for result in results
             ],
         }
         self.stdout.write(json.dumps(summary, indent=2))

@@ -114,7 +114,7 @@ class Command(BaseCommand):
             if file:
                 json.dump(as_json(report, verdicts), file, indent=2)
         self._print(report, verdicts)
-        broken = [one.what for one in verdicts if not one.holds]
+        broken = [verdict.what for verdict in verdicts if not verdict.holds]
         if broken:
             raise CommandError(f"Above the bound: {'; '.join(broken)}.")
         self.stdout.write(self.style.SUCCESS("Every bound holds."))
@@ -175,13 +175,13 @@ def _table_of_ratios(report: Report) -> Generator[tuple[str, Table]]:
 
 def _table_of_verdicts(verdicts: list[Verdict]) -> Table:
     table = _table("cost", "measured", "bound", "")
-    for one in verdicts:
+    for verdict in verdicts:
         table.add_row(
-            one.what,
-            f"{one.measured:,.2f} {one.unit}",
-            f"{one.bound:,g} {one.unit}",
-            "holds" if one.holds else "BROKEN",
-            style="" if one.holds else "bold red",
+            verdict.what,
+            f"{verdict.measured:,.2f} {verdict.unit}",
+            f"{verdict.bound:,g} {verdict.unit}",
+            "holds" if verdict.holds else "BROKEN",
+            style="" if verdict.holds else "bold red",
         )
     return table
 
