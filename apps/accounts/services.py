@@ -99,12 +99,12 @@ def _issue(*, user_ids: Sequence[int], now: datetime) -> list[IssuedToken]:
     AccessToken.objects.bulk_create(
         [
             AccessToken(
-                user_id=one.user_id,
-                token_hash=token_digest(one.token),
+                user_id=login.user_id,
+                token_hash=token_digest(login.token),
                 created_at=now,
-                expires_at=one.expires_at,
+                expires_at=login.expires_at,
             )
-            for one in issued
+            for login in issued
         ],
         batch_size=BULK_BATCH,
     )

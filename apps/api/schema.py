@@ -169,7 +169,9 @@ class EnvelopeAutoSchema(AutoSchema):
         """The codes of the operation, then those that any operation of its kind may give."""
         described = self.operation
         codes = described.error_codes
-        has_query = any(one.location == OpenApiParameter.QUERY for one in described.query)
+        has_query = any(
+            parameter.location == OpenApiParameter.QUERY for parameter in described.query
+        )
         has_input = described.request or has_query or described.paginated
         has_body = self.method in ("POST", "PUT", "PATCH", "DELETE")
         if has_input:

@@ -297,7 +297,10 @@ def _record(entries: Sequence[RankingEntry]) -> tuple[list[RankingEntry], list[R
     """
     # Locked before the insert: whoever counts the seats next must see these entries.
     wanted = {entry.performance_id for entry in entries}
-    performances = {one.pk: one for one in Performance.objects.lock().filter(pk__in=wanted)}
+    performances = {
+        performance.pk: performance
+        for performance in Performance.objects.lock().filter(pk__in=wanted)
+    }
     known = [entry for entry in entries if entry.performance_id in performances]
     unknown = [entry for entry in entries if entry.performance_id not in performances]
     recorded_at = _insert(known) if known else {}

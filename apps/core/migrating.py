@@ -91,7 +91,7 @@ def _is_done(
         if isinstance(operation, AddField):
             column = model._meta.get_field(operation.name).column
             columns = editor.connection.introspection.get_table_description(cursor, table)
-            return column in [one.name for one in columns]
+            return column in [described.name for described in columns]
         if isinstance(operation, AddConstraint):
             constraints = editor.connection.introspection.get_constraints(cursor, table)
             return operation.constraint.name in constraints

@@ -93,8 +93,8 @@ def _joins(before: str, after: str) -> bool:
     """Return whether a joiner changes how its neighbours look: within an emoji, or in scripts with joined forms."""
     first, last = _JOINED_SCRIPTS
     return bool(before and after) and all(
-        unicodedata.category(one) in ("So", "Sk", "Mn", "Mc") or first <= one <= last
-        for one in (before, after)
+        unicodedata.category(character) in ("So", "Sk", "Mn", "Mc") or first <= character <= last
+        for character in (before, after)
     )
 
 

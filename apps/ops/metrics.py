@@ -135,7 +135,7 @@ _purges: ProcessCache[None, dict[str, JobProgress]] = ProcessCache(
 
 def _read_purges() -> dict[str, JobProgress]:
     jobs = {retention.job: retention.name for retention in RETENTIONS}
-    return {jobs[one.name]: one for one in JobProgress.objects.filter(name__in=jobs)}
+    return {jobs[job.name]: job for job in JobProgress.objects.filter(name__in=jobs)}
 
 
 class RetentionCollector(Collector):

@@ -66,11 +66,11 @@ class WalletAdmin(ReadOnlyAdmin):
         found = LedgerTransaction.objects.filter(customer=wallet.pk).order_by("-sequence")
         lines = [
             (
-                linked(one, f"{one.get_type_display()} {in_won(one.amount)}"),
-                at_venue(one.created_at),
-                in_won(one.balance_after),
+                linked(movement, f"{movement.get_type_display()} {in_won(movement.amount)}"),
+                at_venue(movement.created_at),
+                in_won(movement.balance_after),
             )
-            for one in found[:MOVEMENTS_SHOWN]
+            for movement in found[:MOVEMENTS_SHOWN]
         ]
         return format_html_join(mark_safe("<br>"), "{} · {} → {}", lines) or NOTHING
 

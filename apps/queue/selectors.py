@@ -161,8 +161,8 @@ def publications_without_account(concert_ids: Collection[str], at: datetime) -> 
 
 def _in_words(changes: QuerySet[PolicyChange], at: datetime) -> Iterator[Change]:
     found = changes.filter(changed_at__gte=at).select_related("changed_by").order_by("-pk")
-    for one in found[:CHANGES_NAMED]:
-        yield Change(one.changed_at, str(one.changed_by or one.actor), str(one))
+    for change in found[:CHANGES_NAMED]:
+        yield Change(change.changed_at, str(change.changed_by or change.actor), str(change))
 
 
 def room_as_staff_see_it(concert_id: int) -> dict[str, Any]:

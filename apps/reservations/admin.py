@@ -223,10 +223,10 @@ class ReservationAdmin(SaleWords, ReadOnlyAdmin):
         ]
         lines = [
             (
-                linked(one, f"{one.get_type_display()} {in_won(one.amount)}"),
-                at_venue(one.created_at),
+                linked(movement, f"{movement.get_type_display()} {in_won(movement.amount)}"),
+                at_venue(movement.created_at),
             )
-            for one in found
+            for movement in found
         ]
         return format_html_join(mark_safe("<br>"), "{} · {}", lines) or NOTHING
 

@@ -62,15 +62,15 @@ class PricesForm(forms.Form):
     def __init__(self, *args: Any, grades: list[GradeOfHall], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.grades = {grade.grade: grade for grade in grades}
-        for one in grades:
-            self.fields[one.grade] = WonField(
-                label=_("%(grade)s, price in won") % {"grade": one.grade.label},
+        for grade in grades:
+            self.fields[grade.grade] = WonField(
+                label=_("%(grade)s, price in won") % {"grade": grade.grade.label},
                 min_value=1,
                 max_value=PRICE_MAX,
-                initial=one.lowest if one.lowest == one.highest else None,
+                initial=grade.lowest if grade.lowest == grade.highest else None,
                 widget=UnfoldAdminTextInputWidget,
                 help_text=_("%(seats)s seats, %(taken)s of them held or sold. Now %(price)s won.")
-                % {"seats": f"{one.seats:,}", "taken": f"{one.taken:,}", "price": one.price},
+                % {"seats": f"{grade.seats:,}", "taken": f"{grade.taken:,}", "price": grade.price},
             )
         if any(grade.taken for grade in grades):
             self.fields["is_confirmed"] = forms.BooleanField(

@@ -116,8 +116,12 @@ class PerformanceAdmin(CarefulForms, CountedDeletion, FoundByTyping, SeatCount, 
         self, request: HttpRequest, objects: Sequence[Performance], going: str
     ) -> None:
         super().note_deletion(request, objects, going)
-        for concert in Concert.objects.filter(pk__in={one.concert_id for one in objects}):
-            dates = ", ".join(str(one) for one in objects if one.concert_id == concert.pk)
+        for concert in Concert.objects.filter(
+            pk__in={performance.concert_id for performance in objects}
+        ):
+            dates = ", ".join(
+                str(performance) for performance in objects if performance.concert_id == concert.pk
+            )
             words = gettext("Dates deleted: %(dates)s") % {"dates": dates}
             note_action(request, [concert], words)
 

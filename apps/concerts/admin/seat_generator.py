@@ -145,7 +145,9 @@ class SeatGeneratorView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg
             return self.render_to_response(self.get_context_data(form=form, sections=sections))
         # Locked one after the other, so in the order in which all lock them.
         performances = sorted(form.cleaned_data["performances"], key=lambda one: one.pk)
-        seats = len(performances) * sum(one.rows * one.seats_per_row for one in sections.layout())
+        seats = len(performances) * sum(
+            section.rows * section.seats_per_row for section in sections.layout()
+        )
         if seats > SEATS_AT_ONCE:
             form.add_error(
                 "performances",

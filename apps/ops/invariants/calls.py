@@ -9,8 +9,8 @@ from apps.queue.selectors import admissions_above_capacity
 
 def over_admissions(since: datetime | None) -> Findings:
     return listed(
-        f"concert {one.concert_id}, {one.admitted_at:%Y-%m-%d %H:%M:%S.%f} UTC: {one.active} active of {one.capacity}"
-        for one in admissions_above_capacity(since=since)
+        f"concert {excess.concert_id}, {excess.admitted_at:%Y-%m-%d %H:%M:%S.%f} UTC: {excess.active} active of {excess.capacity}"
+        for excess in admissions_above_capacity(since=since)
     )
 
 

@@ -196,8 +196,8 @@ def ranking_figures(since: datetime | None) -> Findings:
     )
     try:
         drift = [
-            f"concert {one.concert_id}, {one.window}: shows {one.projected}, recorded {one.recorded}"
-            for one in ranking_drift(all_time=since is None)
+            f"concert {drift.concert_id}, {drift.window}: shows {drift.projected}, recorded {drift.recorded}"
+            for drift in ranking_drift(all_time=since is None)
         ]
         if not ranking_store.is_built():
             # Lost is no breach: readers are answered from the table until beat has rebuilt it.

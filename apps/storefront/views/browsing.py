@@ -146,7 +146,7 @@ def _concert(concert_id: int) -> dict[str, Any]:
     concert = published_concert(concert_id)
     performances = list(dates_of(concert_id))
     ahead = [performance for performance in performances if not performance.has_begun(now)]
-    is_sold_out = bool(ahead) and all(one.sold_out_at for one in ahead)
+    is_sold_out = bool(ahead) and all(performance.sold_out_at for performance in ahead)
     door = join_window(concert)
     state = sale_state(
         concert,

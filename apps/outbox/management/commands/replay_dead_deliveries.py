@@ -83,8 +83,8 @@ class Command(BaseCommand):
         number = dead.count()
 
         if options["dry_run"]:
-            for one in dead.order_by("pk")[:SHOWN_MAX]:
-                self.stdout.write(f"{one.event_id} {one.consumer}: {one.last_error}")
+            for delivery in dead.order_by("pk")[:SHOWN_MAX]:
+                self.stdout.write(f"{delivery.event_id} {delivery.consumer}: {delivery.last_error}")
             if number > SHOWN_MAX:
                 self.stdout.write(f"… and {number - SHOWN_MAX:,} more")
             self.stdout.write(f"{number:,} dead, nothing changed.")

@@ -150,9 +150,9 @@ def _lines(seen: dict[str, Any]) -> list[tuple[str, object]]:
     live = list((seen["live"] or {}).items())
     changes = [
         (
-            f"{one['changed_at']:%Y-%m-%d %H:%M:%S}",
-            f"{one['field']}: {one['old_value']} → {one['new_value']} ({one['by']}) {one['reason']}",
+            f"{change['changed_at']:%Y-%m-%d %H:%M:%S}",
+            f"{change['field']}: {change['old_value']} → {change['new_value']} ({change['by']}) {change['reason']}",
         )
-        for one in seen["changes"]
+        for change in seen["changes"]
     ]
     return [*plain, *live, *changes]
