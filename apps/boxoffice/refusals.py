@@ -186,7 +186,7 @@ def _missing_right(request: HttpRequest) -> Words:
         if not request.user.has_perm(right) and verb in _RIGHTS:
             return str(_RIGHTS[verb]) % {"things": model_admin.opts.verbose_name_plural}
     if any(getattr(page, "is_read_only", False) for page in _admins_of(needed)):
-        return _("Nobody can do this here: these records are read-only.")
+        return _("These records are read-only.")
     return _("Your account is not allowed to do this.")
 
 

@@ -59,7 +59,7 @@ class EventDelivery(models.Model):
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
     next_attempt_at = models.DateTimeField(
         _("next attempt at"),
-        help_text=_("Nobody touches the delivery before this time."),
+        help_text=_("The delivery is not tried before this time."),
     )
     last_error = models.TextField(_("last error"), blank=True)
     done_at = models.DateTimeField(_("done at"), null=True, blank=True)

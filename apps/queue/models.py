@@ -170,7 +170,7 @@ class WaitingRoom(models.Model):
             models.CheckConstraint(
                 condition=Q(admissions_per_minute=None) | Q(admissions_per_minute__gte=1),
                 name="waiting_room_admissions_per_minute",
-                violation_error_message=_("To admit nobody, pause the room."),
+                violation_error_message=_("To admit no visitors, pause the room."),
             ),
             models.CheckConstraint(
                 condition=Q(admissions_per_minute=None) | Q(admissions_per_minute__lte=RATE_MAX),

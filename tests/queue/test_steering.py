@@ -377,7 +377,7 @@ class TestCommand:
             (["capacity", "0"], "The capacity must be 1 to 100,000."),
             (["capacity", "many"], "not a whole number"),
             (["capacity", "9" * 30], "not a whole number"),
-            (["rate", "0"], "To admit nobody, pause the room."),
+            (["rate", "0"], "To admit no visitors, pause the room."),
             (["resume", "now"], "resume takes no value"),
             (["open", "tomorrow"], "not a time"),
             (["open", "2026-13-41T00:00"], "not a time"),

@@ -272,7 +272,7 @@ class CarefulForms:
         for one in differences:
             changed.setdefault(one.label, set()).add(one.key)
         return [
-            _("Somebody has changed this meanwhile. Nothing was saved: load the form anew."),
+            _("This was changed in the meantime. Nothing was saved: load the form again."),
             *(difference.words for difference in differences),
             *(_in_a_line(change) for change in changes_since(changed, shown.at)),
         ]

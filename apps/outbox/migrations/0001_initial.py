@@ -142,7 +142,7 @@ class Migration(migrations.Migration):
                 (
                     "next_attempt_at",
                     models.DateTimeField(
-                        help_text="Nobody touches the delivery before this time.",
+                        help_text="The delivery is not tried before this time.",
                         verbose_name="next attempt at",
                     ),
                 ),

@@ -188,11 +188,11 @@ class WaitingRoomAdmin(CarefulForms, FoundByTyping, ModelAdmin):
     def health(self, room: WaitingRoom) -> Any:
         figures = _figures(room)
         if figures is None:
-            return _("No live figures: nobody has come yet, or the store does not answer.")
+            return _("No live figures: no visitor has come yet, or the store does not answer.")
         if figures.is_healing:
             return _("Healing after a loss of the store: visitors are coming back to their places.")
         if not room.concert.is_published:
-            return _("The concert is offline: nobody is let in, and every place is kept.")
+            return _("The concert is offline: no visitors are let in, and every place is kept.")
         if figures.exits_pending:
             return ngettext(
                 "%(count)d end is waiting to be recorded.",

@@ -56,7 +56,7 @@ class ControlForm(forms.Form):
 class OpenForm(ControlForm):
     title = _("Open now")
     explanation = _(
-        "Visitors are let in from now on. Sales must have opened: whoever came in before could not buy anything."
+        "Visitors are let in from now on. Sales must have opened: visitors let in earlier could not buy anything."
     )
     done = _("The waiting room is open.")
     reason = Reason(required=False)
@@ -68,7 +68,7 @@ class OpenForm(ControlForm):
 class PauseForm(ControlForm):
     title = _("Pause")
     explanation = _(
-        "Nobody is let in until you resume. Every place is kept, people may go on joining, and whoever is inside goes on buying."
+        "No visitors are let in until you resume. Every place is kept, visitors may go on joining, and those inside go on buying."
     )
     done = _("The waiting room is paused.")
     reason = Reason(help_text=_("Visitors read it on the page that waits."))
@@ -92,8 +92,8 @@ class ResumeForm(ControlForm):
 class CloseForm(ControlForm):
     title = _("Close")
     explanation = _(
-        "Everybody is sent away and loses the place for good; nobody can join until you open the room anew. "
-        "Who has seats on hold can still pay for them."
+        "All visitors are sent away and lose their places for good; none can join until you open the room again. "
+        "Customers with seats on hold can still pay for them."
     )
     done = _("The waiting room is closed.")
     reason = Reason()

@@ -353,7 +353,7 @@ class Migration(migrations.Migration):
                     _connector="OR",
                 ),
                 name="waiting_room_admissions_per_minute",
-                violation_error_message="To admit nobody, pause the room.",
+                violation_error_message="To admit no visitors, pause the room.",
             ),
         ),
         migrations.AddConstraint(

@@ -122,7 +122,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{name:<24}{shown}")
         if seen["live"] is None:
             self.stderr.write(
-                "No live figures: nobody has come yet, or the store does not answer; then a change takes effect when it is back."
+                "No live figures: no visitor has come yet, or the store does not answer; then a change takes effect when it is back."
             )
 
     def _steer(self, room: WaitingRoom, name: str, value: str | None, by: By) -> None:
