@@ -1,6 +1,9 @@
 """Test what README and `docs/` say of the code is compared with the code."""
 
 import ast
+import importlib
+import inspect
+import pkgutil
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +17,7 @@ from django.utils import translation
 from apps.core.codes import CODES
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 IDS = [page.relative_to(ROOT).as_posix() for page in PAGES]
 ERRORS = ("<!-- errors: compared with apps/core/codes.py -->", "<!-- end of errors -->")
 SETTINGS = ("<!-- settings: compared with concert_project/settings -->", "<!-- end of settings -->")
@@ -174,10 +177,51 @@ def relations() -> Iterator[tuple[str, str]]:
                     yield names
 
 
+class TestGlossary:
+    names = re.findall(
+        r"`([\w.]+)`",
+        "\n".join(
+            row.split("|")[2]
+            for row in (ROOT / "docs" / "glossary.md").read_text().splitlines()
+            if row.startswith("| ")
+        ),
+    )
+
+    def test_has_every_public_class_of_the_waiting_room_and_the_outbox(self) -> None:
+        classes = set(public_classes())
+
+        assert {"TokenClaims", "VisitRef", "WaitingRoom", "Consumer", "Drained"} <= classes
+        assert classes - set(self.names) == set()
+
+    def test_names_what_is_in_the_code(self) -> None:
+        code = [path for path in (ROOT / "apps").rglob("*") if path.suffix in {".py", ".lua"}]
+        words = set(re.findall(r"\w+", "\n".join(path.read_text() for path in code)))
+
+        assert [name for name in self.names if not words.issuperset(name.split("."))] == []
+
+
+def public_classes() -> Iterator[str]:
+    """Yield the names of the classes that are defined in core, models, selectors and services of `queue`, and in `outbox`."""
+    wanted = re.compile(
+        r"apps\.(queue\.(core|models|selectors|services)|outbox\.(?!apps|management|migrations))"
+    )
+    for app in ("queue", "outbox"):
+        folder = str(ROOT / "apps" / app)
+        for module in pkgutil.walk_packages([folder], prefix=f"apps.{app}."):
+            if not wanted.match(module.name):
+                continue
+            for name, found in inspect.getmembers(
+                importlib.import_module(module.name), inspect.isclass
+            ):
+                is_own = found.__module__ == module.name and not name.startswith("_")
+                if is_own and not issubclass(found, models.QuerySet):
+                    yield name
+
+
 class TestConstraints:
     def test_of_the_locking_policy_exist(self) -> None:
         page = (ROOT / "docs" / "locking.md").read_text()
-        section = page.partition("## What stands behind each lock")[2].partition("\n## ")[0]
+        section = page.partition("## Constraints behind the locks")[2].partition("\n## ")[0]
         cells = [line.split("|")[2] for line in section.splitlines() if line.startswith("| ")][2:]
         named = set(re.findall(r"`(\w+)`", " ".join(cells)))
         known = {"hold", "event_id"}  # columns that are unique themselves
