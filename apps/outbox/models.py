@@ -1,4 +1,4 @@
-"""Records of the machinery that every app shares: stored answers of idempotent calls, events, their deliveries and receivers, jobs."""
+"""Events, their deliveries and replays, and the health of the receivers outside."""
 
 from typing import Self
 

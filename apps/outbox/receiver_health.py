@@ -2,7 +2,7 @@
 
 A receiver that only fails is unhealthy, and is tried gently: its deliveries wait, untouched, and one of them at a time is a
 probe. The first success ends that: all of the backlog is drained, and what has failed in a long outage is due at once. The state is one
-row for each such consumer. A drain learns of it from the claim (`outbox.sql`) and writes it only when something has failed, or has
+row for each such consumer. A drain learns of it from the claim (`draining.sql`) and writes it only when something has failed, or has
 succeeded after a failure.
 """
 

@@ -92,23 +92,23 @@ class JoinWindow:
 
 
 def join_window(concert: Concert) -> JoinWindow:
-    """The door of a concert's waiting room, with the default policy if there is no room yet."""
+    """Return when visitors may join the waiting room of a concert, by the default policy if there is no room yet."""
     return join_windows([concert])[concert.pk]
 
 
 def join_windows(concerts: Iterable[Concert]) -> dict[int, JoinWindow]:
-    """The doors of several concerts, by concert; one query."""
+    """Return the join windows of several concerts, by concert; one query."""
     by_id = {concert.pk: concert for concert in concerts}
     rooms = {room.concert_id: room for room in WaitingRoom.objects.filter(concert__in=by_id)}
-    doors = {}
+    windows = {}
     for concert_id, concert in by_id.items():
         room = rooms.get(concert_id) or WaitingRoom()
         room.concert = concert
         opening_at = room.opening_at
-        doors[concert_id] = JoinWindow(
+        windows[concert_id] = JoinWindow(
             str(room.state), room.pause_reason, opening_at - room.lottery_window, opening_at
         )
-    return doors
+    return windows
 
 
 def live_figures(concert_id: int) -> Figures | None:

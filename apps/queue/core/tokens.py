@@ -4,7 +4,7 @@
 
 The payload is base64url of decimal numbers joined by colons, the signature base64url of an HMAC-SHA256 (RFC 2104) over all
 that stands before it. Keys are rotated by putting a new one in front: the first signs, all verify. Tokens are read strictly:
-there is one way to write a ticket, so an altered token never passes as the same one.
+there is one way to write the claims, so an altered token never passes as the same one.
 """
 
 import base64

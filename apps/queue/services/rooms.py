@@ -86,7 +86,7 @@ def replay_ends(room: WaitingRoom, *, since: int) -> None:
 
 
 def heal(claims: TokenClaims, visit: Visit) -> Visit:
-    """Put a visitor whom the live room does not know back where the ticket says, unless the visit has ended.
+    """Put a visitor whom the live room does not know back where the token says, unless the visit has ended.
 
     `visit` is what the room answered instead. The exit log can only be believed once it has every end that the room found,
     a later visit of the same customer among them. One batch of those is moved here; with more of them the visitor has to ask
@@ -101,7 +101,7 @@ def heal(claims: TokenClaims, visit: Visit) -> Visit:
         live = live_room(claims.concert_id)
         if move_exits(live) == EXITS_BATCH:
             raise ServiceUnavailable(retry_after=RETRY_AFTER_SECONDS)
-        # What the room tells of another place may be old: then that visit has ended since, and the ticket is of a later one.
+        # What the room tells of another place may be old: then that visit has ended since, and the token is of a later one.
         is_other = visit.outcome is RoomFault.UNCERTAIN and visit.slot != claims.slot
         if is_other and end_again_if_ended(replace(claims, slot=visit.slot)) is None:
             healed = live.restore(claims)

@@ -201,7 +201,7 @@ local function merge(user, slot)
   end
 end
 
--- Seconds until the visitor at `position` is admitted, as visits are now and at the earliest. Slots free up at capacity / visit
+-- Seconds until the visitor at `position` is admitted, as visits are now and at the earliest. Turns free up at capacity / visit
 -- (Little's law). Visits may turn out shorter than the mean of before, and the mean counts for nothing until there is one:
 -- at the earliest is to say that none takes longer than the room has been full, SHORTEST_VISIT added.
 local function waits_for(position)
