@@ -120,7 +120,7 @@ bench-seat-map: development  ## open halls of up to 50,000 seats in a browser; A
 	@$(VENV_PYTHON) -m dev.bench.seat_map $(ARGS)
 
 .PHONY: explain
-explain: embedded  ## explain the hot queries; ARGS=--write refreshes docs/database.md
+explain: embedded  ## explain the hot queries; ARGS=--write refreshes the table in docs/database.md
 	@$(VENV_PYTHON) -m dev.bench.explain $(ARGS)
 
 .PHONY: requirements

@@ -1,11 +1,13 @@
 """OpenAPI for views that answer with the envelope.
 
 `@operation` says of a view method what cannot be read from its code; `EnvelopeAutoSchema` adds what follows from the rest:
-the envelope, the codes of every refusal, the headers, login and limits.
+the envelope, the codes of every refusal, the headers, login and limits. `share_refusals` moves what many operations answer alike
+into the components.
 """
 
 import functools
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, cast
@@ -144,7 +146,7 @@ class EnvelopeAutoSchema(AutoSchema):
         return {"allOf": [problem, {"properties": {"code": _code_schema(entries)}}]}
 
     def _component(self, name: str, schema: dict[str, Any]) -> dict[str, Any]:
-        """A reference to a schema that many answers share."""
+        """Return a reference to a schema that many answers share."""
         component = ResolvedComponent(  # type: ignore[no-untyped-call]
             name, ResolvedComponent.SCHEMA, schema, object=name
         )
@@ -166,7 +168,7 @@ class EnvelopeAutoSchema(AutoSchema):
         return [OpenApiExample("Example", value, response_only=True)]
 
     def _codes(self) -> list[str]:
-        """The codes of the operation, then those that any operation of its kind may give."""
+        """Return the codes of the operation, then those that any operation of its kind may give."""
         described = self.operation
         codes = described.error_codes
         has_query = any(
@@ -193,9 +195,34 @@ class EnvelopeAutoSchema(AutoSchema):
         return list(dict.fromkeys(codes))
 
 
+def share_refusals(result: dict[str, Any], **_context: Any) -> dict[str, Any]:
+    """Move each refusal that several operations give into the components, and refer to it.
+
+    A hook of drf-spectacular for the finished document. Everything in a refusal follows from its
+    codes, so these name the component.
+    """
+    places = [
+        (operation["responses"], status)
+        for methods in result["paths"].values()
+        for operation in methods.values()
+        for status in operation["responses"]
+        if int(status) >= 400
+    ]
+    uses = Counter(responses[status]["description"] for responses, status in places)
+    shared: dict[str, Any] = {}
+    for responses, status in places:
+        codes = responses[status]["description"]
+        if uses[codes] > 1:
+            name = "Or".join(code.title().replace("_", "") for code in re.findall(r"\w+", codes))
+            assert shared.setdefault(name, responses[status]) == responses[status], name
+            responses[status] = {"$ref": f"#/components/responses/{name}"}
+    result["components"] = {"responses": dict(sorted(shared.items())), **result["components"]}
+    return result
+
+
 @functools.cache
 def _answer_serializer(data: SerializerClass | None, paginated: bool) -> SerializerClass:
-    """The envelope around `data`, or around a page of it."""
+    """Return the envelope around `data`, or around a page of it."""
     name = data.__name__.removesuffix("Serializer") if data else "Empty"
     fields: dict[str, Any] = {
         "code": serializers.ChoiceField([SUCCESS]),

@@ -326,6 +326,10 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": False,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "apps.api.schema.share_refusals",
+    ],
     "ENUM_NAME_OVERRIDES": {
         "SeatStatus": ["AVAILABLE", "HELD", "RESERVED"],
         "HoldStatus": ["HELD", "CONFIRMED", "RELEASED", "EXPIRED"],

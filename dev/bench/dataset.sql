@@ -10,7 +10,7 @@ SELECT n, 'customer' || n || '@example.com', 'Customer ' || n, '!', true, false,
 FROM generate_series(1, 20000) n;
 
 INSERT INTO accounts_accesstoken (id, user_id, token_hash, created_at, expires_at)
-SELECT n, n % 20000 + 1, sha256(('token ' || n)::bytea), now() - interval '1 hour', now() + interval '11 hours'
+SELECT n, n % 20000 + 1, sha256(('token-' || n)::bytea), now() - interval '1 hour', now() + interval '11 hours'
 FROM generate_series(1, 100000) n;
 
 INSERT INTO concerts_concert (id, title, artist, venue, description, sales_open_at, seats_per_customer, is_published, created_at)

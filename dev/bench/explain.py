@@ -1,10 +1,11 @@
-"""Explain how the hot queries run at 100,000 rows, with and without the index that serves each.
+"""Explain the hot queries at 100,000 rows, with and without the index that serves each.
 
-    make explain                  print the plans
-    make explain ARGS=--write     and put them into docs/database.md
+    make explain                  print a table of them and their plans
+    make explain ARGS=--write     and put the table into docs/database.md
 
-A throw-away PostgreSQL is filled from `dataset.sql`. Each case calls the code of the project and explains the statement that it
-sends; then the index is dropped inside a transaction, the same call is explained again, and the transaction is rolled back.
+A throw-away PostgreSQL is filled from `dataset.sql`. Each case of `hot_queries.py` calls the code of
+the project; the statement that it sends is explained after the index is dropped, inside a
+transaction that is rolled back, and again with the index.
 """
 
 import argparse
@@ -15,43 +16,39 @@ import secrets
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
 
 from dev.stack.environment import new_secrets
 from dev.stack.servers import PostgresServer, free_port
 
+if TYPE_CHECKING:
+    from dev.bench.hot_queries import Case
+
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "database.md"
-MARKERS = ("<!-- plans: made by `make explain` -->", "<!-- end of plans -->")
-EXPLAIN = "EXPLAIN (ANALYZE, COSTS OFF, BUFFERS, TIMING OFF, SUMMARY ON) "
+TABLE = re.compile(
+    r"(<!-- table: made by `make explain` -->\n).*(<!-- end of table -->)", re.DOTALL
+)
+EXPLAIN = "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF"
 REPEATS = 5
-LONGEST_LINE = 118
 NO_STORE = "redis://127.0.0.1:1/0"
 
 
 @dataclass(frozen=True)
-class Case:
-    """`call` sends the statement that contains `text`; any of `indexes` makes it fast."""
-
-    title: str
-    indexes: tuple[str, ...]
-    text: str
-    call: Callable[[], object]
-
-
-@dataclass(frozen=True)
 class Measurement:
-    """Milliseconds (the median) and 8 kB pages of one execution."""
+    """A plan in full and in one line, the rows that it reads and its median time."""
 
-    plan: list[str]
+    plan: str
+    outline: str
+    rows: int
     milliseconds: float
-    pages: int
+
+
+Result = tuple["Case", Measurement, Measurement]
 
 
 def main(*, write: bool) -> None:
@@ -66,201 +63,61 @@ def main(*, write: bool) -> None:
         )
         server.start()
         try:
-            page = "".join(report(server))
+            _start_django(server)
+            _fill()
+            results = list(_measure_all())
+            table = "".join(_table(server.version(), results))
         finally:
             _close_connections()
             server.stop()
-    sys.stdout.write(page)
+    sys.stdout.write(table + "".join(_plans(results)))
     if write:
-        before, _, rest = PAGE.read_text().partition(MARKERS[0])
-        after = rest.partition(MARKERS[1])[2]
-        PAGE.write_text(f"{before}{MARKERS[0]}\n\n{page}\n{MARKERS[1]}{after}")
+        PAGE.write_text(_with_table(PAGE.read_text(), table))
 
 
-def report(server: PostgresServer) -> Iterator[str]:
-    """The Markdown of all cases, piece by piece."""
-    _start_django(server)
-    _fill()
-    results = [(case, *measure(case)) for case in cases()]
+def _with_table(page: str, table: str) -> str:
+    """Put the table in the place of the one that the page has."""
+    page, replaced = TABLE.subn(lambda match: f"{match[1]}\n{table}\n{match[2]}", page)
+    assert replaced, f"{PAGE} has no place for the table."
+    return page
+
+
+def _table(version: str, results: Sequence[Result]) -> Iterator[str]:
     yield (
-        f"PostgreSQL {server.version()}, default configuration, {os.cpu_count()} cores, {platform.machine()}; "
+        f"PostgreSQL {version}, default configuration, {os.cpu_count()} cores, {platform.machine()}; "
         f"median of {REPEATS} executions with a warm cache, parallel workers off.\n\n"
-        "| query | index | without: ms | pages | with: ms | pages |\n|---|---|--:|--:|--:|--:|\n"
+        "| query | index | without: rows read | ms | with: plan | rows read | ms |\n"
+        "|---|---|--:|--:|---|--:|--:|\n"
     )
     for number, (case, without, with_index) in enumerate(results, start=1):
         yield (
-            f"| {number}. {case.title} | {_names(case)} | {without.milliseconds:.2f} | {without.pages:,} "
-            f"| {with_index.milliseconds:.2f} | {with_index.pages:,} |\n"
+            f"| {number}. {case.title} | {_names(case)} | {without.rows:,} | {without.milliseconds:.2f} "
+            f"| {with_index.outline} | {with_index.rows:,} | {with_index.milliseconds:.2f} |\n"
         )
+
+
+def _plans(results: Sequence[Result]) -> Iterator[str]:
     for number, (case, without, with_index) in enumerate(results, start=1):
-        yield f"\n<details><summary>{number}. {case.title}</summary>\n"
-        for name, measured in (("Without", without), ("With", with_index)):
-            plan = "\n".join(measured.plan)
-            yield f"\n{name} {_names(case)}:\n\n```text\n{plan}\n```\n"
-        yield "\n</details>\n"
+        yield f"\n{number}. {case.title}\n"
+        yield f"\nWithout {_names(case)}:\n\n{without.plan}\n"
+        yield f"\nWith {_names(case)}:\n\n{with_index.plan}\n"
 
 
-def _names(case: Case) -> str:
+def _names(case: "Case") -> str:
     return " or ".join(f"`{index}`" for index in case.indexes)
 
 
-def cases() -> Iterable[Case]:
+def _measure_all() -> Iterator[Result]:
     # Imported here: Django's settings need the server's address.
-    from django.db import connection
-    from django.utils import timezone
-    from rest_framework.test import APIRequestFactory
-
-    from apps.accounts.authentication import AccessTokenAuthentication
-    from apps.api.idempotency import stored_answer
-    from apps.api.operations import Operation
-    from apps.concerts import selectors as concerts
     from apps.concerts.models import Performance
-    from apps.concerts.selectors import RankingWindow
-    from apps.concerts.selectors.concerts import _price_range
-    from apps.concerts.services import _last_sale_at
-    from apps.core.database import fetch_all
-    from apps.outbox import draining
-    from apps.outbox.events import CONSUMERS
-    from apps.payments.selectors import transactions_of_customer
-    from apps.queue.services.exit_log import ends_since
-    from apps.reservations import selectors as reservations
-    from apps.reservations.models import Reservation
-    from apps.reservations.services import best_available, expiring, holding
+    from dev.bench.hot_queries import hot_queries
 
-    customer_id, now = 4_242, timezone.now()
-    performance = Performance.objects.select_related("concert").get(pk=21)  # 2,000 live holds
-    request_for_seats = {
-        "performance_id": performance.pk,
-        "seat_ids": [seat.pk for seat in concerts.seats_of(performance.pk)[:2]],
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE accounts_accesstoken SET token_hash = sha256('bearer') WHERE id = 50000"
-        )
-        cursor.execute("SELECT reference FROM payments_ledgertransaction WHERE type = 'PAYMENT'")
-        paid: UUID = cursor.fetchone()[0]
-    request = APIRequestFactory().get("/", HTTP_AUTHORIZATION="Bearer bearer")
-
-    yield Case(
-        "The login of every call",
-        ("access_token_hash_unique",),
-        "accounts_accesstoken",
-        lambda: AccessTokenAuthentication().authenticate(request),
-    )
-    yield Case(
-        "Seats of a hall of 5,000, in seat-map order",
-        ("seat_once_per_performance", "seat_price_range"),
-        "concerts_seat",
-        lambda: list(concerts.seats_of(performance.pk)),
-    )
-    yield Case(
-        "What is taken in that hall",
-        ("seat_claims_open", "hold_may_claim"),
-        "reservations_seatclaim",
-        lambda: reservations.seats_with_states(
-            performance_id=performance.pk, customer_id=customer_id
-        ),
-    )
-    yield Case(
-        "Claims on the seats of a hold request",
-        ("seat_claimed_once", "seat_claims_of_seat"),
-        "reservations_seatclaim",
-        lambda: fetch_all(holding.SQL["read_seats"], request_for_seats),
-    )
-    yield Case(
-        "Seats that a customer has of a performance",
-        ("hold_of_customer", "seat_claims_open"),
-        "reservations_seatclaim",
-        lambda: fetch_all(
-            holding.SQL["count_seats_of_customer"],
-            {"performance_id": performance.pk, "customer_id": customer_id},
-        ),
-    )
-    yield Case(
-        "Best available: four seats side by side",
-        ("seat_claims_open", "hold_may_claim"),
-        "reservations_seatclaim",
-        lambda: best_available._choose(performance.pk, 4, None, at=now),
-    )
-    yield Case(
-        "Sweep: holds whose time is over",
-        ("hold_to_expire",),
-        "reservations_hold",
-        expiring._expire_batch,
-    )
-    yield Case(
-        "A customer's reservations, newest first",
-        ("reservation_of_customer",),
-        "reservations_reservation",
-        lambda: list(Reservation.objects.of_customer(customer_id).newest_first()[:20]),
-    )
-    yield Case(
-        "A customer's money, newest first",
-        ("ledger_transaction_number_unique",),
-        "payments_ledgertransaction",
-        lambda: list(transactions_of_customer(customer_id=customer_id)[:20]),
-    )
-    yield Case(
-        "The payment that a refund refers to",
-        ("ledger_one_payment_per_reference",),
-        "payments_ledgertransaction",
-        lambda: _payment_of(paid),
-    )
-    yield Case(
-        "The answer kept for an Idempotency-Key",
-        ("idempotency_key_once",),
-        "api_idempotencyrecord",
-        lambda: stored_answer(
-            customer_id=customer_id, operation=Operation.CONFIRM, key="unknown", fingerprint=""
-        ),
-    )
-    yield Case(
-        "What is due for a consumer",
-        ("event_delivery_pending",),
-        "outbox_eventdelivery",
-        lambda: draining._claim(CONSUMERS["external_sync"]),
-    )
-    yield Case(
-        "Ranking of a day, from the table",
-        ("ranking_entry_day",),
-        "concerts_rankingentry",
-        lambda: concerts.recorded_reservations(RankingWindow.DAY),
-    )
-    yield Case(
-        "Ranking of all time, from the table",
-        ("ranking_entry_concert",),
-        "concerts_rankingentry",
-        lambda: concerts.recorded_reservations(RankingWindow.ALL),
-    )
-    yield Case(
-        "The last sale of a performance",
-        ("ranking_entry_performance",),
-        "concerts_rankingentry",
-        lambda: _last_sale_at(5),
-    )
-    yield Case(
-        "Lowest and highest price of a concert",
-        ("seat_price_range",),
-        "concerts_seat",
-        lambda: _price_range(performance.concert_id),
-    )
-    yield Case(
-        "Visits that ended lately (healing)",
-        ("queue_exit_recent",),
-        "queue_queueexit",
-        lambda: list(ends_since(now - timedelta(minutes=10), concert_id=21, generation=1)),
-    )
+    hall = Performance.objects.get(pk=21)  # 2,000 live holds
+    return map(measure, hot_queries(hall, customer_id=4_242, bearer="token-50000"))
 
 
-def _payment_of(reference: UUID) -> object:
-    from apps.payments.models import LedgerTransaction
-
-    payments = LedgerTransaction.objects.filter(type=LedgerTransaction.Type.PAYMENT)
-    return payments.filter(reference=reference).first()
-
-
-def measure(case: Case) -> tuple[Measurement, Measurement]:
-    """The case without its index, then with it. Nothing that it writes or drops is kept."""
+def measure(case: "Case") -> Result:
+    """Explain a case without its index, then with it. Nothing that it writes or drops is kept."""
     from django.db import transaction
 
     with transaction.atomic():
@@ -269,12 +126,12 @@ def measure(case: Case) -> tuple[Measurement, Measurement]:
     with transaction.atomic():
         for index in case.indexes:
             _drop(index)
-        without = _explain(sql, parameters)
+        without = _measured(sql, parameters)
         transaction.set_rollback(True)
-    return without, _explain(sql, parameters)
+    return case, without, _measured(sql, parameters)
 
 
-def _statement_of(case: Case) -> tuple[str, Any]:
+def _statement_of(case: "Case") -> tuple[str, Any]:
     sent: list[tuple[str, Any]] = []
 
     def record(execute: Any, sql: str, parameters: Any, many: bool, context: Any) -> Any:
@@ -292,17 +149,22 @@ def _statement_of(case: Case) -> tuple[str, Any]:
     )
 
 
-def _explain(sql: str, parameters: Any) -> Measurement:
-    plans = []
-    for _ in range(REPEATS + 1):  # the first one warms the cache
-        with _rolled_back() as cursor:
-            settings, statement = _with_settings(sql)
-            cursor.execute(settings + EXPLAIN + statement, parameters)
-            if settings:
-                cursor.nextset()
-            plans.append([row[0] for row in cursor.fetchall()])
-    times = [float(plan[-1].split()[2]) for plan in plans[1:]]
-    return Measurement(_trimmed(plans[-1]), statistics.median(times), _pages(plans[-1]))
+def _measured(sql: str, parameters: Any) -> Measurement:
+    """Explain a statement: once in words and, after that has warmed the cache, for the figures."""
+    plan = "\n".join(_explain("TEXT", sql, parameters))
+    executions = [_explain("JSON", sql, parameters)[0][0] for _ in range(REPEATS)]
+    root = executions[-1]["Plan"]
+    times = [execution["Execution Time"] for execution in executions]
+    return Measurement(plan, _outline(root), round(_rows_read(root)), statistics.median(times))
+
+
+def _explain(form: str, sql: str, parameters: Any) -> list[Any]:
+    settings, statement = _with_settings(sql)
+    with _rolled_back() as cursor:
+        cursor.execute(f"{settings}{EXPLAIN}, FORMAT {form}) {statement}", parameters)
+        if settings:
+            cursor.nextset()
+        return [row[0] for row in cursor.fetchall()]
 
 
 def _with_settings(sql: str) -> tuple[str, str]:
@@ -311,22 +173,26 @@ def _with_settings(sql: str) -> tuple[str, str]:
     return (found[0], sql[found.end() :]) if found else ("", sql)
 
 
-def _pages(plan: list[str]) -> int:
-    """Those of the topmost node, which includes the others."""
-    line = next((line for line in plan if "Buffers: shared" in line), "")
-    return sum(int(number) for number in re.findall(r"(?:hit|read)=(\d+)", line))
+def _outline(node: Mapping[str, Any]) -> str:
+    """Return the joins and scans of a plan in one line; its other nodes read no table."""
+    parts = [part for part in map(_outline, node.get("Plans", [])) if part]
+    kind, inner = node["Node Type"], ", ".join(parts)
+    if "Join Type" in node and len(parts) > 1:
+        return f"{kind} ({inner})"
+    if index := node.get("Index Name"):
+        return f"{kind} `{index}`"
+    if kind == "Seq Scan":
+        return f"{kind} `{node['Relation Name']}`"
+    return inner
 
 
-def _trimmed(plan: list[str]) -> list[str]:
-    """Without what only repeats: planning, buffers of inner nodes, the ends of long lines."""
-    kept: list[str] = []
-    for line in plan:
-        if line.startswith("Planning"):
-            break
-        if "Buffers:" in line or "Memory:" in line or "Batches:" in line:
-            continue
-        kept.append(line if len(line) <= LONGEST_LINE else line[: LONGEST_LINE - 2] + " …")
-    return kept
+def _rows_read(node: Mapping[str, Any]) -> float:
+    """Return the rows that scans of tables found, with those that a filter then left out."""
+    rows = sum(map(_rows_read, node.get("Plans", [])))
+    if "Relation Name" in node and node["Node Type"].endswith("Scan"):
+        left_out = (node.get(f"Rows Removed by {rule}", 0) for rule in ("Filter", "Index Recheck"))
+        rows += (node["Actual Rows"] + sum(left_out)) * node["Actual Loops"]
+    return rows
 
 
 def _drop(index: str) -> None:
@@ -343,7 +209,7 @@ def _drop(index: str) -> None:
 
 @contextmanager
 def _rolled_back() -> Iterator[Any]:
-    """Explaining a writing or locking statement runs it."""
+    """Take back what an explained statement writes or locks."""
     from django.db import connection, transaction
 
     with transaction.atomic(), connection.cursor() as cursor:
@@ -390,7 +256,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--write", action="store_true", help="put the plans into docs/database.md")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/database.md")
     return parser
 
 
