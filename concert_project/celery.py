@@ -8,7 +8,7 @@ from django_structlog.celery.steps import DjangoStructLogInitStep
 
 from concert_project.heartbeat import show_life
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "concert_project.settings.local")
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "concert_project.settings.production")
 
 app = Celery("encore", fixups=["concert_project.kept_connections:fixup"])
 app.config_from_object("django.conf:settings", namespace="CELERY")

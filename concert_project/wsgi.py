@@ -7,7 +7,7 @@ from django.core.wsgi import get_wsgi_application
 from apps.api.wsgi import with_plain_content_type
 from concert_project.heartbeat import WatchedApplication, show_life
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "concert_project.settings.local")
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "concert_project.settings.production")
 
 django_application = get_wsgi_application()
 

@@ -1,7 +1,7 @@
 from typing import Any
 
 from django.apps import AppConfig, apps
-from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models.signals import post_migrate
 
 
@@ -16,11 +16,13 @@ class CoreConfig(AppConfig):
         post_migrate.connect(_set_rights, sender=apps.get_app_config("contenttypes"))
 
 
-def _set_rights(**signal: Any) -> None:
-    from apps.core.grants import grant_rights, guard_triggers
+def _set_rights(*, using: str, **signal: Any) -> None:
+    from apps.core.grants import grant_rights, guard_triggers, set_timeouts
 
     if "plan" not in signal:
         return  # sent by `flush`, which changes no table
-    guard_triggers()
-    if settings.APPLICATION_ROLE:
-        grant_rights(**settings.APPLICATION_ROLE)
+    application = connections[DEFAULT_DB_ALIAS].settings_dict
+    guard_triggers(using=using)
+    if using != DEFAULT_DB_ALIAS:
+        grant_rights(role=application["USER"], password=application["PASSWORD"], using=using)
+    set_timeouts(role=application["USER"], using=using)

@@ -1,12 +1,15 @@
-"""Set the rights in the database anew after every migration.
+"""Set the rights and time-outs in the database anew after every migration.
 
 Migrations run as the owner of the tables (`OWNER_DATABASE_URL`), everything else as the role that `DATABASE_URL` names. The
 triggers of an append-only table refuse UPDATE, DELETE and TRUNCATE to everybody, but an owner can drop a trigger; the role of
 web and workers lacks the rights in the first place, owns nothing, and cannot get around a trigger either.
+
+Time-outs belong to that role, not to its connections: a pooler that shares sessions would lose what one of them has set.
 """
 
 import pgtrigger
-from django.db import connection
+from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg import sql
 
 # Names of triggers, and what their tables lose of SELECT, INSERT, UPDATE, DELETE.
@@ -45,15 +48,19 @@ _REAL_TABLES_ONLY = """
 """
 
 
-def guard_triggers() -> None:
+def guard_triggers(*, using: str = DEFAULT_DB_ALIAS) -> None:
     """Leave no way around the triggers to roles that do not own them."""
-    with connection.cursor() as cursor:
+    with connections[using].cursor() as cursor:
         cursor.execute(_ONLY_OWNERS_IGNORE)
         cursor.execute(_REAL_TABLES_ONLY)
 
 
-def grant_rights(*, role: str, password: str) -> None:
-    """Make the role if it does not exist yet, and give it its rights on the tables that there are now."""
+def grant_rights(*, role: str, password: str, using: str = DEFAULT_DB_ALIAS) -> None:
+    """Make the role if it does not exist yet, and give it its rights on the tables that there are now.
+
+    :raises ValueError: the role is the one that grants.
+    """
+    connection = connections[using]
     owner = connection.settings_dict["USER"]
     if role == owner:
         raise ValueError(f"{role} owns the tables: nothing can be kept from it.")
@@ -81,3 +88,26 @@ def grant_rights(*, role: str, password: str) -> None:
                     database=sql.Identifier(connection.settings_dict["NAME"]),
                 )
             )
+
+
+def set_timeouts(*, role: str, using: str = DEFAULT_DB_ALIAS) -> None:
+    """Give each further session of the role in this database the time-outs of `DATABASE_TIMEOUTS`.
+
+    An empty name stands for the role that is connected. What is set already is left alone, so that somebody else may have done it
+    for a role that the owner of the tables must not alter.
+    """
+    with connections[using].cursor() as cursor:
+        cursor.execute("SELECT current_database(), coalesce(nullif(%s, ''), current_user)", [role])
+        database, role = cursor.fetchone()
+        cursor.execute(
+            "SELECT unnest(setconfig) FROM pg_db_role_setting"
+            " WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = %s)"
+            " AND setrole = (SELECT oid FROM pg_roles WHERE rolname = %s)",
+            [database, role],
+        )
+        known = {setting for (setting,) in cursor.fetchall()}
+        for name, milliseconds in settings.DATABASE_TIMEOUTS.items():
+            if f"{name}={milliseconds}" not in known:
+                statement = sql.SQL("ALTER ROLE {} IN DATABASE {} SET {} = {}")
+                names = [sql.Identifier(word) for word in (role, database, name)]
+                cursor.execute(statement.format(*names, sql.Literal(milliseconds)))

@@ -1,7 +1,7 @@
 """Migrations that are tried again, and of which an attempt that failed leaves nothing half.
 
-A migration that changes a table in use waits for its lock, and everybody else waits behind it. So it waits for a few seconds only
-(`DATABASE_LOCK_TIMEOUT_MS`), gives way, and is tried again. Most migrations are one transaction, of which a failed attempt leaves
+A migration that changes a table in use waits for its lock, and everybody else waits behind it. So it waits for a second only
+(`MIGRATION_LOCK_TIMEOUT_MS`), gives way, and is tried again. Most migrations are one transaction, of which a failed attempt leaves
 nothing. One that builds indexes beside writers cannot be: its operations are resumed where the last attempt has ended, also that of a
 process which was killed.
 """
@@ -10,8 +10,9 @@ from copy import copy
 from typing import Any
 
 import psycopg
+from django.conf import settings
 from django.contrib.postgres.operations import NotInTransactionMixin
-from django.db import OperationalError, transaction
+from django.db import DEFAULT_DB_ALIAS, OperationalError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations import Migration
@@ -21,9 +22,22 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.migrations.state import ProjectState
 
+OWNER = "owner"
 CONTENTION = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 # They begin and end their transactions themselves, or have none.
 FREE_OPERATIONS = (NotInTransactionMixin, RunSQL, RunPython)
+
+
+def alias_of_owner() -> str:
+    """Return the alias of the role that owns the tables, which is the application's own if no other is set."""
+    return OWNER if OWNER in settings.DATABASES else DEFAULT_DB_ALIAS
+
+
+def use_timeouts_of_migrations(connection: BaseDatabaseWrapper) -> None:
+    """Let the session wait for locks and for statements as `MIGRATION_TIMEOUTS` says, whatever its role would do."""
+    with connection.cursor() as cursor:
+        for name, milliseconds in settings.MIGRATION_TIMEOUTS.items():
+            cursor.execute("SELECT set_config(%s, %s, false)", [name, str(milliseconds)])
 
 
 def is_contention(error: OperationalError) -> bool:

@@ -106,26 +106,27 @@ DATABASES: dict[str, Any] = {
         conn_health_checks=True,
     )
 }
-# Only migrations get the owner's address; they also grant rights to the role that everything else connects as.
-APPLICATION_ROLE: dict[str, str] = {}
+# Of whoever owns the tables: `manage.py migrate` takes it by itself, and nothing else does (`apps/core/migrating.py`).
 if env.str("OWNER_DATABASE_URL", ""):
-    APPLICATION_ROLE = {
-        "role": DATABASES["default"]["USER"],
-        "password": DATABASES["default"]["PASSWORD"],
-    }
-    DATABASES["default"] = env.dj_db_url("OWNER_DATABASE_URL", engine="apps.core.postgresql")
-# A statement that waits longer than this is answered with 503 and tried again by the client.
-DATABASES["default"].setdefault("OPTIONS", {})["connect_timeout"] = 3
-_statement_timeout = 0 if APPLICATION_ROLE else env.int("DATABASE_STATEMENT_TIMEOUT_MS", 15_000)
-DATABASES["default"]["OPTIONS"]["options"] = (
-    f"-c lock_timeout={env.int('DATABASE_LOCK_TIMEOUT_MS', 3_000)}"
-    f" -c statement_timeout={_statement_timeout}"
-    " -c idle_in_transaction_session_timeout=30000"
-)
-# For `apps/core/database.py`. Off behind a pooler that shares connections and does not carry prepared statements along.
-DATABASES["default"]["OPTIONS"]["prepare_threshold"] = (
-    0 if env.bool("DATABASE_PREPARED_STATEMENTS", True) else None
-)
+    DATABASES["owner"] = env.dj_db_url("OWNER_DATABASE_URL", engine="apps.core.postgresql")
+for _database in DATABASES.values():
+    _database.setdefault("OPTIONS", {})["connect_timeout"] = 3
+    # For `apps/core/database.py`. Off behind a pooler that shares connections and does not carry prepared statements along.
+    _database["OPTIONS"]["prepare_threshold"] = (
+        0 if env.bool("DATABASE_PREPARED_STATEMENTS", True) else None
+    )
+# Milliseconds. A statement that waits longer is answered with 503 and tried again by the client. `manage.py migrate` sets them on
+# the application's role in the database, where no pooler can lose them; no connection asks for them.
+DATABASE_TIMEOUTS: dict[str, int] = {
+    "lock_timeout": env.int("DATABASE_LOCK_TIMEOUT_MS", 3_000),
+    "statement_timeout": env.int("DATABASE_STATEMENT_TIMEOUT_MS", 15_000),
+    "idle_in_transaction_session_timeout": 30_000,
+}
+# A migration makes everybody wait who comes after it, so it gives way sooner; its work takes what it takes.
+MIGRATION_TIMEOUTS = DATABASE_TIMEOUTS | {
+    "lock_timeout": env.int("MIGRATION_LOCK_TIMEOUT_MS", 1_000),
+    "statement_timeout": 0,
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Valkey: three purposes with different needs, kept apart by key prefix when they share one server -----------------

@@ -1,13 +1,15 @@
-"""The role of web and workers: it can do the whole business, and cannot rewrite the past."""
+"""The role of web and workers: it can do the whole business, cannot rewrite the past, and waits for nothing without end."""
 
 from collections.abc import Generator
 from datetime import timedelta
 
+import psycopg
 import pytest
+from django.conf import LazySettings
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
-from apps.core.grants import grant_rights
+from apps.core.grants import grant_rights, set_timeouts
 from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
 from apps.payments.services import charge_wallet
 from apps.reservations.models import Hold, Reservation
@@ -177,3 +179,76 @@ def test_granting_again_changes_nothing(role: str) -> None:
 def test_the_owner_cannot_be_kept_from_anything() -> None:
     with pytest.raises(ValueError, match="owns the tables"):
         grant_rights(role=connection.settings_dict["USER"], password="unused")
+
+
+@pytest.mark.django_db(transaction=True)
+class TestTimeouts:
+    """They belong to the role, so a session that asks for none, or through a pooler that forgets them, has them."""
+
+    @pytest.fixture
+    def role(self) -> Generator[str]:
+        role = f"{connection.settings_dict['NAME']}_timeouts"
+        with connection.cursor() as cursor:
+            cursor.execute(f'DROP ROLE IF EXISTS "{role}"')
+            cursor.execute(f"CREATE ROLE \"{role}\" LOGIN PASSWORD 'unused'")
+        yield role
+        with connection.cursor() as cursor:
+            cursor.execute("RESET ROLE")
+            cursor.execute(f'DROP ROLE "{role}"')
+
+    def shown(self, role: str, *, database: str | None = None) -> list[str]:
+        """Return what a new session of the role has, in milliseconds."""
+        place = connection.settings_dict
+        with psycopg.connect(
+            host=place["HOST"],
+            port=place["PORT"],
+            dbname=database or place["NAME"],
+            user=role,
+            password="unused",
+        ) as session:
+            rows = session.execute(
+                "SELECT setting FROM pg_settings WHERE name = ANY(%s) ORDER BY name",
+                [["lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"]],
+            )
+            return [setting for (setting,) in rows]
+
+    def test_are_those_of_a_session_that_asks_for_none(
+        self, role: str, settings: LazySettings
+    ) -> None:
+        set_timeouts(role=role)
+
+        assert self.shown(role) == ["30000", "3000", "15000"]
+        assert self.shown(role, database="postgres") == ["0", "0", "0"]
+
+        settings.DATABASE_TIMEOUTS = settings.DATABASE_TIMEOUTS | {"lock_timeout": 1234}
+        set_timeouts(role=role)
+        assert self.shown(role) == ["30000", "1234", "15000"]
+
+    def test_are_none_before(self, role: str) -> None:
+        """Show that the server alone would let everybody wait for ever."""
+        assert self.shown(role) == ["0", "0", "0"]
+
+    def test_need_no_right_where_somebody_else_has_set_them(
+        self, role: str, settings: LazySettings
+    ) -> None:
+        set_timeouts(role=role)
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE ROLE powerless_test; SET ROLE powerless_test")
+            try:
+                set_timeouts(role=role)
+                settings.DATABASE_TIMEOUTS = {"lock_timeout": 1234}
+                with pytest.raises(DatabaseError, match="permission denied"):
+                    set_timeouts(role=role)
+            finally:
+                cursor.execute("RESET ROLE; DROP ROLE powerless_test")
+
+        assert self.shown(role) == ["30000", "3000", "15000"]
+
+    def test_are_set_by_a_role_without_privileges_for_itself(self, role: str) -> None:
+        """Where one role does everything, the connected one, it need not be allowed more than that."""
+        with connection.cursor() as cursor:
+            cursor.execute(f'SET ROLE "{role}"')
+            set_timeouts(role="")
+            cursor.execute("RESET ROLE")
+
+        assert self.shown(role) == ["30000", "3000", "15000"]

@@ -1,10 +1,16 @@
 """`manage.py migrate` while the tables are in use: it waits its turn, gives way, and leaves nothing half."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from io import StringIO
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
+from django.conf import settings
 from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
 from django.core.management import call_command, get_commands
 from django.db import OperationalError, connection, migrations, models
@@ -39,11 +45,10 @@ def applied():
 
 
 @pytest.fixture
-def probe(monkeypatch):
+def probe(monkeypatch, settings):
     """Give the app of sessions a second migration; afterwards the table is as it was."""
     monkeypatch.setattr(migrate, "WAIT_SECONDS", 0.2)
-    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "options", "-c lock_timeout=300")
-    connection.close()
+    settings.MIGRATION_TIMEOUTS = settings.MIGRATION_TIMEOUTS | {"lock_timeout": 300}
 
     def make(*operations, atomic=True):
         body = {
@@ -130,6 +135,86 @@ class TestMigrate:
             run()
 
         assert applied() == ["0001_initial"]
+
+    def test_has_time_outs_of_its_own_and_leaves_none_behind(self, probe):
+        """A statement of a migration takes what it takes; the next one in this process does not."""
+        probe(migrations.RunSQL("CREATE TABLE seen AS SELECT name, setting FROM pg_settings"))
+
+        run()
+
+        with connection.cursor() as cursor:
+            for source, expected in (("seen", ["300", "0"]), ("pg_settings", ["3000", "15000"])):
+                cursor.execute(
+                    f"SELECT setting FROM {source}"  # noqa: S608
+                    " WHERE name IN ('lock_timeout', 'statement_timeout') ORDER BY name"
+                )
+                assert [setting for (setting,) in cursor.fetchall()] == expected
+            cursor.execute("DROP TABLE seen")
+
+
+class TestTwoRoles:
+    """A database whose tables one role owns, and in which another sells."""
+
+    @pytest.fixture
+    def urls(self):
+        """Return the addresses of the owner, who is no superuser, and of the application."""
+        name = f"{connection.settings_dict['NAME']}_roles"
+        owner, application = f"{name}_owner", f"{name}_application"
+        place = "{HOST}:{PORT}".format(**connection.settings_dict)
+
+        def drop(cursor):
+            cursor.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+            for role in (application, owner):
+                cursor.execute(f'DROP ROLE IF EXISTS "{role}"')
+
+        with connection.cursor() as cursor:
+            drop(cursor)
+            cursor.execute(f"CREATE ROLE \"{owner}\" LOGIN CREATEROLE PASSWORD 'unused'")
+            cursor.execute(f'CREATE DATABASE "{name}" OWNER "{owner}"')
+        yield [f"postgresql://{role}:unused@{place}/{name}" for role in (owner, application)]
+        with connection.cursor() as cursor:
+            drop(cursor)
+
+    def manage(self, *arguments, **variables):
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=settings.BASE_DIR,
+            env={
+                **os.environ,
+                "DJANGO_SETTINGS_MODULE": "concert_project.settings.local",
+                "DATABASE_STATEMENT_TIMEOUT_MS": "7000",
+                **variables,
+            },
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def test_migrate_as_the_owner_and_work_as_the_application(self, urls):
+        owner, application = urls
+        both = {"OWNER_DATABASE_URL": owner, "DATABASE_URL": application}
+        program = """
+from django.db import connection
+with connection.cursor() as cursor:
+    cursor.execute("SELECT current_user")
+    print(cursor.fetchone()[0])
+"""
+
+        migrated = self.manage("migrate", **both)
+        worked = self.manage("shell", "--no-imports", "--command", program, **both)
+        refused = self.manage("migrate", DATABASE_URL=application)
+
+        assert migrated.returncode == 0, migrated.stderr
+        assert worked.stdout.strip() == urlsplit(application).username, worked.stderr
+        assert refused.returncode != 0
+        with psycopg.connect(application) as session:
+            owners = session.execute("SELECT tableowner FROM pg_tables WHERE schemaname = 'public'")
+            assert {role for (role,) in owners} == {urlsplit(owner).username}
+            shown = [
+                session.execute(f"SHOW {name}").fetchone()[0] for name in settings.DATABASE_TIMEOUTS
+            ]
+        assert shown == ["3s", "7s", "30s"]
 
 
 class TestMigrationThatIsNoTransaction:

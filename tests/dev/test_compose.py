@@ -19,7 +19,7 @@ SERVICES = COMPOSE["services"]
 OURS = [name for name, service in SERVICES.items() if service["image"] == "encore"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 # Read by docker-compose.yml itself.
-FOR_COMPOSE = {"POSTGRES_PASSWORD", "APP_POSTGRES_PASSWORD"}
+FOR_COMPOSE = {"POSTGRES_PASSWORD", "APP_POSTGRES_PASSWORD", "QUEUE_MEMORY"}
 
 
 def variables_of_settings():
@@ -93,6 +93,7 @@ class TestServices:
         queue, cache = (SERVICES[name]["command"] for name in ("valkey-queue", "valkey-cache"))
 
         assert queue[queue.index("--maxmemory-policy") + 1] == "noeviction"
+        assert queue[queue.index("--maxmemory") + 1] == "${QUEUE_MEMORY:-1gb}"
         assert queue[queue.index("--appendonly") + 1] == "yes"
         assert cache[cache.index("--maxmemory-policy") + 1] == "allkeys-lru"
         for name in ("QUEUE_URL", "BROKER_URL"):
@@ -125,6 +126,10 @@ class TestEnvironment:
     @pytest.mark.parametrize("name", OURS)
     def test_of_services_is_read_by_the_settings(self, name):
         assert SERVICES[name]["environment"].keys() <= variables_of_settings()
+
+    @pytest.mark.parametrize("name", OURS)
+    def test_names_the_owner_of_the_tables_to_migrations_alone(self, name):
+        assert ("OWNER_DATABASE_URL" in SERVICES[name]["environment"]) == (name == "migrate")
 
     def test_of_the_example_is_read_by_the_settings(self):
         text = (ROOT / ".env.example").read_text()

@@ -137,6 +137,11 @@ class TestRunningStack:
         assert booked is not None
         assert booked[0] > 0
 
+    def test_serves_with_a_role_that_waits_for_nothing_without_end(self, endpoints):
+        with psycopg.connect(endpoints["DATABASE_URL"]) as connection:
+            for name in ("lock_timeout", "statement_timeout"):
+                assert connection.execute(f"SHOW {name}").fetchone() != ("0",)
+
     def test_answers_and_serves_its_static_files(self, endpoints):
         with httpx.Client(base_url=endpoints["BASE_URL"], timeout=30) as client:
             assert client.get("/readyz").json()["status"] == "ok"

@@ -1,13 +1,19 @@
-"""A store that freezes: connections are accepted, nothing is answered."""
+"""A store that freezes: connections are accepted, nothing is answered. And one that is full."""
 
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import redis
 from django.conf import LazySettings
+from django.utils import timezone
 
+from apps.core.store import BREAK_SECONDS
+from apps.outbox.draining import drain
+from apps.outbox.models import EventDelivery
 from apps.payments.models import Wallet
+from apps.queue.services import admit_visitors
 from dev.stack.servers import ValkeyServer
 from tests.conftest import StartValkey
 from tests.factories.accounts import CustomerFactory
@@ -75,3 +81,37 @@ def test_a_frozen_store_is_refused_within_a_second_and_service_resumes_by_itself
     joined = join()
     assert joined.status_code in (200, 201)
     assert joined.json()["data"]["position"] == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_full_store_lets_nobody_in_loses_nobody_and_sells_on(server: ValkeyServer) -> None:
+    seat = SeatFactory()
+    concert_id = seat.performance.concert_id
+    WaitingRoomFactory(concert_id=concert_id, capacity=1)
+    buyer = admitted_visitor(concert_id, balance=1_000_000)
+    hold = buyer.post("/holds", {"performance_id": seat.performance_id, "seat_ids": [seat.pk]})
+    waiting, newcomer = Visitor(CustomerFactory()), Visitor(CustomerFactory())
+    waiting.join(concert_id)
+
+    with redis.Redis.from_url(server.url) as operator:
+        operator.config_set("maxmemory", 1)
+        joined = newcomer.post("/queue/tokens", {"concert_id": concert_id})
+        time.sleep(BREAK_SECONDS)
+        asked = waiting.get("/queue/tokens/me")
+        paid = buyer.post("/reservations", {"hold_id": hold.json()["data"]["hold_id"]}, key="k")
+        drained = drain(consumer="token_expiry")
+        operator.config_set("maxmemory", 0)
+    time.sleep(BREAK_SECONDS)
+
+    assert [joined.status_code, asked.status_code] == [503, 503]
+    assert int(joined.headers["Retry-After"]) >= 1
+    assert joined.json()["code"] == "SERVICE_UNAVAILABLE"
+    assert paid.status_code == 201
+    assert drained.settled == 0
+    place = waiting.get("/queue/tokens/me").json()["data"]
+    assert (place["status"], place["position"]) == ("WAITING", 1)
+    assert newcomer.post("/queue/tokens", {"concert_id": concert_id}).status_code == 201
+    EventDelivery.objects.update(next_attempt_at=timezone.now())
+    assert drain(consumer="token_expiry").settled == 1
+    admit_visitors()
+    assert waiting.get("/queue/tokens/me").json()["data"]["status"] == "ACTIVE"

@@ -99,7 +99,7 @@ def platform() -> Generator[Platform]:
 
 def test_a_child_that_is_killed_in_the_middle_of_an_effect(elsewhere, performance):
     sell = partial(reservation, WalletFactory(balance=500_000).customer, seats_of(performance)[:2])
-    with worker("default", DATABASE_LOCK_TIMEOUT_MS="60000") as process:
+    with worker("default", PGOPTIONS="-c lock_timeout=60000") as process:
         with transaction.atomic():
             Performance.objects.lock().get(pk=performance.pk)  # the effect gets this far
             elsewhere(sell).result()
