@@ -4,7 +4,9 @@ PYTHON ?= $(shell command -v python3 || command -v python3.11 || command -v pyth
 	command -v python3.13 || command -v python || echo python3)
 VENV_PYTHON := .venv/bin/python
 MANAGE := $(VENV_PYTHON) manage.py
-PYTEST := $(VENV_PYTHON) -m pytest -n logical --dist loadscope
+# Tests wait for processes, browsers and clocks a third of their time, so there is a worker more than cores. Long ones come first
+# (tests/conftest.py), and not the classes with the most tests.
+PYTEST := $(VENV_PYTHON) -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist loadscope --no-loadscope-reorder
 SOURCES := apps concert_project dev tests manage.py
 
 # Checks read the settings without any server, so they get values that lead nowhere.
@@ -15,6 +17,9 @@ NOWHERE := env DJANGO_SETTINGS_MODULE=concert_project.settings.test \
 	QUEUE_TOKEN_KEYS=k1:bm90LWEtc2VjcmV0LW9ubHktZm9yLWNoZWNrcy0wMDA \
 	WEBHOOK_SECRETS=whsec_bm90LWEtc2VjcmV0LW9ubHktZm9yLWNoZWNrcy0wMDA= \
 	ALLOWED_HOSTS=encore.example BASE_URL=https://encore.example
+
+# Tests start some hundred processes, each of which would compile all modules anew where a shell or an image says so.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 
@@ -41,6 +46,11 @@ test: development  ## run every test against servers of its own; ARGS="-k seats"
 		$(PYTEST) -m 'not browser' $(ARGS) && \
 		echo 'Without the browser tests: no Chromium was found, and none could be installed.'; \
 	fi
+
+.PHONY: check
+check: lint  ## run lint and the tests that take little time, before each commit; ARGS="-k seats" narrows it
+	@$(PYTEST) -m 'not slow and not browser' $(ARGS)
+	@echo 'Left out: tests of stacks, killed processes and long histories, and those in a browser. `make test` runs them.'
 
 LINT_TARGETS := lint-code lint-format lint-types lint-imports lint-dependencies lint-templates \
 	lint-migrations lint-deployment lint-openapi lint-messages

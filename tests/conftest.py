@@ -5,12 +5,14 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from typing import Any
 
-import pgtrigger
 import pytest
 import redis
+from django.apps import apps
 from django.conf import settings
+from django.contrib.auth.models import Permission
+from django.contrib.contenttypes.models import ContentType
 from django.core.cache import caches
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 from django.test import Client, TransactionTestCase
 from django.utils import translation
 
@@ -27,6 +29,13 @@ RACE_TIMEOUT = 60.0
 
 Race = Callable[[Sequence[Callable[[], Any]]], list[Any]]
 StartValkey = Callable[..., ValkeyServer]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what takes long first: at the end it would keep one worker while the others have nothing left to do."""
+    long = ("slow", "browser")
+    items.sort(key=lambda item: not any(item.get_closest_marker(name) for name in long))
 
 
 @pytest.fixture(scope="session")
@@ -62,11 +71,35 @@ def _english() -> Generator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _flush_append_only_tables() -> Generator[None]:
-    """Tests with `transaction=True` end by truncating every table, which the ledger's triggers refuse."""
+def _delete_instead_of_truncate() -> Generator[None]:
+    """End tests with `transaction=True` by deleting all rows, at a tenth of the cost of Django's `flush`.
+
+    That truncates every table, filled or not, and makes all content types and permissions anew; here those stay.
+    """
+    kept = {ContentType, Permission}
+    tables = [
+        connection.ops.quote_name(model._meta.db_table)
+        for model in apps.get_models(include_auto_created=True)
+        if model._meta.managed and not model._meta.proxy and model not in kept
+    ]
+    statements = [
+        "SET LOCAL session_replication_role = replica",  # no trigger: the ledger's refuse it
+        # As truncating does: wait for whoever has written here and has not committed.
+        f"LOCK TABLE {', '.join(tables)} IN SHARE ROW EXCLUSIVE MODE",
+        *(f"DELETE FROM {table}" for table in tables),  # noqa: S608
+    ]
+    # Rows that are gone take room until they are vacuumed, and much of it changes the plans of queries.
+    swollen = "SELECT t FROM unnest(%s::text[]) t WHERE pg_relation_size(t::regclass) > 1000000"
+
+    def delete_rows(_case: TransactionTestCase) -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("; ".join(statements))
+            cursor.execute(swollen, [tables])
+            if found := [table for (table,) in cursor.fetchall()]:
+                cursor.execute(f"TRUNCATE {', '.join(found)} CASCADE")
+
     with pytest.MonkeyPatch.context() as patch:
-        flush = pgtrigger.ignore()(TransactionTestCase._fixture_teardown)  # type: ignore[attr-defined]
-        patch.setattr(TransactionTestCase, "_fixture_teardown", flush)
+        patch.setattr(TransactionTestCase, "_fixture_teardown", delete_rows)
         yield
 
 

@@ -2,8 +2,8 @@
 
 `addopts` names it with `-p`, so it runs before pytest-django imports the settings. The first
 process starts one PostgreSQL for all; each process that runs tests starts its own Valkey, which
-it may flush. `TEST_DATABASE_URL` names a PostgreSQL to use instead: its role must be allowed to
-create databases.
+it may flush. `TEST_DATABASE_URL` names a PostgreSQL to use instead: its role must be a superuser,
+who may create databases and turn triggers off.
 """
 
 import atexit

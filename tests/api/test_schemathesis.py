@@ -33,6 +33,8 @@ from apps.reservations.models import Hold, Reservation, SeatClaim, Ticket
 from concert_project.wsgi import application
 from tests.api.conftest import World, operations
 
+pytestmark = pytest.mark.slow
+
 schema = schemathesis.openapi.from_wsgi("/api/schema/", application)
 # Logins are ours: a made-up one would only meet a 401 (see test_permissions.py).
 schema.config.generation.update(with_security_parameters=False)

@@ -42,6 +42,7 @@ def run(environment: Mapping[str, str], *arguments: str) -> "subprocess.Complete
     )
 
 
+@pytest.mark.slow
 class TestProduction:
     def test_passes_the_deployment_check_without_a_warning(self):
         checked = run(PRODUCTION, "manage.py", "check", "--deploy", "--fail-level", "WARNING")

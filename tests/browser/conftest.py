@@ -42,10 +42,6 @@ SIZES: dict[str, dict[str, Any]] = {
 PATIENCE = 10_000  # ms; the machine may be busy
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "browser: needs a browser on this machine")
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:

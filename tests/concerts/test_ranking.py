@@ -46,6 +46,7 @@ from tests.factories.concerts import (
     ConcertFactory,
     PerformanceFactory,
     RankingEntryFactory,
+    alike,
     begin_at,
 )
 
@@ -867,7 +868,7 @@ class TestWithManyPastConcerts:
     @pytest.fixture(autouse=True)
     def history(self):
         began_at = timezone.now() - timedelta(days=1)
-        concerts = Concert.objects.bulk_create(ConcertFactory.build_batch(self.PAST))
+        concerts = Concert.objects.bulk_create(alike(ConcertFactory.build(), [{}] * self.PAST))
         Performance.objects.bulk_create(
             Performance(
                 concert=concert,

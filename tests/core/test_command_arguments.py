@@ -75,7 +75,7 @@ def contents():
         for table in tables
     )
     with connection.cursor() as cursor:
-        cursor.execute(digests)
+        cursor.execute(f"{digests} ORDER BY 1")
         return cursor.fetchall()
 
 

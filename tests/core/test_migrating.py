@@ -18,7 +18,7 @@ from django.db.migrations.loader import MigrationLoader
 
 from apps.core.management.commands import migrate
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 ADD_FIELD = migrations.AddField(
     "session", "probe", models.CharField(max_length=5, db_default="", default="", db_index=True)

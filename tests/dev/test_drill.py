@@ -36,6 +36,7 @@ def start(*arguments, temporary=None):
     )
 
 
+@pytest.mark.slow
 class TestDrill:
     def test_kills_and_finds_everything_as_it_was_promised(self, tmp_path):
         temporary = new_folder()

@@ -14,7 +14,7 @@ from dev.stack.stack import ROOT, WATCHDOG
 from tests.reservations.workers import started, wait_until
 from tests.servers import new_folder
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 WATCHDOG_SECONDS = "3"
 ALONE = ("--without-mingle", "--without-gossip", "--without-heartbeat")

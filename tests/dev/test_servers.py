@@ -78,6 +78,7 @@ def postgres():
     server.stop()
 
 
+@pytest.mark.slow
 class TestPostgresServer:
     def test_keeps_its_data_through_a_restart(self, postgres):
         postgres.start()

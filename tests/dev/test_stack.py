@@ -27,6 +27,8 @@ from dev.stack.stack import Stack
 from dev.stack.throwaway import ThrowawayStack
 from tests.servers import new_folder
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 BOOT_TIMEOUT = 120.0
 RECEIVER_PORT = Stack.receiver_port

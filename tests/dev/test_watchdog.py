@@ -74,6 +74,7 @@ def is_working(process):
     return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
+@pytest.mark.slow
 class TestWatchdog:
     @pytest.mark.parametrize("name", ["probe", "forked"])
     def test_kills_everything_when_one_process_freezes(self, start, name):

@@ -1,11 +1,11 @@
 """Concerts to test with: published, on sale since yesterday, first date in thirty days."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import factory
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.utils import timezone
 
 from apps.concerts.models import (
@@ -17,6 +17,18 @@ from apps.concerts.models import (
     Seat,
     venue_day,
 )
+
+M = TypeVar("M", bound=Model)
+
+
+def alike(row: M, changes: Iterable[dict[str, Any]]) -> list[M]:
+    """Return unsaved rows that have the fields of this one but for the changes: a factory takes a millisecond to make each."""
+    shared = {
+        field.attname: getattr(row, field.attname)
+        for field in row._meta.concrete_fields
+        if not field.primary_key
+    }
+    return [type(row)(**shared | changed) for changed in changes]
 
 
 class ConcertFactory(factory.django.DjangoModelFactory[Concert]):
@@ -65,9 +77,10 @@ class PerformanceFactory(factory.django.DjangoModelFactory[Performance]):
     @factory.post_generation
     def seats(obj: Performance, create: bool, extracted: int | None, **fields: Any) -> None:  # noqa: N805
         if create and extracted:
+            first = SeatFactory.build(performance=obj, number=1, **fields)
+            places = range(1, extracted + 1)
             made = Seat.objects.bulk_create(
-                SeatFactory.build(performance=obj, number=number, x=number, **fields)
-                for number in range(1, extracted + 1)
+                alike(first, ({"number": place, "x": place} for place in places))
             )
             count_in(obj, made)
 

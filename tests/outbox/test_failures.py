@@ -119,8 +119,9 @@ class TestFailure:
 
 def record_for(consumer: str, **event) -> OutboxEvent:
     """An event with a delivery to a consumer that is registered later."""
-    CONSUMERS[consumer] = Consumer(consumer, frozenset({TYPE}), one_by_one(Recorder()))
-    return record(**event)
+    with pytest.MonkeyPatch.context() as patch:
+        add(patch, Consumer(consumer, frozenset({TYPE}), one_by_one(Recorder())))
+        return record(**event)
 
 
 class WorkerKilled(BaseException):

@@ -21,7 +21,7 @@ from tests.factories.accounts import CustomerFactory
 from tests.reservations.workers import database_url, wait_until
 from tests.servers import new_folder
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 MOVEMENTS = 20_000  # more than sockets have room for
 READERS = 3

@@ -1,6 +1,7 @@
-"""Every test of the waiting room runs twice: against one Valkey, and against a cluster of three nodes.
+"""Every test of the live rooms runs twice: against one Valkey, and against a cluster of three nodes.
 
-A module whose tests bring servers of their own, or need none, says `STORES = ["node"]`.
+A module whose tests bring servers of their own says `STORES = ["node"]`. Tests marked `no_live_room` run once, and fail if they
+come near one: nothing listens where the rooms would be.
 """
 
 import time
@@ -20,10 +21,13 @@ from tests.queue.rooms import CONCERT, FROZEN_CLOCK, Clock, TestedRoom, Visitor
 from tests.servers import start_cluster
 
 NODES = 3
+STORES = ["node", pytest.param("cluster", marks=pytest.mark.slow)]
+NOWHERE = "redis://127.0.0.1:1/0"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    stores = getattr(metafunc.module, "STORES", ["node", "cluster"])
+    is_once = metafunc.definition.get_closest_marker("no_live_room")
+    stores = ["node"] if is_once else getattr(metafunc.module, "STORES", STORES)
     metafunc.parametrize("store", stores, indirect=True, scope="session")
 
 
@@ -48,7 +52,9 @@ def store(request: pytest.FixtureRequest) -> Generator[redis.Redis | RedisCluste
 def _rooms_in_this_store(
     request: pytest.FixtureRequest, store: redis.Redis | RedisCluster, settings: LazySettings
 ) -> None:
-    if isinstance(store, RedisCluster):
+    if request.node.get_closest_marker("no_live_room"):
+        settings.QUEUE_URL = NOWHERE
+    elif isinstance(store, RedisCluster):
         settings.QUEUE_URL = request.getfixturevalue("cluster_url")
 
 

@@ -25,6 +25,7 @@ def page(name: str, *args: object) -> str:
     return reverse(f"admin:queue_{name}", args=args)
 
 
+@pytest.mark.no_live_room
 class TestLists:
     @pytest.mark.parametrize(
         ("name", "factory", "queries"),
@@ -135,6 +136,7 @@ class TestWaitingRoom:
         assert WaitingRoom.objects.exists()
 
 
+@pytest.mark.no_live_room
 @pytest.mark.parametrize(
     ("name", "factory"), [("queueexit", QueueExitFactory), ("policychange", PolicyChangeFactory)]
 )

@@ -649,6 +649,7 @@ class TestConfiguring:
         assert room.touch(mine).outcome is RoomFault.UNKNOWN
 
 
+@pytest.mark.slow
 class TestEstimating:
     def test_is_unknown_before_anybody_was_admitted(self, room: TestedRoom) -> None:
         assert room.join(1).wait_seconds is None

@@ -64,6 +64,7 @@ class TestAtTheStart:
         assert 16 <= advice_to(room, claims_of_all[35]) <= 20
 
 
+@pytest.mark.slow
 class TestOnceVisitsAreKnown:
     def play(
         self, room: TestedRoom, *, visits: list[int], seconds: int, crowd: int = 400

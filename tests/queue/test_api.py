@@ -19,7 +19,7 @@ from apps.queue.live import token_signer
 from apps.queue.models import WaitingRoom
 from tests.factories.accounts import CustomerFactory, bearer
 from tests.factories.concerts import ConcertFactory
-from tests.queue.rooms import Visitor
+from tests.queue.rooms import Clock, Visitor
 
 pytestmark = pytest.mark.django_db
 
@@ -75,11 +75,13 @@ class TestJoining:
         places = [token_signer().read(d["token"]).slot for d in (first, again.json()["data"])]
         assert places[0] == places[1]
 
+    @pytest.mark.no_live_room
     def test_needs_a_login(self, client: Client, concert: Concert) -> None:
         answer = join(client, None, {"concert_id": concert.pk})
 
         assert (answer.status_code, answer.json()["code"]) == (401, "AUTHENTICATION_REQUIRED")
 
+    @pytest.mark.no_live_room
     @pytest.mark.parametrize("concert_id", ["1", 1.0, True, None, 2**63, -(2**70), [1], {}])
     def test_refuses_what_is_no_id(self, client: Client, customer: User, concert_id: Any) -> None:
         answer = join(client, customer, {"concert_id": concert_id})
@@ -140,8 +142,14 @@ class TestStatus:
         return client.get(OWN_TOKEN, headers={} if token is None else {"Queue-Token": token})
 
     def test_waiting(
-        self, client: Client, visitors: list[Visitor], django_assert_num_queries: Any
+        self,
+        client: Client,
+        concert: Concert,
+        time_of: Callable[[Concert], Clock],
+        django_assert_num_queries: Any,
     ) -> None:
+        time_of(concert)  # the advice grows with the time for which the room has been full
+        visitors = [Visitor(concert).join() for _ in range(4)]
         tick()
 
         with django_assert_num_queries(0):
@@ -202,6 +210,7 @@ class TestStatus:
 
         assert (answer.status_code, answer.json()["code"]) == (403, "QUEUE_TOKEN_REQUIRED")
 
+    @pytest.mark.no_live_room
     @pytest.mark.parametrize(
         "token", ["x", "q1.k1.MTox.MTox", "\xff\xfe", "a" * 2000, "q1.k1,q1.k1"]
     )
@@ -344,6 +353,7 @@ class TestBoard:
 
         assert (answer.status_code, answer.json()["code"]) == (404, "CONCERT_NOT_FOUND")
 
+    @pytest.mark.no_live_room
     @pytest.mark.parametrize("concert_id", [2**63, 10**30])
     def test_an_id_beyond_64_bits(self, client: Client, concert_id: int) -> None:
         answer = self.get(client, concert_id)

@@ -14,7 +14,7 @@ from tests.factories.queue import WaitingRoomFactory
 from tests.queue.rooms import Visitor
 from tests.servers import SLOTS, start_cluster
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 STORES = ["node"]  # a cluster of its own, since a node of it loses everything
 NODES = 3

@@ -18,6 +18,7 @@ from tests.factories.queue import QueueExitFactory
 pytestmark = pytest.mark.django_db
 
 
+@pytest.mark.no_live_room
 class TestEndsSince:
     def test_come_in_order_of_time_and_each_once(
         self, concert: Concert, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries

@@ -391,6 +391,8 @@ class TestRoomThatWasLost:
         assert room.touch(mine).outcome is VisitStatus.WAITING
 
 
+@pytest.mark.slow
+@pytest.mark.no_live_room  # of those; each has a server of its own
 class TestRestarting:
     """A server that keeps an append-only file, and comes back with a copy of it that lacks the last moments."""
 

@@ -21,6 +21,8 @@ from tests.factories.concerts import SeatFactory
 from tests.factories.queue import WaitingRoomFactory
 from tests.factories.visitors import Visitor, admitted_visitor
 
+pytestmark = pytest.mark.slow
+
 STORES = ["node"]  # a server of its own, which freezes
 
 FROZEN_SECONDS = 10.0

@@ -77,6 +77,7 @@ def contents(store: redis.Redis) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 class TestQueueBenchmark:
     def test_measures_every_size_and_says_so_in_words_and_figures(self, tmp_path: Path) -> None:
         output = run(*SMALL, "--json", str(tmp_path / "costs.json"))

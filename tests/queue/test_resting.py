@@ -26,7 +26,7 @@ from apps.queue.services.clock import to_micros
 from apps.queue.services.exit_log import EXITS_BATCH
 from apps.queue.services.retiring import RETIRED_AFTER
 from tests.factories.accounts import CustomerFactory
-from tests.factories.concerts import ConcertFactory, PerformanceFactory, begin_at
+from tests.factories.concerts import ConcertFactory, PerformanceFactory, alike, begin_at
 from tests.queue.rooms import Clock, Visitor
 
 pytestmark = pytest.mark.django_db
@@ -67,13 +67,14 @@ def finished(visitor: Visitor) -> Visitor:
     return visitor
 
 
+@pytest.mark.slow
 class TestManyRooms:
     ROOMS = 3_000
 
     @pytest.fixture
     def idle(self) -> None:
         """Thousands of rooms in which nobody is, all of them due, and long before any other."""
-        concerts = Concert.objects.bulk_create(ConcertFactory.build_batch(self.ROOMS))
+        concerts = Concert.objects.bulk_create(alike(ConcertFactory.build(), [{}] * self.ROOMS))
         WaitingRoom.objects.bulk_create(
             WaitingRoom(concert=concert, next_tick_at=LONG_AGO) for concert in concerts
         )

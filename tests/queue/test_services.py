@@ -676,6 +676,7 @@ class TestControls:
 
         assert not PolicyChange.objects.exists()
 
+    @pytest.mark.no_live_room
     @pytest.mark.parametrize(
         "edits",
         [
@@ -743,6 +744,7 @@ class TestControls:
         assert visitors[0].poll().position is None
 
 
+@pytest.mark.no_live_room
 class TestConstraints:
     @pytest.mark.parametrize(
         "values", [{"capacity": 0}, {"admissions_per_minute": 0}, {"state": "AJAR"}]

@@ -28,6 +28,8 @@ from apps.queue.services.clock import from_micros, to_micros
 from tests.factories.queue import WaitingRoomFactory
 from tests.queue.rooms import FROZEN_CLOCK, Clock
 
+pytestmark = pytest.mark.slow
+
 LEASE, PATIENCE = 300 * SECOND, 300 * SECOND
 CUSTOMERS = range(1, 7)
 

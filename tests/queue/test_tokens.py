@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from apps.queue.core.tokens import InvalidToken, TokenClaims, TokenSigner
 
-STORES = ["node"]  # tokens need none
+pytestmark = pytest.mark.no_live_room
+
 KEYS = [("k1", b"one" * 11)]
 TICKET = TokenClaims(7, 42, 1_795_000_000_000_001, 3, 1_795_000_000_000_002)
 

@@ -97,7 +97,7 @@ class Platform:
 def platform(settings) -> Generator[Platform]:
     platform = Platform()
     with ThreadingHTTPServer(("127.0.0.1", 0), platform.handler()) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         settings.WEBHOOK_URL = f"http://127.0.0.1:{server.server_port}/hook"
         settings.WEBHOOK_SECRETS = [FIRST_SECRET]

@@ -69,6 +69,8 @@ from tests.reservations.sale_model import (
     Refusal,
 )
 
+pytestmark = pytest.mark.slow
+
 PRICES = [30_000, 30_000, 50_000, 50_000, 70_000]
 BALANCE_LIMIT = 200_000
 BEGINS_IN = timedelta(hours=26)  # two hours before it, cancelling ends

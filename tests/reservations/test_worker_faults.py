@@ -35,7 +35,7 @@ from tests.reservations.hostile import OK, Server, after, single_bytes
 from tests.reservations.racing import breaches, wait_until_blocked
 from tests.reservations.workers import senders_of, started, wait_until, worker
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 DONE, PENDING = EventDelivery.Status.DONE, EventDelivery.Status.PENDING
 
@@ -89,7 +89,7 @@ class PlatformHandler(BaseHTTPRequestHandler):
 @pytest.fixture
 def platform() -> Generator[Platform]:
     with Platform() as platform:
-        thread = threading.Thread(target=platform.serve_forever)
+        thread = threading.Thread(target=platform.serve_forever, args=(0.01,))
         thread.start()
         yield platform
         platform.may_answer.set()

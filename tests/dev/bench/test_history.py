@@ -17,6 +17,8 @@ from dev.bench.kept import FILLED, HistoryRefused, KeptHistory
 from dev.stack.servers import PostgresServer, temporary_root
 from dev.stack.throwaway import KEPT
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 SIZES = ["--concerts", "6", "--reservations", "60", "--accounts", "20", "--kept-days", "90"]
 HISTORY = History(concerts=6, reservations=60, accounts=20, kept_days=90)

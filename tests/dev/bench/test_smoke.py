@@ -13,6 +13,8 @@ from dev.bench.bounds import BOUNDS
 from dev.bench.page import REGIONS, write_page
 from dev.stack.throwaway import KEPT
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 SCENARIOS = (
     "livez",
