@@ -22,14 +22,12 @@ from dev.bench.forms import FULL, QUICK, SMOKE, Form
 from dev.bench.generators import GeneratorFailed, install_wrk
 from dev.bench.kept import HistoryRefused
 from dev.bench.options import SCENARIOS, parse
-from dev.bench.page import write_history, write_page
+from dev.bench.page import write_history, write_page, write_rooms
 from dev.bench.pretix.installation import Installation
 from dev.bench.profiling import ProfilerFailed, as_text, profiled, top_costs
 from dev.bench.stack import BenchStack, running_bench_stack
-from dev.stack.children import ChildFailed
-from dev.stack.servers import ServerFailed
 from dev.stack.stack import ROOT
-from dev.stack.throwaway import Interrupted, raise_when_interrupted
+from dev.stack.throwaway import exit_when_it_fails
 
 FORMAT = 1  # of a result's file
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
@@ -52,7 +50,7 @@ def run(arguments: Sequence[str]) -> int:
         write(result, old)
         return 0
     try:
-        # First the folder: whoever cannot keep the result should not have to wait for it.
+        # First: what cannot be kept need not be measured.
         options.output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         console.print(f"{escape(str(options.output))} cannot be written: {error.strerror}.")
@@ -61,19 +59,15 @@ def run(arguments: Sequence[str]) -> int:
         console.print("[yellow]There is no wrk; k6 makes its load, and is itself the limit.[/]")
     form = form_of(options)
     names = options.scenario or everything_possible(console)
-    raise_when_interrupted()
-    try:
-        load_before = machine.load_average()
-        with running_bench_stack(console, history=options.history) as stack:
-            result = measure(stack, form, names, console=console)
-            result["load_before"] = load_before
-            if options.profile:
-                result["profiles"] = take_profiles(stack, form, options, result, console)
-    except Interrupted:
-        return 130
-    except (ServerFailed, ChildFailed, HistoryRefused) as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
+    load_before = machine.load_average()
+    with (
+        exit_when_it_fails(console, HistoryRefused),
+        running_bench_stack(console, history=options.history) as stack,
+    ):
+        result = measure(stack, form, names, console=console)
+        result["load_before"] = load_before
+        if options.profile:
+            result["profiles"] = take_profiles(stack, form, options, result, console)
     path = save(result, options.output)
     console.print(f"Result: {path}", soft_wrap=True)
     if form == FULL and not options.scenario and not options.tree:
@@ -88,6 +82,8 @@ def write(result: dict[str, Any], old: dict[str, Any] | None) -> None:
     """Write the page anew; of a result with history only its comparison with one without, if there is one."""
     if not result.get("history"):
         write_page(result, PAGE)
+        if "room" in result["scenarios"]:
+            write_rooms(result, PAGE.with_name("waiting-room.md"))
     elif old is not None:
         write_history(old, result, PAGE)
 

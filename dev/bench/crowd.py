@@ -1,20 +1,20 @@
 """Concerts and customers for a measurement, made in bulk by the services of Encore. Needs Django to be set up."""
 
-import json
 import random
 import time
-import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import httpx
 import redis
 
 from apps.queue.core.room import SECOND
 from apps.queue.core.tokens import TokenClaims
 from apps.queue.live import token_signer
 from apps.queue.services import close_room, join_queue, visitor_status
+from dev.api import Api, board
 from dev.bench.bench import Bench, ScenarioFailed
-from dev.bench.queue_benchmark import fill_room
+from dev.bench.room_costs import fill_room
 from dev.demo.loadtest import LoadTest, LoadTestCustomer, prepare_load_test
 
 ADMISSION_TIMEOUT = 60.0  # seconds
@@ -27,9 +27,11 @@ Progress = Callable[[int], None]
 class Visit:
     """A customer in the queue of a concert."""
 
-    customer_id: int
     login: str
     place: str
+
+    def api(self, http: httpx.Client) -> Api:
+        return Api(http, access_token=self.login, queue_token=self.place)
 
 
 def new_concert(
@@ -47,8 +49,6 @@ def new_concert(
         seats=seats,
         capacity=capacity,
         seats_per_customer=seats_per_customer,
-        performances=1,
-        seats_done=lambda count: None,
         customers_done=customers_done,
     )
     bench.concerts.append(made.concert_id)
@@ -74,17 +74,18 @@ def admitted(base_url: str, concert_id: int, customers: Sequence[LoadTestCustome
         for customer in customers
     ]
     until = time.monotonic() + ADMISSION_TIMEOUT
-    while board(base_url, concert_id)["active"] < len(customers):
-        if time.monotonic() > until:
-            raise ScenarioFailed(f"{len(customers)} customers were not admitted in time.")
-        time.sleep(0.2)
+    with client_of(base_url) as http:
+        while Api(http).call(board(concert_id))["active"] < len(customers):
+            if time.monotonic() > until:
+                raise ScenarioFailed(f"{len(customers)} customers were not admitted in time.")
+            time.sleep(0.2)
     visits = []
-    for one, place in zip(customers, places, strict=True):
+    for customer, place in zip(customers, places, strict=True):
         # Asking shows the room that they have come; without it they would lose the turn within a minute.
         status = visitor_status(token=place)
         if status.status != "ACTIVE":
             raise ScenarioFailed(f"An admitted visitor is {status.status}.")
-        visits.append(Visit(one.user_id, one.access_token, status.token))
+        visits.append(Visit(customer.access_token, status.token))
     return visits
 
 
@@ -118,8 +119,5 @@ def waiting_room(
     ]
 
 
-def board(base_url: str, concert_id: int) -> dict[str, int]:
-    url = f"{base_url}/api/v1/queue/concerts/{concert_id}"
-    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310
-        data: dict[str, int] = json.load(answer)["data"]
-    return data
+def client_of(base_url: str) -> httpx.Client:
+    return httpx.Client(base_url=base_url, timeout=60)

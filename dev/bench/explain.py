@@ -12,30 +12,23 @@ import argparse
 import os
 import platform
 import re
-import secrets
 import statistics
-import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dev.stack.environment import new_secrets
-from dev.stack.servers import PostgresServer, free_port
+from dev.bench.markdown import replace_region, table
+from dev.stack.throwaway import running_servers
 
 if TYPE_CHECKING:
     from dev.bench.hot_queries import Case
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "database.md"
-TABLE = re.compile(
-    r"(<!-- table: made by `make explain` -->\n).*(<!-- end of table -->)", re.DOTALL
-)
 EXPLAIN = "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF"
 REPEATS = 5
-NO_STORE = "redis://127.0.0.1:1/0"
 
 
 @dataclass(frozen=True)
@@ -52,55 +45,36 @@ Result = tuple["Case", Measurement, Measurement]
 
 
 def main(*, write: bool) -> None:
-    with tempfile.TemporaryDirectory(prefix="encore-explain-") as folder:
-        home = Path(folder)
-        home.chmod(0o755)  # root's server runs as somebody else
-        server = PostgresServer(
-            home=home,
-            log_path=home / "postgres.log",
-            password=secrets.token_hex(8),
-            port=free_port(),
-        )
-        server.start()
-        try:
-            _start_django(server)
-            _fill()
-            results = list(_measure_all())
-            table = "".join(_table(server.version(), results))
-        finally:
-            _close_connections()
-            server.stop()
-    sys.stdout.write(table + "".join(_plans(results)))
+    with running_servers("explain") as (postgres, _):
+        _fill()
+        results = list(_measure_all())
+        lines = list(_table(postgres.version(), results))
+    print(*lines, *_plans(results), sep="\n")
     if write:
-        PAGE.write_text(_with_table(PAGE.read_text(), table))
-
-
-def _with_table(page: str, table: str) -> str:
-    """Put the table in the place of the one that the page has."""
-    page, replaced = TABLE.subn(lambda match: f"{match[1]}\n{table}\n{match[2]}", page)
-    assert replaced, f"{PAGE} has no place for the table."
-    return page
+        replace_region(PAGE, "table: made by `make explain`", "end of table", lines)
 
 
 def _table(version: str, results: Sequence[Result]) -> Iterator[str]:
     yield (
         f"PostgreSQL {version}, default configuration, {os.cpu_count()} cores, {platform.machine()}; "
-        f"median of {REPEATS} executions with a warm cache, parallel workers off.\n\n"
-        "| query | index | without: rows read | ms | with: plan | rows read | ms |\n"
-        "|---|---|--:|--:|---|--:|--:|\n"
+        f"median of {REPEATS} executions with a warm cache, parallel workers off.\n"
     )
-    for number, (case, without, with_index) in enumerate(results, start=1):
-        yield (
-            f"| {number}. {case.title} | {_names(case)} | {without.rows:,} | {without.milliseconds:.2f} "
-            f"| {with_index.outline} | {with_index.rows:,} | {with_index.milliseconds:.2f} |\n"
-        )
+    yield from table(
+        "query | index | without: rows read | ms | with: plan | rows read | ms",
+        "llrrlrr",
+        (
+            f"{number}. {case.title} | {_names(case)} | {without.rows:,} | {without.milliseconds:.2f} "
+            f"| {with_index.outline} | {with_index.rows:,} | {with_index.milliseconds:.2f}"
+            for number, (case, without, with_index) in enumerate(results, start=1)
+        ),
+    )
 
 
 def _plans(results: Sequence[Result]) -> Iterator[str]:
     for number, (case, without, with_index) in enumerate(results, start=1):
         yield f"\n{number}. {case.title}\n"
-        yield f"\nWithout {_names(case)}:\n\n{without.plan}\n"
-        yield f"\nWith {_names(case)}:\n\n{with_index.plan}\n"
+        yield f"Without {_names(case)}:\n\n{without.plan}\n"
+        yield f"With {_names(case)}:\n\n{with_index.plan}"
 
 
 def _names(case: "Case") -> str:
@@ -217,21 +191,6 @@ def _rolled_back() -> Iterator[Any]:
         transaction.set_rollback(True)
 
 
-def _start_django(server: PostgresServer) -> None:
-    os.environ.update(
-        new_secrets(),
-        DJANGO_SETTINGS_MODULE="concert_project.settings.test",
-        DATABASE_URL=server.url,
-        DATABASE_STATEMENT_TIMEOUT_MS="0",
-        QUEUE_URL=NO_STORE,
-        CACHE_URL=NO_STORE,
-        BROKER_URL=NO_STORE,
-    )
-    import django
-
-    django.setup()
-
-
 def _fill() -> None:
     from django.core.management import call_command
     from django.db import connection
@@ -242,12 +201,6 @@ def _fill() -> None:
         cursor.execute("VACUUM ANALYZE")
         cursor.execute("SET max_parallel_workers_per_gather = 0")
         cursor.execute("SET jit = off")
-
-
-def _close_connections() -> None:
-    from django.db import connections
-
-    connections.close_all()
 
 
 def _parser() -> argparse.ArgumentParser:

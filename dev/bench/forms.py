@@ -17,6 +17,8 @@ class Form:
     connections: int
     crowd: int  # customers who can join
     rooms: tuple[int, int]  # visitors who wait, in the small and in the large room
+    room_operations: int  # calls of each kind in a repeat
+    room_repeats: int
     stages: tuple[Stage, ...]
     buyers: int  # customers at once
     sale_seconds: int
@@ -40,6 +42,8 @@ FULL = Form(
     connections=32,
     crowd=20_000,
     rooms=(1_000, 1_000_000),
+    room_operations=1_000,
+    room_repeats=11,
     stages=((30, 200), (60, 800), (30, 800), (60, 0)),
     buyers=32,
     sale_seconds=15,
@@ -62,6 +66,8 @@ QUICK = Form(
     connections=32,
     crowd=10_000,
     rooms=(1_000, 200_000),
+    room_operations=1_000,
+    room_repeats=3,
     stages=((5, 200), (8, 800), (5, 800), (4, 0)),
     buyers=32,
     sale_seconds=6,
@@ -84,6 +90,8 @@ SMOKE = Form(
     connections=2,
     crowd=4_000,
     rooms=(20, 100),
+    room_operations=10,
+    room_repeats=1,
     stages=((1, 5), (1, 5), (1, 0)),
     buyers=4,
     sale_seconds=1,

@@ -12,12 +12,12 @@ take a few minutes and about 3 GB, and as much again while they are measured, wh
 import argparse
 import os
 import secrets
+import shutil
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,9 @@ import psycopg
 from apps.core.commands import address, folder_path, progress_bars, whole_number
 from dev.bench.filling import History, Progress, fill
 from dev.bench.kept import HistoryRefused, KeptHistory
-from dev.stack.environment import new_secrets
-from dev.stack.servers import PostgresServer, ServerFailed, ValkeyServer, free_port, temporary_root
+from dev.bench.markdown import table
+from dev.stack.servers import ServerFailed, ValkeyServer, free_port
+from dev.stack.throwaway import django_on, new_folder
 
 REPEATS = 9
 SALES = 40  # recent ones, which the watch looks at
@@ -38,31 +39,23 @@ def main(history: History, *, keep: Path | None) -> None:
     """
     :raises HistoryRefused: the folder to keep it in holds another history.
     """
-    with tempfile.TemporaryDirectory(prefix="encore-history-", dir=temporary_root()) as folder:
-        home = Path(folder)
-        home.chmod(0o755)  # root's servers run as somebody else
+    with ExitStack() as ending:
+        home = new_folder("history")
+        ending.callback(shutil.rmtree, home, ignore_errors=True)
         kept = KeptHistory(keep or home)
         with _filling() as on_progress:
             kept.fill(history, on_progress=on_progress)
         stores = []
         for name in ("empty", "history"):
-            (home / name).mkdir()
             log = home / f"{name}.log"
-            stores.append(ValkeyServer(directory=home / name, log_path=log, port=free_port()))
-        try:
-            for store in stores:
-                store.start()
-            with kept.copied() as postgres:
-                _start_django(postgres, stores[0])
-                try:
-                    for line in report(history, stores=[store.url for store in stores]):
-                        sys.stdout.write(line + "\n")
-                        sys.stdout.flush()
-                finally:
-                    _close_connections()
-        finally:
-            for store in stores:
-                store.stop()
+            store = ValkeyServer(directory=home / name, log_path=log, port=free_port())
+            ending.callback(store.stop)
+            store.start()
+            stores.append(store.url)
+        postgres = ending.enter_context(kept.copied())
+        ending.enter_context(django_on(postgres.url, stores[0]))
+        for line in report(history, stores=stores):
+            print(line, flush=True)
 
 
 @contextmanager
@@ -113,11 +106,18 @@ def report(history: History, *, stores: Sequence[str]) -> Iterator[str]:
                     call()
                     took = (time.perf_counter() - began_at) * 1000
                     times.setdefault(title, {}).setdefault(name, []).append(took)
-    yield "| call, ms (median) | empty | with history | ratio |"
-    yield "|---|--:|--:|--:|"
-    for title, taken in times.items():
-        without, with_it = (statistics.median(taken[name]) for name in (empty, full))
-        yield f"| {title} | {without:.1f} | {with_it:.1f} | {with_it / without:.2f} |"
+    medians = {
+        title: [statistics.median(taken[name]) for name in (empty, full)]
+        for title, taken in times.items()
+    }
+    yield from table(
+        "call, ms (median) | empty | with history | ratio",
+        "lrrr",
+        (
+            f"{title} | {without:.1f} | {with_it:.1f} | {with_it / without:.2f}"
+            for title, (without, with_it) in medians.items()
+        ),
+    )
 
 
 class Scene:
@@ -249,25 +249,6 @@ def _service(database: str, store: str) -> Iterator[None]:
         finally:
             connection.close()
             connection.settings_dict["NAME"] = before
-
-
-def _start_django(postgres: PostgresServer, valkey: ValkeyServer) -> None:
-    os.environ.update(
-        new_secrets(),
-        DJANGO_SETTINGS_MODULE="concert_project.settings.test",
-        DATABASE_URL=postgres.url,
-        LOG_LEVEL="ERROR",
-        **dict.fromkeys(("QUEUE_URL", "CACHE_URL", "BROKER_URL"), valkey.url),
-    )
-    import django
-
-    django.setup()
-
-
-def _close_connections() -> None:
-    from django.db import connections
-
-    connections.close_all()
 
 
 def _parser() -> argparse.ArgumentParser:

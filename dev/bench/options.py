@@ -14,6 +14,7 @@ SCENARIOS = (
     "join",
     "status",
     "board",
+    "room",
     "queue",
     "hold-and-pay",
     "hot-seat",
@@ -29,7 +30,7 @@ A throw-away stack is started with the settings of a deployment: durability, req
 measured in between: `hello` (an empty answer on the same server), a bare Django view, and a reference sale in pgbench on
 the same PostgreSQL. Ratios to the floor of the same minute count; rates depend on the machine and on what else it does.
 
-  make bench                                             everything, about 15 minutes; writes docs/performance.md
+  make bench                                             everything, about 17 minutes; writes docs/performance.md
   make bench ARGS=--quick                                a look, about 2 minutes
   make bench ARGS="--scenario join --scenario status"    only these
   make bench ARGS="--against dev/bench/results/X.json"  and compare with an earlier result
@@ -44,6 +45,7 @@ scenarios:
   join           new customers join a queue
   status         visitors ask for their place, 1,000 and 1,000,000 waiting
   board          the public board of the same rooms
+  room           the same rooms script by script, on a Valkey alone: what each call costs, and the memory of a visitor
   queue          a crowd comes, stays and goes: 0 to 800 users who join and poll
   hold-and-pay   32 customers at once buy a seat each, until every consumer has caught up
   hot-seat       500 customers want one seat; beside it 500 who want different ones

@@ -4,12 +4,11 @@ All rooms are filled first and then take turns, so that whatever else the machin
 counts as its fastest repetition; the longest script is the longest of all.
 """
 
-import os
 import random
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -21,12 +20,11 @@ from apps.queue.core.scripts import source
 from apps.queue.core.tokens import TokenClaims
 from apps.queue.services.exit_log import EXITS_BATCH
 from apps.queue.services.rooms import REPLAY_BATCH
-from dev.bench.queue_benchmark_report import Operation, Report, RoomReport
 
 BULK = 1_000  # members that one ZADD writes
 PORTION = 100  # calls that are sent together to keep the server busy
-PATIENCE = 4 * 3600 * SECOND  # nobody vanishes who is not meant to, however slow the machine
-POLLING = 50 * SECOND  # who polls as advised was last seen at some moment of this span
+PATIENCE = 4 * 3600 * SECOND  # only those vanish who are meant to, however slow the machine
+POLLING = 50 * SECOND  # a visitor who polls as advised was last seen at some moment of this span
 FIRST_LOTTERY = 1_000  # rooms above this number have not opened yet
 EPOCH = "benchmark"
 PERCENTILES = (
@@ -40,8 +38,28 @@ SCRIPTS = ("configure", "join", "touch", "figures", "admit", "finish", "restore"
 OnProgress = Callable[[str, int, int], None]
 
 
-class BenchmarkFailed(Exception):
+class RoomFailed(Exception):
     """The server cannot be measured, or a room did not do its work. The message is for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One kind of call at one size. Times are microseconds: `client` is what a caller waits, `server` is spent in scripts.
+
+    `visitors` is how many the calls served; `client_per_visitor` is the median over the calls, `server_per_visitor` the mean.
+    """
+
+    calls: int
+    visitors: int
+    visitors_per_second: float
+    client_p50: float
+    client_p99: float
+    client_per_visitor: float
+    server_p50: float
+    server_p99: float
+    server_longest: float
+    server_per_visitor: float
+    round_trips: float
 
 
 def measure(
@@ -51,23 +69,23 @@ def measure(
     operations: int,
     repeats: int,
     on_progress: OnProgress = lambda what, done, total: None,
-) -> Report:
+) -> dict[str, Any]:
     """Fill rooms of these sizes on an empty server, measure them, and leave the server empty.
 
-    A phase makes `operations` calls of a kind, or as many as half of the visitors. Statistics of the server start anew.
+    Return the `rooms`, and as `ratios` what one visitor costs in the largest room, as a multiple of the smallest; none with one
+    room. A phase makes `operations` calls of a kind, or as many as half of the visitors. Statistics of the server start anew.
 
-    :raises BenchmarkFailed: the server has keys or keeps no statistics, or a room did not do its work.
+    :raises RoomFailed: the server has keys or keeps no statistics, or a room did not do its work.
     """
     if client.dbsize():
-        raise BenchmarkFailed("The server holds keys already: name one that holds none.")
+        raise RoomFailed("The server holds keys already: name one that holds none.")
     try:
         client.config_set("latency-tracking", "yes")
         client.config_set("latency-tracking-info-percentiles", PERCENTILES)
     except redis.ResponseError as error:
-        raise BenchmarkFailed(f"The server does not let its commands be timed: {error}") from error
+        raise RoomFailed(f"The server does not let its commands be timed: {error}") from error
     for script in SCRIPTS:
         client.script_load(source(script))
-    load_before = os.getloadavg()[0]
     trials = [
         Trial(client, concert_id, size, operations=operations, on_progress=on_progress)
         for concert_id, size in enumerate(sorted(set(sizes)), start=1)
@@ -94,19 +112,13 @@ def measure(
         on_progress("measure", repeats, repeats)
         for trial in trials:
             trial.lose_half(beat)
-        info: dict[str, Any] = client.info()
     finally:
         for trial in trials:
             trial.remove()
-    return Report(
-        server=f"{info.get('server_name', 'redis')} {info.get('valkey_version', info['redis_version'])}",
-        append_only=bool(info["aof_enabled"]),
-        cores=os.cpu_count() or 1,
-        load_before=load_before,
-        load_after=os.getloadavg()[0],
-        rooms=[trial.report() for trial in trials],
-        ratios=_ratios(trials[0], trials[-1]) if len(trials) > 1 else {},
-    )
+    return {
+        "rooms": [trial.report() for trial in trials],
+        "ratios": _ratios(trials[0], trials[-1]) if len(trials) > 1 else {},
+    }
 
 
 def room_keys(concert_id: int) -> dict[str, str]:
@@ -141,7 +153,7 @@ def fill_room(client: redis.Redis, concert_id: int, size: int, *, first_at: int)
         customers = range(start + 1, min(start + BULK, size) + 1)
         slots = {str(customer): first_at + customer - 1 for customer in customers}
         client.zadd(keys["waiting"], slots)
-        client.zadd(keys["seen"], {one: slot + PATIENCE for one, slot in slots.items()})
+        client.zadd(keys["seen"], {customer: slot + PATIENCE for customer, slot in slots.items()})
         client.hset(keys["room"], "last_slot", max(slots.values()))
         client.hsetnx(keys["room"], "ticked_at", first_at)
         yield customers[-1]
@@ -174,7 +186,7 @@ class Trial:
         self._has_more = True
 
     def fill(self) -> None:
-        """Fill the room in bulk: as by joining, then as if everybody had polled once as advised."""
+        """Fill the room in bulk: as by joining, then as if each visitor had polled once as advised."""
         policy = policy_of(self.room.concert_id, capacity=self._share)
         self.room.configure(policy, epoch=EPOCH, was_stored=False)
         before = self._server_memory()
@@ -202,8 +214,10 @@ class Trial:
     def play(self) -> Iterator[None]:
         """One repetition of everything that leaves the room as large as it was; yields after each kind of call."""
         ranks = [random.randrange(self.size) for _ in range(self._operations)]
-        waiting = [one for rank in ranks for one in self._waiting(rank, rank + 1)]
-        self._time("status", [partial(self._poll, one, VisitStatus.WAITING) for one in waiting])
+        waiting = [claims for rank in ranks for claims in self._waiting(rank, rank + 1)]
+        self._time(
+            "status", [partial(self._poll, claims, VisitStatus.WAITING) for claims in waiting]
+        )
         yield
         portions = [waiting[i : i + PORTION] for i in range(0, len(waiting), PORTION)]
         self._time("status_busy", [partial(self._poll_many, portion) for portion in portions])
@@ -213,9 +227,9 @@ class Trial:
         head = self._waiting(0, self._share)
         self._time("admit", self._steps_until_admitted(self._share))
         yield
-        self._time("gate", [partial(self._poll, one, VisitStatus.ACTIVE) for one in head])
+        self._time("gate", [partial(self._poll, claims, VisitStatus.ACTIVE) for claims in head])
         yield
-        self._time("finish", [partial(self._finish, one) for one in head])
+        self._time("finish", [partial(self._finish, claims) for claims in head])
         yield
         newcomers = range(self._next_customer, self._next_customer + self._share)
         self._next_customer = newcomers.stop
@@ -233,12 +247,14 @@ class Trial:
             beat()
             members = self._waiting(start, min(start + BULK, self.size))
             vanished = members[::2]
-            self._client.zadd(self._keys["seen"], {str(one.customer_id): 1 for one in vanished})
+            self._client.zadd(
+                self._keys["seen"], {str(claims.customer_id): 1 for claims in vanished}
+            )
             gone += vanished[: self._share - len(gone)]
             there += members[1::2][: self._share - len(there)]
             self._on_progress(f"vanish {self.size:,}", start + len(members), self.size)
         self._time("purge", self._steps_until_purged((self.size + 1) // 2, beat))
-        self._time("restore", [partial(self._restore, one) for one in gone])
+        self._time("restore", [partial(self._restore, claims) for claims in gone])
         batches = [there[i : i + REPLAY_BATCH] for i in range(0, len(there), REPLAY_BATCH)]
         self._time("replay", [partial(self._replay, batch) for batch in batches])
         self._time("close", [self._close])
@@ -247,13 +263,15 @@ class Trial:
         for room in (self.room, self._lottery):
             self._client.unlink(*room_keys(room.concert_id).values())
 
-    def report(self) -> RoomReport:
-        return RoomReport(
-            waiting=self.size,
-            bytes_per_visitor=self._key_bytes / self.size,
-            used_memory_per_visitor=self._used_memory / self.size,
-            operations={name: _best(seen) for name, seen in self.operations_seen.items()},
-        )
+    def report(self) -> dict[str, Any]:
+        """Return the bytes of a visitor, as the room's keys add up and as the server became larger, and the best of each call."""
+        best = {name: asdict(_best(seen)) for name, seen in self.operations_seen.items()}
+        return {
+            "waiting": self.size,
+            "bytes_per_visitor": self._key_bytes / self.size,
+            "used_memory_per_visitor": self._used_memory / self.size,
+            "operations": best,
+        }
 
     def _time(self, name: str, calls: Iterable[Callable[[], int]]) -> None:
         """Make the calls, each of which says how many visitors it served, and keep what they cost."""
@@ -290,7 +308,7 @@ class Trial:
 
     def _join(self, room: Room, customer_id: int) -> int:
         visit = room.join(customer_id)
-        _require(visit.is_new, "joining gave nobody a place")
+        _require(visit.is_new, "joining made no visit")
         return 1
 
     def _poll(self, claims: TokenClaims, expected: VisitStatus) -> int:
@@ -413,8 +431,8 @@ class Trial:
 
 def _best(seen: Sequence[Operation]) -> Operation:
     """The fastest repetition, with the longest script of all."""
-    best = min(seen, key=lambda one: one.client_per_visitor)
-    return replace(best, server_longest=max(one.server_longest for one in seen))
+    best = min(seen, key=lambda operation: operation.client_per_visitor)
+    return replace(best, server_longest=max(operation.server_longest for operation in seen))
 
 
 def _ratios(small: Trial, large: Trial) -> dict[str, dict[str, float]]:
@@ -438,4 +456,4 @@ def _ratios(small: Trial, large: Trial) -> dict[str, dict[str, float]]:
 
 def _require(is_so: bool, complaint: str) -> None:
     if not is_so:
-        raise BenchmarkFailed(f"The measurement is worthless: {complaint}.")
+        raise RoomFailed(f"The measurement is worthless: {complaint}.")

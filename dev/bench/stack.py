@@ -4,9 +4,8 @@ import os
 import re
 import shutil
 import signal
-import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -14,8 +13,8 @@ from rich.console import Console
 from dev.bench.filling import History
 from dev.bench.kept import KeptHistory
 from dev.stack.children import Child
-from dev.stack.servers import HOST, PostgresServer, ValkeyServer, free_port
-from dev.stack.stack import READY_TIMEOUT
+from dev.stack.servers import HOST, ValkeyServer, free_port
+from dev.stack.stack import READY_TIMEOUT, answers
 from dev.stack.throwaway import ThrowawayStack, new_folder
 
 HARNESS = Path(__file__).resolve().parents[2]  # this checkout, also when another is measured
@@ -45,7 +44,6 @@ class BenchStack(ThrowawayStack):
 
     def boot(self) -> None:
         super().boot()
-        [self.postgres] = [server for server in self.servers if isinstance(server, PostgresServer)]
         [self.valkey] = [server for server in self.servers if isinstance(server, ValkeyServer)]
         with self._step("Floors"):
             for name, module in FLOORS.items():
@@ -66,9 +64,6 @@ class BenchStack(ThrowawayStack):
                 group = "floors" if name.startswith("floor-") else name
                 groups.setdefault(group, []).append(child.process.pid)
         return groups
-
-    def child(self, name: str) -> Child:
-        return next(child for child in self.children if child.name == name)
 
     def _prepare_database(self) -> None:
         owner = {"OWNER_DATABASE_URL": self.owner_database_url or ""}
@@ -96,13 +91,7 @@ class BenchStack(ThrowawayStack):
         )
         self._start(child)
         url = f"http://{HOST}:{port}/"
-
-        def is_ready() -> bool:
-            with suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:
-                return bool(answer.status == 200)
-            return False
-
-        child.wait_until(is_ready, timeout=READY_TIMEOUT)
+        child.wait_until(lambda: answers(url), timeout=READY_TIMEOUT)
         return url
 
 

@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from dev.drill.history import Call, History, Kind
+from dev.api import Kind
+from dev.drill.history import Call, History
 from dev.drill.stack import APPLICATION_NAME, DrillStack
 from dev.stack.environment import remove
 
@@ -408,9 +409,9 @@ def _committed_but_unanswered(scene: Scene) -> Call:
     with scene.stack.session() as session:
         while time.monotonic() < give_up_at:
             calls = {
-                call.body["hold_id"]: call
+                call.request.body["hold_id"]: call
                 for call in scene.history.first_under_way(Kind.CONFIRM)
-                if call.body
+                if call.request.body
             }
             for [hold_id] in session.execute(COMMITTED_SQL, [list(calls)]).fetchall():
                 if calls[hold_id] in scene.history.under_way(Kind.CONFIRM):

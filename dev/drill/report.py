@@ -9,7 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from dev.drill.history import Call, Kind, Outcome
+from dev.api import Kind
+from dev.drill.history import Call, Outcome
 
 
 @dataclass(frozen=True, kw_only=True)

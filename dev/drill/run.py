@@ -55,8 +55,6 @@ class Drill:
             capacity=customers + 1,
             seats_per_customer=SEATS_PER_CUSTOMER,
             performances=len(plan) * PERFORMANCES_PER_FAULT,
-            seats_done=lambda number: None,
-            customers_done=lambda number: None,
         )
         self._concert_id = demo.concert_id
         self._performance_ids = demo.performance_ids

@@ -13,8 +13,7 @@ import psutil
 import psycopg
 from rich.console import Console
 
-from dev.stack.children import Child
-from dev.stack.servers import PostgresServer, ValkeyServer
+from dev.stack.servers import ValkeyServer
 from dev.stack.throwaway import ThrowawayStack
 
 SETTINGS = {
@@ -38,7 +37,6 @@ class DrillStack(ThrowawayStack):
 
     # Without the demo's data: the drill brings its own.
     preparation = ("django", "migrate", "--verbosity", "0")
-    postgres: PostgresServer
     queue_store: ValkeyServer
     broker: ValkeyServer
 
@@ -59,13 +57,6 @@ class DrillStack(ThrowawayStack):
             BROKER_URL=self.broker.url,
         )
         super().boot()
-
-    def _boot(self) -> None:
-        super()._boot()
-        [self.postgres] = [server for server in self.servers if isinstance(server, PostgresServer)]
-
-    def child(self, name: str) -> Child:
-        return next(child for child in self.children if child.name == name)
 
     # --- Supervising ------------------------------------------------------------------------------
 

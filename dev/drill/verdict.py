@@ -11,7 +11,8 @@ from apps.outbox.events import RESERVATION_CANCELLED, RESERVATION_CONFIRMED
 from apps.outbox.models import OutboxEvent
 from apps.payments.models import LedgerTransaction
 from apps.reservations.models import Hold, Reservation, SeatClaim, Ticket
-from dev.drill.history import Call, Kind, Outcome
+from dev.api import Kind
+from dev.drill.history import Call, Outcome
 
 Type = LedgerTransaction.Type
 
@@ -117,8 +118,8 @@ def _confirmation_differs(call: Call, data: dict[str, Any], truth: Truth) -> str
     reservation = truth.reservations.get(UUID(data["reservation_id"]))
     if reservation is None or reservation.customer_id != call.user_id:
         return "there is no such reservation"
-    assert call.body
-    if str(reservation.hold_id) != call.body["hold_id"]:
+    assert call.request.body
+    if str(reservation.hold_id) != call.request.body["hold_id"]:
         return "the reservation is of another hold"
     if truth.holds[reservation.hold_id].status != Hold.Status.CONFIRMED:
         return "the hold is not confirmed"
@@ -186,7 +187,7 @@ def _effects_without_call(calls: Iterable[Call], truth: Truth) -> Iterator[str]:
     tried_to_release = set()
     for call in calls:
         if call.kind is Kind.RELEASE and call.attempts:
-            tried_to_release.add(UUID(call.path.rpartition("/")[2]))
+            tried_to_release.add(UUID(call.request.path.rpartition("/")[2]))
         if call.outcome is Outcome.DONE:
             named[call.kind].add(UUID(call.data[_NAMED_BY[call.kind]]))
     for hold in truth.holds.values():

@@ -11,15 +11,12 @@ from playwright.sync_api import Browser
 from playwright.sync_api import Error as BrowserError
 from playwright.sync_api import Page as Tab
 from rich.console import Console
-from rich.markup import escape
 
 from apps.core.commands import file_path, progress_bars
 from dev.browser import NAMES, find_browser, open_browser
 from dev.screenshots.pictures import PICTURES, SIZES, Picture, Spot, Stage
-from dev.stack.children import ChildFailed
-from dev.stack.servers import ServerFailed
 from dev.stack.stack import ROOT
-from dev.stack.throwaway import Interrupted, raise_when_interrupted, running_stack
+from dev.stack.throwaway import exit_when_it_fails, running_stack
 
 SETTINGS = {"RATE_LIMIT_ENABLED": "0", "LOG_LEVEL": "ERROR"}
 QUALITY = 80
@@ -41,18 +38,11 @@ def main(arguments: Sequence[str]) -> int:
     if browser_path is None:
         console.print(f"[bold red]✗[/] There is no browser: install one of {', '.join(NAMES)}.")
         return 1
-    raise_when_interrupted()
     started_at = time.monotonic()
-    try:
-        # First: whoever cannot use the result should not have to wait for it.
-        options.output.mkdir(parents=True, exist_ok=True)
+    with exit_when_it_fails(console, PictureFailed, BrowserError):
+        options.output.mkdir(parents=True, exist_ok=True)  # first: a refusal should come early
         with _stage(console) as stage, open_browser(browser_path) as browser:
             sizes = _take_pictures(wanted, stage, browser, options.output)
-    except Interrupted:
-        return 130
-    except (OSError, ServerFailed, ChildFailed, PictureFailed, BrowserError) as error:
-        console.print(f"[bold red]✗[/] {escape(str(error))}", soft_wrap=True)
-        return 1
     console.print(
         f"[green]✓[/] {len(wanted)} pictures, {sum(sizes) / 1e6:.1f} MB, in {options.output}, "
         f"{time.monotonic() - started_at:.0f} s",

@@ -55,7 +55,8 @@ def _locks(file: IO[str]) -> bool:
     return False
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Return whether a server answers with success within five seconds."""
     with suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310
         return bool(answer.status == 200)
     return False
@@ -281,7 +282,7 @@ class Stack:
         receiver = self._python("receiver", "dev.stack.receiver")
         self._start(receiver)
         address = self.environment["WEBHOOK_URL"]
-        receiver.wait_until(lambda: _answers(address), timeout=READY_TIMEOUT)
+        receiver.wait_until(lambda: answers(address), timeout=READY_TIMEOUT)
 
     def _prepare_database(self) -> None:
         child = self._python("prepare", *self.preparation)
@@ -351,7 +352,7 @@ class Stack:
 
     def _is_ready(self) -> bool:
         self._refuse_ended_child()
-        return _answers(f"http://{HOST}:{self.port}/readyz")
+        return answers(f"http://{HOST}:{self.port}/readyz")
 
     def _introduce(self, seconds: float) -> None:
         base_url = self.environment["BASE_URL"]

@@ -4,7 +4,8 @@ import pytest
 
 from apps.payments.models import LedgerTransaction
 from apps.reservations.models import Hold, Reservation
-from dev.drill.history import Attempt, Call, Kind, Outcome
+from dev import api
+from dev.drill.history import Attempt, Call, Outcome
 from dev.drill.settle import settle
 from dev.drill.verdict import find_breaches
 
@@ -47,8 +48,7 @@ class TestOutcome:
         ],
     )
     def test_is_what_the_customer_knows(self, attempts, outcome):
-        call = Call(phase="x", user_id=1, kind=Kind.CONFIRM, method="POST", path="/")
-        call.attempts = attempts
+        call = Call(phase="x", user_id=1, request=api.pay("a-hold"), attempts=attempts)
 
         assert call.outcome is outcome
 
@@ -98,7 +98,7 @@ class TestSettle:
     def test_queues_again_for_a_hold_whose_visit_has_ended_meanwhile(self, shopper, seats):
         shopper.wire.breaks = ["before"]
         call = shopper.hold(seats[:1])
-        shopper.send(Kind.READ, "DELETE", "/queue/tokens/me")
+        shopper.leave()
         assert call.outcome is Outcome.UNKNOWN
 
         shopper.repeat(call)
@@ -113,7 +113,7 @@ class TestSettle:
     def test_learns_of_a_hold_after_its_visit_has_ended(self, shopper, seats):
         shopper.wire.breaks = ["after"]
         call = shopper.hold(seats[:1])
-        shopper.send(Kind.READ, "DELETE", "/queue/tokens/me")
+        shopper.leave()
 
         settle_all(shopper)
 

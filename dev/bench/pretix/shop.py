@@ -7,7 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +21,7 @@ from dev.bench.cpu import cpu_between, cpu_seconds
 from dev.bench.pretix.installation import CommandFailed, Installation, run_to_end
 from dev.stack.children import Child, ChildFailed, stop_all
 from dev.stack.servers import HOST, PostgresServer, ServerFailed, ValkeyServer, free_port
+from dev.stack.stack import answers
 from dev.stack.throwaway import KEPT
 
 DATABASE = "pretix"
@@ -219,7 +220,9 @@ def running_shop(bench: Bench, installation: Installation) -> Iterator[Shop]:
         for child in children.values():
             child.start()
         base_url = f"http://{HOST}:{port}"
-        children["web"].wait_until(lambda: _answers(base_url), timeout=READY_TIMEOUT)
+        children["web"].wait_until(
+            lambda: answers(f"{base_url}/healthcheck/"), timeout=READY_TIMEOUT
+        )
         roots = {**children, "valkey": store.child, "postgres": postgres.child}
         groups = {name: [child.process.pid] for name, child in roots.items() if child.process}
         shop = Shop(
@@ -294,12 +297,3 @@ def _fill_database(
     options = ["--no-owner", "--no-privileges", f"--file={unfinished}"]
     run_to_end([str(programs / "pg_dump"), *options, database_url])
     unfinished.rename(installation.database)
-
-
-def _answers(base_url: str) -> bool:
-    with (
-        suppress(OSError),
-        urllib.request.urlopen(f"{base_url}/healthcheck/", timeout=5) as answer,  # noqa: S310
-    ):
-        return bool(answer.status == 200)
-    return False

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import redis
 
 from apps.queue.services import join_queue
+from dev import api
 from dev.bench.bench import Bench, Outcome, Target
 from dev.bench.crowd import new_concert, waiting_room
 from dev.bench.figures import median_of
@@ -26,10 +27,10 @@ def join(bench: Bench) -> Outcome:
     """Customers who join a queue for the first time: a new concert for each repeat, everybody once at most."""
 
     def calls() -> Sequence[Call]:
-        concert_id = new_concert(bench, seats=1, capacity=50).concert_id
-        body = json.dumps({"concert_id": concert_id})
+        request = api.join(new_concert(bench, seats=1, capacity=50).concert_id)
+        body = json.dumps(request.body)
         return [
-            Call("/api/v1/queue/tokens", "POST", login=customer.access_token, body=body)
+            Call(request.url, "POST", login=customer.access_token, body=body)
             for customer in bench.customers
         ]
 
@@ -42,7 +43,7 @@ def status(bench: Bench) -> Outcome:
     targets = {}
     for name, size in zip(("status_small", "status_large"), bench.form.rooms, strict=True):
         _, places = filled_room(bench, size)
-        calls = [Call("/api/v1/queue/tokens/me", place=place) for place in places]
+        calls = [Call(api.STATUS.url, place=place) for place in places]
         targets[name] = Target(bench.stack.base_url, lambda calls=calls: calls)  # type: ignore[misc]
     return _rates(bench, targets)
 
@@ -52,7 +53,7 @@ def board(bench: Bench) -> Outcome:
     targets = {}
     for name, size in zip(("board_small", "board_large"), bench.form.rooms, strict=True):
         concert_id, _ = filled_room(bench, size)
-        calls = [Call(f"/api/v1/queue/concerts/{concert_id}")]
+        calls = [Call(api.board(concert_id).url)]
         targets[name] = Target(bench.stack.base_url, lambda calls=calls: calls)  # type: ignore[misc]
     return _rates(bench, targets)
 

@@ -6,6 +6,7 @@ from django.db import connection
 from apps.accounts.models import AccessToken
 from dev.bench import explain
 from dev.bench.hot_queries import Case, hot_queries
+from dev.bench.markdown import replace_region
 from tests.factories.accounts import CustomerFactory, bearer
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.payments import WalletFactory
@@ -128,13 +129,16 @@ def test_every_hot_query_is_sent_and_has_its_indexes():
 
 
 class TestPage:
-    def test_takes_the_table_and_keeps_the_rest(self):
-        page = explain.PAGE.read_text()
-        before, after = page.split("<!-- table: made by `make explain` -->\n")
-        after = after.partition("<!-- end of table -->")[2]
+    def test_takes_the_table_and_keeps_the_rest(self, tmp_path):
+        page = tmp_path / "database.md"
+        page.write_text(explain.PAGE.read_text())
+        begin, end = "table: made by `make explain`", "end of table"
+        before, after = page.read_text().split(f"<!-- {begin} -->\n")
+        after = after.partition(f"<!-- {end} -->")[2]
 
-        written = explain._with_table(page, "| 1. New \\1 | table |\n")
+        replace_region(page, begin, end, ["| 1. New \\1 | table |"])
 
+        written = page.read_text()
         assert written.startswith(before)
         assert written.endswith(f"\n| 1. New \\1 | table |\n\n<!-- end of table -->{after}")
         assert "| 2. " not in written.removeprefix(before)
@@ -147,5 +151,5 @@ class TestPage:
         *_, line = explain._table("18.4", [(case, slow, fast)])
 
         assert line == (
-            "| 1. A login | `first` or `second` | 100,000 | 6.81 | Index Scan `first` | 1 | 0.02 |\n"
+            "| 1. A login | `first` or `second` | 100,000 | 6.81 | Index Scan `first` | 1 | 0.02 |"
         )

@@ -18,6 +18,7 @@ SCENARIOS = (
     "livez",
     "join",
     "status",
+    "room",
     "queue",
     "hold-and-pay",
     "hot-seat",
