@@ -20,9 +20,9 @@ class History:
     `kept_hold_days` the holds that ended without a payment; None for those of the events.
     """
 
-    concerts: int = 2_000
-    reservations: int = 200_000
-    accounts: int = 50_000
+    concerts: int
+    reservations: int
+    accounts: int
     kept_days: int | None = None
     kept_hold_days: int | None = None
     activity: str = "RETIRED"

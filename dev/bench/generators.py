@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dev.browser import install_from_debian
+
 HERE = Path(__file__).resolve().parent
 SCENARIOS = HERE / "scenarios"
 # More than one would only take the processor from the service: one thread plays far more than any floor answers.
@@ -64,15 +66,8 @@ def wrk_path() -> str | None:
 
 def install_wrk() -> bool:
     """Try to install wrk where that is possible, on Debian as root; return whether it is there now."""
-    if wrk_path() is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for arguments in (["update"], ["install", "--yes", "--no-install-recommends", "wrk"]):
-            subprocess.run(
-                ["apt-get", "--quiet", "--quiet", *arguments],
-                env=environment,
-                stdout=sys.stderr,
-                check=False,
-            )
+    if wrk_path() is None:
+        install_from_debian("wrk")
     return wrk_path() is not None
 
 

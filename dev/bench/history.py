@@ -1,9 +1,10 @@
-"""Compare what the same work costs with and without years of sales in the database.
+"""Compare what the same work costs with and without years of sales in the database; or check all invariants of those.
 
-    python -m dev.bench.history                                       fills a database, measures beside an empty one
-    python -m dev.bench.history --concerts 10000 --reservations 5000000 --accounts 1000000 --keep /var/tmp/encore-history
-                                                                       the same, and what was filled stays for the next time
-    python -m dev.bench.history --database-url postgresql://...       only fills a database, which must be a throw-away one
+    make bench-history                                          fills a database, measures beside an empty one
+    make bench-history ARGS="--reservations 5000000 --keep /var/tmp/encore-history"
+                                                                the same, and what was filled stays for the next time
+    make bench-history ARGS="--database-url postgresql://..."   only fills a database, which must be a throw-away one
+    make bench-invariants ARGS="--reservations 200000"          how long it takes to check every invariant
 
 The role of the address must be a superuser (triggers rest while it fills), and the tables must be there. A million reservations
 take a few minutes and about 3 GB, and as much again while they are measured, which happens on a copy.
@@ -14,7 +15,6 @@ import os
 import secrets
 import shutil
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -23,20 +23,22 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from rich.console import Console
 
 from apps.core.commands import address, folder_path, progress_bars, whole_number
 from dev.bench.filling import History, Progress, fill
 from dev.bench.kept import HistoryRefused, KeptHistory
 from dev.bench.markdown import table
-from dev.stack.servers import ServerFailed, ValkeyServer, free_port
-from dev.stack.throwaway import django_on, new_folder
+from dev.stack.servers import ValkeyServer, free_port
+from dev.stack.throwaway import django_on, exit_when_it_fails, new_folder
 
 REPEATS = 9
 SALES = 40  # recent ones, which the watch looks at
 
 
-def main(history: History, *, keep: Path | None) -> None:
-    """
+def main(history: History, *, keep: Path | None, invariants: bool) -> None:
+    """Print what was asked for.
+
     :raises HistoryRefused: the folder to keep it in holds another history.
     """
     with ExitStack() as ending:
@@ -54,23 +56,20 @@ def main(history: History, *, keep: Path | None) -> None:
             stores.append(store.url)
         postgres = ending.enter_context(kept.copied())
         ending.enter_context(django_on(postgres.url, stores[0]))
-        for line in report(history, stores=stores):
+        lines = check_all(history) if invariants else report(history, stores=stores)
+        for line in lines:
             print(line, flush=True)
 
 
 @contextmanager
 def _filling() -> Iterator[Progress]:
-    """Show what is made on a bar."""
+    """Show what is made on a bar, but none where nothing has to be filled."""
     with progress_bars() as progress:
-        task = progress.add_task(
-            "Filling", total=None, visible=False
-        )  # what is kept is not filled again
+        task = progress.add_task("Filling", total=None, visible=False)
 
         def show(subject: str, done: int, total: int) -> None:
-            description = subject or "Filling"
-            progress.update(
-                task, description=description, completed=done, total=total, visible=True
-            )
+            subject = subject or "Filling"
+            progress.update(task, description=subject, completed=done, total=total, visible=True)
 
         yield show
 
@@ -118,6 +117,25 @@ def report(history: History, *, stores: Sequence[str]) -> Iterator[str]:
             for title, (without, with_it) in medians.items()
         ),
     )
+
+
+def check_all(history: History) -> Iterator[str]:
+    """Yield how long it takes to check each invariant, with nothing in memory and again, as Markdown."""
+    from apps.concerts.services import rebuild_ranking
+    from apps.ops.invariants import check_invariants
+
+    rebuild_ranking()
+    yield f"{history.reservations:,} reservations; {os.cpu_count()} cores.\n"
+    first, again = check_invariants(), check_invariants()
+    rows = [
+        f"`{cold.name}` | {cold.seconds:.2f} | {warm.seconds:.2f} | {cold.breaches:,}"
+        + (f" ({cold.not_checked})" if cold.not_checked else "")
+        for cold, warm in zip(first, again, strict=True)
+    ]
+    totals = [sum(invariant.seconds for invariant in run) for run in (first, again)]
+    breaches = sum(invariant.breaches for invariant in first)
+    rows.append(f"**all** | {totals[0]:.2f} | {totals[1]:.2f} | {breaches:,}")
+    yield from table("invariant | first: s | again: s | breaches", "lrrr", rows)
 
 
 class Scene:
@@ -256,26 +274,25 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     number = whole_number(1, 100_000_000)
-    parser.add_argument("--concerts", type=number, default=History.concerts, metavar="N")
-    parser.add_argument("--reservations", type=number, default=History.reservations, metavar="N")
-    parser.add_argument("--accounts", type=number, default=History.accounts, metavar="N")
-    parser.add_argument(
-        "--kept-days",
-        type=number,
-        metavar="N",
-        help="leave out events and exits that are older, as if they had been purged",
-    )
-    parser.add_argument(
-        "--kept-hold-days",
-        type=number,
-        metavar="N",
-        help="the same for holds that ended without a payment (default: as --kept-days)",
-    )
+    for name, text in (
+        ("--reservations", "in the past (default: 200,000, of invariants a million)"),
+        ("--concerts", "that are over (default: one for each 100 reservations)"),
+        ("--accounts", "of customers (default: one for each 4 reservations)"),
+        ("--kept-days", "leave out events and exits that are older, as if they had been purged"),
+        (
+            "--kept-hold-days",
+            "the same for holds that ended without a payment (default: as --kept-days)",
+        ),
+    ):
+        parser.add_argument(name, type=number, metavar="N", help=text)
     parser.add_argument(
         "--rooms",
         choices=["RETIRED", "RESTING"],
         default="RETIRED",
         help="RESTING: as after an upgrade, before ticks have retired them",
+    )
+    parser.add_argument(
+        "--invariants", action="store_true", help="check all invariants instead of comparing"
     )
     place = parser.add_mutually_exclusive_group()
     place.add_argument(
@@ -294,30 +311,36 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _history(options: argparse.Namespace) -> History:
+    """:raises ValueError: the numbers do not fit together."""
+    reservations = options.reservations or (1_000_000 if options.invariants else 200_000)
+    return History(
+        concerts=options.concerts or max(reservations // 100, 1),
+        reservations=reservations,
+        accounts=options.accounts or reservations // 4,
+        kept_days=options.kept_days,
+        kept_hold_days=options.kept_hold_days,
+        activity=options.rooms,
+        pending=500 if options.invariants else 0,
+        answers=reservations // 10 if options.invariants else 0,
+    )
+
+
 if __name__ == "__main__":
     parser = _parser()
-    arguments = parser.parse_args()
-    if arguments.only_fill and not arguments.keep:
+    options = parser.parse_args()
+    if options.only_fill and not options.keep:
         parser.error("--only-fill needs --keep: what is filled would be thrown away")
     try:
-        wanted = History(
-            concerts=arguments.concerts,
-            reservations=arguments.reservations,
-            accounts=arguments.accounts,
-            kept_days=arguments.kept_days,
-            kept_hold_days=arguments.kept_hold_days,
-            activity=arguments.rooms,
-        )
+        wanted = _history(options)
     except ValueError as error:
         parser.error(str(error))
-    try:
-        if arguments.database_url or arguments.only_fill:
+    with exit_when_it_fails(Console(stderr=True), HistoryRefused, psycopg.OperationalError):
+        if options.database_url or options.only_fill:
             with _filling() as on_progress:
-                if arguments.keep:
-                    KeptHistory(arguments.keep).fill(wanted, on_progress=on_progress)
+                if options.keep:
+                    KeptHistory(options.keep).fill(wanted, on_progress=on_progress)
                 else:
-                    fill(arguments.database_url, wanted, on_progress=on_progress)
+                    fill(options.database_url, wanted, on_progress=on_progress)
         else:
-            main(wanted, keep=arguments.keep)
-    except (HistoryRefused, ServerFailed, psycopg.OperationalError) as error:
-        sys.exit(str(error))
+            main(wanted, keep=options.keep, invariants=options.invariants)

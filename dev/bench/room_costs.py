@@ -182,14 +182,13 @@ class Trial:
         self._next_customer = size + 1
         self._touch = client.script_load(source("touch"))
         self.operations_seen: dict[str, list[Operation]] = {}
-        self._key_bytes = self._used_memory = self._admitted = self._dropped = 0
+        self._key_bytes = self._admitted = self._dropped = 0
         self._has_more = True
 
     def fill(self) -> None:
         """Fill the room in bulk: as by joining, then as if each visitor had polled once as advised."""
         policy = policy_of(self.room.concert_id, capacity=self._share)
         self.room.configure(policy, epoch=EPOCH, was_stored=False)
-        before = self._server_memory()
         now = self._now()
         what = f"fill {self.size:,}"
         filling = fill_room(self._client, self.room.concert_id, self.size, first_at=now - self.size)
@@ -202,7 +201,6 @@ class Trial:
             }
             self._client.zadd(self._keys["seen"], seen)
             self._on_progress(what, (self.size + customers[-1]) // 2, self.size)
-        self._used_memory = self._server_memory() - before
         self._key_bytes = sum(
             self._client.memory_usage(key, samples=0) or 0 for key in self._keys.values()
         )
@@ -264,12 +262,11 @@ class Trial:
             self._client.unlink(*room_keys(room.concert_id).values())
 
     def report(self) -> dict[str, Any]:
-        """Return the bytes of a visitor, as the room's keys add up and as the server became larger, and the best of each call."""
+        """Return the bytes that a visitor takes in the room's keys, and the best of each call."""
         best = {name: asdict(_best(seen)) for name, seen in self.operations_seen.items()}
         return {
             "waiting": self.size,
             "bytes_per_visitor": self._key_bytes / self.size,
-            "used_memory_per_visitor": self._used_memory / self.size,
             "operations": best,
         }
 
@@ -420,9 +417,6 @@ class Trial:
 
     def _exits_pending(self) -> int:
         return int(self._client.xlen(self._keys["exits"]))
-
-    def _server_memory(self) -> int:
-        return int(self._client.info("memory")["used_memory"])
 
     def _now(self) -> int:
         seconds, micros = self._client.time()

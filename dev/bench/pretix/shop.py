@@ -4,8 +4,6 @@ import json
 import os
 import secrets
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import psycopg
 
 from dev.bench.bench import Bench, ScenarioFailed
@@ -163,17 +162,11 @@ class Shop:
                 time.sleep(CATCH_UP_POLL)
 
     def _call(self, method: str, path: str, body: dict[str, Any]) -> Any:
-        request = urllib.request.Request(  # noqa: S310
-            self.base_url + path,
-            method=method,
-            data=json.dumps(body).encode(),
-            headers={"Authorization": f"Token {self.token}", "Content-Type": "application/json"},
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
-                return json.load(answer)
-        except urllib.error.HTTPError as error:
-            raise ScenarioFailed(f"pretix: {path}: {error.code} {error.read()[:500]!r}") from error
+        login = {"Authorization": f"Token {self.token}"}
+        answer = httpx.request(method, self.base_url + path, json=body, headers=login, timeout=60)
+        if answer.is_error:
+            raise ScenarioFailed(f"pretix: {path}: {answer.status_code} {answer.text[:500]!r}")
+        return answer.json()
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from dev.bench import command, explain, history, invariants, options, seat_map
+from dev.bench import command, explain, history, options, seat_map
 from dev.drill import options as drill_options
 from dev.screenshots import __main__ as screenshots
 
@@ -14,7 +14,6 @@ PARSERS = {
     "drill": drill_options.parser,
     "explain": explain._parser,
     "history": history._parser,
-    "invariants": invariants._parser,
     "screenshots": screenshots._parser,
     "seat_map": seat_map._parser,
 }
