@@ -3,7 +3,7 @@
     make explain                  print a table of them and their plans
     make explain ARGS=--write     and put the table into docs/database.md
 
-A throw-away PostgreSQL is filled from `dataset.sql`. Each case of `hot_queries.py` calls the code of
+A throw-away PostgreSQL is filled with a history and with what `dataset.sql` adds. Each case of `hot_queries.py` calls the code of
 the project; the statement that it sends is explained after the index is dropped, inside a
 transaction that is rolled back, and again with the index.
 """
@@ -19,6 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from django.core.management import call_command
+from django.db import connection, transaction
+
+from dev.bench.filling import History, fill
 from dev.bench.markdown import replace_region, table
 from dev.stack.throwaway import running_servers
 
@@ -29,6 +33,8 @@ HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "database.md"
 EXPLAIN = "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF"
 REPEATS = 5
+# Every hot table has at least 100,000 rows.
+HISTORY = History(concerts=20, reservations=100_000, accounts=20_000, pending=200, answers=50_000)
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,7 @@ Result = tuple["Case", Measurement, Measurement]
 
 def main(*, write: bool) -> None:
     with running_servers("explain") as (postgres, _):
-        _fill()
+        _fill(postgres.url)
         results = list(_measure_all())
         lines = list(_table(postgres.version(), results))
     print(*lines, *_plans(results), sep="\n")
@@ -92,8 +98,6 @@ def _measure_all() -> Iterator[Result]:
 
 def measure(case: "Case") -> Result:
     """Explain a case without its index, then with it. Nothing that it writes or drops is kept."""
-    from django.db import transaction
-
     with transaction.atomic():
         sql, parameters = _statement_of(case)
         transaction.set_rollback(True)
@@ -111,8 +115,6 @@ def _statement_of(case: "Case") -> tuple[str, Any]:
     def record(execute: Any, sql: str, parameters: Any, many: bool, context: Any) -> Any:
         sent.append((sql, parameters))
         return execute(sql, parameters, many, context)
-
-    from django.db import connection
 
     with connection.execute_wrapper(record):
         case.call()
@@ -170,8 +172,6 @@ def _rows_read(node: Mapping[str, Any]) -> float:
 
 
 def _drop(index: str) -> None:
-    from django.db import connection
-
     with connection.cursor() as cursor:
         cursor.execute("SELECT conrelid::regclass FROM pg_constraint WHERE conname = %s", [index])
         owner = cursor.fetchone()
@@ -184,18 +184,14 @@ def _drop(index: str) -> None:
 @contextmanager
 def _rolled_back() -> Iterator[Any]:
     """Take back what an explained statement writes or locks."""
-    from django.db import connection, transaction
-
     with transaction.atomic(), connection.cursor() as cursor:
         yield cursor
         transaction.set_rollback(True)
 
 
-def _fill() -> None:
-    from django.core.management import call_command
-    from django.db import connection
-
+def _fill(database_url: str) -> None:
     call_command("migrate", verbosity=0)
+    fill(database_url, HISTORY)
     with connection.cursor() as cursor:
         cursor.execute((HERE / "dataset.sql").read_text())
         cursor.execute("VACUUM ANALYZE")

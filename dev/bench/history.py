@@ -11,16 +11,10 @@ take a few minutes and about 3 GB, and as much again while they are measured, wh
 """
 
 import argparse
-import os
-import secrets
 import shutil
-import statistics
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import psycopg
 from rich.console import Console
@@ -28,12 +22,8 @@ from rich.console import Console
 from apps.core.commands import address, folder_path, progress_bars, whole_number
 from dev.bench.filling import History, Progress, fill
 from dev.bench.kept import HistoryRefused, KeptHistory
-from dev.bench.markdown import table
 from dev.stack.servers import ValkeyServer, free_port
 from dev.stack.throwaway import django_on, exit_when_it_fails, new_folder
-
-REPEATS = 9
-SALES = 40  # recent ones, which the watch looks at
 
 
 def main(history: History, *, keep: Path | None, invariants: bool) -> None:
@@ -56,7 +46,9 @@ def main(history: History, *, keep: Path | None, invariants: bool) -> None:
             stores.append(store.url)
         postgres = ending.enter_context(kept.copied())
         ending.enter_context(django_on(postgres.url, stores[0]))
-        lines = check_all(history) if invariants else report(history, stores=stores)
+        from dev.bench.past import check_all, compare
+
+        lines = check_all(history) if invariants else compare(history, stores=stores)
         for line in lines:
             print(line, flush=True)
 
@@ -72,201 +64,6 @@ def _filling() -> Iterator[Progress]:
             progress.update(task, description=subject, completed=done, total=total, visible=True)
 
         yield show
-
-
-def report(history: History, *, stores: Sequence[str]) -> Iterator[str]:
-    """Yield the Markdown line by line; of the two stores the second is that of the history."""
-    from django.core.management import call_command
-    from django.db import connection
-
-    full = connection.settings_dict["NAME"]
-    empty = f"{full}_empty"
-    services = dict(zip((empty, full), stores, strict=True))
-    with connection.cursor() as cursor:
-        cursor.execute(f'DROP DATABASE IF EXISTS "{empty}"')
-        cursor.execute(f'CREATE DATABASE "{empty}"')
-    for name, store in services.items():
-        with _service(name, store):
-            call_command("migrate", verbosity=0)
-    yield (
-        f"{history.concerts:,} past concerts, {history.reservations:,} past reservations, {history.accounts:,} accounts; "
-        f"{os.cpu_count()} cores.\n"
-    )
-    scenes: dict[str, Scene] = {}
-    for name, store in services.items():
-        with _service(name, store):
-            scenes[name] = Scene()
-    times: dict[str, dict[str, list[float]]] = {}
-    for _ in range(REPEATS):
-        for name, scene in scenes.items():
-            with _service(name, services[name]):
-                for title, call in scene.calls():
-                    began_at = time.perf_counter()
-                    call()
-                    took = (time.perf_counter() - began_at) * 1000
-                    times.setdefault(title, {}).setdefault(name, []).append(took)
-    medians = {
-        title: [statistics.median(taken[name]) for name in (empty, full)]
-        for title, taken in times.items()
-    }
-    yield from table(
-        "call, ms (median) | empty | with history | ratio",
-        "lrrr",
-        (
-            f"{title} | {without:.1f} | {with_it:.1f} | {with_it / without:.2f}"
-            for title, (without, with_it) in medians.items()
-        ),
-    )
-
-
-def check_all(history: History) -> Iterator[str]:
-    """Yield how long it takes to check each invariant, with nothing in memory and again, as Markdown."""
-    from apps.concerts.services import rebuild_ranking
-    from apps.ops.invariants import check_invariants
-
-    rebuild_ranking()
-    yield f"{history.reservations:,} reservations; {os.cpu_count()} cores.\n"
-    first, again = check_invariants(), check_invariants()
-    rows = [
-        f"`{cold.name}` | {cold.seconds:.2f} | {warm.seconds:.2f} | {cold.breaches:,}"
-        + (f" ({cold.not_checked})" if cold.not_checked else "")
-        for cold, warm in zip(first, again, strict=True)
-    ]
-    totals = [sum(invariant.seconds for invariant in run) for run in (first, again)]
-    breaches = sum(invariant.breaches for invariant in first)
-    rows.append(f"**all** | {totals[0]:.2f} | {totals[1]:.2f} | {breaches:,}")
-    yield from table("invariant | first: s | again: s | breaches", "lrrr", rows)
-
-
-class Scene:
-    """Stage one concert on sale beside whatever the database holds, with some sales of the last minutes."""
-
-    def __init__(self) -> None:
-        from django.utils import timezone
-
-        from apps.concerts.models import Concert
-        from apps.concerts.services import create_performance, generate_seats, rebuild_ranking
-
-        now = timezone.now()
-        self.concert = Concert.objects.create(
-            title="Now",
-            artist="Now",
-            venue="Now",
-            sales_open_at=now - timedelta(days=1),
-            seats_per_customer=10,
-            is_published=True,
-        )
-        self.performance = create_performance(
-            concert_id=self.concert.pk, starts_at=now + timedelta(days=30)
-        )
-        generate_seats(performance_id=self.performance.pk)
-        for _ in range(SALES):
-            self.sell()
-        rebuild_ranking()
-
-    def customer(self) -> Any:
-        from apps.accounts.models import User
-        from apps.core.transactions import run_in_transaction
-        from apps.payments.services import charge_wallet
-
-        name = secrets.token_hex(8)
-        customer = User.objects.create(email=f"{name}@example.com", name=name)
-        run_in_transaction(lambda: charge_wallet(customer_id=customer.pk, amount=1_000_000))
-        return customer
-
-    def sell(self) -> None:
-        """Hold a seat, pay for it and cancel the reservation."""
-        from apps.core.transactions import run_in_transaction
-        from apps.reservations.services import (
-            cancel_reservation,
-            confirm_reservation,
-            hold_best_available,
-        )
-
-        customer_id = self.customer().pk
-        held = run_in_transaction(
-            lambda: hold_best_available(
-                customer_id=customer_id,
-                performance_id=self.performance.pk,
-                quantity=1,
-                grade=None,
-                admission=None,
-            )
-        )
-        sold = run_in_transaction(
-            lambda: confirm_reservation(customer_id=customer_id, hold_id=held.hold.pk)
-        )
-        run_in_transaction(
-            lambda: cancel_reservation(customer_id=customer_id, reservation_id=sold.reservation.pk)
-        )
-
-    def admit(self) -> None:
-        """Join the empty room, be admitted by a tick, and leave."""
-        from django.utils import timezone
-
-        from apps.queue import services
-        from apps.queue.models import WaitingRoom
-
-        status = services.join_queue(customer_id=self.customer().pk, concert_id=self.concert.pk)
-        # A tick a moment ago has looked at it already.
-        WaitingRoom.objects.filter(concert=self.concert).update(next_tick_at=timezone.now())
-        if services.admit_visitors() != 1:
-            raise RuntimeError("nobody was admitted")
-        services.leave_queue(token=status.token)
-
-    def watch(self) -> None:
-        from django.utils import timezone
-
-        from apps.ops.invariants import check_invariants
-
-        since = timezone.now() - timedelta(minutes=20)
-        broken = [invariant for invariant in check_invariants(since=since) if invariant.breaches]
-        if broken:
-            raise RuntimeError(f"{broken}")
-
-    def calls(self) -> Sequence[tuple[str, Callable[[], object]]]:
-        from apps.concerts.models import Concert
-        from apps.core.caching import clear_process_caches
-        from apps.ops import metrics
-        from apps.ops.purging import purge_all
-        from apps.outbox import draining
-        from apps.queue import services as queue
-        from apps.reservations import selectors
-        from apps.reservations.services import expire_holds
-
-        Concert.objects.exists()  # connects
-        clear_process_caches()
-        return [
-            ("join an empty room, be admitted, leave", self.admit),
-            ("tick", queue.admit_visitors),
-            ("relay", draining.consumers_with_due_deliveries),
-            ("sweep", expire_holds),
-            ("sale, cancelled again", self.sell),
-            (
-                "dates of a concert",
-                lambda: selectors.performances_with_availability(self.concert.pk),
-            ),
-            ("metrics", metrics._read_backlogs),
-            ("purge that finds nothing", purge_all),
-            ("watch of the invariants", self.watch),
-        ]
-
-
-@contextmanager
-def _service(database: str, store: str) -> Iterator[None]:
-    """Let Django use this database and this store."""
-    from django.db import connection
-    from django.test import override_settings
-
-    before = connection.settings_dict["NAME"]
-    connection.close()
-    connection.settings_dict["NAME"] = database
-    with override_settings(QUEUE_URL=store):
-        try:
-            yield
-        finally:
-            connection.close()
-            connection.settings_dict["NAME"] = before
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -321,7 +118,6 @@ def _history(options: argparse.Namespace) -> History:
         kept_days=options.kept_days,
         kept_hold_days=options.kept_hold_days,
         activity=options.rooms,
-        pending=500 if options.invariants else 0,
         answers=reservations // 10 if options.invariants else 0,
     )
 

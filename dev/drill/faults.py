@@ -2,7 +2,7 @@
 
 import dbm
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
@@ -24,7 +24,7 @@ POLL_SECONDS = 0.005
 MINUTE = 60.0
 # What a platform that only refuses may be sent within a minute: what is under way when it begins, and a probe now and then.
 GENTLE_MESSAGES = 60
-FROZEN_SECONDS = 60.0  # after which whoever watches a worker must have noticed
+FROZEN_SECONDS = 60.0  # after which the watchdog of a worker must have noticed
 GRACE_SECONDS = 0.5  # for what was under way when a concert went offline
 SLOW_SECONDS = 2  # an outside platform that is slow, but not slower than we are ready to wait
 WALLETS_SQL = """
@@ -34,7 +34,7 @@ WALLETS_SQL = """
 PERFORMANCES_SQL = """
     SELECT ctid::text, id FROM concerts_performance WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
 """
-# Whoever waits for a row holds its heavyweight lock, which says where the row lies.
+# A session that waits for a row holds its heavyweight lock, which says where the row lies.
 WAITING_SQL = """
     SELECT format('(%%s,%%s)', page, tuple), client_port
     FROM pg_stat_activity JOIN pg_locks USING (pid)
@@ -95,7 +95,7 @@ class Fault:
     """
 
     title: str
-    inject: Callable[[Scene, "PlannedFault"], None]
+    inject: "Inject"
     blows: int = 0
     may_repeat_messages: bool = False
     lasts_min: float = 0.0
@@ -105,54 +105,63 @@ class AimMissed(Exception):
     """No target came up within `AIM_SECONDS`. The message is for people."""
 
 
+Inject = Callable[[Scene, "PlannedFault"], None]
+
+
+def each_blow(strike: Callable[[Scene], None]) -> Inject:
+    """Return a fault that strikes at each of its moments. Blows that take long put off the next ones."""
+
+    def inject(scene: Scene, planned: "PlannedFault") -> None:
+        started_at = time.monotonic()
+        for moment in planned.blows:
+            scene.stack.sleep(max(started_at + moment - time.monotonic(), 0.0))
+            strike(scene)
+
+    return inject
+
+
 # --- Web ------------------------------------------------------------------------------------------
 
 
-def kill_web(scene: Scene, planned: "PlannedFault") -> None:
-    for _ in _blows(scene, planned):
-        scene.stack.kill("web")
-        scene.stack.revive("web")
+def kill_web(scene: Scene) -> None:
+    scene.stack.kill("web")
+    scene.stack.revive("web")
 
 
-def kill_web_before_commit(scene: Scene, planned: "PlannedFault") -> None:
-    for _ in _blows(scene, planned):
-        with _payment_held_back(scene) as (call, client_port):
-            _kill(scene, "web", client_port)
-        scene.hits.append(Hit(call, is_committed=False))
+def kill_web_before_commit(scene: Scene) -> None:
+    with _payment_held_back(scene) as (call, client_port):
+        _kill(scene, "web", client_port)
+    scene.hits.append(Hit(call, is_committed=False))
 
 
-def kill_web_after_commit(scene: Scene, planned: "PlannedFault") -> None:
+def kill_web_after_commit(scene: Scene) -> None:
     """A frozen broker keeps a request between its commit and its answer."""
-    for _ in _blows(scene, planned):
-        scene.stack.broker.pause()
-        try:
-            while True:
-                call = _committed_but_unanswered(scene)
-                scene.stack.kill("web")
-                scene.stack.revive("web")
-                while call in scene.history.under_way(Kind.CONFIRM):
-                    scene.stack.sleep(POLL_SECONDS)
-                if call.unknown_attempts:  # else the answer was faster
-                    break
-        finally:
-            scene.stack.broker.resume()
-        scene.hits.append(Hit(call, is_committed=True))
+    scene.stack.broker.pause()
+    try:
+        while True:
+            call = _committed_but_unanswered(scene)
+            kill_web(scene)
+            while call in scene.history.under_way(Kind.CONFIRM):
+                scene.stack.sleep(POLL_SECONDS)
+            if call.unknown_attempts:  # else the answer was faster
+                break
+    finally:
+        scene.stack.broker.resume()
+    scene.hits.append(Hit(call, is_committed=True))
 
 
 # --- Workers and beat -----------------------------------------------------------------------------
 
 
-def kill_worker(scene: Scene, planned: "PlannedFault") -> None:
-    for _ in _blows(scene, planned):
-        with _ranking_held_back(scene):
-            scene.stack.crash("worker")
-        scene.stack.revive("worker")
+def kill_worker(scene: Scene) -> None:
+    with _ranking_held_back(scene):
+        scene.stack.crash("worker")
+    scene.stack.revive("worker")
 
 
-def kill_worker_child(scene: Scene, planned: "PlannedFault") -> None:
-    for _ in _blows(scene, planned):
-        with _ranking_held_back(scene) as client_port:
-            _kill(scene, "worker", client_port)
+def kill_worker_child(scene: Scene) -> None:
+    with _ranking_held_back(scene) as client_port:
+        _kill(scene, "worker", client_port)
 
 
 def freeze_worker(scene: Scene, planned: "PlannedFault") -> None:
@@ -214,28 +223,25 @@ def lose_queue_store(scene: Scene, planned: "PlannedFault") -> None:
 # --- PostgreSQL -----------------------------------------------------------------------------------
 
 
-def restart_database(scene: Scene, planned: "PlannedFault") -> None:
-    for _ in _blows(scene, planned):
-        scene.stack.postgres.stop()
-        scene.stack.postgres.start()
+def restart_database(scene: Scene) -> None:
+    scene.stack.postgres.stop()
+    scene.stack.postgres.start()
 
 
-def crash_database(scene: Scene, planned: "PlannedFault") -> None:
-    for _ in _blows(scene, planned):
-        scene.stack.postgres.child.kill()
-        scene.stack.postgres.start()
+def crash_database(scene: Scene) -> None:
+    scene.stack.postgres.child.kill()
+    scene.stack.postgres.start()
 
 
-def terminate_sessions(scene: Scene, planned: "PlannedFault") -> None:
-    for _ in _blows(scene, planned):
-        with scene.stack.session() as session:
-            session.execute(OTHERS_SQL, [APPLICATION_NAME])
+def terminate_sessions(scene: Scene) -> None:
+    with scene.stack.session() as session:
+        session.execute(OTHERS_SQL, [APPLICATION_NAME])
 
 
 # --- The outside platform -------------------------------------------------------------------------
 
 
-def outside(**behaviour: object) -> Callable[[Scene, "PlannedFault"], None]:
+def outside(**behaviour: object) -> Inject:
     def inject(scene: Scene, planned: "PlannedFault") -> None:
         scene.stack.behave(**behaviour)
         scene.stack.sleep(planned.lasts)
@@ -267,29 +273,21 @@ def withdraw_concert(scene: Scene, planned: "PlannedFault") -> None:
         scene.breaches.append(f"{holds} holds of a concert that was offline")
 
 
-# --- Deliveries -----------------------------------------------------------------------------------
-
-
-def repeat_deliveries(scene: Scene, planned: "PlannedFault") -> None:
-    for _ in _blows(scene, planned):
-        scene.deliver_again()
-
-
 FAULTS = {
-    "web-killed": Fault("web killed, twice", kill_web, blows=2),
+    "web-killed": Fault("web killed, twice", each_blow(kill_web), blows=2),
     "web-before-commit": Fault(
         "web process killed while a payment waits for its wallet, 3 times",
-        kill_web_before_commit,
+        each_blow(kill_web_before_commit),
         blows=3,
     ),
     "web-after-commit": Fault(
         "web killed between a payment's commit and its answer, twice",
-        kill_web_after_commit,
+        each_blow(kill_web_after_commit),
         blows=2,
     ),
-    "worker-killed": Fault("worker killed within an effect", kill_worker, blows=1),
+    "worker-killed": Fault("worker killed within an effect", each_blow(kill_worker), blows=1),
     "worker-child-killed": Fault(
-        "process of the worker killed within an effect", kill_worker_child, blows=1
+        "process of the worker killed within an effect", each_blow(kill_worker_child), blows=1
     ),
     "worker-frozen": Fault("worker frozen until it is replaced", freeze_worker),
     "schedule-damaged": Fault("beat finds an empty record in its file", damage_schedule),
@@ -299,14 +297,14 @@ FAULTS = {
     "broker-frozen": Fault("broker frozen", freeze_broker),
     "queue-store-lost": Fault("Valkey of the waiting room killed and emptied", lose_queue_store),
     "database-restarted": Fault(
-        "PostgreSQL restarted", restart_database, blows=1, may_repeat_messages=True
+        "PostgreSQL restarted", each_blow(restart_database), blows=1, may_repeat_messages=True
     ),
     "database-crashed": Fault(
-        "PostgreSQL killed", crash_database, blows=1, may_repeat_messages=True
+        "PostgreSQL killed", each_blow(crash_database), blows=1, may_repeat_messages=True
     ),
     "sessions-terminated": Fault(
         "all sessions of PostgreSQL terminated, 5 times",
-        terminate_sessions,
+        each_blow(terminate_sessions),
         blows=5,
         may_repeat_messages=True,
     ),
@@ -327,7 +325,7 @@ FAULTS = {
     ),
     "deliveries-repeated": Fault(
         "every delivery repeated five times, out of order",
-        repeat_deliveries,
+        each_blow(lambda scene: scene.deliver_again()),
         blows=5,
         may_repeat_messages=True,
     ),
@@ -337,16 +335,8 @@ FAULTS = {
 # --- Aiming ---------------------------------------------------------------------------------------
 
 
-def _blows(scene: Scene, planned: "PlannedFault") -> Iterator[None]:
-    """Wait for the moment of each blow. Blows that take long put off the next ones."""
-    started_at = time.monotonic()
-    for moment in planned.blows:
-        scene.stack.sleep(max(started_at + moment - time.monotonic(), 0.0))
-        yield
-
-
 def _kill(scene: Scene, name: str, client_port: int) -> None:
-    """Kill the one process that waits; whoever started it has to notice."""
+    """Kill the one process that waits; its parent has to notice."""
     process = scene.stack.process_of_session(client_port, name=name)
     if process is None:
         raise AimMissed(f"no process of {name} has the session that waits")
@@ -357,7 +347,7 @@ def _payment_held_back(scene: Scene) -> AbstractContextManager[tuple[Call, int]]
     """Lock all wallets until a payment waits for one, which is before its commit."""
 
     def aim(user_id: int, client_port: int) -> tuple[Call, int] | None:
-        # Nobody makes two calls at once, so it is this one that waits.
+        # No customer makes two calls at once, so it is this one that waits.
         payments = scene.history.first_under_way(Kind.CONFIRM)
         calls = [payment for payment in payments if payment.user_id == user_id]
         return (calls[0], client_port) if calls else None
@@ -397,7 +387,7 @@ def _holding(
                             yield target
                             return
                     scene.stack.sleep(POLL_SECONDS)
-    raise AimMissed("nobody came to wait for a lock that was held")
+    raise AimMissed("no session came to wait for a lock that was held")
 
 
 def _committed_but_unanswered(scene: Scene) -> Call:

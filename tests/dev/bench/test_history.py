@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -87,6 +88,15 @@ class TestComparison:
 
     def test_leaves_what_was_filled(self, kept: KeptHistory) -> None:
         assert kept.sizes == HISTORY
+
+
+class TestInvariants:
+    def test_find_nothing_in_a_history(self, kept: KeptHistory) -> None:
+        checked = run("dev.bench.history", "--invariants", *SIZES)
+
+        rows = [line for line in checked.stdout.splitlines() if line.startswith("| `")]
+        assert len(rows) >= 16
+        assert [row for row in rows if not re.search(r"\| 0( \(.*\))? \|$", row)] == []
 
 
 class TestKeptHistory:
