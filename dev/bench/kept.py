@@ -100,9 +100,8 @@ class KeptHistory:
         with self._running() as postgres:
             _make_database(postgres, postgres.name, template=FILLED)
         (data_dir / "postgres").symlink_to(postgres_home(self.folder))
-        write_env_file(
-            data_dir / "secrets.env", stack_secrets(self.folder), comment="Those of the history."
-        )
+        secrets = stack_secrets(self.folder)
+        write_env_file(data_dir / "secrets.env", secrets, comment="Those of the history.")
         try:
             yield
         finally:

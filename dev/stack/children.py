@@ -1,4 +1,7 @@
-"""Child processes that are stopped in order, and that do not outlive this one."""
+"""Child processes that are stopped in order, and that do not outlive this one.
+
+Honcho, instead, stops all at once with SIGTERM, reads them through pipes that break with it, and leaves them behind when it is killed.
+"""
 
 import ctypes
 import os
@@ -78,7 +81,7 @@ class Child:
         return self.process is not None and self.process.poll() is None
 
     def was_killed(self) -> bool:
-        """Return whether somebody killed it: the kernel for want of memory, or its watchdog; or what its watchdog watches."""
+        """Return whether SIGKILL ended it (the kernel for want of memory, or its watchdog), or what its watchdog watches."""
         killed = (-signal.SIGKILL, 128 + signal.SIGKILL)
         return self.process is not None and self.process.poll() in killed
 
@@ -100,13 +103,10 @@ class Child:
 
     def wait(self) -> None:
         """Wait until it has ended after `stop_signal`; kill its whole session if it does not."""
-        if self.process is None:
-            return
-        with suppress(subprocess.TimeoutExpired):
-            self.process.wait(self.patience)
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        if self.process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(self.patience)
+            self.kill()
 
     def stop(self) -> None:
         self.send(self.stop_signal)
