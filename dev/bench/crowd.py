@@ -28,10 +28,10 @@ class Visit:
     """A customer in the queue of a concert."""
 
     login: str
-    place: str
+    token: str
 
     def api(self, http: httpx.Client) -> Api:
-        return Api(http, access_token=self.login, queue_token=self.place)
+        return Api(http, access_token=self.login, queue_token=self.token)
 
 
 def new_concert(
@@ -43,7 +43,7 @@ def new_concert(
     customers: int = 0,
     customers_done: Progress = lambda count: None,
 ) -> LoadTest:
-    """A concert on sale with an open waiting room, which `close_rooms` closes."""
+    """Make a concert on sale with an open waiting room, which `close_rooms` closes."""
     made = prepare_load_test(
         customers=customers,
         seats=seats,
@@ -56,7 +56,7 @@ def new_concert(
 
 
 def close_rooms(bench: Bench) -> None:
-    """Send everybody away who still waits somewhere: visitors who lose patience later would be work for a later scenario."""
+    """Send all visitors away who still wait somewhere: visitors who lose patience later would be work for a later scenario."""
     kept = {concert_id for concert_id, _ in bench.rooms.values()}
     for concert_id in bench.concerts:
         if concert_id not in kept:
@@ -69,7 +69,7 @@ def admitted(base_url: str, concert_id: int, customers: Sequence[LoadTestCustome
 
     :raises ScenarioFailed: the room did not admit them in time.
     """
-    places = [
+    tokens = [
         join_queue(customer_id=customer.user_id, concert_id=concert_id).token
         for customer in customers
     ]
@@ -80,9 +80,9 @@ def admitted(base_url: str, concert_id: int, customers: Sequence[LoadTestCustome
                 raise ScenarioFailed(f"{len(customers)} customers were not admitted in time.")
             time.sleep(0.2)
     visits = []
-    for customer, place in zip(customers, places, strict=True):
+    for customer, token in zip(customers, tokens, strict=True):
         # Asking shows the room that they have come; without it they would lose the turn within a minute.
-        status = visitor_status(token=place)
+        status = visitor_status(token=token)
         if status.status != "ACTIVE":
             raise ScenarioFailed(f"An admitted visitor is {status.status}.")
         visits.append(Visit(customer.access_token, status.token))
@@ -103,7 +103,7 @@ def waiting_room(
         progress(now_done - done)
         done = now_done
     signer = token_signer()
-    # From the second half: nobody of them is admitted while others are measured.
+    # From the second half: none of them is admitted while others are measured.
     numbers = random.sample(range(size // 2, size), min(tokens, size // 2))
     return [
         signer.issue(

@@ -40,7 +40,9 @@ class History:
         if self.reservations % self.concerts or self.per_concert % 2 or not self.per_concert:
             raise ValueError("each concert must have the same even number of reservations")
         if self.accounts < self.per_concert:
-            raise ValueError("nobody may be a customer of one concert twice: more accounts needed")
+            raise ValueError(
+                "no account may be a customer of one concert twice: more accounts needed"
+            )
 
 
 def fill(url: str, history: History, *, on_progress: Progress = lambda *_: None) -> None:

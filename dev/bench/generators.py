@@ -27,23 +27,23 @@ class GeneratorFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One HTTP call; `place` is a queue token, `etag` the one that the caller has."""
+    """One HTTP call; `visit` is a queue token, `etag` the one that the caller has."""
 
     path: str
     method: str = "GET"
     login: str = ""
-    place: str = ""
+    visit: str = ""
     etag: str = ""
     body: str = ""
 
     def line(self) -> str:
         login = f"Bearer {self.login}" if self.login else ""
-        return "\t".join((self.method, self.path, login, self.place, self.etag, self.body))
+        return "\t".join((self.method, self.path, login, self.visit, self.etag, self.body))
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Answers to one load. Times are milliseconds; `statuses` is empty where nobody counted them."""
+    """Answers to one load. Times are milliseconds; `statuses` is empty where they were not counted."""
 
     requests: int
     seconds: float

@@ -66,7 +66,7 @@ class KeptHistory:
                 raise HistoryRefused(f"{self.folder} holds another history: {self.sizes}.")
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.folder.chmod(0o755)  # root's servers run as somebody else
+        self.folder.chmod(0o755)  # root's servers run as another user
         with self._running(WHILE_FILLING) as postgres:
             _make_database(postgres, FILLED)
             url = f"{postgres.url.removesuffix(postgres.name)}{FILLED}"

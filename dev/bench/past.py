@@ -1,4 +1,4 @@
-"""What is measured beside years of history: calls of everyday work, and all invariants. Needs Django to be set up."""
+"""Measure beside years of history: calls of everyday work, and all invariants. Needs Django to be set up."""
 
 import os
 import secrets
@@ -157,7 +157,7 @@ class Scene:
         # A tick a moment ago has looked at it already.
         WaitingRoom.objects.filter(concert=self.concert).update(next_tick_at=timezone.now())
         if queue.admit_visitors() != 1:
-            raise RuntimeError("nobody was admitted")
+            raise RuntimeError("no visitor was admitted")
         queue.leave_queue(token=status.token)
 
     def watch(self) -> None:

@@ -1,4 +1,4 @@
-"""Which function plays which scenario. Needs Django to be set up."""
+"""Name the function that plays each scenario. Needs Django to be set up."""
 
 from collections.abc import Callable, Sequence
 

@@ -206,7 +206,7 @@ class Trial:
         )
 
     def begin(self) -> None:
-        """As if there had been ticks while it was filled, so that it takes the time for no outage."""
+        """Pretend that there were ticks while it was filled, so that it takes the time for no outage."""
         self._client.hset(self._keys["room"], "ticked_at", self._now())
 
     def play(self) -> Iterator[None]:
@@ -375,7 +375,7 @@ class Trial:
         return step.admitted + step.dropped + step.timed_out
 
     def _lottery_room(self) -> Room:
-        """An empty room that opens in an hour."""
+        """Make an empty room that opens in an hour."""
         policy = policy_of(
             self._lottery.concert_id,
             capacity=self._share,
@@ -424,13 +424,13 @@ class Trial:
 
 
 def _best(seen: Sequence[Operation]) -> Operation:
-    """The fastest repetition, with the longest script of all."""
+    """Return the fastest repetition, with the longest script of all."""
     best = min(seen, key=lambda operation: operation.client_per_visitor)
     return replace(best, server_longest=max(operation.server_longest for operation in seen))
 
 
 def _ratios(small: Trial, large: Trial) -> dict[str, dict[str, float]]:
-    """The median over the repetitions, each of which measured both rooms within a moment."""
+    """Return the median over the repetitions, each of which measured both rooms within a moment."""
     pairs = {
         name: list(zip(large.operations_seen[name], seen, strict=True))
         for name, seen in small.operations_seen.items()

@@ -55,7 +55,7 @@ class BenchStack(ThrowawayStack):
 
     @property
     def groups(self) -> dict[str, list[int]]:
-        """The root processes of each group whose CPU time is told apart."""
+        """Return the root processes of each group whose CPU time is told apart."""
         members = {child.name: child for child in self.children}
         members |= {"postgres": self.postgres.child, "valkey": self.valkey.child}
         groups: dict[str, list[int]] = {}
@@ -97,7 +97,7 @@ class BenchStack(ThrowawayStack):
 
 @contextmanager
 def running_bench_stack(console: Console, *, history: Path | None = None) -> Iterator[BenchStack]:
-    """A stack, and Django set up for it in this process. Call it from the main thread.
+    """Run a stack, with Django set up for it in this process. Call it from the main thread.
 
     With `history`, a folder of `KeptHistory`, it runs on a copy of what is kept there.
 

@@ -59,7 +59,7 @@ VISITS = """
     LEFT JOIN reservations_reservation sold ON sold.hold_id = hold.id
     WHERE visit.concert_id = %(concert)s AND visit.admitted_at < %(until)s
 """
-# Visits that were admitted although somebody with an earlier slot, who was waiting by then, was admitted later.
+# Visits that were admitted although a visitor with an earlier slot, who was waiting by then, was admitted later.
 OUT_OF_ORDER = """
     SELECT count(*) FROM (
         SELECT admitted_at, min(admitted_at) OVER (
@@ -179,7 +179,9 @@ def breaches(bench: Bench) -> int:
     since = bench.started_at if bench.stack.history else None
     broken = [invariant for invariant in check_invariants(since=since) if invariant.breaches]
     if broken:
-        named = "; ".join(f"{one.name}: {one.breaches} ({one.examples[:1]})" for one in broken)
+        named = "; ".join(
+            f"{check.name}: {check.breaches} ({check.examples[:1]})" for check in broken
+        )
         raise ScenarioFailed(f"Invariants are broken: {named}")
     return 0
 

@@ -240,7 +240,7 @@ class Journey:
         return int(counts.get(concert["concert_id"], 0))
 
     def _see_ranking_grow(self, concert: Data, before: int) -> None:
-        """The ranking follows the sale by a task, and its answers may be two seconds old."""
+        """Wait for the ranking, which follows the sale by a task, and whose answers may be two seconds old."""
         title = "See it in the ranking"
         started_at = time.monotonic()
         self.on_wait("Waiting for the ranking")

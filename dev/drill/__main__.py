@@ -104,7 +104,7 @@ def _set_up_django(stack: DrillStack) -> None:
 
 
 def _print_rows(console: Console, rows: Sequence[Row]) -> None:
-    """In Markdown unless a terminal shows it."""
+    """Print in Markdown unless a terminal shows it."""
     table = as_table(rows)
     table.box = box.SIMPLE if console.is_terminal else box.MARKDOWN
     for column in table.columns:

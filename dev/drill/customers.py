@@ -66,7 +66,7 @@ class Customer:
                 self._write(api.charge(self.dice.randrange(1_000, 50_000, 1_000)))
 
     def buy_one(self, performance_id: int, stop: threading.Event) -> bool:
-        """The whole way once, from the queue to a ticket; says whether it led there."""
+        """Go the whole way once, from the queue to a ticket; return whether it led there."""
         if not self.be_admitted(stop):
             return False
         hold = self._write(api.hold_best_available(performance_id, 1))

@@ -78,7 +78,7 @@ class Hit:
 
     @property
     def is_contradicted(self) -> bool:
-        """It turned out to have happened though it was cut off before, or the other way round.
+        """Return whether it had happened though it was cut off before, or the other way round.
 
         Of a call that was cut off more than once it is not known which attempt it was.
         """
@@ -135,7 +135,7 @@ def kill_web_before_commit(scene: Scene) -> None:
 
 
 def kill_web_after_commit(scene: Scene) -> None:
-    """A frozen broker keeps a request between its commit and its answer."""
+    """Freeze the broker, which keeps a request between its commit and its answer."""
     scene.stack.broker.pause()
     try:
         while True:
@@ -198,7 +198,7 @@ def kill_beat(scene: Scene, planned: "PlannedFault") -> None:
 
 
 def kill_broker(scene: Scene, planned: "PlannedFault") -> None:
-    """A payment waits for its wallet when the broker goes, so it commits without one."""
+    """Kill the broker while a payment waits for its wallet, so that it commits without one."""
     with _payment_held_back(scene):
         scene.stack.broker.kill()
     scene.stack.sleep(planned.lasts)
@@ -391,7 +391,7 @@ def _holding(
 
 
 def _committed_but_unanswered(scene: Scene) -> Call:
-    """A payment that others can see already, though its customer has no answer.
+    """Return a payment that others can see already, though its customer has no answer.
 
     :raises AimMissed: there was none.
     """

@@ -51,7 +51,7 @@ class Attempt:
 
     @property
     def outcome(self) -> Outcome:
-        """A server that breaks down may have committed before: 5xx says as little as no answer."""
+        """Take 5xx for no answer: a server that breaks down may have committed before."""
         if not self.was_sent:
             return Outcome.NOT_SENT
         if self.status is None or self.status >= 500 or not self.code:
@@ -90,12 +90,12 @@ class Call:
 
     @property
     def was_unknown(self) -> bool:
-        """There was a moment at which the customer did not know whether it had happened."""
+        """Return whether there was a moment at which the customer did not know if it had happened."""
         return self.kind.is_durable and self.unknown_attempts > 0
 
     @property
     def had_happened(self) -> bool:
-        """Of a settled call: whether an attempt without an answer had its effect nevertheless."""
+        """Return of a settled call whether an attempt without an answer had its effect nevertheless."""
         unknown = next(
             i for i, attempt in enumerate(self.attempts) if attempt.outcome is Outcome.UNKNOWN
         )
@@ -109,7 +109,7 @@ class Call:
 
     @property
     def answer(self) -> Attempt:
-        """The first attempt that succeeded."""
+        """Return the first attempt that succeeded."""
         return next(attempt for attempt in self.attempts if attempt.outcome is Outcome.DONE)
 
     @property
@@ -127,7 +127,7 @@ class Call:
 
     @property
     def refusal(self) -> str:
-        """The code of the last answer; empty when there was none, or no refusal."""
+        """Return the code of the last answer; empty when there was none, or no refusal."""
         last = self.attempts[-1]
         return last.code if last.outcome is Outcome.REFUSED else ""
 
@@ -170,12 +170,12 @@ class History:
             return [call for call in self.calls if call.phase == phase]
 
     def under_way(self, kind: Kind) -> list[Call]:
-        """Calls that were sent and have no answer at this moment."""
+        """Return the calls that were sent and have no answer at this moment."""
         with self._lock:
             return [call for call in self._under_way if call.kind is kind]
 
     def first_under_way(self, kind: Kind) -> list[Call]:
-        """Those of them that were sent for the first time: of one that is sent again the effect may have been had long ago."""
+        """Return those of them that were sent for the first time: the effect of another may have been had long ago."""
         return [call for call in self.under_way(kind) if not call.attempts]
 
     def send(self, call: Call, customer: Api) -> Attempt:

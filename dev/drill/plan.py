@@ -28,7 +28,7 @@ class PlannedFault:
 
 
 def make_plan(*, seed: int, names: Sequence[str] = (), seconds: float) -> list[PlannedFault]:
-    """All faults, or those of `names`, in the order that `seed` gives them.
+    """Return all faults, or those of `names`, in the order that `seed` gives them.
 
     A fault has the same times whichever others are in the plan.
     """

@@ -16,7 +16,7 @@ PATIENCE = 180.0  # seconds after which what has not come back is not coming bac
 
 
 def with_fresh_session(work: Callable[[], T]) -> T:
-    """The session of before may have been ended by a fault."""
+    """Do the work in a new session: a fault may have ended the one before."""
     connection.close()
     return work()
 
@@ -53,7 +53,7 @@ class Watch:
 
     def breaches(self) -> list[str]:
         missing = {
-            "nobody could buy anything": self.purchase_after,
+            "no customer could buy anything": self.purchase_after,
             "events were not consumed": self.deliveries_after,
         }
         return [

@@ -124,7 +124,7 @@ def remarks(rows: Sequence[Row]) -> RenderableType:
 
 
 def summary(row: Row) -> str:
-    """One line, for whoever waits without a terminal."""
+    """Return one line, for output that is no terminal."""
     return (
         f"{row.name}: {row.calls} calls, {row.unknown} unknown, back after "
         f"{_seconds(row.recovery, digits=1)}, {len(row.breaches)} breaches"

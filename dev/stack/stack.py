@@ -71,7 +71,7 @@ class StopRequested(BaseException):
 
 
 class Stack:
-    """The processes of one data folder."""
+    """Run the processes of one data folder."""
 
     preparation: Sequence[str] = ("dev.stack.prepare",)
     # Where its servers listen unless something else does; 0 is any free port.
@@ -90,7 +90,7 @@ class Stack:
         self.is_stopping = False
 
     def run(self) -> int:
-        """Boot, then watch until somebody stops it or a process ends; return an exit status."""
+        """Boot, then watch until it is stopped or a process ends; return an exit status."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._request_stop)
         lock = None
@@ -209,7 +209,7 @@ class Stack:
         return self.data_dir / "logs" / f"{name}.log"
 
     def _start_server(self, make: Callable[[int], Server], *, preferred_port: int) -> Server:
-        """Start a server; somebody else may take its port in this very moment, so try again with another."""
+        """Start a server; another program may take its port in this very moment, so try again with another."""
         for preferred, is_last_try in ((preferred_port, False), (0, False), (0, True)):
             server = make(free_port(preferred))
             self.servers.append(server)
@@ -390,7 +390,7 @@ class Stack:
         return command if is_found else f"DATA_DIR={self.data_dir} {command}"
 
     def _demo_logins(self) -> list[dict[str, str]]:
-        """`load_demo` writes them; there are none on a database without demo data."""
+        """Read what `load_demo` writes; there is nothing on a database without demo data."""
         with suppress(OSError, ValueError):
             logins: list[dict[str, str]] = json.loads(
                 (self.data_dir / "demo_logins.json").read_text()

@@ -22,9 +22,9 @@ Cookie = dict[str, str]
 
 
 def admitted_cookies(base_url: str, concert_id: int, customer_id: int) -> list[Cookie]:
-    """Of a customer whose turn it is.
+    """Return those of a customer whose turn it is.
 
-    :raises TimeoutError: the waiting room has admitted nobody.
+    :raises TimeoutError: no turn came in time.
     """
     token = join_queue(customer_id=customer_id, concert_id=concert_id).token
     await_turn([token])
@@ -33,15 +33,15 @@ def admitted_cookies(base_url: str, concert_id: int, customer_id: int) -> list[C
 
 
 def await_turn(tokens: Iterable[str]) -> None:
-    """Asking also tells the room that they are there: whoever does not come loses the turn.
+    """Wait until it is the turn of each; asking tells the room that they are there, without which they lose it.
 
-    :raises TimeoutError: the waiting room has admitted nobody.
+    :raises TimeoutError: no turn came in time.
     """
     until = time.monotonic() + TURN_TIMEOUT
     for token in tokens:
         while visitor_status(token=token).status != "ACTIVE":
             if time.monotonic() > until:
-                raise TimeoutError("The waiting room has admitted nobody.")
+                raise TimeoutError("No turn came in time.")
             time.sleep(POLL_SECONDS)
 
 

@@ -28,7 +28,7 @@ class Wire(httpx.BaseTransport):
         if breaks == "before":
             raise httpx.ReadError("the process is gone")
         if breaks == "refused":
-            raise httpx.ConnectError("nobody listens")
+            raise httpx.ConnectError("no server listens")
         answer = self.api.generic(
             request.method,
             request.url.raw_path.decode(),

@@ -175,7 +175,7 @@ class TestEffectsWithoutCall:
         release_hold(customer_id=shopper.user_id, hold_id=held.data["hold_id"])
 
         [breach] = found(shopper)
-        assert "a hold was released that nobody released" in breach
+        assert "a hold that no call released" in breach
 
     def test_a_cancellation(self, shopper, paid):
         run_in_transaction(

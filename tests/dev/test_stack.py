@@ -207,7 +207,7 @@ class TestRunningStack:
         )
 
     def test_has_said_so_when_a_sale_goes_through(self, supervisor, endpoints, data_dir):
-        """Nobody has waited since: workers, beat and the receiver of webhooks were ready."""
+        """Workers, beat and the receiver of webhooks were ready."""
         signs = {path.name.split(".")[0] for path in data_dir.glob("heartbeats/*/*")}
         journey = python("manage.py", "journey", "--patience", "15", data_dir=data_dir)
 

@@ -102,8 +102,8 @@ class TestWatchdog:
         process = start(LIVELY, WATCHDOG_SECONDS="0")
         below = lives(process)
 
-        for one in below:
-            one.suspend()
+        for process_below in below:
+            process_below.suspend()
         time.sleep(PATIENCE + 2)
 
         assert process.poll() is None

@@ -36,7 +36,7 @@ PRICE = "50.00"
 TICKETS = 1_000_000
 HOLD_MINUTES = 5
 PAID = "pretix.event.order.paid"
-# What its API cannot make: whoever may use the API. The token is another one in each run.
+# Made without its API: who may use the API. The token is another one in each run.
 BEGINNING = (
     ("organizer", {"name": "Encore", "slug": ORGANIZER}),
     ("saleschannel", {"organizer": 1, "label": "Web", "identifier": "web", "type": "web"}),

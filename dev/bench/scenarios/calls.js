@@ -17,6 +17,6 @@ export default function () {
   if (plan.once && number >= calls.length) {
     exec.test.abort("There are no more calls to make.");
   }
-  const { method, path, login, place, etag, body } = calls[number % calls.length];
-  call("call", method, path, plan.expected, { login, place, etag, body: body ? JSON.parse(body) : null, keep: false });
+  const { method, path, login, visit, etag, body } = calls[number % calls.length];
+  call("call", method, path, plan.expected, { login, visit, etag, body: body ? JSON.parse(body) : null, keep: false });
 }

@@ -43,8 +43,8 @@ end
 
 local thread
 
-function setup(one)
-  thread = one
+function setup(started)
+  thread = started
 end
 
 function done(summary, latency)

@@ -17,7 +17,7 @@ POLL_SECONDS = 0.02
 
 
 def clock(bench: Bench) -> Outcome:
-    """The only visitor of an empty room is admitted by the next tick; then what has changed lately is checked."""
+    """Time how soon the only visitor of an empty room is admitted, and the check of what has changed lately."""
     visitors = VISITORS * bench.form.repeats
     bench.begin("clock", steps=visitors + bench.form.repeats)
     waits = []
@@ -53,7 +53,7 @@ def clock(bench: Bench) -> Outcome:
 
 def _seconds_alone(concert_id: int, customer_id: int) -> float:
     """
-    :raises ScenarioFailed: nobody was admitted in time.
+    :raises ScenarioFailed: the visitor was not admitted in time.
     """
     joined_at = time.monotonic()
     token = join_queue(customer_id=customer_id, concert_id=concert_id).token

@@ -12,10 +12,10 @@ const silences = new Counter("refused_NO_ANSWER");
 const others = new Counter("refused_OTHER");
 
 // Make a call; return its answer if its status is one of `expected`, else null after counting the refusal.
-export function call(step, method, path, expected, { login, scheme = "Bearer", place, key, body, etag, keep = true } = {}) {
+export function call(step, method, path, expected, { login, scheme = "Bearer", visit, key, body, etag, keep = true } = {}) {
   const headers = {};
   if (login) headers.Authorization = `${scheme} ${login}`;
-  if (place) headers["Queue-Token"] = place;
+  if (visit) headers["Queue-Token"] = visit;
   if (key) headers["Idempotency-Key"] = key;
   if (etag) headers["If-None-Match"] = etag;
   if (body) headers["Content-Type"] = "application/json";

@@ -57,7 +57,7 @@ def _target(
     with client_of(bench.stack.base_url) as http:
         answer = visits[0].api(http).send(request).raise_for_status()
     took, etag = answer.elapsed.total_seconds(), answer.headers["ETag"] if is_known else ""
-    calls = [Call(request.url, login=visit.login, place=visit.place, etag=etag) for visit in visits]
+    calls = [Call(request.url, login=visit.login, visit=visit.token, etag=etag) for visit in visits]
     return Target(
         bench.stack.base_url,
         lambda: calls,

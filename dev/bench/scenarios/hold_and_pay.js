@@ -15,14 +15,14 @@ export const options = {
 };
 
 export default function () {
-  const { login, place, seat } = visits[exec.scenario.iterationInTest];
+  const { login, visit, seat } = visits[exec.scenario.iterationInTest];
   const held = call("hold", "POST", "/api/v1/holds", [201], {
     login,
-    place,
+    visit,
     key: `hold-${plan.run}-${seat}`,
     body: { performance_id: plan.performance, seat_ids: [seat] },
   });
   if (held === null) return;
   const hold_id = held.json("data.hold_id");
-  call("pay", "POST", "/api/v1/reservations", [201], { login, place, key: `pay-${plan.run}-${seat}`, body: { hold_id } });
+  call("pay", "POST", "/api/v1/reservations", [201], { login, visit, key: `pay-${plan.run}-${seat}`, body: { hold_id } });
 }

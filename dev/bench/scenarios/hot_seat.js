@@ -16,14 +16,14 @@ export const options = {
 };
 
 export default function () {
-  const { login, place, seat } = visits[exec.vu.idInTest - 1];
+  const { login, visit, seat } = visits[exec.vu.idInTest - 1];
   // Connected before the start, as customers are who have looked at the seats.
   call("connect", "GET", "/livez", [200]);
   const early = plan.start_after - exec.instance.currentTestRunDuration;
   if (early > 0) sleep(early / 1000);
   const answer = call("hold", "POST", "/api/v1/holds", [201, 409], {
     login,
-    place,
+    visit,
     body: { performance_id: plan.performance, seat_ids: [seat] },
   });
   if (answer === null) return;

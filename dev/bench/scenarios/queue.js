@@ -33,8 +33,8 @@ export default function () {
   const login = logins[number % logins.length];
   const joined = counted(call("join", "POST", "/api/v1/queue/tokens", [201], { login, body: { concert_id } }));
   if (joined === null) return;
-  const place = joined.json("data.token");
+  const visit = joined.json("data.token");
   for (let poll = 0; poll < plan.polls; poll += 1) {
-    counted(call("status", "GET", "/api/v1/queue/tokens/me", [200], { place, keep: false }));
+    counted(call("status", "GET", "/api/v1/queue/tokens/me", [200], { visit, keep: false }));
   }
 }

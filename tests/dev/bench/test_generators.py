@@ -55,7 +55,7 @@ def base_url() -> Generator[str]:
     server.server_close()
 
 
-CALLS = [Call("/", login="abc", place="q1"), Call("/", "POST", body='{"concert_id": 1}')]
+CALLS = [Call("/", login="abc", visit="q1"), Call("/", "POST", body='{"concert_id": 1}')]
 SENT = {("GET", "Bearer abc", "q1"), ("POST", "", "")}
 
 

@@ -241,7 +241,7 @@ class TestDemoLogins:
 
         assert len(logins()) == 3
 
-    def test_nobody_else_may_read_the_file(self, tmp_path):
+    def test_the_file_of_logins_is_for_its_owner(self, tmp_path):
         load_logins()
 
         mode = (tmp_path / "demo_logins.json").stat().st_mode

@@ -160,7 +160,7 @@ class TestJourneyFails:
         with pytest.raises(CommandError, match="none is on sale"):
             travel()
 
-    def test_when_nobody_is_admitted(self, travel):
+    def test_when_no_turn_comes(self, travel):
         PerformanceFactory(seats=1)
 
         with pytest.raises(CommandError, match=r"still at position .*Does beat run"):
