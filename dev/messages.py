@@ -15,7 +15,7 @@ from pathlib import Path
 
 import django
 from babel.messages.catalog import Catalog, Message
-from babel.messages.extract import extract
+from babel.messages.extract import DEFAULT_KEYWORDS, extract
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 from django.conf import settings
@@ -27,16 +27,12 @@ LANGUAGES = ("ko",)
 CODE_FOLDERS = ("apps", "concert_project")
 TEMPLATE_FOLDERS = ("templates",)
 KEYWORDS = {
-    "_": None,
-    "gettext": None,
-    "gettext_lazy": None,
+    **DEFAULT_KEYWORDS,
+    **{
+        f"{name}_lazy": DEFAULT_KEYWORDS[name]
+        for name in ("gettext", "ngettext", "pgettext", "npgettext")
+    },
     "gettext_noop": None,
-    "ngettext": (1, 2),
-    "ngettext_lazy": (1, 2),
-    "pgettext": ((1, "c"), 2),
-    "pgettext_lazy": ((1, "c"), 2),
-    "npgettext": ((1, "c"), 2, 3),
-    "npgettext_lazy": ((1, "c"), 2, 3),
 }
 
 

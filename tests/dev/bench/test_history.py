@@ -1,11 +1,9 @@
 """A history that is kept in a folder, and what is measured beside it."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,23 +14,10 @@ import pytest
 from dev.bench.filling import History
 from dev.bench.kept import FILLED, HistoryRefused, KeptHistory
 from dev.stack.servers import PostgresServer, temporary_root
-from dev.stack.throwaway import KEPT
+from tests.dev.tools import run
 
-ROOT = Path(__file__).resolve().parents[3]
 SIZES = ["--concerts", "6", "--reservations", "60", "--accounts", "20", "--kept-days", "90"]
 HISTORY = History(concerts=6, reservations=60, accounts=20, kept_days=90)
-
-
-def run(*command: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: os.environ[name] for name in KEPT if name in os.environ}
-    return subprocess.run(
-        [sys.executable, "-m", *command],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
 
 
 @pytest.fixture(scope="module")
