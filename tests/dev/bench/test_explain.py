@@ -12,61 +12,41 @@ from tests.factories.concerts import PerformanceFactory
 from tests.factories.payments import WalletFactory
 from tests.factories.reservations import reservation
 
+
+def node(kind, *plans, rows=0, loops=1, left_out=0, **names):
+    """Return a node of a plan as PostgreSQL describes it."""
+    return {
+        "Node Type": kind,
+        "Plans": list(plans),
+        "Actual Rows": float(rows),
+        "Actual Loops": loops,
+        "Rows Removed by Filter": left_out,
+        **{name.replace("_", " "): value for name, value in names.items()},
+    }
+
+
 # One index finds 5 rows, another 3 + 1 in each of 2 loops, and a scan 7 + 2; the rest reads none.
-JOINED = {
-    "Node Type": "Limit",
-    "Plans": [
-        {
-            "Node Type": "Nested Loop",
-            "Join Type": "Inner",
-            "Plans": [
-                {
-                    "Node Type": "Bitmap Heap Scan",
-                    "Relation Name": "concerts_seat",
-                    "Actual Rows": 5.0,
-                    "Actual Loops": 1,
-                    "Plans": [
-                        {
-                            "Node Type": "Bitmap Index Scan",
-                            "Index Name": "seat_price_range",
-                            "Actual Rows": 5.0,
-                            "Actual Loops": 1,
-                        }
-                    ],
-                },
-                {
-                    "Node Type": "Index Scan",
-                    "Index Name": "seat_claimed_once",
-                    "Relation Name": "reservations_seatclaim",
-                    "Actual Rows": 3.0,
-                    "Actual Loops": 2,
-                    "Rows Removed by Filter": 1,
-                },
-            ],
-        },
-        {
-            "Node Type": "Hash Join",
-            "Join Type": "Left",
-            "Plans": [
-                {"Node Type": "Result", "Actual Rows": 1.0, "Actual Loops": 1},
-                {
-                    "Node Type": "Seq Scan",
-                    "Relation Name": "concerts_performance",
-                    "Actual Rows": 7.0,
-                    "Actual Loops": 1,
-                    "Rows Removed by Filter": 2,
-                },
-            ],
-        },
-        {
-            "Node Type": "Subquery Scan",
-            "Actual Rows": 1_000.0,
-            "Actual Loops": 1,
-            "Rows Removed by Filter": 1_000,
-            "Plans": [{"Node Type": "CTE Scan", "Actual Rows": 1_000.0, "Actual Loops": 1}],
-        },
-    ],
-}
+SEATS = node(
+    "Bitmap Heap Scan",
+    node("Bitmap Index Scan", rows=5, Index_Name="seat_price_range"),
+    rows=5,
+    Relation_Name="concerts_seat",
+)
+CLAIMS = node(
+    "Index Scan",
+    rows=3,
+    loops=2,
+    left_out=1,
+    Index_Name="seat_claimed_once",
+    Relation_Name="reservations_seatclaim",
+)
+DATES = node("Seq Scan", rows=7, left_out=2, Relation_Name="concerts_performance")
+JOINED = node(
+    "Limit",
+    node("Nested Loop", SEATS, CLAIMS, Join_Type="Inner"),
+    node("Hash Join", node("Result", rows=1), DATES, Join_Type="Left"),
+    node("Subquery Scan", node("CTE Scan", rows=1_000), rows=1_000, left_out=1_000),
+)
 
 
 class TestPlan:
