@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from apps.core.commands import progress_bars
-from dev.drill.faults import FAULTS
+from dev.drill.faults import FAULTS, PlannedFault
 from dev.drill.options import parser
-from dev.drill.plan import PlannedFault, make_plan
+from dev.drill.plan import make_plan
 from dev.drill.report import Row, as_json, as_table, remarks, summary
 from dev.drill.stack import APPLICATION_NAME, DrillStack
 from dev.stack.throwaway import exit_when_it_fails, new_folder

@@ -5,15 +5,12 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from dev.api import Kind
 from dev.drill.history import Call, History
 from dev.drill.stack import APPLICATION_NAME, DrillStack
 from dev.stack.environment import remove
-
-if TYPE_CHECKING:
-    from dev.drill.plan import PlannedFault
 
 T = TypeVar("T")
 
@@ -49,24 +46,20 @@ OTHERS_SQL = """
 """
 
 
-@dataclass(kw_only=True)
-class Scene:
-    """Hold what a fault may touch. `frozen` notes from when to when the broker did not answer, in seconds since 1970.
+@dataclass(frozen=True, slots=True)
+class PlannedFault:
+    """One phase of the drill; times in seconds.
 
-    `breaches` are what a fault itself has seen go wrong.
+    Customers shop for `load_seconds`. The fault begins `begins_after` their start and ends `lasts` later; `blows` are the
+    moments, after its beginning, of what is done several times. `seed` is that of the customers' choices.
     """
 
-    stack: DrillStack
-    history: History
-    customer_ids: Sequence[int]
-    performance_ids: Sequence[int]
-    deliver_again: Callable[[], None]
-    set_published: Callable[[bool], None]
-    holds_between: Callable[[float, float], int]
-    hits: list["Hit"] = field(default_factory=list)
-    frozen: tuple[float, float] | None = None
-    missed: str = ""
-    breaches: list[str] = field(default_factory=list)
+    name: str
+    load_seconds: float
+    begins_after: float
+    lasts: float
+    blows: tuple[float, ...]
+    seed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +80,29 @@ class Hit:
         return self.call.was_unknown and self.call.had_happened != self.is_committed
 
 
+@dataclass(kw_only=True)
+class Scene:
+    """Hold what a fault may touch. `frozen` notes from when to when the broker did not answer, in seconds since 1970.
+
+    `breaches` are what a fault itself has seen go wrong.
+    """
+
+    stack: DrillStack
+    history: History
+    customer_ids: Sequence[int]
+    performance_ids: Sequence[int]
+    deliver_again: Callable[[], None]
+    set_published: Callable[[bool], None]
+    holds_between: Callable[[float, float], int]
+    hits: list[Hit] = field(default_factory=list)
+    frozen: tuple[float, float] | None = None
+    missed: str = ""
+    breaches: list[str] = field(default_factory=list)
+
+
+Inject = Callable[[Scene, PlannedFault], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """`may_repeat_messages`: what was told may be lost with the process or the session that told it, so it is told again.
@@ -95,7 +111,7 @@ class Fault:
     """
 
     title: str
-    inject: "Inject"
+    inject: Inject
     blows: int = 0
     may_repeat_messages: bool = False
     lasts_min: float = 0.0
@@ -105,13 +121,10 @@ class AimMissed(Exception):
     """No target came up within `AIM_SECONDS`. The message is for people."""
 
 
-Inject = Callable[[Scene, "PlannedFault"], None]
-
-
 def each_blow(strike: Callable[[Scene], None]) -> Inject:
     """Return a fault that strikes at each of its moments. Blows that take long put off the next ones."""
 
-    def inject(scene: Scene, planned: "PlannedFault") -> None:
+    def inject(scene: Scene, planned: PlannedFault) -> None:
         started_at = time.monotonic()
         for moment in planned.blows:
             scene.stack.sleep(max(started_at + moment - time.monotonic(), 0.0))
@@ -164,7 +177,7 @@ def kill_worker_child(scene: Scene) -> None:
         _kill(scene, "worker", client_port)
 
 
-def freeze_worker(scene: Scene, planned: "PlannedFault") -> None:
+def freeze_worker(scene: Scene, planned: PlannedFault) -> None:
     """Stop the main process of the worker as a debugger would, and leave it to its watchdog."""
     process = scene.stack.process_showing_life("worker", "worker")
     process.suspend()
@@ -178,7 +191,7 @@ def freeze_worker(scene: Scene, planned: "PlannedFault") -> None:
         scene.stack.sleep(POLL_SECONDS)
 
 
-def damage_schedule(scene: Scene, planned: "PlannedFault") -> None:
+def damage_schedule(scene: Scene, planned: PlannedFault) -> None:
     """Leave a record without content, as after a loss of power while beat wrote its file."""
     scene.stack.crash("beat")
     remove(scene.stack.schedule_path)
@@ -188,7 +201,7 @@ def damage_schedule(scene: Scene, planned: "PlannedFault") -> None:
     scene.stack.revive("beat")
 
 
-def kill_beat(scene: Scene, planned: "PlannedFault") -> None:
+def kill_beat(scene: Scene, planned: PlannedFault) -> None:
     scene.stack.crash("beat")
     scene.stack.sleep(planned.lasts)
     scene.stack.revive("beat")
@@ -197,7 +210,7 @@ def kill_beat(scene: Scene, planned: "PlannedFault") -> None:
 # --- Valkey ---------------------------------------------------------------------------------------
 
 
-def kill_broker(scene: Scene, planned: "PlannedFault") -> None:
+def kill_broker(scene: Scene, planned: PlannedFault) -> None:
     """Kill the broker while a payment waits for its wallet, so that it commits without one."""
     with _payment_held_back(scene):
         scene.stack.broker.kill()
@@ -205,7 +218,7 @@ def kill_broker(scene: Scene, planned: "PlannedFault") -> None:
     scene.stack.broker.start()
 
 
-def freeze_broker(scene: Scene, planned: "PlannedFault") -> None:
+def freeze_broker(scene: Scene, planned: PlannedFault) -> None:
     scene.stack.broker.pause()
     frozen_at = time.time()
     scene.stack.sleep(planned.lasts)
@@ -213,7 +226,7 @@ def freeze_broker(scene: Scene, planned: "PlannedFault") -> None:
     scene.frozen = (frozen_at, time.time())
 
 
-def lose_queue_store(scene: Scene, planned: "PlannedFault") -> None:
+def lose_queue_store(scene: Scene, planned: PlannedFault) -> None:
     scene.stack.queue_store.kill()
     scene.stack.sleep(planned.lasts)
     scene.stack.forget_queue()
@@ -242,7 +255,7 @@ def terminate_sessions(scene: Scene) -> None:
 
 
 def outside(**behaviour: object) -> Inject:
-    def inject(scene: Scene, planned: "PlannedFault") -> None:
+    def inject(scene: Scene, planned: PlannedFault) -> None:
         scene.stack.behave(**behaviour)
         scene.stack.sleep(planned.lasts)
         scene.stack.behave()
@@ -250,7 +263,7 @@ def outside(**behaviour: object) -> Inject:
     return inject
 
 
-def refuse_messages(scene: Scene, planned: "PlannedFault") -> None:
+def refuse_messages(scene: Scene, planned: PlannedFault) -> None:
     before = scene.stack.messages_received()
     outside(status=404)(scene, planned)
     received = scene.stack.messages_received() - before
@@ -261,7 +274,7 @@ def refuse_messages(scene: Scene, planned: "PlannedFault") -> None:
 # --- Staff ----------------------------------------------------------------------------------------
 
 
-def withdraw_concert(scene: Scene, planned: "PlannedFault") -> None:
+def withdraw_concert(scene: Scene, planned: PlannedFault) -> None:
     """Take the concert offline in the middle of its sale, and publish it again."""
     scene.set_published(False)
     withdrawn_at = time.time()

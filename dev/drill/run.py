@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import httpx
 
@@ -16,9 +17,8 @@ from dev.drill.deliveries import (
     messages_told,
     told_again,
 )
-from dev.drill.faults import FAULTS, AimMissed, Scene
+from dev.drill.faults import FAULTS, AimMissed, PlannedFault, Scene
 from dev.drill.history import Call, History
-from dev.drill.plan import PlannedFault
 from dev.drill.recovery import PATIENCE, Crowd, Watch, are_all_delivered, with_fresh_session
 from dev.drill.report import Row, seconds_of_sales
 from dev.drill.settle import settle
@@ -90,13 +90,9 @@ class Drill:
             history=self.history,
             customer_ids=list(self._customers),
             performance_ids=self._performance_ids[first : first + PERFORMANCES_PER_FAULT],
-            deliver_again=lambda: with_fresh_session(lambda: deliver_again(dice)),
-            set_published=lambda is_published: with_fresh_session(
-                lambda: self._set_published(is_published)
-            ),
-            holds_between=lambda since, until: with_fresh_session(
-                lambda: holds_between(since, until)
-            ),
+            deliver_again=partial(with_fresh_session, deliver_again, dice),
+            set_published=partial(with_fresh_session, self._set_published),
+            holds_between=partial(with_fresh_session, holds_between),
         )
         self._stack.revived.clear()
         for customer in self._customers.values():
@@ -118,7 +114,7 @@ class Drill:
             *_missed_or_wrong(scene),
             *scene.breaches,
             *_slow_sales(scene, calls),
-            *with_fresh_session(lambda: self._new_breaches(fault.may_repeat_messages)),
+            *with_fresh_session(self._new_breaches, fault.may_repeat_messages),
         ]
         return Row.of(
             name=planned.name,
