@@ -10,8 +10,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ class Child:
     def start(self, *, standard_input: bytes = b"") -> None:
         """Start the program; return before it is ready."""
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
-        with self.log_path.open("ab") as log:
+        with self.log_path.open("ab") as log, _signals_deferred():
             self.process = subprocess.Popen(
                 self.command,
                 stdin=subprocess.PIPE,
@@ -133,6 +133,23 @@ def run_as(user: pwd.struct_passwd | None) -> dict[str, Any]:
     if user is None:
         return {}
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": [], "umask": 0o077}
+
+
+@contextmanager
+def _signals_deferred() -> Iterator[None]:
+    """Handle signals when a process has been forked: what a handler raises in a hook of the fork is lost, and so is the hook's lock."""
+    late: list[int] = []
+    handlers = {
+        number: signal.signal(number, lambda number, frame: late.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number in late:
+            os.kill(os.getpid(), number)
 
 
 def _end_with_parent(signal_number: signal.Signals) -> Callable[[], None] | None:
