@@ -25,15 +25,16 @@ SETTINGS = {
     "SECURE_SSL_REDIRECT": "0",
 }
 FLOORS = {"hello": "dev.bench.floors.hello", "django": "dev.bench.floors.bare_django"}
-PREPARATION = (
-    ("django", "migrate", "--no-input", "--verbosity", "0"),
-    # Neither fingerprinted nor compressed, which takes most of a minute: no scenario asks for a page.
-    ("django", "collectstatic", "--no-input", "--verbosity", "0", "--no-post-process"),
-)
 
 
 class BenchStack(ThrowawayStack):
     """Stack of `make run`, but deployed: no demo data, static files collected, HTTPS settings, every limit on."""
+
+    preparation = (
+        ("django", "migrate", "--no-input", "--verbosity", "0"),
+        # Neither fingerprinted nor compressed, which takes most of a minute: no scenario asks for a page.
+        ("django", "collectstatic", "--no-input", "--verbosity", "0", "--no-post-process"),
+    )
 
     def __init__(self, folder: Path, *, console: Console, history: History | None = None) -> None:
         """`history` is what the database holds before anything is measured."""
@@ -64,13 +65,6 @@ class BenchStack(ThrowawayStack):
                 group = "floors" if name.startswith("floor-") else name
                 groups.setdefault(group, []).append(child.process.pid)
         return groups
-
-    def _prepare_database(self) -> None:
-        owner = {"OWNER_DATABASE_URL": self.owner_database_url or ""}
-        for command in PREPARATION:
-            child = self._python("prepare", *command)
-            child.environment = {**self.environment, **owner}
-            self._run_to_end(child)
 
     def _start_floor(self, name: str, module: str) -> str:
         """Serve another application with the very command that serves Encore; return its address."""

@@ -36,7 +36,7 @@ class DrillStack(ThrowawayStack):
     """
 
     # Without the demo's data: the drill brings its own.
-    preparation = ("django", "migrate", "--verbosity", "0")
+    preparation = (("django", "migrate", "--verbosity", "0"),)
     queue_store: ValkeyServer
     broker: ValkeyServer
 
@@ -48,9 +48,9 @@ class DrillStack(ThrowawayStack):
 
     def boot(self) -> None:
         (self.data_dir / "logs").mkdir()
-        self.queue_store = self._valkey("queue", append_only=True)
+        self.queue_store = self._start_valkey(name="queue")
         # In memory: a broker that is killed comes back with nothing, which is the worst it can do.
-        self.broker = self._valkey("broker", append_only=False)
+        self.broker = self._start_valkey(name="broker", append_only=False)
         self.environment.update(
             QUEUE_URL=self.queue_store.url,
             CACHE_URL=self.queue_store.url,
@@ -134,18 +134,6 @@ class DrillStack(ThrowawayStack):
         answer = httpx.get(self.environment["WEBHOOK_URL"], timeout=5).raise_for_status()
         count: int = answer.json()["count"]
         return count
-
-    def _valkey(self, name: str, *, append_only: bool) -> ValkeyServer:
-        return self._start_server(
-            lambda port: ValkeyServer(
-                directory=self.data_dir / name,
-                log_path=self._log(name),
-                port=port,
-                password="",
-                append_only=append_only,
-            ),
-            preferred_port=0,
-        )
 
     def forget_queue(self) -> None:
         """Remove what the waiting room's store, which is down, has written to disk."""

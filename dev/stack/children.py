@@ -148,8 +148,8 @@ def _signals_deferred() -> Iterator[None]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        for number in late:
-            os.kill(os.getpid(), number)
+        for came in late:
+            os.kill(os.getpid(), came)
 
 
 def _end_with_parent(signal_number: signal.Signals) -> Callable[[], None] | None:

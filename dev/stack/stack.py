@@ -73,7 +73,7 @@ class StopRequested(BaseException):
 class Stack:
     """Run the processes of one data folder."""
 
-    preparation: Sequence[str] = ("dev.stack.prepare",)
+    preparation: Sequence[Sequence[str]] = (("dev.stack.prepare",),)
     # Where its servers listen unless something else does; 0 is any free port.
     postgres_port, valkey_port, receiver_port = 15432, 16379, 18090
 
@@ -98,26 +98,26 @@ class Stack:
             lock = self._lock_data_dir()
             started_at = time.monotonic()
             self._refuse_taken_port()
-            self._boot()
+            self.boot()
             self._introduce(time.monotonic() - started_at)
             self._watch()
         except StopRequested:
             return 0
         except (StackRefused, ServerFailed, ChildFailed) as error:
-            self.console.print(f"[bold red]✗[/] {escape(str(error))}", soft_wrap=True)
-            return 1
+            return self._fail(str(error))
         except OSError as error:
-            self.console.print(
-                f"[bold red]✗[/] {escape(str(error))}. Mend or remove {escape(str(self.data_dir))}, or choose another folder: "
-                "make run DATA_DIR=/path/to/folder",
-                soft_wrap=True,
+            return self._fail(
+                f"{error}. Mend or remove {self.data_dir}, or choose another folder: make run DATA_DIR=/path/to/folder"
             )
-            return 1
         finally:
             self.is_stopping = True
             if lock is not None:
-                self._stop()
+                self.shut_down()
                 lock.close()
+
+    def _fail(self, message: str) -> int:
+        self.console.print(f"[bold red]✗[/] {escape(message)}", soft_wrap=True)
+        return 1
 
     def _request_stop(self, number: int, frame: FrameType | None) -> None:
         if not self.is_stopping:  # once: a second Ctrl-C must not interrupt the shutdown
@@ -155,7 +155,11 @@ class Stack:
                     f"Choose another: make run PORT={free_port(8100)}"
                 ) from error
 
-    def _boot(self) -> None:
+    def boot(self) -> None:
+        """Start everything; call it from the main thread.
+
+        :raises ServerFailed, ChildFailed: with the end of a log.
+        """
         for folder in ("logs", "static"):
             (self.data_dir / folder).mkdir(exist_ok=True)
         remove(self.data_dir / "heartbeats")  # of an earlier life
@@ -172,7 +176,9 @@ class Stack:
                 self._start_postgres(secrets)
         if any(variable not in self.environment for variable in STORE_VARIABLES):
             with self._step("Valkey"):
-                self._start_valkey(secrets["EMBEDDED_VALKEY_PASSWORD"])
+                valkey = self._start_valkey(secrets["EMBEDDED_VALKEY_PASSWORD"])
+            for variable in STORE_VARIABLES:
+                self._define(variable, valkey.url)
         if "WEBHOOK_URL" not in self.environment:
             with self._step("Receiver of webhooks"):
                 self._start_receiver()
@@ -241,19 +247,19 @@ class Stack:
         application = postgres.url_as(APPLICATION_ROLE, secrets["EMBEDDED_APPLICATION_PASSWORD"])
         self._define("DATABASE_URL", application)
 
-    def _start_valkey(self, password: str) -> None:
-        valkey = self._start_server(
+    def _start_valkey(
+        self, password: str = "", *, name: str = "valkey", append_only: bool = True
+    ) -> ValkeyServer:
+        return self._start_server(
             lambda port: ValkeyServer(
-                directory=self.data_dir / "valkey",
-                log_path=self._log("valkey"),
+                directory=self.data_dir / name,
+                log_path=self._log(name),
                 port=port,
                 password=password,
-                append_only=True,
+                append_only=append_only,
             ),
             preferred_port=self.valkey_port,
         )
-        for variable in STORE_VARIABLES:
-            self._define(variable, valkey.url)
 
     def _python(self, name: str, *arguments: str, is_watched: bool = False) -> Child:
         """Return a child that runs a module; one that is watched is killed when it shows no life, as in a deployment."""
@@ -285,13 +291,12 @@ class Stack:
         receiver.wait_until(lambda: answers(address), timeout=READY_TIMEOUT)
 
     def _prepare_database(self) -> None:
-        child = self._python("prepare", *self.preparation)
-        if self.owner_database_url:
-            child.environment = {
-                **self.environment,
-                "OWNER_DATABASE_URL": self.owner_database_url,
-            }
-        self._run_to_end(child)
+        for command in self.preparation:
+            child = self._python("prepare", *command)
+            if self.owner_database_url:
+                owner = {"OWNER_DATABASE_URL": self.owner_database_url}
+                child.environment = {**self.environment, **owner}
+            self._run_to_end(child)
 
     def _start(self, child: Child) -> None:
         self.children.append(child)
@@ -422,7 +427,7 @@ class Stack:
             if not child.is_running():
                 raise ChildFailed(child.describe_end())
 
-    def _stop(self) -> None:
+    def shut_down(self) -> None:
         """Stop what uses the servers before the servers."""
         if not (self.children or self.servers):
             return

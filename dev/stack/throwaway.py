@@ -37,16 +37,6 @@ class ThrowawayStack(Stack):
         kept = {name: os.environ[name] for name in KEPT if name in os.environ}
         super().__init__(data_dir=folder, port=free_port(), environment={**kept, **settings})
 
-    def boot(self) -> None:
-        """Start everything; call it from the main thread.
-
-        :raises ServerFailed, ChildFailed: with the end of a log.
-        """
-        self._boot()
-
-    def shut_down(self) -> None:
-        self._stop()
-
     @property
     def postgres(self) -> PostgresServer:
         return next(server for server in self.servers if isinstance(server, PostgresServer))
