@@ -56,10 +56,6 @@ STATUS = read("/queue/tokens/me")
 LEAVE = Request("DELETE", "/queue/tokens/me")
 
 
-def board(concert_id: int) -> Request:
-    return read(f"/queue/concerts/{concert_id}")
-
-
 def seats(performance_id: int) -> Request:
     return read(f"/performances/{performance_id}/seats")
 

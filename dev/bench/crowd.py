@@ -1,7 +1,6 @@
 """Concerts and customers for a measurement, made in bulk by the services of Encore. Needs Django to be set up."""
 
 import random
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,13 +10,13 @@ import redis
 from apps.queue.core.room import SECOND
 from apps.queue.core.tokens import TokenClaims
 from apps.queue.live import token_signer
-from apps.queue.services import close_room, join_queue, visitor_status
-from dev.api import Api, board
-from dev.bench.bench import Bench, ScenarioFailed
+from apps.queue.services import close_room, join_queue
+from dev.api import Api
+from dev.bench.bench import Bench
 from dev.bench.room_costs import fill_room
 from dev.demo.loadtest import LoadTest, LoadTestCustomer, prepare_load_test
+from dev.stack.visitors import await_turn
 
-ADMISSION_TIMEOUT = 60.0  # seconds
 HIGHEST_CAPACITY = 100_000
 
 Progress = Callable[[int], None]
@@ -64,29 +63,21 @@ def close_rooms(bench: Bench) -> None:
     bench.concerts = [concert_id for concert_id in bench.concerts if concert_id in kept]
 
 
-def admitted(base_url: str, concert_id: int, customers: Sequence[LoadTestCustomer]) -> list[Visit]:
-    """Let customers join a concert with room for all of them, and return when each is ACTIVE.
+def admitted(concert_id: int, customers: Sequence[LoadTestCustomer]) -> list[Visit]:
+    """Let customers join a concert with room for all of them, and return when it is the turn of each.
 
-    :raises ScenarioFailed: the room did not admit them in time.
+    :raises TimeoutError: the room did not admit them in time.
     """
-    tokens = [
-        join_queue(customer_id=customer.user_id, concert_id=concert_id).token
-        for customer in customers
+    tokens = await_turn(
+        [
+            join_queue(customer_id=customer.user_id, concert_id=concert_id).token
+            for customer in customers
+        ]
+    )
+    return [
+        Visit(customer.access_token, token)
+        for customer, token in zip(customers, tokens, strict=True)
     ]
-    until = time.monotonic() + ADMISSION_TIMEOUT
-    with client_of(base_url) as http:
-        while Api(http).call(board(concert_id))["active"] < len(customers):
-            if time.monotonic() > until:
-                raise ScenarioFailed(f"{len(customers)} customers were not admitted in time.")
-            time.sleep(0.2)
-    visits = []
-    for customer, token in zip(customers, tokens, strict=True):
-        # Asking shows the room that they have come; without it they would lose the turn within a minute.
-        status = visitor_status(token=token)
-        if status.status != "ACTIVE":
-            raise ScenarioFailed(f"An admitted visitor is {status.status}.")
-        visits.append(Visit(customer.access_token, status.token))
-    return visits
 
 
 def waiting_room(

@@ -21,6 +21,7 @@ from playwright.sync_api import Error as BrowserError
 from rich.console import Console
 
 from apps.core.commands import progress_bars, whole_number
+from dev.bench.markdown import table
 from dev.browser import NAMES, find_browser, open_browser
 from dev.screenshots.pictures import SIZES
 from dev.stack.throwaway import exit_when_it_fails, running_stack
@@ -94,12 +95,7 @@ def _sell_halls(base_url: str) -> list[Hall]:
 
     halls = []
     for seats in HALLS:
-        made = prepare_load_test(
-            customers=1,
-            seats=seats,
-            capacity=1,
-            seats_per_customer=4,
-        )
+        made = prepare_load_test(customers=1, seats=seats, capacity=1, seats_per_customer=4)
         block_seats(seat_ids=made.seat_ids[::3])
         halls.append(
             Hall(
@@ -126,22 +122,19 @@ def _open(browser: Browser, base_url: str, hall: Hall) -> None:
 def _report(halls: Sequence[Hall], version: str) -> str:
     """Return Markdown."""
     baseline = halls[0]
-    lines = [
-        f"Chromium {version}, {len(baseline.ready)} openings of each hall in turn, {os.cpu_count()} cores.",
-        "",
-        "| seats | ready: ms | slowest | × the smallest | frame: ms | 95 % within | data: kB |",
-        "|--:|--:|--:|--:|--:|--:|--:|",
-    ]
+    rows = []
     for hall in halls:
         ratio = statistics.median(
             ready / base for ready, base in zip(hall.ready, baseline.ready, strict=True)
         )
         within = statistics.quantiles(hall.frames, n=20)[-1]
-        lines.append(
-            f"| {hall.seats:,} | {statistics.median(hall.ready):.0f} | {max(hall.ready):.0f} | {ratio:.2f} "
-            f"| {statistics.median(hall.frames):.1f} | {within:.1f} | {hall.data / 1000:.0f} |"
+        rows.append(
+            f"{hall.seats:,} | {statistics.median(hall.ready):.0f} | {max(hall.ready):.0f} | {ratio:.2f} "
+            f"| {statistics.median(hall.frames):.1f} | {within:.1f} | {hall.data / 1000:.0f}"
         )
-    return "\n".join(lines)
+    headings = "seats | ready: ms | slowest | × the smallest | frame: ms | 95 % within | data: kB"
+    openings = f"{len(baseline.ready)} openings of each hall in turn, {os.cpu_count()} cores."
+    return "\n".join((f"Chromium {version}, {openings}\n", *table(headings, "r" * 7, rows)))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -27,7 +27,7 @@ def seat_map(bench: Bench) -> Outcome:
     for seats in bench.form.halls:
         bench.begin(f"Hall of {seats:,}", steps=1)
         hall = new_concert(bench, seats=seats, capacity=VISITORS * 2, customers=VISITORS)
-        visits = admitted(bench.stack.base_url, hall.concert_id, hall.customers)
+        visits = admitted(hall.concert_id, hall.customers)
         bench.begin(f"{seats:,} seats", steps=5)
         found = bench.rates(_targets(bench, hall, visits), repeats=1)
         with seats_changing(bench.stack.base_url, hall, visits):

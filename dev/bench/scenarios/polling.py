@@ -53,7 +53,7 @@ def board(bench: Bench) -> Outcome:
     targets = {}
     for name, size in zip(("board_small", "board_large"), bench.form.rooms, strict=True):
         concert_id, _ = filled_room(bench, size)
-        calls = [Call(api.board(concert_id).url)]
+        calls = [Call(api.read(f"/queue/concerts/{concert_id}").url)]
         targets[name] = Target(bench.stack.base_url, lambda calls=calls: calls)  # type: ignore[misc]
     return _rates(bench, targets)
 

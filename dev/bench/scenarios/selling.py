@@ -157,7 +157,7 @@ def _admit(bench: Bench, concert: LoadTest, number: int) -> list[Visit]:
         raise ScenarioFailed(f"There are {len(bench.customers):,} customers, not {number:,}.")
     chosen = bench.customers[:number]
     bench.customers = bench.customers[number:] + chosen
-    return admitted(bench.stack.base_url, concert.concert_id, chosen)
+    return admitted(concert.concert_id, chosen)
 
 
 def _written(bench: Bench, visits: list[Visit], seats: list[int]) -> str:
