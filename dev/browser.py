@@ -4,7 +4,6 @@ python -m dev.browser             print where it is; fail if there is none
 python -m dev.browser --install   the same, but install Chromium first where that is possible: on Debian, as root
 """
 
-import argparse
 import os
 import shutil
 import subprocess
@@ -13,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from playwright.sync_api import Browser, sync_playwright
+
+from dev.tool import parser_of
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
@@ -45,11 +46,7 @@ def install_from_debian(package: str) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="dev.browser",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("dev.browser", __doc__)
     parser.add_argument("--install", action="store_true", help="on Debian, as root")
     if parser.parse_args(arguments).install and find_browser() is None:
         sys.stderr.write("Installing Chromium ...\n")

@@ -6,7 +6,6 @@
 Django's own commands need GNU gettext, which not every machine has; Babel is a wheel.
 """
 
-import argparse
 import io
 import sys
 from collections.abc import Iterator
@@ -20,6 +19,8 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 from django.conf import settings
 from django.utils.translation import template as django_template
+
+from dev.tool import parser_of
 
 ROOT = Path(__file__).resolve().parent.parent
 NEVER = datetime(2026, 1, 1, tzinfo=UTC)
@@ -134,7 +135,6 @@ def main(*, check: bool) -> int:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="dev.messages", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = parser_of("dev.messages", __doc__)
     parser.add_argument("--check", action="store_true", help="write nothing")
     sys.exit(main(check=parser.parse_args().check))

@@ -25,6 +25,7 @@ from django.db import connection, transaction
 from dev.bench.filling import History, fill
 from dev.bench.markdown import replace_region, table
 from dev.stack.throwaway import running_servers
+from dev.tool import parser_of
 
 if TYPE_CHECKING:
     from dev.bench.hot_queries import Case
@@ -200,11 +201,7 @@ def _fill(database_url: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="make explain",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("make explain", __doc__)
     parser.add_argument("--write", action="store_true", help="put the table into docs/database.md")
     return parser
 

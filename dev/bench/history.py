@@ -24,6 +24,7 @@ from dev.bench.filling import History, Progress, fill
 from dev.bench.kept import HistoryRefused, KeptHistory
 from dev.stack.servers import ValkeyServer, free_port
 from dev.stack.throwaway import django_on, exit_when_it_fails, new_folder
+from dev.tool import parser_of
 
 
 def main(history: History, *, keep: Path | None, invariants: bool) -> None:
@@ -67,9 +68,7 @@ def _filling() -> Iterator[Progress]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of("make bench-history", __doc__)
     number = whole_number(1, 100_000_000)
     for name, text in (
         ("--reservations", "in the past (default: 200,000, of invariants a million)"),

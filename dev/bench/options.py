@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from apps.core.commands import whole_number
+from dev.tool import parser_of
 
 SCENARIOS = {
     "livez": "the health check, behind all middleware",
@@ -76,11 +77,7 @@ def folder(text: str) -> Path:
 
 
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="make bench",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("make bench", DESCRIPTION)
     parser.add_argument(
         "--scenario",
         action="append",

@@ -8,7 +8,6 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -42,24 +41,9 @@ class RoomFailed(Exception):
     """The server cannot be measured, or a room did not do its work. The message is for people."""
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One kind of call at one size. Times are microseconds: `client` is what a caller waits, `server` is spent in scripts.
-
-    `visitors` is how many the calls served; `client_per_visitor` is the median over the calls, `server_per_visitor` the mean.
-    """
-
-    calls: int
-    visitors: int
-    visitors_per_second: float
-    client_p50: float
-    client_p99: float
-    client_per_visitor: float
-    server_p50: float
-    server_p99: float
-    server_longest: float
-    server_per_visitor: float
-    round_trips: float
+# What one kind of call has cost in one repetition. Times are microseconds: "client" is what a caller waits, "server" is spent in
+# scripts. "visitors" is how many the calls served; "client_per_visitor" is the median over the calls, "server_per_visitor" the mean.
+Operation = dict[str, float]
 
 
 def measure(
@@ -263,7 +247,7 @@ class Trial:
 
     def report(self) -> dict[str, Any]:
         """Return the bytes that a visitor takes in the room's keys, and the best of each call."""
-        best = {name: asdict(_best(seen)) for name, seen in self.operations_seen.items()}
+        best = {name: _best(seen) for name, seen in self.operations_seen.items()}
         return {
             "waiting": self.size,
             "bytes_per_visitor": self._key_bytes / self.size,
@@ -283,22 +267,22 @@ class Trial:
         times = sorted(spent for spent, _ in samples)
         visitors = sum(served for _, served in samples)
         self.operations_seen.setdefault(name, []).append(
-            Operation(
-                calls=len(samples),
-                visitors=visitors,
-                visitors_per_second=visitors / sum(times) * 1_000_000,
-                client_p50=statistics.median(times),
-                client_p99=times[len(times) * 99 // 100],
-                client_per_visitor=statistics.median(
+            {
+                "calls": len(samples),
+                "visitors": visitors,
+                "visitors_per_second": visitors / sum(times) * 1_000_000,
+                "client_p50": statistics.median(times),
+                "client_p99": times[len(times) * 99 // 100],
+                "client_per_visitor": statistics.median(
                     spent / served for spent, served in samples if served
                 ),
-                server_p50=server["p50"],
-                server_p99=server["p99"],
-                server_longest=server["p100"],
-                server_per_visitor=info["cmdstat_evalsha"]["usec"] / visitors,
+                "server_p50": server["p50"],
+                "server_p99": server["p99"],
+                "server_longest": server["p100"],
+                "server_per_visitor": info["cmdstat_evalsha"]["usec"] / visitors,
                 # Reading the statistics was one more.
-                round_trips=(info["total_reads_processed"] - 1) / len(samples),
-            )
+                "round_trips": (info["total_reads_processed"] - 1) / len(samples),
+            }
         )
 
     # The calls: each says how many visitors it served.
@@ -425,26 +409,21 @@ class Trial:
 
 def _best(seen: Sequence[Operation]) -> Operation:
     """Return the fastest repetition, with the longest script of all."""
-    best = min(seen, key=lambda operation: operation.client_per_visitor)
-    return replace(best, server_longest=max(operation.server_longest for operation in seen))
+    best = min(seen, key=lambda operation: operation["client_per_visitor"])
+    return {**best, "server_longest": max(operation["server_longest"] for operation in seen)}
 
 
 def _ratios(small: Trial, large: Trial) -> dict[str, dict[str, float]]:
     """Return the median over the repetitions, each of which measured both rooms within a moment."""
-    pairs = {
-        name: list(zip(large.operations_seen[name], seen, strict=True))
-        for name, seen in small.operations_seen.items()
-    }
     return {
         name: {
-            "client": statistics.median(
-                a.client_per_visitor / b.client_per_visitor for a, b in both
-            ),
-            "server": statistics.median(
-                a.server_per_visitor / b.server_per_visitor for a, b in both
-            ),
+            side: statistics.median(
+                dear[f"{side}_per_visitor"] / cheap[f"{side}_per_visitor"]
+                for dear, cheap in zip(large.operations_seen[name], seen, strict=True)
+            )
+            for side in ("client", "server")
         }
-        for name, both in pairs.items()
+        for name, seen in small.operations_seen.items()
     }
 
 

@@ -25,6 +25,7 @@ from dev.bench.markdown import table
 from dev.browser import NAMES, find_browser, open_browser
 from dev.screenshots.pictures import SIZES
 from dev.stack.throwaway import exit_when_it_fails, running_stack
+from dev.tool import parser_of
 
 SETTINGS = {"RATE_LIMIT_ENABLED": "0", "LOG_LEVEL": "ERROR"}
 HALLS = (50, 5_000, 50_000)  # seats; the first is the baseline
@@ -138,8 +139,7 @@ def _report(halls: Sequence[Hall], version: str) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="make bench-seat-map", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = parser_of("make bench-seat-map", __doc__)
     parser.add_argument(
         "--repeats",
         type=whole_number(1, 100),

@@ -4,6 +4,7 @@ import argparse
 
 from apps.core.commands import file_path, number, whole_number
 from dev.drill.faults import FAULTS
+from dev.tool import parser_of
 
 CUSTOMERS, CUSTOMERS_MAX = 12, 100
 SECONDS, SECONDS_MIN, SECONDS_MAX = 5.0, 1.0, 600.0
@@ -25,11 +26,7 @@ goes with it. The exit status is 1 after a breach, and 2 if the drill did not ta
 
 
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="make drill",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("make drill", DESCRIPTION)
     parser.add_argument(
         "--seed",
         type=whole_number(0, 2**63 - 1),
