@@ -123,23 +123,9 @@ def read_wrk(output: str) -> Load:
     :raises GeneratorFailed: it is not there.
     """
     found = re.search(r"^RESULT (.+)$", output, re.MULTILINE)
-    counted = re.search(r"^STATUSES (.*)$", output, re.MULTILINE)
-    if found is None or counted is None:
+    if found is None:
         raise GeneratorFailed(f"wrk printed no result:\n{output}")
-    values = {name: float(value) for name, value in (p.split("=") for p in found[1].split())}
-    return Load(
-        requests=int(values["requests"]),
-        seconds=values["microseconds"] / 1_000_000,
-        p50=values["p50"] / 1_000,
-        p95=values["p95"] / 1_000,
-        p99=values["p99"] / 1_000,
-        refused=int(values["refused"]),
-        broken=int(values["broken"]),
-        is_exhausted=values["exhausted"] > 0,
-        statuses={
-            status: int(count) for status, count in (p.split(":") for p in counted[1].split())
-        },
-    )
+    return Load(**json.loads(found[1]))
 
 
 @dataclass(frozen=True, slots=True)
