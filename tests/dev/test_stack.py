@@ -9,7 +9,6 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,6 +24,7 @@ from dev.stack.environment import new_secrets, read_env_file, remove
 from dev.stack.servers import HOST, PostgresServer, free_port, postgres_home
 from dev.stack.stack import Stack
 from dev.stack.throwaway import ThrowawayStack
+from tests.reservations.workers import wait_until
 from tests.servers import new_folder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,13 +85,6 @@ def cleaned(data_dir):
     """Return the status of `make clean`, as far as it is about data, and what it says."""
     process = python("dev/stack/cleaning.py", data_dir=data_dir)
     return process.returncode, process.stdout.strip()
-
-
-def until(holds):
-    deadline = time.monotonic() + BOOT_TIMEOUT
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 @pytest.fixture
@@ -245,7 +238,9 @@ class TestRunningStack:
             if "was killed" in line:
                 break
         assert "beat was killed, and is started again" in line
-        until(lambda: set(data_dir.glob("heartbeats/beat/beat.*")) - {sign})
+        wait_until(
+            lambda: set(data_dir.glob("heartbeats/beat/beat.*")) - {sign}, "it was not replaced"
+        )
         assert supervisor.poll() is None
 
     def test_goes_on_when_one_worker_of_the_web_is_killed(self, supervisor, data_dir, endpoints):
@@ -255,7 +250,10 @@ class TestRunningStack:
 
         os.kill(int(killed.suffix[1:]), signal.SIGKILL)
 
-        until(lambda: len(set(data_dir.glob("heartbeats/web/web.*")) - {killed}) >= len(before))
+        wait_until(
+            lambda: len(set(data_dir.glob("heartbeats/web/web.*")) - {killed}) >= len(before),
+            "it was not replaced",
+        )
         assert supervisor.poll() is None
         assert httpx.get(f"{endpoints['BASE_URL']}/readyz", timeout=30).status_code == 200
         assert len(before) == 2
