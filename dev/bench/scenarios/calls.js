@@ -2,15 +2,12 @@
 
 import exec from "k6/execution";
 import { SharedArray } from "k6/data";
-import { call, handleSummary, plan, summaryTrendStats } from "./common.js";
+import { call, handleSummary, plan, playing } from "./common.js";
 
 const calls = new SharedArray("calls", () => JSON.parse(open(plan.calls)));
 
 export { handleSummary };
-export const options = {
-  scenarios: { calls: { executor: "constant-vus", vus: plan.users, duration: plan.duration, gracefulStop: "10s" } },
-  summaryTrendStats,
-};
+export const options = playing({ executor: "constant-vus", vus: plan.users, duration: plan.duration, gracefulStop: "10s" });
 
 export default function () {
   const number = exec.scenario.iterationInTest;

@@ -4,7 +4,11 @@ import http from "k6/http";
 import { Counter, Trend } from "k6/metrics";
 
 export const plan = JSON.parse(open(__ENV.PLAN));
-export const summaryTrendStats = ["count", "avg", "med", "p(95)", "p(99)", "max"];
+// Return the options of a script whose users play one scenario.
+export const playing = (scenario) => ({
+  scenarios: { users: scenario },
+  summaryTrendStats: ["count", "avg", "med", "p(95)", "p(99)", "max"],
+});
 
 const times = Object.fromEntries(plan.steps.map((step) => [step, new Trend(`step_${step}`, true)]));
 const refusals = Object.fromEntries(plan.codes.map((code) => [code, new Counter(`refused_${code}`)]));

@@ -2,17 +2,12 @@
 
 import exec from "k6/execution";
 import { SharedArray } from "k6/data";
-import { call, handleSummary, plan, summaryTrendStats } from "./common.js";
+import { call, handleSummary, plan, playing } from "./common.js";
 
 const visits = new SharedArray("visits", () => JSON.parse(open(plan.visits)));
 
 export { handleSummary };
-export const options = {
-  scenarios: {
-    buyers: { executor: "shared-iterations", vus: plan.users, iterations: visits.length, maxDuration: plan.longest },
-  },
-  summaryTrendStats,
-};
+export const options = playing({ executor: "shared-iterations", vus: plan.users, iterations: visits.length, maxDuration: plan.longest });
 
 export default function () {
   const { login, visit, seat } = visits[exec.scenario.iterationInTest];

@@ -3,17 +3,12 @@
 import exec from "k6/execution";
 import { sleep } from "k6";
 import { SharedArray } from "k6/data";
-import { call, handleSummary, plan, record, summaryTrendStats } from "./common.js";
+import { call, handleSummary, plan, record, playing } from "./common.js";
 
 const visits = new SharedArray("visits", () => JSON.parse(open(plan.visits)));
 
 export { handleSummary };
-export const options = {
-  scenarios: {
-    rivals: { executor: "per-vu-iterations", vus: visits.length, iterations: 1, maxDuration: plan.longest },
-  },
-  summaryTrendStats,
-};
+export const options = playing({ executor: "per-vu-iterations", vus: visits.length, iterations: 1, maxDuration: plan.longest });
 
 export default function () {
   const { login, visit, seat } = visits[exec.vu.idInTest - 1];

@@ -5,7 +5,7 @@ import exec from "k6/execution";
 import { sleep } from "k6";
 import { Counter } from "k6/metrics";
 import { SharedArray } from "k6/data";
-import { call, handleSummary, plan, summaryTrendStats } from "./common.js";
+import { call, handleSummary, plan, playing } from "./common.js";
 
 const logins = new SharedArray("logins", () => JSON.parse(open(plan.logins)));
 const seats = new SharedArray("seats", () => JSON.parse(open(plan.seats)));
@@ -13,10 +13,7 @@ const expired = new Counter("counted_expired");
 const turnedAway = new Counter("counted_turned_away");
 
 export { handleSummary };
-export const options = {
-  scenarios: { crowd: { executor: "per-vu-iterations", vus: logins.length, iterations: 1, maxDuration: plan.longest } },
-  summaryTrendStats,
-};
+export const options = playing({ executor: "per-vu-iterations", vus: logins.length, iterations: 1, maxDuration: plan.longest });
 
 const API = "/api/v1";
 const ATTEMPTS = 10;

@@ -4,17 +4,12 @@
 
 import exec from "k6/execution";
 import { SharedArray } from "k6/data";
-import { call, handleSummary, plan, record, summaryTrendStats } from "./common.js";
+import { call, handleSummary, plan, record, playing } from "./common.js";
 
 const logins = new SharedArray("logins", () => JSON.parse(open(plan.logins)));
 
 export { handleSummary };
-export const options = {
-  scenarios: {
-    crowd: { executor: "ramping-vus", startVUs: 0, stages: plan.stages, gracefulRampDown: "10s", gracefulStop: "10s" },
-  },
-  summaryTrendStats,
-};
+export const options = playing({ executor: "ramping-vus", startVUs: 0, stages: plan.stages, gracefulRampDown: "10s", gracefulStop: "10s" });
 
 function counted(answer) {
   const now = exec.instance.currentTestRunDuration;
