@@ -119,7 +119,7 @@ bench: development  ## measure beside the floors, write docs/performance.md; ARG
 
 .PHONY: bench-invariants
 bench-invariants: embedded  ## check all invariants on a million made-up reservations; ARGS="--reservations 200000"
-	@$(VENV_PYTHON) -m dev.bench.invariants $(ARGS)
+	@$(VENV_PYTHON) -m dev.bench.history --invariants $(ARGS)
 
 .PHONY: bench-history
 bench-history: embedded  ## compare the same work with and without years of history; ARGS="--reservations 1000000"
@@ -128,6 +128,10 @@ bench-history: embedded  ## compare the same work with and without years of hist
 .PHONY: bench-seat-map
 bench-seat-map: development  ## open halls of up to 50,000 seats in a browser; ARGS="--repeats 3"
 	@$(VENV_PYTHON) -m dev.bench.seat_map $(ARGS)
+
+.PHONY: drill
+drill: development  ## break a stack of its own in every way, compare answers with the database; ARGS="--seed 7"
+	@exec $(VENV_PYTHON) -m dev.drill $(ARGS)
 
 .PHONY: explain
 explain: embedded  ## explain the hot queries; ARGS=--write refreshes the table in docs/database.md

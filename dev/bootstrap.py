@@ -27,155 +27,148 @@ VENV_PYTHON = os.path.join(VENV, "bin", "python")
 REQUIREMENT_SETS = ("production", "embedded", "development")
 # What pip says when the index says nothing at first, or later on.
 NO_INDEX = ("(from versions: none)", "ConnectionPool(host=", "ReadTimeoutError")
-VERSION_PROGRAM = "import sys; print('%d.%d' % sys.version_info[:2])"
+# Prints the version and the environment of an interpreter.
+PROBE = "import sys; print('%d.%d' % sys.version_info[:2]); print(sys.prefix)"
+
+
+class Refused(Exception):
+    """The environment cannot be made. The message is for people."""
 
 
 def main(requirement_set):
-    python = find_python()
-    if python is None:
-        return refuse(
-            "Encore needs Python {0}.{1} or newer, and found only Python {2}.{3} ({4}).\n"
-            "Install a newer one, or name it: make PYTHON=/path/to/python3.11 ...".format(
-                *(REQUIRED + tuple(sys.version_info[:2]) + (sys.executable,))
-            )
-        )
-    with Lock(os.path.join(ROOT, ".venv.lock")):
-        if not has_usable_venv():
-            problem = make_venv(python)
-            if problem:
-                return refuse(problem)
-        if stamped_hash(requirement_set) != requirements_hash(requirement_set):
-            problem = install(requirement_set)
-            if problem:
-                return refuse(problem)
+    try:
+        python = find_python()
+        with open(os.path.join(ROOT, ".venv.lock"), "w") as lock:
+            wait_for(lock)
+            if not has_usable_venv():
+                make_venv(python)
+            if stamped_hash(requirement_set) != requirements_hash(requirement_set):
+                install(requirement_set)
+    except Refused as refusal:
+        print(refusal, file=sys.stderr)
+        return 1
     return 0
 
 
-def refuse(message):
-    print(message, file=sys.stderr)
-    return 1
+def wait_for(lock):
+    """Let `make run` and `make test` that are started together not both fill `.venv`."""
+    import fcntl
+
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (IOError, OSError):
+        show("Waiting for another command that is filling .venv ...\n")
+        fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 def find_python():
-    """Return the path of a new enough interpreter: this one if it is, else one on PATH."""
+    """Return a new enough interpreter: this one if it is, else one on PATH."""
     if sys.version_info[:2] >= REQUIRED:
         return sys.executable
     for name in CANDIDATES:
         # A name on PATH may be a shim without a version behind it, so it is tried.
-        version = python_version(name)
-        if version is not None and version >= REQUIRED:
+        if probe(name, PROBE)[0] >= REQUIRED:
             return name
-    return None
-
-
-def python_version(python):
-    try:
-        process = subprocess.Popen(
-            [python, "-c", VERSION_PROGRAM], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    raise Refused(
+        "Encore needs Python {0}.{1} or newer, and found only Python {2}.{3} ({4}).\n"
+        "Install a newer one, or name it: make PYTHON=/path/to/python3.11 ...".format(
+            *(REQUIRED + tuple(sys.version_info[:2]) + (sys.executable,))
         )
-        output = process.communicate()[0].decode("ascii", "replace").strip()
-        return tuple(int(part) for part in output.split("."))
+    )
+
+
+def probe(python, program):
+    """Return an interpreter's version and its environment; nothing new if it does not run."""
+    try:
+        status, output = run([python, "-c", program], errors=subprocess.PIPE)
+        version, prefix = output.split("\n", 1)
+        if status == 0:
+            return tuple(int(part) for part in version.split(".")), prefix.strip()
     except (OSError, ValueError):
-        return None
+        pass
+    return (0,), ""
+
+
+def run(command, errors=subprocess.STDOUT):
+    """Return the exit status of a command and what it printed."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors)
+    output = process.communicate()[0].decode("utf-8", "replace")
+    return process.returncode, output
 
 
 def has_usable_venv():
     """False after the folder was moved or its Python was removed: then it is made anew."""
-    program = "import sys; print(sys.prefix); import pip"
-    try:
-        process = subprocess.Popen(
-            [VENV_PYTHON, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-    except OSError:
-        return False
-    prefix = process.communicate()[0].decode("utf-8", "replace").strip()
-    return (
-        process.returncode == 0
-        and os.path.realpath(prefix) == os.path.realpath(VENV)
-        and (python_version(VENV_PYTHON) or (0,)) >= REQUIRED
-    )
+    version, prefix = probe(VENV_PYTHON, PROBE + "; import pip")
+    return version >= REQUIRED and os.path.realpath(prefix) == os.path.realpath(VENV)
 
 
 def make_venv(python):
-    """Return a message if it does not work out."""
-    say("Making .venv with " + python)
-    if os.path.isdir(VENV):
-        shutil.rmtree(VENV)
-    process = subprocess.Popen(
-        [python, "-m", "venv", VENV], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    output = process.communicate()[0].decode("utf-8", "replace").strip()
-    if process.returncode == 0:
-        return None
+    """:raises Refused: it does not work out."""
+    show("Making .venv with {0}\n".format(python))
+    shutil.rmtree(VENV, ignore_errors=True)
+    status, output = run([python, "-m", "venv", VENV])
+    if status == 0:
+        return
     shutil.rmtree(VENV, ignore_errors=True)
     if "ensurepip" in output or "No module named venv" in output:
-        return (
+        raise Refused(
             "{0} cannot make virtual environments: its `venv` or `ensurepip` module is missing.\n"
             "On Debian or Ubuntu install the package python3-venv, elsewhere a complete "
             "Python.".format(python)
         )
-    return "Could not make {0}:\n{1}".format(VENV, output)
+    raise Refused("Could not make {0}:\n{1}".format(VENV, output))
 
 
 def install(requirement_set):
-    """Return a message if it does not work out."""
+    """:raises Refused: it does not work out."""
     requirements = requirements_path(requirement_set)
-    expected = count_requirements(requirements)
-    log_path = os.path.join(VENV, "install.log")
+    with open(requirements) as lines:
+        expected = sum(1 for line in lines if "==" in line)
     command = [VENV_PYTHON, "-m", "pip", "install", "--require-hashes", "--no-input"]
     # Modules are compiled when first imported: most never are.
     command += ["--no-compile", "--disable-pip-version-check", "--progress-bar", "off"]
     command += ["-r", os.path.relpath(requirements, ROOT)]
-    started = time.time()
-    seen = 0
-    progress = Progress()
-    progress.show("Installing {0} packages".format(expected))
-    with open(log_path, "wb") as log:
-        process = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        assert process.stdout is not None
-        for line in process.stdout:
-            log.write(line)
-            words = line.decode("utf-8", "replace").split()
-            if words[:1] in (["Collecting"], ["Processing"], ["Requirement"]):
-                seen += 1
-                name = words[3] if words[0] == "Requirement" else words[1]
-                name = os.path.basename(name).split("==")[0].split("-")[0]
-                progress.show("Fetching packages {0}/{1}  {2}".format(seen, expected, name))
-            elif b"Retrying (Retry(" in line:
-                progress.show("Waiting for the package index")
-            elif words[:2] == ["Installing", "collected"]:
-                progress.show("Unpacking {0} packages".format(seen))
-        process.wait()
-    progress.clear()
-    if process.returncode != 0:
-        with open(log_path, "rb") as log:
-            output = log.read().decode("utf-8", "replace")
-        if any(sign in output for sign in NO_INDEX):
-            return (
-                "No package index can be reached, and packages that Encore needs are not installed: "
-                "go online, or name a mirror with PIP_INDEX_URL=https://... "
-                "({0} has what pip says).".format(log_path)
-            )
-        tail = output.splitlines()[-15:]
-        return "pip could not install {0}:\n  {1}\nAll of its output: {2}".format(
-            os.path.relpath(requirements, ROOT), "\n  ".join(tail), log_path
-        )
-    say("Installed {0} packages in {1:.0f} s".format(seen, time.time() - started))
+    started, seen, output = time.time(), 0, []
+    show("Installing {0} packages".format(expected))
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert process.stdout is not None
+    for raw in process.stdout:
+        line = raw.decode("utf-8", "replace").rstrip()
+        output.append(line)
+        words = line.split()
+        if words[:1] in (["Collecting"], ["Processing"], ["Requirement"]):
+            seen += 1
+            show("Fetching packages {0}/{1}".format(seen, expected), is_first=seen == 1)
+        elif "Retrying (Retry(" in line:
+            show("Waiting for the package index")
+        elif words[:2] == ["Installing", "collected"]:
+            show("Unpacking {0} packages".format(seen))
+    if process.wait() != 0:
+        raise Refused(explain(output, requirements))
+    show("Installed {0} packages in {1:.0f} s\n".format(seen, time.time() - started))
     for name in REQUIREMENT_SETS[: REQUIREMENT_SETS.index(requirement_set) + 1]:
         with open(stamp_path(name), "w") as stamp:
             stamp.write(requirements_hash(name))
-    return None
+
+
+def explain(output, requirements):
+    """Keep what pip says, and return what its owner should know of it."""
+    log_path = os.path.join(VENV, "install.log")
+    with open(log_path, "w") as log:
+        log.write("\n".join(output))
+    if any(sign in line for sign in NO_INDEX for line in output):
+        return (
+            "No package index can be reached, and packages that Encore needs are not installed: "
+            "go online, or name a mirror with PIP_INDEX_URL=https://... "
+            "({0} has what pip says).".format(log_path)
+        )
+    return "pip could not install {0}:\n  {1}\nAll of its output: {2}".format(
+        os.path.relpath(requirements, ROOT), "\n  ".join(output[-15:]), log_path
+    )
 
 
 def requirements_path(requirement_set):
     return os.path.join(ROOT, "requirements", requirement_set + ".txt")
-
-
-def count_requirements(path):
-    with open(path) as lines:
-        return sum(1 for line in lines if "==" in line)
 
 
 def requirements_hash(requirement_set):
@@ -195,51 +188,13 @@ def stamped_hash(requirement_set):
         return None
 
 
-def say(message):
-    print(message)
+def show(message, is_first=True):
+    """Rewrite the line of a terminal; elsewhere write a line, but none that only goes on counting."""
+    if sys.stdout.isatty():
+        sys.stdout.write("\r\033[K" + message)
+    elif is_first:
+        sys.stdout.write(message.rstrip("\n") + "\n")
     sys.stdout.flush()
-
-
-class Progress:
-    """One line that is rewritten on a terminal; elsewhere only changes of its first word."""
-
-    def __init__(self):
-        self.on_terminal = sys.stdout.isatty()
-        self.first_word = None
-
-    def show(self, message):
-        if self.on_terminal:
-            sys.stdout.write("\r\033[K" + message)
-            sys.stdout.flush()
-        elif message.split()[0] != self.first_word:
-            self.first_word = message.split()[0]
-            say(message)
-
-    def clear(self):
-        if self.on_terminal:
-            sys.stdout.write("\r\033[K")
-            sys.stdout.flush()
-
-
-class Lock:
-    """`make run` and `make test` started together must not both fill `.venv`."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __enter__(self):
-        import fcntl
-
-        self.handle = open(self.path, "w")
-        try:
-            fcntl.flock(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (IOError, OSError):
-            say("Waiting for another command that is filling .venv ...")
-            fcntl.flock(self.handle, fcntl.LOCK_EX)
-        return self
-
-    def __exit__(self, *_):
-        self.handle.close()
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ python -m dev.browser             print where it is; fail if there is none
 python -m dev.browser --install   the same, but install Chromium first where that is possible: on Debian, as root
 """
 
-import argparse
 import os
 import shutil
 import subprocess
@@ -14,11 +13,13 @@ from contextlib import contextmanager
 
 from playwright.sync_api import Browser, sync_playwright
 
+from dev.tool import parser_of
+
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
 def find_browser() -> str | None:
-    """The path of the first browser that this machine has."""
+    """Return the path of the first browser that this machine has."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
@@ -33,27 +34,23 @@ def open_browser(path: str) -> Iterator[Browser]:
             browser.close()
 
 
-def install_browser() -> None:
-    """Try to; whether it worked, `find_browser` tells."""
+def install_from_debian(package: str) -> None:
+    """Try to install a package, which only root can, and only on Debian."""
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         return
-    sys.stderr.write("Installing Chromium ...\n")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for arguments in (["update"], ["install", "--yes", "--no-install-recommends", "chromium"]):
+    for arguments in (["update"], ["install", "--yes", "--no-install-recommends", package]):
         subprocess.run(
             ["apt-get", "--quiet", "--quiet", *arguments], env=environment, stdout=sys.stderr
         )
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="dev.browser",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("dev.browser", __doc__)
     parser.add_argument("--install", action="store_true", help="on Debian, as root")
     if parser.parse_args(arguments).install and find_browser() is None:
-        install_browser()
+        sys.stderr.write("Installing Chromium ...\n")
+        install_from_debian("chromium")
     found = find_browser()
     sys.stdout.write(f"{found or 'There is no browser.'}\n")
     return 0 if found else 1

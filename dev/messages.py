@@ -6,7 +6,6 @@
 Django's own commands need GNU gettext, which not every machine has; Babel is a wheel.
 """
 
-import argparse
 import io
 import sys
 from collections.abc import Iterator
@@ -15,11 +14,13 @@ from pathlib import Path
 
 import django
 from babel.messages.catalog import Catalog, Message
-from babel.messages.extract import extract
+from babel.messages.extract import DEFAULT_KEYWORDS, extract
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 from django.conf import settings
 from django.utils.translation import template as django_template
+
+from dev.tool import parser_of
 
 ROOT = Path(__file__).resolve().parent.parent
 NEVER = datetime(2026, 1, 1, tzinfo=UTC)
@@ -27,16 +28,12 @@ LANGUAGES = ("ko",)
 CODE_FOLDERS = ("apps", "concert_project")
 TEMPLATE_FOLDERS = ("templates",)
 KEYWORDS = {
-    "_": None,
-    "gettext": None,
-    "gettext_lazy": None,
+    **DEFAULT_KEYWORDS,
+    **{
+        f"{name}_lazy": DEFAULT_KEYWORDS[name]
+        for name in ("gettext", "ngettext", "pgettext", "npgettext")
+    },
     "gettext_noop": None,
-    "ngettext": (1, 2),
-    "ngettext_lazy": (1, 2),
-    "pgettext": ((1, "c"), 2),
-    "pgettext_lazy": ((1, "c"), 2),
-    "npgettext": ((1, "c"), 2, 3),
-    "npgettext_lazy": ((1, "c"), 2, 3),
 }
 
 
@@ -138,7 +135,6 @@ def main(*, check: bool) -> int:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="dev.messages", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = parser_of("dev.messages", __doc__)
     parser.add_argument("--check", action="store_true", help="write nothing")
     sys.exit(main(check=parser.parse_args().check))

@@ -4,7 +4,7 @@ import gzip
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,14 +22,12 @@ from dev.bench.forms import FULL, QUICK, SMOKE, Form
 from dev.bench.generators import GeneratorFailed, install_wrk
 from dev.bench.kept import HistoryRefused
 from dev.bench.options import SCENARIOS, parse
-from dev.bench.page import write_history, write_page
+from dev.bench.page import write_history, write_page, write_rooms
 from dev.bench.pretix.installation import Installation
 from dev.bench.profiling import ProfilerFailed, as_text, profiled, top_costs
 from dev.bench.stack import BenchStack, running_bench_stack
-from dev.stack.children import ChildFailed
-from dev.stack.servers import ServerFailed
 from dev.stack.stack import ROOT
-from dev.stack.throwaway import Interrupted, raise_when_interrupted
+from dev.stack.throwaway import exit_when_it_fails
 
 FORMAT = 1  # of a result's file
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
@@ -52,7 +50,7 @@ def run(arguments: Sequence[str]) -> int:
         write(result, old)
         return 0
     try:
-        # First the folder: whoever cannot keep the result should not have to wait for it.
+        # First: what cannot be kept need not be measured.
         options.output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         console.print(f"{escape(str(options.output))} cannot be written: {error.strerror}.")
@@ -61,19 +59,15 @@ def run(arguments: Sequence[str]) -> int:
         console.print("[yellow]There is no wrk; k6 makes its load, and is itself the limit.[/]")
     form = form_of(options)
     names = options.scenario or everything_possible(console)
-    raise_when_interrupted()
-    try:
-        load_before = machine.load_average()
-        with running_bench_stack(console, history=options.history) as stack:
-            result = measure(stack, form, names, console=console)
-            result["load_before"] = load_before
-            if options.profile:
-                result["profiles"] = take_profiles(stack, form, options, result, console)
-    except Interrupted:
-        return 130
-    except (ServerFailed, ChildFailed, HistoryRefused) as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
+    load_before = machine.load_average()
+    with (
+        exit_when_it_fails(console, HistoryRefused),
+        running_bench_stack(console, history=options.history) as stack,
+    ):
+        result = measure(stack, form, names, console=console)
+        result["load_before"] = load_before
+        if options.profile:
+            result["profiles"] = take_profiles(stack, form, options, result, console)
     path = save(result, options.output)
     console.print(f"Result: {path}", soft_wrap=True)
     if form == FULL and not options.scenario and not options.tree:
@@ -88,6 +82,8 @@ def write(result: dict[str, Any], old: dict[str, Any] | None) -> None:
     """Write the page anew; of a result with history only its comparison with one without, if there is one."""
     if not result.get("history"):
         write_page(result, PAGE)
+        if "room" in result["scenarios"]:
+            write_rooms(result, PAGE.with_name("waiting-room.md"))
     elif old is not None:
         write_history(old, result, PAGE)
 
@@ -136,8 +132,7 @@ def measure(
     stack: BenchStack, form: Form, names: Sequence[str], *, console: Console
 ) -> dict[str, Any]:
     """Play the scenarios one after the other; one that fails is told of, and the others still run."""
-    from dev.bench.crowd import close_rooms  # these need Django
-    from dev.bench.registry import FILLING, PLAYS, prepare
+    from dev.bench.registry import FILLING, PLAYS  # these need Django
 
     commit, is_changed = machine.commit_of(ROOT)
     result: dict[str, Any] = {
@@ -152,74 +147,81 @@ def measure(
         "scenarios": {},
         "failures": {},
     }
-    with progress_bars() as progress:
-        bench = Bench(stack=stack, form=form, folder=stack.data_dir, progress=progress)
-        prepare(bench, names)
-        for name in names:
-            started_at = time.monotonic()
-            try:
-                outcome = PLAYS[name](bench)
-            except Exception as error:
-                note_failure(result, name, error, console)
-                continue
-            finally:
-                bench.end()
-                if not FILLING & set(names[names.index(name) + 1 :]):
-                    bench.rooms.clear()
-                close_rooms(bench)
-            seconds = round(time.monotonic() - started_at, 1)
-            result["scenarios"][name] = {"seconds": seconds, **outcome.details}
-            result["figures"] |= outcome.figures
-            glance = _glance(outcome.figures)
-            console.print(f"[green]✓[/] {name}  [dim]{seconds} s[/]  {glance}", soft_wrap=True)
+
+    def play(bench: Bench, name: str) -> None:
+        started_at = time.monotonic()
+        try:
+            outcome = PLAYS[name](bench)
+        finally:
+            if not FILLING & set(names[names.index(name) + 1 :]):
+                bench.rooms.clear()
+        seconds = round(time.monotonic() - started_at, 1)
+        result["scenarios"][name] = {"seconds": seconds, **outcome.details}
+        result["figures"] |= outcome.figures
+        glance = "  ".join(f"{figure} {value:,g}" for figure, value in outcome.figures.items())
+        console.print(f"[green]✓[/] {name}  [dim]{seconds} s[/]  {glance}", soft_wrap=True)
+
+    _play_all(stack, form, names, play, result, console)
     result["load_after"] = machine.load_average()
     return result
-
-
-def note_failure(result: dict[str, Any], name: str, error: Exception, console: Console) -> None:
-    """Tell of it and go on, whatever it was: what was measured before must not be lost."""
-    result["failures"][name] = str(error) or type(error).__name__
-    console.print(f"[bold red]✗[/] {name}: {escape(str(error))}", soft_wrap=True)
-    if not isinstance(error, (ScenarioFailed, GeneratorFailed, ProfilerFailed)):
-        console.print_exception()
 
 
 def take_profiles(
     stack: BenchStack, form: Form, options: Any, result: dict[str, Any], console: Console
 ) -> dict[str, Any]:
     """Play scenarios once more under py-spy; return the top functions by scenario and process, and keep the stacks."""
-    from dev.bench.crowd import close_rooms  # these need Django
-    from dev.bench.registry import PLAYS, prepare
+    from dev.bench.registry import PLAYS  # it needs Django
 
-    once = replace(form, repeats=1)
     profiles: dict[str, Any] = {}
     folder = path_of(result, options.output).with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
+
+    def play(bench: Bench, name: str) -> None:
+        files = {group: folder / f"{name}-{group}.folded" for group in PROFILED}
+        roots = {group: stack.groups[group][0] for group in PROFILED}
+        with profiled(roots, files):
+            PLAYS[name](bench)
+        profiles[name] = {}
+        for group, file in files.items():
+            folded = file.read_bytes()
+            file.unlink()
+            file.with_suffix(".folded.gz").write_bytes(gzip.compress(folded))
+            costs = top_costs(folded.decode().splitlines())
+            profiles[name][group] = costs
+            file.with_suffix(".txt").write_text(as_text(costs))
+        console.print(f"[green]✓[/] profile of {name}  [dim]{folder}[/]", soft_wrap=True)
+
+    once = replace(form, repeats=1)
+    _play_all(stack, once, options.profile, play, result, console)
+    return profiles
+
+
+def _play_all(
+    stack: BenchStack,
+    form: Form,
+    names: Sequence[str],
+    play: Callable[[Bench, str], None],
+    result: dict[str, Any],
+    console: Console,
+) -> None:
+    """Play each scenario; note one that fails and go on, whatever it was: what was measured before must not be lost."""
+    from dev.bench.crowd import close_rooms  # these need Django
+    from dev.bench.registry import prepare
+
     with progress_bars() as progress:
-        bench = Bench(stack=stack, form=once, folder=stack.data_dir, progress=progress)
-        prepare(bench, options.profile)
-        for name in options.profile:
-            files = {group: folder / f"{name}-{group}.folded" for group in PROFILED}
-            roots = {group: stack.groups[group][0] for group in PROFILED}
+        bench = Bench(stack=stack, form=form, folder=stack.data_dir, progress=progress)
+        prepare(bench, names)
+        for name in names:
             try:
-                with profiled(roots, files):
-                    PLAYS[name](bench)
+                play(bench, name)
             except Exception as error:
-                note_failure(result, f"profile of {name}", error, console)
-                continue
+                result["failures"][name] = str(error) or type(error).__name__
+                console.print(f"[bold red]✗[/] {name}: {escape(str(error))}", soft_wrap=True)
+                if not isinstance(error, (ScenarioFailed, GeneratorFailed, ProfilerFailed)):
+                    console.print_exception()
             finally:
                 bench.end()
                 close_rooms(bench)
-            profiles[name] = {}
-            for group, file in files.items():
-                folded = file.read_bytes()
-                file.unlink()
-                file.with_suffix(".folded.gz").write_bytes(gzip.compress(folded))
-                costs = top_costs(folded.decode().splitlines())
-                profiles[name][group] = costs
-                file.with_suffix(".txt").write_text(as_text(costs))
-            console.print(f"[green]✓[/] profile of {name}  [dim]{folder}[/]", soft_wrap=True)
-    return profiles
 
 
 def path_of(result: dict[str, Any], folder: Path) -> Path:
@@ -232,7 +234,3 @@ def save(result: dict[str, Any], folder: Path) -> Path:
     path = path_of(result, folder)
     path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     return path
-
-
-def _glance(figures: dict[str, float]) -> str:
-    return "  ".join(f"{name} {value:,g}" for name, value in figures.items())

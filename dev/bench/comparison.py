@@ -4,12 +4,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dev.bench.bounds import BOUNDS
+from dev.bench.markdown import table
 
 # Where less is better; everywhere else more is.
 LESS_IS_BETTER = (
     "_ms",
     "_seconds",
     "_failures",
+    "_bytes",
+    "_trips",
     "_of_small",
     "_of_scattered",
     "queue_p95_of_hello",
@@ -27,13 +30,15 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     if old["form"] != new["form"]:
         yield "They are of different forms: compare ratios to a floor at most."
     yield ""
-    yield "| figure | before | now | gain |"
-    yield "|---|--:|--:|--:|"
-    for name, value in new["figures"].items():
-        before = old["figures"].get(name)
-        if before is None or name.endswith(NOT_COMPARED):
-            continue
-        yield f"| {name} | {before:,g} | {value:,g} | {_gain(name, before, value)} |"
+    yield from table(
+        "figure | before | now | gain",
+        "lrrr",
+        (
+            f"{name} | {before:,g} | {value:,g} | {_gain(name, before, value)}"
+            for name, value in new["figures"].items()
+            if (before := old["figures"].get(name)) is not None and not name.endswith(NOT_COMPARED)
+        ),
+    )
 
 
 def with_and_without(without: Mapping[str, Any], history: Mapping[str, Any]) -> Iterator[str]:
@@ -44,14 +49,20 @@ def with_and_without(without: Mapping[str, Any], history: Mapping[str, Any]) -> 
         f"{named(history)}, commit `{history['commit']}`, beside {named(without)}, commit `{without['commit']}`."
     )
     yield ""
-    yield "| figure | without | with | cost |"
-    yield "|---|--:|--:|--:|"
-    for bound in BOUNDS:
-        before, now = (result["figures"].get(bound.figure) for result in (without, history))
-        if before is None or now is None or bound.figure.endswith(NOT_COMPARED):
-            continue
-        cost = _gain(bound.figure, now, before)
-        yield f"| {bound.what} | {before:,.3g} | {now:,.3g} | {cost} |"
+    pairs = [
+        (bound, without["figures"][bound.figure], history["figures"][bound.figure])
+        for bound in BOUNDS
+        if bound.figure in without["figures"].keys() & history["figures"].keys()
+    ]
+    yield from table(
+        "figure | without | with | cost",
+        "lrrr",
+        (
+            f"{bound.what} | {before:,.3g} | {now:,.3g} | {_gain(bound.figure, now, before)}"
+            for bound, before, now in pairs
+            if not bound.figure.endswith(NOT_COMPARED)
+        ),
+    )
 
 
 def named(result: Mapping[str, Any]) -> str:

@@ -1,23 +1,22 @@
 """Concerts and customers for a measurement, made in bulk by the services of Encore. Needs Django to be set up."""
 
-import json
 import random
-import time
-import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import httpx
 import redis
 
 from apps.queue.core.room import SECOND
 from apps.queue.core.tokens import TokenClaims
 from apps.queue.live import token_signer
-from apps.queue.services import close_room, join_queue, visitor_status
-from dev.bench.bench import Bench, ScenarioFailed
-from dev.bench.queue_benchmark import fill_room
+from apps.queue.services import close_room, join_queue
+from dev.api import Api
+from dev.bench.bench import Bench
+from dev.bench.room_costs import fill_room
 from dev.demo.loadtest import LoadTest, LoadTestCustomer, prepare_load_test
+from dev.stack.visitors import await_turn
 
-ADMISSION_TIMEOUT = 60.0  # seconds
 HIGHEST_CAPACITY = 100_000
 
 Progress = Callable[[int], None]
@@ -27,9 +26,11 @@ Progress = Callable[[int], None]
 class Visit:
     """A customer in the queue of a concert."""
 
-    customer_id: int
     login: str
-    place: str
+    token: str
+
+    def api(self, http: httpx.Client) -> Api:
+        return Api(http, access_token=self.login, queue_token=self.token)
 
 
 def new_concert(
@@ -41,14 +42,12 @@ def new_concert(
     customers: int = 0,
     customers_done: Progress = lambda count: None,
 ) -> LoadTest:
-    """A concert on sale with an open waiting room, which `close_rooms` closes."""
+    """Make a concert on sale with an open waiting room, which `close_rooms` closes."""
     made = prepare_load_test(
         customers=customers,
         seats=seats,
         capacity=capacity,
         seats_per_customer=seats_per_customer,
-        performances=1,
-        seats_done=lambda count: None,
         customers_done=customers_done,
     )
     bench.concerts.append(made.concert_id)
@@ -56,7 +55,7 @@ def new_concert(
 
 
 def close_rooms(bench: Bench) -> None:
-    """Send everybody away who still waits somewhere: visitors who lose patience later would be work for a later scenario."""
+    """Send all visitors away who still wait somewhere: visitors who lose patience later would be work for a later scenario."""
     kept = {concert_id for concert_id, _ in bench.rooms.values()}
     for concert_id in bench.concerts:
         if concert_id not in kept:
@@ -64,28 +63,21 @@ def close_rooms(bench: Bench) -> None:
     bench.concerts = [concert_id for concert_id in bench.concerts if concert_id in kept]
 
 
-def admitted(base_url: str, concert_id: int, customers: Sequence[LoadTestCustomer]) -> list[Visit]:
-    """Let customers join a concert with room for all of them, and return when each is ACTIVE.
+def admitted(concert_id: int, customers: Sequence[LoadTestCustomer]) -> list[Visit]:
+    """Let customers join a concert with room for all of them, and return when it is the turn of each.
 
-    :raises ScenarioFailed: the room did not admit them in time.
+    :raises TimeoutError: the room did not admit them in time.
     """
-    places = [
-        join_queue(customer_id=customer.user_id, concert_id=concert_id).token
-        for customer in customers
+    tokens = await_turn(
+        [
+            join_queue(customer_id=customer.user_id, concert_id=concert_id).token
+            for customer in customers
+        ]
+    )
+    return [
+        Visit(customer.access_token, token)
+        for customer, token in zip(customers, tokens, strict=True)
     ]
-    until = time.monotonic() + ADMISSION_TIMEOUT
-    while board(base_url, concert_id)["active"] < len(customers):
-        if time.monotonic() > until:
-            raise ScenarioFailed(f"{len(customers)} customers were not admitted in time.")
-        time.sleep(0.2)
-    visits = []
-    for one, place in zip(customers, places, strict=True):
-        # Asking shows the room that they have come; without it they would lose the turn within a minute.
-        status = visitor_status(token=place)
-        if status.status != "ACTIVE":
-            raise ScenarioFailed(f"An admitted visitor is {status.status}.")
-        visits.append(Visit(one.user_id, one.access_token, status.token))
-    return visits
 
 
 def waiting_room(
@@ -102,7 +94,7 @@ def waiting_room(
         progress(now_done - done)
         done = now_done
     signer = token_signer()
-    # From the second half: nobody of them is admitted while others are measured.
+    # From the second half: none of them is admitted while others are measured.
     numbers = random.sample(range(size // 2, size), min(tokens, size // 2))
     return [
         signer.issue(
@@ -118,8 +110,5 @@ def waiting_room(
     ]
 
 
-def board(base_url: str, concert_id: int) -> dict[str, int]:
-    url = f"{base_url}/api/v1/queue/concerts/{concert_id}"
-    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310
-        data: dict[str, int] = json.load(answer)["data"]
-    return data
+def client_of(base_url: str) -> httpx.Client:
+    return httpx.Client(base_url=base_url, timeout=60)

@@ -3,7 +3,7 @@
     make explain                  print a table of them and their plans
     make explain ARGS=--write     and put the table into docs/database.md
 
-A throw-away PostgreSQL is filled from `dataset.sql`. Each case of `hot_queries.py` calls the code of
+A throw-away PostgreSQL is filled with a history and with what `dataset.sql` adds. Each case of `hot_queries.py` calls the code of
 the project; the statement that it sends is explained after the index is dropped, inside a
 transaction that is rolled back, and again with the index.
 """
@@ -12,30 +12,30 @@ import argparse
 import os
 import platform
 import re
-import secrets
 import statistics
-import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dev.stack.environment import new_secrets
-from dev.stack.servers import PostgresServer, free_port
+from django.core.management import call_command
+from django.db import connection, transaction
+
+from dev.bench.filling import History, fill
+from dev.bench.markdown import replace_region, table
+from dev.stack.throwaway import running_servers
+from dev.tool import parser_of
 
 if TYPE_CHECKING:
     from dev.bench.hot_queries import Case
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "database.md"
-TABLE = re.compile(
-    r"(<!-- table: made by `make explain` -->\n).*(<!-- end of table -->)", re.DOTALL
-)
 EXPLAIN = "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF"
 REPEATS = 5
-NO_STORE = "redis://127.0.0.1:1/0"
+# Every hot table has at least 100,000 rows.
+HISTORY = History(concerts=20, reservations=100_000, accounts=20_000, pending=200, answers=50_000)
 
 
 @dataclass(frozen=True)
@@ -52,55 +52,36 @@ Result = tuple["Case", Measurement, Measurement]
 
 
 def main(*, write: bool) -> None:
-    with tempfile.TemporaryDirectory(prefix="encore-explain-") as folder:
-        home = Path(folder)
-        home.chmod(0o755)  # root's server runs as somebody else
-        server = PostgresServer(
-            home=home,
-            log_path=home / "postgres.log",
-            password=secrets.token_hex(8),
-            port=free_port(),
-        )
-        server.start()
-        try:
-            _start_django(server)
-            _fill()
-            results = list(_measure_all())
-            table = "".join(_table(server.version(), results))
-        finally:
-            _close_connections()
-            server.stop()
-    sys.stdout.write(table + "".join(_plans(results)))
+    with running_servers("explain") as (postgres, _):
+        _fill(postgres.url)
+        results = list(_measure_all())
+        lines = list(_table(postgres.version(), results))
+    print(*lines, *_plans(results), sep="\n")
     if write:
-        PAGE.write_text(_with_table(PAGE.read_text(), table))
-
-
-def _with_table(page: str, table: str) -> str:
-    """Put the table in the place of the one that the page has."""
-    page, replaced = TABLE.subn(lambda match: f"{match[1]}\n{table}\n{match[2]}", page)
-    assert replaced, f"{PAGE} has no place for the table."
-    return page
+        replace_region(PAGE, "table: made by `make explain`", "end of table", lines)
 
 
 def _table(version: str, results: Sequence[Result]) -> Iterator[str]:
     yield (
         f"PostgreSQL {version}, default configuration, {os.cpu_count()} cores, {platform.machine()}; "
-        f"median of {REPEATS} executions with a warm cache, parallel workers off.\n\n"
-        "| query | index | without: rows read | ms | with: plan | rows read | ms |\n"
-        "|---|---|--:|--:|---|--:|--:|\n"
+        f"median of {REPEATS} executions with a warm cache, parallel workers off.\n"
     )
-    for number, (case, without, with_index) in enumerate(results, start=1):
-        yield (
-            f"| {number}. {case.title} | {_names(case)} | {without.rows:,} | {without.milliseconds:.2f} "
-            f"| {with_index.outline} | {with_index.rows:,} | {with_index.milliseconds:.2f} |\n"
-        )
+    yield from table(
+        "query | index | without: rows read | ms | with: plan | rows read | ms",
+        "llrrlrr",
+        (
+            f"{number}. {case.title} | {_names(case)} | {without.rows:,} | {without.milliseconds:.2f} "
+            f"| {with_index.outline} | {with_index.rows:,} | {with_index.milliseconds:.2f}"
+            for number, (case, without, with_index) in enumerate(results, start=1)
+        ),
+    )
 
 
 def _plans(results: Sequence[Result]) -> Iterator[str]:
     for number, (case, without, with_index) in enumerate(results, start=1):
         yield f"\n{number}. {case.title}\n"
-        yield f"\nWithout {_names(case)}:\n\n{without.plan}\n"
-        yield f"\nWith {_names(case)}:\n\n{with_index.plan}\n"
+        yield f"Without {_names(case)}:\n\n{without.plan}\n"
+        yield f"With {_names(case)}:\n\n{with_index.plan}"
 
 
 def _names(case: "Case") -> str:
@@ -118,8 +99,6 @@ def _measure_all() -> Iterator[Result]:
 
 def measure(case: "Case") -> Result:
     """Explain a case without its index, then with it. Nothing that it writes or drops is kept."""
-    from django.db import transaction
-
     with transaction.atomic():
         sql, parameters = _statement_of(case)
         transaction.set_rollback(True)
@@ -137,8 +116,6 @@ def _statement_of(case: "Case") -> tuple[str, Any]:
     def record(execute: Any, sql: str, parameters: Any, many: bool, context: Any) -> Any:
         sent.append((sql, parameters))
         return execute(sql, parameters, many, context)
-
-    from django.db import connection
 
     with connection.execute_wrapper(record):
         case.call()
@@ -196,8 +173,6 @@ def _rows_read(node: Mapping[str, Any]) -> float:
 
 
 def _drop(index: str) -> None:
-    from django.db import connection
-
     with connection.cursor() as cursor:
         cursor.execute("SELECT conrelid::regclass FROM pg_constraint WHERE conname = %s", [index])
         owner = cursor.fetchone()
@@ -210,33 +185,14 @@ def _drop(index: str) -> None:
 @contextmanager
 def _rolled_back() -> Iterator[Any]:
     """Take back what an explained statement writes or locks."""
-    from django.db import connection, transaction
-
     with transaction.atomic(), connection.cursor() as cursor:
         yield cursor
         transaction.set_rollback(True)
 
 
-def _start_django(server: PostgresServer) -> None:
-    os.environ.update(
-        new_secrets(),
-        DJANGO_SETTINGS_MODULE="concert_project.settings.test",
-        DATABASE_URL=server.url,
-        DATABASE_STATEMENT_TIMEOUT_MS="0",
-        QUEUE_URL=NO_STORE,
-        CACHE_URL=NO_STORE,
-        BROKER_URL=NO_STORE,
-    )
-    import django
-
-    django.setup()
-
-
-def _fill() -> None:
-    from django.core.management import call_command
-    from django.db import connection
-
+def _fill(database_url: str) -> None:
     call_command("migrate", verbosity=0)
+    fill(database_url, HISTORY)
     with connection.cursor() as cursor:
         cursor.execute((HERE / "dataset.sql").read_text())
         cursor.execute("VACUUM ANALYZE")
@@ -244,18 +200,8 @@ def _fill() -> None:
         cursor.execute("SET jit = off")
 
 
-def _close_connections() -> None:
-    from django.db import connections
-
-    connections.close_all()
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="make explain",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("make explain", __doc__)
     parser.add_argument("--write", action="store_true", help="put the table into docs/database.md")
     return parser
 

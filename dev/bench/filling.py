@@ -20,9 +20,9 @@ class History:
     `kept_hold_days` the holds that ended without a payment; None for those of the events.
     """
 
-    concerts: int = 2_000
-    reservations: int = 200_000
-    accounts: int = 50_000
+    concerts: int
+    reservations: int
+    accounts: int
     kept_days: int | None = None
     kept_hold_days: int | None = None
     activity: str = "RETIRED"
@@ -40,7 +40,9 @@ class History:
         if self.reservations % self.concerts or self.per_concert % 2 or not self.per_concert:
             raise ValueError("each concert must have the same even number of reservations")
         if self.accounts < self.per_concert:
-            raise ValueError("nobody may be a customer of one concert twice: more accounts needed")
+            raise ValueError(
+                "no account may be a customer of one concert twice: more accounts needed"
+            )
 
 
 def fill(url: str, history: History, *, on_progress: Progress = lambda *_: None) -> None:

@@ -1,6 +1,7 @@
 """Forms of a run: the whole, a quick look, and the least that shows that everything works."""
 
 from dataclasses import dataclass
+from typing import Any
 
 Stage = tuple[int, int]  # seconds, users at their end
 
@@ -17,6 +18,8 @@ class Form:
     connections: int
     crowd: int  # customers who can join
     rooms: tuple[int, int]  # visitors who wait, in the small and in the large room
+    room_operations: int  # calls of each kind in a repeat
+    room_repeats: int
     stages: tuple[Stage, ...]
     buyers: int  # customers at once
     sale_seconds: int
@@ -31,69 +34,32 @@ class Form:
     on_sale_seconds_max: int
 
 
-FULL = Form(
-    name="full",
-    repeats=3,
-    duration=5,
-    floor_duration=2,
-    warm_up=1,
-    connections=32,
-    crowd=20_000,
-    rooms=(1_000, 1_000_000),
-    stages=((30, 200), (60, 800), (30, 800), (60, 0)),
-    buyers=32,
-    sale_seconds=15,
-    sales_max=4_000,
-    rivals=500,
-    rush_after=3,
-    scattered_seats=10_000,
-    halls=(50, 5_000, 50_000),
-    on_sale_customers=2_000,
-    on_sale_seats=5_000,
-    on_sale_capacity=200,
-    on_sale_seconds_max=180,
-)
-QUICK = Form(
-    name="quick",
-    repeats=1,
-    duration=2,
-    floor_duration=1,
-    warm_up=1,
-    connections=32,
-    crowd=10_000,
-    rooms=(1_000, 200_000),
-    stages=((5, 200), (8, 800), (5, 800), (4, 0)),
-    buyers=32,
-    sale_seconds=6,
-    sales_max=1_000,
-    rivals=500,
-    rush_after=3,
-    scattered_seats=2_000,
-    halls=(5_000,),
-    on_sale_customers=200,
-    on_sale_seats=200,
-    on_sale_capacity=100,
-    on_sale_seconds_max=120,
-)
-SMOKE = Form(
-    name="smoke",
-    repeats=1,
-    duration=1,
-    floor_duration=1,
-    warm_up=0,
-    connections=2,
-    crowd=4_000,
-    rooms=(20, 100),
-    stages=((1, 5), (1, 5), (1, 0)),
-    buyers=4,
-    sale_seconds=1,
-    sales_max=12,
-    rivals=8,
-    rush_after=1,
-    scattered_seats=50,
-    halls=(50,),
-    on_sale_customers=10,
-    on_sale_seats=20,
-    on_sale_capacity=5,
-    on_sale_seconds_max=40,
-)
+FORMS: dict[str, tuple[Any, Any, Any]] = {
+    "name": ("full", "quick", "smoke"),
+    "repeats": (3, 1, 1),
+    "duration": (5, 2, 1),
+    "floor_duration": (2, 1, 1),
+    "warm_up": (1, 1, 0),
+    "connections": (32, 32, 2),
+    "crowd": (20_000, 10_000, 4_000),
+    "rooms": ((1_000, 1_000_000), (1_000, 200_000), (20, 100)),
+    "room_operations": (1_000, 1_000, 10),
+    "room_repeats": (11, 3, 1),
+    "stages": (
+        ((30, 200), (60, 800), (30, 800), (60, 0)),
+        ((5, 200), (8, 800), (5, 800), (4, 0)),
+        ((1, 5), (1, 5), (1, 0)),
+    ),
+    "buyers": (32, 32, 4),
+    "sale_seconds": (15, 6, 1),
+    "sales_max": (4_000, 1_000, 12),
+    "rivals": (500, 500, 8),
+    "rush_after": (3, 3, 1),
+    "scattered_seats": (10_000, 2_000, 50),
+    "halls": ((50, 5_000, 50_000), (5_000,), (50,)),
+    "on_sale_customers": (2_000, 200, 10),
+    "on_sale_seats": (5_000, 200, 20),
+    "on_sale_capacity": (200, 100, 5),
+    "on_sale_seconds_max": (180, 120, 40),
+}
+FULL, QUICK, SMOKE = (Form(**{name: values[i] for name, values in FORMS.items()}) for i in range(3))

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dev.browser import install_from_debian
+
 HERE = Path(__file__).resolve().parent
 SCENARIOS = HERE / "scenarios"
 # More than one would only take the processor from the service: one thread plays far more than any floor answers.
@@ -25,23 +27,23 @@ class GeneratorFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One HTTP call; `place` is a queue token, `etag` the one that the caller has."""
+    """One HTTP call; `visit` is a queue token, `etag` the one that the caller has."""
 
     path: str
     method: str = "GET"
     login: str = ""
-    place: str = ""
+    visit: str = ""
     etag: str = ""
     body: str = ""
 
     def line(self) -> str:
         login = f"Bearer {self.login}" if self.login else ""
-        return "\t".join((self.method, self.path, login, self.place, self.etag, self.body))
+        return "\t".join((self.method, self.path, login, self.visit, self.etag, self.body))
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Answers to one load. Times are milliseconds; `statuses` is empty where nobody counted them."""
+    """Answers to one load. Times are milliseconds; `statuses` is empty where they were not counted."""
 
     requests: int
     seconds: float
@@ -64,15 +66,8 @@ def wrk_path() -> str | None:
 
 def install_wrk() -> bool:
     """Try to install wrk where that is possible, on Debian as root; return whether it is there now."""
-    if wrk_path() is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for arguments in (["update"], ["install", "--yes", "--no-install-recommends", "wrk"]):
-            subprocess.run(
-                ["apt-get", "--quiet", "--quiet", *arguments],
-                env=environment,
-                stdout=sys.stderr,
-                check=False,
-            )
+    if wrk_path() is None:
+        install_from_debian("wrk")
     return wrk_path() is not None
 
 
@@ -128,23 +123,9 @@ def read_wrk(output: str) -> Load:
     :raises GeneratorFailed: it is not there.
     """
     found = re.search(r"^RESULT (.+)$", output, re.MULTILINE)
-    counted = re.search(r"^STATUSES (.*)$", output, re.MULTILINE)
-    if found is None or counted is None:
+    if found is None:
         raise GeneratorFailed(f"wrk printed no result:\n{output}")
-    values = {name: float(value) for name, value in (p.split("=") for p in found[1].split())}
-    return Load(
-        requests=int(values["requests"]),
-        seconds=values["microseconds"] / 1_000_000,
-        p50=values["p50"] / 1_000,
-        p95=values["p95"] / 1_000,
-        p99=values["p99"] / 1_000,
-        refused=int(values["refused"]),
-        broken=int(values["broken"]),
-        is_exhausted=values["exhausted"] > 0,
-        statuses={
-            status: int(count) for status, count in (p.split(":") for p in counted[1].split())
-        },
-    )
+    return Load(**json.loads(found[1]))
 
 
 @dataclass(frozen=True, slots=True)

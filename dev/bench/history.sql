@@ -123,9 +123,9 @@ SELECT id, type, payload, occurred_at FROM event WHERE occurred_at > :kept_from 
 INSERT INTO outbox_eventdelivery (id, event_id, consumer, status, attempts, next_attempt_at, last_error, done_at)
 SELECT base.last_delivery + row_number() OVER (), deliveries.* FROM base, (
     SELECT id, consumer, CASE WHEN is_pending THEN 'PENDING' ELSE 'DONE' END, 1, occurred_at, '', CASE WHEN NOT is_pending THEN occurred_at END
-    FROM event, unnest(ARRAY['ranking', 'queue', 'external_sync']) consumer,
+    FROM event, unnest(ARRAY['ranking', 'token_expiry', 'external_sync']) consumer,
         LATERAL (SELECT consumer = 'external_sync' AND n >= :reservations - :pending AS is_pending) state
-    WHERE (consumer <> 'queue' OR type = 'reservation.confirmed') AND occurred_at > :kept_from ORDER BY occurred_at
+    WHERE (consumer <> 'token_expiry' OR type = 'reservation.confirmed') AND occurred_at > :kept_from ORDER BY occurred_at
 ) deliveries;
 
 INSERT INTO ops_jobprogress (name, reached_at, rows)

@@ -66,7 +66,7 @@ class KeptHistory:
                 raise HistoryRefused(f"{self.folder} holds another history: {self.sizes}.")
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.folder.chmod(0o755)  # root's servers run as somebody else
+        self.folder.chmod(0o755)  # root's servers run as another user
         with self._running(WHILE_FILLING) as postgres:
             _make_database(postgres, FILLED)
             url = f"{postgres.url.removesuffix(postgres.name)}{FILLED}"
@@ -100,9 +100,8 @@ class KeptHistory:
         with self._running() as postgres:
             _make_database(postgres, postgres.name, template=FILLED)
         (data_dir / "postgres").symlink_to(postgres_home(self.folder))
-        write_env_file(
-            data_dir / "secrets.env", stack_secrets(self.folder), comment="Those of the history."
-        )
+        secrets = stack_secrets(self.folder)
+        write_env_file(data_dir / "secrets.env", secrets, comment="Those of the history.")
         try:
             yield
         finally:

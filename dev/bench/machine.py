@@ -46,7 +46,7 @@ def commit_of(tree: Path) -> tuple[str, bool]:
 
 
 def load_average() -> list[float]:
-    return [round(one, 2) for one in os.getloadavg()]
+    return [round(average, 2) for average in os.getloadavg()]
 
 
 def _git(tree: Path, *arguments: str) -> str:

@@ -7,29 +7,34 @@ from pathlib import Path
 from typing import Any
 
 from apps.core.commands import whole_number
+from dev.tool import parser_of
 
-SCENARIOS = (
-    "livez",
-    "django",
-    "join",
-    "status",
-    "board",
-    "queue",
-    "hold-and-pay",
-    "hot-seat",
-    "seat-map",
-    "on-sale",
-    "pretix",
-    "clock",
-)
-DESCRIPTION = """\
+SCENARIOS = {
+    "livez": "the health check, behind all middleware",
+    "django": "a bare Django view: a second floor",
+    "join": "new customers join a queue",
+    "status": "visitors ask for their place, 1,000 and 1,000,000 waiting",
+    "board": "the public board of the same rooms",
+    "room": "such rooms script by script, on a Valkey alone: what each call costs, and the memory of a visitor",
+    "queue": "a crowd comes, stays and goes: 0 to 800 users who join and poll",
+    "hold-and-pay": "32 customers at once buy a seat each, until every consumer has caught up",
+    "hot-seat": "500 customers want one seat; beside it 500 who want different ones",
+    "seat-map": "map, list and availability of halls of 50, 5,000 and 50,000 seats",
+    "on-sale": "2,000 customers, 5,000 seats: from joining until sold out",
+    "pretix": "the same sale by Encore and by pretix, in turn; asked for by name it installs pretix into .pretix first,\n"
+    + " " * 17
+    + "which needs the network once; without a name it is left out until then",
+    "clock": "what runs by itself: the only visitor of an empty room is admitted, the invariants are watched",
+}
+LIST = "\n".join(f"  {name:<15}{text}" for name, text in SCENARIOS.items())
+DESCRIPTION = f"""\
 Measure Encore beside what the same machine can do at best, in one run.
 
 A throw-away stack is started with the settings of a deployment: durability, request log and rate limits on. Its floors are
 measured in between: `hello` (an empty answer on the same server), a bare Django view, and a reference sale in pgbench on
 the same PostgreSQL. Ratios to the floor of the same minute count; rates depend on the machine and on what else it does.
 
-  make bench                                             everything, about 15 minutes; writes docs/performance.md
+  make bench                                             everything, about 17 minutes; writes docs/performance.md
   make bench ARGS=--quick                                a look, about 2 minutes
   make bench ARGS="--scenario join --scenario status"    only these
   make bench ARGS="--against dev/bench/results/X.json"  and compare with an earlier result
@@ -39,19 +44,7 @@ the same PostgreSQL. Ratios to the floor of the same minute count; rates depend 
   make bench ARGS="--report dev/bench/results/X.json"   measure nothing, write docs/performance.md anew
 
 scenarios:
-  livez          the health check, behind all middleware
-  django         a bare Django view: a second floor
-  join           new customers join a queue
-  status         visitors ask for their place, 1,000 and 1,000,000 waiting
-  board          the public board of the same rooms
-  queue          a crowd comes, stays and goes: 0 to 800 users who join and poll
-  hold-and-pay   32 customers at once buy a seat each, until every consumer has caught up
-  hot-seat       500 customers want one seat; beside it 500 who want different ones
-  seat-map       map, list and availability of halls of 50, 5,000 and 50,000 seats
-  on-sale        2,000 customers, 5,000 seats: from joining until sold out
-  pretix         the same sale by Encore and by pretix, in turn; asked for by name it installs pretix into .pretix first,
-                 which needs the network once; without a name it is left out until then
-  clock          what runs by itself: the only visitor of an empty room is admitted, the invariants are watched
+{LIST}
 
 With --history the stack runs on a copy of what `make bench-history ARGS="--keep FOLDER"` has filled, as large again while it
 runs; invariants are checked for what has changed since the start. The result of such a run and --against one without are a table
@@ -84,11 +77,7 @@ def folder(text: str) -> Path:
 
 
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="make bench",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("make bench", DESCRIPTION)
     parser.add_argument(
         "--scenario",
         action="append",

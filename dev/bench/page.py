@@ -6,24 +6,37 @@
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dev.bench.bounds import BOUNDS, Bound
 from dev.bench.comparison import with_and_without
+from dev.bench.markdown import PageBroken, replace_region, table
 from dev.bench.plots import bars, lines, stacks
 
 Result = Mapping[str, Any]
 REGION = re.compile(r"(<!-- bench: ([\w-]+) -->\n)(.*?)(<!-- end of bench -->)", re.DOTALL)
-HISTORY = re.compile(r"(<!-- with history -->\n).*?(<!-- end of history -->)", re.DOTALL)
 PICTURES = "performance"  # the folder beside the page
 GROUPS = ("web", "worker", "sync", "beat", "postgres", "valkey")
 TOP = 5
 
 
-class PageBroken(Exception):
-    """The page has no such region, or a region has no content. The message is for people."""
+# Calls of a waiting room, as its table names them.
+TITLES = {
+    "join": "join",
+    "join_early": "join by lottery",
+    "status": "status, WAITING",
+    "status_busy": "status, no pause",
+    "gate": "status, ACTIVE",
+    "board": "board",
+    "admit": "tick, admitting",
+    "purge": "tick, purging",
+    "finish": "finish",
+    "restore": "restore",
+    "replay": "replay",
+    "close": "close",
+}
 
 
 def write_page(result: Result, page: Path) -> None:
@@ -55,44 +68,88 @@ def write_history(without: Result, history: Result, page: Path) -> None:
 
     :raises PageBroken: the page has no place for it.
     """
-    text = page.read_text()
-    if not HISTORY.search(text):
-        raise PageBroken(f"{page} has no place for a comparison with history.")
-    body = "\n".join(with_and_without(without, history))
-    page.write_text(HISTORY.sub(lambda match: f"{match[1]}\n{body}\n\n{match[2]}", text))
+    replace_region(page, "with history", "end of history", with_and_without(without, history))
+
+
+def write_rooms(result: Result, page: Path) -> None:
+    """Put what waiting rooms cost into their page.
+
+    :raises PageBroken: the page has no place for it.
+    """
+    replace_region(page, "costs: made by `make bench`", "end of costs", _rooms(result))
+
+
+def _rooms(result: Result) -> Iterator[str]:
+    machine, found = result["machine"], result["scenarios"]["room"]
+    yield (
+        f"Valkey {machine['versions']['valkey']}, append-only file, {machine['cores']} cores; load {_loads(result['load_before'])} "
+        f"before, {_loads(result['load_after'])} after the whole run. Times in microseconds."
+    )
+    for room in found["rooms"]:
+        yield f"\n**{room['waiting']:,} waiting, {room['bytes_per_visitor']:.0f} bytes each**\n"
+        yield from table(
+            "operation | per second | caller p50 | caller p99 | server p50 | server p99 | server max | server each",
+            "lrrrrrrr",
+            (
+                f"{title} | {row['visitors_per_second']:,.0f} | {row['client_p50']:,.0f} | {row['client_p99']:,.0f} "
+                f"| {row['server_p50']:,.0f} | {row['server_p99']:,.0f} | {row['server_longest']:,.0f} "
+                f"| {row['server_per_visitor']:.1f}"
+                for title, row in ((TITLES[name], row) for name, row in room["operations"].items())
+            ),
+        )
+    large, small = (found["rooms"][i]["waiting"] for i in (-1, 0))
+    yield f"\n**Cost of one visitor, {large:,} : {small:,} waiting**\n"
+    yield from table(
+        "operation | caller | server",
+        "lrr",
+        (
+            f"{TITLES[name]} | {ratio['client']:.2f} x | {ratio['server']:.2f} x"
+            for name, ratio in found["ratios"].items()
+        ),
+    )
 
 
 # --- Regions: each yields Markdown and may add pictures -------------------------------------------
 
 Pictures = dict[str, str]
+Region = Callable[[Result, Pictures], Iterable[str]]
+
+
+def _of(name: str, show: Callable[[Any, Result, Pictures], Iterable[str]]) -> Region:
+    """Return a region about one scenario, made of what that scenario and the whole run have found."""
+
+    def region(result: Result, pictures: Pictures) -> Iterable[str]:
+        found = result["scenarios"].get(name)
+        return show(found, result["figures"], pictures) if found else ["Not measured."]
+
+    return region
 
 
 def _conditions(result: Result, pictures: Pictures) -> Iterable[str]:
     machine = result["machine"]
     versions = ", ".join(f"{name} {value}" for name, value in machine["versions"].items() if value)
     changed = " with uncommitted changes" if result["is_changed"] else ""
-    yield f"| when | {result['taken_at'].replace('T', ' ')[:16]} UTC, a {result['form']} run |"
-    yield "|---|---|"
-    yield f"| commit | `{result['commit']}`{changed} |"
-    yield f"| machine | {machine['cores']} cores ({machine['processor']}), {machine['memory_gb']} GB, {machine['system']} |"
-    yield f"| versions | {versions} |"
-    yield f"| load before and after | {_loads(result['load_before'])}; {_loads(result['load_after'])} |"
+    rows = [
+        f"commit | `{result['commit']}`{changed}",
+        f"machine | {machine['cores']} cores ({machine['processor']}), {machine['memory_gb']} GB, {machine['system']}",
+        f"versions | {versions}",
+        f"load before and after | {_loads(result['load_before'])}; {_loads(result['load_after'])}",
+    ]
     if not machine["versions"].get("wrk"):
-        yield "| generator | k6 in place of wrk, which the machine does not have: k6 is the limit of fast calls |"
+        rows.append(
+            "generator | k6 in place of wrk, which the machine does not have: k6 is the limit of fast calls"
+        )
+    when = f"when | {result['taken_at'].replace('T', ' ')[:16]} UTC, a {result['form']} run"
+    return table(when, "ll", rows)
 
 
 def _bounds(result: Result, pictures: Pictures) -> Iterable[str]:
     figures = result["figures"]
-    yield "| what | measured | required | met | next goal | met |"
-    yield "|---|--:|--:|:-:|--:|:-:|"
-    for bound in BOUNDS:
-        value = figures.get(bound.figure)
-        wanted = "" if bound.wanted is None else _limit(bound, bound.wanted)
-        yield (
-            f"| {bound.what} | {'not measured' if value is None else _with_unit(value, bound.unit)} "
-            f"| {_limit(bound, bound.required)} | {_verdict(bound, value, bound.required)} "
-            f"| {wanted} | {_verdict(bound, value, bound.wanted)} |"
-        )
+    yield from table(
+        "what | measured | required | met | next goal | met",
+        "lrrcrc",
+        (_bound(bound, figures.get(bound.figure)) for bound in BOUNDS),
+    )
     for name, message in result["failures"].items():
         yield ""
         yield f"**{name} failed**: {message}"
@@ -114,6 +171,15 @@ def _bounds(result: Result, pictures: Pictures) -> Iterable[str]:
         )
 
 
+def _bound(bound: Bound, value: float | None) -> str:
+    measured = "not measured" if value is None else _with_unit(value, bound.unit)
+    wanted = "" if bound.wanted is None else _limit(bound, bound.wanted)
+    return (
+        f"{bound.what} | {measured} | {_limit(bound, bound.required)} | {_verdict(bound, value, bound.required)} "
+        f"| {wanted} | {_verdict(bound, value, bound.wanted)}"
+    )
+
+
 def _rates(result: Result, pictures: Pictures) -> Iterable[str]:
     rows: dict[str, Any] = {}
     for name in ("django", "livez", "join", "status", "board"):
@@ -121,26 +187,23 @@ def _rates(result: Result, pictures: Pictures) -> Iterable[str]:
     if not rows:
         yield "Not measured."
         return
-    yield "| call | calls/s | of `hello` | of `hello` by CPU | p50 ms | p95 ms | p99 ms | CPU ms a call | of it web |"
-    yield "|---|--:|--:|--:|--:|--:|--:|--:|--:|"
-    for name, row in rows.items():
-        cpu = row["cpu_ms"]
-        yield (
-            f"| {name.replace('_', ', ')} | {row['rate']:,.0f} | {row['of_hello']:.3f} | {row['cpu_of_hello']:.3f} | {row['p50']:.1f} "
-            f"| {row['p95']:.1f} | {row['p99']:.1f} | {cpu['service']:.2f} | {cpu['web']:.2f} |"
-        )
+    yield from table(
+        "call | calls/s | of `hello` | of `hello` by CPU | p50 ms | p95 ms | p99 ms | CPU ms a call | of it web",
+        "lrrrrrrrr",
+        (
+            f"{name.replace('_', ', ')} | {row['rate']:,.0f} | {row['of_hello']:.3f} | {row['cpu_of_hello']:.3f} "
+            f"| {row['p50']:.1f} | {row['p95']:.1f} | {row['p99']:.1f} | {row['cpu_ms']['service']:.2f} "
+            f"| {row['cpu_ms']['web']:.2f}"
+            for name, row in rows.items()
+        ),
+    )
     hello = sorted(row["hello"] for row in rows.values())[len(rows) // 2]
     yield ""
     yield f"`hello` itself: {hello:,.0f} calls/s in the middle."
 
 
-def _queue(result: Result, pictures: Pictures) -> Iterable[str]:
-    found = result["scenarios"].get("queue")
-    if not found:
-        yield "Not measured."
-        return
+def _queue(found: Any, figures: Result, pictures: Pictures) -> Iterable[str]:
     way = " → ".join(f"{users} users in {span} s" for span, users in found["stages"])
-    figures = result["figures"]
     yield f"0 users → {way}. {figures['queue_rate']:,.0f} calls/s over all, `hello` {found['floor_rate']:,.0f}."
     yield ""
     yield from _steps({**found["steps"], "hello at the peak": found["floor_steps"]["plateau"]})
@@ -156,21 +219,19 @@ def _queue(result: Result, pictures: Pictures) -> Iterable[str]:
     yield from _picture(pictures, "queue", bars(title, rows, unit="ms"), title)
 
 
-def _sales(result: Result, pictures: Pictures) -> Iterable[str]:
-    found = result["scenarios"].get("hold-and-pay")
-    if not found:
-        yield "Not measured."
-        return
+def _sales(found: Any, figures: Result, pictures: Pictures) -> Iterable[str]:
     yield f"{found['buyers']} customers at once; pgbench with {found['pgbench_clients']} clients."
     yield ""
-    yield "| run | sales | sales/s, consumers included | paid/s | pgbench/s | of pgbench | p95 hold ms | p95 pay ms | consumers behind s |"
-    yield "|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
-    for number, row in enumerate(found["runs"], start=1):
-        yield (
-            f"| {number} | {row['sales']:,} | {row['sales_per_second']:,.1f} | {row['paid_per_second']:,.1f} "
+    yield from table(
+        "run | sales | sales/s, consumers included | paid/s | pgbench/s | of pgbench | p95 hold ms | p95 pay ms | consumers behind s",
+        "rrrrrrrrr",
+        (
+            f"{number} | {row['sales']:,} | {row['sales_per_second']:,.1f} | {row['paid_per_second']:,.1f} "
             f"| {row['pgbench']:,.0f} | {row['of_pgbench']:.3f} | {row['hold_p95']:,.0f} | {row['pay_p95']:,.0f} "
-            f"| {row['behind_seconds']:.1f} |"
-        )
+            f"| {row['behind_seconds']:.1f}"
+            for number, row in enumerate(found["runs"], start=1)
+        ),
+    )
 
 
 def _cpu_of_sales(result: Result, pictures: Pictures) -> Iterable[str]:
@@ -183,41 +244,38 @@ def _cpu_of_sales(result: Result, pictures: Pictures) -> Iterable[str]:
     if not rows:
         yield "Not measured."
         return
-    yield f"| ms a sale | {' | '.join(GROUPS)} | all of them | receiver | generator |"
-    yield f"|---|{'--:|' * (len(GROUPS) + 3)}"
-    for title, cpu in rows.items():
-        shown = " | ".join(
-            f"{cpu[name]:.1f}" for name in (*GROUPS, "service", "receiver", "generator")
-        )
-        yield f"| {title} | {shown} |"
+    columns = (*GROUPS, "service", "receiver", "generator")
+    yield from table(
+        f"ms a sale | {' | '.join(GROUPS)} | all of them | receiver | generator",
+        "l" + "r" * len(columns),
+        (
+            f"{title} | {' | '.join(f'{cpu[name]:.1f}' for name in columns)}"
+            for title, cpu in rows.items()
+        ),
+    )
     parts = {title: {name: cpu[name] for name in GROUPS} for title, cpu in rows.items()}
     title = "CPU of a sale, by process"
     yield from _picture(pictures, "cpu", stacks(title, parts, unit="ms"), title)
 
 
-def _pretix(result: Result, pictures: Pictures) -> Iterable[str]:
-    found = result["scenarios"].get("pretix")
-    if not found:
-        yield "Not measured."
-        return
-    figures = result["figures"]
+def _pretix(found: Any, figures: Result, pictures: Pictures) -> Iterable[str]:
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
     yield (
         f"{found['buyers']} customers at once. Encore sells {figures['pretix_ratio']:,.1f} times as many, and a sale takes "
         f"{figures['pretix_cpu_ratio']:,.1f} times less CPU time. {versions}."
     )
     yield ""
-    yield (
-        "| run | sales of pretix | pretix/s | Encore/s | ratio | CPU ms a sale: pretix | Encore | ratio "
-        "| cores that idle Encore used | idle pretix |"
-    )
-    yield "|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
-    for number, row in enumerate(found["runs"], start=1):
-        yield (
-            f"| {number} | {row['sales']:,} | {row['pretix']:,.1f} | {row['encore']:,.1f} | {row['ratio']:,.1f} "
+    yield from table(
+        "run | sales of pretix | pretix/s | Encore/s | ratio | CPU ms a sale: pretix | Encore | ratio "
+        "| cores that idle Encore used | idle pretix",
+        "rrrrrrrrrr",
+        (
+            f"{number} | {row['sales']:,} | {row['pretix']:,.1f} | {row['encore']:,.1f} | {row['ratio']:,.1f} "
             f"| {row['pretix_cpu_ms']:,.0f} | {row['encore_cpu_ms']:,.1f} | {row['cpu_ratio']:,.1f} "
-            f"| {row['idle_encore']:.3f} | {row['idle_pretix']:.3f} |"
-        )
+            f"| {row['idle_encore']:.3f} | {row['idle_pretix']:.3f}"
+            for number, row in enumerate(found["runs"], start=1)
+        ),
+    )
     parts = {
         name: {group: cpu[group] for group in GROUPS if group in cpu}
         for name, cpu in found["cpu_ms"].items()
@@ -226,27 +284,21 @@ def _pretix(result: Result, pictures: Pictures) -> Iterable[str]:
     yield from _picture(pictures, "pretix", stacks(title, parts, unit="ms"), title)
 
 
-def _contention(result: Result, pictures: Pictures) -> Iterable[str]:
-    found = result["scenarios"].get("hot-seat")
-    if not found:
-        yield "Not measured."
-        return
+def _contention(found: Any, figures: Result, pictures: Pictures) -> Iterable[str]:
     yield f"{found['rivals']} customers at once; {found['seats']:,} seats in the hall."
     yield ""
-    yield "| run | winners | refusals p50 ms | refusals p99 ms | scattered holds p50 ms | p99 ms | ratio of p99 |"
-    yield "|--:|--:|--:|--:|--:|--:|--:|"
-    for number, row in enumerate(found["runs"], start=1):
-        yield (
-            f"| {number} | {row['winners']} | {row['refusal_p50']:,.0f} | {row['refusal_p99']:,.0f} "
-            f"| {row['hold_p50']:,.0f} | {row['hold_p99']:,.0f} | {row['ratio']:.2f} |"
-        )
+    yield from table(
+        "run | winners | refusals p50 ms | refusals p99 ms | scattered holds p50 ms | p99 ms | ratio of p99",
+        "rrrrrrr",
+        (
+            f"{number} | {row['winners']} | {row['refusal_p50']:,.0f} | {row['refusal_p99']:,.0f} "
+            f"| {row['hold_p50']:,.0f} | {row['hold_p99']:,.0f} | {row['ratio']:.2f}"
+            for number, row in enumerate(found["runs"], start=1)
+        ),
+    )
 
 
-def _halls(result: Result, pictures: Pictures) -> Iterable[str]:
-    found = result["scenarios"].get("seat-map")
-    if not found:
-        yield "Not measured."
-        return
+def _halls(found: Any, figures: Result, pictures: Pictures) -> Iterable[str]:
     names = {
         "map": "seat map",
         "list": "list of seats",
@@ -256,27 +308,25 @@ def _halls(result: Result, pictures: Pictures) -> Iterable[str]:
     }
     yield f"{found['connections']} connections."
     yield ""
-    yield "| seats | what | calls/s | p50 ms | p95 ms | CPU ms a call |"
-    yield "|--:|---|--:|--:|--:|--:|"
-    bars_of: dict[str, float] = {}
-    for seats, rows in found["halls"].items():
-        for name, title in names.items():
-            row = rows[name]
-            yield (
-                f"| {int(seats):,} | {title} | {row['rate']:,.0f} | {row['p50']:.1f} | {row['p95']:.1f} "
-                f"| {row['cpu_ms']['service']:.1f} |"
-            )
-        bars_of[f"{int(seats):,} seats, while seats change"] = rows["changing"]["p95"]
+    yield from table(
+        "seats | what | calls/s | p50 ms | p95 ms | CPU ms a call",
+        "rlrrrr",
+        (
+            f"{int(seats):,} | {title} | {row['rate']:,.0f} | {row['p50']:.1f} | {row['p95']:.1f} "
+            f"| {row['cpu_ms']['service']:.1f}"
+            for seats, rows in found["halls"].items()
+            for title, row in ((title, rows[name]) for name, title in names.items())
+        ),
+    )
+    bars_of = {
+        f"{int(seats):,} seats, while seats change": rows["changing"]["p95"]
+        for seats, rows in found["halls"].items()
+    }
     title = "Availability: p95"
     yield from _picture(pictures, "availability", bars(title, bars_of, unit="ms"), title)
 
 
-def _on_sale(result: Result, pictures: Pictures) -> Iterable[str]:
-    found = result["scenarios"].get("on-sale")
-    if not found:
-        yield "Not measured."
-        return
-    figures = result["figures"]
+def _on_sale(found: Any, figures: Result, pictures: Pictures) -> Iterable[str]:
     yield (
         f"{found['customers']:,} customers, {found['seats']:,} seats, {found['capacity']:,} admitted at once: "
         f"sold out after {figures['on_sale_seconds']:,.1f} s, {figures['on_sale_rate']:,.1f} sales/s; "
@@ -306,28 +356,32 @@ def _profiles(result: Result, pictures: Pictures) -> Iterable[str]:
     if not profiles:
         yield "No profile was taken in this run; `--profile NAME` takes one."
         return
-    yield f"| path | process | the top {TOP} packages by own time | the top {TOP} functions |"
-    yield "|---|---|---|---|"
-    for name, groups in profiles.items():
-        for group, costs in groups.items():
-            tops = (
-                "; ".join(f"`{row['name']}` {row['share']:.0%}" for row in costs[kind][:TOP])
-                for kind in ("packages", "functions")
-            )
-            yield f"| {name} | {group} | {' | '.join(tops)} |"
+    yield from table(
+        f"path | process | the top {TOP} packages by own time | the top {TOP} functions",
+        "llll",
+        (
+            f"{name} | {group} | {_top(costs['packages'])} | {_top(costs['functions'])}"
+            for name, groups in profiles.items()
+            for group, costs in groups.items()
+        ),
+    )
 
 
-REGIONS: dict[str, Callable[[Result, Pictures], Iterable[str]]] = {
+def _top(costs: Sequence[Mapping[str, Any]]) -> str:
+    return "; ".join(f"`{row['name']}` {row['share']:.0%}" for row in costs[:TOP])
+
+
+REGIONS: dict[str, Region] = {
     "conditions": _conditions,
     "bounds": _bounds,
     "rates": _rates,
-    "queue": _queue,
-    "sales": _sales,
+    "queue": _of("queue", _queue),
+    "sales": _of("hold-and-pay", _sales),
     "cpu": _cpu_of_sales,
-    "pretix": _pretix,
-    "contention": _contention,
-    "halls": _halls,
-    "on-sale": _on_sale,
+    "pretix": _of("pretix", _pretix),
+    "contention": _of("hot-seat", _contention),
+    "halls": _of("seat-map", _halls),
+    "on-sale": _of("on-sale", _on_sale),
     "profiles": _profiles,
 }
 
@@ -342,14 +396,15 @@ def _picture(pictures: Pictures, name: str, picture: str, title: str) -> Iterabl
 
 
 def _steps(steps: Mapping[str, Mapping[str, float]]) -> Iterable[str]:
-    yield "| step | calls | p50 ms | p95 ms | p99 ms | longest ms |"
-    yield "|---|--:|--:|--:|--:|--:|"
-    for name, row in steps.items():
-        title = "all at the peak" if name == "plateau" else name
-        yield (
-            f"| {title} | {row['count']:,} | {row['p50']:,.1f} | {row['p95']:,.1f} | {row['p99']:,.1f} "
-            f"| {row['max']:,.0f} |"
-        )
+    return table(
+        "step | calls | p50 ms | p95 ms | p99 ms | longest ms",
+        "lrrrrr",
+        (
+            f"{'all at the peak' if name == 'plateau' else name} | {row['count']:,} | {row['p50']:,.1f} "
+            f"| {row['p95']:,.1f} | {row['p99']:,.1f} | {row['max']:,.0f}"
+            for name, row in steps.items()
+        ),
+    )
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -24,57 +24,48 @@ def bars(
     unit: str = "",
     marks: Mapping[str, float] | None = None,
 ) -> str:
-    """One bar for each row, of lengths that can be compared; `marks` are the bounds of some rows, drawn as strokes."""
-    marks = marks or {}
-    longest = max([*rows.values(), *marks.values()], default=0) or 1
-    width = WIDTH - LABELS - FIGURES
-    parts = []
-    for i, (name, value) in enumerate(rows.items()):
-        y = MARGIN + i * (BAR + GAP)
-        length = max(value / longest * width, 1)
-        parts += [
-            _text(LABELS - 8, y + 14, name, anchor="end"),
-            f'<rect x="{LABELS}" y="{y}" width="{length:.1f}" height="{BAR}" fill="{COLOURS[0]}"/>',
-            _text(
-                LABELS + max(length, _at(marks, name, longest, width)) + 8,
-                y + 14,
-                _number(value, unit),
-            ),
-        ]
-        if name in marks:
-            x = LABELS + _at(marks, name, longest, width)
-            parts.append(f'<path class="bound" d="M{x:.1f} {y - 3}v{BAR + 6}"/>')
-    return _picture(title, MARGIN + len(rows) * (BAR + GAP), parts)
+    """Draw one bar for each row, of lengths that can be compared; `marks` are the bounds of some rows, drawn as strokes."""
+    return _bars(title, {name: {"": value} for name, value in rows.items()}, unit, marks or {})
 
 
 def stacks(title: str, rows: Mapping[str, Mapping[str, float]], *, unit: str = "") -> str:
-    """One bar for each row, made of parts that are the same in all of them."""
+    """Draw one bar for each row, made of parts that are the same in all of them."""
+    return _bars(title, rows, unit, {})
+
+
+def _bars(
+    title: str, rows: Mapping[str, Mapping[str, float]], unit: str, marks: Mapping[str, float]
+) -> str:
     names = list(dict.fromkeys(name for row in rows.values() for name in row))
-    longest = max((sum(row.values()) for row in rows.values()), default=0) or 1
-    width = WIDTH - LABELS - FIGURES
+    longest = max([*(sum(row.values()) for row in rows.values()), *marks.values()], default=0) or 1
+    scale = (WIDTH - LABELS - FIGURES) / longest
     parts = []
     for i, (title_of_row, row) in enumerate(rows.items()):
         y, x = MARGIN + i * (BAR + GAP), float(LABELS)
         parts.append(_text(LABELS - 8, y + 14, title_of_row, anchor="end"))
         for name, value in row.items():
-            length = value / longest * width
+            length = max(value * scale, 1 if len(row) == 1 else 0)
             colour = COLOURS[names.index(name) % len(COLOURS)]
             parts.append(
                 f'<rect x="{x:.1f}" y="{y}" width="{length:.1f}" height="{BAR}" fill="{colour}"/>'
             )
             x += length
-        parts.append(_text(x + 8, y + 14, _number(sum(row.values()), unit)))
+        mark = LABELS + marks.get(title_of_row, 0) * scale
+        parts.append(_text(max(x, mark) + 8, y + 14, _number(sum(row.values()), unit)))
+        if title_of_row in marks:
+            parts.append(f'<path class="bound" d="M{mark:.1f} {y - 3}v{BAR + 6}"/>')
     height = MARGIN + len(rows) * (BAR + GAP)
+    if names == [""] or not names:
+        return _picture(title, height, parts)
     return _picture(title, height + 24, [*parts, *_legend(names, height + 12)])
 
 
 def lines(
     title: str, series: Mapping[str, Sequence[tuple[float, float]]], *, across: str, up: str
 ) -> str:
-    """One line for each series of (across, up), all from zero."""
-    points = [point for sery in series.values() for point in sery]
-    right = max((x for x, _ in points), default=0) or 1
-    top = max((y for _, y in points), default=0) or 1
+    """Draw one line for each series of (across, up), all from zero."""
+    right = max((x for points in series.values() for x, _ in points), default=0) or 1
+    top = max((y for points in series.values() for _, y in points), default=0) or 1
     left, width = 70, WIDTH - 100
     bottom = MARGIN + LINE_HEIGHT
     parts = [
@@ -84,17 +75,14 @@ def lines(
         _text(left + width, bottom + 18, f"{_number(right)} {across}", anchor="end"),
         _text(left + 6, MARGIN + 5, up, kind="quiet"),
     ]
-    for i, one in enumerate(series.values()):
+    for i, points in enumerate(series.values()):
         path = " ".join(
-            f"{left + x / right * width:.1f},{bottom - y / top * LINE_HEIGHT:.1f}" for x, y in one
+            f"{left + x / right * width:.1f},{bottom - y / top * LINE_HEIGHT:.1f}"
+            for x, y in points
         )
         colour = COLOURS[i % len(COLOURS)]
         parts.append(f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="{path}"/>')
     return _picture(title, bottom + 48, [*parts, *_legend(list(series), bottom + 40)])
-
-
-def _at(marks: Mapping[str, float], name: str, longest: float, width: float) -> float:
-    return marks.get(name, 0) / longest * width
 
 
 def _legend(names: Sequence[str], y: float) -> list[str]:

@@ -30,7 +30,7 @@ def profiled(groups: Mapping[str, int], files: Mapping[str, Path]) -> Iterator[N
     recorders = {
         name: subprocess.Popen(
             [
-                # Only threads that hold the interpreter: whoever waits for a server costs nothing here.
+                # Only threads that hold the interpreter: one that waits for a server costs nothing here.
                 *(program, "record", "--subprocesses", "--gil", "--pid", str(root)),
                 *("--rate", str(SAMPLES_PER_SECOND), "--format", "raw"),
                 *("--output", str(files[name])),

@@ -1,11 +1,11 @@
 """The reference sale: what PostgreSQL alone can sell on this machine, with the guarantees that Encore's sale has."""
 
-import subprocess
 from pathlib import Path
 
 import psycopg
 
-from dev.bench.generators import GeneratorFailed, run_pgbench
+from dev.bench.generators import run_pgbench
+from dev.bench.pretix.installation import run_to_end
 from dev.stack.servers import PostgresServer
 
 FLOORS = Path(__file__).resolve().parent / "floors"
@@ -53,8 +53,4 @@ class ReferenceSale:
     def _play(self, script: Path) -> None:
         numbers = [f"--set=customers={CUSTOMERS}", f"--set=seats={SEATS}"]
         command = [str(self._programs / "psql"), "--quiet", "--set=ON_ERROR_STOP=1", *numbers]
-        result = subprocess.run(
-            [*command, f"--file={script}", self._url], capture_output=True, text=True, check=False
-        )
-        if result.returncode != 0:
-            raise GeneratorFailed(f"{script.name}: {result.stderr}")
+        run_to_end([*command, f"--file={script}", self._url])

@@ -1,4 +1,4 @@
-"""Which function plays which scenario. Needs Django to be set up."""
+"""Name the function that plays each scenario. Needs Django to be set up."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,6 +10,7 @@ from dev.bench.scenarios import (
     on_sale,
     polling,
     queueing,
+    rooms,
     selling,
     side_by_side,
 )
@@ -20,6 +21,7 @@ PLAYS: dict[str, Callable[[Bench], Outcome]] = {
     "join": polling.join,
     "status": polling.status,
     "board": polling.board,
+    "room": rooms.room,
     "queue": queueing.queue,
     "hold-and-pay": selling.hold_and_pay,
     "hot-seat": selling.hot_seat,

@@ -21,11 +21,11 @@ from playwright.sync_api import Error as BrowserError
 from rich.console import Console
 
 from apps.core.commands import progress_bars, whole_number
+from dev.bench.markdown import table
 from dev.browser import NAMES, find_browser, open_browser
 from dev.screenshots.pictures import SIZES
-from dev.stack.children import ChildFailed
-from dev.stack.servers import ServerFailed
-from dev.stack.throwaway import Interrupted, raise_when_interrupted, running_stack
+from dev.stack.throwaway import exit_when_it_fails, running_stack
+from dev.tool import parser_of
 
 SETTINGS = {"RATE_LIMIT_ENABLED": "0", "LOG_LEVEL": "ERROR"}
 HALLS = (50, 5_000, 50_000)  # seats; the first is the baseline
@@ -71,23 +71,19 @@ def main(arguments: Sequence[str]) -> int:
     if browser_path is None:
         sys.stderr.write(f"There is no browser: install one of {', '.join(NAMES)}.\n")
         return 1
-    raise_when_interrupted()
-    try:
-        with running_stack("seat-map", SETTINGS) as stack:
-            base_url = stack.environment["BASE_URL"]
-            halls = _sell_halls(base_url)
-            with open_browser(browser_path) as browser, progress_bars() as progress:
-                task = progress.add_task("Openings", total=repeats * len(halls))
-                for _ in range(repeats):
-                    for hall in halls:
-                        _open(browser, base_url, hall)
-                        progress.advance(task)
-                version = browser.version
-    except Interrupted:
-        return 130
-    except (ServerFailed, ChildFailed, TimeoutError, BrowserError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
+    with (
+        exit_when_it_fails(Console(stderr=True), BrowserError),
+        running_stack("seat-map", SETTINGS) as stack,
+    ):
+        base_url = stack.environment["BASE_URL"]
+        halls = _sell_halls(base_url)
+        with open_browser(browser_path) as browser, progress_bars() as progress:
+            task = progress.add_task("Openings", total=repeats * len(halls))
+            for _ in range(repeats):
+                for hall in halls:
+                    _open(browser, base_url, hall)
+                    progress.advance(task)
+            version = browser.version
     bounded = next(hall for hall in halls if hall.seats == BOUNDED)
     Console(highlight=False).print(_report(halls, version), markup=False, soft_wrap=True)
     return 0 if statistics.median(bounded.ready) < BOUND else 1
@@ -100,15 +96,7 @@ def _sell_halls(base_url: str) -> list[Hall]:
 
     halls = []
     for seats in HALLS:
-        made = prepare_load_test(
-            customers=1,
-            seats=seats,
-            capacity=1,
-            seats_per_customer=4,
-            performances=1,
-            seats_done=lambda count: None,
-            customers_done=lambda count: None,
-        )
+        made = prepare_load_test(customers=1, seats=seats, capacity=1, seats_per_customer=4)
         block_seats(seat_ids=made.seat_ids[::3])
         halls.append(
             Hall(
@@ -133,29 +121,25 @@ def _open(browser: Browser, base_url: str, hall: Hall) -> None:
 
 
 def _report(halls: Sequence[Hall], version: str) -> str:
-    """Markdown."""
+    """Return Markdown."""
     baseline = halls[0]
-    lines = [
-        f"Chromium {version}, {len(baseline.ready)} openings of each hall in turn, {os.cpu_count()} cores.",
-        "",
-        "| seats | ready: ms | slowest | × the smallest | frame: ms | 95 % within | data: kB |",
-        "|--:|--:|--:|--:|--:|--:|--:|",
-    ]
+    rows = []
     for hall in halls:
         ratio = statistics.median(
-            one / other for one, other in zip(hall.ready, baseline.ready, strict=True)
+            ready / base for ready, base in zip(hall.ready, baseline.ready, strict=True)
         )
         within = statistics.quantiles(hall.frames, n=20)[-1]
-        lines.append(
-            f"| {hall.seats:,} | {statistics.median(hall.ready):.0f} | {max(hall.ready):.0f} | {ratio:.2f} "
-            f"| {statistics.median(hall.frames):.1f} | {within:.1f} | {hall.data / 1000:.0f} |"
+        rows.append(
+            f"{hall.seats:,} | {statistics.median(hall.ready):.0f} | {max(hall.ready):.0f} | {ratio:.2f} "
+            f"| {statistics.median(hall.frames):.1f} | {within:.1f} | {hall.data / 1000:.0f}"
         )
-    return "\n".join(lines)
+    headings = "seats | ready: ms | slowest | × the smallest | frame: ms | 95 % within | data: kB"
+    openings = f"{len(baseline.ready)} openings of each hall in turn, {os.cpu_count()} cores."
+    return "\n".join((f"Chromium {version}, {openings}\n", *table(headings, "r" * 7, rows)))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="make bench-seat-map", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = parser_of("make bench-seat-map", __doc__)
     parser.add_argument(
         "--repeats",
         type=whole_number(1, 100),

@@ -4,9 +4,8 @@ import os
 import re
 import shutil
 import signal
-import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -14,8 +13,8 @@ from rich.console import Console
 from dev.bench.filling import History
 from dev.bench.kept import KeptHistory
 from dev.stack.children import Child
-from dev.stack.servers import HOST, PostgresServer, ValkeyServer, free_port
-from dev.stack.stack import READY_TIMEOUT
+from dev.stack.servers import HOST, ValkeyServer, free_port
+from dev.stack.stack import READY_TIMEOUT, answers
 from dev.stack.throwaway import ThrowawayStack, new_folder
 
 HARNESS = Path(__file__).resolve().parents[2]  # this checkout, also when another is measured
@@ -26,15 +25,16 @@ SETTINGS = {
     "SECURE_SSL_REDIRECT": "0",
 }
 FLOORS = {"hello": "dev.bench.floors.hello", "django": "dev.bench.floors.bare_django"}
-PREPARATION = (
-    ("django", "migrate", "--no-input", "--verbosity", "0"),
-    # Neither fingerprinted nor compressed, which takes most of a minute: no scenario asks for a page.
-    ("django", "collectstatic", "--no-input", "--verbosity", "0", "--no-post-process"),
-)
 
 
 class BenchStack(ThrowawayStack):
     """Stack of `make run`, but deployed: no demo data, static files collected, HTTPS settings, every limit on."""
+
+    preparation = (
+        ("django", "migrate", "--no-input", "--verbosity", "0"),
+        # Neither fingerprinted nor compressed, which takes most of a minute: no scenario asks for a page.
+        ("django", "collectstatic", "--no-input", "--verbosity", "0", "--no-post-process"),
+    )
 
     def __init__(self, folder: Path, *, console: Console, history: History | None = None) -> None:
         """`history` is what the database holds before anything is measured."""
@@ -45,7 +45,6 @@ class BenchStack(ThrowawayStack):
 
     def boot(self) -> None:
         super().boot()
-        [self.postgres] = [server for server in self.servers if isinstance(server, PostgresServer)]
         [self.valkey] = [server for server in self.servers if isinstance(server, ValkeyServer)]
         with self._step("Floors"):
             for name, module in FLOORS.items():
@@ -57,7 +56,7 @@ class BenchStack(ThrowawayStack):
 
     @property
     def groups(self) -> dict[str, list[int]]:
-        """The root processes of each group whose CPU time is told apart."""
+        """Return the root processes of each group whose CPU time is told apart."""
         members = {child.name: child for child in self.children}
         members |= {"postgres": self.postgres.child, "valkey": self.valkey.child}
         groups: dict[str, list[int]] = {}
@@ -66,16 +65,6 @@ class BenchStack(ThrowawayStack):
                 group = "floors" if name.startswith("floor-") else name
                 groups.setdefault(group, []).append(child.process.pid)
         return groups
-
-    def child(self, name: str) -> Child:
-        return next(child for child in self.children if child.name == name)
-
-    def _prepare_database(self) -> None:
-        owner = {"OWNER_DATABASE_URL": self.owner_database_url or ""}
-        for command in PREPARATION:
-            child = self._python("prepare", *command)
-            child.environment = {**self.environment, **owner}
-            self._run_to_end(child)
 
     def _start_floor(self, name: str, module: str) -> str:
         """Serve another application with the very command that serves Encore; return its address."""
@@ -96,19 +85,13 @@ class BenchStack(ThrowawayStack):
         )
         self._start(child)
         url = f"http://{HOST}:{port}/"
-
-        def is_ready() -> bool:
-            with suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:
-                return bool(answer.status == 200)
-            return False
-
-        child.wait_until(is_ready, timeout=READY_TIMEOUT)
+        child.wait_until(lambda: answers(url), timeout=READY_TIMEOUT)
         return url
 
 
 @contextmanager
 def running_bench_stack(console: Console, *, history: Path | None = None) -> Iterator[BenchStack]:
-    """A stack, and Django set up for it in this process. Call it from the main thread.
+    """Run a stack, with Django set up for it in this process. Call it from the main thread.
 
     With `history`, a folder of `KeptHistory`, it runs on a copy of what is kept there.
 

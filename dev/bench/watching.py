@@ -13,6 +13,8 @@ import psycopg
 from apps.ops.invariants import check_invariants
 from dev.bench.bench import Bench, ScenarioFailed
 
+Values = Sequence[Any] | Mapping[str, Any] | None
+
 SAMPLE_SECONDS = 1.0
 CATCH_UP_TIMEOUT = 120.0
 CATCH_UP_POLL = 0.1
@@ -59,7 +61,7 @@ VISITS = """
     LEFT JOIN reservations_reservation sold ON sold.hold_id = hold.id
     WHERE visit.concert_id = %(concert)s AND visit.admitted_at < %(until)s
 """
-# Visits that were admitted although somebody with an earlier slot, who was waiting by then, was admitted later.
+# Visits that were admitted although a visitor with an earlier slot, who was waiting by then, was admitted later.
 OUT_OF_ORDER = """
     SELECT count(*) FROM (
         SELECT admitted_at, min(admitted_at) OVER (
@@ -104,8 +106,7 @@ def watching(database_url: str, concert_id: int) -> Iterator[Watch]:
     try:
         yield watch
         _await_consumers(database_url)
-        with psycopg.connect(database_url) as connection:
-            watch.elapsed = float(_row(connection, ELAPSED, {"since": since})[0] or 0)
+        watch.elapsed = float(_find(database_url, ELAPSED, {"since": since})[0] or 0)
     finally:
         is_over.set()
         sampler.join()
@@ -134,9 +135,8 @@ def _await_consumers(database_url: str) -> None:
 
 def tickets_sold(database_url: str, concert_id: int) -> tuple[int, int, Any]:
     """Return tickets, the different seats that they are for, and when the last one was sold."""
-    with psycopg.connect(database_url) as connection:
-        tickets, seats, last_at = _row(connection, TICKETS, [concert_id])
-        return tickets, seats, last_at
+    tickets, seats, last_at = _find(database_url, TICKETS, [concert_id])
+    return tickets, seats, last_at
 
 
 def slots_of(
@@ -146,9 +146,8 @@ def slots_of(
 
     A slot that is taken waits for its visitor to come and to choose (`to_hold`), to pay (`to_pay`), and to be freed (`to_free`).
     """
-    with psycopg.connect(database_url) as connection:
-        values = {"concert": concert_id, "until": until}
-        visits, taken, *parts = _row(connection, VISITS, values)
+    values = {"concert": concert_id, "until": until}
+    visits, taken, *parts = _find(database_url, VISITS, values)
     names = ("to_hold", "to_pay", "to_free")
     return {
         "visits": visits,
@@ -159,14 +158,12 @@ def slots_of(
 
 def first_join_at(database_url: str, concert_id: int) -> datetime:
     """Return when the first of those who had a turn came."""
-    with psycopg.connect(database_url) as connection:
-        joined_at: datetime = _row(connection, FIRST_JOIN, [concert_id])[0]
-        return joined_at
+    joined_at: datetime = _find(database_url, FIRST_JOIN, [concert_id])[0]
+    return joined_at
 
 
 def admissions_out_of_order(database_url: str, concert_id: int) -> int:
-    with psycopg.connect(database_url) as connection:
-        return int(_row(connection, OUT_OF_ORDER, [concert_id])[0])
+    return int(_find(database_url, OUT_OF_ORDER, [concert_id])[0])
 
 
 def breaches(bench: Bench) -> int:
@@ -179,14 +176,17 @@ def breaches(bench: Bench) -> int:
     since = bench.started_at if bench.stack.history else None
     broken = [invariant for invariant in check_invariants(since=since) if invariant.breaches]
     if broken:
-        named = "; ".join(f"{one.name}: {one.breaches} ({one.examples[:1]})" for one in broken)
+        named = "; ".join(
+            f"{check.name}: {check.breaches} ({check.examples[:1]})" for check in broken
+        )
         raise ScenarioFailed(f"Invariants are broken: {named}")
     return 0
 
 
-def _row(
-    connection: psycopg.Connection[Any],
-    query: str,
-    values: Sequence[Any] | Mapping[str, Any] | None = None,
-) -> Any:
+def _find(database_url: str, query: str, values: Values) -> Any:
+    with psycopg.connect(database_url) as connection:
+        return _row(connection, query, values)
+
+
+def _row(connection: psycopg.Connection[Any], query: str, values: Values = None) -> Any:
     return connection.execute(query, values).fetchone()

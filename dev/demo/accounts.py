@@ -36,7 +36,7 @@ PERSONAS = (
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """As it is printed and written to `demo_logins.json`."""
+    """Hold a login as it is printed and written to `demo_logins.json`."""
 
     role: str
     email: str
@@ -49,7 +49,7 @@ def logins_path() -> Path:
 
 
 def load_logins() -> list[Login]:
-    """Accounts for the three roles; each installation has passwords of its own, which are kept from start to start."""
+    """Make accounts for the three roles; each installation has passwords of its own, which are kept from start to start."""
     known = _known_passwords()
     logins = []
     for persona in PERSONAS:
@@ -62,7 +62,7 @@ def load_logins() -> list[Login]:
 
 
 def load_fans() -> list[User]:
-    """Customers who cannot log in."""
+    """Return customers who cannot log in."""
     emails = [f"fan{number:02}@demo.example" for number in range(1, FANS + 1)]
     found = {user.email: user for user in User.objects.filter(email__in=emails)}
     return [
@@ -93,7 +93,7 @@ def _load_user(persona: Persona, password: str) -> None:
 
 
 def _clerks() -> Group:
-    """Put concerts on sale, steer waiting rooms, look at everything that was sold; no money, no accounts."""
+    """Return the group that may put concerts on sale, steer waiting rooms, look at everything that was sold; no money, no accounts."""
     group, is_new = Group.objects.get_or_create(name=CLERKS)
     if is_new:
         edits = Q(

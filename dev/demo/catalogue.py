@@ -153,7 +153,7 @@ def _finish(concert: Concert, production: Production) -> None:
 
 
 def _open_soon_again(concert: Concert, opens_in: timedelta) -> None:
-    """Every start of the demo has an opening to look forward to, until somebody has claimed a seat."""
+    """Give every start of the demo an opening to look forward to, until a seat has been claimed."""
     now = timezone.now()
     if concert.has_opened(now) and not Hold.objects.filter(performance__concert=concert).exists():
         Concert.objects.filter(pk=concert.pk).update(sales_open_at=now + opens_in)

@@ -3,14 +3,16 @@
 import random
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Any
 from uuid import uuid4
 
 import httpx
+
+from dev import api
+from dev.api import Api, ApiRefused, Data, Request, data_of
 
 TOP_UP = 500_000  # won
 TOP_UP_MAX = 1_000_000
@@ -19,17 +21,15 @@ RANKING_PAUSE = 0.5  # seconds
 HOLD_ATTEMPTS = 5
 WORTH_WAITING_FOR = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 
-Data = dict[str, Any]
-
 
 class JourneyFailed(Exception):
     """The message says at which step and why."""
 
 
-class ApiError(JourneyFailed):
-    def __init__(self, step: str, status: int, code: str, message: str) -> None:
-        super().__init__(f"{step}: {message} (HTTP {status}, {code})")
-        self.code = code
+class StepRefused(JourneyFailed):
+    def __init__(self, step: str, refusal: ApiRefused) -> None:
+        super().__init__(f"{step}: {refusal}")
+        self.code = refusal.code
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,11 @@ class Journey:
     keep: bool = False
     patience: float = 120.0
     ranking_patience: float = 30.0
-    login: dict[str, str] = field(default_factory=dict, init=False)
-    queue: dict[str, str] = field(default_factory=dict, init=False)
+    caller: Api = field(init=False)
     balance: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self.caller = Api(self.client)
 
     def run(self) -> None:
         """
@@ -75,10 +77,8 @@ class Journey:
         self._top_up("Top up again", hold["total_price"] - self.balance)
         paid = self._call(
             "Pay",
-            "POST",
-            "/reservations",
-            body={"hold_id": hold["hold_id"]},
-            headers=self.queue | _new_key(),
+            api.pay(hold["hold_id"]),
+            key=_new_key(),
             note=lambda data: f"{data['total_price']:,} won, {data['balance']:,} left",
         )
         self._show_ticket(paid["tickets"][0])
@@ -93,23 +93,19 @@ class Journey:
         credentials = {"email": email, "password": secrets.token_urlsafe(16)}
         self._call(
             "Register",
-            "POST",
-            "/accounts/register",
-            body={**credentials, "name": "A Traveller"},
+            Request("POST", "/accounts/register", {**credentials, "name": "A Traveller"}),
             note=lambda data: str(data["email"]),
         )
-        issued = self._call("Log in", "POST", "/accounts/login", body=credentials)
-        self.login = {"Authorization": f"Bearer {issued['access_token']}"}
+        issued = self._call("Log in", Request("POST", "/accounts/login", credentials))
+        self.caller.access_token = issued["access_token"]
         self._top_up("Top up", TOP_UP)
 
     def _top_up(self, title: str, amount: int) -> None:
         while amount > 0:
             charged = self._call(
                 title,
-                "POST",
-                "/balance/charges",
-                body={"amount": min(amount, TOP_UP_MAX)},
-                headers=_new_key(),
+                api.charge(min(amount, TOP_UP_MAX)),
+                key=_new_key(),
                 note=lambda data: f"balance {data['balance']:,} won",
             )
             self.balance = charged["balance"]
@@ -122,9 +118,7 @@ class Journey:
             self._wait_until_admitted()
             dates = self._call(
                 "Look at the dates",
-                "GET",
-                f"/concerts/{concert['concert_id']}/performances",
-                headers=self.queue,
+                api.read(f"/concerts/{concert['concert_id']}/performances"),
                 note=lambda data: (
                     ", ".join(
                         f"{item['seats_available']:,} of {item['seats_total']:,}"
@@ -136,22 +130,20 @@ class Journey:
             for performance in dates["items"]:
                 if performance["reservable"] and (self.keep or _is_cancellable(performance)):
                     return concert, performance
-            self._call("Leave the queue", "DELETE", "/queue/tokens/me", headers=self.queue)
+            self._call("Leave the queue", api.LEAVE)
         raise JourneyFailed("Look at the dates: no seat is left that could be bought.")
 
     def _concerts(self) -> Iterator[Data]:
         if self.concert_id is not None:
             yield self._call(
                 "Find the concert",
-                "GET",
-                f"/concerts/{self.concert_id}",
+                api.read(f"/concerts/{self.concert_id}"),
                 note=lambda data: str(data["title"]),
             )
             return
         found = self._call(
             "Find a concert",
-            "GET",
-            "/concerts?page_size=100",
+            api.read("/concerts?page_size=100"),
             note=lambda data: f"{data['total']} concerts",
         )
         on_sale = [item for item in found["items"] if item["on_sale"]]
@@ -164,49 +156,40 @@ class Journey:
     def _join(self, concert: Data) -> None:
         joined = self._call(
             "Join the queue",
-            "POST",
-            "/queue/tokens",
-            body={"concert_id": concert["concert_id"]},
+            api.join(concert["concert_id"]),
             note=lambda data: f"{concert['title']}: {data['status']}, position {data['position']}",
         )
-        self.queue = {"Queue-Token": joined["token"]}
+        self.caller.queue_token = joined["token"]
 
     def _wait_until_admitted(self) -> None:
-        started_at = time.monotonic()
-        status: int | None = None
+        title, started_at = "Wait for the turn", time.monotonic()
         while True:
-            response = self._request("Wait for the turn", "GET", "/queue/tokens/me", self.queue)
-            status, place = response.status_code, self._data("Wait for the turn", response)
-            self.queue = {"Queue-Token": place["token"]}
+            response = self._request(title, api.STATUS)
+            status, visit = response.status_code, self._data(title, response)
+            self.caller.queue_token = visit["token"]
             waited = time.monotonic() - started_at
-            if place["status"] == "ACTIVE":
-                until = datetime.fromisoformat(place["expires_at"])
+            if visit["status"] == "ACTIVE":
+                until = datetime.fromisoformat(visit["expires_at"])
                 note = f"admitted until {until:%H:%M:%S} UTC"
-                self.on_step(Step("Wait for the turn", status, waited, note, succeeded=True))
+                self.on_step(Step(title, status, waited, note, succeeded=True))
                 return
-            if place["status"] == "EXPIRED":
-                raise self._failure(
-                    "Wait for the turn", status, waited, f"lost it: {place['expired_reason']}"
-                )
+            if visit["status"] == "EXPIRED":
+                raise self._failure(title, status, waited, f"lost it: {visit['expired_reason']}")
             if waited > self.patience:
-                raise self._failure(
-                    "Wait for the turn",
-                    status,
-                    waited,
-                    f"still at position {place['position']} after {waited:.0f} s. "
-                    "Does beat run, and is the waiting room open?",
+                still = (
+                    f"still at position {visit['position']} after {waited:.0f} s. "
+                    "Does beat run, and is the waiting room open?"
                 )
-            self.on_wait(f"In the queue, position {place['position']}")
-            time.sleep(min(place["poll_after_seconds"], max(self.patience - waited, 0.1)))
+                raise self._failure(title, status, waited, still)
+            self.on_wait(f"In the queue, position {visit['position']}")
+            time.sleep(min(visit["poll_after_seconds"], max(self.patience - waited, 0.1)))
 
     def _hold_a_seat(self, performance: Data) -> Data:
-        """The cheapest seat; another one if somebody was faster."""
+        """Hold the cheapest seat, or another one if a faster customer has it."""
         performance_id = performance["performance_id"]
         listed = self._call(
             "Look at the seats",
-            "GET",
-            f"/performances/{performance_id}/seats",
-            headers=self.queue,
+            api.seats(performance_id),
             note=lambda data: f"{len(data['seats']):,} seats",
         )
         free = [seat for seat in listed["seats"] if seat["status"] == "AVAILABLE"]
@@ -214,18 +197,15 @@ class Journey:
             raise JourneyFailed("Look at the seats: none is free any more.")
         random.shuffle(free)
         free.sort(key=lambda seat: seat["price"])
-        last: ApiError | None = None
+        last: StepRefused | None = None
         for seat in free[:HOLD_ATTEMPTS]:
             try:
                 return self._call(
                     "Hold a seat",
-                    "POST",
-                    "/holds",
-                    body={"performance_id": performance_id, "seat_ids": [seat["seat_id"]]},
-                    headers=self.queue,
+                    api.hold(performance_id, [seat["seat_id"]]),
                     note=lambda data: f"{_name(data['seats'][0])}, {data['total_price']:,} won",
                 )
-            except ApiError as refusal:
+            except StepRefused as refusal:
                 if refusal.code not in ("SEAT_ALREADY_HELD", "SEAT_ALREADY_RESERVED"):
                     raise
                 last = refusal
@@ -234,9 +214,8 @@ class Journey:
     def _ask_for_more_time(self, hold: Data) -> None:
         self._call(
             "Ask for more time",
-            "POST",
-            f"/holds/{hold['hold_id']}/extend",
-            headers=_new_key(),
+            Request("POST", f"/holds/{hold['hold_id']}/extend"),
+            key=_new_key(),
             note=lambda data: (
                 f"held until {datetime.fromisoformat(data['expires_at']):%H:%M:%S} UTC"
             ),
@@ -245,7 +224,7 @@ class Journey:
     def _show_ticket(self, ticket: Data) -> None:
         title = "Show the ticket"
         started_at = time.monotonic()
-        response = self._request(title, "GET", f"/tickets/{ticket['ticket_id']}/qr.svg")
+        response = self._request(title, api.read(f"/tickets/{ticket['ticket_id']}/qr.svg"))
         seconds = time.monotonic() - started_at
         if response.status_code != HTTPStatus.OK:
             self._data(title, response)
@@ -255,13 +234,13 @@ class Journey:
         self.on_step(Step(title, response.status_code, seconds, note, succeeded=True))
 
     def _reservations_of(self, concert: Data) -> int:
-        response = self._request("Ranking", "GET", "/concerts/popular?window=all&limit=100")
+        response = self._request("Ranking", api.read("/concerts/popular?window=all&limit=100"))
         ranked = self._data("Ranking", response)["items"]
         counts = {item["concert_id"]: item["reservations"] for item in ranked}
         return int(counts.get(concert["concert_id"], 0))
 
     def _see_ranking_grow(self, concert: Data, before: int) -> None:
-        """The ranking follows the sale by a task, and its answers may be two seconds old."""
+        """Wait for the ranking, which follows the sale by a task, and whose answers may be two seconds old."""
         title = "See it in the ranking"
         started_at = time.monotonic()
         self.on_wait("Waiting for the ranking")
@@ -280,9 +259,8 @@ class Journey:
         title = "Cancel"
         cancelled = self._call(
             title,
-            "POST",
-            f"/reservations/{paid['reservation_id']}/cancel",
-            headers=_new_key(),
+            api.cancel(paid["reservation_id"]),
+            key=_new_key(),
             note=lambda data: f"{data['refunded_amount']:,} won back, balance {data['balance']:,}",
         )
         if cancelled["balance"] != self.balance:
@@ -295,47 +273,31 @@ class Journey:
     def _call(
         self,
         title: str,
-        method: str,
-        path: str,
+        request: Request,
         *,
-        body: Data | None = None,
-        headers: Mapping[str, str] | None = None,
+        key: str | None = None,
         note: Callable[[Data], str] = lambda data: "",
     ) -> Data:
-        """One step of one call; returns the `data` of the answer."""
+        """Make one step of one call; return the data of the answer."""
         started_at = time.monotonic()
-        response = self._request(title, method, path, headers, body)
+        response = self._request(title, request, key)
         seconds = time.monotonic() - started_at
         data = self._data(title, response, seconds)
         self.on_step(Step(title, response.status_code, seconds, note(data), succeeded=True))
         return data
 
-    def _request(
-        self,
-        title: str,
-        method: str,
-        path: str,
-        headers: Mapping[str, str] | None = None,
-        body: Data | None = None,
-    ) -> httpx.Response:
-        """The answer, after as many attempts as a busy server asks for within `patience`."""
+    def _request(self, title: str, request: Request, key: str | None = None) -> httpx.Response:
+        """Return the answer, after as many attempts as a busy server asks for within `patience`."""
         give_up_at = time.monotonic() + self.patience
         while True:
             try:
-                response = self.client.request(
-                    method,
-                    f"/api/v1{path}",
-                    json=body,
-                    headers={"Accept-Language": "en", **self.login, **(headers or {})},
-                )
+                response = self.caller.send(request, key=key)
             except httpx.HTTPError as error:
-                raise self._failure(
-                    title,
-                    None,
-                    0.0,
+                silence = (
                     f"no answer from {self.client.base_url} ({error or type(error).__name__}). "
-                    "Is the stack running? `make run` starts it.",
-                ) from error
+                    "Is the stack running? `make run` starts it."
+                )
+                raise self._failure(title, None, 0.0, silence) from error
             wait = response.headers.get("Retry-After", "")
             if response.status_code not in WORTH_WAITING_FOR or not wait.isdecimal():
                 return response
@@ -346,31 +308,26 @@ class Journey:
 
     def _data(self, title: str, response: httpx.Response, seconds: float = 0.0) -> Data:
         """
-        :raises Refused: the answer is a refusal.
+        :raises StepRefused: the answer is a refusal.
         :raises JourneyFailed: it is no envelope.
         """
         try:
-            envelope = response.json()
-            code, message = str(envelope["code"]), str(envelope["message"])
-            data: Data = envelope["data"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise self._failure(
-                title, response.status_code, seconds, "this is no answer of Encore"
-            ) from error
-        if code != "SUCCESS":
-            self.on_step(
-                Step(title, response.status_code, seconds, f"{code}: {message}", succeeded=False)
-            )
-            raise ApiError(title, response.status_code, code, message)
-        return data
+            return data_of(response)
+        except ApiRefused as refusal:
+            note = f"{refusal.code}: {refusal.message}"
+            self.on_step(Step(title, response.status_code, seconds, note, succeeded=False))
+            raise StepRefused(title, refusal) from refusal
+        except ValueError as error:
+            nonsense = "this is no answer of Encore"
+            raise self._failure(title, response.status_code, seconds, nonsense) from error
 
     def _failure(self, title: str, status: int | None, seconds: float, note: str) -> JourneyFailed:
         self.on_step(Step(title, status, seconds, note, succeeded=False))
         return JourneyFailed(f"{title}: {note}")
 
 
-def _new_key() -> dict[str, str]:
-    return {"Idempotency-Key": str(uuid4())}
+def _new_key() -> str:
+    return str(uuid4())
 
 
 def _is_cancellable(performance: Data) -> bool:

@@ -55,9 +55,9 @@ def prepare_load_test(
     seats: int,
     capacity: int,
     seats_per_customer: int,
-    performances: int,
-    seats_done: Progress,
-    customers_done: Progress,
+    performances: int = 1,
+    seats_done: Progress = lambda count: None,
+    customers_done: Progress = lambda count: None,
 ) -> LoadTest:
     """Make a concert on sale with an open waiting room, and customers with money and a valid login.
 

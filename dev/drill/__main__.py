@@ -1,6 +1,5 @@
-"""`python -m dev.drill`: what `manage.py fault_drill` runs, in an environment of its own."""
+"""`make drill`: see `options.py`."""
 
-import argparse
 import json
 import os
 import shutil
@@ -11,46 +10,36 @@ from contextlib import nullcontext
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from apps.core.commands import progress_bars
-from dev.drill.faults import FAULTS
-from dev.drill.options import add_options
-from dev.drill.plan import PlannedFault, make_plan
+from dev.drill.faults import FAULTS, PlannedFault
+from dev.drill.options import parser
+from dev.drill.plan import make_plan
 from dev.drill.report import Row, as_json, as_table, remarks, summary
 from dev.drill.stack import APPLICATION_NAME, DrillStack
-from dev.stack.children import ChildFailed
-from dev.stack.servers import ServerFailed
-from dev.stack.throwaway import Interrupted, new_folder, raise_when_interrupted
+from dev.stack.throwaway import exit_when_it_fails, new_folder
 
 FILE_WIDTH = 160  # of tables that do not go to a terminal
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Return 0 if nothing was found, 1 if something was, 2 if the drill did not take place."""
-    parser = argparse.ArgumentParser(prog="fault_drill")
-    add_options(parser)
-    options = parser.parse_args(arguments)
+    """Return 0 if nothing was found, 1 if something was; exit with 2 if the drill did not take place."""
+    options = parser().parse_args(arguments)
     plan = make_plan(seed=options.seed, names=options.faults, seconds=options.seconds)
     console = Console(width=None if sys.stdout.isatty() else FILE_WIDTH, highlight=False)
     if options.plan:
         console.print(_table_of_plan(plan))
         return 0
-    raise_when_interrupted()
-    try:
-        # First the file: whoever cannot use the result should not have to wait for it.
-        with options.json.open("w") if options.json else nullcontext() as file:
-            started_at = time.monotonic()
-            rows = _drill(plan, customers=options.customers, keep=options.keep, console=console)
-            seconds = time.monotonic() - started_at
-            if file:
-                json.dump(as_json(rows, seed=options.seed, seconds=seconds), file, indent=2)
-    except Interrupted:
-        return 130
-    except (OSError, ServerFailed, ChildFailed) as error:
-        console.print(f"[bold red]✗[/] {escape(str(error))}", soft_wrap=True)
-        return 2
+    with (
+        exit_when_it_fails(console, status=2),
+        options.json.open("w") if options.json else nullcontext() as file,
+    ):
+        started_at = time.monotonic()
+        rows = _drill(plan, customers=options.customers, keep=options.keep, console=console)
+        seconds = time.monotonic() - started_at
+        if file:
+            json.dump(as_json(rows, seed=options.seed, seconds=seconds), file, indent=2)
     breaches = sum(len(row.breaches) for row in rows)
     console.print(
         f"Seed {options.seed}, {len(rows)} faults, {sum(row.calls for row in rows):,} calls, "
@@ -115,7 +104,7 @@ def _set_up_django(stack: DrillStack) -> None:
 
 
 def _print_rows(console: Console, rows: Sequence[Row]) -> None:
-    """In Markdown unless a terminal shows it."""
+    """Print in Markdown unless a terminal shows it."""
     table = as_table(rows)
     table.box = box.SIMPLE if console.is_terminal else box.MARKDOWN
     for column in table.columns:
@@ -128,13 +117,13 @@ def _table_of_plan(plan: Sequence[PlannedFault]) -> Table:
     table = Table(box=box.SIMPLE)
     for heading in ("fault", "begins after", "lasts", "blows at", "what happens"):
         table.add_column(heading, no_wrap=True)
-    for one in plan:
+    for planned in plan:
         table.add_row(
-            one.name,
-            f"{one.begins_after:.2f} s",
-            f"{one.lasts:.2f} s",
-            ", ".join(f"{blow:.2f} s" for blow in one.blows),
-            FAULTS[one.name].title,
+            planned.name,
+            f"{planned.begins_after:.2f} s",
+            f"{planned.lasts:.2f} s",
+            ", ".join(f"{blow:.2f} s" for blow in planned.blows),
+            FAULTS[planned.name].title,
         )
     return table
 

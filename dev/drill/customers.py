@@ -3,12 +3,13 @@
 import random
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import httpx
 
-from dev.drill.history import Call, History, Kind, Outcome
+from dev import api
+from dev.api import Api, Data, Request
+from dev.drill.history import Call, History, Outcome
 
 ANSWER_TIMEOUT = 10.0  # seconds; what the service itself waits for is shorter
 PAUSE = 0.15  # seconds between two questions whether it is one's turn, and after a failure
@@ -37,16 +38,14 @@ class Customer:
         self.dice = random.Random(user_id)
         self._concert_id = concert_id
         self._history = history
-        self._client = client
-        self._login = {"Authorization": f"Bearer {access_token}", "Accept-Language": "en"}
-        self._queue: dict[str, str] = {}
+        self._api = Api(client, access_token=access_token)
         self._is_admitted = False
         self._keys = 0
         self._phase = ""
         self._reservations: list[str] = []
 
     def close(self) -> None:
-        self._client.close()
+        self._api.http.close()
 
     def enter(self, phase: str, seed: int) -> None:
         """Let what follows belong to `phase`."""
@@ -64,14 +63,13 @@ class Customer:
             if self._reservations and self.dice.random() < 0.3:
                 self._cancel_one()
             if self.dice.random() < 0.1:
-                self._charge(self.dice.randrange(1_000, 50_000, 1_000))
+                self._write(api.charge(self.dice.randrange(1_000, 50_000, 1_000)))
 
     def buy_one(self, performance_id: int, stop: threading.Event) -> bool:
-        """The whole way once, from the queue to a ticket; says whether it led there."""
+        """Go the whole way once, from the queue to a ticket; return whether it led there."""
         if not self.be_admitted(stop):
             return False
-        body = {"performance_id": performance_id, "quantity": 1}
-        hold = self._write(Kind.HOLD, "POST", "/holds/best-available", body)
+        hold = self._write(api.hold_best_available(performance_id, 1))
         self._note_admission(hold)
         return hold.outcome is Outcome.DONE and self._pay(hold)
 
@@ -79,13 +77,10 @@ class Customer:
         """Queue, unless it is one's turn already; False when that did not work out until `stop`."""
         if self._is_admitted:
             return True
-        joined = self._send(
-            self._call(Kind.JOIN, "POST", "/queue/tokens", {"concert_id": self._concert_id})
-        )
-        place = self._place(joined)
-        while place.get("status") == "WAITING" and not stop.wait(PAUSE):
-            place = self._place(self._read("/queue/tokens/me"))
-        self._is_admitted = place.get("status") == "ACTIVE"
+        visit = self._visit(self._ask(api.join(self._concert_id)))
+        while visit.get("status") == "WAITING" and not stop.wait(PAUSE):
+            visit = self._visit(self._ask(api.STATUS))
+        self._is_admitted = visit.get("status") == "ACTIVE"
         return self._is_admitted
 
     def repeat(self, call: Call) -> None:
@@ -104,17 +99,16 @@ class Customer:
             return False
         choice = self.dice.random()
         if choice < 0.1:
-            path = f"/holds/{hold.data['hold_id']}"
-            self._send(self._call(Kind.RELEASE, "DELETE", path))
+            self._ask(api.release(hold.data["hold_id"]))
             return True
         # The others walk away, and the hold ends by itself.
         return choice < 0.2 or self._pay(hold)
 
     def _hold(self, performance_id: int) -> Call | None:
         if self.dice.random() < 0.4:
-            body = {"performance_id": performance_id, "quantity": self.dice.choice((1, 2, 3))}
-            return self._write(Kind.HOLD, "POST", "/holds/best-available", body)
-        listed = self._read(f"/performances/{performance_id}/seats")
+            quantity = self.dice.choice((1, 2, 3))
+            return self._write(api.hold_best_available(performance_id, quantity))
+        listed = self._ask(api.seats(performance_id))
         self._note_admission(listed)
         if listed.outcome is not Outcome.DONE:
             return None
@@ -125,15 +119,14 @@ class Customer:
         wanted = self.dice.sample(
             free[:LOOKED_AT], k=min(self.dice.choice((1, 1, 2, 4)), len(free))
         )
-        asked = {"performance_id": performance_id, "seat_ids": wanted}
-        return self._write(Kind.HOLD, "POST", "/holds", asked)
+        return self._write(api.hold(performance_id, wanted))
 
     def _pay(self, hold: Call) -> bool:
-        body = {"hold_id": hold.data["hold_id"]}
-        paid = self._write(Kind.CONFIRM, "POST", "/reservations", body)
+        request = api.pay(hold.data["hold_id"])
+        paid = self._write(request)
         if paid.refusal == "INSUFFICIENT_BALANCE":
-            self._charge(TOP_UP)
-            paid = self._write(Kind.CONFIRM, "POST", "/reservations", body)
+            self._write(api.charge(TOP_UP))
+            paid = self._write(request)
         if paid.outcome is not Outcome.DONE:
             return False
         self._reservations.append(paid.data["reservation_id"])
@@ -144,38 +137,14 @@ class Customer:
 
     def _cancel_one(self) -> None:
         reservation_id = self._reservations.pop(self.dice.randrange(len(self._reservations)))
-        self._write(Kind.CANCEL, "POST", f"/reservations/{reservation_id}/cancel")
-
-    def _charge(self, amount: int) -> None:
-        self._write(Kind.CHARGE, "POST", "/balance/charges", {"amount": amount})
+        self._write(api.cancel(reservation_id))
 
     # --- How calls are made -----------------------------------------------------------------------
 
-    def _call(
-        self,
-        kind: Kind,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None = None,
-        key: str | None = None,
-    ) -> Call:
-        return Call(
-            phase=self._phase,
-            user_id=self.user_id,
-            kind=kind,
-            method=method,
-            path=path,
-            body=body,
-            key=key,
-        )
-
-    def _write(
-        self, kind: Kind, method: str, path: str, body: Mapping[str, Any] | None = None
-    ) -> Call:
-        """A call with a key of its own; half of the customers try again when no answer comes."""
+    def _write(self, request: Request) -> Call:
+        """Make a call with a key of its own; half of the customers try again when no answer comes."""
         self._keys += 1
-        key = f"{self._phase}-{self.user_id}-{self._keys}"
-        call = self._send(self._call(kind, method, path, body, key))
+        call = self._ask(request, key=f"{self._phase}-{self.user_id}-{self._keys}")
         for _ in range(RETRIES):
             if call.outcome is not Outcome.UNKNOWN or self.dice.random() < 0.5:
                 break
@@ -183,22 +152,21 @@ class Customer:
             self._send(call)
         return call
 
-    def _read(self, path: str) -> Call:
-        return self._send(self._call(Kind.READ, "GET", path))
+    def _ask(self, request: Request, *, key: str | None = None) -> Call:
+        return self._send(Call(phase=self._phase, user_id=self.user_id, request=request, key=key))
 
     def _send(self, call: Call) -> Call:
-        attempt = self._history.send(call, self._client, {**self._login, **self._queue})
+        attempt = self._history.send(call, self._api)
         if attempt.outcome in (Outcome.UNKNOWN, Outcome.NOT_SENT):
             time.sleep(PAUSE)
         return call
 
-    def _place(self, call: Call) -> dict[str, Any]:
-        """Return the customer's place by this answer; the token in it is used from now on."""
+    def _visit(self, call: Call) -> Data:
+        """Return the customer's visit by this answer; the token in it is used from now on."""
         if call.outcome is not Outcome.DONE:
             return {}
-        place = call.data
-        self._queue = {"Queue-Token": place["token"]}
-        return place
+        self._api.queue_token = call.data["token"]
+        return call.data
 
     def _note_admission(self, call: Call) -> None:
         if call.refusal in NOT_ADMITTED:

@@ -59,23 +59,23 @@ class Told:
 
 
 def messages_told(log_path: Path) -> dict[str, Told]:
-    """By event id, what the development receiver has written down."""
+    """Return by event id what the development receiver has written down."""
     told: dict[str, Told] = defaultdict(Told)
     for line in log_path.read_text().splitlines():
         try:
             message = json.loads(line)
-            one = told[message["id"]]
+            known = told[message["id"]]
         except (ValueError, KeyError, TypeError):
             continue  # not one of its lines about a message
-        one.bodies.append(message["body"])
-        one.answers.append(message["answer"])
-        one.is_signed &= message["signature"] == "valid"
+        known.bodies.append(message["body"])
+        known.answers.append(message["answer"])
+        known.is_signed &= message["signature"] == "valid"
     return told
 
 
 def told_again(told: dict[str, Told]) -> set[str]:
     """Events of which the outside platform took more than one message."""
-    return {event_id for event_id, one in told.items() if _successes(one) > 1}
+    return {event_id for event_id, known in told.items() if _successes(known) > 1}
 
 
 def find_delivery_breaches(told: dict[str, Told], *, may_repeat: set[str]) -> list[str]:
@@ -138,17 +138,17 @@ def _told_wrongly(told: dict[str, Told], may_repeat: set[str]) -> Iterator[str]:
     for unknown in told.keys() - events:
         yield f"the outside platform was told of an event that is not there: {unknown}"
     for event_id in sorted(events):
-        one = told.get(event_id, Told())
-        successes = _successes(one)
+        known = told.get(event_id, Told())
+        successes = _successes(known)
         if not successes:
-            yield f"the outside platform never took event {event_id}: {one.answers}"
+            yield f"the outside platform never took event {event_id}: {known.answers}"
         elif successes > 1 and event_id not in may_repeat:
             yield f"the outside platform was told {successes} times of event {event_id}"
-        if not one.is_signed:
+        if not known.is_signed:
             yield f"a message about event {event_id} was not signed properly"
-        if any(body["data"] != one.bodies[0]["data"] for body in one.bodies):
+        if any(body["data"] != known.bodies[0]["data"] for body in known.bodies):
             yield f"the outside platform was told different things of event {event_id}"
 
 
-def _successes(one: Told) -> int:
-    return sum(answer in TOLD for answer in one.answers)
+def _successes(told: Told) -> int:
+    return sum(answer in TOLD for answer in told.answers)

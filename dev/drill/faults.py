@@ -2,17 +2,15 @@
 
 import dbm
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-from dev.drill.history import Call, History, Kind
+from dev.api import Kind
+from dev.drill.history import Call, History
 from dev.drill.stack import APPLICATION_NAME, DrillStack
 from dev.stack.environment import remove
-
-if TYPE_CHECKING:
-    from dev.drill.plan import PlannedFault
 
 T = TypeVar("T")
 
@@ -23,7 +21,7 @@ POLL_SECONDS = 0.005
 MINUTE = 60.0
 # What a platform that only refuses may be sent within a minute: what is under way when it begins, and a probe now and then.
 GENTLE_MESSAGES = 60
-FROZEN_SECONDS = 60.0  # after which whoever watches a worker must have noticed
+FROZEN_SECONDS = 60.0  # after which the watchdog of a worker must have noticed
 GRACE_SECONDS = 0.5  # for what was under way when a concert went offline
 SLOW_SECONDS = 2  # an outside platform that is slow, but not slower than we are ready to wait
 WALLETS_SQL = """
@@ -33,7 +31,7 @@ WALLETS_SQL = """
 PERFORMANCES_SQL = """
     SELECT ctid::text, id FROM concerts_performance WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
 """
-# Whoever waits for a row holds its heavyweight lock, which says where the row lies.
+# A session that waits for a row holds its heavyweight lock, which says where the row lies.
 WAITING_SQL = """
     SELECT format('(%%s,%%s)', page, tuple), client_port
     FROM pg_stat_activity JOIN pg_locks USING (pid)
@@ -46,6 +44,40 @@ OTHERS_SQL = """
     SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name <> %s
 """
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFault:
+    """One phase of the drill; times in seconds.
+
+    Customers shop for `load_seconds`. The fault begins `begins_after` their start and ends `lasts` later; `blows` are the
+    moments, after its beginning, of what is done several times. `seed` is that of the customers' choices.
+    """
+
+    name: str
+    load_seconds: float
+    begins_after: float
+    lasts: float
+    blows: tuple[float, ...]
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A payment whose process was killed at a moment that was aimed at: before its commit, or after it."""
+
+    call: Call
+    is_committed: bool
+
+    @property
+    def is_contradicted(self) -> bool:
+        """Return whether it had happened though it was cut off before, or the other way round.
+
+        Of a call that was cut off more than once it is not known which attempt it was.
+        """
+        if self.call.unknown_attempts != 1 and not self.is_committed:
+            return False
+        return self.call.was_unknown and self.call.had_happened != self.is_committed
 
 
 @dataclass(kw_only=True)
@@ -62,28 +94,13 @@ class Scene:
     deliver_again: Callable[[], None]
     set_published: Callable[[bool], None]
     holds_between: Callable[[float, float], int]
-    hits: list["Hit"] = field(default_factory=list)
+    hits: list[Hit] = field(default_factory=list)
     frozen: tuple[float, float] | None = None
     missed: str = ""
     breaches: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A payment whose process was killed at a moment that was aimed at: before its commit, or after it."""
-
-    call: Call
-    is_committed: bool
-
-    @property
-    def is_contradicted(self) -> bool:
-        """It turned out to have happened though it was cut off before, or the other way round.
-
-        Of a call that was cut off more than once it is not known which attempt it was.
-        """
-        if self.call.unknown_attempts != 1 and not self.is_committed:
-            return False
-        return self.call.was_unknown and self.call.had_happened != self.is_committed
+Inject = Callable[[Scene, PlannedFault], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +111,7 @@ class Fault:
     """
 
     title: str
-    inject: Callable[[Scene, "PlannedFault"], None]
+    inject: Inject
     blows: int = 0
     may_repeat_messages: bool = False
     lasts_min: float = 0.0
@@ -104,57 +121,63 @@ class AimMissed(Exception):
     """No target came up within `AIM_SECONDS`. The message is for people."""
 
 
+def each_blow(strike: Callable[[Scene], None]) -> Inject:
+    """Return a fault that strikes at each of its moments. Blows that take long put off the next ones."""
+
+    def inject(scene: Scene, planned: PlannedFault) -> None:
+        started_at = time.monotonic()
+        for moment in planned.blows:
+            scene.stack.sleep(max(started_at + moment - time.monotonic(), 0.0))
+            strike(scene)
+
+    return inject
+
+
 # --- Web ------------------------------------------------------------------------------------------
 
 
-def kill_web(scene: Scene, planned: "PlannedFault") -> None:
-    for _ in _blows(scene, planned):
-        scene.stack.kill("web")
-        scene.stack.revive("web")
+def kill_web(scene: Scene) -> None:
+    scene.stack.kill("web")
+    scene.stack.revive("web")
 
 
-def kill_web_before_commit(scene: Scene, planned: "PlannedFault") -> None:
-    for _ in _blows(scene, planned):
-        with _payment_held_back(scene) as (call, client_port):
-            _kill(scene, "web", client_port)
-        scene.hits.append(Hit(call, is_committed=False))
+def kill_web_before_commit(scene: Scene) -> None:
+    with _payment_held_back(scene) as (call, client_port):
+        _kill(scene, "web", client_port)
+    scene.hits.append(Hit(call, is_committed=False))
 
 
-def kill_web_after_commit(scene: Scene, planned: "PlannedFault") -> None:
-    """A frozen broker keeps a request between its commit and its answer."""
-    for _ in _blows(scene, planned):
-        scene.stack.broker.pause()
-        try:
-            while True:
-                call = _committed_but_unanswered(scene)
-                scene.stack.kill("web")
-                scene.stack.revive("web")
-                while call in scene.history.under_way(Kind.CONFIRM):
-                    scene.stack.sleep(POLL_SECONDS)
-                if call.unknown_attempts:  # else the answer was faster
-                    break
-        finally:
-            scene.stack.broker.resume()
-        scene.hits.append(Hit(call, is_committed=True))
+def kill_web_after_commit(scene: Scene) -> None:
+    """Freeze the broker, which keeps a request between its commit and its answer."""
+    scene.stack.broker.pause()
+    try:
+        while True:
+            call = _committed_but_unanswered(scene)
+            kill_web(scene)
+            while call in scene.history.under_way(Kind.CONFIRM):
+                scene.stack.sleep(POLL_SECONDS)
+            if call.unknown_attempts:  # else the answer was faster
+                break
+    finally:
+        scene.stack.broker.resume()
+    scene.hits.append(Hit(call, is_committed=True))
 
 
 # --- Workers and beat -----------------------------------------------------------------------------
 
 
-def kill_worker(scene: Scene, planned: "PlannedFault") -> None:
-    for _ in _blows(scene, planned):
-        with _ranking_held_back(scene):
-            scene.stack.crash("worker")
-        scene.stack.revive("worker")
+def kill_worker(scene: Scene) -> None:
+    with _ranking_held_back(scene):
+        scene.stack.crash("worker")
+    scene.stack.revive("worker")
 
 
-def kill_worker_child(scene: Scene, planned: "PlannedFault") -> None:
-    for _ in _blows(scene, planned):
-        with _ranking_held_back(scene) as client_port:
-            _kill(scene, "worker", client_port)
+def kill_worker_child(scene: Scene) -> None:
+    with _ranking_held_back(scene) as client_port:
+        _kill(scene, "worker", client_port)
 
 
-def freeze_worker(scene: Scene, planned: "PlannedFault") -> None:
+def freeze_worker(scene: Scene, planned: PlannedFault) -> None:
     """Stop the main process of the worker as a debugger would, and leave it to its watchdog."""
     process = scene.stack.process_showing_life("worker", "worker")
     process.suspend()
@@ -168,7 +191,7 @@ def freeze_worker(scene: Scene, planned: "PlannedFault") -> None:
         scene.stack.sleep(POLL_SECONDS)
 
 
-def damage_schedule(scene: Scene, planned: "PlannedFault") -> None:
+def damage_schedule(scene: Scene, planned: PlannedFault) -> None:
     """Leave a record without content, as after a loss of power while beat wrote its file."""
     scene.stack.crash("beat")
     remove(scene.stack.schedule_path)
@@ -178,7 +201,7 @@ def damage_schedule(scene: Scene, planned: "PlannedFault") -> None:
     scene.stack.revive("beat")
 
 
-def kill_beat(scene: Scene, planned: "PlannedFault") -> None:
+def kill_beat(scene: Scene, planned: PlannedFault) -> None:
     scene.stack.crash("beat")
     scene.stack.sleep(planned.lasts)
     scene.stack.revive("beat")
@@ -187,15 +210,15 @@ def kill_beat(scene: Scene, planned: "PlannedFault") -> None:
 # --- Valkey ---------------------------------------------------------------------------------------
 
 
-def kill_broker(scene: Scene, planned: "PlannedFault") -> None:
-    """A payment waits for its wallet when the broker goes, so it commits without one."""
+def kill_broker(scene: Scene, planned: PlannedFault) -> None:
+    """Kill the broker while a payment waits for its wallet, so that it commits without one."""
     with _payment_held_back(scene):
         scene.stack.broker.kill()
     scene.stack.sleep(planned.lasts)
     scene.stack.broker.start()
 
 
-def freeze_broker(scene: Scene, planned: "PlannedFault") -> None:
+def freeze_broker(scene: Scene, planned: PlannedFault) -> None:
     scene.stack.broker.pause()
     frozen_at = time.time()
     scene.stack.sleep(planned.lasts)
@@ -203,7 +226,7 @@ def freeze_broker(scene: Scene, planned: "PlannedFault") -> None:
     scene.frozen = (frozen_at, time.time())
 
 
-def lose_queue_store(scene: Scene, planned: "PlannedFault") -> None:
+def lose_queue_store(scene: Scene, planned: PlannedFault) -> None:
     scene.stack.queue_store.kill()
     scene.stack.sleep(planned.lasts)
     scene.stack.forget_queue()
@@ -213,29 +236,26 @@ def lose_queue_store(scene: Scene, planned: "PlannedFault") -> None:
 # --- PostgreSQL -----------------------------------------------------------------------------------
 
 
-def restart_database(scene: Scene, planned: "PlannedFault") -> None:
-    for _ in _blows(scene, planned):
-        scene.stack.postgres.stop()
-        scene.stack.postgres.start()
+def restart_database(scene: Scene) -> None:
+    scene.stack.postgres.stop()
+    scene.stack.postgres.start()
 
 
-def crash_database(scene: Scene, planned: "PlannedFault") -> None:
-    for _ in _blows(scene, planned):
-        scene.stack.postgres.child.kill()
-        scene.stack.postgres.start()
+def crash_database(scene: Scene) -> None:
+    scene.stack.postgres.child.kill()
+    scene.stack.postgres.start()
 
 
-def terminate_sessions(scene: Scene, planned: "PlannedFault") -> None:
-    for _ in _blows(scene, planned):
-        with scene.stack.session() as session:
-            session.execute(OTHERS_SQL, [APPLICATION_NAME])
+def terminate_sessions(scene: Scene) -> None:
+    with scene.stack.session() as session:
+        session.execute(OTHERS_SQL, [APPLICATION_NAME])
 
 
 # --- The outside platform -------------------------------------------------------------------------
 
 
-def outside(**behaviour: object) -> Callable[[Scene, "PlannedFault"], None]:
-    def inject(scene: Scene, planned: "PlannedFault") -> None:
+def outside(**behaviour: object) -> Inject:
+    def inject(scene: Scene, planned: PlannedFault) -> None:
         scene.stack.behave(**behaviour)
         scene.stack.sleep(planned.lasts)
         scene.stack.behave()
@@ -243,7 +263,7 @@ def outside(**behaviour: object) -> Callable[[Scene, "PlannedFault"], None]:
     return inject
 
 
-def refuse_messages(scene: Scene, planned: "PlannedFault") -> None:
+def refuse_messages(scene: Scene, planned: PlannedFault) -> None:
     before = scene.stack.messages_received()
     outside(status=404)(scene, planned)
     received = scene.stack.messages_received() - before
@@ -254,7 +274,7 @@ def refuse_messages(scene: Scene, planned: "PlannedFault") -> None:
 # --- Staff ----------------------------------------------------------------------------------------
 
 
-def withdraw_concert(scene: Scene, planned: "PlannedFault") -> None:
+def withdraw_concert(scene: Scene, planned: PlannedFault) -> None:
     """Take the concert offline in the middle of its sale, and publish it again."""
     scene.set_published(False)
     withdrawn_at = time.time()
@@ -266,29 +286,21 @@ def withdraw_concert(scene: Scene, planned: "PlannedFault") -> None:
         scene.breaches.append(f"{holds} holds of a concert that was offline")
 
 
-# --- Deliveries -----------------------------------------------------------------------------------
-
-
-def repeat_deliveries(scene: Scene, planned: "PlannedFault") -> None:
-    for _ in _blows(scene, planned):
-        scene.deliver_again()
-
-
 FAULTS = {
-    "web-killed": Fault("web killed, twice", kill_web, blows=2),
+    "web-killed": Fault("web killed, twice", each_blow(kill_web), blows=2),
     "web-before-commit": Fault(
         "web process killed while a payment waits for its wallet, 3 times",
-        kill_web_before_commit,
+        each_blow(kill_web_before_commit),
         blows=3,
     ),
     "web-after-commit": Fault(
         "web killed between a payment's commit and its answer, twice",
-        kill_web_after_commit,
+        each_blow(kill_web_after_commit),
         blows=2,
     ),
-    "worker-killed": Fault("worker killed within an effect", kill_worker, blows=1),
+    "worker-killed": Fault("worker killed within an effect", each_blow(kill_worker), blows=1),
     "worker-child-killed": Fault(
-        "process of the worker killed within an effect", kill_worker_child, blows=1
+        "process of the worker killed within an effect", each_blow(kill_worker_child), blows=1
     ),
     "worker-frozen": Fault("worker frozen until it is replaced", freeze_worker),
     "schedule-damaged": Fault("beat finds an empty record in its file", damage_schedule),
@@ -298,14 +310,14 @@ FAULTS = {
     "broker-frozen": Fault("broker frozen", freeze_broker),
     "queue-store-lost": Fault("Valkey of the waiting room killed and emptied", lose_queue_store),
     "database-restarted": Fault(
-        "PostgreSQL restarted", restart_database, blows=1, may_repeat_messages=True
+        "PostgreSQL restarted", each_blow(restart_database), blows=1, may_repeat_messages=True
     ),
     "database-crashed": Fault(
-        "PostgreSQL killed", crash_database, blows=1, may_repeat_messages=True
+        "PostgreSQL killed", each_blow(crash_database), blows=1, may_repeat_messages=True
     ),
     "sessions-terminated": Fault(
         "all sessions of PostgreSQL terminated, 5 times",
-        terminate_sessions,
+        each_blow(terminate_sessions),
         blows=5,
         may_repeat_messages=True,
     ),
@@ -326,7 +338,7 @@ FAULTS = {
     ),
     "deliveries-repeated": Fault(
         "every delivery repeated five times, out of order",
-        repeat_deliveries,
+        each_blow(lambda scene: scene.deliver_again()),
         blows=5,
         may_repeat_messages=True,
     ),
@@ -336,16 +348,8 @@ FAULTS = {
 # --- Aiming ---------------------------------------------------------------------------------------
 
 
-def _blows(scene: Scene, planned: "PlannedFault") -> Iterator[None]:
-    """Wait for the moment of each blow. Blows that take long put off the next ones."""
-    started_at = time.monotonic()
-    for moment in planned.blows:
-        scene.stack.sleep(max(started_at + moment - time.monotonic(), 0.0))
-        yield
-
-
 def _kill(scene: Scene, name: str, client_port: int) -> None:
-    """Kill the one process that waits; whoever started it has to notice."""
+    """Kill the one process that waits; its parent has to notice."""
     process = scene.stack.process_of_session(client_port, name=name)
     if process is None:
         raise AimMissed(f"no process of {name} has the session that waits")
@@ -356,7 +360,7 @@ def _payment_held_back(scene: Scene) -> AbstractContextManager[tuple[Call, int]]
     """Lock all wallets until a payment waits for one, which is before its commit."""
 
     def aim(user_id: int, client_port: int) -> tuple[Call, int] | None:
-        # Nobody makes two calls at once, so it is this one that waits.
+        # No customer makes two calls at once, so it is this one that waits.
         payments = scene.history.first_under_way(Kind.CONFIRM)
         calls = [payment for payment in payments if payment.user_id == user_id]
         return (calls[0], client_port) if calls else None
@@ -396,11 +400,11 @@ def _holding(
                             yield target
                             return
                     scene.stack.sleep(POLL_SECONDS)
-    raise AimMissed("nobody came to wait for a lock that was held")
+    raise AimMissed("no session came to wait for a lock that was held")
 
 
 def _committed_but_unanswered(scene: Scene) -> Call:
-    """A payment that others can see already, though its customer has no answer.
+    """Return a payment that others can see already, though its customer has no answer.
 
     :raises AimMissed: there was none.
     """
@@ -408,9 +412,9 @@ def _committed_but_unanswered(scene: Scene) -> Call:
     with scene.stack.session() as session:
         while time.monotonic() < give_up_at:
             calls = {
-                call.body["hold_id"]: call
+                call.request.body["hold_id"]: call
                 for call in scene.history.first_under_way(Kind.CONFIRM)
-                if call.body
+                if call.request.body
             }
             for [hold_id] in session.execute(COMMITTED_SQL, [list(calls)]).fetchall():
                 if calls[hold_id] in scene.history.under_way(Kind.CONFIRM):

@@ -3,29 +3,15 @@
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 import httpx
 
-
-class Kind(StrEnum):
-    """Kinds of calls. Those above `JOIN` change the database, and each must settle to one effect."""
-
-    CHARGE = "charge"
-    HOLD = "hold"
-    CONFIRM = "confirm"
-    CANCEL = "cancel"
-    RELEASE = "release"
-    JOIN = "join"
-    READ = "read"
-
-    @property
-    def is_durable(self) -> bool:
-        return self not in (Kind.JOIN, Kind.READ)
+from dev.api import Api, Kind, Request
 
 
 class Outcome(StrEnum):
@@ -65,7 +51,7 @@ class Attempt:
 
     @property
     def outcome(self) -> Outcome:
-        """A server that breaks down may have committed before: 5xx says as little as no answer."""
+        """Take 5xx for no answer: a server that breaks down may have committed before."""
         if not self.was_sent:
             return Outcome.NOT_SENT
         if self.status is None or self.status >= 500 or not self.code:
@@ -79,13 +65,14 @@ class Call:
 
     phase: str
     user_id: int
-    kind: Kind
-    method: str
-    path: str
-    body: Mapping[str, Any] | None = None
+    request: Request
     key: str | None = None
     attempts: list[Attempt] = field(default_factory=list)
     is_settled: bool = False
+
+    @property
+    def kind(self) -> Kind:
+        return self.request.kind
 
     @property
     def outcome(self) -> Outcome:
@@ -103,25 +90,26 @@ class Call:
 
     @property
     def was_unknown(self) -> bool:
-        """There was a moment at which the customer did not know whether it had happened."""
+        """Return whether there was a moment at which the customer did not know if it had happened."""
         return self.kind.is_durable and self.unknown_attempts > 0
 
     @property
     def had_happened(self) -> bool:
-        """Of a settled call: whether an attempt without an answer had its effect nevertheless."""
+        """Return of a settled call whether an attempt without an answer had its effect nevertheless."""
         unknown = next(
-            place for place, one in enumerate(self.attempts) if one.outcome is Outcome.UNKNOWN
+            i for i, attempt in enumerate(self.attempts) if attempt.outcome is Outcome.UNKNOWN
         )
         later = [
             attempt for attempt in self.attempts[unknown:] if attempt.outcome is not Outcome.UNKNOWN
         ]
         if self.kind is Kind.RELEASE:
-            return any(one.code == "HOLD_NOT_LIVE" for one in later)
-        return next((one.is_replay for one in later if one.outcome is Outcome.DONE), False)
+            return any(attempt.code == "HOLD_NOT_LIVE" for attempt in later)
+        done = (attempt.is_replay for attempt in later if attempt.outcome is Outcome.DONE)
+        return next(done, False)
 
     @property
     def answer(self) -> Attempt:
-        """The first attempt that succeeded."""
+        """Return the first attempt that succeeded."""
         return next(attempt for attempt in self.attempts if attempt.outcome is Outcome.DONE)
 
     @property
@@ -139,21 +127,20 @@ class Call:
 
     @property
     def refusal(self) -> str:
-        """The code of the last answer; empty when there was none, or no refusal."""
+        """Return the code of the last answer; empty when there was none, or no refusal."""
         last = self.attempts[-1]
         return last.code if last.outcome is Outcome.REFUSED else ""
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.key or self.path} of customer {self.user_id} ({self.phase})"
+        return (
+            f"{self.kind} {self.key or self.request.path} of customer {self.user_id} ({self.phase})"
+        )
 
     def as_dict(self) -> dict[str, Any]:
         return {
             "phase": self.phase,
             "user_id": self.user_id,
-            "kind": self.kind,
-            "method": self.method,
-            "path": self.path,
-            "body": self.body,
+            **asdict(self.request),
             "key": self.key,
             "outcome": self.outcome,
             "attempts": [
@@ -183,18 +170,18 @@ class History:
             return [call for call in self.calls if call.phase == phase]
 
     def under_way(self, kind: Kind) -> list[Call]:
-        """Calls that were sent and have no answer at this moment."""
+        """Return the calls that were sent and have no answer at this moment."""
         with self._lock:
             return [call for call in self._under_way if call.kind is kind]
 
     def first_under_way(self, kind: Kind) -> list[Call]:
-        """Those of them that were sent for the first time: of one that is sent again the effect may have been had long ago."""
+        """Return those of them that were sent for the first time: the effect of another may have been had long ago."""
         return [call for call in self.under_way(kind) if not call.attempts]
 
-    def send(self, call: Call, client: httpx.Client, headers: Mapping[str, str]) -> Attempt:
+    def send(self, call: Call, customer: Api) -> Attempt:
         """Send a call once more, or for the first time, and write down what came of it."""
         with self._sending(call):
-            attempt = _send(call, client, headers)
+            attempt = _send(call, customer)
         call.attempts.append(attempt)
         return attempt
 
@@ -211,13 +198,10 @@ class History:
                 self._under_way.discard(call)
 
 
-def _send(call: Call, client: httpx.Client, headers: Mapping[str, str]) -> Attempt:
-    own = {"Idempotency-Key": call.key} if call.key else {}
+def _send(call: Call, customer: Api) -> Attempt:
     sent_at, started_at = time.time(), time.perf_counter()
     try:
-        response = client.request(
-            call.method, f"/api/v1{call.path}", json=call.body, headers={**headers, **own}
-        )
+        response = customer.send(call.request, key=call.key)
     except httpx.TransportError as error:
         return Attempt(
             sent_at,

@@ -2,33 +2,12 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
 
-from dev.drill.faults import FAULTS
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedFault:
-    """One phase of the drill; times in seconds.
-
-    Customers shop for `load_seconds`. The fault begins `begins_after` their start and ends `lasts` later; `blows` are the
-    moments, after its beginning, of what is done several times. `seed` is that of the customers' choices.
-    """
-
-    name: str
-    load_seconds: float
-    begins_after: float
-    lasts: float
-    blows: tuple[float, ...]
-    seed: int
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+from dev.drill.faults import FAULTS, PlannedFault
 
 
 def make_plan(*, seed: int, names: Sequence[str] = (), seconds: float) -> list[PlannedFault]:
-    """All faults, or those of `names`, in the order that `seed` gives them.
+    """Return all faults, or those of `names`, in the order that `seed` gives them.
 
     A fault has the same times whichever others are in the plan.
     """

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.db import DatabaseError, connection
 
@@ -15,10 +15,10 @@ T = TypeVar("T")
 PATIENCE = 180.0  # seconds after which what has not come back is not coming back
 
 
-def with_fresh_session(work: Callable[[], T]) -> T:
-    """The session of before may have been ended by a fault."""
+def with_fresh_session(work: Callable[..., T], *arguments: Any) -> T:
+    """Do the work in a new session: a fault may have ended the one before."""
     connection.close()
-    return work()
+    return work(*arguments)
 
 
 class Watch:
@@ -53,7 +53,7 @@ class Watch:
 
     def breaches(self) -> list[str]:
         missing = {
-            "nobody could buy anything": self.purchase_after,
+            "no customer could buy anything": self.purchase_after,
             "events were not consumed": self.deliveries_after,
         }
         return [

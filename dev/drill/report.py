@@ -9,7 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from dev.drill.history import Call, Kind, Outcome
+from dev.api import Kind
+from dev.drill.history import Call, Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +124,7 @@ def remarks(rows: Sequence[Row]) -> RenderableType:
 
 
 def summary(row: Row) -> str:
-    """One line, for whoever waits without a terminal."""
+    """Return one line, for output that is no terminal."""
     return (
         f"{row.name}: {row.calls} calls, {row.unknown} unknown, back after "
         f"{_seconds(row.recovery, digits=1)}, {len(row.breaches)} breaches"

@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import httpx
 
@@ -16,9 +17,8 @@ from dev.drill.deliveries import (
     messages_told,
     told_again,
 )
-from dev.drill.faults import FAULTS, AimMissed, Scene
+from dev.drill.faults import FAULTS, AimMissed, PlannedFault, Scene
 from dev.drill.history import Call, History
-from dev.drill.plan import PlannedFault
 from dev.drill.recovery import PATIENCE, Crowd, Watch, are_all_delivered, with_fresh_session
 from dev.drill.report import Row, seconds_of_sales
 from dev.drill.settle import settle
@@ -55,8 +55,6 @@ class Drill:
             capacity=customers + 1,
             seats_per_customer=SEATS_PER_CUSTOMER,
             performances=len(plan) * PERFORMANCES_PER_FAULT,
-            seats_done=lambda number: None,
-            customers_done=lambda number: None,
         )
         self._concert_id = demo.concert_id
         self._performance_ids = demo.performance_ids
@@ -92,13 +90,9 @@ class Drill:
             history=self.history,
             customer_ids=list(self._customers),
             performance_ids=self._performance_ids[first : first + PERFORMANCES_PER_FAULT],
-            deliver_again=lambda: with_fresh_session(lambda: deliver_again(dice)),
-            set_published=lambda is_published: with_fresh_session(
-                lambda: self._set_published(is_published)
-            ),
-            holds_between=lambda since, until: with_fresh_session(
-                lambda: holds_between(since, until)
-            ),
+            deliver_again=partial(with_fresh_session, deliver_again, dice),
+            set_published=partial(with_fresh_session, self._set_published),
+            holds_between=partial(with_fresh_session, holds_between),
         )
         self._stack.revived.clear()
         for customer in self._customers.values():
@@ -120,7 +114,7 @@ class Drill:
             *_missed_or_wrong(scene),
             *scene.breaches,
             *_slow_sales(scene, calls),
-            *with_fresh_session(lambda: self._new_breaches(fault.may_repeat_messages)),
+            *with_fresh_session(self._new_breaches, fault.may_repeat_messages),
         ]
         return Row.of(
             name=planned.name,
@@ -178,7 +172,7 @@ def _missed_or_wrong(scene: Scene) -> list[str]:
     """Count what became of the calls that were cut off before or after their commit."""
     missed = [scene.missed] if scene.missed else []
     missed += [f"it had its answer: {hit.call}" for hit in scene.hits if not hit.call.was_unknown]
-    return [f"the drill missed its aim: {one}" for one in missed] + [
+    return [f"the drill missed its aim: {reason}" for reason in missed] + [
         f"cut off {'after' if hit.is_committed else 'before'} its commit, but it had "
         f"{'not ' if hit.is_committed else ''}happened: {hit.call}"
         for hit in scene.hits
@@ -193,7 +187,7 @@ def _slow_sales(scene: Scene, calls: Sequence[Call]) -> list[str]:
     if not seconds:
         return ["the drill missed its aim: nothing was sold while the broker was frozen"]
     return [
-        f"a sale took {one:.2f} s while the broker was frozen"
-        for one in seconds
-        if one >= FROZEN_SALE_SECONDS
+        f"a sale took {spent:.2f} s while the broker was frozen"
+        for spent in seconds
+        if spent >= FROZEN_SALE_SECONDS
     ]

@@ -36,7 +36,7 @@ def _repeat(call: Call, customer: Customer) -> None:
     if last.outcome is not Outcome.REFUSED or last.code == STILL_RUNNING:
         return
     if last.code in NOT_ADMITTED:
-        # This says nothing about the hold: whoever wants to know has to queue again.
+        # This says nothing about the hold: to know it the customer has to queue again.
         customer.be_admitted(_set_after(TURN_SECONDS))
     else:
         call.is_settled = True

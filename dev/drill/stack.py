@@ -13,8 +13,7 @@ import psutil
 import psycopg
 from rich.console import Console
 
-from dev.stack.children import Child
-from dev.stack.servers import PostgresServer, ValkeyServer
+from dev.stack.servers import ValkeyServer
 from dev.stack.throwaway import ThrowawayStack
 
 SETTINGS = {
@@ -37,8 +36,7 @@ class DrillStack(ThrowawayStack):
     """
 
     # Without the demo's data: the drill brings its own.
-    preparation = ("django", "migrate", "--verbosity", "0")
-    postgres: PostgresServer
+    preparation = (("django", "migrate", "--verbosity", "0"),)
     queue_store: ValkeyServer
     broker: ValkeyServer
 
@@ -50,22 +48,15 @@ class DrillStack(ThrowawayStack):
 
     def boot(self) -> None:
         (self.data_dir / "logs").mkdir()
-        self.queue_store = self._valkey("queue", append_only=True)
+        self.queue_store = self._start_valkey(name="queue")
         # In memory: a broker that is killed comes back with nothing, which is the worst it can do.
-        self.broker = self._valkey("broker", append_only=False)
+        self.broker = self._start_valkey(name="broker", append_only=False)
         self.environment.update(
             QUEUE_URL=self.queue_store.url,
             CACHE_URL=self.queue_store.url,
             BROKER_URL=self.broker.url,
         )
         super().boot()
-
-    def _boot(self) -> None:
-        super()._boot()
-        [self.postgres] = [server for server in self.servers if isinstance(server, PostgresServer)]
-
-    def child(self, name: str) -> Child:
-        return next(child for child in self.children if child.name == name)
 
     # --- Supervising ------------------------------------------------------------------------------
 
@@ -104,14 +95,14 @@ class DrillStack(ThrowawayStack):
 
     @contextmanager
     def session(self, *, autocommit: bool = True) -> Generator[psycopg.Connection]:
-        """A session of the database's owner, who sees and ends all others."""
+        """Open a session of the database's owner, who sees and ends all others."""
         with psycopg.connect(
             self.postgres.url, autocommit=autocommit, application_name=APPLICATION_NAME
         ) as connection:
             yield connection
 
     def process_showing_life(self, name: str, sign: str) -> psutil.Process:
-        """The process of a child behind one of the files by which its watchdog sees that it lives."""
+        """Return the process of a child behind one of the files by which its watchdog sees that it lives."""
         files = list(self._heartbeats(name).glob(f"{sign}.*"))
         return psutil.Process(int(files[0].suffix[1:]))
 
@@ -121,7 +112,7 @@ class DrillStack(ThrowawayStack):
         return self.data_dir / "celerybeat-schedule"
 
     def process_of_session(self, client_port: int, *, name: str) -> psutil.Process | None:
-        """The process below `name` whose connection to the database begins at `client_port`."""
+        """Return the process below `name` whose connection to the database begins at `client_port`."""
         main = self.child(name).process
         assert main is not None
         for process in psutil.Process(main.pid).children(recursive=True):
@@ -143,18 +134,6 @@ class DrillStack(ThrowawayStack):
         answer = httpx.get(self.environment["WEBHOOK_URL"], timeout=5).raise_for_status()
         count: int = answer.json()["count"]
         return count
-
-    def _valkey(self, name: str, *, append_only: bool) -> ValkeyServer:
-        return self._start_server(
-            lambda port: ValkeyServer(
-                directory=self.data_dir / name,
-                log_path=self._log(name),
-                port=port,
-                password="",
-                append_only=append_only,
-            ),
-            preferred_port=0,
-        )
 
     def forget_queue(self) -> None:
         """Remove what the waiting room's store, which is down, has written to disk."""

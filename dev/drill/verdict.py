@@ -11,7 +11,8 @@ from apps.outbox.events import RESERVATION_CANCELLED, RESERVATION_CONFIRMED
 from apps.outbox.models import OutboxEvent
 from apps.payments.models import LedgerTransaction
 from apps.reservations.models import Hold, Reservation, SeatClaim, Ticket
-from dev.drill.history import Call, Kind, Outcome
+from dev.api import Kind
+from dev.drill.history import Call, Outcome
 
 Type = LedgerTransaction.Type
 
@@ -25,11 +26,11 @@ class Truth:
     def __init__(self, user_ids: Sequence[int]) -> None:
         own = {"customer__in": list(user_ids)}
         self.holds = {hold.pk: hold for hold in Hold.objects.filter(**own)}
-        self.reservations = {one.pk: one for one in Reservation.objects.filter(**own)}
+        self.reservations = {sale.pk: sale for sale in Reservation.objects.filter(**own)}
         self.movements = {
-            one.pk: one
-            for one in LedgerTransaction.objects.filter(**own)
-            if not (one.sequence == 1 and one.type == Type.CHARGE)
+            movement.pk: movement
+            for movement in LedgerTransaction.objects.filter(**own)
+            if not (movement.sequence == 1 and movement.type == Type.CHARGE)
         }
         self.of_reservation = {
             (movement.reference, movement.type): movement for movement in self.movements.values()
@@ -117,12 +118,14 @@ def _confirmation_differs(call: Call, data: dict[str, Any], truth: Truth) -> str
     reservation = truth.reservations.get(UUID(data["reservation_id"]))
     if reservation is None or reservation.customer_id != call.user_id:
         return "there is no such reservation"
-    assert call.body
-    if str(reservation.hold_id) != call.body["hold_id"]:
+    assert call.request.body
+    if str(reservation.hold_id) != call.request.body["hold_id"]:
         return "the reservation is of another hold"
     if truth.holds[reservation.hold_id].status != Hold.Status.CONFIRMED:
         return "the hold is not confirmed"
-    if truth.tickets[reservation.pk] != {one["code"]: one["seat_id"] for one in data["tickets"]}:
+    if truth.tickets[reservation.pk] != {
+        ticket["code"]: ticket["seat_id"] for ticket in data["tickets"]
+    }:
         return "the tickets are others"
     if reservation.total_price != data["total_price"]:
         return "the price is another one"
@@ -186,14 +189,14 @@ def _effects_without_call(calls: Iterable[Call], truth: Truth) -> Iterator[str]:
     tried_to_release = set()
     for call in calls:
         if call.kind is Kind.RELEASE and call.attempts:
-            tried_to_release.add(UUID(call.path.rpartition("/")[2]))
+            tried_to_release.add(UUID(call.request.path.rpartition("/")[2]))
         if call.outcome is Outcome.DONE:
             named[call.kind].add(UUID(call.data[_NAMED_BY[call.kind]]))
     for hold in truth.holds.values():
         if hold.pk not in named[Kind.HOLD]:
             yield f"a hold that no call explains: {hold.pk} of customer {hold.customer_id}"
         if hold.status == Hold.Status.RELEASED and hold.pk not in tried_to_release:
-            yield f"a hold was released that nobody released: {hold.pk}"
+            yield f"a hold that no call released: {hold.pk}"
     for reservation in truth.reservations.values():
         whose = f"{reservation.pk} of customer {reservation.customer_id}"
         if reservation.pk not in named[Kind.CONFIRM]:

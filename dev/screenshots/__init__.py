@@ -1,1 +1,1 @@
-"""Pictures of every page, for the README and for whoever looks at a change: `make screenshots`."""
+"""Pictures of every page, for the README and for a look at a change: `make screenshots`."""

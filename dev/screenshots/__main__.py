@@ -11,15 +11,12 @@ from playwright.sync_api import Browser
 from playwright.sync_api import Error as BrowserError
 from playwright.sync_api import Page as Tab
 from rich.console import Console
-from rich.markup import escape
 
 from apps.core.commands import file_path, progress_bars
 from dev.browser import NAMES, find_browser, open_browser
 from dev.screenshots.pictures import PICTURES, SIZES, Picture, Spot, Stage
-from dev.stack.children import ChildFailed
-from dev.stack.servers import ServerFailed
 from dev.stack.stack import ROOT
-from dev.stack.throwaway import Interrupted, raise_when_interrupted, running_stack
+from dev.stack.throwaway import exit_when_it_fails, running_stack
 
 SETTINGS = {"RATE_LIMIT_ENABLED": "0", "LOG_LEVEL": "ERROR"}
 QUALITY = 80
@@ -41,18 +38,11 @@ def main(arguments: Sequence[str]) -> int:
     if browser_path is None:
         console.print(f"[bold red]✗[/] There is no browser: install one of {', '.join(NAMES)}.")
         return 1
-    raise_when_interrupted()
     started_at = time.monotonic()
-    try:
-        # First: whoever cannot use the result should not have to wait for it.
-        options.output.mkdir(parents=True, exist_ok=True)
+    with exit_when_it_fails(console, PictureFailed, BrowserError):
+        options.output.mkdir(parents=True, exist_ok=True)  # first: a refusal should come early
         with _stage(console) as stage, open_browser(browser_path) as browser:
             sizes = _take_pictures(wanted, stage, browser, options.output)
-    except Interrupted:
-        return 130
-    except (OSError, ServerFailed, ChildFailed, PictureFailed, BrowserError) as error:
-        console.print(f"[bold red]✗[/] {escape(str(error))}", soft_wrap=True)
-        return 1
     console.print(
         f"[green]✓[/] {len(wanted)} pictures, {sum(sizes) / 1e6:.1f} MB, in {options.output}, "
         f"{time.monotonic() - started_at:.0f} s",
@@ -90,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
 
 @contextmanager
 def _stage(console: Console) -> Iterator[Stage]:
-    """The scenes, on a stack that is gone afterwards.
+    """Set the scenes on a stack that is gone afterwards.
 
     :raises ServerFailed, ChildFailed, TimeoutError: it did not come to that.
     """
@@ -107,7 +97,7 @@ def _stage(console: Console) -> Iterator[Stage]:
 def _take_pictures(
     pictures: Sequence[Picture], stage: Stage, browser: Browser, folder: Path
 ) -> list[int]:
-    """Returns how large each is, in bytes."""
+    """Return how large each is, in bytes."""
     sizes = []
     with progress_bars() as progress:
         task = progress.add_task("Pictures", total=len(pictures))
@@ -150,7 +140,7 @@ def _take(picture: Picture, stage: Stage, browser: Browser) -> bytes:
 
 
 def _choose(tab: Tab, spots: Sequence[Spot], *, by_finger: bool) -> None:
-    """Seats on the map."""
+    """Choose seats on the map."""
     if not spots:
         return
     press = tab.touchscreen.tap if by_finger else tab.mouse.click
@@ -180,7 +170,7 @@ def _place(tab: Tab, spot: Spot) -> tuple[float, float]:
 
 
 def _expose(tab: Tab, *, screen_top: str | None) -> bytes:
-    """The page with every image and font there: the whole of it as far as it fits, or one screen."""
+    """Return the page with every image and font there: the whole of it as far as it fits, or one screen."""
     tab.evaluate(
         """async () => {
             for (const image of document.images) image.loading = "eager";
@@ -189,7 +179,7 @@ def _expose(tab: Tab, *, screen_top: str | None) -> bytes:
         }"""
     )
     if screen_top is not None:
-        tab.locator(screen_top).evaluate("one => scrollBy(0, one.getBoundingClientRect().top - 8)")
+        tab.locator(screen_top).evaluate("top => scrollBy(0, top.getBoundingClientRect().top - 8)")
         return tab.screenshot(type="jpeg", quality=QUALITY, animations="disabled")
     tab.evaluate("window.scrollTo(0, 0)")
     width, height = tab.evaluate(

@@ -1,4 +1,4 @@
-"""Which pictures there are, and what a camera needs to know for each. Nothing here needs a running stack."""
+"""List the pictures, with what a camera needs to know for each. Nothing here needs a running stack."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -57,7 +57,7 @@ class Picture:
 
     @property
     def screen_top(self) -> str | None:
-        """Of a picture of one screen."""
+        """Return the selector of the element at the top, for a picture of one screen."""
         return self.scene.phone_top if self.look.size == "phone" else None
 
     @property

@@ -42,7 +42,7 @@ SOLD_OUT, OPENING = "One Night, No Encore", "새벽 네 시의 오케스트라"
 
 
 def set_stage(base_url: str) -> Stage:
-    """:raises TimeoutError: the waiting room has admitted nobody."""
+    """:raises TimeoutError: no turn came in time."""
     customer = User.objects.get(
         email=next(persona.email for persona in PERSONAS if persona.role == CUSTOMER)
     )
@@ -51,8 +51,8 @@ def set_stage(base_url: str) -> Stage:
     _trade(stage, customer)
     _fill_hall(stage, "seats", _dates(ENGLISH)[0], crowd)
     _fill_hall(stage, "seats-ko", _dates(KOREAN)[0], crowd)
-    # Last: nobody is seen again before the pictures are taken.
-    places = _queue_up(stage, customer, crowd)
+    # Last: no visitor is seen again before the pictures are taken.
+    visits = _queue_up(stage, customer, crowd)
     stage.paths |= {
         name: reverse(f"storefront:{name}")
         for name in ("home", "register", "login", "wallet", "reservations")
@@ -63,7 +63,7 @@ def set_stage(base_url: str) -> Stage:
         "not-found": "/concerts/tomorrow/",
     }
     session = session_cookie(base_url, customer)
-    stage.cookies = {"stranger": [], "customer": [session], "queued": [session, *places]}
+    stage.cookies = {"stranger": [], "customer": [session], "queued": [session, *visits]}
     return stage
 
 
@@ -81,7 +81,7 @@ def _path(view: str, title: str) -> str:
 
 
 def _crowd(size: int) -> list[User]:
-    """Return an account that cannot log in."""
+    """Return accounts that cannot log in."""
     no_password = make_password(None)
     return User.objects.bulk_create(
         User(email=f"visitor{n:03}@demo.example", name=f"Visitor {n}", password=no_password)
@@ -93,7 +93,7 @@ def _crowd(size: int) -> list[User]:
 
 
 def _trade(stage: Stage, customer: User) -> None:
-    """Two reservations, one that was given back, a hold that is affordable, one that is not and one whose time is over."""
+    """Make two reservations, one that was given back, a hold that is affordable, one that is not and one whose time is over."""
     theatre, arena, club, full = (_dates(title) for title in (ENGLISH, ARENA, CLUB, FULL))
     booked = buy_seats(customer, theatre[1], _ids(theatre[1], "Stalls C", 44, 46))
     buy_seats(customer, full[3], _ids(full[3], "Bar", 4, 5))
@@ -129,15 +129,15 @@ def _hold(customer: User, performance: Performance, seat_ids: Sequence[int]) -> 
 
 
 def _queue_up(stage: Stage, customer: User, crowd: Sequence[User]) -> list[Cookie]:
-    """The customer waits in two rooms and is admitted to three. Returns the cookies of all five places."""
+    """Let the customer wait in two rooms and be admitted to three; return the cookies of all five visits."""
     set_capacity(concert_id=_concert_id(FULL), capacity=INSIDE, staff_id=None)
-    inside = [_join(FULL, one) for one in crowd[:INSIDE]]
-    places = {title: _join(title, customer) for title in (ENGLISH, KOREAN, SOLD_OUT, OPENING)}
-    await_turn([*inside, places[ENGLISH], places[KOREAN], places[SOLD_OUT]])
-    ahead = [_join(FULL, one) for one in crowd[INSIDE : INSIDE + AHEAD]]
-    places[FULL] = _join(FULL, customer)
-    for one in crowd[INSIDE + AHEAD :]:
-        _join(FULL, one)
+    inside = [_join(FULL, visitor) for visitor in crowd[:INSIDE]]
+    visits = {title: _join(title, customer) for title in (ENGLISH, KOREAN, SOLD_OUT, OPENING)}
+    await_turn([*inside, visits[ENGLISH], visits[KOREAN], visits[SOLD_OUT]])
+    ahead = [_join(FULL, visitor) for visitor in crowd[INSIDE : INSIDE + AHEAD]]
+    visits[FULL] = _join(FULL, customer)
+    for visitor in crowd[INSIDE + AHEAD :]:
+        _join(FULL, visitor)
     for token in ahead[:LEFT]:
         leave_queue(token=token)
     stage.paths |= {
@@ -148,7 +148,7 @@ def _queue_up(stage: Stage, customer: User, crowd: Sequence[User]) -> list[Cooki
     return [
         *(
             queue_cookie(stage.base_url, _concert_id(title), token)
-            for title, token in places.items()
+            for title, token in visits.items()
         ),
         first_position_cookie(stage.base_url, _concert_id(FULL), AHEAD + 1),
     ]
@@ -162,7 +162,7 @@ def _join(title: str, visitor: User) -> str:
 
 
 def _fill_hall(stage: Stage, key: str, performance: Performance, crowd: Sequence[User]) -> None:
-    """Some of the seats are sold, some held; the same ones each time."""
+    """Sell some of the seats and hold others, the same ones each time."""
     chance = random.Random(7)
     stage.paths[key] = reverse("storefront:seat_map", args=[performance.concert_id, performance.pk])
     taken = SeatClaim.objects.live(at=timezone.now()).of_performance(performance.pk)

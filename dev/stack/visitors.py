@@ -15,34 +15,39 @@ from apps.accounts.models import User
 from apps.queue.services import join_queue, visitor_status
 from apps.storefront.queue_cookie import FIRST_POSITION, TOKEN
 
-TURN_TIMEOUT = 40.0  # seconds
+TURN_TIMEOUT = 60.0  # seconds
 POLL_SECONDS = 0.2
 
 Cookie = dict[str, str]
 
 
 def admitted_cookies(base_url: str, concert_id: int, customer_id: int) -> list[Cookie]:
-    """Of a customer whose turn it is.
+    """Return those of a customer whose turn it is.
 
-    :raises TimeoutError: the waiting room has admitted nobody.
+    :raises TimeoutError: no turn came in time.
     """
     token = join_queue(customer_id=customer_id, concert_id=concert_id).token
-    await_turn([token])
+    [token] = await_turn([token])
     customer = User.objects.get(pk=customer_id)
     return [session_cookie(base_url, customer), queue_cookie(base_url, concert_id, token)]
 
 
-def await_turn(tokens: Iterable[str]) -> None:
-    """Asking also tells the room that they are there: whoever does not come loses the turn.
+def await_turn(tokens: Iterable[str], *, poll_seconds: float = POLL_SECONDS) -> list[str]:
+    """Wait until it is the turn of each; return their latest tokens.
 
-    :raises TimeoutError: the waiting room has admitted nobody.
+    Asking tells the room that they have come, without which they would lose the turn within a minute.
+
+    :raises TimeoutError: no turn came in time.
     """
     until = time.monotonic() + TURN_TIMEOUT
+    latest = []
     for token in tokens:
-        while visitor_status(token=token).status != "ACTIVE":
+        while (status := visitor_status(token=token)).status != "ACTIVE":
             if time.monotonic() > until:
-                raise TimeoutError("The waiting room has admitted nobody.")
-            time.sleep(POLL_SECONDS)
+                raise TimeoutError("No turn came in time.")
+            time.sleep(poll_seconds)
+        latest.append(status.token)
+    return latest
 
 
 def session_cookie(base_url: str, customer: User) -> Cookie:

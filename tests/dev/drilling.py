@@ -10,8 +10,9 @@ from apps.accounts.services import issue_access_tokens
 from apps.outbox.draining import drain
 from apps.queue.models import WaitingRoom
 from apps.queue.services import admit_visitors
+from dev import api
 from dev.drill.customers import Customer
-from dev.drill.history import Call, History, Kind
+from dev.drill.history import History
 from tests.factories.payments import WalletFactory
 
 
@@ -27,7 +28,7 @@ class Wire(httpx.BaseTransport):
         if breaks == "before":
             raise httpx.ReadError("the process is gone")
         if breaks == "refused":
-            raise httpx.ConnectError("nobody listens")
+            raise httpx.ConnectError("no server listens")
         answer = self.api.generic(
             request.method,
             request.url.raw_path.decode(),
@@ -73,26 +74,20 @@ class Shopper(Customer):
         self._is_admitted = False
         self.come_in()
 
-    def send(self, kind, method, path, body=None, *, key=None) -> Call:
-        return self._send(self._call(kind, method, path, body, key))
-
     def charge(self, amount=10_000, *, key="charge-1"):
-        return self.send(Kind.CHARGE, "POST", "/balance/charges", {"amount": amount}, key=key)
+        return self._ask(api.charge(amount), key=key)
 
     def hold(self, seats, *, key="hold-1"):
-        body = {
-            "performance_id": seats[0].performance_id,
-            "seat_ids": [seat.pk for seat in seats],
-        }
-        return self.send(Kind.HOLD, "POST", "/holds", body, key=key)
+        return self._ask(api.hold(seats[0].performance_id, [seat.pk for seat in seats]), key=key)
 
     def release(self, hold):
-        return self.send(Kind.RELEASE, "DELETE", f"/holds/{hold.data['hold_id']}")
+        return self._ask(api.release(hold.data["hold_id"]))
+
+    def leave(self):
+        return self._ask(api.LEAVE)
 
     def pay(self, hold, *, key="pay-1"):
-        body = {"hold_id": hold.data["hold_id"]}
-        return self.send(Kind.CONFIRM, "POST", "/reservations", body, key=key)
+        return self._ask(api.pay(hold.data["hold_id"]), key=key)
 
     def cancel(self, paid, *, key="cancel-1"):
-        path = f"/reservations/{paid.data['reservation_id']}/cancel"
-        return self.send(Kind.CANCEL, "POST", path, key=key)
+        return self._ask(api.cancel(paid.data["reservation_id"]), key=key)

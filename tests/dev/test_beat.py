@@ -121,7 +121,7 @@ class TestFile:
 
 
 class TestTicking:
-    def test_stops_when_nobody_looks_at_the_schedule(self, settings, monkeypatch):
+    def test_stops_when_the_schedule_is_not_looked_at(self, settings, monkeypatch):
         now = [0.0]
         monkeypatch.setattr("concert_project.beat.time.monotonic", lambda: now[0])
         ticking = Ticking(celery_app, patience=30.0)

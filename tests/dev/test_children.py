@@ -22,6 +22,20 @@ child.wait_until(lambda: "asleep" in child.log_tail(), timeout=30)
 print(child.process.pid, flush=True)
 sys.stdin.read()
 """
+INTERRUPTED = """
+import os, pathlib, signal, sys
+from dev.stack.children import Child
+class Interrupted(BaseException): pass
+def interrupt(*_): raise Interrupted
+signal.signal(signal.SIGTERM, interrupt)
+os.register_at_fork(before=lambda: os.kill(os.getpid(), signal.SIGTERM))
+child = Child(name="x", command=["sleep", "600"], log_path=pathlib.Path({log!r}))
+try:
+    child.start()
+except Interrupted:
+    child.stop()
+    sys.exit(7)
+"""
 
 
 @pytest.fixture
@@ -78,6 +92,14 @@ class TestChild:
     def test_says_how_it_ended_and_what_it_wrote(self, child):
         with pytest.raises(ChildFailed, match=r"sleeper ended \(exit code 3\)(.|\n)*no such seat"):
             child("print('no such seat'); raise SystemExit(3)")
+
+    def test_lets_a_signal_wait_until_it_was_forked(self, tmp_path):
+        """An exception that is raised in a hook of the fork would be ignored, and the signal with it."""
+        program = INTERRUPTED.format(log=str(tmp_path / "log"))
+
+        ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+
+        assert (ended.returncode, ended.stderr) == (7, "")
 
     def test_ends_with_a_supervisor_that_is_killed(self, tmp_path):
         """The kernel of Linux sees to it; elsewhere there is no such protection."""

@@ -4,7 +4,8 @@ import pytest
 
 from apps.payments.models import LedgerTransaction
 from apps.reservations.models import Hold, Reservation
-from dev.drill.history import Attempt, Call, Kind, Outcome
+from dev import api
+from dev.drill.history import Attempt, Call, Outcome
 from dev.drill.settle import settle
 from dev.drill.verdict import find_breaches
 
@@ -47,32 +48,32 @@ class TestOutcome:
         ],
     )
     def test_is_what_the_customer_knows(self, attempts, outcome):
-        call = Call(phase="x", user_id=1, kind=Kind.CONFIRM, method="POST", path="/")
-        call.attempts = attempts
+        call = Call(phase="x", user_id=1, request=api.pay("a-hold"), attempts=attempts)
 
         assert call.outcome is outcome
 
 
 class TestSettle:
-    def test_finds_the_effect_of_a_call_whose_answer_was_lost(self, shopper):
-        shopper.wire.breaks = ["after"]
+    @pytest.mark.parametrize(
+        ("breaks", "first", "settled", "had_happened"),
+        [
+            (["after"], Outcome.UNKNOWN, Outcome.DONE, True),
+            (["before", "before"], Outcome.UNKNOWN, Outcome.DONE, False),
+            # What was never sent is left alone.
+            (["refused"], Outcome.NOT_SENT, Outcome.NOT_SENT, None),
+        ],
+    )
+    def test_finds_out_what_became_of_a_call(self, shopper, breaks, first, settled, had_happened):
+        shopper.wire.breaks = breaks
         call = shopper.charge(7_000)
-        assert call.outcome is Outcome.UNKNOWN
+        assert call.outcome is first
 
         settle_all(shopper)
 
-        assert (call.outcome, call.had_happened) == (Outcome.DONE, True)
-        assert LedgerTransaction.objects.filter(amount=7_000).count() == 1
-        assert breaches(shopper) == []
-
-    def test_makes_up_for_a_call_that_never_arrived(self, shopper):
-        shopper.wire.breaks = ["before", "before"]
-        call = shopper.charge(7_000)
-
-        settle_all(shopper)
-
-        assert (call.outcome, call.had_happened) == (Outcome.DONE, False)
-        assert LedgerTransaction.objects.filter(amount=7_000).count() == 1
+        assert call.outcome is settled
+        assert had_happened is None or call.had_happened is had_happened
+        charged = LedgerTransaction.objects.filter(amount=7_000).count()
+        assert charged == (settled is Outcome.DONE)
         assert breaches(shopper) == []
 
     @pytest.mark.parametrize("breaks", ["before", "after"])
@@ -95,29 +96,20 @@ class TestSettle:
         assert sorted(Hold.objects.values_list("status", flat=True)) == ["CONFIRMED", "RELEASED"]
         assert breaches(shopper) == []
 
-    def test_queues_again_for_a_hold_whose_visit_has_ended_meanwhile(self, shopper, seats):
-        shopper.wire.breaks = ["before"]
+    @pytest.mark.parametrize("breaks", ["before", "after"])
+    def test_learns_of_a_hold_whose_visit_has_ended_meanwhile(self, shopper, seats, breaks):
+        shopper.wire.breaks = [breaks]
         call = shopper.hold(seats[:1])
-        shopper.send(Kind.READ, "DELETE", "/queue/tokens/me")
+        shopper.leave()
         assert call.outcome is Outcome.UNKNOWN
-
-        shopper.repeat(call)
-        assert call.refusal == "QUEUE_TOKEN_EXPIRED"
-        shopper.come_in()
-        settle_all(shopper)
-
-        assert (call.outcome, call.had_happened) == (Outcome.DONE, False)
-        assert Hold.objects.count() == 1
-        assert breaches(shopper) == []
-
-    def test_learns_of_a_hold_after_its_visit_has_ended(self, shopper, seats):
-        shopper.wire.breaks = ["after"]
-        call = shopper.hold(seats[:1])
-        shopper.send(Kind.READ, "DELETE", "/queue/tokens/me")
+        if breaks == "before":  # then the customer has to queue again
+            shopper.repeat(call)
+            assert call.refusal == "QUEUE_TOKEN_EXPIRED"
+            shopper.come_in()
 
         settle_all(shopper)
 
-        assert (call.outcome, call.had_happened) == (Outcome.DONE, True)
+        assert (call.outcome, call.had_happened) == (Outcome.DONE, breaks == "after")
         assert Hold.objects.count() == 1
         assert breaches(shopper) == []
 
@@ -130,14 +122,4 @@ class TestSettle:
         settle_all(shopper)
 
         assert (call.outcome, call.had_happened) == (Outcome.REFUSED, False)
-        assert breaches(shopper) == []
-
-    def test_leaves_alone_what_was_never_sent(self, shopper):
-        shopper.wire.breaks = ["refused"]
-        call = shopper.charge(7_000)
-
-        settle_all(shopper)
-
-        assert call.outcome is Outcome.NOT_SENT
-        assert not LedgerTransaction.objects.filter(amount=7_000).exists()
         assert breaches(shopper) == []

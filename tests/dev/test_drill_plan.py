@@ -24,7 +24,9 @@ class TestMakePlan:
 
         chosen = make_plan(seed=4, names=["web-killed", "beat-killed"], seconds=SECONDS)
 
-        assert chosen == [one for one in everything if one.name in ("web-killed", "beat-killed")]
+        assert chosen == [
+            fault for fault in everything if fault.name in ("web-killed", "beat-killed")
+        ]
 
     @pytest.mark.parametrize("seed", range(5))
     def test_fits_into_the_time_that_customers_shop(self, seed):

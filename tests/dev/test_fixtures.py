@@ -18,9 +18,9 @@ class TestRace:
         assert outcomes == [1, refusal, 3]
 
     def test_runs_all_at_the_same_time(self, race):
-        everybody = threading.Barrier(5)
+        all_of_them = threading.Barrier(5)
 
-        outcomes = race([lambda: everybody.wait(10)] * 5)
+        outcomes = race([lambda: all_of_them.wait(10)] * 5)
 
         assert sorted(outcomes) == [0, 1, 2, 3, 4]
 

@@ -36,12 +36,16 @@ def freeze(process: Child, life: Path, sign: str) -> None:
 
 
 def assert_ended(process: Child, below: list[psutil.Process]) -> None:
-    wait_until(lambda: not process.is_running(), "nobody has noticed")
+    wait_until(lambda: not process.is_running(), "it goes on")
     assert process.was_killed()
     assert "process_ended_by_watchdog" in process.log_tail()
     wait_until(
         lambda: (
-            not [one for one in below if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+            not [
+                child
+                for child in below
+                if child.is_running() and child.status() != psutil.STATUS_ZOMBIE
+            ]
         ),
         "something is left",
     )

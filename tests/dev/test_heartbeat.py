@@ -39,7 +39,7 @@ class TestWeb:
     def test_is_what_the_server_runs(self):
         assert isinstance(application, WatchedApplication)
 
-    def test_works_also_when_nobody_comes(self, wait):
+    def test_works_also_without_requests(self, wait):
         watched = WatchedApplication(Hanging())
         wait(10 * WORK_SECONDS)
 

@@ -1,4 +1,4 @@
-"""Which pictures `make screenshots` takes; it takes them of a stack of its own, which no test starts."""
+"""Test the list of pictures; `make screenshots` takes them of a stack of its own, which no test starts."""
 
 from collections import Counter
 

@@ -22,7 +22,7 @@ from tests.servers import new_folder
 
 @pytest.fixture
 def closed_folder(tmp_path, monkeypatch):
-    """A folder that nobody else may enter, as a home folder often is."""
+    """Make a folder that no other user may enter, as a home folder often is."""
     elsewhere = tmp_path / "var"
     elsewhere.mkdir()
     monkeypatch.setattr(servers, "ROOT_HOME", elsewhere / "encore")
@@ -118,7 +118,7 @@ class TestPostgresServer:
 
     def test_runs_from_a_copy_if_its_user_cannot_reach_the_programs(self, monkeypatch):
         home = new_folder()
-        monkeypatch.setattr(servers, "is_open_to_everybody", lambda path: False)
+        monkeypatch.setattr(servers, "is_open_to_all", lambda path: False)
 
         programs = servers._postgres_programs(copy_to=home)
 

@@ -9,7 +9,6 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,6 +24,7 @@ from dev.stack.environment import new_secrets, read_env_file, remove
 from dev.stack.servers import HOST, PostgresServer, free_port, postgres_home
 from dev.stack.stack import Stack
 from dev.stack.throwaway import ThrowawayStack
+from tests.reservations.workers import wait_until
 from tests.servers import new_folder
 
 pytestmark = pytest.mark.slow
@@ -47,9 +47,9 @@ def start(*, data_dir, port, **variables):
     )
 
 
-def refusal(**options):
+def refusal(data_dir, port=None, **variables):
     """Return what a stack says that must not start."""
-    process = start(**options)
+    process = start(data_dir=data_dir, port=free_port() if port is None else port, **variables)
     output, _ = process.communicate(timeout=BOOT_TIMEOUT)
     assert process.returncode == 1
     return " ".join(output.split())
@@ -70,10 +70,10 @@ def stop(process):
     process.communicate(timeout=60)
 
 
-def cleaned(data_dir):
-    """Return the status of `make clean`, as far as it is about data, and what it says."""
-    process = subprocess.run(
-        [sys.executable, "dev/stack/cleaning.py"],
+def python(*command, data_dir):
+    """Run a command that knows a data folder and nothing else."""
+    return subprocess.run(
+        [sys.executable, *command],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], "DATA_DIR": str(data_dir)},
         stdout=subprocess.PIPE,
@@ -81,7 +81,18 @@ def cleaned(data_dir):
         text=True,
         check=False,
     )
+
+
+def cleaned(data_dir):
+    """Return the status of `make clean`, as far as it is about data, and what it says."""
+    process = python("dev/stack/cleaning.py", data_dir=data_dir)
     return process.returncode, process.stdout.strip()
+
+
+@pytest.fixture
+def fresh():
+    """A data folder that is not there yet."""
+    return new_folder() / "data"
 
 
 @pytest.fixture(scope="module")
@@ -191,16 +202,9 @@ class TestRunningStack:
         )
 
     def test_has_said_so_when_a_sale_goes_through(self, supervisor, endpoints, data_dir):
-        """Nobody has waited since: workers, beat and the receiver of webhooks were ready."""
+        """Workers, beat and the receiver of webhooks were ready."""
         signs = {path.name.split(".")[0] for path in data_dir.glob("heartbeats/*/*")}
-        journey = subprocess.run(
-            [sys.executable, "manage.py", "journey", "--patience", "15"],
-            cwd=ROOT,
-            env={"PATH": os.environ["PATH"], "DATA_DIR": str(data_dir)},
-            stdout=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
+        journey = python("manage.py", "journey", "--patience", "15", data_dir=data_dir)
 
         assert signs == {"web", "worker", "pool", "beat"}
         assert "Workers and beat" in supervisor.introduction
@@ -236,10 +240,9 @@ class TestRunningStack:
             if "was killed" in line:
                 break
         assert "beat was killed, and is started again" in line
-        deadline = time.monotonic() + BOOT_TIMEOUT
-        while not [one for one in data_dir.glob("heartbeats/beat/beat.*") if one != sign]:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_until(
+            lambda: set(data_dir.glob("heartbeats/beat/beat.*")) - {sign}, "it was not replaced"
+        )
         assert supervisor.poll() is None
 
     def test_goes_on_when_one_worker_of_the_web_is_killed(self, supervisor, data_dir, endpoints):
@@ -249,23 +252,19 @@ class TestRunningStack:
 
         os.kill(int(killed.suffix[1:]), signal.SIGKILL)
 
-        deadline = time.monotonic() + BOOT_TIMEOUT
-        while len(set(data_dir.glob("heartbeats/web/web.*")) - {killed}) < len(before):
-            assert time.monotonic() < deadline
-            assert supervisor.poll() is None
-            time.sleep(0.1)
+        wait_until(
+            lambda: len(set(data_dir.glob("heartbeats/web/web.*")) - {killed}) >= len(before),
+            "it was not replaced",
+        )
+        assert supervisor.poll() is None
         assert httpx.get(f"{endpoints['BASE_URL']}/readyz", timeout=30).status_code == 200
         assert len(before) == 2
 
     def test_is_found_by_a_command_without_any_environment(self, supervisor, data_dir, endpoints):
         program = "from django.conf import settings; print(settings.QUEUE_URL)"
 
-        output = subprocess.check_output(
-            [sys.executable, "manage.py", "shell", "--no-imports", "--command", program],
-            cwd=ROOT,
-            env={"PATH": os.environ["PATH"], "DATA_DIR": str(data_dir)},
-            text=True,
-        )
+        shell = ("manage.py", "shell", "--no-imports", "--command", program)
+        output = python(*shell, data_dir=data_dir).stdout
 
         assert output.strip() == endpoints["QUEUE_URL"]
 
@@ -274,7 +273,7 @@ class TestRunningStack:
         assert (data_dir / "secrets.env").exists()
 
     def test_is_not_started_twice(self, supervisor, data_dir):
-        message = refusal(data_dir=data_dir, port=free_port())
+        message = refusal(data_dir)
 
         assert f"A stack already runs on {data_dir}" in message
         assert f"(process {supervisor.pid})" in message
@@ -303,15 +302,7 @@ class TestNoStack:
     """Show what every command says that has to find one."""
 
     def said(self, data_dir, command="journey"):
-        process = subprocess.run(
-            [sys.executable, "manage.py", command],
-            cwd=ROOT,
-            env={"PATH": os.environ["PATH"], "DATA_DIR": str(data_dir)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+        process = python("manage.py", command, data_dir=data_dir)
         assert process.returncode == 1
         assert "Traceback" not in process.stdout
         return process.stdout
@@ -388,23 +379,22 @@ class TestCleaning:
 class TestStackOfAnotherLife:
     """Power was cut: at whatever moment, the next start tidies up."""
 
-    def test_starts_from_any_state_of_its_files(self):
-        data_dir = new_folder() / "data"
-        first = start(data_dir=data_dir, port=free_port())
+    def test_starts_from_any_state_of_its_files(self, fresh):
+        first = start(data_dir=fresh, port=free_port())
         introduction_of(first)
         stop(first)
         for name in ("heartbeats", "celerybeat-schedule", "demo_logins.json", "stack.lock"):
-            path = data_dir / name
+            path = fresh / name
             remove(path)
             path.touch()
-        (data_dir / "endpoints.env").write_text("DATABASE_URL=postgresql://nowh")
-        (data_dir / "endpoints.unfinished").mkdir()
-        (data_dir / "postgres" / "data" / "postmaster.pid").write_text("1\n")
-        for log in data_dir.glob("valkey/appendonlydir/*.incr.aof"):
+        (fresh / "endpoints.env").write_text("DATABASE_URL=postgresql://nowh")
+        (fresh / "endpoints.unfinished").mkdir()
+        (fresh / "postgres" / "data" / "postmaster.pid").write_text("1\n")
+        for log in fresh.glob("valkey/appendonlydir/*.incr.aof"):
             with log.open("ab") as file:
                 file.write(b"*3\r\n$3\r\nSE")
 
-        process = start(data_dir=data_dir, port=free_port())
+        process = start(data_dir=fresh, port=free_port())
 
         assert "Demo customer" in introduction_of(process)
         stop(process)
@@ -425,63 +415,56 @@ class TestThrowawayStack:
 
 
 class TestStackThatCannotStart:
-    def test_names_the_port_that_is_taken(self):
+    def test_names_the_port_that_is_taken(self, fresh):
         port = free_port()
         with socket.create_server((HOST, port)):
-            message = refusal(data_dir=new_folder() / "data", port=port)
+            message = refusal(fresh, port)
 
         assert f"Port {port} cannot be used (Address already in use)" in message
         assert "make run PORT=" in message
 
     @pytest.mark.parametrize("port", ["0", "65536", "http"])
-    def test_wants_a_port_number(self, port):
-        assert "PORT must be a number" in refusal(data_dir=new_folder() / "data", port=port)
+    def test_wants_a_port_number(self, fresh, port):
+        assert "PORT must be a number" in refusal(fresh, port)
 
     def test_names_the_folder_it_cannot_write_to(self):
-        assert "Cannot write to /proc/encore" in refusal(data_dir="/proc/encore", port=free_port())
+        assert "Cannot write to /proc/encore" in refusal("/proc/encore")
 
-    def test_shows_why_a_server_failed_and_stops_the_others(self):
-        data_dir = new_folder() / "data"
-        (data_dir / "postgres" / "data").mkdir(parents=True)
-        (data_dir / "postgres" / "data" / "PG_VERSION").write_text("12\n")
-        (data_dir / "postgres" / "data" / "postmaster.opts").touch()  # a server has run on it
+    def test_shows_why_a_server_failed_and_stops_the_others(self, fresh):
+        (fresh / "postgres" / "data").mkdir(parents=True)
+        (fresh / "postgres" / "data" / "PG_VERSION").write_text("12\n")
+        (fresh / "postgres" / "data" / "postmaster.opts").touch()  # a server has run on it
 
-        message = refusal(data_dir=data_dir, port=free_port())
+        message = refusal(fresh)
 
         assert "was made by PostgreSQL 12" in message
 
-    def test_says_that_its_secrets_are_gone(self):
-        data_dir = new_folder() / "data"
-        data_dir.mkdir()
+    def test_says_that_its_secrets_are_gone(self, fresh):
+        fresh.mkdir()
         server = PostgresServer(
-            home=postgres_home(data_dir),
-            log_path=data_dir / "postgres.log",
+            home=postgres_home(fresh),
+            log_path=fresh / "postgres.log",
             password="another",
             port=free_port(),
         )
         server.start()
         server.stop()
 
-        message = refusal(data_dir=data_dir, port=free_port())
+        message = refusal(fresh)
 
         assert "was made with other secrets than those of now." in message
 
-    def test_names_what_is_in_its_way(self):
-        data_dir = new_folder() / "data"
-        data_dir.mkdir()
-        (data_dir / "logs").touch()
+    def test_names_what_is_in_its_way(self, fresh):
+        fresh.mkdir()
+        (fresh / "logs").touch()
 
-        message = refusal(data_dir=data_dir, port=free_port())
+        message = refusal(fresh)
 
-        assert f"File exists: '{data_dir}/logs'. Mend or remove {data_dir}" in message
+        assert f"File exists: '{fresh}/logs'. Mend or remove {fresh}" in message
 
-    def test_shows_the_log_of_a_process_that_failed(self):
-        data_dir = new_folder() / "data"
-
-        message = refusal(
-            data_dir=data_dir, port=free_port(), DJANGO_SETTINGS_MODULE="no_such_settings"
-        )
+    def test_shows_the_log_of_a_process_that_failed(self, fresh):
+        message = refusal(fresh, DJANGO_SETTINGS_MODULE="no_such_settings")
 
         assert "prepare ended (exit code 1)" in message
         assert "No module named 'no_such_settings'" in message
-        assert not list(data_dir.rglob("postmaster.pid"))
+        assert not list(fresh.rglob("postmaster.pid"))

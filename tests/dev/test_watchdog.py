@@ -13,6 +13,7 @@ import pytest
 
 from concert_project import watchdog
 from concert_project.watchdog import Watch
+from tests.reservations.workers import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 3.0
@@ -57,16 +58,12 @@ def start(tmp_path):
         process.communicate()
 
 
-def until(holds, seconds=20.0):
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def lives(process):
     """Start, and return the processes below the watchdog once each has shown its life."""
-    until(lambda: process.folder.is_dir() and len(list(process.folder.iterdir())) == 2)
+    wait_until(
+        lambda: process.folder.is_dir() and len(list(process.folder.iterdir())) == 2,
+        "it did not happen",
+    )
     return psutil.Process(process.pid).children(recursive=True)
 
 
@@ -86,7 +83,7 @@ class TestWatchdog:
         _, said = process.communicate(timeout=30)
 
         assert process.returncode == -signal.SIGKILL
-        until(lambda: not any(map(is_working, below)))
+        wait_until(lambda: not any(map(is_working, below)), "it did not happen")
         line = json.loads(said.splitlines()[-1])
         assert line["event"] == "process_ended_by_watchdog"
         assert line["reason"].startswith(f"{sign.name} was silent for ")
@@ -103,8 +100,8 @@ class TestWatchdog:
         process = start(LIVELY, WATCHDOG_SECONDS="0")
         below = lives(process)
 
-        for one in below:
-            one.suspend()
+        for process_below in below:
+            process_below.suspend()
         time.sleep(PATIENCE + 2)
 
         assert process.poll() is None
@@ -133,7 +130,7 @@ class TestWatchdog:
 
         process.kill()
 
-        until(lambda: not is_working(command))
+        wait_until(lambda: not is_working(command), "it did not happen")
 
     @pytest.mark.parametrize("kind", ["file", "link", "folder of another life"])
     def test_begins_with_an_empty_folder_whatever_was_there(self, start, tmp_path, kind):

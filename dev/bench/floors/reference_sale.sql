@@ -2,7 +2,7 @@
 --
 -- What a sale must do, and nothing else: locks in the written order, seats without waiting, the clock read after the last lock,
 -- hold, money by double entry, reservation with its ticket, event with a delivery for each of three consumers, and the
--- answers that a repeated call would get. Each client sells seats of its own, so nobody is ever refused. :number counts the
+-- answers that a repeated call would get. Each client sells seats of its own, so none is ever refused. :number counts the
 -- sales of a client; :first is where the seats of this run begin.
 
 \set number :number + 1

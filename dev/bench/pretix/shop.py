@@ -4,16 +4,15 @@ import json
 import os
 import secrets
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import psycopg
 
 from dev.bench.bench import Bench, ScenarioFailed
@@ -21,6 +20,7 @@ from dev.bench.cpu import cpu_between, cpu_seconds
 from dev.bench.pretix.installation import CommandFailed, Installation, run_to_end
 from dev.stack.children import Child, ChildFailed, stop_all
 from dev.stack.servers import HOST, PostgresServer, ServerFailed, ValkeyServer, free_port
+from dev.stack.stack import answers
 from dev.stack.throwaway import KEPT
 
 DATABASE = "pretix"
@@ -36,7 +36,7 @@ PRICE = "50.00"
 TICKETS = 1_000_000
 HOLD_MINUTES = 5
 PAID = "pretix.event.order.paid"
-# What its API cannot make: whoever may use the API. The token is another one in each run.
+# Made without its API: who may use the API. The token is another one in each run.
 BEGINNING = (
     ("organizer", {"name": "Encore", "slug": ORGANIZER}),
     ("saleschannel", {"organizer": 1, "label": "Web", "identifier": "web", "type": "web"}),
@@ -162,17 +162,11 @@ class Shop:
                 time.sleep(CATCH_UP_POLL)
 
     def _call(self, method: str, path: str, body: dict[str, Any]) -> Any:
-        request = urllib.request.Request(  # noqa: S310
-            self.base_url + path,
-            method=method,
-            data=json.dumps(body).encode(),
-            headers={"Authorization": f"Token {self.token}", "Content-Type": "application/json"},
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
-                return json.load(answer)
-        except urllib.error.HTTPError as error:
-            raise ScenarioFailed(f"pretix: {path}: {error.code} {error.read()[:500]!r}") from error
+        login = {"Authorization": f"Token {self.token}"}
+        answer = httpx.request(method, self.base_url + path, json=body, headers=login, timeout=60)
+        if answer.is_error:
+            raise ScenarioFailed(f"pretix: {path}: {answer.status_code} {answer.text[:500]!r}")
+        return answer.json()
 
 
 @contextmanager
@@ -219,7 +213,9 @@ def running_shop(bench: Bench, installation: Installation) -> Iterator[Shop]:
         for child in children.values():
             child.start()
         base_url = f"http://{HOST}:{port}"
-        children["web"].wait_until(lambda: _answers(base_url), timeout=READY_TIMEOUT)
+        children["web"].wait_until(
+            lambda: answers(f"{base_url}/healthcheck/"), timeout=READY_TIMEOUT
+        )
         roots = {**children, "valkey": store.child, "postgres": postgres.child}
         groups = {name: [child.process.pid] for name, child in roots.items() if child.process}
         shop = Shop(
@@ -294,12 +290,3 @@ def _fill_database(
     options = ["--no-owner", "--no-privileges", f"--file={unfinished}"]
     run_to_end([str(programs / "pg_dump"), *options, database_url])
     unfinished.rename(installation.database)
-
-
-def _answers(base_url: str) -> bool:
-    with (
-        suppress(OSError),
-        urllib.request.urlopen(f"{base_url}/healthcheck/", timeout=5) as answer,  # noqa: S310
-    ):
-        return bool(answer.status == 200)
-    return False

@@ -43,26 +43,21 @@ end
 
 local thread
 
-function setup(one)
-  thread = one
+function setup(started)
+  thread = started
 end
 
+-- Print the answers to this load as the JSON of a `Load`; latencies come in microseconds.
 function done(summary, latency)
   local errors = summary.errors
-  print("RESULT " .. table.concat({
-    "requests=" .. summary.requests,
-    "microseconds=" .. summary.duration,
-    "bytes=" .. summary.bytes,
-    "broken=" .. (errors.connect + errors.read + errors.write + errors.timeout),
-    "refused=" .. errors.status,
-    "p50=" .. latency:percentile(50),
-    "p95=" .. latency:percentile(95),
-    "p99=" .. latency:percentile(99),
-    "exhausted=" .. (thread:get("exhausted") or 0),
-  }, " "))
   local counts = {}
   for status, count in pairs(thread:get("statuses")) do
-    counts[#counts + 1] = status .. ":" .. count
+    counts[#counts + 1] = ('"%d": %d'):format(status, count)
   end
-  print("STATUSES " .. table.concat(counts, " "))
+  print(('RESULT {"requests": %d, "seconds": %f, "p50": %f, "p95": %f, "p99": %f, '):format(
+    summary.requests, summary.duration / 1e6, latency:percentile(50) / 1e3, latency:percentile(95) / 1e3, latency:percentile(99) / 1e3
+  ) .. ('"refused": %d, "broken": %d, "is_exhausted": %s, "statuses": {%s}}'):format(
+    errors.status, errors.connect + errors.read + errors.write + errors.timeout,
+    tostring(thread:get("exhausted") == 1), table.concat(counts, ", ")
+  ))
 end

@@ -7,9 +7,10 @@ from datetime import timedelta
 from django.utils import timezone
 
 from apps.ops.invariants import check_invariants
-from apps.queue.services import join_queue, leave_queue, visitor_status
+from apps.queue.services import join_queue, leave_queue
 from dev.bench.bench import Bench, Outcome, ScenarioFailed
-from dev.bench.crowd import ADMISSION_TIMEOUT, new_concert
+from dev.bench.crowd import new_concert
+from dev.stack.visitors import await_turn
 
 VISITORS = 5  # one after the other, in each repeat
 LATELY = timedelta(minutes=20)  # a watch every five minutes looks back as far
@@ -17,7 +18,7 @@ POLL_SECONDS = 0.02
 
 
 def clock(bench: Bench) -> Outcome:
-    """The only visitor of an empty room is admitted by the next tick; then what has changed lately is checked."""
+    """Time how soon the only visitor of an empty room is admitted, and the check of what has changed lately."""
     visitors = VISITORS * bench.form.repeats
     bench.begin("clock", steps=visitors + bench.form.repeats)
     waits = []
@@ -53,14 +54,11 @@ def clock(bench: Bench) -> Outcome:
 
 def _seconds_alone(concert_id: int, customer_id: int) -> float:
     """
-    :raises ScenarioFailed: nobody was admitted in time.
+    :raises TimeoutError: the visitor was not admitted in time.
     """
     joined_at = time.monotonic()
     token = join_queue(customer_id=customer_id, concert_id=concert_id).token
-    while visitor_status(token=token).status != "ACTIVE":
-        if time.monotonic() - joined_at > ADMISSION_TIMEOUT:
-            raise ScenarioFailed("The only visitor of a room was not admitted in time.")
-        time.sleep(POLL_SECONDS)
+    [token] = await_turn([token], poll_seconds=POLL_SECONDS)
     waited = time.monotonic() - joined_at
     leave_queue(token=token)
     return waited

@@ -4,7 +4,11 @@ import http from "k6/http";
 import { Counter, Trend } from "k6/metrics";
 
 export const plan = JSON.parse(open(__ENV.PLAN));
-export const summaryTrendStats = ["count", "avg", "med", "p(95)", "p(99)", "max"];
+// Return the options of a script whose users play one scenario.
+export const playing = (scenario) => ({
+  scenarios: { users: scenario },
+  summaryTrendStats: ["count", "avg", "med", "p(95)", "p(99)", "max"],
+});
 
 const times = Object.fromEntries(plan.steps.map((step) => [step, new Trend(`step_${step}`, true)]));
 const refusals = Object.fromEntries(plan.codes.map((code) => [code, new Counter(`refused_${code}`)]));
@@ -12,10 +16,10 @@ const silences = new Counter("refused_NO_ANSWER");
 const others = new Counter("refused_OTHER");
 
 // Make a call; return its answer if its status is one of `expected`, else null after counting the refusal.
-export function call(step, method, path, expected, { login, scheme = "Bearer", place, key, body, etag, keep = true } = {}) {
+export function call(step, method, path, expected, { login, scheme = "Bearer", visit, key, body, etag, keep = true } = {}) {
   const headers = {};
   if (login) headers.Authorization = `${scheme} ${login}`;
-  if (place) headers["Queue-Token"] = place;
+  if (visit) headers["Queue-Token"] = visit;
   if (key) headers["Idempotency-Key"] = key;
   if (etag) headers["If-None-Match"] = etag;
   if (body) headers["Content-Type"] = "application/json";

@@ -1,16 +1,16 @@
 """Measure what a visitor whose turn it is reads of halls of several sizes: the map, the list of seats, the availability."""
 
-import json
 import math
 import threading
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import cycle
 
+import httpx
+
+from dev.api import ApiRefused, hold, read, release
 from dev.bench.bench import Bench, Outcome, ScenarioFailed, Target
-from dev.bench.crowd import Visit, admitted, new_concert
+from dev.bench.crowd import Visit, admitted, client_of, new_concert
 from dev.bench.generators import Call
 from dev.demo.loadtest import LoadTest
 
@@ -27,7 +27,7 @@ def seat_map(bench: Bench) -> Outcome:
     for seats in bench.form.halls:
         bench.begin(f"Hall of {seats:,}", steps=1)
         hall = new_concert(bench, seats=seats, capacity=VISITORS * 2, customers=VISITORS)
-        visits = admitted(bench.stack.base_url, hall.concert_id, hall.customers)
+        visits = admitted(hall.concert_id, hall.customers)
         bench.begin(f"{seats:,} seats", steps=5)
         found = bench.rates(_targets(bench, hall, visits), repeats=1)
         with seats_changing(bench.stack.base_url, hall, visits):
@@ -53,14 +53,11 @@ def _targets(bench: Bench, hall: LoadTest, visits: list[Visit]) -> dict[str, Tar
 def _target(
     bench: Bench, hall: LoadTest, visits: list[Visit], what: str, *, is_known: bool = False
 ) -> Target:
-    path = f"/api/v1/performances/{hall.performance_id}/{what}"
-    started_at = time.monotonic()
-    etag = _etag(bench.stack.base_url + path, visits[0])
-    took = time.monotonic() - started_at
-    calls = [
-        Call(path, login=visit.login, place=visit.place, etag=etag if is_known else "")
-        for visit in visits
-    ]
+    request = read(f"/performances/{hall.performance_id}/{what}")
+    with client_of(bench.stack.base_url) as http:
+        answer = visits[0].api(http).send(request).raise_for_status()
+    took, etag = answer.elapsed.total_seconds(), answer.headers["ETag"] if is_known else ""
+    calls = [Call(request.url, login=visit.login, visit=visit.token, etag=etag) for visit in visits]
     return Target(
         bench.stack.base_url,
         lambda: calls,
@@ -71,23 +68,9 @@ def _target(
     )
 
 
-def _etag(url: str, visit: Visit) -> str:
-    with urllib.request.urlopen(_request(url, visit), timeout=60) as answer:  # noqa: S310
-        answer.read()
-        return str(answer.headers["ETag"])
-
-
-def _request(url: str, visit: Visit, body: str | None = None) -> urllib.request.Request:
-    headers = {"Authorization": f"Bearer {visit.login}", "Queue-Token": visit.place}
-    if body is not None:
-        headers["Content-Type"] = "application/json"
-    data = None if body is None else body.encode()
-    return urllib.request.Request(url, data=data, headers=headers)  # noqa: S310
-
-
 @contextmanager
 def seats_changing(base_url: str, hall: LoadTest, visits: list[Visit]) -> Iterator[None]:
-    """Meanwhile customers hold a seat and give it back, in turn, so that what was read gets old.
+    """Let customers hold a seat and give it back meanwhile, in turn, so that what was read gets old.
 
     :raises ScenarioFailed: one of them was refused.
     """
@@ -96,13 +79,14 @@ def seats_changing(base_url: str, hall: LoadTest, visits: list[Visit]) -> Iterat
 
     def change() -> None:
         try:
-            for visit in cycle(visits):
-                hold_id = _hold(base_url, hall, visit)
-                is_over.wait(CHANGE_EVERY)
-                _release(base_url, hold_id, visit)
-                if is_over.wait(CHANGE_EVERY):
-                    return
-        except OSError as error:
+            with client_of(base_url) as http:
+                for api in cycle([visit.api(http) for visit in visits]):
+                    held = api.call(hold(hall.performance_id, hall.seat_ids[:1]))
+                    is_over.wait(CHANGE_EVERY)
+                    api.call(release(held["hold_id"]))
+                    if is_over.wait(CHANGE_EVERY):
+                        return
+        except (httpx.HTTPError, ApiRefused) as error:
             problems.append(str(error))
 
     thread = threading.Thread(target=change, daemon=True)
@@ -114,16 +98,3 @@ def seats_changing(base_url: str, hall: LoadTest, visits: list[Visit]) -> Iterat
         thread.join()
     if problems:
         raise ScenarioFailed(f"The seats did not change: {problems[0]}")
-
-
-def _hold(base_url: str, hall: LoadTest, visit: Visit) -> str:
-    body = {"performance_id": hall.performance_id, "seat_ids": hall.seat_ids[:1]}
-    request = _request(f"{base_url}/api/v1/holds", visit, json.dumps(body))
-    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
-        return str(json.load(answer)["data"]["hold_id"])
-
-
-def _release(base_url: str, hold_id: str, visit: Visit) -> None:
-    request = _request(f"{base_url}/api/v1/holds/{hold_id}", visit)
-    request.method = "DELETE"
-    urllib.request.urlopen(request, timeout=60).close()  # noqa: S310

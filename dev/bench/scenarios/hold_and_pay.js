@@ -2,27 +2,22 @@
 
 import exec from "k6/execution";
 import { SharedArray } from "k6/data";
-import { call, handleSummary, plan, summaryTrendStats } from "./common.js";
+import { call, handleSummary, plan, playing } from "./common.js";
 
 const visits = new SharedArray("visits", () => JSON.parse(open(plan.visits)));
 
 export { handleSummary };
-export const options = {
-  scenarios: {
-    buyers: { executor: "shared-iterations", vus: plan.users, iterations: visits.length, maxDuration: plan.longest },
-  },
-  summaryTrendStats,
-};
+export const options = playing({ executor: "shared-iterations", vus: plan.users, iterations: visits.length, maxDuration: plan.longest });
 
 export default function () {
-  const { login, place, seat } = visits[exec.scenario.iterationInTest];
+  const { login, visit, seat } = visits[exec.scenario.iterationInTest];
   const held = call("hold", "POST", "/api/v1/holds", [201], {
     login,
-    place,
+    visit,
     key: `hold-${plan.run}-${seat}`,
     body: { performance_id: plan.performance, seat_ids: [seat] },
   });
   if (held === null) return;
   const hold_id = held.json("data.hold_id");
-  call("pay", "POST", "/api/v1/reservations", [201], { login, place, key: `pay-${plan.run}-${seat}`, body: { hold_id } });
+  call("pay", "POST", "/api/v1/reservations", [201], { login, visit, key: `pay-${plan.run}-${seat}`, body: { hold_id } });
 }

@@ -3,27 +3,22 @@
 import exec from "k6/execution";
 import { sleep } from "k6";
 import { SharedArray } from "k6/data";
-import { call, handleSummary, plan, record, summaryTrendStats } from "./common.js";
+import { call, handleSummary, plan, record, playing } from "./common.js";
 
 const visits = new SharedArray("visits", () => JSON.parse(open(plan.visits)));
 
 export { handleSummary };
-export const options = {
-  scenarios: {
-    rivals: { executor: "per-vu-iterations", vus: visits.length, iterations: 1, maxDuration: plan.longest },
-  },
-  summaryTrendStats,
-};
+export const options = playing({ executor: "per-vu-iterations", vus: visits.length, iterations: 1, maxDuration: plan.longest });
 
 export default function () {
-  const { login, place, seat } = visits[exec.vu.idInTest - 1];
+  const { login, visit, seat } = visits[exec.vu.idInTest - 1];
   // Connected before the start, as customers are who have looked at the seats.
   call("connect", "GET", "/livez", [200]);
   const early = plan.start_after - exec.instance.currentTestRunDuration;
   if (early > 0) sleep(early / 1000);
   const answer = call("hold", "POST", "/api/v1/holds", [201, 409], {
     login,
-    place,
+    visit,
     body: { performance_id: plan.performance, seat_ids: [seat] },
   });
   if (answer === null) return;

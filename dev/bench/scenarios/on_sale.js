@@ -5,7 +5,7 @@ import exec from "k6/execution";
 import { sleep } from "k6";
 import { Counter } from "k6/metrics";
 import { SharedArray } from "k6/data";
-import { call, handleSummary, plan, summaryTrendStats } from "./common.js";
+import { call, handleSummary, plan, playing } from "./common.js";
 
 const logins = new SharedArray("logins", () => JSON.parse(open(plan.logins)));
 const seats = new SharedArray("seats", () => JSON.parse(open(plan.seats)));
@@ -13,10 +13,7 @@ const expired = new Counter("counted_expired");
 const turnedAway = new Counter("counted_turned_away");
 
 export { handleSummary };
-export const options = {
-  scenarios: { crowd: { executor: "per-vu-iterations", vus: logins.length, iterations: 1, maxDuration: plan.longest } },
-  summaryTrendStats,
-};
+export const options = playing({ executor: "per-vu-iterations", vus: logins.length, iterations: 1, maxDuration: plan.longest });
 
 const API = "/api/v1";
 const ATTEMPTS = 10;
@@ -27,22 +24,22 @@ export default function () {
   let hasJustBought = false;
   let knowsMap = false;
   while (bought < plan.limit) {
-    const place = awaitTurn(login, bought > 0, hasJustBought);
-    if (place === null) return;
+    const visit = awaitTurn(login, bought > 0, hasJustBought);
+    if (visit === null) return;
     if (!knowsMap) {
-      knowsMap = call("map", "GET", `${API}/performances/${plan.performance}/seat-map`, [200], { login, place, keep: false }) !== null;
+      knowsMap = call("map", "GET", `${API}/performances/${plan.performance}/seat-map`, [200], { login, visit, keep: false }) !== null;
     }
-    const { hold_id, isSoldOut } = holdOne(login, place);
+    const { hold_id, isSoldOut } = holdOne(login, visit);
     if (isSoldOut) {
       turnedAway.add(1);
       // Counted by address, of which a generator has one: most of these are refused, and the body says so.
-      call("leave", "DELETE", `${API}/queue/tokens/me`, [200], { place });
+      call("leave", "DELETE", `${API}/queue/tokens/me`, [200], { visit });
       return;
     }
     hasJustBought = false; // without a sale the turn goes on
     if (hold_id) {
       const key = `pay-${hold_id}`;
-      const paid = call("pay", "POST", `${API}/reservations`, [201], { login, place, key, body: { hold_id }, keep: false });
+      const paid = call("pay", "POST", `${API}/reservations`, [201], { login, visit, key, body: { hold_id }, keep: false });
       hasJustBought = paid !== null;
       bought += hasJustBought ? 1 : 0;
     }
@@ -62,7 +59,7 @@ function awaitTurn(login, hasBought, hasJustBought) {
   let seen = joined && joined.json("data");
   while (seen && seen.status === "WAITING") {
     sleep(seen.poll_after_seconds);
-    const answer = call("status", "GET", `${API}/queue/tokens/me`, [200], { place: seen.token });
+    const answer = call("status", "GET", `${API}/queue/tokens/me`, [200], { visit: seen.token });
     seen = answer && answer.json("data");
   }
   if (seen && seen.status === "EXPIRED") expired.add(1);
@@ -70,14 +67,14 @@ function awaitTurn(login, hasBought, hasJustBought) {
 }
 
 // Hold one of the free seats, chosen at random; neither a hold nor sold out means that the turn is over.
-function holdOne(login, place) {
+function holdOne(login, visit) {
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-    const answer = call("availability", "GET", `${API}/performances/${plan.performance}/availability`, [200], { login, place });
+    const answer = call("availability", "GET", `${API}/performances/${plan.performance}/availability`, [200], { login, visit });
     if (answer === null) return {};
     const free = indexOfFree(answer.json("data.statuses"));
     if (free < 0) return { isSoldOut: true };
     const body = { performance_id: plan.performance, seat_ids: [seats[free]] };
-    const held = call("hold", "POST", `${API}/holds`, [201], { login, place, body });
+    const held = call("hold", "POST", `${API}/holds`, [201], { login, visit, body });
     if (held !== null) return { hold_id: held.json("data.hold_id") };
   }
   return {};

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import redis
 
 from apps.queue.services import join_queue
+from dev import api
 from dev.bench.bench import Bench, Outcome, Target
 from dev.bench.crowd import new_concert, waiting_room
 from dev.bench.figures import median_of
@@ -23,13 +24,13 @@ def django(bench: Bench) -> Outcome:
 
 
 def join(bench: Bench) -> Outcome:
-    """Customers who join a queue for the first time: a new concert for each repeat, everybody once at most."""
+    """Let customers join a queue for the first time: a new concert for each repeat, each of them once at most."""
 
     def calls() -> Sequence[Call]:
-        concert_id = new_concert(bench, seats=1, capacity=50).concert_id
-        body = json.dumps({"concert_id": concert_id})
+        request = api.join(new_concert(bench, seats=1, capacity=50).concert_id)
+        body = json.dumps(request.body)
         return [
-            Call("/api/v1/queue/tokens", "POST", login=customer.access_token, body=body)
+            Call(request.url, "POST", login=customer.access_token, body=body)
             for customer in bench.customers
         ]
 
@@ -38,21 +39,21 @@ def join(bench: Bench) -> Outcome:
 
 
 def status(bench: Bench) -> Outcome:
-    """Visitors who ask for their place, in a small room and in a large one."""
+    """Let visitors ask for their place, in a small room and in a large one."""
     targets = {}
     for name, size in zip(("status_small", "status_large"), bench.form.rooms, strict=True):
-        _, places = filled_room(bench, size)
-        calls = [Call("/api/v1/queue/tokens/me", place=place) for place in places]
+        _, tokens = filled_room(bench, size)
+        calls = [Call(api.STATUS.url, visit=token) for token in tokens]
         targets[name] = Target(bench.stack.base_url, lambda calls=calls: calls)  # type: ignore[misc]
     return _rates(bench, targets)
 
 
 def board(bench: Bench) -> Outcome:
-    """The public board, of a small room and of a large one."""
+    """Read the public board, of a small room and of a large one."""
     targets = {}
     for name, size in zip(("board_small", "board_large"), bench.form.rooms, strict=True):
         concert_id, _ = filled_room(bench, size)
-        calls = [Call(f"/api/v1/queue/concerts/{concert_id}")]
+        calls = [Call(api.read(f"/queue/concerts/{concert_id}").url)]
         targets[name] = Target(bench.stack.base_url, lambda calls=calls: calls)  # type: ignore[misc]
     return _rates(bench, targets)
 
@@ -64,10 +65,10 @@ def filled_room(bench: Bench, size: int) -> tuple[int, list[str]]:
         join_queue(customer_id=concert.customers[0].user_id, concert_id=concert.concert_id)
         bench.begin(f"Fill {size:,}", steps=size)
         with redis.Redis.from_url(bench.stack.valkey.url) as client:
-            places = waiting_room(
+            tokens = waiting_room(
                 client, concert.concert_id, size, tokens=TOKENS, progress=bench.advance
             )
-        bench.rooms[size] = concert.concert_id, places
+        bench.rooms[size] = concert.concert_id, tokens
     return bench.rooms[size]
 
 

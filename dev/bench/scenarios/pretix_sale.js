@@ -1,15 +1,10 @@
 // Customers buy a ticket each at pretix: reserve it in a cart, turn the cart into a paid order. They come through its REST API.
 
 import exec from "k6/execution";
-import { call, handleSummary, plan, summaryTrendStats } from "./common.js";
+import { call, handleSummary, plan, playing } from "./common.js";
 
 export { handleSummary };
-export const options = {
-  scenarios: {
-    buyers: { executor: "shared-iterations", vus: plan.users, iterations: plan.sales, maxDuration: plan.longest },
-  },
-  summaryTrendStats,
-};
+export const options = playing({ executor: "shared-iterations", vus: plan.users, iterations: plan.sales, maxDuration: plan.longest });
 
 const access = { login: plan.token, scheme: "Token" };
 

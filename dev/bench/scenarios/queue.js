@@ -4,17 +4,12 @@
 
 import exec from "k6/execution";
 import { SharedArray } from "k6/data";
-import { call, handleSummary, plan, record, summaryTrendStats } from "./common.js";
+import { call, handleSummary, plan, record, playing } from "./common.js";
 
 const logins = new SharedArray("logins", () => JSON.parse(open(plan.logins)));
 
 export { handleSummary };
-export const options = {
-  scenarios: {
-    crowd: { executor: "ramping-vus", startVUs: 0, stages: plan.stages, gracefulRampDown: "10s", gracefulStop: "10s" },
-  },
-  summaryTrendStats,
-};
+export const options = playing({ executor: "ramping-vus", startVUs: 0, stages: plan.stages, gracefulRampDown: "10s", gracefulStop: "10s" });
 
 function counted(answer) {
   const now = exec.instance.currentTestRunDuration;
@@ -33,8 +28,8 @@ export default function () {
   const login = logins[number % logins.length];
   const joined = counted(call("join", "POST", "/api/v1/queue/tokens", [201], { login, body: { concert_id } }));
   if (joined === null) return;
-  const place = joined.json("data.token");
+  const visit = joined.json("data.token");
   for (let poll = 0; poll < plan.polls; poll += 1) {
-    counted(call("status", "GET", "/api/v1/queue/tokens/me", [200], { place, keep: false }));
+    counted(call("status", "GET", "/api/v1/queue/tokens/me", [200], { visit, keep: false }));
   }
 }

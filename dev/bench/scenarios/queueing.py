@@ -55,12 +55,12 @@ def _play(bench: Bench, plan: dict[str, Any], steps: list[str], seconds: float) 
     crowd = bench.crowd("queue.js", {**plan, "steps": [*steps, "plateau"]}, timeout=seconds)
     missing = [step for step in (*steps, "plateau") if not crowd.done(step)]
     if missing:
-        raise ScenarioFailed(f"Nobody did {', '.join(missing)}; refusals: {crowd.refusals}")
+        raise ScenarioFailed(f"No user did {', '.join(missing)}; refusals: {crowd.refusals}")
     return crowd
 
 
 def _plateau(bench: Bench) -> list[int]:
-    """From when until when, in milliseconds, the most users are there."""
+    """Return from when until when, in milliseconds, the most users are there."""
     peak = max(users for _, users in bench.form.stages)
     begins = ends = passed = 0
     for span, users in bench.form.stages:

@@ -18,7 +18,7 @@ SEAT_LIMIT = 10
 
 
 def hold_and_pay(bench: Bench) -> Outcome:
-    """Each repeat sells for about as long as the form says, between two runs of the reference sale."""
+    """Sell in each repeat for about as long as the form says, between two runs of the reference sale."""
     form = bench.form
     reference = ReferenceSale(bench.stack.postgres)
     bench.begin("hold-and-pay", steps=form.repeats)
@@ -99,7 +99,7 @@ def sell(bench: Bench, sales: int) -> dict[str, Any]:
 
 
 def hot_seat(bench: Bench) -> Outcome:
-    """Rivals for one seat, then as many customers who want a seat each; the same customers every time."""
+    """Let rivals ask for one seat, then as many customers who want a seat each; the same customers every time."""
     form = bench.form
     concert = new_concert(
         bench, seats=form.scattered_seats, capacity=HIGHEST_CAPACITY, seats_per_customer=SEAT_LIMIT
@@ -157,14 +157,16 @@ def _admit(bench: Bench, concert: LoadTest, number: int) -> list[Visit]:
         raise ScenarioFailed(f"There are {len(bench.customers):,} customers, not {number:,}.")
     chosen = bench.customers[:number]
     bench.customers = bench.customers[number:] + chosen
-    return admitted(bench.stack.base_url, concert.concert_id, chosen)
+    return admitted(concert.concert_id, chosen)
 
 
 def _written(bench: Bench, visits: list[Visit], seats: list[int]) -> str:
     file = bench.folder / "visits.json"
     pairs = zip(visits, seats, strict=True)
     file.write_text(
-        json.dumps([{"login": one.login, "place": one.place, "seat": seat} for one, seat in pairs])
+        json.dumps(
+            [{"login": visit.login, "visit": visit.token, "seat": seat} for visit, seat in pairs]
+        )
     )
     return str(file)
 

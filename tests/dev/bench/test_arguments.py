@@ -1,23 +1,25 @@
 """Every argument of the tools beside the management commands, given what it cannot be."""
 
 import argparse
+import re
 
 import pytest
 
-from dev.bench import command, explain, history, invariants, options, seat_map
+from dev.bench import command, explain, history, options, seat_map
+from dev.drill import options as drill_options
 from dev.screenshots import __main__ as screenshots
 
 PARSERS = {
     "bench": options.parser,
+    "drill": drill_options.parser,
     "explain": explain._parser,
     "history": history._parser,
-    "invariants": invariants._parser,
     "screenshots": screenshots._parser,
     "seat_map": seat_map._parser,
 }
 NO_TEXTS = ["\udcff", "\0", ""]
 HOSTILE = ["nan", "inf", "-1", "9" * 5_000, "[::1", "postgresql://[::1", *NO_TEXTS]
-FOLDERS = {"history", "output", "tree", "keep"}
+FOLDERS = {"history", "output", "tree", "keep", "json"}
 
 
 def cases():
@@ -39,6 +41,16 @@ class TestHostileArguments:
 
         assert refusal.value.code == 2
         assert ": error: " in capsys.readouterr().err.splitlines()[-1]
+
+    @pytest.mark.parametrize(
+        "argument",
+        ["--faults=earthquake", "--faults=", "--customers=0", "--seconds=nan", "--seed=-1"],
+    )
+    def test_the_drill_refuses_what_it_does_not_understand(self, argument: str, capsys):
+        with pytest.raises(SystemExit):
+            drill_options.parser().parse_args([argument])
+
+        assert re.search(r"no such fault|not a (whole )?number", capsys.readouterr().err)
 
     def test_a_result_is_one_of_a_measurement(self, tmp_path):
         path = tmp_path / "package.json"

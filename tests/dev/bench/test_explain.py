@@ -6,66 +6,47 @@ from django.db import connection
 from apps.accounts.models import AccessToken
 from dev.bench import explain
 from dev.bench.hot_queries import Case, hot_queries
+from dev.bench.markdown import replace_region
 from tests.factories.accounts import CustomerFactory, bearer
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.payments import WalletFactory
 from tests.factories.reservations import reservation
 
+
+def node(kind, *plans, rows=0, loops=1, left_out=0, **names):
+    """Return a node of a plan as PostgreSQL describes it."""
+    return {
+        "Node Type": kind,
+        "Plans": list(plans),
+        "Actual Rows": float(rows),
+        "Actual Loops": loops,
+        "Rows Removed by Filter": left_out,
+        **{name.replace("_", " "): value for name, value in names.items()},
+    }
+
+
 # One index finds 5 rows, another 3 + 1 in each of 2 loops, and a scan 7 + 2; the rest reads none.
-JOINED = {
-    "Node Type": "Limit",
-    "Plans": [
-        {
-            "Node Type": "Nested Loop",
-            "Join Type": "Inner",
-            "Plans": [
-                {
-                    "Node Type": "Bitmap Heap Scan",
-                    "Relation Name": "concerts_seat",
-                    "Actual Rows": 5.0,
-                    "Actual Loops": 1,
-                    "Plans": [
-                        {
-                            "Node Type": "Bitmap Index Scan",
-                            "Index Name": "seat_price_range",
-                            "Actual Rows": 5.0,
-                            "Actual Loops": 1,
-                        }
-                    ],
-                },
-                {
-                    "Node Type": "Index Scan",
-                    "Index Name": "seat_claimed_once",
-                    "Relation Name": "reservations_seatclaim",
-                    "Actual Rows": 3.0,
-                    "Actual Loops": 2,
-                    "Rows Removed by Filter": 1,
-                },
-            ],
-        },
-        {
-            "Node Type": "Hash Join",
-            "Join Type": "Left",
-            "Plans": [
-                {"Node Type": "Result", "Actual Rows": 1.0, "Actual Loops": 1},
-                {
-                    "Node Type": "Seq Scan",
-                    "Relation Name": "concerts_performance",
-                    "Actual Rows": 7.0,
-                    "Actual Loops": 1,
-                    "Rows Removed by Filter": 2,
-                },
-            ],
-        },
-        {
-            "Node Type": "Subquery Scan",
-            "Actual Rows": 1_000.0,
-            "Actual Loops": 1,
-            "Rows Removed by Filter": 1_000,
-            "Plans": [{"Node Type": "CTE Scan", "Actual Rows": 1_000.0, "Actual Loops": 1}],
-        },
-    ],
-}
+SEATS = node(
+    "Bitmap Heap Scan",
+    node("Bitmap Index Scan", rows=5, Index_Name="seat_price_range"),
+    rows=5,
+    Relation_Name="concerts_seat",
+)
+CLAIMS = node(
+    "Index Scan",
+    rows=3,
+    loops=2,
+    left_out=1,
+    Index_Name="seat_claimed_once",
+    Relation_Name="reservations_seatclaim",
+)
+DATES = node("Seq Scan", rows=7, left_out=2, Relation_Name="concerts_performance")
+JOINED = node(
+    "Limit",
+    node("Nested Loop", SEATS, CLAIMS, Join_Type="Inner"),
+    node("Hash Join", node("Result", rows=1), DATES, Join_Type="Left"),
+    node("Subquery Scan", node("CTE Scan", rows=1_000), rows=1_000, left_out=1_000),
+)
 
 
 class TestPlan:
@@ -128,13 +109,16 @@ def test_every_hot_query_is_sent_and_has_its_indexes():
 
 
 class TestPage:
-    def test_takes_the_table_and_keeps_the_rest(self):
-        page = explain.PAGE.read_text()
-        before, after = page.split("<!-- table: made by `make explain` -->\n")
-        after = after.partition("<!-- end of table -->")[2]
+    def test_takes_the_table_and_keeps_the_rest(self, tmp_path):
+        page = tmp_path / "database.md"
+        page.write_text(explain.PAGE.read_text())
+        begin, end = "table: made by `make explain`", "end of table"
+        before, after = page.read_text().split(f"<!-- {begin} -->\n")
+        after = after.partition(f"<!-- {end} -->")[2]
 
-        written = explain._with_table(page, "| 1. New \\1 | table |\n")
+        replace_region(page, begin, end, ["| 1. New \\1 | table |"])
 
+        written = page.read_text()
         assert written.startswith(before)
         assert written.endswith(f"\n| 1. New \\1 | table |\n\n<!-- end of table -->{after}")
         assert "| 2. " not in written.removeprefix(before)
@@ -147,5 +131,5 @@ class TestPage:
         *_, line = explain._table("18.4", [(case, slow, fast)])
 
         assert line == (
-            "| 1. A login | `first` or `second` | 100,000 | 6.81 | Index Scan `first` | 1 | 0.02 |\n"
+            "| 1. A login | `first` or `second` | 100,000 | 6.81 | Index Scan `first` | 1 | 0.02 |"
         )

@@ -55,7 +55,7 @@ def base_url() -> Generator[str]:
     server.server_close()
 
 
-CALLS = [Call("/", login="abc", place="q1"), Call("/", "POST", body='{"concert_id": 1}')]
+CALLS = [Call("/", login="abc", visit="q1"), Call("/", "POST", body='{"concert_id": 1}')]
 SENT = {("GET", "Bearer abc", "q1"), ("POST", "", "")}
 
 
@@ -79,8 +79,8 @@ class TestWrk:
     def test_reads_what_the_script_prints(self) -> None:
         output = (
             "Running 1s test\n"
-            "RESULT requests=200 microseconds=2000000 bytes=1 broken=0 refused=3 p50=1500 p95=2500 p99=9000 exhausted=1\n"
-            "STATUSES 200:197 404:3 \n"
+            'RESULT {"requests": 200, "seconds": 2.0, "p50": 1.5, "p95": 2.5, "p99": 9.0, '
+            '"refused": 3, "broken": 0, "is_exhausted": true, "statuses": {"200": 197, "404": 3}}\n'
         )
 
         load = read_wrk(output)

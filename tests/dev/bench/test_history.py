@@ -1,10 +1,9 @@
 """A history that is kept in a folder, and what is measured beside it."""
 
 import json
-import os
+import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,25 +14,12 @@ import pytest
 from dev.bench.filling import History
 from dev.bench.kept import FILLED, HistoryRefused, KeptHistory
 from dev.stack.servers import PostgresServer, temporary_root
-from dev.stack.throwaway import KEPT
+from tests.dev.tools import run
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[3]
 SIZES = ["--concerts", "6", "--reservations", "60", "--accounts", "20", "--kept-days", "90"]
 HISTORY = History(concerts=6, reservations=60, accounts=20, kept_days=90)
-
-
-def run(*command: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: os.environ[name] for name in KEPT if name in os.environ}
-    return subprocess.run(
-        [sys.executable, "-m", *command],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +75,15 @@ class TestComparison:
 
     def test_leaves_what_was_filled(self, kept: KeptHistory) -> None:
         assert kept.sizes == HISTORY
+
+
+class TestInvariants:
+    def test_find_nothing_in_a_history(self, kept: KeptHistory) -> None:
+        checked = run("dev.bench.history", "--invariants", *SIZES)
+
+        rows = [line for line in checked.stdout.splitlines() if line.startswith("| `")]
+        assert len(rows) >= 16
+        assert [row for row in rows if not re.search(r"\| 0( \(.*\))? \|$", row)] == []
 
 
 class TestKeptHistory:

@@ -5,7 +5,7 @@ import pytest
 from dev.bench.__main__ import main
 from dev.bench.command import form_of, path_of
 from dev.bench.forms import FULL, QUICK
-from dev.bench.options import DESCRIPTION, SCENARIOS, parse
+from dev.bench.options import parse
 
 
 class TestForm:
@@ -30,10 +30,6 @@ class TestForm:
 
 
 class TestCommandLine:
-    def test_explains_every_scenario(self) -> None:
-        for name in SCENARIOS:
-            assert f"\n  {name} " in DESCRIPTION
-
     def test_refuses_a_scenario_that_does_not_exist(self) -> None:
         with pytest.raises(SystemExit):
             parse(["--scenario", "nothing"])

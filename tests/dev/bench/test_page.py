@@ -4,7 +4,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from dev.bench.page import REGIONS, PageBroken, write_history, write_page
+from dev.bench.markdown import PageBroken
+from dev.bench.page import REGIONS, write_history, write_page, write_rooms
 from dev.bench.plots import bars, lines, stacks
 from dev.bench.profiling import as_text, top_costs
 
@@ -183,6 +184,40 @@ class TestWriteHistory:
         write_page(result(), page)
 
         assert page.read_text().endswith(kept)
+
+
+class TestWriteRooms:
+    def test_shows_what_each_call_costs(self, tmp_path: Path) -> None:
+        row = {
+            "visitors_per_second": 5_092,
+            "client_p50": 182,
+            "client_p99": 384,
+            "server_p50": 48,
+            "server_p99": 232,
+            "server_longest": 2_408,
+            "server_per_visitor": 58.8,
+        }
+        rooms = [
+            {"waiting": size, "bytes_per_visitor": 127, "operations": {"join": row}}
+            for size in (1_000, 1_000_000)
+        ]
+        ratios = {"join": {"client": 1.01, "server": 1.04}}
+        measured = result(scenarios={"room": {"rooms": rooms, "ratios": ratios}})
+        measured["machine"]["versions"]["valkey"] = "9.1.2"
+        page = tmp_path / "waiting-room.md"
+        page.write_text(
+            "Before.\n<!-- costs: made by `make bench` -->\nold\n<!-- end of costs -->\nAfter.\n"
+        )
+
+        write_rooms(measured, page)
+
+        text = page.read_text()
+        assert "**1,000,000 waiting, 127 bytes each**" in text
+        assert text.count("| join | 5,092 | 182 | 384 | 48 | 232 | 2,408 | 58.8 |") == 2
+        assert "| join | 1.01 x | 1.04 x |" in text
+        assert text.startswith("Before.\n")
+        assert text.endswith("<!-- end of costs -->\nAfter.\n")
+        assert "old" not in text
 
 
 def drawn(picture: str) -> ElementTree.Element:

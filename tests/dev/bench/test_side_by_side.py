@@ -12,8 +12,6 @@ from dev.bench.pretix import installation
 from dev.bench.pretix.installation import CommandFailed, Installation, run_to_end
 from dev.bench.scenarios.side_by_side import compared
 
-ROOT = Path(__file__).resolve().parents[3]
-
 
 def measured(rate: float, cpu_ms: float, *, idle: float = 0.0) -> dict[str, Any]:
     return {
@@ -64,12 +62,6 @@ class TestInstallation:
         (tmp_path / "bin" / "python").symlink_to(sys.executable)
 
         assert not Installation(tmp_path).is_complete()
-
-    def test_is_kept_out_of_the_repository(self) -> None:
-        ignored = (ROOT / ".gitignore").read_text().splitlines()
-
-        assert installation.FOLDER == ROOT / ".pretix"
-        assert "/.pretix/" in ignored
 
     def test_is_no_part_of_a_run_of_everything_until_it_is_complete(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -1,9 +1,6 @@
 """The whole of `make bench` in seconds: on a stack of its own, as a program of its own."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +8,15 @@ import pytest
 
 from dev.bench.bounds import BOUNDS
 from dev.bench.page import REGIONS, write_page
-from dev.stack.throwaway import KEPT
+from tests.dev.tools import ROOT, run
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[3]
 SCENARIOS = (
     "livez",
     "join",
     "status",
+    "room",
     "queue",
     "hold-and-pay",
     "hot-seat",
@@ -34,15 +31,11 @@ NOT_MEASURED = {"board_of_hello", "board_large_of_small", "pretix_ratio"}
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("results")
-    command = [sys.executable, "-m", "dev.bench", "--smoke", "--output", str(folder)]
-    command += [word for name in SCENARIOS for word in ("--scenario", name)]
-    environment = {name: os.environ[name] for name in KEPT if name in os.environ}
+    scenarios = [word for name in SCENARIOS for word in ("--scenario", name)]
 
-    run = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=400
-    )
+    played = run("dev.bench", "--smoke", "--output", str(folder), *scenarios)
 
-    assert run.returncode == 0, run.stderr[-5_000:]
+    assert played.returncode == 0, played.stderr[-5_000:]
     [path] = folder.glob("*.json")
     found: dict[str, Any] = json.loads(path.read_text())
     return found

@@ -1,7 +1,6 @@
 """`journey`, against a real server and the real services behind it."""
 
 import threading
-from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -75,14 +74,15 @@ def travel(live_server, capsys, monkeypatch):
     return run
 
 
-@contextmanager
-def journey_to(answer):
-    """A journey whose server is `answer`, and the steps it has told of."""
+def refused_journey(answer, match):
+    """Return the steps of a journey whose server is `answer`, until it fails."""
     steps = []
-    with httpx.Client(
-        base_url="http://encore.example", transport=httpx.MockTransport(answer)
-    ) as client:
-        yield Journey(client=client, on_step=steps.append, patience=5), steps
+    transport = httpx.MockTransport(answer)
+    with httpx.Client(base_url="http://encore.example", transport=transport) as client:
+        journey = Journey(client=client, on_step=steps.append, patience=5)
+        with pytest.raises(JourneyFailed, match=match):
+            journey.run()
+    return steps
 
 
 @pytest.mark.usefixtures("beat", "worker")
@@ -160,7 +160,7 @@ class TestJourneyFails:
         with pytest.raises(CommandError, match="none is on sale"):
             travel()
 
-    def test_when_nobody_is_admitted(self, travel):
+    def test_when_no_turn_comes(self, travel):
         PerformanceFactory(seats=1)
 
         with pytest.raises(CommandError, match=r"still at position .*Does beat run"):
@@ -208,11 +208,7 @@ class TestPatience:
             envelope = {"code": code, "message": "", "data": {"email": "a@demo.example"}}
             return httpx.Response(status, json=envelope, headers={"Retry-After": "0"})
 
-        with (
-            journey_to(answer) as (journey, steps),
-            pytest.raises(JourneyFailed, match="HTTP 409"),
-        ):
-            journey.run()
+        steps = refused_journey(answer, "HTTP 409")
 
         assert [(step.title, step.status) for step in steps] == [("Register", 201), ("Log in", 409)]
 
@@ -221,10 +217,6 @@ class TestPatience:
             envelope = {"code": "RATE_LIMITED", "message": "Slow down.", "data": {}}
             return httpx.Response(429, json=envelope, headers={"Retry-After": "6"})
 
-        with (
-            journey_to(answer) as (journey, steps),
-            pytest.raises(JourneyFailed, match="Slow down"),
-        ):
-            journey.run()
+        steps = refused_journey(answer, "Slow down")
 
         assert [(step.title, step.succeeded) for step in steps] == [("Register", False)]

@@ -75,7 +75,7 @@ class Command(BaseCommand):
 
 
 class _Diary:
-    """The table: grows before the eyes of somebody at a terminal, and is printed at the end."""
+    """Let a table grow on a terminal, and print it at the end."""
 
     def __init__(self, base_url: str) -> None:
         self.console = Console()

@@ -33,48 +33,31 @@ class Command(BaseCommand):
         return super().create_parser(prog_name, subcommand, **kwargs)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
-            "--customers",
-            type=whole_number(1, CUSTOMERS_MAX),
-            required=True,
-            metavar="N",
-            help="how many customers to make",
-        )
-        parser.add_argument(
-            "--seats",
-            type=whole_number(1, SEATS_MAX),
-            required=True,
-            metavar="M",
-            help="seats of each performance",
-        )
-        parser.add_argument(
-            "--capacity",
-            type=whole_number(1, CAPACITY_MAX),
-            required=True,
-            metavar="C",
-            help="how many visitors the waiting room lets in at once",
-        )
-        parser.add_argument(
-            "--seats-per-customer",
-            type=whole_number(1, SEATS_PER_CUSTOMER_MAX),
-            default=1,
-            metavar="K",
-            help="seats of one performance that a customer may have (default: 1)",
-        )
-        parser.add_argument(
-            "--performances",
-            type=whole_number(1, PERFORMANCES_MAX),
-            default=1,
-            metavar="P",
-            help="how many dates the concert has (default: 1)",
-        )
+        for name, most, default, text in (
+            ("customers", CUSTOMERS_MAX, None, "how many customers to make"),
+            ("seats", SEATS_MAX, None, "seats of each performance"),
+            ("capacity", CAPACITY_MAX, None, "how many visitors the waiting room lets in at once"),
+            (
+                *("seats-per-customer", SEATS_PER_CUSTOMER_MAX, 1),
+                "seats of one performance that a customer may have (default: 1)",
+            ),
+            ("performances", PERFORMANCES_MAX, 1, "how many dates the concert has (default: 1)"),
+        ):
+            parser.add_argument(
+                f"--{name}",
+                type=whole_number(1, most),
+                required=default is None,
+                default=default,
+                metavar="N",
+                help=text,
+            )
         parser.add_argument(
             "--output", type=file_path, required=True, metavar="FILE", help="JSON file to write"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         output: Path = options["output"]
-        # First: whoever cannot use the result should not have to wait for it.
+        # First: a result that cannot be kept need not be made.
         writable = _open_for_owner(output)
         started_at = time.monotonic()
         seats = options["seats"] * options["performances"]
@@ -98,7 +81,7 @@ class Command(BaseCommand):
 
 
 def _open_for_owner(path: Path) -> Any:
-    """The file holds logins, so nobody else may read it."""
+    """Open a file that only its owner may read: it holds logins."""
     try:
         return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w")
     except OSError as error:

@@ -4,12 +4,10 @@ All rooms are filled first and then take turns, so that whatever else the machin
 counts as its fastest repetition; the longest script is the longest of all.
 """
 
-import os
 import random
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,12 +19,11 @@ from apps.queue.core.scripts import source
 from apps.queue.core.tokens import TokenClaims
 from apps.queue.services.exit_log import EXITS_BATCH
 from apps.queue.services.rooms import REPLAY_BATCH
-from dev.bench.queue_benchmark_report import Operation, Report, RoomReport
 
 BULK = 1_000  # members that one ZADD writes
 PORTION = 100  # calls that are sent together to keep the server busy
-PATIENCE = 4 * 3600 * SECOND  # nobody vanishes who is not meant to, however slow the machine
-POLLING = 50 * SECOND  # who polls as advised was last seen at some moment of this span
+PATIENCE = 4 * 3600 * SECOND  # only those vanish who are meant to, however slow the machine
+POLLING = 50 * SECOND  # a visitor who polls as advised was last seen at some moment of this span
 FIRST_LOTTERY = 1_000  # rooms above this number have not opened yet
 EPOCH = "benchmark"
 PERCENTILES = (
@@ -40,8 +37,13 @@ SCRIPTS = ("configure", "join", "touch", "figures", "admit", "finish", "restore"
 OnProgress = Callable[[str, int, int], None]
 
 
-class BenchmarkFailed(Exception):
+class RoomFailed(Exception):
     """The server cannot be measured, or a room did not do its work. The message is for people."""
+
+
+# What one kind of call has cost in one repetition. Times are microseconds: "client" is what a caller waits, "server" is spent in
+# scripts. "visitors" is how many the calls served; "client_per_visitor" is the median over the calls, "server_per_visitor" the mean.
+Operation = dict[str, float]
 
 
 def measure(
@@ -51,23 +53,23 @@ def measure(
     operations: int,
     repeats: int,
     on_progress: OnProgress = lambda what, done, total: None,
-) -> Report:
+) -> dict[str, Any]:
     """Fill rooms of these sizes on an empty server, measure them, and leave the server empty.
 
-    A phase makes `operations` calls of a kind, or as many as half of the visitors. Statistics of the server start anew.
+    Return the `rooms`, and as `ratios` what one visitor costs in the largest room, as a multiple of the smallest; none with one
+    room. A phase makes `operations` calls of a kind, or as many as half of the visitors. Statistics of the server start anew.
 
-    :raises BenchmarkFailed: the server has keys or keeps no statistics, or a room did not do its work.
+    :raises RoomFailed: the server has keys or keeps no statistics, or a room did not do its work.
     """
     if client.dbsize():
-        raise BenchmarkFailed("The server holds keys already: name one that holds none.")
+        raise RoomFailed("The server holds keys already: name one that holds none.")
     try:
         client.config_set("latency-tracking", "yes")
         client.config_set("latency-tracking-info-percentiles", PERCENTILES)
     except redis.ResponseError as error:
-        raise BenchmarkFailed(f"The server does not let its commands be timed: {error}") from error
+        raise RoomFailed(f"The server does not let its commands be timed: {error}") from error
     for script in SCRIPTS:
         client.script_load(source(script))
-    load_before = os.getloadavg()[0]
     trials = [
         Trial(client, concert_id, size, operations=operations, on_progress=on_progress)
         for concert_id, size in enumerate(sorted(set(sizes)), start=1)
@@ -94,19 +96,13 @@ def measure(
         on_progress("measure", repeats, repeats)
         for trial in trials:
             trial.lose_half(beat)
-        info: dict[str, Any] = client.info()
     finally:
         for trial in trials:
             trial.remove()
-    return Report(
-        server=f"{info.get('server_name', 'redis')} {info.get('valkey_version', info['redis_version'])}",
-        append_only=bool(info["aof_enabled"]),
-        cores=os.cpu_count() or 1,
-        load_before=load_before,
-        load_after=os.getloadavg()[0],
-        rooms=[trial.report() for trial in trials],
-        ratios=_ratios(trials[0], trials[-1]) if len(trials) > 1 else {},
-    )
+    return {
+        "rooms": [trial.report() for trial in trials],
+        "ratios": _ratios(trials[0], trials[-1]) if len(trials) > 1 else {},
+    }
 
 
 def room_keys(concert_id: int) -> dict[str, str]:
@@ -141,7 +137,7 @@ def fill_room(client: redis.Redis, concert_id: int, size: int, *, first_at: int)
         customers = range(start + 1, min(start + BULK, size) + 1)
         slots = {str(customer): first_at + customer - 1 for customer in customers}
         client.zadd(keys["waiting"], slots)
-        client.zadd(keys["seen"], {one: slot + PATIENCE for one, slot in slots.items()})
+        client.zadd(keys["seen"], {customer: slot + PATIENCE for customer, slot in slots.items()})
         client.hset(keys["room"], "last_slot", max(slots.values()))
         client.hsetnx(keys["room"], "ticked_at", first_at)
         yield customers[-1]
@@ -170,14 +166,13 @@ class Trial:
         self._next_customer = size + 1
         self._touch = client.script_load(source("touch"))
         self.operations_seen: dict[str, list[Operation]] = {}
-        self._key_bytes = self._used_memory = self._admitted = self._dropped = 0
+        self._key_bytes = self._admitted = self._dropped = 0
         self._has_more = True
 
     def fill(self) -> None:
-        """Fill the room in bulk: as by joining, then as if everybody had polled once as advised."""
+        """Fill the room in bulk: as by joining, then as if each visitor had polled once as advised."""
         policy = policy_of(self.room.concert_id, capacity=self._share)
         self.room.configure(policy, epoch=EPOCH, was_stored=False)
-        before = self._server_memory()
         now = self._now()
         what = f"fill {self.size:,}"
         filling = fill_room(self._client, self.room.concert_id, self.size, first_at=now - self.size)
@@ -190,20 +185,21 @@ class Trial:
             }
             self._client.zadd(self._keys["seen"], seen)
             self._on_progress(what, (self.size + customers[-1]) // 2, self.size)
-        self._used_memory = self._server_memory() - before
         self._key_bytes = sum(
             self._client.memory_usage(key, samples=0) or 0 for key in self._keys.values()
         )
 
     def begin(self) -> None:
-        """As if there had been ticks while it was filled, so that it takes the time for no outage."""
+        """Pretend that there were ticks while it was filled, so that it takes the time for no outage."""
         self._client.hset(self._keys["room"], "ticked_at", self._now())
 
     def play(self) -> Iterator[None]:
         """One repetition of everything that leaves the room as large as it was; yields after each kind of call."""
         ranks = [random.randrange(self.size) for _ in range(self._operations)]
-        waiting = [one for rank in ranks for one in self._waiting(rank, rank + 1)]
-        self._time("status", [partial(self._poll, one, VisitStatus.WAITING) for one in waiting])
+        waiting = [claims for rank in ranks for claims in self._waiting(rank, rank + 1)]
+        self._time(
+            "status", [partial(self._poll, claims, VisitStatus.WAITING) for claims in waiting]
+        )
         yield
         portions = [waiting[i : i + PORTION] for i in range(0, len(waiting), PORTION)]
         self._time("status_busy", [partial(self._poll_many, portion) for portion in portions])
@@ -213,9 +209,9 @@ class Trial:
         head = self._waiting(0, self._share)
         self._time("admit", self._steps_until_admitted(self._share))
         yield
-        self._time("gate", [partial(self._poll, one, VisitStatus.ACTIVE) for one in head])
+        self._time("gate", [partial(self._poll, claims, VisitStatus.ACTIVE) for claims in head])
         yield
-        self._time("finish", [partial(self._finish, one) for one in head])
+        self._time("finish", [partial(self._finish, claims) for claims in head])
         yield
         newcomers = range(self._next_customer, self._next_customer + self._share)
         self._next_customer = newcomers.stop
@@ -233,12 +229,14 @@ class Trial:
             beat()
             members = self._waiting(start, min(start + BULK, self.size))
             vanished = members[::2]
-            self._client.zadd(self._keys["seen"], {str(one.customer_id): 1 for one in vanished})
+            self._client.zadd(
+                self._keys["seen"], {str(claims.customer_id): 1 for claims in vanished}
+            )
             gone += vanished[: self._share - len(gone)]
             there += members[1::2][: self._share - len(there)]
             self._on_progress(f"vanish {self.size:,}", start + len(members), self.size)
         self._time("purge", self._steps_until_purged((self.size + 1) // 2, beat))
-        self._time("restore", [partial(self._restore, one) for one in gone])
+        self._time("restore", [partial(self._restore, claims) for claims in gone])
         batches = [there[i : i + REPLAY_BATCH] for i in range(0, len(there), REPLAY_BATCH)]
         self._time("replay", [partial(self._replay, batch) for batch in batches])
         self._time("close", [self._close])
@@ -247,13 +245,14 @@ class Trial:
         for room in (self.room, self._lottery):
             self._client.unlink(*room_keys(room.concert_id).values())
 
-    def report(self) -> RoomReport:
-        return RoomReport(
-            waiting=self.size,
-            bytes_per_visitor=self._key_bytes / self.size,
-            used_memory_per_visitor=self._used_memory / self.size,
-            operations={name: _best(seen) for name, seen in self.operations_seen.items()},
-        )
+    def report(self) -> dict[str, Any]:
+        """Return the bytes that a visitor takes in the room's keys, and the best of each call."""
+        best = {name: _best(seen) for name, seen in self.operations_seen.items()}
+        return {
+            "waiting": self.size,
+            "bytes_per_visitor": self._key_bytes / self.size,
+            "operations": best,
+        }
 
     def _time(self, name: str, calls: Iterable[Callable[[], int]]) -> None:
         """Make the calls, each of which says how many visitors it served, and keep what they cost."""
@@ -268,29 +267,29 @@ class Trial:
         times = sorted(spent for spent, _ in samples)
         visitors = sum(served for _, served in samples)
         self.operations_seen.setdefault(name, []).append(
-            Operation(
-                calls=len(samples),
-                visitors=visitors,
-                visitors_per_second=visitors / sum(times) * 1_000_000,
-                client_p50=statistics.median(times),
-                client_p99=times[len(times) * 99 // 100],
-                client_per_visitor=statistics.median(
+            {
+                "calls": len(samples),
+                "visitors": visitors,
+                "visitors_per_second": visitors / sum(times) * 1_000_000,
+                "client_p50": statistics.median(times),
+                "client_p99": times[len(times) * 99 // 100],
+                "client_per_visitor": statistics.median(
                     spent / served for spent, served in samples if served
                 ),
-                server_p50=server["p50"],
-                server_p99=server["p99"],
-                server_longest=server["p100"],
-                server_per_visitor=info["cmdstat_evalsha"]["usec"] / visitors,
+                "server_p50": server["p50"],
+                "server_p99": server["p99"],
+                "server_longest": server["p100"],
+                "server_per_visitor": info["cmdstat_evalsha"]["usec"] / visitors,
                 # Reading the statistics was one more.
-                round_trips=(info["total_reads_processed"] - 1) / len(samples),
-            )
+                "round_trips": (info["total_reads_processed"] - 1) / len(samples),
+            }
         )
 
     # The calls: each says how many visitors it served.
 
     def _join(self, room: Room, customer_id: int) -> int:
         visit = room.join(customer_id)
-        _require(visit.is_new, "joining gave nobody a place")
+        _require(visit.is_new, "joining made no visit")
         return 1
 
     def _poll(self, claims: TokenClaims, expected: VisitStatus) -> int:
@@ -360,7 +359,7 @@ class Trial:
         return step.admitted + step.dropped + step.timed_out
 
     def _lottery_room(self) -> Room:
-        """An empty room that opens in an hour."""
+        """Make an empty room that opens in an hour."""
         policy = policy_of(
             self._lottery.concert_id,
             capacity=self._share,
@@ -403,39 +402,31 @@ class Trial:
     def _exits_pending(self) -> int:
         return int(self._client.xlen(self._keys["exits"]))
 
-    def _server_memory(self) -> int:
-        return int(self._client.info("memory")["used_memory"])
-
     def _now(self) -> int:
         seconds, micros = self._client.time()
         return int(seconds) * SECOND + int(micros)
 
 
 def _best(seen: Sequence[Operation]) -> Operation:
-    """The fastest repetition, with the longest script of all."""
-    best = min(seen, key=lambda one: one.client_per_visitor)
-    return replace(best, server_longest=max(one.server_longest for one in seen))
+    """Return the fastest repetition, with the longest script of all."""
+    best = min(seen, key=lambda operation: operation["client_per_visitor"])
+    return {**best, "server_longest": max(operation["server_longest"] for operation in seen)}
 
 
 def _ratios(small: Trial, large: Trial) -> dict[str, dict[str, float]]:
-    """The median over the repetitions, each of which measured both rooms within a moment."""
-    pairs = {
-        name: list(zip(large.operations_seen[name], seen, strict=True))
-        for name, seen in small.operations_seen.items()
-    }
+    """Return the median over the repetitions, each of which measured both rooms within a moment."""
     return {
         name: {
-            "client": statistics.median(
-                a.client_per_visitor / b.client_per_visitor for a, b in both
-            ),
-            "server": statistics.median(
-                a.server_per_visitor / b.server_per_visitor for a, b in both
-            ),
+            side: statistics.median(
+                dear[f"{side}_per_visitor"] / cheap[f"{side}_per_visitor"]
+                for dear, cheap in zip(large.operations_seen[name], seen, strict=True)
+            )
+            for side in ("client", "server")
         }
-        for name, both in pairs.items()
+        for name, seen in small.operations_seen.items()
     }
 
 
 def _require(is_so: bool, complaint: str) -> None:
     if not is_so:
-        raise BenchmarkFailed(f"The measurement is worthless: {complaint}.")
+        raise RoomFailed(f"The measurement is worthless: {complaint}.")
