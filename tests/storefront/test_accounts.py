@@ -146,9 +146,7 @@ class TestWallet:
         assert "out of date" in response.content.decode()
         assert wallet_balance(customer_id=customer.pk) == 200_000
 
-    def test_refuses_more_than_a_balance_may_be(
-        self, browser: Client, customer: User, settings: Any
-    ):
+    def test_refuses_more_than_a_balance_may_be(self, browser: Client, settings: Any):
         settings.BALANCE_LIMIT = 210_000
 
         response = browser.post("/wallet/", {"amount": "50000", "key": str(uuid4())})

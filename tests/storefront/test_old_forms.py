@@ -7,7 +7,6 @@ from uuid import uuid4
 import pytest
 from django.conf import settings as project
 from django.test import Client
-from django.urls import reverse
 
 from apps.accounts.models import User
 from apps.concerts.models import Concert, Performance
@@ -17,7 +16,7 @@ from apps.reservations.models import Hold, Reservation
 from tests.factories.accounts import PASSWORD
 from tests.factories.queue import WaitingRoomFactory
 from tests.storefront.rules import EVIL, Page, StrictClient
-from tests.storefront.visits import JSON, checkout_of, seat_map
+from tests.storefront.visits import JSON, checkout_of, seat_map, url
 
 pytestmark = pytest.mark.django_db
 
@@ -27,14 +26,13 @@ SENTENCE = "You have logged in or out since this page was opened."
 
 @pytest.fixture
 def concert(performance: Performance) -> Concert:
-    """With a waiting room that admits at once."""
-    concert: Concert = WaitingRoomFactory(concert=performance.concert).concert
-    return concert
+    """A concert with a waiting room that admits at once."""
+    return WaitingRoomFactory(concert=performance.concert).concert
 
 
 @pytest.fixture
 def visitor(customer: User) -> Client:
-    """Logged in, with a browser that checks tokens."""
+    """The customer's browser, whose tokens are checked."""
     client = StrictClient(enforce_csrf_checks=True)
     client.force_login(customer)
     return client
@@ -47,7 +45,7 @@ def token_on(client: Client, path: str) -> str:
 
 
 def log_in_again(client: Client, customer: User) -> None:
-    """In another tab, which changes the token."""
+    """Log in again in another tab, which changes the token."""
     fields = {"email": customer.email, "password": PASSWORD}
     client.post("/logout/", {"csrfmiddlewaretoken": token_on(client, "/")})
     token = token_on(client, "/login/")
@@ -68,7 +66,7 @@ class Form:
 def forms(
     concert: Concert, performance: Performance, held: Hold, booked: Reservation
 ) -> dict[str, Form]:
-    concert_url = reverse("storefront:concert", args=[concert.pk])
+    concert_url = url("concert", concert)
     checkout, seats = checkout_of(held), seat_map(performance)
     free = performance.seats.last()
     assert free
@@ -96,7 +94,7 @@ NAMES = ["leave", "hold", "best", "pay", "give back", "top up", "top up to pay",
 class TestFormsOfAnOldPage:
     @pytest.fixture
     def admitted(self, visitor: Client, concert: Concert) -> Client:
-        path = reverse("storefront:concert", args=[concert.pk])
+        path = url("concert", concert)
         visitor.post(f"{path}queue/", {"csrfmiddlewaretoken": token_on(visitor, path)})
         admit_visitors()
         return visitor
@@ -127,8 +125,7 @@ class TestFormsOfAnOldPage:
 
         answer = admitted.post(form.address, sent, headers=speaks)
 
-        assert answer.status_code == 302
-        assert answer.headers["Location"] == form.leads_to
+        assert (answer.status_code, answer.headers["Location"]) == (302, form.leads_to)
         assert self.state(customer) == before
         page = admitted.get(form.leads_to, headers=speaks, follow=True)
         assert next(Page(page).all("html"))["lang"] == language
@@ -140,7 +137,7 @@ class TestFormsOfAnOldPage:
         assert name == "leave" or self.state(customer) != before
 
     def test_of_the_seat_map_is_told_to_its_script(
-        self, admitted: Client, customer: User, performance: Performance, forms: dict[str, Form]
+        self, admitted: Client, customer: User, forms: dict[str, Form]
     ):
         form = forms["hold"]
         token = token_on(admitted, form.page)
@@ -156,7 +153,7 @@ class TestFormsOfAnOldPage:
     def test_that_costs_nothing_counts_all_the_same(
         self, visitor: Client, customer: User, concert: Concert
     ):
-        path = reverse("storefront:concert", args=[concert.pk])
+        path = url("concert", concert)
         token = token_on(visitor, path)
         log_in_again(visitor, customer)
         old = {"csrfmiddlewaretoken": token}
@@ -173,9 +170,9 @@ class TestFormsOfAnOldPage:
 
     @pytest.mark.parametrize("origin", [{}, {"Origin": "null"}, {"Origin": "https://evil.example"}])
     def test_of_who_knows_where_does_not(
-        self, origin: dict[str, str], visitor: Client, customer: User, concert: Concert
+        self, origin: dict[str, str], visitor: Client, concert: Concert
     ):
-        path = reverse("storefront:concert", args=[concert.pk])
+        path = url("concert", concert)
 
         answer = visitor.post(f"{path}queue/", {"csrfmiddlewaretoken": "x" * 64}, headers=origin)
 
@@ -247,19 +244,18 @@ class TestLoginOfAnOldPage:
 class TestLoggingInToJoin:
     @pytest.fixture
     def path(self, concert: Concert) -> str:
-        return reverse("storefront:concert", args=[concert.pk])
+        return url("concert", concert)
 
     @pytest.fixture
     def stranger(self) -> Client:
         return StrictClient(enforce_csrf_checks=True)
 
     def press(self, stranger: Client, path: str) -> str:
-        """Returns where the login is."""
+        """Press the button, and return where the login is."""
         token = token_on(stranger, path)
         answer = stranger.post(f"{path}queue/", {"csrfmiddlewaretoken": token})
         assert answer.status_code == 302
-        location: str = answer.headers["Location"]
-        return location
+        return answer.headers["Location"]
 
     def send(self, client: Client, address: str, fields: dict[str, str]) -> Any:
         page = Page(client.get(address))
@@ -270,9 +266,7 @@ class TestLoggingInToJoin:
     def known(self, customer: User) -> dict[str, str]:
         return {"email": customer.email, "password": PASSWORD}
 
-    def test_joins_and_shows_the_place(
-        self, stranger: Client, path: str, known: dict[str, str], customer: User
-    ):
+    def test_joins_and_shows_the_place(self, stranger: Client, path: str, known: dict[str, str]):
         login = self.press(stranger, path)
         told = [
             "Then you join the queue at once." in stranger.get(address).content.decode()
@@ -304,9 +298,7 @@ class TestLoggingInToJoin:
         assert answer.headers["Location"] == f"{path}queue/"
         assert "Welcome, Mina." in stranger.get(f"{path}queue/").content.decode()
 
-    def test_joins_nobody_who_pressed_nothing(
-        self, stranger: Client, path: str, known: dict[str, str]
-    ):
+    def test_joins_no_customer_who_pressed_nothing(self, path: str, known: dict[str, str]):
         """A link from elsewhere can name the concert, and the address of the queue."""
         for wanted in (path, f"{path}queue/"):
             client = StrictClient()
@@ -315,7 +307,7 @@ class TestLoggingInToJoin:
             assert answer.headers["Location"] == wanted
             assert "queue_token" not in client.cookies
 
-    def test_joins_nobody_who_is_sent_from_another_site(
+    def test_joins_no_customer_who_is_sent_from_another_site(
         self, stranger: Client, path: str, known: dict[str, str]
     ):
         token_on(stranger, path)
