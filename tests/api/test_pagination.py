@@ -54,8 +54,7 @@ def test_has_the_size_that_was_asked_for(api, size):
 def test_refuses_what_is_no_page(api, name, value):
     response = api.get(f"{CUSTOMERS}?{name}={value}")
 
-    assert response.status_code == 400
-    assert response.json()["code"] == "VALIDATION_ERROR"
+    assert (response.status_code, response.json()["code"]) == (400, "VALIDATION_ERROR")
     assert list(response.json()["data"]["errors"]) == [name]
 
 

@@ -1,4 +1,4 @@
-"""Which limit guards which operation."""
+"""Every operation has the limit that the contract names."""
 
 import pytest
 

@@ -21,13 +21,12 @@ from apps.core.caching import clear_process_caches
 from apps.queue.services import admit_now, close_room, pause_room
 from concert_project.wsgi import application
 from tests.api.wsgi import Answer, call
-from tests.factories.accounts import CustomerFactory
+from tests.factories.accounts import PASSWORD, CustomerFactory
 from tests.factories.concerts import ConcertFactory, PerformanceFactory
 
 pytestmark = pytest.mark.django_db(transaction=True, reset_sequences=True)
 
 RECORDED = Path(__file__).with_name("recorded_answers.txt")
-PASSWORD = "seven-green-kites"
 KOREAN = {"Accept-Language": "ko"}
 PROBLEM = {"Accept": "application/problem+json"}
 
@@ -83,7 +82,7 @@ class Recorder:
             def name(found: re.Match[str], kind: str = kind) -> str:
                 if kind in UNNUMBERED:
                     return f"<{kind}>"
-                number = sum(one.startswith(f"<{kind} ") for one in self._names.values()) + 1
+                number = sum(given.startswith(f"<{kind} ") for given in self._names.values()) + 1
                 return self._names.setdefault(f"{kind} {found[0]}", f"<{kind} {number}>")
 
             text = re.sub(pattern, name, text)
@@ -96,7 +95,7 @@ def _in_order(name: str, value: str) -> str:
 
 
 def sale() -> Iterator[str]:
-    """Everything that a customer meets, in one order; yields what was answered."""
+    """Call everything that a customer meets, in one order, and yield what was answered."""
     performance = PerformanceFactory(
         seats=4, concert__title="Night Train", concert__seats_per_customer=2
     )
@@ -225,11 +224,9 @@ def sale() -> Iterator[str]:
     me("GET", f"{api}/tickets/{sold['tickets'][0]['ticket_id']}/qr.svg")
     me("POST", f"{api}/holds", hold)
 
-    # Somebody else.
+    # Another customer.
     rival = Recorder()
-    customer: User = CustomerFactory(email="rival@example.com")
-    customer.set_password(PASSWORD)
-    customer.save()
+    customer: User = CustomerFactory(email="rival@example.com", password=PASSWORD)
     login = rival("POST", f"{api}/accounts/login", {"email": customer.email, "password": PASSWORD})
     rival.headers["Authorization"] = f"Bearer {login['access_token']}"
     rival("GET", f"{api}/queue/tokens/me", Queue_Token=me.headers["Queue-Token"])
