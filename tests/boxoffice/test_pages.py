@@ -253,11 +253,11 @@ def test_a_green_tick_is_good_news(rf: Any) -> None:
     for model_admin in admin.site._registry.values():
         columns: set[Any] = set(model_admin.get_list_display(clerk))
         made: Any = model_admin.model()
-        for shows in (model_admin, *model_admin.get_inline_instances(clerk, made)):
-            fields = shows.get_fieldsets(clerk, made)
+        for pages in (model_admin, *model_admin.get_inline_instances(clerk, made)):
+            fields = pages.get_fieldsets(clerk, made)
             names: set[Any] = {name for _, options in fields for name in options["fields"]}
-            read = set(shows.get_readonly_fields(clerk, made))
-            columns |= names if not shows.has_change_permission(clerk, made) else names & read
+            read = set(pages.get_readonly_fields(clerk, made))
+            columns |= names if not pages.has_change_permission(clerk, made) else names & read
         shown |= {name for name in columns if is_icon(model_admin, name)}
 
     assert shown == GOOD

@@ -35,6 +35,8 @@ from tests.storefront.visits import (
 
 pytestmark = pytest.mark.django_db
 
+Choose = Callable[..., Any]
+
 
 @pytest.fixture
 def concert() -> Concert:
@@ -264,8 +266,8 @@ class TestMap:
 
         assert answer.headers["Content-Encoding"] == "gzip"
         assert gzip.decompress(answer.content) == plain.content
-        for form_of_it in (answer, plain):
-            assert "Accept-Encoding" in form_of_it.headers["Vary"]
+        for sent in (answer, plain):
+            assert "Accept-Encoding" in sent.headers["Vary"]
         # Two forms of one content: equal for `If-None-Match`, but not byte for byte.
         assert answer.headers["ETag"] == f"W/{plain.headers['ETag']}"
         assert again.status_code == 304
@@ -287,7 +289,7 @@ class TestMap:
 
 class TestHolding:
     @pytest.fixture
-    def choose(self, client: Client, performance: Performance) -> Callable[..., Any]:
+    def choose(self, client: Client, performance: Performance) -> Choose:
         """`choose(seat)` sends the map's form with seats, or with other `fields`, as a script does or follows as a page."""
 
         def send(*chosen: Seat, as_page: bool = False, language: str = "en", **fields: Any) -> Any:
@@ -306,15 +308,13 @@ class TestHolding:
         assert (answer.status_code, answer.headers["Location"]) == (302, checkout_of(made))
         assert set(made.claims.values_list("seat_id", flat=True)) == {seats[0].pk, seats[1].pk}
 
-    def test_tells_a_script_where_to_go(
-        self, choose: Callable[..., Any], seats: list[Seat]
-    ) -> None:
+    def test_tells_a_script_where_to_go(self, choose: Choose, seats: list[Seat]) -> None:
         answer = choose(seats[0])
 
         assert answer.status_code == 200
         assert answer.json()["location"] == checkout_of(Hold.objects.get())
 
-    def test_of_the_best_needs_no_map(self, choose: Callable[..., Any]) -> None:
+    def test_of_the_best_needs_no_map(self, choose: Choose) -> None:
         answer = choose(quantity=2, grade="R", as_page=True)
 
         assert answer.redirect_chain == [(checkout_of(Hold.objects.get()), 302)]
@@ -332,7 +332,7 @@ class TestHolding:
         assert [answer.headers["Location"] for answer in answers] == [next_url] * 2
 
     def test_of_a_form_that_comes_back_with_another_choice_is_refused(
-        self, choose: Callable[..., Any], seats: list[Seat]
+        self, choose: Choose, seats: list[Seat]
     ) -> None:
         key = str(uuid4())
         choose(seats[0], key=key)
@@ -345,7 +345,7 @@ class TestHolding:
         assert Hold.objects.count() == 1
 
     def test_names_the_seat_that_another_customer_has(
-        self, choose: Callable[..., Any], performance: Performance, seats: list[Seat]
+        self, choose: Choose, performance: Performance, seats: list[Seat]
     ) -> None:
         hold(CustomerFactory(), seats[:1])
 
@@ -360,7 +360,7 @@ class TestHolding:
 
     @pytest.mark.parametrize("as_page", [False, True])
     def test_says_how_many_unpaid_seats_there_may_be(
-        self, choose: Callable[..., Any], customer: User, seats: list[Seat], as_page: bool
+        self, choose: Choose, customer: User, seats: list[Seat], as_page: bool
     ) -> None:
         other_date = PerformanceFactory(concert=seats[0].performance.concert, seats=2)
         hold(customer, list(other_date.seats.all()))
@@ -386,7 +386,7 @@ class TestHolding:
         assert "You hold 2 unpaid seats of this concert." in none_left.content.decode()
 
     def test_names_the_seat_that_a_choice_leaves_single(
-        self, choose: Callable[..., Any], seats: list[Seat]
+        self, choose: Choose, seats: list[Seat]
     ) -> None:
         Concert.objects.update(single_seats="REFUSE")
 
@@ -398,7 +398,7 @@ class TestHolding:
         )
 
     def test_names_the_amounts_that_no_balance_can_hold(
-        self, choose: Callable[..., Any], seats: list[Seat]
+        self, choose: Choose, seats: list[Seat]
     ) -> None:
         Seat.objects.update(price=6_000_000)
 
@@ -419,7 +419,7 @@ class TestHolding:
         assert f'data-single-seats="{rule}"' in page
         assert 'data-price-limit="10000000"' in page
 
-    def test_refuses_more_than_allowed(self, choose: Callable[..., Any], seats: list[Seat]) -> None:
+    def test_refuses_more_than_allowed(self, choose: Choose, seats: list[Seat]) -> None:
         answer = choose(*seats[:3])
 
         assert (answer.status_code, answer.json()["code"]) == (409, "SEAT_LIMIT_EXCEEDED")
@@ -438,7 +438,7 @@ class TestHolding:
         ],
     )
     def test_takes_nothing_that_makes_no_sense(
-        self, choose: Callable[..., Any], performance: Performance, sent: dict[str, Any]
+        self, choose: Choose, performance: Performance, sent: dict[str, Any]
     ) -> None:
         script, page = choose(**sent), choose(**sent, as_page=True)
 
@@ -447,7 +447,7 @@ class TestHolding:
         assert not Hold.objects.exists()
 
     @pytest.mark.parametrize("seat_id", [1, 2**63 - 1, 10**18 - 1])
-    def test_knows_no_seat_of_another_hall(self, choose: Callable[..., Any], seat_id: int) -> None:
+    def test_knows_no_seat_of_another_hall(self, choose: Choose, seat_id: int) -> None:
         Seat.objects.filter(pk=seat_id).delete()
 
         assert choose(seats=[seat_id]).status_code in (400, 404)
