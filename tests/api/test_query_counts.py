@@ -51,13 +51,6 @@ def cost() -> Cost:
 
 @pytest.mark.parametrize("length", [1, MANY])
 class TestPublicList:
-    def test_of_concerts(self, cost: Cost, length: int):
-        for concert in ConcertFactory.create_batch(length):
-            PerformanceFactory(concert=concert, seats=2)
-
-        # And those without a date, which are known for seconds.
-        cost(STRANGER, "/concerts", queries=PAGE + 1, items=length)
-
     def test_of_popular_concerts(self, cost: Cost, length: int):
         RankingEntryFactory.create_batch(length)
 

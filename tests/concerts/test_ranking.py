@@ -264,8 +264,7 @@ class TestUpdateRankingAtOnce:
 
         race(counting)
 
-        performance.refresh_from_db()
-        assert performance.sold_out_at == max(event.occurred_at for event in events)
+        assert sold_out_at(performance) == max(event.occurred_at for event in events)
 
     def test_without_the_lock_neither_would_see_the_other(self, race, last_two, monkeypatch):
         performance, _events, counting = last_two
@@ -279,8 +278,7 @@ class TestUpdateRankingAtOnce:
         monkeypatch.setattr(services, "_insert", insert_together)
 
         assert race(counting) == [None, None]
-        performance.refresh_from_db()
-        assert performance.sold_out_at is None
+        assert sold_out_at(performance) is None
 
 
 class TestPopularConcerts:
@@ -401,31 +399,32 @@ class TestPopularConcerts:
         assert answer == [(performance.concert_id, 1)]
 
 
+def sold_out_at(performance):
+    performance.refresh_from_db()
+    return performance.sold_out_at
+
+
 class TestSoldOut:
     def test_is_the_moment_of_the_last_sale(self):
         performance = PerformanceFactory(seats=3)
         opened = performance.concert.sales_open_at
         sell(performance, seats=2, occurred_at=opened + timedelta(seconds=90))
-        performance.refresh_from_db()
-        assert performance.sold_out_at is None
+        assert sold_out_at(performance) is None
 
         sell(performance, occurred_at=opened + timedelta(seconds=61))
 
-        performance.refresh_from_db()
-        assert performance.sold_out_at == opened + timedelta(seconds=90)
+        assert sold_out_at(performance) == opened + timedelta(seconds=90)
 
     def test_ends_with_a_cancellation_and_comes_back_with_the_next_sale(self):
         performance = PerformanceFactory(seats=1)
         sell(performance)
         update_ranking(cancellation_of(performance))
-        performance.refresh_from_db()
-        assert performance.sold_out_at is None
+        assert sold_out_at(performance) is None
 
         again = event_of(performance)
         update_ranking(again)
 
-        performance.refresh_from_db()
-        assert performance.sold_out_at == again.occurred_at
+        assert sold_out_at(performance) == again.occurred_at
 
     def test_blocked_seats_are_not_waited_for(self):
         performance = PerformanceFactory(seats=2)
@@ -433,20 +432,17 @@ class TestSoldOut:
         sell(performance)
 
         block_seats(seat_ids=seat_ids[1:])
-        performance.refresh_from_db()
-        assert performance.sold_out_at is not None
+        assert sold_out_at(performance) is not None
         unblock_seats(seat_ids=seat_ids[1:])
 
-        performance.refresh_from_db()
-        assert performance.sold_out_at is None
+        assert sold_out_at(performance) is None
 
     def test_nothing_sold_is_not_sold_out(self):
         performance = PerformanceFactory(seats=1)
 
         block_seats(seat_ids=list(seats_of(performance.pk).values_list("pk", flat=True)))
 
-        performance.refresh_from_db()
-        assert performance.sold_out_at is None
+        assert sold_out_at(performance) is None
 
     @pytest.mark.parametrize("is_sold_first", [True, False])
     def test_a_seat_that_is_sold_and_blocked_is_not_counted_twice(self, is_sold_first):

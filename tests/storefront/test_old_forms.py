@@ -1,5 +1,6 @@
 """Every form of a page from before a login; and "Log in to join", which joins."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -21,6 +22,7 @@ from tests.storefront.visits import JSON, checkout_of, seat_map, url
 pytestmark = pytest.mark.django_db
 
 OURS = {"Origin": "http://testserver"}
+LogIn = Callable[..., Any]
 SENTENCE = "You have logged in or out since this page was opened."
 
 
@@ -257,23 +259,26 @@ class TestLoggingInToJoin:
         assert answer.status_code == 302
         return answer.headers["Location"]
 
-    def send(self, client: Client, address: str, fields: dict[str, str]) -> Any:
-        page = Page(client.get(address))
-        found = {name: page.value(name) for name in ("csrfmiddlewaretoken", "next")}
-        return client.post(address, {**fields, **found})
-
     @pytest.fixture
-    def known(self, customer: User) -> dict[str, str]:
-        return {"email": customer.email, "password": PASSWORD}
+    def log_in(self, stranger: Client, customer: User) -> LogIn:
+        """`log_in(address)` sends the form that is there; `by` is another browser."""
 
-    def test_joins_and_shows_the_place(self, stranger: Client, path: str, known: dict[str, str]):
+        def send(address: str, *, by: Client = stranger, **fields: str) -> Any:
+            page = Page(by.get(address))
+            found = {name: page.value(name) for name in ("csrfmiddlewaretoken", "next")}
+            known = {"email": customer.email, "password": PASSWORD}
+            return by.post(address, known | found | fields)
+
+        return send
+
+    def test_joins_and_shows_the_place(self, stranger: Client, path: str, log_in: LogIn):
         login = self.press(stranger, path)
         told = [
             "Then you join the queue at once." in stranger.get(address).content.decode()
             for address in (login, f"/register/?next={path}", "/login/?next=/wallet/")
         ]
 
-        answer = self.send(stranger, login, known)
+        answer = log_in(login)
 
         assert told == [True, True, False]
         assert login == f"/login/?next={path}"
@@ -281,34 +286,31 @@ class TestLoggingInToJoin:
         assert stranger.get(f"{path}queue/").status_code == 200
         assert stranger.cookies["join_intent"].value == ""
 
-    def test_goes_through_a_wrong_password(
-        self, stranger: Client, path: str, known: dict[str, str]
-    ):
+    def test_goes_through_a_wrong_password(self, stranger: Client, path: str, log_in: LogIn):
         login = self.press(stranger, path)
-        assert self.send(stranger, login, {**known, "password": "wrong"}).status_code == 400
+        assert log_in(login, password="wrong").status_code == 400
 
-        assert self.send(stranger, login, known).headers["Location"] == f"{path}queue/"
+        assert log_in(login).headers["Location"] == f"{path}queue/"
 
-    def test_goes_through_the_registration(self, stranger: Client, path: str):
+    def test_goes_through_the_registration(self, stranger: Client, path: str, log_in: LogIn):
         self.press(stranger, path)
-        new = {"name": "Mina", "email": "mina@example.com", "password": PASSWORD}
 
-        answer = self.send(stranger, f"/register/?next={path}", new)
+        answer = log_in(f"/register/?next={path}", name="Mina", email="mina@example.com")
 
         assert answer.headers["Location"] == f"{path}queue/"
         assert "Welcome, Mina." in stranger.get(f"{path}queue/").content.decode()
 
-    def test_joins_no_customer_who_pressed_nothing(self, path: str, known: dict[str, str]):
+    def test_joins_no_customer_who_pressed_nothing(self, path: str, log_in: LogIn):
         """A link from elsewhere can name the concert, and the address of the queue."""
         for wanted in (path, f"{path}queue/"):
             client = StrictClient()
-            answer = self.send(client, f"/login/?next={wanted}", known)
+            answer = log_in(f"/login/?next={wanted}", by=client)
 
             assert answer.headers["Location"] == wanted
             assert "queue_token" not in client.cookies
 
     def test_joins_no_customer_who_is_sent_from_another_site(
-        self, stranger: Client, path: str, known: dict[str, str]
+        self, stranger: Client, path: str, log_in: LogIn
     ):
         token_on(stranger, path)
         stranger.post(
@@ -317,40 +319,39 @@ class TestLoggingInToJoin:
             headers={"Origin": "https://evil.example"},
         )
 
-        answer = self.send(stranger, f"/login/?next={path}", known)
+        answer = log_in(f"/login/?next={path}")
 
         assert answer.headers["Location"] == path
         assert "queue_token" not in stranger.cookies
 
     @pytest.mark.parametrize("wanted", ["/wallet/", "/", *EVIL])
     def test_is_forgotten_by_a_login_for_something_else(
-        self, stranger: Client, path: str, known: dict[str, str], wanted: str
+        self, stranger: Client, path: str, log_in: LogIn, wanted: str
     ):
         self.press(stranger, path)
-        token = token_on(stranger, "/login/")
 
-        answer = stranger.post("/login/", {**known, "next": wanted, "csrfmiddlewaretoken": token})
+        answer = log_in("/login/", next=wanted)
 
         assert answer.headers["Location"] == ("/wallet/" if wanted == "/wallet/" else "/")
         assert "queue_token" not in stranger.cookies
 
     @pytest.mark.parametrize("value", ["", "1", "1:2:3", "x" * 4_000])
     def test_believes_no_cookie_of_others(
-        self, stranger: Client, path: str, known: dict[str, str], value: str
+        self, stranger: Client, path: str, log_in: LogIn, value: str
     ):
         stranger.cookies["join_intent"] = value
 
-        answer = self.send(stranger, f"/login/?next={path}", known)
+        answer = log_in(f"/login/?next={path}")
 
         assert answer.headers["Location"] == path
 
     def test_says_that_the_queue_has_closed_meanwhile(
-        self, stranger: Client, path: str, known: dict[str, str], concert: Concert
+        self, stranger: Client, path: str, log_in: LogIn, concert: Concert
     ):
         login = self.press(stranger, path)
         close_room(concert_id=concert.pk, staff_id=None)
 
-        answer = self.send(stranger, login, known)
+        answer = log_in(login)
 
         assert answer.headers["Location"] == path
         assert stranger.get("/wallet/").status_code == 200
