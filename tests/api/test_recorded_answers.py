@@ -107,6 +107,7 @@ def sale() -> Iterator[str]:
     concert_id, seats = performance.concert_id, list(performance.seats.order_by("pk"))
     api = "/api/v1"
     me = Recorder()
+    body: Any
     account = {"email": "mina@example.com", "password": PASSWORD, "name": "Mina"}
 
     # Accounts.
