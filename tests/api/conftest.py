@@ -1,7 +1,6 @@
 """A small world with a sale under way, and the operations of the OpenAPI document."""
 
 import json
-from collections.abc import Generator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -9,7 +8,6 @@ from uuid import uuid4
 
 import pytest
 from django.test import Client
-from django.utils import translation
 from drf_spectacular.generators import SchemaGenerator
 
 from apps.accounts.models import User
@@ -27,9 +25,8 @@ SEATS = 40
 
 @cache
 def openapi() -> dict[str, Any]:
-    """The document as the code describes it."""
-    document: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
-    return document
+    """Return the document as the code describes it."""
+    return SchemaGenerator().get_schema(request=None, public=True)
 
 
 def operations() -> dict[str, dict[str, Any]]:
@@ -43,7 +40,7 @@ def operations() -> dict[str, dict[str, Any]]:
 
 @dataclass
 class Caller:
-    """Somebody at the API, with or without a login and a place in the queue."""
+    """Call the API, with or without a login and a place in the queue."""
 
     headers: dict[str, str]
     user_id: int = 0
@@ -60,7 +57,7 @@ class Caller:
 
 @dataclass
 class World:
-    """A concert on sale and what its callers have; whatever belongs to somebody belongs to `owner`."""
+    """A concert on sale and what its callers have; what belongs to one customer belongs to `owner`."""
 
     performance: Performance
     seats: list[Seat]
@@ -96,7 +93,7 @@ def let_in(caller: Caller, concert_id: int) -> None:
 
 
 def customer_in(concert_id: int) -> Caller:
-    """A customer with a million won and `PASSWORD` whom the waiting room has admitted."""
+    """Return a customer with a million won and `PASSWORD` whom the waiting room has admitted."""
     wallet = WalletFactory(balance=1_000_000, customer__password=PASSWORD)
     caller = logged_in(wallet.customer)
     let_in(caller, concert_id)
@@ -121,10 +118,3 @@ def world(db: None) -> World:
         reservation=sold,
         ticket=sold.tickets.get(),
     )
-
-
-@pytest.fixture(autouse=True)
-def _english() -> Generator[None]:
-    """Django leaves the language of a request active in its thread."""
-    with translation.override("en"):
-        yield

@@ -25,7 +25,7 @@ from apps.api.addresses import UNKNOWN, client_network, network_of
         ("fe80::1%eth0", "fe80::/64"),
         ("[fe80::1%25eth0]:80", "fe80::/64"),
         ("::1", "::/64"),
-        # None of these is an address. Whoever could choose one would have as many limits as there are texts.
+        # None of these is an address. A caller who could choose one would have as many limits as there are texts.
         *((odd, UNKNOWN) for odd in ("", " ", "unknown", "_hidden", "localhost", "1", "192.0.2")),
         *((odd, UNKNOWN) for odd in ("192.0.2.256", "192.000.002.001", "192.0.2.1/24", "[]:80")),
         *((odd, UNKNOWN) for odd in ("[192.0.2.1", "::1::2", "１９２.0.2.1", "x" * 9_999, "\x00")),

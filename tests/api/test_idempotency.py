@@ -11,9 +11,10 @@ from django.test import Client
 from apps.api.idempotency import idempotent
 from apps.api.models import IdempotencyRecord
 from apps.core.errors import IdempotencyKeyInUse
+from apps.core.transactions import use_case
 from apps.outbox.models import OutboxEvent
 from tests.factories.accounts import CustomerFactory, bearer
-from tests.probes import API, Busy, note
+from tests.probes import API, note
 from tests.protections import unlock
 
 pytestmark = [pytest.mark.urls("tests.probes"), pytest.mark.django_db]
@@ -37,6 +38,27 @@ def call(customer):
         return client.post(url, body or {}, "application/json", headers=headers)
 
     return post
+
+
+@pytest.fixture
+def run(customer):
+    """`run(effect)` is a call with the key `k`; `render` makes its answer."""
+
+    def once(effect=note, *, operation="Probe", render=answer_of):
+        return idempotent(
+            customer_id=customer.pk,
+            operation=operation,
+            key="k",
+            fingerprint="f",
+            effect=effect,
+            render=render,
+        )
+
+    return once
+
+
+def answer_of(event) -> tuple[int, bytes]:
+    return 201, json.dumps(str(event.pk)).encode()
 
 
 def effects() -> int:
@@ -78,8 +100,7 @@ class TestKey:
     def test_is_required(self, call, key):
         response = call(key)
 
-        assert response.status_code == 400
-        assert response.json()["code"] == "IDEMPOTENCY_KEY_REQUIRED"
+        assert (response.status_code, response.json()["code"]) == (400, "IDEMPOTENCY_KEY_REQUIRED")
         assert effects() == 0
 
     def test_that_is_not_required_makes_every_call_a_new_one(self, call):
@@ -103,8 +124,7 @@ class TestKey:
 
         response = call("k", {"a": 2})
 
-        assert response.status_code == 422
-        assert response.json()["code"] == "IDEMPOTENCY_KEY_REUSED"
+        assert (response.status_code, response.json()["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
         assert effects() == 1
 
     def test_of_another_customer_is_another(self, call):
@@ -117,18 +137,8 @@ class TestKey:
         assert "Idempotent-Replayed" not in response
         assert effects() == 2
 
-    def test_of_another_endpoint_is_another(self, customer):
-        answers = [
-            idempotent(
-                customer_id=customer.pk,
-                operation=operation,
-                key="k",
-                fingerprint="f",
-                effect=note,
-                render=lambda event: (201, str(event.pk).encode()),
-            )
-            for operation in ("First", "Second")
-        ]
+    def test_of_another_operation_is_another(self, run):
+        answers = [run(operation=operation) for operation in ("First", "Second")]
 
         assert [answer.is_replay for answer in answers] == [False, False]
         assert effects() == 2
@@ -148,25 +158,12 @@ class TestRefusal:
 class TestCrash:
     @pytest.mark.parametrize("at", ["effect", "render"])
     @pytest.mark.django_db(transaction=True)
-    def test_leaves_nothing(self, customer, at):
-        def effect():
-            event = note()
-            if at == "effect":
-                raise ZeroDivisionError
-            return event
-
-        def render(event):
+    def test_leaves_nothing(self, run, at):
+        def crash(event):
             raise ZeroDivisionError
 
         with pytest.raises(ZeroDivisionError):
-            idempotent(
-                customer_id=customer.pk,
-                operation="Probe",
-                key="k",
-                fingerprint="f",
-                effect=effect,
-                render=render,
-            )
+            run(lambda: crash(note())) if at == "effect" else run(render=crash)
 
         assert effects() == 0
         assert not IdempotencyRecord.objects.exists()
@@ -177,10 +174,10 @@ class TestRace:
     """All callers have the same key, and none is done before all have begun."""
 
     @pytest.fixture
-    def contest(self, race, customer):
+    def contest(self, race, run):
         self.losers = threading.Semaphore(0)
 
-        def run(meet):
+        def compete(meet):
             def effect():
                 event = note()
                 meet()
@@ -188,22 +185,14 @@ class TestRace:
 
             def contestant():
                 try:
-                    answer = idempotent(
-                        customer_id=customer.pk,
-                        operation="Probe",
-                        key="k",
-                        fingerprint="f",
-                        effect=effect,
-                        render=lambda event: (201, json.dumps(str(event.pk)).encode()),
-                    )
+                    return run(effect).status
                 except IdempotencyKeyInUse:
                     self.losers.release()
                     raise
-                return answer.status
 
             return race([contestant] * RIVALS)
 
-        return run
+        return compete
 
     def test_has_one_winner_and_tells_the_others_to_come_back(self, contest):
         outcomes = contest(lambda: [self.losers.acquire(timeout=30) for _ in range(RIVALS - 1)])
@@ -258,30 +247,12 @@ class TestHttpConflict:
 
         response = call("k")
 
-        assert response.status_code == 409
-        assert response.json()["code"] == "IDEMPOTENCY_KEY_IN_USE"
+        assert (response.status_code, response.json()["code"]) == (409, "IDEMPOTENCY_KEY_IN_USE")
         assert response.json()["data"]["retryable"] is True
         assert response["Retry-After"] == "1"
 
 
-def test_runs_in_a_transaction_of_its_own(customer):
-    """Inside another one, a refusal of that one would take the stored answer back."""
-    from apps.core.transactions import use_case
-
-    @use_case
-    def outer():
-        return idempotent(
-            customer_id=customer.pk,
-            operation="Probe",
-            key="k",
-            fingerprint="f",
-            effect=note,
-            render=lambda event: (201, b"{}"),
-        )
-
+def test_runs_in_a_transaction_of_its_own(run):
+    """A refusal of an outer one would take the stored answer back."""
     with pytest.raises(RuntimeError, match="durable"):
-        outer()
-
-
-def test_busy_is_a_refusal_of_the_contract():
-    assert Busy.code == "SEAT_ALREADY_HELD"
+        use_case(run)()

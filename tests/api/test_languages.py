@@ -62,9 +62,3 @@ class TestMessage:
         headers = {"Accept-Language": "ko", "Accept": "application/problem+json"}
 
         assert HANGUL.search(api.get(f"{API}/nothing", headers=headers).json()["title"])
-
-
-def test_caches_are_told_that_the_language_matters(api):
-    response = api.get(f"{API}/numbers/1")
-
-    assert "Accept-Language" in response["Vary"]

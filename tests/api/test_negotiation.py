@@ -1,9 +1,10 @@
-"""Media types, languages, methods and slashes, for every operation alike."""
+"""Media types, languages, methods, slashes and limits, for every operation alike."""
 
 import re
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
 from django.test import Client
 
 from apps.accounts.models import AccessToken
@@ -82,24 +83,16 @@ class TestBody:
 
     @pytest.mark.parametrize("operation", WITHOUT_A_BODY)
     def test_needs_no_media_type_where_there_is_none(self, world: World, operation: str):
-        headers = {"Idempotency-Key": "k", **world.owner.headers}
-        method, _, path = operation.format(**world.ids).partition(" ")
+        answer = send(world, operation, b"", media_type="", **{"Idempotency-Key": "k"})
 
-        response = Client().generic(method, f"{PREFIX}{path}", headers=headers, content_type="")
-
-        assert response.status_code == 200
+        assert answer.status_code == 200
 
     @pytest.mark.parametrize("operation", WITHOUT_A_BODY)
     def test_of_another_type_is_ignored_where_none_is_expected(self, world: World, operation: str):
-        method, _, path = operation.format(**world.ids).partition(" ")
+        answer = send(world, operation, b"--x--\r\n", media_type="multipart/form-data; boundary=x")
 
-        response = Client().generic(
-            *(method, f"{PREFIX}{path}", b"--x--\r\n", "multipart/form-data; boundary=x"),
-            headers=world.owner.headers,
-        )
-
-        assert response.status_code in (200, 400)
-        assert response.json()["code"] in ("SUCCESS", "IDEMPOTENCY_KEY_REQUIRED")
+        assert answer.status_code in (200, 400)
+        assert answer.json()["code"] in ("SUCCESS", "IDEMPOTENCY_KEY_REQUIRED")
 
     def test_does_not_matter_to_strangers_and_to_methods_that_there_are_not(self, world: World):
         stranger = Client().post(f"{PREFIX}/accounts/logout", b"{", content_type="application/json")
@@ -110,10 +103,17 @@ class TestBody:
         assert (stranger.status_code, no_method.status_code) == (401, 405)
 
 
-def send(world: World, operation: str, body: bytes, **headers: str) -> Any:
+def send(
+    world: World,
+    operation: str,
+    body: bytes,
+    *,
+    media_type: str = "application/json",
+    **headers: str,
+) -> Any:
     method, _, path = operation.format(**world.ids).partition(" ")
     return Client(raise_request_exception=False).generic(
-        method, f"{PREFIX}{path}", body, "application/json", headers=world.owner.headers | headers
+        method, f"{PREFIX}{path}", body, media_type, headers=world.owner.headers | headers
     )
 
 
@@ -145,6 +145,32 @@ class TestSlash:
         response = call(world.owner, world, operation, suffix="/")
 
         assert response.status_code < 300
+
+
+class TestLimit:
+    NAMED = {
+        "POST /accounts/login": "login",
+        "POST /accounts/register": "register",
+        "POST /queue/tokens": "join",
+        "POST /holds": "hold",
+        "POST /holds/best-available": "hold",
+        "POST /balance/charges": "charge",
+    }
+
+    def test_is_that_of_the_contract(self, world: World, settings: LazySettings):
+        settings.RATE_LIMIT_ENABLED = True
+        # A login is counted at the account that it names.
+        bodies = {"POST /accounts/login": {"email": "a@b.example", "password": "x"}}
+        found = {}
+        for operation, described in operations().items():
+            response = world.owner(operation.format(**world.ids), bodies.get(operation, {}))
+            policy = response.get("RateLimit-Policy", "")
+            found[operation] = policy.split(";")[0].strip('"') or None
+            assert ("429" in described["responses"]) is bool(policy), operation
+            if operation == "POST /accounts/logout":
+                world.owner.headers |= world.other.headers
+
+        assert found == dict.fromkeys(operations()) | dict.fromkeys(WRITING, "write") | self.NAMED
 
 
 class TestMethod:

@@ -48,11 +48,3 @@ def test_a_page_reads_no_form_that_is_too_large(client, path, length):
     answer = client.post(path, CONTENT_LENGTH=str(length))
 
     assert answer.status_code == 400
-
-
-def test_the_api_has_a_limit_of_its_own(client):
-    answer = client.post(
-        "/api/v1/accounts/login", "{}", "application/json", CONTENT_LENGTH=str(3 * 1024 * 1024)
-    )
-
-    assert (answer.status_code, answer.json()["code"]) == (413, "PAYLOAD_TOO_LARGE")

@@ -18,17 +18,19 @@ from tests.api.conftest import openapi, operations
 COMMITTED = settings.BASE_DIR / "docs" / "openapi.yaml"
 # A method that a path does not take has no operation; no customer is refused for who they are.
 OUTSIDE_OPERATIONS = {"METHOD_NOT_ALLOWED", "PERMISSION_DENIED"}
-BODY = {"MALFORMED_REQUEST", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "RATE_LIMITED"}
-GATE = {"QUEUE_TOKEN_REQUIRED", "QUEUE_TOKEN_INVALID"}
-ADMITTED = GATE | {"QUEUE_TOKEN_NOT_ACTIVE", "QUEUE_TOKEN_EXPIRED"}
-KEY = {"IDEMPOTENCY_KEY_IN_USE", "IDEMPOTENCY_KEY_REUSED", "IDEMPOTENCY_KEY_REQUIRED"}
-LOGIN = {"AUTHENTICATION_REQUIRED"}
-INPUT = {"VALIDATION_ERROR"}
-PATH = {"NOT_FOUND"}
-ANY = {"NOT_ACCEPTABLE", "INTERNAL_ERROR", "SERVICE_UNAVAILABLE"}
-SALES = {"SALES_NOT_OPEN", "SALES_CLOSED"}
-LIMITS = {"SEAT_LIMIT_EXCEEDED", "UNPAID_LIMIT_EXCEEDED", "PRICE_LIMIT_EXCEEDED"}
-
+# Names for the codes that many operations refuse with.
+GROUPS = {
+    "BODY": "MALFORMED_REQUEST PAYLOAD_TOO_LARGE UNSUPPORTED_MEDIA_TYPE RATE_LIMITED",
+    "INPUT": "VALIDATION_ERROR",
+    "PATH": "NOT_FOUND",
+    "LOGIN": "AUTHENTICATION_REQUIRED",
+    "GATE": "QUEUE_TOKEN_REQUIRED QUEUE_TOKEN_INVALID",
+    "ADMITTED": "GATE QUEUE_TOKEN_NOT_ACTIVE QUEUE_TOKEN_EXPIRED",
+    "KEY": "IDEMPOTENCY_KEY_IN_USE IDEMPOTENCY_KEY_REUSED IDEMPOTENCY_KEY_REQUIRED",
+    "SALES": "SALES_NOT_OPEN SALES_CLOSED",
+    "LIMITS": "SEAT_LIMIT_EXCEEDED UNPAID_LIMIT_EXCEEDED PRICE_LIMIT_EXCEEDED",
+    "ANY": "NOT_ACCEPTABLE INTERNAL_ERROR SERVICE_UNAVAILABLE",
+}
 CONCERT = (
     "concert_id title artist venue sales_open_at first_performance_at last_performance_at on_sale"
 )
@@ -38,138 +40,120 @@ RESERVATION = (
     "reservation_id concert_id performance_id seats total_price status reserved_at tickets"
 )
 # Promises of the contract for each operation: success, fields of `data` (of its items in lists), refusals.
-CONTRACT: dict[str, tuple[tuple[int, ...], str, set[str]]] = {
-    "POST /accounts/register": ((201,), "user_id email name", BODY | INPUT | {"EMAIL_TAKEN"}),
+CONTRACT: dict[str, tuple[str, str, str]] = {
+    "POST /accounts/register": ("201", "user_id email name", "BODY INPUT EMAIL_TAKEN"),
     "POST /accounts/login": (
-        (200,),
+        "200",
         "access_token token_type expires_at user_id",
-        BODY | INPUT | {"INVALID_CREDENTIALS"},
+        "BODY INPUT INVALID_CREDENTIALS",
     ),
-    "POST /accounts/logout": ((200,), "", BODY | LOGIN),
-    "GET /accounts/me": ((200,), "user_id email name", LOGIN),
-    "GET /concerts": ((200, 304), CONCERT, INPUT),
+    "POST /accounts/logout": ("200", "", "BODY LOGIN"),
+    "GET /accounts/me": ("200", "user_id email name", "LOGIN"),
+    "GET /concerts": ("200 304", CONCERT, "INPUT"),
     "GET /concerts/{concert_id}": (
-        (200, 304),
+        "200 304",
         f"{CONCERT} description seats_per_customer unpaid_seats_max single_seats price_min price_max",
-        PATH | {"CONCERT_NOT_FOUND"},
+        "PATH CONCERT_NOT_FOUND",
     ),
-    "GET /concerts/popular": ((200, 304), "rank concert_id title venue reservations", INPUT),
+    "GET /concerts/popular": ("200 304", "rank concert_id title venue reservations", "INPUT"),
     "GET /concerts/fastest-sold-out": (
-        (200, 304),
+        "200 304",
         "rank concert_id performance_id title sold_out_in_seconds",
-        INPUT,
+        "INPUT",
     ),
     "GET /concerts/{concert_id}/performances": (
-        (200,),
+        "200",
         "performance_id starts_at ends_at seats_total seats_available reservable",
-        PATH | LOGIN | ADMITTED | {"CONCERT_NOT_FOUND"},
+        "PATH LOGIN ADMITTED CONCERT_NOT_FOUND",
     ),
     "GET /performances/{performance_id}/seats": (
-        (200,),
+        "200",
         "performance_id concert_id seats",
-        PATH | INPUT | LOGIN | ADMITTED | {"PERFORMANCE_NOT_FOUND"},
+        "PATH INPUT LOGIN ADMITTED PERFORMANCE_NOT_FOUND",
     ),
     "GET /performances/{performance_id}/seat-map": (
-        (200, 304),
+        "200 304",
         "performance_id sections grades seats",
-        PATH | LOGIN | ADMITTED | {"PERFORMANCE_NOT_FOUND"},
+        "PATH LOGIN ADMITTED PERFORMANCE_NOT_FOUND",
     ),
     "GET /performances/{performance_id}/availability": (
-        (200, 304),
+        "200 304",
         "version statuses",
-        PATH | LOGIN | ADMITTED | {"PERFORMANCE_NOT_FOUND"},
+        "PATH LOGIN ADMITTED PERFORMANCE_NOT_FOUND",
     ),
     "POST /queue/tokens": (
-        (200, 201),
+        "200 201",
         VISIT,
-        BODY | INPUT | LOGIN | SALES | {"CONCERT_NOT_FOUND", "QUEUE_CLOSED"},
+        "BODY INPUT LOGIN SALES CONCERT_NOT_FOUND QUEUE_CLOSED",
     ),
-    "GET /queue/tokens/me": ((200,), f"{VISIT} expired_reason", GATE),
-    "DELETE /queue/tokens/me": ((200,), f"{VISIT} expired_reason", BODY | GATE),
+    "GET /queue/tokens/me": ("200", f"{VISIT} expired_reason", "GATE"),
+    "DELETE /queue/tokens/me": ("200", f"{VISIT} expired_reason", "BODY GATE"),
     "GET /queue/concerts/{concert_id}": (
-        (200, 304),
+        "200 304",
         "concert_id state opens_at waiting active capacity admitted_total admitted_per_minute",
-        PATH | {"CONCERT_NOT_FOUND"},
+        "PATH CONCERT_NOT_FOUND",
     ),
     "POST /holds": (
-        (201,),
+        "201",
         HOLD,
-        BODY
-        | INPUT
-        | LOGIN
-        | ADMITTED
-        | KEY
-        | SALES
-        | {"PERFORMANCE_NOT_FOUND", "SEAT_NOT_FOUND", "SEAT_ALREADY_HELD", "SEAT_ALREADY_RESERVED"}
-        | LIMITS
-        | {"SINGLE_SEAT_LEFT"},
+        "BODY INPUT LOGIN ADMITTED KEY SALES LIMITS SINGLE_SEAT_LEFT"
+        " PERFORMANCE_NOT_FOUND SEAT_NOT_FOUND SEAT_ALREADY_HELD SEAT_ALREADY_RESERVED",
     ),
     "POST /holds/best-available": (
-        (201,),
+        "201",
         HOLD,
-        BODY
-        | INPUT
-        | LOGIN
-        | ADMITTED
-        | KEY
-        | SALES
-        | LIMITS
-        | {"PERFORMANCE_NOT_FOUND", "NOT_ENOUGH_SEATS"},
+        "BODY INPUT LOGIN ADMITTED KEY SALES LIMITS PERFORMANCE_NOT_FOUND NOT_ENOUGH_SEATS",
     ),
-    "GET /holds/{hold_id}": ((200,), HOLD, PATH | LOGIN | {"HOLD_NOT_FOUND"}),
+    "GET /holds/{hold_id}": ("200", HOLD, "PATH LOGIN HOLD_NOT_FOUND"),
     "DELETE /holds/{hold_id}": (
-        (200,),
+        "200",
         HOLD,
-        PATH | BODY | LOGIN | {"HOLD_NOT_FOUND", "HOLD_NOT_LIVE", "HOLD_EXPIRED"},
+        "PATH BODY LOGIN HOLD_NOT_FOUND HOLD_NOT_LIVE HOLD_EXPIRED",
     ),
     "POST /holds/{hold_id}/extend": (
-        (200,),
+        "200",
         HOLD,
-        PATH
-        | BODY
-        | LOGIN
-        | KEY
-        | {"HOLD_NOT_FOUND", "HOLD_NOT_LIVE", "HOLD_EXPIRED", "HOLD_NOT_EXTENDABLE"},
+        "PATH BODY LOGIN KEY HOLD_NOT_FOUND HOLD_NOT_LIVE HOLD_EXPIRED HOLD_NOT_EXTENDABLE",
     ),
     "POST /reservations": (
-        (201,),
+        "201",
         f"{RESERVATION} balance",
-        BODY
-        | INPUT
-        | LOGIN
-        | GATE
-        | KEY
-        | {"HOLD_NOT_FOUND", "HOLD_NOT_LIVE", "HOLD_EXPIRED", "INSUFFICIENT_BALANCE"},
+        "BODY INPUT LOGIN GATE KEY HOLD_NOT_FOUND HOLD_NOT_LIVE HOLD_EXPIRED INSUFFICIENT_BALANCE",
     ),
-    "GET /reservations": ((200,), RESERVATION, INPUT | LOGIN),
+    "GET /reservations": ("200", RESERVATION, "INPUT LOGIN"),
     "GET /reservations/{reservation_id}": (
-        (200,),
+        "200",
         RESERVATION,
-        PATH | LOGIN | {"RESERVATION_NOT_FOUND"},
+        "PATH LOGIN RESERVATION_NOT_FOUND",
     ),
     "POST /reservations/{reservation_id}/cancel": (
-        (200,),
+        "200",
         "reservation_id status refunded_amount balance",
-        PATH
-        | BODY
-        | LOGIN
-        | KEY
-        | {"RESERVATION_NOT_FOUND", "ALREADY_CANCELLED", "CANCELLATION_CLOSED"},
+        "PATH BODY LOGIN KEY RESERVATION_NOT_FOUND ALREADY_CANCELLED CANCELLATION_CLOSED",
     ),
-    "GET /tickets/{ticket_id}/qr.svg": ((200,), "", PATH | LOGIN),
-    "GET /balance": ((200,), "balance", LOGIN),
+    "GET /tickets/{ticket_id}/qr.svg": ("200", "", "PATH LOGIN"),
+    "GET /balance": ("200", "balance", "LOGIN"),
     "POST /balance/charges": (
-        (201,),
+        "201",
         "transaction_id amount balance",
-        BODY | INPUT | LOGIN | KEY | {"BALANCE_LIMIT_EXCEEDED"},
+        "BODY INPUT LOGIN KEY BALANCE_LIMIT_EXCEEDED",
     ),
     "GET /balance/transactions": (
-        (200,),
+        "200",
         "transaction_id type amount balance_after reservation_id created_at",
-        INPUT | LOGIN,
+        "INPUT LOGIN",
     ),
 }
 LISTS = {"GET /concerts", "GET /reservations", "GET /balance/transactions"}
+
+
+def codes_of(names: str) -> set[str]:
+    """Return the codes, those of the groups among them."""
+    return {
+        code
+        for name in names.split()
+        for code in (codes_of(GROUPS[name]) if name in GROUPS else {name})
+    }
 
 
 def resolved(described: dict[str, Any]) -> dict[str, Any]:
@@ -215,12 +199,6 @@ class TestDocument:
 
     def test_has_every_operation_of_the_contract_and_no_other(self):
         assert set(operations()) == set(CONTRACT)
-
-    def test_names_every_operation_differently(self):
-        ids = [described["operationId"] for described in operations().values()]
-
-        assert len(set(ids)) == len(ids)
-        assert all(re.fullmatch(r"[a-z]+(_[a-z]+)*", name) for name in ids)
 
     def test_mentions_every_code_and_no_other(self):
         mentioned = {
@@ -271,11 +249,12 @@ class TestOperation:
         assert all(parameter["schema"] for parameter in described.get("parameters", []))
 
     def test_succeeds_as_the_contract_says(self, name):
-        statuses, fields, _refusals = CONTRACT[name]
+        succeeded, fields, _refusals = CONTRACT[name]
+        statuses = {int(status) for status in succeeded.split()}
         answers = operations()[name]["responses"]
 
-        assert {int(status) for status in answers if int(status) < 400} == set(statuses)
-        for status in set(statuses) - {304}:
+        assert {int(status) for status in answers if int(status) < 400} == statuses
+        for status in statuses - {304}:
             [(media_type, content)] = answers[str(status)]["content"].items()
             if name.endswith(".svg"):
                 assert media_type == "image/svg+xml"
@@ -299,7 +278,7 @@ class TestOperation:
             assert {CODES[code].status for code in here} == {int(status)}
             documented.update(here)
 
-        assert documented == codes | ANY
+        assert documented == codes_of(f"ANY {codes}")
 
     def test_has_an_example_of_every_refusal(self, name):
         for status, answer in refusals(operations()[name]).items():
@@ -320,12 +299,12 @@ class TestOperation:
             for parameter in operations()[name].get("parameters", [])
             if parameter["in"] == "header"
         }
-        codes = CONTRACT[name][2]
+        codes = CONTRACT[name][2].split()
 
         if name == "POST /queue/tokens":  # brings back a place that was lost
             assert headers.pop("Queue-Token") is False
-        assert headers.get("Queue-Token", False) is (codes >= GATE)
-        assert ("Idempotency-Key" in headers) is (codes >= KEY)
+        assert headers.get("Queue-Token", False) is bool({"GATE", "ADMITTED"} & {*codes})
+        assert ("Idempotency-Key" in headers) is ("KEY" in codes)
         if "Idempotency-Key" in headers:
             assert headers["Idempotency-Key"] is not name.startswith("POST /holds")
 

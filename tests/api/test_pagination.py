@@ -46,23 +46,17 @@ def test_has_the_size_that_was_asked_for(api, size):
     assert len(page(api, f"?page_size={size}")["items"]) == min(size, 3)
 
 
-@pytest.mark.parametrize("name", ["page", "page_size"])
+@pytest.mark.parametrize(("name", "most"), [("page", MAX_PAGE), ("page_size", 100)])
 @pytest.mark.parametrize(
     "value",
     ["0", "-1", "1.5", "x", "", "%00", "1%00", "null", "true", "1e1", "%20", "9" * 30, "9" * 5_000],
 )
-def test_refuses_what_is_no_page(api, name, value):
-    response = api.get(f"{CUSTOMERS}?{name}={value}")
+def test_refuses_what_is_no_page(api, name, most, value):
+    for odd in (value, most + 1):
+        response = api.get(f"{CUSTOMERS}?{name}={odd}")
 
-    assert response.status_code == 400
-    assert response.json()["code"] == "VALIDATION_ERROR"
-    assert list(response.json()["data"]["errors"]) == [name]
-
-
-@pytest.mark.parametrize("query", [f"page={MAX_PAGE + 1}", f"page_size={MAX_PAGE_SIZE + 1}"])
-def test_refuses_more_than_the_most(api, query):
-    assert MAX_PAGE_SIZE == 100
-    assert api.get(f"{CUSTOMERS}?{query}").status_code == 400
+        assert (response.status_code, response.json()["code"]) == (400, "VALIDATION_ERROR")
+        assert list(response.json()["data"]["errors"]) == [name]
 
 
 @pytest.mark.parametrize("customers", [0, 1, 30])

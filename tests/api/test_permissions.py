@@ -1,4 +1,4 @@
-"""Test who may do what: every operation, called by everybody. What belongs to somebody does not exist for anybody else."""
+"""Test who may do what: every operation, called by all. What belongs to a customer does not exist for another."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,13 +33,13 @@ class Rule:
         return Rule(self.answers, body)
 
 
-def everybody(success: int) -> Rule:
+def all_callers(success: int) -> Rule:
     return Rule(dict.fromkeys(CALLERS, f"{success}"))
 
 
 def customers(success: int) -> Rule:
-    """Each sees and changes only what is their own."""
-    return Rule(everybody(success).answers | {"anonymous": NO_LOGIN, "ended": NO_LOGIN})
+    """Let each see and change only what is their own."""
+    return Rule(all_callers(success).answers | {"anonymous": NO_LOGIN, "ended": NO_LOGIN})
 
 
 def owner(success: int, missing: str) -> Rule:
@@ -58,23 +58,23 @@ def admitted(success: int) -> Rule:
 
 
 def token_holders(success: int) -> Rule:
-    """The token alone says who asks; without a login, too."""
-    return Rule(everybody(success).answers | {"anonymous": NO_PLACE, "staff": NO_PLACE})
+    """Let the token alone say who asks; without a login, too."""
+    return Rule(all_callers(success).answers | {"anonymous": NO_PLACE, "staff": NO_PLACE})
 
 
 RULES = {
-    "POST /accounts/register": everybody(201).sends(
+    "POST /accounts/register": all_callers(201).sends(
         lambda world, number: {"email": f"n{number}@example.com", "password": PASSWORD, "name": "N"}
     ),
-    "POST /accounts/login": everybody(200).sends(
+    "POST /accounts/login": all_callers(200).sends(
         lambda world, number: {"email": newcomer(number).email, "password": PASSWORD}
     ),
     "POST /accounts/logout": customers(200),
     "GET /accounts/me": customers(200),
-    "GET /concerts": everybody(200),
-    "GET /concerts/{concert_id}": everybody(200),
-    "GET /concerts/popular": everybody(200),
-    "GET /concerts/fastest-sold-out": everybody(200),
+    "GET /concerts": all_callers(200),
+    "GET /concerts/{concert_id}": all_callers(200),
+    "GET /concerts/popular": all_callers(200),
+    "GET /concerts/fastest-sold-out": all_callers(200),
     "GET /concerts/{concert_id}/performances": admitted(200),
     "GET /performances/{performance_id}/seats": admitted(200),
     "GET /performances/{performance_id}/seat-map": admitted(200),
@@ -84,7 +84,7 @@ RULES = {
     ),
     "GET /queue/tokens/me": token_holders(200),
     "DELETE /queue/tokens/me": token_holders(200),
-    "GET /queue/concerts/{concert_id}": everybody(200),
+    "GET /queue/concerts/{concert_id}": all_callers(200),
     "POST /holds": admitted(201).sends(
         lambda world, number: {
             "performance_id": world.performance.pk,
@@ -113,12 +113,11 @@ PERSONAL = [name for name, rule in RULES.items() if rule.answers["anonymous"] ==
 
 
 def newcomer(number: int) -> User:
-    user: User = CustomerFactory(email=f"newcomer{number}@example.com", password=PASSWORD)
-    return user
+    return CustomerFactory(email=f"newcomer{number}@example.com", password=PASSWORD)
 
 
 def callers(world: World) -> dict[str, Caller]:
-    """The thief has stolen the owner's place in the queue; the ended login was logged out."""
+    """Return all callers: the thief has stolen the owner's place in the queue; the ended login was logged out."""
     place = {"Queue-Token": world.owner.headers["Queue-Token"]}
     thief, ended = logged_in(CustomerFactory()), logged_in(CustomerFactory())
     ended("POST /accounts/logout")
@@ -139,7 +138,7 @@ def answered(response: Any) -> str:
 
 
 def secrets(world: World) -> list[str]:
-    """Return what nobody but the owner may ever read."""
+    """Return what the owner alone may ever read."""
     booked = LedgerTransaction.objects.filter(customer_id=world.owner.user_id)
     owner = User.objects.get(pk=world.owner.user_id)
     ids = [
@@ -158,7 +157,7 @@ def test_every_operation_is_classified():
 @pytest.mark.parametrize("operation", RULES)
 def test_operation_is_for(operation: str, world: World):
     rule, by_name = RULES[operation], callers(world)
-    if operation == "POST /queue/tokens":  # 201 for who has no place yet: give everybody one
+    if operation == "POST /queue/tokens":  # 201 for who has no place yet: give all callers one
         for name in ("thief", "staff"):
             by_name[name]("POST /queue/tokens", {"concert_id": world.performance.concert_id})
     path = operation.format(**world.ids)
@@ -176,7 +175,7 @@ def test_operation_is_for(operation: str, world: World):
 
 
 @pytest.mark.parametrize("operation", OWNED)
-def test_what_is_somebody_elses_looks_like_what_does_not_exist(operation: str, world: World):
+def test_what_is_anothers_looks_like_what_does_not_exist(operation: str, world: World):
     body = {"hold_id": str(world.hold.pk)} if operation == "POST /reservations" else None
     nothing = {name: uuid4() for name in ("hold_id", "reservation_id", "ticket_id")}
     nothing_body = body and {"hold_id": str(uuid4())}

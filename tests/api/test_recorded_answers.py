@@ -21,13 +21,12 @@ from apps.core.caching import clear_process_caches
 from apps.queue.services import admit_now, close_room, pause_room
 from concert_project.wsgi import application
 from tests.api.wsgi import Answer, call
-from tests.factories.accounts import CustomerFactory
+from tests.factories.accounts import PASSWORD, CustomerFactory
 from tests.factories.concerts import ConcertFactory, PerformanceFactory
 
 pytestmark = pytest.mark.django_db(transaction=True, reset_sequences=True)
 
 RECORDED = Path(__file__).with_name("recorded_answers.txt")
-PASSWORD = "seven-green-kites"
 KOREAN = {"Accept-Language": "ko"}
 PROBLEM = {"Accept": "application/problem+json"}
 
@@ -83,7 +82,7 @@ class Recorder:
             def name(found: re.Match[str], kind: str = kind) -> str:
                 if kind in UNNUMBERED:
                     return f"<{kind}>"
-                number = sum(one.startswith(f"<{kind} ") for one in self._names.values()) + 1
+                number = sum(given.startswith(f"<{kind} ") for given in self._names.values()) + 1
                 return self._names.setdefault(f"{kind} {found[0]}", f"<{kind} {number}>")
 
             text = re.sub(pattern, name, text)
@@ -96,7 +95,7 @@ def _in_order(name: str, value: str) -> str:
 
 
 def sale() -> Iterator[str]:
-    """Everything that a customer meets, in one order; yields what was answered."""
+    """Call everything that a customer meets, in one order, and yield what was answered."""
     performance = PerformanceFactory(
         seats=4, concert__title="Night Train", concert__seats_per_customer=2
     )
@@ -108,14 +107,14 @@ def sale() -> Iterator[str]:
     concert_id, seats = performance.concert_id, list(performance.seats.order_by("pk"))
     api = "/api/v1"
     me = Recorder()
+    body: Any
     account = {"email": "mina@example.com", "password": PASSWORD, "name": "Mina"}
 
     # Accounts.
-    me("POST", f"{api}/accounts/register", account)
-    me("POST", f"{api}/accounts/register", account)
-    me("POST", f"{api}/accounts/register", {"email": "x", "password": "1", "name": ""})
-    me("POST", f"{api}/accounts/login", {"email": "mina@example.com", "password": "wrong"})
-    me("POST", f"{api}/accounts/login", b"{")
+    for body in (account, account, {"email": "x", "password": "1", "name": ""}):
+        me("POST", f"{api}/accounts/register", body)
+    for body in (account | {"password": "wrong"}, b"{"):
+        me("POST", f"{api}/accounts/login", body)
     login = me("POST", f"{api}/accounts/login", account)
     me("GET", f"{api}/accounts/me")
     me("GET", f"{api}/accounts/me", Authorization="Bearer nonsense")
@@ -124,13 +123,10 @@ def sale() -> Iterator[str]:
     me("GET", f"{api}/accounts/me")
 
     # Public reads.
-    me("GET", f"{api}/concerts")
-    me("GET", f"{api}/concerts?page=0")
-    me("GET", f"{api}/concerts/{concert_id}")
-    me("GET", f"{api}/concerts/{concert_id}/")
-    me("GET", f"{api}/concerts/999999")
-    me("GET", f"{api}/concerts/popular?window=day")
-    me("GET", f"{api}/concerts/fastest-sold-out")
+    for path in ("", "?page=0", f"/{concert_id}", f"/{concert_id}/", "/999999"):
+        me("GET", f"{api}/concerts{path}")
+    for path in ("/popular?window=day", "/fastest-sold-out"):
+        me("GET", f"{api}/concerts{path}")
     me("HEAD", f"{api}/concerts/{concert_id}")
     me("OPTIONS", f"{api}/concerts")
     me("GET", f"{api}/nothing")
@@ -142,14 +138,10 @@ def sale() -> Iterator[str]:
     etag = dict(me.last.headers)["etag"]
     me("GET", board, If_None_Match=etag)
     me("GET", f"{api}/queue/concerts/999999")
-    me("POST", f"{api}/queue/tokens", {"concert_id": "1"})
-    me("POST", f"{api}/queue/tokens", {"concert_id": 2**64})
-    me("POST", f"{api}/queue/tokens", [])
-    me("POST", f"{api}/queue/tokens", b"\xff")
-    me("POST", f"{api}/queue/tokens", {"concert_id": 999999})
-    me("POST", f"{api}/queue/tokens", {"concert_id": hidden.pk})
-    me("POST", f"{api}/queue/tokens", {"concert_id": closed.pk})
-    me("POST", f"{api}/queue/tokens", {"concert_id": upcoming.pk})
+    for body in ({"concert_id": "1"}, {"concert_id": 2**64}, [], b"\xff"):
+        me("POST", f"{api}/queue/tokens", body)
+    for pk in (999999, hidden.pk, closed.pk, upcoming.pk):
+        me("POST", f"{api}/queue/tokens", {"concert_id": pk})
     pause_room(concert_id=paused.pk, staff_id=None)
     me("POST", f"{api}/queue/tokens", {"concert_id": paused.pk})
     me("GET", f"{api}/queue/concerts/{paused.pk}")
@@ -181,9 +173,8 @@ def sale() -> Iterator[str]:
 
     # Holds.
     hold = {"performance_id": performance.pk, "seat_ids": [seats[0].pk]}
-    me("POST", f"{api}/holds", hold | {"seat_ids": []})
-    me("POST", f"{api}/holds", hold | {"seat_ids": [seats[0].pk] * 2})
-    me("POST", f"{api}/holds", hold | {"seat_ids": [999_999]})
+    for seat_ids in ([], [seats[0].pk] * 2, [999_999]):
+        me("POST", f"{api}/holds", hold | {"seat_ids": seat_ids})
     me("POST", f"{api}/holds", hold | {"performance_id": 999_999})
     me("POST", f"{api}/holds", hold | {"seat_ids": [seat.pk for seat in seats[:3]]})
     held = me("POST", f"{api}/holds", hold, Idempotency_Key="hold-1")
@@ -207,9 +198,8 @@ def sale() -> Iterator[str]:
     me("POST", f"{api}/reservations", pay, Idempotency_Key="pay-1")
     me("POST", f"{api}/balance/charges", {"amount": 0}, Idempotency_Key="charge-0")
     me("POST", f"{api}/balance/charges", {"amount": 100_000})
-    me("POST", f"{api}/balance/charges", {"amount": 100_000}, Idempotency_Key="charge-1")
-    me("POST", f"{api}/balance/charges", {"amount": 100_000}, Idempotency_Key="charge-1")
-    me("POST", f"{api}/balance/charges", {"amount": 100_001}, Idempotency_Key="charge-1")
+    for amount in (100_000, 100_000, 100_001):
+        me("POST", f"{api}/balance/charges", {"amount": amount}, Idempotency_Key="charge-1")
     unknown = {"hold_id": "00000000-0000-4000-8000-000000000000"}
     me("POST", f"{api}/reservations", unknown, Idempotency_Key="pay-0")
     me("POST", f"{api}/reservations", pay, Idempotency_Key="pay-1", Queue_Token="nonsense")
@@ -217,19 +207,20 @@ def sale() -> Iterator[str]:
     me("POST", f"{api}/reservations", pay, Idempotency_Key="pay-1", **KOREAN)
     me("POST", f"{api}/reservations", unknown, Idempotency_Key="pay-1")
     me("POST", f"{api}/reservations", pay, Idempotency_Key="pay-2", **KOREAN)
-    me("GET", f"{api}/balance")
-    me("GET", f"{api}/balance/transactions")
-    me("GET", f"{api}/reservations")
-    me("GET", f"{api}/reservations?status=CANCELLED")
+    for path in (
+        "balance",
+        "balance/transactions",
+        "reservations",
+        "reservations?status=CANCELLED",
+    ):
+        me("GET", f"{api}/{path}")
     me("GET", f"{api}/reservations/{sold['reservation_id']}", **KOREAN)
     me("GET", f"{api}/tickets/{sold['tickets'][0]['ticket_id']}/qr.svg")
     me("POST", f"{api}/holds", hold)
 
-    # Somebody else.
+    # Another customer.
     rival = Recorder()
-    customer: User = CustomerFactory(email="rival@example.com")
-    customer.set_password(PASSWORD)
-    customer.save()
+    customer: User = CustomerFactory(email="rival@example.com", password=PASSWORD)
     login = rival("POST", f"{api}/accounts/login", {"email": customer.email, "password": PASSWORD})
     rival.headers["Authorization"] = f"Bearer {login['access_token']}"
     rival("GET", f"{api}/queue/tokens/me", Queue_Token=me.headers["Queue-Token"])

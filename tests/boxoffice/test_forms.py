@@ -9,18 +9,18 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.test import Client
-from django.urls import reverse
 
 from apps.accounts.models import User
 from apps.api.models import IdempotencyRecord
 from apps.boxoffice.base import forms as admin_forms
 from apps.boxoffice.base.words import at_venue
 from apps.concerts.models import Concert, Performance
-from apps.payments.models import LedgerTransaction
+from apps.payments.models import LedgerTransaction, Wallet
 from apps.payments.selectors import wallet_balance
 from apps.queue import services
 from apps.queue.models import PolicyChange, WaitingRoom
 from tests.boxoffice.sending import concert_form, send, shown_by
+from tests.boxoffice.staff import administrator, list_of, page_of
 from tests.conftest import Race
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import ConcertFactory, PerformanceFactory, begin_at
@@ -29,22 +29,12 @@ from tests.factories.queue import WaitingRoomFactory
 
 pytestmark = pytest.mark.django_db
 
-ADJUST = reverse("admin:payments_ledgertransaction_add")
-
-
-def administrator(**fields: Any) -> Client:
-    client = Client()
-    client.force_login(CustomerFactory(admin=True, **fields))
-    return client
+ADJUST = list_of(LedgerTransaction, "add")
 
 
 @pytest.fixture
-def staff() -> Client:
-    return administrator()
-
-
-def change_page(obj: Any) -> str:
-    return reverse(f"admin:{obj._meta.app_label}_{obj._meta.model_name}_change", args=[obj.pk])
+def room() -> WaitingRoom:
+    return WaitingRoomFactory()
 
 
 def room_form(**changes: Any) -> dict[str, Any]:
@@ -75,27 +65,33 @@ def dated_form(concert: Concert) -> dict[str, Any]:
 
 
 class TestOnce:
-    def adjustment(self, customer_id: int) -> dict[str, Any]:
-        return {"customer": customer_id, "amount": "10000", "reason": "Sorry"}
+    @pytest.fixture
+    def wallet(self) -> Wallet:
+        return WalletFactory(balance=0)
 
-    def test_back_and_save_books_nothing_more(self, staff: Client) -> None:
-        wallet = WalletFactory(balance=0)
-        form = {"_shown": shown_by(staff, ADJUST), **self.adjustment(wallet.pk)}
+    @pytest.fixture
+    def adjustment(self, wallet: Wallet) -> dict[str, Any]:
+        return {"customer": wallet.pk, "amount": "10000", "reason": "Sorry"}
 
+    @pytest.fixture
+    def form(self, staff: Client, adjustment: dict[str, Any]) -> dict[str, Any]:
+        """The adjustment in a form that was shown."""
+        return {"_shown": shown_by(staff, ADJUST), **adjustment}
+
+    def test_back_and_save_books_nothing_more(
+        self, staff: Client, wallet: Wallet, form: dict[str, Any]
+    ) -> None:
         first, again = staff.post(ADJUST, form), staff.post(ADJUST, form | {"amount": "20000"})
 
         assert wallet_balance(customer_id=wallet.pk) == 10_000
         assert again.headers["Location"] == first.headers["Location"]
-        [message] = [str(one) for one in staff.get(again.headers["Location"]).context["messages"]][
-            -1:
-        ]
-        assert message == "This form was saved before. It has not been saved twice."
+        *_, told = staff.get(again.headers["Location"]).context["messages"]
+        assert str(told) == "This form was saved before. It has not been saved twice."
 
     @pytest.mark.django_db(transaction=True)
-    def test_a_double_click_books_once(self, race: Race) -> None:
-        staff, wallet = administrator(), WalletFactory(balance=0)
-        form = {"_shown": shown_by(staff, ADJUST), **self.adjustment(wallet.pk)}
-
+    def test_a_double_click_books_once(
+        self, race: Race, staff: Client, wallet: Wallet, form: dict[str, Any]
+    ) -> None:
         answers = race([lambda: staff.post(ADJUST, form)] * 4)
 
         assert [answer.status_code for answer in answers] == [302] * 4
@@ -104,11 +100,14 @@ class TestOnce:
 
     @pytest.mark.django_db(transaction=True)
     def test_the_race_is_real_without_the_record(
-        self, race: Race, monkeypatch: pytest.MonkeyPatch
+        self,
+        race: Race,
+        staff: Client,
+        wallet: Wallet,
+        form: dict[str, Any],
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """Twin: without what the form says of itself, each request is a form of its own."""
-        staff, wallet = administrator(), WalletFactory(balance=0)
-        form = {"_shown": shown_by(staff, ADJUST), **self.adjustment(wallet.pk)}
         monkeypatch.setattr(admin_forms.CarefulForms, "_record", lambda *_: IdempotencyRecord())
         monkeypatch.setattr(IdempotencyRecord, "save", lambda *_, **__: None)
 
@@ -116,18 +115,18 @@ class TestOnce:
 
         assert wallet_balance(customer_id=wallet.pk) == 40_000
 
-    def test_shown_anew_it_acts_anew(self, staff: Client) -> None:
-        wallet = WalletFactory(balance=0)
-
-        for _ in range(2):
-            send(staff, ADJUST, self.adjustment(wallet.pk))
+    @pytest.mark.parametrize("is_colleague", [False, True])
+    def test_shown_anew_or_to_a_colleague_it_acts_anew(
+        self, staff: Client, wallet: Wallet, adjustment: dict[str, Any], is_colleague: bool
+    ) -> None:
+        for client in (staff, administrator() if is_colleague else staff):
+            send(client, ADJUST, adjustment)
 
         assert wallet_balance(customer_id=wallet.pk) == 20_000
 
-    def test_what_was_refused_may_be_sent_again(self, staff: Client) -> None:
-        wallet = WalletFactory(balance=0)
-        form = {"_shown": shown_by(staff, ADJUST), **self.adjustment(wallet.pk)}
-
+    def test_what_was_refused_may_be_sent_again(
+        self, staff: Client, wallet: Wallet, form: dict[str, Any]
+    ) -> None:
         refused = staff.post(ADJUST, form | {"reason": ""})
         staff.post(ADJUST, form)
 
@@ -135,31 +134,23 @@ class TestOnce:
         assert wallet_balance(customer_id=wallet.pk) == 10_000
 
     @pytest.mark.parametrize("shown", ["", "forged", "forged:1:x"])
-    def test_a_form_that_nobody_was_shown_does_nothing(self, staff: Client, shown: str) -> None:
-        wallet = WalletFactory(balance=0)
-
-        answer = staff.post(ADJUST, {"_shown": shown, **self.adjustment(wallet.pk)})
+    def test_a_form_that_was_not_shown_does_nothing(
+        self, staff: Client, wallet: Wallet, form: dict[str, Any], shown: str
+    ) -> None:
+        answer = staff.post(ADJUST, form | {"_shown": shown})
 
         assert "too old, or not complete" in refusal_of(answer)
         assert wallet_balance(customer_id=wallet.pk) == 0
 
-    def test_of_a_colleague_is_another(self, staff: Client) -> None:
-        wallet = WalletFactory(balance=0)
-        colleague = administrator()
-
-        for client in (staff, colleague):
-            send(client, ADJUST, self.adjustment(wallet.pk))
-
-        assert wallet_balance(customer_id=wallet.pk) == 20_000
-
 
 class TestNothingOverwritten:
-    def test_a_change_of_a_colleague_stays_and_is_told(self, staff: Client) -> None:
-        room = WaitingRoomFactory()
-        shown = shown_by(staff, change_page(room))
-        send(administrator(email="b@example.com"), change_page(room), room_form(capacity=500))
+    def test_a_change_of_a_colleague_stays_and_is_told(
+        self, staff: Client, room: WaitingRoom
+    ) -> None:
+        shown = shown_by(staff, page_of(room))
+        send(administrator(email="b@example.com"), page_of(room), room_form(capacity=500))
 
-        answer = staff.post(change_page(room), room_form(_shown=shown, lease="00:07:00"))
+        answer = staff.post(page_of(room), room_form(_shown=shown, lease="00:07:00"))
 
         refusal = refusal_of(answer)
         assert "Nothing was saved" in refusal
@@ -168,47 +159,40 @@ class TestNothingOverwritten:
         assert WaitingRoom.objects.get().capacity == 500
         assert PolicyChange.objects.count() == 1
 
-    def test_so_does_one_from_the_command_line(self, staff: Client) -> None:
-        room = WaitingRoomFactory()
-        shown = shown_by(staff, change_page(room))
+    def test_so_does_one_from_the_command_line(self, staff: Client, room: WaitingRoom) -> None:
+        shown = shown_by(staff, page_of(room))
         services.set_capacity(concert_id=room.concert_id, capacity=500, actor="root")
 
-        answer = staff.post(change_page(room), room_form(_shown=shown, lease="00:07:00"))
+        answer = staff.post(page_of(room), room_form(_shown=shown, lease="00:07:00"))
 
         assert "root: capacity: 50 → 500" in refusal_of(answer)
 
-    def test_what_the_form_does_not_show_is_no_obstacle(self, staff: Client) -> None:
-        room = WaitingRoomFactory()
-        shown = shown_by(staff, change_page(room))
+    def test_what_the_form_does_not_show_is_no_obstacle(
+        self, staff: Client, room: WaitingRoom
+    ) -> None:
+        shown = shown_by(staff, page_of(room))
         services.pause_room(concert_id=room.concert_id, reason="Slow")
 
-        answer = staff.post(change_page(room), room_form(_shown=shown, capacity=60))
+        answer = staff.post(page_of(room), room_form(_shown=shown, capacity=60))
 
         assert answer.status_code == 302
         assert WaitingRoom.objects.values_list("capacity", "state").get() == (60, "PAUSED")
 
-    def test_a_row_below_it_counts(self, staff: Client) -> None:
+    @pytest.mark.parametrize("is_gone", [False, True])
+    def test_a_row_below_it_counts(self, staff: Client, is_gone: bool) -> None:
         concert = PerformanceFactory().concert
-        form = dated_form(concert)
-        form["_shown"] = shown_by(staff, change_page(concert))
+        form = dated_form(concert) | {"_shown": shown_by(staff, page_of(concert)), "title": "Other"}
         moved = concert.performances.get().starts_at.replace(year=2031)
-        begin_at(Performance.objects.all(), moved)
+        if is_gone:
+            Performance.objects.all().delete()
+        else:
+            begin_at(Performance.objects.all(), moved)
 
-        answer = staff.post(change_page(concert), form | {"title": "Other"})
+        answer = staff.post(page_of(concert), form)
 
-        assert "2031" in refusal_of(answer)
-        assert Performance.objects.get().starts_at == moved
+        assert ("has been deleted" if is_gone else "2031") in refusal_of(answer)
+        assert is_gone or Performance.objects.get().starts_at == moved
         assert Concert.objects.get().title == concert.title
-
-    def test_a_row_that_is_gone_counts(self, staff: Client) -> None:
-        concert = PerformanceFactory().concert
-        form = dated_form(concert)
-        form["_shown"] = shown_by(staff, change_page(concert))
-        Performance.objects.all().delete()
-
-        answer = staff.post(change_page(concert), form | {"title": "Other"})
-
-        assert "has been deleted" in refusal_of(answer)
 
     def test_chosen_groups_count(self, staff: Client) -> None:
         clerk = CustomerFactory(staff=True)
@@ -219,28 +203,27 @@ class TestNothingOverwritten:
             "is_active": "on",
             "is_staff": "on",
             "groups": [finance.pk],
-            "_shown": shown_by(staff, change_page(clerk)),
+            "_shown": shown_by(staff, page_of(clerk)),
         }
         clerk.groups.add(sales)
 
-        answer = staff.post(change_page(clerk), form)
+        answer = staff.post(page_of(clerk), form)
 
         assert "– → Sales" in refusal_of(answer)
         assert list(User.objects.get(pk=clerk.pk).groups.all()) == [sales]
 
     @pytest.mark.django_db(transaction=True)
-    def test_of_two_at_once_one_is_refused(self, race: Race) -> None:
-        room = WaitingRoomFactory()
+    def test_of_two_at_once_one_is_refused(self, race: Race, room: WaitingRoom) -> None:
         clients = [administrator() for _ in range(2)]
         forms = [
-            room_form(capacity=capacity, _shown=shown_by(client, change_page(room)))
+            room_form(capacity=capacity, _shown=shown_by(client, page_of(room)))
             for client, capacity in zip(clients, (60, 70), strict=True)
         ]
 
         def saving(client: Client, form: dict[str, Any]) -> Callable[[], Any]:
-            return lambda: client.post(change_page(room), form)
+            return lambda: client.post(page_of(room), form)
 
-        answers = race([saving(*one) for one in zip(clients, forms, strict=True)])
+        answers = race([saving(*pair) for pair in zip(clients, forms, strict=True)])
 
         assert sorted(answer.status_code for answer in answers) == [200, 302]
         assert PolicyChange.objects.count() == 1
@@ -260,7 +243,7 @@ class TestNothingOverwritten:
     ) -> None:
         obj = make()
 
-        page = staff.get(change_page(obj))
+        page = staff.get(page_of(obj))
 
         assert f'name="_shown" value="{page.context["shown"]}"' in page.content.decode()
         shown = admin_forms.Shown.read(page.context["shown"], page.wsgi_request)
@@ -268,7 +251,7 @@ class TestNothingOverwritten:
 
 
 class TestWhoChangedIt:
-    """Whichever door a colleague took, the form that stood open names the colleague and the change."""
+    """A form that stood open names the colleague and the change, through each door."""
 
     def staff_b(self) -> Client:
         return administrator(email="b@example.com")
@@ -284,11 +267,11 @@ class TestWhoChangedIt:
     def move_below_the_concert(self, performance: Performance) -> Any:
         concert = performance.concert
         form = concert_form(concert, [performance], **self.times(2031, "performances-0-"))
-        return send(self.staff_b(), change_page(concert), form)
+        return send(self.staff_b(), page_of(concert), form)
 
     def move_on_its_page(self, performance: Performance) -> Any:
         values = {"concert": performance.concert_id, **self.times(2031)}
-        return send(self.staff_b(), change_page(performance), values)
+        return send(self.staff_b(), page_of(performance), values)
 
     @pytest.mark.parametrize("door", [move_below_the_concert, move_on_its_page])
     def test_a_moved_date_is_told_by_both_forms_that_show_it(
@@ -297,8 +280,8 @@ class TestWhoChangedIt:
         performance = PerformanceFactory()
         concert = performance.concert
         forms = {
-            change_page(performance): {"concert": concert.pk, **self.times(2032)},
-            change_page(concert): concert_form(
+            page_of(performance): {"concert": concert.pk, **self.times(2032)},
+            page_of(concert): concert_form(
                 concert, [performance], **self.times(2032, "performances-0-")
             ),
         }
@@ -324,9 +307,8 @@ class TestWhoChangedIt:
         door(self, performance)
 
         for obj in (performance, performance.concert):
-            opts = obj._meta
-            url = reverse(f"admin:{opts.app_label}_{opts.model_name}_history", args=[obj.pk])
-            told = [one.get_change_message() for one in staff.get(url).context["action_list"]]
+            entries = staff.get(page_of(obj, "history")).context["action_list"]
+            told = [entry.get_change_message() for entry in entries]
             assert told.count(words) == 1
             assert "starts at" not in " ".join(told).lower()
 
@@ -338,8 +320,8 @@ class TestWhoChangedIt:
             "ends_at_0": "2031-05-01",
             "ends_at_1": "23:00:00",
         }
-        send(staff, change_page(performance), values)
-        send(staff, change_page(performance), values | {"ends_at_1": "22:30:00"})
+        send(staff, page_of(performance), values)
+        send(staff, page_of(performance), values | {"ends_at_1": "22:30:00"})
 
         told = LogEntry.objects.filter(content_type__model="performance").order_by("-pk")
         assert told[0].get_change_message() == (
@@ -349,22 +331,21 @@ class TestWhoChangedIt:
     def test_a_form_saved_as_it_was_is_no_change(self, staff: Client) -> None:
         concert = ConcertFactory()
         form = concert_form(concert)
-        send(staff, change_page(concert), form)
+        send(staff, page_of(concert), form)
         before = LogEntry.objects.count()
 
-        send(staff, change_page(concert), form)
+        send(staff, page_of(concert), form)
 
         assert LogEntry.objects.count() == before
 
     def test_a_deleted_date(self, staff: Client) -> None:
         performance = PerformanceFactory()
         form = dated_form(performance.concert)
-        form["_shown"] = shown_by(staff, change_page(performance.concert))
+        form["_shown"] = shown_by(staff, page_of(performance.concert))
         colleague = self.staff_b()
-        delete = reverse("admin:concerts_performance_delete", args=[performance.pk])
-        send(colleague, delete, {"_expected": 1})
+        send(colleague, page_of(performance, "delete"), {"_expected": 1})
 
-        refusal = refusal_of(staff.post(change_page(performance.concert), form))
+        refusal = refusal_of(staff.post(page_of(performance.concert), form))
 
         assert "b@example.com: Deleted: performances: 1." in refusal
 
@@ -380,11 +361,11 @@ class TestWhoChangedIt:
     ) -> None:
         CustomerFactory(staff=True, email="b@example.com")
         concert = ConcertFactory()
-        form = concert_form(concert, _shown=shown_by(staff, change_page(concert)))
+        form = concert_form(concert, _shown=shown_by(staff, page_of(concert)))
         command = ["room", str(concert.pk), "withdraw", "--reason", "Rain", *by]
         call_command(*command, stdout=StringIO())
 
-        refusal = refusal_of(staff.post(change_page(concert), form))
+        refusal = refusal_of(staff.post(page_of(concert), form))
 
         assert words in refusal
         assert not Concert.objects.get().is_published
@@ -392,10 +373,10 @@ class TestWhoChangedIt:
     def test_a_room_that_the_command_line_changed(self, staff: Client) -> None:
         CustomerFactory(staff=True, email="b@example.com")
         room = WaitingRoomFactory()
-        shown = shown_by(staff, change_page(room))
+        shown = shown_by(staff, page_of(room))
         command = ["room", str(room.concert_id), "capacity", "500", "--by", "b@example.com"]
         call_command(*command, stdout=StringIO())
 
-        answer = staff.post(change_page(room), room_form(_shown=shown, lease="00:07:00"))
+        answer = staff.post(page_of(room), room_form(_shown=shown, lease="00:07:00"))
 
         assert "b@example.com: capacity: 50 → 500" in refusal_of(answer)

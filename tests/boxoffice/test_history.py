@@ -1,4 +1,4 @@
-"""Whatever staff do to an object stands in its history, with who did it."""
+"""All that staff do to an object stands in its history, with who did it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,14 +7,14 @@ import pytest
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.test import Client
-from django.urls import reverse
 from django.utils import timezone
 
-from apps.accounts.models import AccessToken
+from apps.accounts.models import AccessToken, User
 from apps.accounts.services import issue_access_tokens
 from apps.concerts.models import Concert, Performance, Seat
 from apps.outbox.models import EventDelivery, OutboxEvent, Receiver
-from tests.boxoffice.sending import concert_form, send
+from tests.boxoffice.sending import act, concert_form, layout_form, send
+from tests.boxoffice.staff import list_of, page_of
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import ConcertFactory, PerformanceFactory
 
@@ -87,18 +87,13 @@ CASES: dict[str, tuple[Callable[[], tuple[Any, Any]], str]] = {
 
 
 @pytest.mark.parametrize("action", CASES)
-def test_an_action_stands_in_the_history(client: Client, action: str) -> None:
+def test_an_action_stands_in_the_history(staff: Client, boss: User, action: str) -> None:
     make, words = CASES[action]
     target, subject = make()
-    boss = CustomerFactory(admin=True)
-    client.force_login(boss)
-    opts = target._meta
-    changelist = reverse(f"admin:{opts.app_label}_{opts.model_name}_changelist")
 
-    sent = {"action": action, "_selected_action": [target.pk]}
-    first, again = [client.post(changelist, sent, follow=True) for _ in range(2)]
+    first, again = [act(staff, action, target, follow=True) for _ in range(2)]
 
-    assert [one.level_tag for one in first.context["messages"]] == ["success"]
+    assert [told.level_tag for told in first.context["messages"]] == ["success"]
     [told] = again.context["messages"]
     assert told.level_tag == "warning"
     assert str(told).startswith("Nothing was changed. ")
@@ -106,24 +101,17 @@ def test_an_action_stands_in_the_history(client: Client, action: str) -> None:
     assert (entry.user, entry.object_id) == (boss, str(subject.pk))
     assert entry.get_edited_object() == subject
     assert entry.get_change_message().startswith(words)
-    shown = client.get(
-        reverse(
-            f"admin:{subject._meta.app_label}_{subject._meta.model_name}_history", args=[subject.pk]
-        )
-    )
-    assert words in shown.content.decode()
+    assert words in staff.get(page_of(subject, "history")).content.decode()
 
 
-def test_taking_offline_what_is_offline_says_so(client: Client) -> None:
+def test_taking_offline_what_is_offline_says_so(staff: Client) -> None:
     concert = ConcertFactory(is_published=False)
-    client.force_login(CustomerFactory(admin=True))
-    sent = {"action": "withdraw", "_selected_action": [concert.pk]}
-    form = f"{reverse('admin:concerts_concert_withdraw')}?concert={concert.pk}"
-    shown = client.get(form).context["shown"]
+    form = f"{list_of(Concert, 'withdraw')}?concert={concert.pk}"
+    shown = staff.get(form).context["shown"]
 
     answers = [
-        client.post(reverse("admin:concerts_concert_changelist"), sent, follow=True),
-        client.post(form, {"_shown": shown, "reason": "Rain"}, follow=True),
+        act(staff, "withdraw", concert, follow=True),
+        staff.post(form, {"_shown": shown, "reason": "Rain"}, follow=True),
     ]
 
     for answer in answers:
@@ -132,16 +120,15 @@ def test_taking_offline_what_is_offline_says_so(client: Client) -> None:
         assert str(told) == "Nothing was changed. None of the selected concerts is online."
 
 
-def test_publishing_by_the_form_alone_is_one_entry(client: Client) -> None:
+def test_publishing_by_the_form_alone_is_one_entry(staff: Client) -> None:
     concert = ConcertFactory(is_published=False)
-    client.force_login(CustomerFactory(admin=True))
-    page = reverse("admin:concerts_concert_change", args=[concert.pk])
-    send(client, page, concert_form(concert))
+    page = page_of(concert)
+    send(staff, page, concert_form(concert))
     LogEntry.objects.all().delete()
 
-    send(client, page, concert_form(concert, is_published="on"))
+    send(staff, page, concert_form(concert, is_published="on"))
 
-    assert [one.get_change_message() for one in LogEntry.objects.all()] == ["Published."]
+    assert [entry.get_change_message() for entry in LogEntry.objects.all()] == ["Published."]
 
 
 def test_no_action_is_left_out() -> None:
@@ -153,24 +140,11 @@ def test_no_action_is_left_out() -> None:
     assert set(CASES) <= found
 
 
-def test_generated_seats_stand_in_the_history_of_the_date(client: Client) -> None:
+def test_generated_seats_stand_in_the_history_of_the_date(staff: Client) -> None:
     performance = PerformanceFactory()
-    client.force_login(CustomerFactory(admin=True))
-    rows = {
-        "form-TOTAL_FORMS": 1,
-        "form-INITIAL_FORMS": 0,
-        "form-0-name": "A",
-        "form-0-rows": 2,
-        "form-0-seats_per_row": 5,
-        "form-0-grade": "R",
-        "form-0-price": 1_000,
-    }
+    layout = layout_form(("A", 2, 5, "R", 1_000), performances=[performance.pk])
 
-    send(
-        client,
-        reverse("admin:concerts_performance_generate_seats"),
-        {"performances": [performance.pk], **rows},
-    )
+    send(staff, list_of(Performance, "generate_seats"), layout)
 
     assert Performance.objects.get().seats_total == 10
     assert LogEntry.objects.get().get_change_message() == "10 seats made."

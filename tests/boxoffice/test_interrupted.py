@@ -14,7 +14,8 @@ from apps.api.models import IdempotencyRecord
 from apps.boxoffice.base import forms as admin_forms
 from apps.concerts.models import Concert, Performance, Seat
 from apps.queue.models import PolicyChange, WaitingRoom
-from tests.boxoffice.sending import shown_by
+from tests.boxoffice.sending import layout_form, shown_by
+from tests.boxoffice.staff import list_of, logged_in, page_of
 from tests.conftest import Race
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import ConcertFactory, PerformanceFactory
@@ -41,24 +42,16 @@ def a_pause() -> Form:
 
 def seats_of_two_dates() -> Form:
     performances = [PerformanceFactory(), PerformanceFactory()]
-    sections = {
-        "form-TOTAL_FORMS": 1,
-        "form-INITIAL_FORMS": 0,
-        "form-0-name": "A",
-        "form-0-rows": 2,
-        "form-0-seats_per_row": 5,
-        "form-0-grade": "R",
-        "form-0-price": 1_000,
-        "performances": [performance.pk for performance in performances],
-    }
-    url = reverse("admin:concerts_performance_generate_seats")
-    return Form(url, sections, performances[-1], lambda: Seat.objects.count() == 20)
+    dates = [performance.pk for performance in performances]
+    layout = layout_form(("A", 2, 5, "R", 1_000), performances=dates)
+    url = list_of(Performance, "generate_seats")
+    return Form(url, layout, performances[-1], lambda: Seat.objects.count() == 20)
 
 
 def a_withdrawal_of_two() -> Form:
     concerts = ConcertFactory.create_batch(2)
     query = "&".join(f"concert={concert.pk}" for concert in concerts)
-    url = f"{reverse('admin:concerts_concert_withdraw')}?{query}"
+    url = f"{list_of(Concert, 'withdraw')}?{query}"
     return Form(
         url,
         {"reason": "Rain"},
@@ -69,13 +62,13 @@ def a_withdrawal_of_two() -> Form:
 
 def a_publication() -> Form:
     concert = ConcertFactory(is_published=False)
-    url = reverse("admin:concerts_concert_publish", args=[concert.pk])
+    url = page_of(concert, "publish")
     return Form(url, {}, concert, lambda: Concert.objects.get().is_published)
 
 
 def a_deletion() -> Form:
     performance = PerformanceFactory()
-    url = reverse("admin:concerts_performance_delete", args=[performance.pk])
+    url = page_of(performance, "delete")
     return Form(
         url,
         {"_expected": 1},
@@ -90,9 +83,7 @@ FORMS = [a_pause, seats_of_two_dates, a_withdrawal_of_two, a_publication, a_dele
 
 @pytest.fixture
 def staff() -> Client:
-    client = Client(raise_request_exception=False)
-    client.force_login(CustomerFactory(admin=True))
-    return client
+    return logged_in(CustomerFactory(admin=True), raise_request_exception=False)
 
 
 @pytest.fixture
@@ -144,7 +135,9 @@ def test_what_took_too_long_may_be_sent_again(
     assert [answer.status_code for answer in answers] == [302, 302]
     assert form.is_done()
     assert LogEntry.objects.exists()
-    told = [str(one) for one in staff.get(answers[1].headers["Location"]).context["messages"]]
+    told = [
+        str(message) for message in staff.get(answers[1].headers["Location"]).context["messages"]
+    ]
     assert form.again in told[-1]
     assert len(told) == (3 if make is seats_of_two_dates else 2)
 
@@ -154,7 +147,7 @@ def test_so_may_what_a_dead_connection_has_cut_off(staff: Client, elsewhere: Any
     sent = {"_shown": shown_by(staff, form.url), **form.values}
     lock(elsewhere, form.row)
 
-    killer = threading.Thread(target=_kill_whoever_waits)
+    killer = threading.Thread(target=_kill_what_waits)
     killer.start()
     refused = staff.post(form.url, sent)
     killer.join()
@@ -168,7 +161,7 @@ def test_so_may_what_a_dead_connection_has_cut_off(staff: Client, elsewhere: Any
     assert form.is_done()
 
 
-def _kill_whoever_waits() -> None:
+def _kill_what_waits() -> None:
     try:
         with connection.cursor() as cursor:
             while not cursor.rowcount > 0:

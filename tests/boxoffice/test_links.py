@@ -1,18 +1,17 @@
-"""A page of the admin offers nobody what they are not allowed: no link of it leads to a refusal."""
+"""A page of the admin offers staff nothing that they are not allowed: no link of it leads to a refusal."""
 
 import re
 from typing import Any
 from urllib.parse import urljoin
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
-from apps.accounts.models import User
 from apps.concerts.models import Concert
 from apps.queue.models import WaitingRoom
-from tests.boxoffice.test_site import MODELS, a_sale_and_a_cancellation, changelist, page_of
+from tests.boxoffice.staff import administrator, clerk, list_of, page_of
+from tests.boxoffice.test_site import MODELS, a_sale_and_a_cancellation
 from tests.factories.accounts import CustomerFactory
 from tests.factories.queue import WaitingRoomFactory
 
@@ -25,7 +24,7 @@ def links_of(client: Client, url: str) -> set[str]:
     answer = client.get(url)
     assert answer.status_code == 200, url
     found = LINK.findall(answer.content.decode())
-    return {one.replace("&amp;", "&") for one in found if one.startswith(("/", ".."))}
+    return {link.replace("&amp;", "&") for link in found if link.startswith(("/", ".."))}
 
 
 def refused(client: Client, url: str) -> list[str]:
@@ -33,20 +32,12 @@ def refused(client: Client, url: str) -> list[str]:
     return sorted(link for link in links if client.get(link).status_code in {403, 404})
 
 
-def clerk(*codenames: str) -> Client:
-    user = CustomerFactory(staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
-    client = Client()
-    client.force_login(user)
-    return client
-
-
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 def test_of_the_pages_of_one_kind(model: Any) -> None:
     a_sale_and_a_cancellation()
     client = clerk(f"view_{model._meta.model_name}")
-    pages = [reverse("admin:index"), changelist(model)]
-    pages += [page_of(model, one.pk) for one in model._default_manager.order_by("pk")[:1]]
+    pages = [reverse("admin:index"), list_of(model)]
+    pages += [page_of(row) for row in model._default_manager.order_by("pk")[:1]]
 
     assert {page: refused(client, page) for page in pages} == {page: [] for page in pages}
 
@@ -55,7 +46,7 @@ def test_a_new_password_is_offered_where_it_may_be_set() -> None:
     customer, colleague = CustomerFactory(), CustomerFactory(staff=True)
     offered = {
         (right, obj.pk): "../password/"
-        in clerk("view_user", right).get(page_of(User, obj.pk)).content.decode()
+        in clerk("view_user", right).get(page_of(obj)).content.decode()
         for right in ("view_user", "change_user")
         for obj in (customer, colleague)
     }
@@ -63,18 +54,17 @@ def test_a_new_password_is_offered_where_it_may_be_set() -> None:
     assert [of for of, is_offered in offered.items() if is_offered] == [
         ("change_user", customer.pk)
     ]
-    assert refused(clerk("change_user"), page_of(User, customer.pk)) == []
+    assert refused(clerk("change_user"), page_of(customer)) == []
 
 
 class TestEmptyLists:
     def words(self, client: Client, query: str = "") -> str:
-        text: str = client.get(changelist(Concert) + query).content.decode()
+        text: str = client.get(list_of(Concert) + query).content.decode()
         assert "yielded" not in text
         return text
 
     def test_say_what_to_do_next(self) -> None:
-        boss = Client()
-        boss.force_login(CustomerFactory(admin=True))
+        boss = administrator()
 
         assert "Add the first one." in self.words(boss)
         assert "Entries appear here by themselves." in self.words(clerk("view_concert"))
@@ -90,6 +80,6 @@ def test_the_way_to_a_page_of_ours_stands_above_it(control: str) -> None:
     room = WaitingRoomFactory()
     client = clerk("change_waitingroom")
 
-    links = links_of(client, reverse("admin:queue_waitingroom_steer", args=[room.pk, control]))
+    links = links_of(client, f"{list_of(WaitingRoom)}{room.pk}/steer/{control}/")
 
-    assert {"/admin/queue/", "/admin/queue/waitingroom/", page_of(WaitingRoom, room.pk)} <= links
+    assert {"/admin/queue/", "/admin/queue/waitingroom/", page_of(room)} <= links

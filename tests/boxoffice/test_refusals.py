@@ -1,10 +1,9 @@
-"""Whatever goes wrong within the admin is answered in its own layout, with the reason; outside of it nothing has changed."""
+"""Every failure within the admin is answered in its own layout, with the reason; outside of it nothing has changed."""
 
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.db import IntegrityError, OperationalError, connection, transaction
 from django.test import Client
 from django.urls import reverse
@@ -14,6 +13,7 @@ from apps.concerts.models import Performance
 from apps.core.errors import ServiceUnavailable
 from apps.reservations.models import Reservation
 from tests.boxoffice.sending import send
+from tests.boxoffice.staff import clerk, list_of, logged_in, page_of
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.queue import WaitingRoomFactory
@@ -26,18 +26,8 @@ NAVIGATION = 'id="nav-sidebar"'
 
 
 @pytest.fixture
-def boss() -> Client:
-    client = Client(raise_request_exception=False)
-    client.force_login(CustomerFactory(admin=True))
-    return client
-
-
-def clerk(*codenames: str, **options: Any) -> Client:
-    user = CustomerFactory(staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
-    client = Client(raise_request_exception=False, **options)
-    client.force_login(user)
-    return client
+def staff() -> Client:
+    return logged_in(CustomerFactory(admin=True), raise_request_exception=False)
 
 
 def words_of(answer: Any, status: int) -> str:
@@ -47,10 +37,6 @@ def words_of(answer: Any, status: int) -> str:
     assert "unfold/css" in text
     assert SHOP not in text
     return text
-
-
-def page_of(obj: Any, page: str = "change") -> str:
-    return reverse(f"admin:{obj._meta.app_label}_{obj._meta.model_name}_{page}", args=[obj.pk])
 
 
 class TestNotAllowed:
@@ -72,27 +58,29 @@ class TestNotAllowed:
         assert words in text
         assert NAVIGATION in text
 
-    def test_names_the_right_that_a_page_of_ours_needs(self) -> None:
-        room = WaitingRoomFactory()
-        performance = PerformanceFactory()
+    @pytest.mark.parametrize(
+        ("make", "page", "words"),
+        [
+            (WaitingRoomFactory, "steer/pause", "change waiting rooms"),
+            (PerformanceFactory, "prices", "change seats"),
+            (PerformanceFactory, "delete", "delete performances"),
+        ],
+    )
+    def test_names_the_right_that_a_page_of_ours_needs(
+        self, make: Callable[[], Any], page: str, words: str
+    ) -> None:
+        obj = make()
         client = clerk("view_waitingroom", "view_performance")
 
-        steer = reverse("admin:queue_waitingroom_steer", args=[room.pk, "pause"])
-        assert "Your account is not allowed to change waiting rooms." in words_of(
-            client.get(steer), 403
-        )
-        prices = reverse("admin:concerts_performance_prices", args=[performance.pk])
-        assert "Your account is not allowed to change seats." in words_of(client.get(prices), 403)
-        delete = page_of(performance, "delete")
-        assert "Your account is not allowed to delete performances." in words_of(
-            client.get(delete), 403
-        )
+        text = words_of(client.get(f"{list_of(type(obj))}{obj.pk}/{page}/"), 403)
 
-    def test_says_what_nobody_may(self, boss: Client) -> None:
+        assert f"Your account is not allowed to {words}." in text
+
+    def test_says_what_no_staff_may(self, staff: Client) -> None:
         seat = PerformanceFactory(seats=1).seats.get()
         reserved = reservation(CustomerFactory(), [seat])
 
-        assert "These records are read-only." in words_of(boss.post(page_of(reserved)), 403)
+        assert "These records are read-only." in words_of(staff.post(page_of(reserved)), 403)
         assert Reservation.objects.exists()
 
     def test_a_right_that_does_not_reach_so_far(self) -> None:
@@ -128,8 +116,8 @@ class TestNotFound:
             "/admin/queue/waitingroom/99999/steer/pause/",
         ],
     )
-    def test_says_so(self, boss: Client, path: str) -> None:
-        text = words_of(boss.get(path), 404)
+    def test_says_so(self, staff: Client, path: str) -> None:
+        text = words_of(staff.get(path), 404)
 
         assert "There is nothing at this address." in text
         assert NAVIGATION in text
@@ -144,37 +132,37 @@ class TestNotPossible:
             ("post", "/admin/payments/ledgertransaction/export/"),
         ],
     )
-    def test_says_so(self, boss: Client, method: str, path: str) -> None:
+    def test_says_so(self, staff: Client, method: str, path: str) -> None:
         room = WaitingRoomFactory()
 
-        answer = getattr(boss, method)(path.format(room=room.pk))
+        answer = getattr(staff, method)(path.format(room=room.pk))
 
         text = words_of(answer, 405)
         assert "Go back, and use the buttons of the page." in text
         assert answer.headers["Allow"]
-        assert boss.get("/admin/").status_code == 200  # still logged in
+        assert staff.get("/admin/").status_code == 200  # still logged in
 
 
 class TestNotUnderstood:
-    def test_too_many_fields(self, boss: Client) -> None:
+    def test_too_many_fields(self, staff: Client) -> None:
         form = {f"field-{n}": "" for n in range(1_001)}
 
-        text = words_of(boss.post("/admin/concerts/concert/add/", form), 400)
+        text = words_of(staff.post("/admin/concerts/concert/add/", form), 400)
 
         assert "The form has too many fields." in text
 
-    def test_a_form_that_is_too_large(self, boss: Client) -> None:
-        text = words_of(boss.post("/admin/concerts/concert/add/", {"title": "x" * 3_000_000}), 400)
+    def test_a_form_that_is_too_large(self, staff: Client) -> None:
+        text = words_of(staff.post("/admin/concerts/concert/add/", {"title": "x" * 3_000_000}), 400)
 
         assert "The form is too large." in text
 
-    def test_a_filter_that_there_is_not(self, boss: Client) -> None:
-        text = words_of(boss.get("/admin/concerts/seat/?performance__concert__title=x"), 400)
+    def test_a_filter_that_there_is_not(self, staff: Client) -> None:
+        text = words_of(staff.get("/admin/concerts/seat/?performance__concert__title=x"), 400)
 
         assert "This list cannot be filtered like that." in text
 
-    def test_a_host_that_is_not_ours(self, boss: Client) -> None:
-        words_of(boss.get("/admin/", headers={"host": "evil.example"}), 400)
+    def test_a_host_that_is_not_ours(self, staff: Client) -> None:
+        words_of(staff.get("/admin/", headers={"host": "evil.example"}), 400)
 
 
 # What may come up in any view, and what staff are told.
@@ -197,21 +185,21 @@ class TestFailure:
         monkeypatch.setattr("apps.concerts.admin.ConcertAdmin.get_queryset", fail)
         monkeypatch.setattr("apps.concerts.admin.hall.grades_of_hall", fail)
 
-    def test_of_a_list(self, boss: Client, status: int, words: str) -> None:
-        answer = boss.get("/admin/concerts/concert/")
+    def test_of_a_list(self, staff: Client, status: int, words: str) -> None:
+        answer = staff.get("/admin/concerts/concert/")
 
         assert words in words_of(answer, status)
         assert ("Retry-After" in answer.headers) == (status == 503)
 
-    def test_of_a_page_of_ours(self, boss: Client, status: int, words: str) -> None:
+    def test_of_a_page_of_ours(self, staff: Client, status: int, words: str) -> None:
         performance = PerformanceFactory()
-        url = reverse("admin:concerts_performance_prices", args=[performance.pk])
+        url = page_of(performance, "prices")
 
-        assert words in words_of(boss.get(url), status)
+        assert words in words_of(staff.get(url), status)
 
 
 def test_a_statement_that_takes_too_long_is_an_answer(
-    boss: Client, monkeypatch: pytest.MonkeyPatch
+    staff: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def slow(*args: Any, **kwargs: Any) -> Any:
         with transaction.atomic(), connection.cursor() as cursor:
@@ -219,20 +207,20 @@ def test_a_statement_that_takes_too_long_is_an_answer(
             cursor.execute("SELECT pg_sleep(5)")
 
     monkeypatch.setattr("apps.concerts.admin.hall.grades_of_hall", slow)
-    url = reverse("admin:concerts_performance_prices", args=[PerformanceFactory().pk])
+    url = page_of(PerformanceFactory(), "prices")
 
-    assert "took too long" in words_of(boss.get(url), 503)
+    assert "took too long" in words_of(staff.get(url), 503)
 
 
 def test_without_a_database_there_is_an_answer(
-    boss: Client, monkeypatch: pytest.MonkeyPatch
+    staff: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*args: Any, **kwargs: Any) -> None:
         raise OperationalError("FATAL: sorry, too many clients already")
 
     monkeypatch.setattr("django.db.backends.utils.CursorWrapper.execute", refuse)
 
-    text = words_of(boss.get("/admin/concerts/concert/"), 503)
+    text = words_of(staff.get("/admin/concerts/concert/"), 503)
 
     assert "took too long, or does not answer" in text
     assert NAVIGATION not in text
@@ -253,23 +241,18 @@ class TestOddValues:
             "reservations/hold/?status__exact=%00",
         ],
     )
-    def test_in_an_address_are_no_failure(self, boss: Client, address: str) -> None:
-        boss.raise_request_exception = False
+    def test_in_an_address_are_no_failure(self, staff: Client, address: str) -> None:
+        assert staff.get(f"/admin/{address}").status_code in {200, 302, 400}
 
-        assert boss.get(f"/admin/{address}").status_code in {200, 302, 400}
-
-    def test_among_the_chosen_rows_are_no_failure(self, boss: Client) -> None:
-        boss.raise_request_exception = False
+    def test_among_the_chosen_rows_are_no_failure(self, staff: Client) -> None:
         form = {"action": "block", "_selected_action": ["x", "\0", "1' or 1=1"]}
 
-        assert boss.post("/admin/concerts/seat/", form).status_code in {302, 400}
+        assert staff.post("/admin/concerts/seat/", form).status_code in {302, 400}
 
-    def test_in_the_search_of_the_theme_are_no_failure(self, boss: Client) -> None:
-        boss.raise_request_exception = False
+    def test_in_the_search_of_the_theme_are_no_failure(self, staff: Client) -> None:
+        assert staff.get("/admin/search/?s=a").status_code == 302
 
-        assert boss.get("/admin/search/?s=a").status_code == 302
-
-    def test_of_the_last_year_there_is_are_refused_at_their_field(self, boss: Client) -> None:
+    def test_of_the_last_year_there_is_are_refused_at_their_field(self, staff: Client) -> None:
         performance = PerformanceFactory()
         form = {
             "concert": performance.concert_id,
@@ -279,7 +262,7 @@ class TestOddValues:
             "ends_at_1": "",
         }
 
-        answer = send(boss, page_of(performance), form)
+        answer = send(staff, page_of(performance), form)
 
         assert "The year must be 2000 to 2099." in words_of(answer, 200)
 

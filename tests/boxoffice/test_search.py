@@ -26,6 +26,7 @@ from apps.payments.services import charge_wallet
 from apps.queue.models import PolicyChange, QueueExit, WaitingRoom
 from apps.reservations.models import Hold, Reservation, SeatClaim, Ticket
 from apps.storefront.templatetags.storefront import code_groups
+from tests.boxoffice.staff import list_of
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory, RankingEntryFactory, SeatFactory
 from tests.factories.queue import PolicyChangeFactory, QueueExitFactory, WaitingRoomFactory
@@ -74,21 +75,21 @@ LISTS_OF_SEATS = [
 ]
 
 
-@pytest.fixture
-def staff() -> Client:
-    browser = Client()
-    browser.force_login(CustomerFactory(admin=True, name="Box Office", email="clerk@example.org"))
-    return browser
-
-
-def url_of(model: type[Model]) -> str:
-    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
-
-
 def found(staff: Client, model: type[Model], text: str, **query: str) -> set:
-    page = staff.get(url_of(model), {"q": text, **query})
+    page = staff.get(list_of(model), {"q": text, **query})
     assert page.status_code == 200
     return set(page.context["cl"].queryset.values_list("pk", flat=True))
+
+
+def named(value: object) -> str:
+    return getattr(value, "__name__", "")
+
+
+def expect_found(staff: Client, model: type[Model], texts: list[str], **by: object) -> None:
+    """Expect that each text finds the rows that belong to an object, and no other."""
+    theirs = set(model._default_manager.filter(**by).values_list("pk", flat=True))
+    assert theirs
+    assert {text: found(staff, model, text) for text in texts} == dict.fromkeys(texts, theirs)
 
 
 def sold(*, name: str, title: str, section: str, row: str = "A", number: int = 1) -> Reservation:
@@ -128,29 +129,22 @@ class TestEveryList:
         assert model_admin.lookups
         assert issubclass(model_admin.paginator, BoundedPaginator)
         assert not model_admin.show_full_result_count
-        page = staff.get(url_of(model)).content.decode()
+        page = staff.get(list_of(model)).content.decode()
         assert f'placeholder="{model_admin.search_help_text}"' in page
 
     @pytest.mark.parametrize("model", OURS, ids=lambda model: model.__name__)
     def test_reads_no_table_as_a_whole(self, staff, wanted, model):
         """Each kind of text in each list, with what it looks up in other tables."""
         texts = [
-            *(
-                "김민아",
-                "mina@example.com",
-                "mina",
-                "Paper Lanterns",
-                "1F Centre A 12",
-                "yesterday",
-            ),
-            *(
-                "Paper Lanterns, A 12",
-                str(wanted.pk),
-                str(wanted.pk)[:8],
-                "12",
-                "ABCD EFGH IJKL MNOP",
-            ),
+            "김민아",
+            "mina@example.com",
+            "mina",
+            "Paper Lanterns",
+            "1F Centre A 12",
+            "yesterday",
         ]
+        texts += ["Paper Lanterns, A 12", str(wanted.pk), str(wanted.pk)[:8], "12"]
+        texts += ["ABCD EFGH IJKL MNOP"]
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL enable_seqscan = off")
             for text in texts:
@@ -174,7 +168,7 @@ class TestEveryList:
         with connection.cursor() as cursor:
             cursor.execute("SET statement_timeout = '100ms'")
         try:
-            page = staff.get(url_of(User), {"q": "anything"})
+            page = staff.get(list_of(User), {"q": "anything"})
         finally:
             connection.close()
 
@@ -189,14 +183,8 @@ def scanned(plan: str) -> list[str]:
 
 
 class TestPeople:
-    @pytest.mark.parametrize(
-        ("model", "path"), LISTS_OF_CUSTOMERS, ids=lambda one: getattr(one, "__name__", "")
-    )
+    @pytest.mark.parametrize(("model", "path"), LISTS_OF_CUSTOMERS, ids=named)
     def test_are_found_by_name_and_address(self, staff, wanted, model, path):
-        theirs = set(
-            model._default_manager.filter(**{path: wanted.customer_id}).values_list("pk", flat=True)
-        )
-        assert theirs
         texts = [
             "김민아",
             "민아",
@@ -208,7 +196,7 @@ class TestPeople:
             f"김민아 <{wanted.customer.email}>",
         ]
 
-        assert {text: found(staff, model, text) for text in texts} == dict.fromkeys(texts, theirs)
+        expect_found(staff, model, texts, **{path: wanted.customer_id})
 
     def test_of_latin_names_need_neither_order_nor_accents(self, staff):
         customer = CustomerFactory(name="Zoë Müller-Kim")
@@ -221,7 +209,7 @@ class TestPeople:
         for name in ("Kim Mina", "Kim Joon"):
             sold(name=name, title=name, section="A")
 
-        page = staff.get(url_of(Hold), {"q": "Kim"})
+        page = staff.get(list_of(Hold), {"q": "Kim"})
 
         assert page.context["cl"].result_count == 0
         assert "entries match this" in page.content.decode()
@@ -229,28 +217,17 @@ class TestPeople:
 
 
 class TestConcerts:
-    @pytest.mark.parametrize(
-        ("model", "path"), LISTS_OF_CONCERTS, ids=lambda one: getattr(one, "__name__", "")
-    )
+    @pytest.mark.parametrize(("model", "path"), LISTS_OF_CONCERTS, ids=named)
     def test_are_found_as_customers_find_them(self, staff, wanted, model, path):
-        concert = wanted.performance.concert
-        theirs = set(
-            model._default_manager.filter(**{path: concert.pk}).values_list("pk", flat=True)
-        )
-        assert theirs
+        texts = ["Paper Lanterns", "paperlanterns", "papper"]
 
-        for text in ("Paper Lanterns", "paperlanterns", "papper"):
-            assert found(staff, model, text) == theirs
+        expect_found(staff, model, texts, **{path: wanted.performance.concert_id})
 
 
 class TestSeats:
-    @pytest.mark.parametrize(
-        ("model", "path"), LISTS_OF_SEATS, ids=lambda one: getattr(one, "__name__", "")
-    )
+    @pytest.mark.parametrize(("model", "path"), LISTS_OF_SEATS, ids=named)
     def test_are_found_as_they_are_printed(self, staff, wanted, model, path):
         seat = wanted.tickets.get().seat
-        theirs = set(model._default_manager.filter(**{path: seat.pk}).values_list("pk", flat=True))
-        assert theirs
         texts = [
             "1F Centre A 12",
             "1f centre a12",
@@ -269,7 +246,7 @@ class TestSeats:
             "Paper Lanterns, row A, seat 12",
         ]
 
-        assert {text: found(staff, model, text) for text in texts} == dict.fromkeys(texts, theirs)
+        expect_found(staff, model, texts, **{path: seat.pk})
 
     @pytest.mark.parametrize("text", ["1F Centre A 1", "1F Cent", "Glass Sun, A 12", "1F Centre B"])
     def test_are_not_found_by_another_name(self, staff, wanted, text):
@@ -290,9 +267,6 @@ class TestCodes:
     def test_are_found_as_they_are_printed(self, staff, wanted, model, path):
         ticket = wanted.tickets.get()
         Ticket.objects.filter(pk=ticket.pk).update(code="ABOI2345BCDEFGHJ")
-        theirs = set(
-            model._default_manager.filter(**{path: ticket.pk}).values_list("pk", flat=True)
-        )
         texts = [
             code_groups("ABOI2345BCDEFGHJ"),
             "aboi 2345 bcde fghj",
@@ -302,7 +276,7 @@ class TestCodes:
             "ABOI 2345",
         ]
 
-        assert {text: found(staff, model, text) for text in texts} == dict.fromkeys(texts, theirs)
+        expect_found(staff, model, texts, **{path: ticket.pk})
 
     def test_are_not_taken_for_others(self, staff, wanted):
         assert found(staff, Ticket, "ABCD EFGH IJKL MNO2") == set()
@@ -349,7 +323,7 @@ class TestDays:
             (Performance, "starts_at"),
             (Concert, "sales_open_at"),
         ],
-        ids=lambda one: getattr(one, "__name__", ""),
+        ids=named,
     )
     def test_are_found_in_words(self, staff, wanted, model, column):
         day = {
@@ -388,7 +362,7 @@ def test_autocompletes_find_by_the_same(staff, wanted):
 
     answer = staff.get(reverse("admin:autocomplete"), {**asked, "term": "민아"}).json()
 
-    assert [one["id"] for one in answer["results"]] == [str(wanted.customer_id)]
+    assert [result["id"] for result in answer["results"]] == [str(wanted.customer_id)]
 
 
 def test_idempotency_keys_are_found_behind_the_customer(staff, wanted):

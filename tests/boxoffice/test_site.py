@@ -3,16 +3,15 @@
 import pytest
 from django.contrib import admin
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.urls import reverse
 
 from apps.api.models import IdempotencyRecord
 from apps.concerts.models import RankingEntry
 from apps.outbox.draining import drain
-from apps.outbox.models import EventDelivery, OutboxEvent
+from apps.outbox.models import DeliveryReplay, EventDelivery, OutboxEvent, Receiver
 from apps.queue.models import QueueExit
 from apps.reservations.models import Hold, Reservation, SeatClaim, Ticket
+from tests.boxoffice.staff import list_of, logged_in, page_of
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.reservations import hold, reservation
@@ -25,12 +24,14 @@ MODELS = sorted(
     key=lambda model: model._meta.label,
 )
 NEVER_EDITED = [
+    DeliveryReplay,
     EventDelivery,
     Hold,
     IdempotencyRecord,
     OutboxEvent,
     QueueExit,
     RankingEntry,
+    Receiver,
     Reservation,
     SeatClaim,
     Ticket,
@@ -52,21 +53,8 @@ def a_sale_and_a_cancellation() -> None:
 @pytest.fixture
 def sales():
     a_sale_and_a_cancellation()
-
-
-@pytest.fixture
-def browser():
-    browser = Client()
-    browser.force_login(CustomerFactory(admin=True))
-    return browser
-
-
-def changelist(model) -> str:
-    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
-
-
-def page_of(model, pk) -> str:
-    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[pk])
+    Receiver.objects.create(consumer="external_sync")
+    DeliveryReplay.objects.create(chosen="all", actor="root")
 
 
 def test_every_model_is_registered():
@@ -79,21 +67,19 @@ def test_every_model_is_registered():
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 class TestEveryModel:
-    def test_is_listed_and_shown(self, browser, sales, model):
+    def test_is_listed_and_shown(self, staff, sales, model):
         shown = model._default_manager.order_by("pk").first()
 
-        listing = browser.get(changelist(model))
+        listing = staff.get(list_of(model))
 
         assert listing.status_code == 200
         if shown is not None:
-            assert browser.get(page_of(model, shown.pk)).status_code == 200
+            assert staff.get(page_of(shown)).status_code == 200
 
-    def test_is_listed_with_the_same_queries_for_any_number(self, browser, sales, model):
+    def test_is_listed_with_the_same_queries_for_any_number(self, staff, sales, model):
         def queries() -> int:
-            with CaptureQueriesContext(
-                connection,
-            ) as captured:
-                assert browser.get(changelist(model)).status_code == 200
+            with CaptureQueriesContext(connection) as captured:
+                assert staff.get(list_of(model)).status_code == 200
             return len(captured)
 
         queries()
@@ -103,43 +89,19 @@ class TestEveryModel:
         assert queries() == before
 
     @pytest.mark.parametrize("query", ["kim", "12", "4f2c", "%00", "' OR 1=1 --", "한국"])
-    def test_is_searched_with_whatever_staff_type(self, browser, sales, model, query):
-        assert browser.get(f"{changelist(model)}?q={query}").status_code == 200
+    def test_is_searched_with_whatever_staff_type(self, staff, sales, model, query):
+        assert staff.get(f"{list_of(model)}?q={query}").status_code == 200
 
 
 @pytest.mark.parametrize("model", NEVER_EDITED, ids=lambda model: model.__name__)
-def test_what_happened_is_never_edited(browser, sales, model):
+def test_what_happened_is_never_edited(staff, sales, model):
     row = model._default_manager.order_by("pk").first()
 
-    if row is not None:
-        assert browser.post(page_of(model, row.pk), {}).status_code == 403
-    assert browser.get(changelist(model) + "add/").status_code == 403
-
-
-def test_staff_replay_dead_deliveries(browser, sales):
-    EventDelivery.objects.filter(consumer="token_expiry").update(
-        status="DEAD", last_error="HTTP 410"
-    )
-    dead = EventDelivery.objects.dead()
-    selected = {"action": "replay", "_selected_action": [row.pk for row in dead]}
-
-    browser.post(changelist(EventDelivery), selected, follow=True)
-
-    assert not EventDelivery.objects.dead().exists()
-    assert set(EventDelivery.objects.filter(consumer="token_expiry").values_list("status")) == {
-        ("PENDING",)
-    }
-
-
-def test_a_clerk_without_the_right_cannot_replay(sales):
-    EventDelivery.objects.filter(consumer="token_expiry").update(status="DEAD")
-    browser = Client()
-    browser.force_login(CustomerFactory(staff=True))
-
-    selected = {"action": "replay", "_selected_action": [1]}
-
-    assert browser.post(changelist(EventDelivery), selected).status_code == 403
-    assert EventDelivery.objects.dead().exists()
+    assert row is not None
+    assert staff.get(page_of(row)).status_code == 200
+    assert staff.post(page_of(row), {}).status_code == 403
+    assert staff.post(page_of(row, "delete")).status_code == 403
+    assert staff.get(list_of(model, "add")).status_code == 403
 
 
 def inputs_of(form) -> int:
@@ -167,11 +129,9 @@ def test_no_form_grows_beyond_what_is_read(rf, settings):
 @pytest.mark.parametrize("object_id", ["abc", "2/x", "9" * 30, "-1", "%00", "1 OR 1=1"])
 def test_no_address_of_an_object_is_an_error(model, object_id) -> None:
     """People edit addresses, and links get cut off."""
-    client = Client(raise_request_exception=False)
-    client.force_login(CustomerFactory(admin=True))
+    client = logged_in(CustomerFactory(admin=True), raise_request_exception=False)
     model_admin = admin.site._registry[model]
-    opts = model._meta
-    listed = reverse(f"admin:{opts.app_label}_{opts.model_name}_changelist")
+    listed = list_of(model)
 
     statuses = {
         page: client.get(f"{listed}{object_id}/{page}/").status_code

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from django.conf import LazySettings, settings
 from django.test import Client
-from django.utils import timezone
 from playwright.sync_api import (
     Browser,
     BrowserContext,
@@ -23,11 +22,13 @@ from playwright.sync_api import (
 from pytest_django.live_server_helper import LiveServer
 
 from apps.accounts.models import User
-from apps.concerts.models import Concert
+from apps.concerts.models import Concert, Performance
 from apps.core.lean_store import script_client
-from apps.queue.models import WaitingRoom
-from apps.queue.services import admit_visitors
 from dev.browser import NAMES, find_browser, open_browser
+from tests.browser.seat_map import add_date, await_map, be_admitted
+from tests.browser.waiting import QUEUE
+from tests.factories.payments import WalletFactory
+from tests.factories.queue import WaitingRoomFactory
 
 HERE = Path(__file__).parent
 SIZES: dict[str, dict[str, Any]] = {
@@ -83,9 +84,9 @@ class Visit:
         context.on("request", self._check_host)
 
     def open(self, path: str = "/") -> Page:
-        """A new tab."""
+        """Open a new tab."""
         page = self.context.new_page()
-        page.goto(self.base_url + path)
+        page.goto(path)
         return page
 
     def expect(self, pattern: str) -> None:
@@ -124,19 +125,41 @@ class Visit:
 
 
 StartVisit = Callable[..., Visit]
+Join = Callable[..., Page]
+OpenMap = Callable[..., Page]
 
 
 @pytest.fixture
 def visit(browser: Browser, live_server: LiveServer) -> Generator[StartVisit]:
-    """`visit("phone", customer)` starts a browser of its own; `options` are those of Playwright's contexts."""
+    """`visit("phone", customer)` starts a browser of its own; `options` are those of Playwright's contexts.
+
+    `expects` is a pattern of what the console may say; `script` runs before those of each page;
+    with `has_clock` the time of its pages is the test's to move on.
+    """
     visits: list[Visit] = []
 
-    def start(size: str = "desktop", customer: User | None = None, **options: Any) -> Visit:
-        context = browser.new_context(**{"locale": "en", **SIZES[size], **options})
+    def start(
+        size: str = "desktop",
+        customer: User | None = None,
+        *,
+        expects: str | None = None,
+        script: str = "",
+        has_clock: bool = False,
+        **options: Any,
+    ) -> Visit:
+        context = browser.new_context(
+            **{"locale": "en", "base_url": live_server.url, **SIZES[size], **options}
+        )
         made = Visit(context, live_server.url)
+        visits.append(made)
         if customer is not None:
             made.log_in(customer)
-        visits.append(made)
+        if expects is not None:
+            made.expect(expects)
+        if has_clock:
+            context.clock.install()
+        if script:
+            context.add_init_script(script)
         return made
 
     yield start
@@ -145,7 +168,45 @@ def visit(browser: Browser, live_server: LiveServer) -> Generator[StartVisit]:
     assert [problem for made in visits for problem in made.unexpected()] == []
 
 
-def admit(concert: Concert) -> int:
-    """One tick of the waiting room, now."""
-    WaitingRoom.objects.filter(concert=concert).update(next_tick_at=timezone.now())
-    return admit_visitors()
+@pytest.fixture
+def customer(transactional_db: None) -> User:
+    return WalletFactory(balance=1_000_000).customer
+
+
+@pytest.fixture
+def performance(transactional_db: None) -> Performance:
+    """A date of a concert with a waiting room; two seats for each customer."""
+    concert = WaitingRoomFactory(
+        concert__title="Paper Lanterns", concert__seats_per_customer=2
+    ).concert
+    return add_date(concert)
+
+
+@pytest.fixture
+def join(visit: StartVisit, customer: User) -> Join:
+    """`join(concert, "phone")` returns the page of the customer's place in the queue; `how` as for `visit`."""
+
+    def start(concert: Concert, size: str = "desktop", **how: Any) -> Page:
+        return join_on(visit(size, customer, **how).context.new_page(), concert)
+
+    return start
+
+
+def join_on(page: Page, concert: Concert) -> Page:
+    page.goto(f"/concerts/{concert.pk}/")
+    page.get_by_role("button", name="Join the queue").click()
+    page.wait_for_url(QUEUE)
+    return page
+
+
+@pytest.fixture
+def open_map(visit: StartVisit, performance: Performance, customer: User) -> OpenMap:
+    """`open_map("phone")` leads the customer through the waiting room to a map that is ready; `how` as for `visit`."""
+
+    def start(size: str = "desktop", *, by: User = customer, **how: Any) -> Page:
+        page = visit(size, by, **how).context.new_page()
+        be_admitted(page, performance.concert)
+        await_map(page)
+        return page
+
+    return start

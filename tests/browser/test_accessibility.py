@@ -13,15 +13,12 @@ from playwright.sync_api import Page, Route, expect
 
 from apps.accounts.models import User
 from apps.concerts.models import Concert, Performance, Seat
-from apps.concerts.services import create_performance
-from apps.core.transactions import run_in_transaction
 from apps.queue.services import pause_room, remove_visitor
 from apps.reservations.services import cancel_reservation, release_hold
-from tests.browser.conftest import StartVisit, admit
-from tests.browser.test_seat_map import HALL, SEATS
+from tests.browser.conftest import StartVisit
+from tests.browser.seat_map import add_date, await_map, be_admitted
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import ConcertFactory, PerformanceFactory
-from tests.factories.payments import WalletFactory
 from tests.factories.queue import WaitingRoomFactory
 from tests.factories.reservations import hold, overdue_hold, reservation
 
@@ -33,7 +30,7 @@ def barriers(page: Page) -> list[str]:
     """Return what axe calls serious or critical, once colours have stopped changing."""
     page.evaluate(
         "Promise.allSettled(document.getAnimations()"
-        ".filter((one) => one instanceof CSSTransition).map((one) => one.finished))"
+        ".filter((shown) => shown instanceof CSSTransition).map((shown) => shown.finished))"
     )
     results = Axe().run(page)
     return [
@@ -52,30 +49,17 @@ def look(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 @pytest.fixture
-def performance(transactional_db: None) -> Performance:
-    """The first of three dates; two seats for each customer."""
-    concert = WaitingRoomFactory(concert__seats_per_customer=2).concert
-    first, *_ = [
-        create_performance(
-            concert_id=concert.pk,
-            starts_at=concert.sales_open_at + timedelta(days=40 + day),
-            layout=HALL,
-        )
-        for day in range(5)
-    ]
-    return first
+def performance(performance: Performance) -> Performance:
+    """The first of five dates."""
+    for days in range(1, 5):
+        add_date(performance.concert, days=days)
+    return performance
 
 
-@pytest.fixture
-def customer(transactional_db: None) -> User:
-    customer: User = WalletFactory(balance=500_000).customer
-    return customer
-
-
-def found_on(page: Page, base_url: str, paths: Iterable[str]) -> Barriers:
+def found_on(page: Page, paths: Iterable[str]) -> Barriers:
     found = {}
     for path in paths:
-        page.goto(base_url + path)
+        page.goto(path)
         found[path] = barriers(page)
     return found
 
@@ -85,17 +69,16 @@ def found_none(found: Barriers) -> bool:
     return bool(found)
 
 
-def test_of_what_everybody_sees(
+def test_of_what_every_visitor_sees(
     visit: StartVisit, performance: Performance, look: dict[str, Any]
 ) -> None:
     now = timezone.now()
-    concerts = [performance.concert_id, *(one.pk for one in concerts_in_every_state(now))]
+    concerts = [performance.concert, *concerts_in_every_state(now)]
     visitor = visit(**look)
     page = visitor.open("/")
 
     found = found_on(
         page,
-        visitor.base_url,
         [
             "/",
             "/?show=soon",
@@ -103,12 +86,12 @@ def test_of_what_everybody_sees(
             "/?q=nothing",
             "/login/",
             "/register/",
-            *(f"/concerts/{pk}/" for pk in concerts),
+            *(f"/concerts/{concert.pk}/" for concert in concerts),
         ],
     )
     visitor.expect("400")
     for path in ("/login/", "/register/"):
-        page.goto(visitor.base_url + path)
+        page.goto(path)
         page.locator("main form button").click()
         expect(page.get_by_role("alert")).to_be_visible()
         found[f"{path} refused"] = barriers(page)
@@ -136,9 +119,7 @@ def test_of_what_a_customer_has(
         list(Seat.objects.of_performance(date.pk)[:2]) for date in dates
     )
     booked, cancelled = reservation(customer, first[:1]), reservation(customer, second[:1])
-    run_in_transaction(
-        lambda: cancel_reservation(customer_id=customer.pk, reservation_id=cancelled.pk)
-    )
+    cancel_reservation(customer_id=customer.pk, reservation_id=cancelled.pk)
     released = hold(customer, fifth)
     release_hold(customer_id=customer.pk, hold_id=released.pk)
     live, overdue = hold(customer, third[:1]), overdue_hold(customer, fourth[:1])
@@ -152,7 +133,6 @@ def test_of_what_a_customer_has(
 
     found = found_on(
         page,
-        visitor.base_url,
         [
             "/wallet/",
             "/reservations/",
@@ -160,18 +140,16 @@ def test_of_what_a_customer_has(
             f"/reservations/{booked.pk}/",
             f"/reservations/{cancelled.pk}/",
             f"/reservations/{booked.pk}/cancel/",
-            *(f"{checkout}/{one.pk}/" for one in (live, overdue, released, short)),
+            *(f"{checkout}/{held.pk}/" for held in (live, overdue, released, short)),
             "/nothing/here/",
         ],
     )
-    page.goto(f"{visitor.base_url}/wallet/")
+    page.goto("/wallet/")
     page.locator("main input[name=amount]").fill("1000001")
     page.locator("main form").nth(1).evaluate("form => { form.noValidate = true; form.submit(); }")
     expect(page.get_by_role("alert")).to_be_visible()
     found["/wallet/ refused"] = barriers(page)
-    found |= found_on(
-        visit(customer=poor, **look).open("/"), visitor.base_url, [f"{checkout}/{short.pk}/"]
-    )
+    found |= found_on(visit(customer=poor, **look).open("/"), [f"{checkout}/{short.pk}/"])
 
     assert found_none(found)
 
@@ -181,11 +159,9 @@ def test_of_the_waiting_room_and_the_seats(
 ) -> None:
     found: Barriers = {}
     hold(customer, list(Seat.objects.of_performance(performance.pk)[:1]))
-    page = visit(customer=customer, **look).open(f"/concerts/{performance.concert_id}/")
-    page.locator('form[action$="/queue/"] button').click()
-    admit(performance.concert)
-    page.wait_for_url(SEATS)
-    expect(page.locator("#seats[data-ready]")).to_be_visible()
+    page = visit(customer=customer, **look).context.new_page()
+    be_admitted(page, performance.concert)
+    await_map(page)
     page.locator(".seat-list > summary").click()
     page.locator(".seat-list__part > summary").first.click()
     page.locator(".seat-list__part .seat-list__part > summary").first.click()
@@ -216,7 +192,7 @@ def test_of_the_waiting_room_and_the_seats(
         concert__sales_open_at=timezone.now() + timedelta(minutes=20)
     ).concert
     PerformanceFactory(concert=early, seats=1)
-    page.goto(f"{queueing.base_url}/concerts/{early.pk}/")
+    page.goto(f"/concerts/{early.pk}/")
     page.locator('form[action$="/queue/"] button').click()
     page.wait_for_url(re.compile("/queue/$"))
     found["before the opening"] = barriers(page)
@@ -226,10 +202,7 @@ def test_of_the_waiting_room_and_the_seats(
         CustomerFactory(),
         list(Seat.objects.of_performance(PerformanceFactory(concert=sold, seats=1).pk)),
     )
-    page.goto(f"{queueing.base_url}/concerts/{sold.pk}/")
-    page.locator('form[action$="/queue/"] button').click()
-    admit(sold)
-    page.wait_for_url(re.compile("/seats/$"))
+    be_admitted(page, sold)
     found["no seats"] = barriers(page)
 
     assert found_none(found)
@@ -247,7 +220,7 @@ def test_of_failures(visit: StartVisit, look: dict[str, Any], db: None) -> None:
     for name in ("400", "403", "403_csrf", "404", "429", "500", "503"):
         failure = loader.get_template(f"{name}.html").render({"retry_after": 30})
         visitor.context.route(f"**/{name}/", answer(failure))
-        page.goto(f"{visitor.base_url}/{name}/")
+        page.goto(f"/{name}/")
         found[name] = barriers(page)
 
     assert found_none(found)

@@ -1,4 +1,4 @@
-"""Browsers that lack what newer ones have, and pages whose scripts do not come: nobody loses a place, and everybody can book."""
+"""Browsers that lack what newer ones have, and pages whose scripts do not come: no visitor loses a place, and all can book."""
 
 import re
 from collections.abc import Callable
@@ -8,17 +8,13 @@ import pytest
 from playwright.sync_api import Page, Request, Route, expect
 
 from apps.accounts.models import User
-from apps.concerts.models import Performance
-from apps.concerts.services import create_performance
-from apps.queue.services import join_queue, pause_room
+from apps.concerts.models import Concert
+from apps.queue.services import pause_room
 from apps.reservations.models import Reservation
-from tests.browser.conftest import StartVisit, Visit, admit
-from tests.browser.test_queue import QUEUE, STATUS, join, let_in
-from tests.browser.test_seat_map import CHECKOUT, HALL, SEATS, click_seat, seat
-from tests.factories.accounts import CustomerFactory
+from tests.browser.conftest import Join, StartVisit, join_on
+from tests.browser.seat_map import CHECKOUT, SEATS, add_date, click_seats, hold_button
+from tests.browser.waiting import NO_WORKER, QUEUE, STATUS, full_room, let_in
 from tests.factories.concerts import PerformanceFactory
-from tests.factories.payments import WalletFactory
-from tests.factories.queue import WaitingRoomFactory
 
 SLOW = 30_000  # ms; a page that its scripts fail waits for them before it helps itself
 # A tenth of its patience is enough here.
@@ -47,7 +43,7 @@ USED = {
     ),
     "modules": "delete HTMLScriptElement.prototype.noModule",
 }
-# What they do not use. It is taken away all at once, so that whoever begins to use it hears of those who do not have it.
+# What they do not use. It is taken away all at once, so that a script that begins to use it fails here.
 UNUSED = """
     delete AbortSignal.timeout;
     delete AbortSignal.any;
@@ -76,32 +72,23 @@ UNUSED = """
 
 
 @pytest.fixture
-def performance(transactional_db: None) -> Performance:
-    """Of a concert whose waiting room lets one in at once, whom it has."""
-    concert = WaitingRoomFactory(capacity=1, concert__seats_per_customer=2).concert
-    join_queue(customer_id=CustomerFactory().pk, concert_id=concert.pk)
-    admit(concert)
-    return create_performance(
-        concert_id=concert.pk,
-        starts_at=concert.sales_open_at + timedelta(days=40),
-        layout=HALL,
-    )
+def concert(transactional_db: None) -> Concert:
+    """A concert on sale, with a waiting room for one visitor at once, which is full."""
+    concert = full_room(concert__seats_per_customer=2)
+    add_date(concert)
+    return concert
 
 
-@pytest.fixture
-def customer(transactional_db: None) -> User:
-    customer: User = WalletFactory(balance=500_000).customer
-    return customer
+def take_scripts(page: Page, files: str, failure: Callable[[Route], None]) -> None:
+    page.context.route(re.compile(rf"/static/.*{files}.*$"), failure)
 
 
-def wait_for_the_turn(visitor: Visit, performance: Performance) -> Page:
-    """In the queue until the page has shown by itself that it is still there; then to the seats."""
-    page = join(visitor, performance.concert)
+def wait_for_the_turn(page: Page, concert: Concert) -> None:
+    """Stay in the queue until the page has shown by itself that it is still there; then go to the seats."""
     with page.expect_request(is_seen, timeout=SLOW):
         pass
-    let_in(performance.concert, 1)
+    let_in(concert, 1)
     page.wait_for_url(SEATS, timeout=SLOW)
-    return page
 
 
 def is_seen(request: Request) -> bool:
@@ -109,13 +96,13 @@ def is_seen(request: Request) -> bool:
     return bool(STATUS.search(request.url) or QUEUE.search(request.url))
 
 
-def book(page: Page, performance: Performance) -> None:
-    """By the map if it works, else the best seats; then pay."""
+def book(page: Page, customer: User) -> None:
+    """Choose on the map if it works, else the best seats; then pay."""
     works = page.locator("#seats[data-ready], .without-scripts:visible").first
     works.wait_for(timeout=SLOW)
     if page.locator("#seats[data-ready]").count():
-        click_seat(page, seat(performance, "Floor A", "A", 3))
-        page.get_by_role("button", name="Hold these seats").click()
+        click_seats(page, "Floor A A-3")
+        hold_button(page).click()
     else:
         expect(page.get_by_text("The seat map does not work in this browser.")).to_be_visible()
         expect(page.locator("#map, #hold").filter(visible=True)).to_have_count(0)
@@ -123,33 +110,27 @@ def book(page: Page, performance: Performance) -> None:
     page.wait_for_url(CHECKOUT)
     page.get_by_role("button", name=re.compile("^Pay ")).click()
     page.wait_for_url(re.compile("/reservations/"))
+    assert Reservation.objects.get().customer == customer
 
 
 @pytest.mark.parametrize("missing", USED)
-def test_without_one_function_everybody_can_book(
-    visit: StartVisit, performance: Performance, customer: User, missing: str
+def test_without_one_function_every_visitor_can_book(
+    join: Join, concert: Concert, customer: User, missing: str
 ) -> None:
-    visitor = visit("phone", customer)
-    visitor.expect("")
-    visitor.context.add_init_script(HURRY)
-    visitor.context.add_init_script(USED[missing])
+    page = join(concert, "phone", expects="", script=HURRY + USED[missing])
 
-    book(wait_for_the_turn(visitor, performance), performance)
+    wait_for_the_turn(page, concert)
 
-    assert Reservation.objects.get().customer == customer
+    book(page, customer)
 
 
-def test_what_no_script_uses_is_missed_by_none(
-    visit: StartVisit, performance: Performance, customer: User
-) -> None:
-    visitor = visit("phone", customer)
-    visitor.context.add_init_script(UNUSED)
+def test_what_no_script_uses_is_not_missed(join: Join, concert: Concert, customer: User) -> None:
+    page = join(concert, "phone", script=UNUSED)
 
-    page = wait_for_the_turn(visitor, performance)
+    wait_for_the_turn(page, concert)
+
     expect(page.locator("#seats[data-ready]")).to_be_visible()
-    book(page, performance)
-
-    assert Reservation.objects.get().customer == customer
+    book(page, customer)
 
 
 def abort(route: Route) -> None:
@@ -177,34 +158,28 @@ def not_understood(route: Route) -> None:
 )
 def test_scripts_that_do_not_come_cost_no_place(
     visit: StartVisit,
-    performance: Performance,
+    concert: Concert,
     customer: User,
     files: str,
     failure: Callable[[Route], None],
 ) -> None:
     """`files` are those of the pages, one that they import, all of them, and the worker's."""
-    visitor = visit("phone", customer)
-    visitor.expect("")
-    visitor.context.add_init_script(HURRY)
-    visitor.context.route(re.compile(rf"/static/.*{files}.*$"), failure)
+    page = visit("phone", customer, expects="", script=HURRY).context.new_page()
+    take_scripts(page, files, failure)
+    join_on(page, concert)
 
-    book(wait_for_the_turn(visitor, performance), performance)
+    wait_for_the_turn(page, concert)
 
-    assert Reservation.objects.get().customer == customer
+    book(page, customer)
 
 
-def test_an_answer_that_cannot_be_shown_loads_the_page_anew(
-    visit: StartVisit, performance: Performance, customer: User
-) -> None:
-    visitor = visit("desktop", customer)
-    visitor.expect("no titles here")
-    visitor.context.add_init_script(HURRY)
-    page = join(visitor, performance.concert)
+def test_an_answer_that_cannot_be_shown_loads_the_page_anew(join: Join, concert: Concert) -> None:
+    page = join(concert, expects="no titles here", script=HURRY)
     page.evaluate(
         "Object.defineProperty(document, 'title', { set() { throw new Error('no titles here'); } })"
     )
 
-    let_in(performance.concert, 1)
+    let_in(concert, 1)
 
     page.wait_for_url(SEATS, timeout=SLOW)
 
@@ -214,18 +189,14 @@ def test_scripts_that_fail_cost_no_place_in_an_impatient_room(
     visit: StartVisit, customer: User, is_loaded: bool
 ) -> None:
     """The page asks without them before the room gives the visitor up."""
-    concert = WaitingRoomFactory(patience=timedelta(seconds=10), capacity=1).concert
+    concert = full_room(patience=timedelta(seconds=10))
     PerformanceFactory(concert=concert, seats=2)
-    join_queue(customer_id=CustomerFactory().pk, concert_id=concert.pk)
-    admit(concert)
-    visitor = visit("phone", customer)
-    visitor.expect("")
-    visitor.context.clock.install()
-    visitor.context.add_init_script("delete window.Worker")
-    visitor.context.add_init_script("window.fetch = () => new Promise(() => {})")
+    deaf = f"{NO_WORKER} window.fetch = () => new Promise(() => {{}});"
+    visitor = visit("phone", customer, expects="", has_clock=True, script=deaf)
+    page = visitor.context.new_page()
     if not is_loaded:
-        visitor.context.route(re.compile(r"/static/.*storefront/queue.*$"), abort)
-    page = join(visitor, concert)
+        take_scripts(page, "storefront/queue", abort)
+    join_on(page, concert)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if is_seen(request) else None)
 
@@ -236,71 +207,60 @@ def test_scripts_that_fail_cost_no_place_in_an_impatient_room(
     assert asked
 
 
-def test_a_page_that_waits_is_not_loaded_while_the_server_does_not_answer(
-    visit: StartVisit, performance: Performance, customer: User
-) -> None:
-    """It would be lost: what a browser shows instead does not ask again."""
-    visitor = visit("desktop", customer)
-    visitor.expect("")
-    visitor.context.clock.install()
-    visitor.context.add_init_script("delete window.Worker")
-    page = join(visitor, performance.concert)
-    loaded: list[str] = []
-    page.on("framenavigated", lambda frame: loaded.append(frame.url))
+class TestPageInTheHandsOfTime:
+    """The time of the page is moved on by hand."""
 
-    visitor.context.set_offline(True)
-    for _ in range(60):
-        page.clock.run_for(2_000)
-        page.wait_for_timeout(20)
-    expect(page.get_by_text("This device is offline.").first).to_be_visible()
-    assert not loaded
+    @pytest.fixture
+    def page(self, join: Join, concert: Concert) -> Page:
+        return join(concert, has_clock=True, script=NO_WORKER, expects="")
 
-    visitor.context.set_offline(False)
-    let_in(performance.concert, 1)
-    for _ in range(60):
-        if SEATS.search(page.url):
-            break
-        page.clock.run_for(1_000)
-        page.wait_for_timeout(50)
-    page.wait_for_url(SEATS)
+    @pytest.fixture
+    def loaded(self, page: Page) -> list[str]:
+        """Return the addresses that the page loads from now on."""
+        loaded: list[str] = []
+        page.on("framenavigated", lambda frame: loaded.append(frame.url))
+        return loaded
 
+    def test_is_not_loaded_while_the_server_does_not_answer(
+        self, page: Page, concert: Concert, loaded: list[str]
+    ) -> None:
+        """It would be lost: what a browser shows instead does not ask again."""
+        page.context.set_offline(True)
+        for _ in range(60):
+            page.clock.run_for(2_000)
+            page.wait_for_timeout(20)
+        expect(page.get_by_text("This device is offline.").first).to_be_visible()
+        assert not loaded
 
-def test_a_script_that_works_is_not_interrupted(
-    visit: StartVisit, performance: Performance, customer: User
-) -> None:
-    visitor = visit("desktop", customer)
-    visitor.context.clock.install()
-    visitor.context.add_init_script("delete window.Worker")
-    page = join(visitor, performance.concert)
-    pause_room(concert_id=performance.concert_id, staff_id=None)
-    loaded: list[str] = []
-    page.on("framenavigated", lambda frame: loaded.append(frame.url))
+        page.context.set_offline(False)
+        let_in(concert, 1)
+        for _ in range(60):
+            if SEATS.search(page.url):
+                break
+            page.clock.run_for(1_000)
+            page.wait_for_timeout(50)
+        page.wait_for_url(SEATS)
 
-    for _ in range(120):
-        page.clock.run_for(1_000)
-        page.wait_for_timeout(50)
+    def test_is_not_interrupted_while_its_script_works(
+        self, page: Page, concert: Concert, loaded: list[str]
+    ) -> None:
+        pause_room(concert_id=concert.pk, staff_id=None)
 
-    expect(page.get_by_text("The queue is paused.").first).to_be_visible()
-    expect(page.get_by_text("This page refreshes by itself")).to_be_hidden()
-    assert not loaded
+        for _ in range(120):
+            page.clock.run_for(1_000)
+            page.wait_for_timeout(50)
 
+        expect(page.get_by_text("The queue is paused.").first).to_be_visible()
+        expect(page.get_by_text("This page refreshes by itself")).to_be_hidden()
+        assert not loaded
 
-def test_a_device_that_slept_finds_the_page_as_it_was(
-    visit: StartVisit, performance: Performance, customer: User
-) -> None:
-    """Scripts and those who watch over them are late alike."""
-    visitor = visit("phone", customer)
-    visitor.context.clock.install()
-    visitor.context.add_init_script("delete window.Worker")
-    page = join(visitor, performance.concert)
-    loaded: list[str] = []
-    page.on("framenavigated", lambda frame: loaded.append(frame.url))
+    def test_is_as_it_was_when_the_device_has_slept(self, page: Page, loaded: list[str]) -> None:
+        """Scripts and those who watch over them are late alike."""
+        with page.expect_response(STATUS):
+            page.clock.fast_forward(300_000)
+        for _ in range(20):
+            page.wait_for_timeout(50)
+            page.clock.run_for(1_000)
 
-    with page.expect_response(STATUS):
-        page.clock.fast_forward(300_000)
-    for _ in range(20):
-        page.wait_for_timeout(50)
-        page.clock.run_for(1_000)
-
-    expect(page.get_by_text("You are next").first).to_be_visible()
-    assert not loaded
+        expect(page.get_by_text("You are next").first).to_be_visible()
+        assert not loaded

@@ -1,30 +1,18 @@
 """The whole way of a customer, and what holds on every page."""
 
 import re
-from datetime import timedelta
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from apps.accounts.models import User
 from apps.concerts.models import Performance
-from apps.concerts.services import create_performance
 from apps.reservations.models import Reservation
-from tests.browser.conftest import StartVisit, admit
-from tests.browser.test_seat_map import CHECKOUT, HALL, SEATS
-from tests.factories.payments import WalletFactory
-from tests.factories.queue import WaitingRoomFactory
+from tests.browser.conftest import StartVisit
+from tests.browser.seat_map import CHECKOUT, SEATS
+from tests.browser.waiting import admit
 
 HANGUL = re.compile("[가-힣]")
-
-
-@pytest.fixture
-def performance(transactional_db: None) -> Performance:
-    concert = WaitingRoomFactory(concert__title="Paper Lanterns").concert
-    return create_performance(
-        concert_id=concert.pk,
-        starts_at=concert.sales_open_at + timedelta(days=40),
-        layout=HALL,
-    )
 
 
 @pytest.mark.parametrize("size", ["desktop", "phone"])
@@ -58,8 +46,7 @@ def test_from_the_home_page_to_a_ticket(
     expect(page.get_by_text("Paper Lanterns").first).to_be_visible()
 
 
-def test_in_korean(visit: StartVisit, performance: Performance) -> None:
-    customer = WalletFactory(balance=500_000).customer
+def test_in_korean(visit: StartVisit, performance: Performance, customer: User) -> None:
     page = visit("phone", customer).open("/")
 
     page.get_by_role("button", name="한국어").click()

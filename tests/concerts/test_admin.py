@@ -1,114 +1,47 @@
 """Staff put a concert on sale from the administration alone."""
 
 from datetime import timedelta
-from zoneinfo import ZoneInfo
 
 import pytest
-from django.conf import settings
-from django.contrib.auth.models import Permission
 from django.db import IntegrityError, transaction
-from django.urls import reverse
 from django.utils import timezone
 
 from apps.concerts.admin import seat_generator
-from apps.concerts.models import USUAL_LENGTH, Concert, Performance, RankingEntry, Seat
-from tests.boxoffice.sending import concert_form, send
-from tests.factories.accounts import CustomerFactory
+from apps.concerts.models import USUAL_LENGTH, Concert, Performance, Seat
+from tests.boxoffice.sending import act, concert_form, layout_form, send, typed
+from tests.boxoffice.staff import clerk, list_of, page_of
 from tests.factories.concerts import (
     ConcertFactory,
     PerformanceFactory,
-    RankingEntryFactory,
     SeatFactory,
 )
 
 pytestmark = pytest.mark.django_db
 
-GENERATOR = "admin:concerts_performance_generate_seats"
+GENERATOR = list_of(Performance, "generate_seats")
 
 
-@pytest.fixture
-def staff(client):
-    """A client that is logged in as an administrator."""
-    client.force_login(CustomerFactory(admin=True))
-    return client
-
-
-@pytest.fixture
-def clerk(client):
-    """A client of staff who have only the permissions that the test names."""
-
-    def log_in(*codenames):
-        user = CustomerFactory(staff=True)
-        user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
-        client.force_login(user)
-        return client
-
-    return log_in
-
-
-def layout_form(*sections, **fields):
-    """The generator's form with these sections (name, rows, seats, grade, price) and the rest left empty."""
-    lines = [*sections, *[("", "", "", "R", "")] * (8 - len(sections))]
-    names = ("name", "rows", "seats_per_row", "grade", "price")
-    return {
-        "form-TOTAL_FORMS": len(lines),
-        "form-INITIAL_FORMS": 0,
-        **{
-            f"form-{n}-{name}": value
-            for n, line in enumerate(lines)
-            for name, value in zip(names, line, strict=True)
-        },
-        **fields,
-    }
-
-
-def typed(field, at):
-    """A moment as staff type it: by the clocks at the venue."""
-    local = timezone.localtime(at, ZoneInfo(settings.VENUE_TIME_ZONE))
-    return {f"{field}_0": local.date().isoformat(), f"{field}_1": f"{local:%H:%M:%S}"}
+def generate(staff, performances, *sections, url=GENERATOR):
+    """Send the seat generator's form."""
+    dates = [performance.pk for performance in performances]
+    return send(staff, url, layout_form(*sections, performances=dates))
 
 
 class TestPuttingAConcertOnSale:
     def test_from_nothing_to_the_public(self, staff):
         at = (timezone.now() + timedelta(days=10)).replace(microsecond=0)
-        send(
-            staff,
-            reverse("admin:concerts_concert_add"),
-            {
-                "title": "Paper Moons",
-                "artist": "Ida Vale",
-                "venue": "Harbour Hall",
-                "description": "",
-                "sales_open_at_0": "2026-01-01",
-                "sales_open_at_1": "10:00",
-                "seats_per_customer": 2,
-                "single_seats": "WARN",
-                "performances-TOTAL_FORMS": 1,
-                "performances-INITIAL_FORMS": 0,
-                **typed("performances-0-starts_at", at),
-            },
-        )
+        new = Concert(title="Paper Moons", artist="Ida Vale", venue="Harbour Hall")
+        form = concert_form(new, **{"performances-TOTAL_FORMS": 1})
+        send(staff, list_of(Concert, "add"), form | typed("performances-0-starts_at", at))
         concert = Concert.objects.get()
         performance = concert.performances.get()
         assert performance.starts_at == at
 
-        link = staff.get(
-            reverse("admin:concerts_concert_generate_seats", args=[concert.pk])
-        ).headers["Location"]
+        link = staff.get(page_of(concert, "generate_seats")).headers["Location"]
         assert "checked" in staff.get(link).content.decode()
-        send(
-            staff,
-            link,
-            layout_form(
-                ("Floor", 2, 10, "VIP", "₩150,000"),
-                ("Balcony", 1, 5, "A", "40,000원"),
-                performances=[performance.pk],
-            ),
-        )
-        staff.post(
-            reverse("admin:concerts_concert_changelist"),
-            {"action": "publish", "_selected_action": [concert.pk]},
-        )
+        floor, balcony = ("Floor", 2, 10, "VIP", "₩150,000"), ("Balcony", 1, 5, "A", "40,000원")
+        generate(staff, [performance], floor, balcony, url=link)
+        act(staff, "publish", concert)
 
         [item] = staff.get("/api/v1/concerts").json()["data"]["items"]
         assert (item["title"], item["on_sale"]) == ("Paper Moons", True)
@@ -119,17 +52,10 @@ class TestPuttingAConcertOnSale:
     def test_explains_a_sales_window_that_cannot_be(self, staff):
         concert = ConcertFactory()
 
-        page = staff.post(
-            reverse("admin:concerts_concert_change", args=[concert.pk]),
-            {
-                "title": "T", "artist": "A", "venue": "V",
-                "sales_open_at_0": "2026-01-02", "sales_open_at_1": "10:00",
-                "sales_close_at_0": "2026-01-01", "sales_close_at_1": "10:00",
-                "seats_per_customer": 11,
-                "single_seats": "WARN",
-                "performances-TOTAL_FORMS": 0, "performances-INITIAL_FORMS": 0,
-            },
-        )  # fmt: skip
+        closes = {"sales_close_at_0": "2025-12-31", "sales_close_at_1": "10:00"}
+        form = concert_form(concert, title="T", seats_per_customer=11, **closes)
+
+        page = send(staff, page_of(concert), form)
 
         text = page.content.decode()
         assert "Sales must close after they open." in text
@@ -143,13 +69,9 @@ class TestSeatGenerator:
         monkeypatch.setattr(seat_generator, "PERFORMANCES_OFFERED", 3)
         first, second, *_others, last = PerformanceFactory.create_batch(5)
 
-        page = staff.get(f"{reverse(GENERATOR)}?performance={last.pk}")
+        page = staff.get(f"{GENERATOR}?performance={last.pk}")
         offered = list(page.context["form"].fields["performances"].queryset)
-        answer = send(
-            staff,
-            reverse(GENERATOR),
-            layout_form(("A", 1, 2, "R", 1_000), performances=[second.pk]),
-        )
+        answer = generate(staff, [second], ("A", 1, 2, "R", 1_000))
 
         assert page.context["form"].initial == {"performances": [last.pk]}
         assert offered == [first, second, last]
@@ -160,11 +82,7 @@ class TestSeatGenerator:
         monkeypatch.setattr(seat_generator, "SEATS_AT_ONCE", 19)
         dates = PerformanceFactory.create_batch(2)
 
-        page = send(
-            staff,
-            reverse(GENERATOR),
-            layout_form(("A", 2, 5, "R", 1_000), performances=[date.pk for date in dates]),
-        )
+        page = generate(staff, dates, ("A", 2, 5, "R", 1_000))
 
         assert "That makes 20 seats. At most 19 can be made at once" in page.content.decode()
         assert not Seat.objects.exists()
@@ -173,7 +91,7 @@ class TestSeatGenerator:
         full = PerformanceFactory(seats=1)
         empty = PerformanceFactory()
 
-        choices = staff.get(reverse(GENERATOR)).context["form"].fields["performances"].queryset
+        choices = staff.get(GENERATOR).context["form"].fields["performances"].queryset
 
         assert list(choices) == [empty]
         assert full not in choices
@@ -181,21 +99,11 @@ class TestSeatGenerator:
     def test_fills_several_performances_at_once(self, staff):
         performances = PerformanceFactory.create_batch(2)
 
-        response = staff.post(
-            reverse("admin:concerts_performance_changelist"),
-            {
-                "action": "generate_seats",
-                "_selected_action": [performance.pk for performance in performances],
-            },
-        )
-        answer = send(
-            staff,
-            response.headers["Location"],
-            layout_form(("1", 1, 3, "R", 1_000), performances=[one.pk for one in performances]),
-        )
+        link = act(staff, "generate_seats", *performances).headers["Location"]
+        answer = generate(staff, performances, ("1", 1, 3, "R", 1_000), url=link)
 
         assert answer.status_code == 302
-        assert [one.seats.count() for one in performances] == [3, 3]
+        assert [date.seats.count() for date in performances] == [3, 3]
 
     @pytest.mark.parametrize(
         "sections",
@@ -211,9 +119,7 @@ class TestSeatGenerator:
     def test_refuses_a_hall_that_cannot_be(self, staff, sections):
         performance = PerformanceFactory()
 
-        answer = send(
-            staff, reverse(GENERATOR), layout_form(*sections, performances=[performance.pk])
-        )
+        answer = generate(staff, [performance], *sections)
 
         assert answer.status_code == 200
         sections = answer.context["sections"]
@@ -223,11 +129,7 @@ class TestSeatGenerator:
     def test_refuses_a_performance_that_has_seats(self, staff):
         performance = PerformanceFactory(seats=1)
 
-        answer = send(
-            staff,
-            reverse(GENERATOR),
-            layout_form(("1", 1, 3, "R", 1_000), performances=[performance.pk]),
-        )
+        answer = generate(staff, [performance], ("1", 1, 3, "R", 1_000))
 
         assert "performances" in answer.context["form"].errors
         assert Seat.objects.count() == 1
@@ -236,37 +138,34 @@ class TestSeatGenerator:
     def test_ticks_nothing_for_a_strange_link(self, staff, query):
         PerformanceFactory()
 
-        page = staff.get(f"{reverse(GENERATOR)}?{query}")
+        page = staff.get(f"{GENERATOR}?{query}")
 
         assert page.status_code == 200
         assert not page.context["form"].initial["performances"]
 
-    def test_is_for_those_who_may_add_seats(self, clerk):
-        assert clerk("view_performance").get(reverse(GENERATOR)).status_code == 403
-        assert clerk("add_seat").get(reverse(GENERATOR)).status_code == 200
+    def test_is_for_those_who_may_add_seats(self):
+        assert clerk("view_performance").get(GENERATOR).status_code == 403
+        assert clerk("add_seat").get(GENERATOR).status_code == 200
 
 
 class TestSeatAdmin:
     def test_blocks_and_unblocks(self, staff):
         PerformanceFactory(seats=3)
-        chosen = list(Seat.objects.order_by("pk").values_list("pk", flat=True))[:2]
-        url = reverse("admin:concerts_seat_changelist")
+        first, second, _third = Seat.objects.order_by("pk")
 
-        staff.post(url, {"action": "block", "_selected_action": chosen})
+        act(staff, "block", first, second)
         assert Seat.objects.filter(is_blocked=True).count() == 2
-        staff.post(url, {"action": "unblock", "_selected_action": chosen[:1]})
+        act(staff, "unblock", first)
 
-        assert list(Seat.objects.filter(is_blocked=True)) == [Seat.objects.get(pk=chosen[1])]
+        assert Seat.objects.get(is_blocked=True) == second
 
-    def test_blocking_takes_the_right_to_change_seats(self, clerk):
+    def test_blocking_takes_the_right_to_change_seats(self):
         seat = SeatFactory()
-        url = reverse("admin:concerts_seat_changelist")
-        action = {"action": "block", "_selected_action": [seat.pk]}
 
-        clerk("view_seat").post(url, action)
+        act(clerk("view_seat"), "block", seat)
         seat.refresh_from_db()
         assert not seat.is_blocked
-        clerk("view_seat", "change_seat").post(url, action)
+        act(clerk("view_seat", "change_seat"), "block", seat)
 
         seat.refresh_from_db()
         assert seat.is_blocked
@@ -274,7 +173,7 @@ class TestSeatAdmin:
     def test_price_and_place_cannot_be_edited(self, staff):
         seat = SeatFactory()
 
-        answer = staff.post(reverse("admin:concerts_seat_change", args=[seat.pk]), {"price": 1})
+        answer = staff.post(page_of(seat), {"price": 1})
 
         assert answer.status_code == 403
         seat.refresh_from_db()
@@ -285,7 +184,7 @@ class TestSeatAdmin:
         titled = {"performance__concert__title": "Night Train"}
         seat = SeatFactory(section="1", row="B", number=7, **titled)
         SeatFactory(section="1", row="A", number=8, **titled)
-        url = reverse("admin:concerts_seat_changelist")
+        url = list_of(Seat)
 
         by_name = staff.get(url, {"q": "B 7"}).context["cl"].queryset
         by_performance = staff.get(url, {"performance__id__exact": seat.performance_id})
@@ -294,38 +193,14 @@ class TestSeatAdmin:
         assert list(by_performance.context["cl"].queryset) == [seat]
 
 
-class TestRankingEntryAdmin:
-    def test_is_read_only(self, staff):
-        entry = RankingEntryFactory()
-        url = reverse("admin:concerts_rankingentry_change", args=[entry.pk])
-
-        assert staff.get(url).status_code == 200
-        assert staff.post(url, {"reservations": -1}).status_code == 403
-        assert (
-            staff.post(reverse("admin:concerts_rankingentry_delete", args=[entry.pk])).status_code
-            == 403
-        )
-        assert staff.get(reverse("admin:concerts_rankingentry_add")).status_code == 403
-        assert RankingEntry.objects.get() == entry
-
-
 class TestPerformanceAdmin:
-    def test_what_was_sold_cannot_be_deleted(self, staff):
-        performance = RankingEntryFactory().performance
-
-        staff.post(
-            reverse("admin:concerts_performance_delete", args=[performance.pk]), {"post": "yes"}
-        )
-
-        assert Performance.objects.get() == performance
-
     def test_stays_with_its_concert(self, staff):
         performance, other = PerformanceFactory(seats=1), ConcertFactory()
         moved_to = performance.starts_at.replace(microsecond=0) + timedelta(days=1)
 
         send(
             staff,
-            reverse("admin:concerts_performance_change", args=[performance.pk]),
+            page_of(performance),
             {
                 "concert": other.pk,
                 **typed("starts_at", moved_to),
@@ -338,40 +213,17 @@ class TestPerformanceAdmin:
 
 
 class TestLists:
-    @pytest.mark.parametrize(
-        ("model", "make"),
-        [
-            ("concert", lambda n: PerformanceFactory.create_batch(n)),
-            ("performance", lambda n: PerformanceFactory.create_batch(n, seats=2)),
-            ("seat", lambda n: SeatFactory.create_batch(n)),
-            ("rankingentry", lambda n: RankingEntryFactory.create_batch(n)),
-        ],
-    )
-    def test_take_the_same_number_of_queries_for_any_number_of_rows(
-        self, staff, model, make, django_assert_max_num_queries
-    ):
-        url = reverse(f"admin:concerts_{model}_changelist")
-        make(1)
-        with django_assert_max_num_queries(20) as one:
-            assert staff.get(url, {"q": "night"}).status_code == 200
-
-        make(9)
-        with django_assert_max_num_queries(len(one)):
-            page = staff.get(url, {"q": "night"})
-
-        assert len(page.context["cl"].result_list) == 10
-
     def test_the_page_of_a_concert_takes_the_same_number_for_any_number_of_dates(
         self, staff, django_assert_max_num_queries
     ):
         concert = ConcertFactory()
-        url = reverse("admin:concerts_concert_change", args=[concert.pk])
+        url = page_of(concert)
         PerformanceFactory(concert=concert, seats=2)
-        with django_assert_max_num_queries(20) as one:
+        with django_assert_max_num_queries(20) as before:
             assert staff.get(url).status_code == 200
 
         PerformanceFactory.create_batch(4, concert=concert, seats=2)
-        with django_assert_max_num_queries(len(one)):
+        with django_assert_max_num_queries(len(before)):
             assert staff.get(url).status_code == 200
 
 
@@ -379,7 +231,7 @@ class TestDates:
     """Dates that staff type are bounded, and tickets that are sold are not moved by accident."""
 
     def move(self, staff, performance, to, **more):
-        page = reverse("admin:concerts_performance_change", args=[performance.pk])
+        page = page_of(performance)
         return send(staff, page, typed("starts_at", to) | more)
 
     @pytest.fixture
@@ -412,7 +264,7 @@ class TestDates:
         concert = sold.concert
         form = concert_form(concert, [sold]) | typed("performances-0-starts_at", to)
 
-        answer = send(staff, reverse("admin:concerts_concert_change", args=[concert.pk]), form)
+        answer = send(staff, page_of(concert), form)
 
         assert "2 tickets are sold for this date. Open its page to move it." in (
             answer.content.decode()
@@ -424,7 +276,7 @@ class TestDates:
     def test_a_year_out_of_bounds_is_refused_in_words(self, staff, field, day):
         concert = ConcertFactory()
         form = concert_form(concert, **{f"{field}_0": day, f"{field}_1": "00:00"})
-        page = reverse("admin:concerts_concert_change", args=[concert.pk])
+        page = page_of(concert)
 
         answer = send(staff, page, form)
 
@@ -452,7 +304,7 @@ class TestDates:
             Performance(concert=concert, starts_at=at, ends_at=at + USUAL_LENGTH)
             for at in (first + timedelta(days=day) for day in range(300))
         )
-        page = reverse("admin:concerts_concert_change", args=[concert.pk]) + "?performances-page=6"
+        page = page_of(concert) + "?performances-page=6"
         rows = staff.get(page).context["inline_admin_formsets"][0].formset
         dates = [row.instance for row in rows.initial_forms]
         form = concert_form(concert, dates, title="Tour", **{"performances-page": 6})

@@ -4,13 +4,12 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission
 from django.test import Client
-from django.urls import reverse
 
 from apps.concerts.models import Concert, Performance
 from apps.concerts.publication import publish_concert, stakes_of
-from tests.boxoffice.sending import concert_form, send, shown_by
+from tests.boxoffice.sending import act, concert_form, send, shown_by
+from tests.boxoffice.staff import clerk, list_of, page_of
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import ConcertFactory, PerformanceFactory
 from tests.factories.reservations import hold, overdue_hold
@@ -18,29 +17,18 @@ from tests.factories.reservations import hold, overdue_hold
 pytestmark = pytest.mark.django_db
 
 REASON = "The hall has changed."
-LIST = reverse("admin:concerts_concert_changelist")
-
-
-@pytest.fixture
-def staff(client: Client) -> Client:
-    client.force_login(CustomerFactory(admin=True))
-    return client
+LIST = list_of(Concert)
 
 
 @pytest.fixture
 def concert() -> Concert:
-    """With three tickets sold, one hold that is live and one that is overdue."""
+    """A concert with three tickets sold, one hold that is live and one that is overdue."""
     performance = PerformanceFactory(seats=4)
     first, second, *_ = performance.seats.order_by("pk")
     hold(CustomerFactory(), [first])
     overdue_hold(CustomerFactory(), [second])
     Performance.objects.update(seats_sold=3)
-    found: Concert = performance.concert
-    return found
-
-
-def page_of(concert: Concert) -> str:
-    return reverse("admin:concerts_concert_change", args=[concert.pk])
+    return performance.concert
 
 
 def history(concert: Concert) -> list[str]:
@@ -65,9 +53,7 @@ class TestStakes:
 
 class TestTakingOffline:
     def test_the_list_asks_first(self, staff: Client, concert: Concert) -> None:
-        action = {"action": "withdraw", "_selected_action": [concert.pk]}
-
-        question = staff.post(LIST, action, follow=True)
+        question = act(staff, "withdraw", concert, follow=True)
 
         text = question.content.decode()
         assert "1 hold is not paid yet; it can be paid until it expires." in text
@@ -78,8 +64,7 @@ class TestTakingOffline:
     def test_it_is_done_once_and_stands_in_the_history(
         self, staff: Client, concert: Concert
     ) -> None:
-        action = {"action": "withdraw", "_selected_action": [concert.pk]}
-        question = staff.post(LIST, action).headers["Location"]
+        question = act(staff, "withdraw", concert).headers["Location"]
 
         form = {"_shown": shown_by(staff, question), "reason": REASON}
         answers = [staff.post(question, form) for _ in range(2)]
@@ -95,9 +80,7 @@ class TestTakingOffline:
         assert is_published(concert)
 
     def test_it_needs_a_reason(self, staff: Client, concert: Concert) -> None:
-        question = staff.get(
-            reverse("admin:concerts_concert_withdraw_this", args=[concert.pk])
-        ).headers["Location"]
+        question = staff.get(page_of(concert, "withdraw_this")).headers["Location"]
 
         answer = send(staff, question, {"reason": " "})
 
@@ -106,8 +89,7 @@ class TestTakingOffline:
 
     def test_several_at_once(self, staff: Client, concert: Concert) -> None:
         others = ConcertFactory.create_batch(2)
-        pks = [concert.pk, *(other.pk for other in others)]
-        question = staff.post(LIST, {"action": "withdraw", "_selected_action": pks})
+        question = act(staff, "withdraw", concert, *others)
 
         send(staff, question.headers["Location"], {"reason": REASON})
 
@@ -131,19 +113,14 @@ class TestTakingOffline:
     def test_a_strange_address_takes_nothing_offline(
         self, staff: Client, concert: Concert, query: str
     ) -> None:
-        url = reverse("admin:concerts_concert_withdraw") + query
+        url = list_of(Concert, "withdraw") + query
 
         assert staff.get(url).status_code == 200
         assert send(staff, url, {"reason": REASON}).status_code == 302
         assert is_published(concert)
 
-    def test_it_is_for_those_who_may_change_concerts(
-        self, client: Client, concert: Concert
-    ) -> None:
-        clerk = CustomerFactory(staff=True)
-        clerk.user_permissions.set(Permission.objects.filter(codename="view_concert"))
-        client.force_login(clerk)
-        url = reverse("admin:concerts_concert_withdraw") + f"?concert={concert.pk}"
+    def test_it_is_for_those_who_may_change_concerts(self, concert: Concert) -> None:
+        client, url = clerk("view_concert"), f"{list_of(Concert, 'withdraw')}?concert={concert.pk}"
 
         assert client.get(url).status_code == 403
         assert client.post(url, {"reason": REASON}).status_code == 403
@@ -153,17 +130,16 @@ class TestTakingOffline:
 class TestPublishing:
     @pytest.fixture
     def hidden(self) -> Concert:
-        found: Concert = ConcertFactory(is_published=False)
-        return found
+        return ConcertFactory(is_published=False)
 
     def by_form(self, staff: Client, concert: Concert) -> Any:
         return send(staff, page_of(concert), concert_form(concert, is_published="on"))
 
     def by_list(self, staff: Client, concert: Concert) -> Any:
-        return staff.post(LIST, {"action": "publish", "_selected_action": [concert.pk]})
+        return act(staff, "publish", concert)
 
     def by_button(self, staff: Client, concert: Concert) -> Any:
-        page = reverse("admin:concerts_concert_publish", args=[concert.pk])
+        page = page_of(concert, "publish")
         assert page in staff.get(f"{LIST}{concert.pk}/publish_this/").headers["Location"]
         assert staff.get(page).status_code == 200
         assert not is_published(concert)

@@ -1,10 +1,10 @@
-"""The ranking: counted once per event, equal to the table, answered whatever happens to the store."""
+"""The ranking: counted once per event, answered whatever happens to the store, and the same from store and table."""
 
 import threading
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
-from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -23,86 +23,37 @@ from apps.concerts.selectors import (
     RankingWindow,
     concerts_not_over,
     fastest_sold_out,
-    popular_answers,
     popular_concerts,
     rankings,
     seats_of,
     sold_out_answers,
 )
-from apps.concerts.services import (
-    RankingDrift,
-    block_seats,
-    ranking_drift,
-    rebuild_ranking,
-    rebuild_ranking_if_needed,
-    unblock_seats,
-)
-from apps.concerts.tasks import rebuild_lost_ranking, verify_ranking
+from apps.concerts.services import block_seats, ranking_drift, rebuild_ranking, unblock_seats
 from apps.core.store import StoreUnavailable
 from apps.outbox.announcing import drain_announced
 from apps.outbox.consumers import DeliveryRefused
-from apps.outbox.models import EventDelivery, OutboxEvent
+from apps.outbox.models import EventDelivery
+from tests.concerts.sales import (
+    ALL,
+    DAY,
+    WEEK,
+    cancellation_of,
+    event_of,
+    projected,
+    ranked,
+    sell,
+    update_ranking,
+)
 from tests.factories.concerts import (
     ConcertFactory,
     PerformanceFactory,
-    RankingEntryFactory,
     alike,
     begin_at,
 )
 
 pytestmark = pytest.mark.django_db
 
-DAY, WEEK, ALL = RankingWindow.DAY, RankingWindow.WEEK, RankingWindow.ALL
 WINDOWS = list(RankingWindow)
-
-
-def update_ranking(event):
-    """For one event alone, whose failure is raised."""
-    for error in services.update_ranking([event]).values():
-        raise error
-
-
-def event_of(performance, *, type="reservation.confirmed", seats=1, occurred_at=None):
-    return OutboxEvent.objects.create(
-        type=type,
-        payload={
-            "concert_id": performance.concert_id,
-            "performance_id": performance.pk,
-            "seat_count": seats,
-        },
-        occurred_at=occurred_at or timezone.now(),
-    )
-
-
-def cancellation_of(performance, **attributes):
-    return event_of(performance, type="reservation.cancelled", **attributes)
-
-
-def sell(performance, times=1, **attributes):
-    for _ in range(times):
-        update_ranking(event_of(performance, **attributes))
-
-
-def ranked(window=ALL, limit=10):
-    """Concert id and reservations, as somebody reads them whose answer is not remembered."""
-    popular_answers.clear()
-    return [
-        (item.concert_id, item.reservations)
-        for item in popular_concerts(window=window, limit=limit)
-    ]
-
-
-def projected(days=()):
-    """Return what the projection alone says; it must not be lost."""
-    sums = ranking_store.read(days=days)
-    assert sums is not None
-    return sums.reservations
-
-
-def begun_rebuild():
-    generation = ranking_store.begin_rebuild()
-    assert generation is not None
-    return generation
 
 
 @pytest.fixture(params=["projection", "table"])
@@ -118,8 +69,7 @@ def answered_by(request, settings):
 
 
 class TestUpdateRanking:
-    def test_counts_an_event_once_however_often_it_comes(self):
-        performance = PerformanceFactory()
+    def test_counts_an_event_once_however_often_it_comes(self, performance):
         rebuild_ranking()
         event = event_of(performance, seats=3)
 
@@ -131,8 +81,7 @@ class TestUpdateRanking:
         assert (entry.event_id, entry.reservations, entry.seats) == (event.pk, 1, 3)
         assert ranking_drift() == []
 
-    def test_takes_a_cancellation_back(self):
-        performance = PerformanceFactory()
+    def test_takes_a_cancellation_back(self, performance):
         sell(performance, times=2)
 
         cancelled = cancellation_of(performance)
@@ -141,8 +90,7 @@ class TestUpdateRanking:
 
         assert ranked() == [(performance.concert_id, 1)]
 
-    def test_does_not_care_which_of_sale_and_cancellation_comes_first(self):
-        performance = PerformanceFactory()
+    def test_does_not_care_which_of_sale_and_cancellation_comes_first(self, performance):
         sale, cancelled = event_of(performance), cancellation_of(performance)
 
         update_ranking(cancelled)
@@ -152,9 +100,8 @@ class TestUpdateRanking:
         assert ranked() == []
         assert ranking_drift() == []
 
-    def test_counts_in_the_projection_what_only_the_table_had(self, settings):
+    def test_counts_in_the_projection_what_only_the_table_had(self, performance, settings):
         # A worker that dies between the two, or a store that did not answer.
-        performance = PerformanceFactory()
         rebuild_ranking()
         event = event_of(performance)
         store_url = settings.QUEUE_URL
@@ -170,8 +117,7 @@ class TestUpdateRanking:
         assert RankingEntry.objects.count() == 1
         assert ranked() == [(performance.concert_id, 1)]
 
-    def test_rebuilds_a_projection_that_is_lost(self, store):
-        performance = PerformanceFactory()
+    def test_rebuilds_a_projection_that_is_lost(self, performance, store):
         sell(performance, times=2)
         store.flushall()
 
@@ -212,7 +158,7 @@ class TestUpdateRanking:
             for performance in performances:
                 performance.refresh_from_db()
             return (
-                [(one.seats_sold, one.sold_out_at) for one in performances],
+                [(date.seats_sold, date.sold_out_at) for date in performances],
                 [projected([day]) for day in days],
                 projected(),
                 list(RankingEntry.objects.order_by("pk").values_list("pk", "seats", "day")),
@@ -243,8 +189,7 @@ class TestUpdateRanking:
 
         assert projected() == {performance.concert_id: 40}
 
-    def test_names_those_of_a_batch_that_cannot_be_counted(self):
-        performance = PerformanceFactory()
+    def test_names_those_of_a_batch_that_cannot_be_counted(self, performance):
         fine, broken, lost = (event_of(performance) for _ in range(3))
         broken.payload = {}
         lost.payload["performance_id"] = 1
@@ -255,8 +200,14 @@ class TestUpdateRanking:
         assert all(isinstance(error, DeliveryRefused) for error in failures.values())
         assert RankingEntry.objects.get().event_id == fine.pk
 
-    def test_of_an_old_entry_counts_nothing_and_needs_no_memory(self, store):
-        performance = PerformanceFactory()
+    @pytest.mark.parametrize("asks_only_what_is_remembered", [True, False])
+    def test_of_an_old_entry_counts_nothing_and_needs_no_memory(
+        self, performance, store, monkeypatch, asks_only_what_is_remembered
+    ):
+        """The twin asks the projection about an event that it has forgotten, which counts it again."""
+        if not asks_only_what_is_remembered:
+            long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+            monkeypatch.setattr(ranking_store, "remembered_since", lambda: long_ago)
         rebuild_ranking()
         event = event_of(performance)
         update_ranking(event)
@@ -266,25 +217,8 @@ class TestUpdateRanking:
 
         update_ranking(event)
 
-        assert projected() == {performance.concert_id: 1}
-        assert ranking_drift() == []
-
-    def test_would_count_it_again_if_it_were_looked_up_there(self, store, monkeypatch):
-        """The twin: the projection asked about an event that it has forgotten."""
-        monkeypatch.setattr(
-            ranking_store, "remembered_since", lambda: datetime(2020, 1, 1, tzinfo=UTC)
-        )
-        performance = PerformanceFactory()
-        rebuild_ranking()
-        event = event_of(performance)
-        update_ranking(event)
-        RankingEntry.objects.update(recorded_at=timezone.now() - timedelta(days=3))
-        for key in store.scan_iter("*:events:*"):
-            store.delete(key)
-
-        update_ranking(event)
-
-        assert projected() == {performance.concert_id: 2}
+        assert projected() == {performance.concert_id: 1 if asks_only_what_is_remembered else 2}
+        assert (ranking_drift() == []) is asks_only_what_is_remembered
 
     def test_the_task_settles_the_delivery(self):
         event = event_of(PerformanceFactory())
@@ -318,20 +252,23 @@ class TestUpdateRankingAtOnce:
 
         assert sorted(outcomes) == [1, 2, 3, 4, 5, 6, 7, 8]
 
-    def test_the_last_two_seats_sold_at_once_are_seen_as_sold_out(self, race):
+    @pytest.fixture
+    def last_two(self):
+        """The sales of the last two seats, and how both are counted at once."""
         performance = PerformanceFactory(seats=2)
         rebuild_ranking()
         events = [event_of(performance), event_of(performance)]
+        return performance, events, [partial(update_ranking, event) for event in events]
 
-        race([lambda event=event: update_ranking(event) for event in events])
+    def test_the_last_two_seats_sold_at_once_are_seen_as_sold_out(self, race, last_two):
+        performance, events, counting = last_two
 
-        performance.refresh_from_db()
-        assert performance.sold_out_at == max(event.occurred_at for event in events)
+        race(counting)
 
-    def test_without_the_lock_neither_would_see_the_other(self, race, monkeypatch):
-        performance = PerformanceFactory(seats=2)
-        rebuild_ranking()
-        events = [event_of(performance), event_of(performance)]
+        assert sold_out_at(performance) == max(event.occurred_at for event in events)
+
+    def test_without_the_lock_neither_would_see_the_other(self, race, last_two, monkeypatch):
+        performance, _events, counting = last_two
         monkeypatch.setattr(PerformanceQuerySet, "lock", lambda self: self.order_by("pk"))
         both, insert = threading.Barrier(2), services._insert
 
@@ -340,11 +277,9 @@ class TestUpdateRankingAtOnce:
             return insert(entries)
 
         monkeypatch.setattr(services, "_insert", insert_together)
-        outcomes = race([lambda event=event: update_ranking(event) for event in events])
 
-        assert outcomes == [None, None]
-        performance.refresh_from_db()
-        assert performance.sold_out_at is None
+        assert race(counting) == [None, None]
+        assert sold_out_at(performance) is None
 
 
 class TestPopularConcerts:
@@ -382,8 +317,7 @@ class TestPopularConcerts:
         assert ranked(DAY) == [(performance.concert_id, 1)]
         assert ranked(WEEK) == [(performance.concert_id, 2)]
 
-    def test_a_week_is_today_and_the_six_days_before(self, answered_by):
-        performance = PerformanceFactory()
+    def test_a_week_is_today_and_the_six_days_before(self, performance, answered_by):
         now = timezone.now()
         sell(performance, occurred_at=now)
         sell(performance, occurred_at=now - timedelta(days=6))
@@ -411,7 +345,7 @@ class TestPopularConcerts:
 
     @pytest.mark.parametrize("window", WINDOWS)
     def test_of_many_reads_as_few_as_it_can(self, window, answered_by, monkeypatch):
-        """With two places and a row of concerts that are alike but for their numbers, some of them withdrawn."""
+        """Rank with two places and a row of concerts that are alike but for their numbers, some of them withdrawn."""
         monkeypatch.setattr(rankings, "RANKING_LIMIT_MAX", 2)
         concerts = [ConcertFactory(pk=900_000_000 + number) for number in range(6, 12)]
         best, *others = [PerformanceFactory(concert=concert) for concert in concerts]
@@ -446,15 +380,15 @@ class TestPopularConcerts:
 
         assert ranked(window) == []
 
-    def test_answers_from_the_table_while_the_store_is_down(self, settings):
-        performance = PerformanceFactory()
+    def test_answers_from_the_table_while_the_store_is_down(self, performance, settings):
         sell(performance)
         settings.QUEUE_URL = "redis://127.0.0.1:1/0"
 
         assert ranked(DAY) == ranked(WEEK) == ranked(ALL) == [(performance.concert_id, 1)]
 
-    def test_answers_from_the_table_while_the_store_is_frozen(self, settings, valkey_server):
-        performance = PerformanceFactory()
+    def test_answers_from_the_table_while_the_store_is_frozen(
+        self, performance, settings, valkey_server
+    ):
         server = valkey_server()
         settings.QUEUE_URL = server.url
         sell(performance)
@@ -466,267 +400,9 @@ class TestPopularConcerts:
         assert answer == [(performance.concert_id, 1)]
 
 
-class TestRebuildRanking:
-    def test_restores_what_was_lost(self, store):
-        performance = PerformanceFactory()
-        sell(performance, times=3)
-        update_ranking(cancellation_of(performance))
-        today = venue_day(timezone.now())
-        before = ranking_store.read(), ranking_store.read(days=[today])
-        store.flushall()
-        assert ranking_store.read() is None
-
-        assert rebuild_ranking()
-
-        assert (ranking_store.read(), ranking_store.read(days=[today])) == before
-        assert projected() == projected([today]) == {performance.concert_id: 2}
-
-    def test_an_event_counted_before_is_not_counted_again_after(self):
-        performance = PerformanceFactory()
-        event = event_of(performance)
-        update_ranking(event)
-
-        rebuild_ranking()
-        update_ranking(event)
-
-        assert ranked() == [(performance.concert_id, 1)]
-
-    def test_misses_nothing_that_is_sold_meanwhile(self, monkeypatch):
-        performance = PerformanceFactory()
-        sell(performance, times=4)
-        monkeypatch.setattr(services, "REBUILD_BATCH", 2)
-        count = ranking_store.apply
-        late = [event_of(performance) for _ in range(2)]
-
-        def count_and_sell(entries, *, filling=""):
-            if filling and late:
-                update_ranking(late.pop())
-            return count(entries, filling=filling)
-
-        monkeypatch.setattr(ranking_store, "apply", count_and_sell)
-        assert rebuild_ranking()
-
-        assert not late
-        assert ranked() == [(performance.concert_id, 6)]
-        assert ranking_drift() == []
-
-    def test_would_miss_it_if_events_were_counted_in_the_old_generation_alone(self, monkeypatch):
-        # The twin: the same sale, with the second generation hidden from the consumer.
-        performance = PerformanceFactory()
-        sell(performance, times=2)
-        hidden = ranking_store.COUNT.replace(
-            "if rebuilding then count(rebuilding", "if false then count(rebuilding"
-        )
-        assert hidden != ranking_store.COUNT
-        monkeypatch.setattr(ranking_store, "COUNT", hidden)
-        generation = begun_rebuild()
-        ranking_store.apply(list(RankingEntry.objects.all()), filling=generation)
-        sell(performance)
-
-        ranking_store.publish_rebuild(generation)
-
-        assert ranked() == [(performance.concert_id, 2)]
-
-    def test_readers_see_the_old_generation_until_the_new_one_is_complete(self):
-        performance = PerformanceFactory()
-        sell(performance, times=2)
-        generation = begun_rebuild()
-
-        ranking_store.apply(RankingEntry.objects.all()[:1], filling=generation)
-
-        assert ranked() == [(performance.concert_id, 2)]
-
-    def test_sums_up_what_is_too_old_to_come_again(self, store):
-        performance = PerformanceFactory()
-        for days in (0, 2, 8, 30):
-            sell(performance, occurred_at=timezone.now() - timedelta(days=days))
-        update_ranking(cancellation_of(performance))
-        old = RankingEntry.objects.exclude(day=venue_day(timezone.now()))
-        old.update(recorded_at=timezone.now() - timedelta(days=2))
-        today = venue_day(timezone.now())
-
-        rebuild_ranking()
-
-        assert projected() == {performance.concert_id: 3}
-        assert projected(ranking_store.window_days(today)) == {performance.concert_id: 1}
-        assert projected([today - timedelta(days=2)]) == {performance.concert_id: 1}
-        assert ranking_drift() == []
-        [events] = store.scan_iter("*:events:*")
-        assert store.scard(events) == 2
-
-    def test_leaves_nothing_of_the_old_generation(self, store):
-        sell(PerformanceFactory(), times=2)
-        rebuild_ranking()
-        keys = len(store.keys())
-
-        rebuild_ranking()
-
-        assert len(store.keys()) == keys
-
-    def test_gives_way_to_a_rebuild_that_is_under_way(self):
-        ranking_store.begin_rebuild()
-
-        assert not rebuild_ranking()
-        with pytest.raises(CommandError, match="under way"):
-            call_command("rebuild_ranking")
-
-    def test_gives_up_when_another_took_over(self, store):
-        sell(PerformanceFactory())
-        generation = begun_rebuild()
-        store.set(f"{ranking_store.ROOT}:rebuilding", "another")
-
-        assert not ranking_store.apply(list(RankingEntry.objects.all()), filling=generation)
-        assert not ranking_store.publish_rebuild(generation)
-
-    def test_what_a_dead_rebuild_left_goes_away_by_itself(self, store):
-        sell(PerformanceFactory())
-        generation = begun_rebuild()
-        ranking_store.apply(list(RankingEntry.objects.all()), filling=generation)
-
-        left = [
-            key for key in store.scan_iter() if generation.encode() in key or b"rebuilding" in key
-        ]
-
-        assert len(left) == 5
-        assert all(store.ttl(key) > 0 for key in left)
-
-    def test_the_live_generation_stays(self, store):
-        sell(PerformanceFactory())
-        rebuild_ranking()
-
-        lasting = {key.rsplit(b":", 1)[-1] for key in store.scan_iter() if store.ttl(key) == -1}
-        assert lasting == {b"all", b"built", b"changes"}
-        [day] = [key for key in store.scan_iter() if b":day:" in key]
-        assert 7 * 86_400 < store.ttl(day) <= 9 * 86_400
-        [events] = [key for key in store.scan_iter() if b":events:" in key]
-        assert 86_400 < store.ttl(events) <= 3 * 86_400
-
-    def test_every_key_has_the_hash_tag(self, store):
-        sell(PerformanceFactory())
-        ranking_store.begin_rebuild()
-        sell(PerformanceFactory())
-
-        assert len(store.keys()) > 6
-        assert all(b"{ranking}" in key for key in store.scan_iter())
-
-    def test_the_command_rebuilds(self, capsys):
-        performance = RankingEntryFactory().performance
-
-        call_command("rebuild_ranking")
-
-        assert projected() == {performance.concert_id: 1}
-        assert "rebuilt" in capsys.readouterr().out
-
-
-class TestRankingDrift:
-    def test_reports_a_sum_that_is_not_the_recount(self, store):
-        performance = PerformanceFactory()
-        sell(performance)
-        today = venue_day(timezone.now()).isoformat()
-        generation = store.get(f"{ranking_store.ROOT}:built").decode()
-
-        store.zincrby(f"{ranking_store.ROOT}:{generation}:day:{today}", 4, performance.concert_id)
-
-        assert ranking_drift() == [RankingDrift(today, performance.concert_id, 5, 1)]
-
-    def test_reports_a_concert_that_was_never_sold(self, store):
-        sell(PerformanceFactory())
-        generation = store.get(f"{ranking_store.ROOT}:built").decode()
-
-        store.zincrby(f"{ranking_store.ROOT}:{generation}:all", 1, 77)
-
-        assert ranking_drift() == [RankingDrift("all", 77, 1, 0)]
-
-    def test_without_all_time_looks_at_the_week(self, store):
-        performance = PerformanceFactory()
-        sell(performance)
-        today = venue_day(timezone.now()).isoformat()
-        generation = store.get(f"{ranking_store.ROOT}:built").decode()
-        store.zincrby(f"{ranking_store.ROOT}:{generation}:all", 4, performance.concert_id)
-        assert ranking_drift(all_time=False) == []
-
-        store.zincrby(f"{ranking_store.ROOT}:{generation}:day:{today}", 4, performance.concert_id)
-
-        assert ranking_drift(all_time=False) == [RankingDrift(today, performance.concert_id, 5, 1)]
-
-    def test_without_all_time_reads_no_sums_of_all_time(self, store, monkeypatch):
-        sell(PerformanceFactory())
-        read = ranking_store.read
-        asked = []
-
-        def noted(*, days=(), **options):
-            asked.append(days)
-            return read(days=days, **options)
-
-        monkeypatch.setattr(ranking_store, "read", noted)
-
-        assert ranking_drift(all_time=False) == []
-
-        assert asked
-        assert all(asked)
-
-    def test_of_all_time_is_mended_a_few_times_a_day(self, store):
-        performance = PerformanceFactory()
-        sell(performance)
-        generation = store.get(f"{ranking_store.ROOT}:built").decode()
-        store.zincrby(f"{ranking_store.ROOT}:{generation}:all", 4, performance.concert_id)
-
-        rebuild_lost_ranking()
-        assert projected() == {performance.concert_id: 5}
-        verify_ranking(from_a_newer_caller=True)
-
-        assert projected() == {performance.concert_id: 1}
-
-    def test_reports_a_lost_projection(self, store):
-        performance = PerformanceFactory()
-        RankingEntryFactory(
-            performance=performance, recorded_at=timezone.now() - timedelta(minutes=5)
-        )
-
-        assert {drift.window for drift in ranking_drift()} >= {"all"}
-        assert all(drift.projected == 0 for drift in ranking_drift())
-
-    def test_an_entry_on_its_way_is_no_drift_but_a_stranded_one_is(self):
-        performance = PerformanceFactory()
-        rebuild_ranking()
-        entry = RankingEntryFactory(performance=performance)
-
-        assert ranking_drift() == []
-        RankingEntry.objects.filter(pk=entry.pk).update(
-            recorded_at=timezone.now() - timedelta(minutes=5)
-        )
-
-        assert RankingDrift("all", performance.concert_id, 0, 1) in ranking_drift()
-
-    def test_what_is_sold_while_it_reads_is_no_drift(self, monkeypatch):
-        performance = PerformanceFactory()
-        sell(performance)
-        read = ranking_store.read
-
-        def read_and_sell(**query):
-            sums = read(**query)
-            sell(performance)
-            return sums
-
-        monkeypatch.setattr(ranking_store, "read", read_and_sell)
-
-        assert ranking_drift() == []
-
-    def test_a_store_that_came_back_from_an_old_file_is_rebuilt(self, store):
-        performance = PerformanceFactory()
-        sell(performance)
-        old = {key: store.dump(key) for key in store.scan_iter()}
-        sell(performance)
-        RankingEntry.objects.update(recorded_at=timezone.now() - timedelta(minutes=5))
-        store.flushall()
-        for key, value in old.items():
-            store.restore(key, 0, value)
-        assert ranked() == [(performance.concert_id, 1)]
-
-        rebuild_lost_ranking()
-
-        assert ranked() == [(performance.concert_id, 2)]
-        assert not rebuild_ranking_if_needed()
+def sold_out_at(performance):
+    performance.refresh_from_db()
+    return performance.sold_out_at
 
 
 class TestSoldOut:
@@ -734,26 +410,22 @@ class TestSoldOut:
         performance = PerformanceFactory(seats=3)
         opened = performance.concert.sales_open_at
         sell(performance, seats=2, occurred_at=opened + timedelta(seconds=90))
-        performance.refresh_from_db()
-        assert performance.sold_out_at is None
+        assert sold_out_at(performance) is None
 
         sell(performance, occurred_at=opened + timedelta(seconds=61))
 
-        performance.refresh_from_db()
-        assert performance.sold_out_at == opened + timedelta(seconds=90)
+        assert sold_out_at(performance) == opened + timedelta(seconds=90)
 
     def test_ends_with_a_cancellation_and_comes_back_with_the_next_sale(self):
         performance = PerformanceFactory(seats=1)
         sell(performance)
         update_ranking(cancellation_of(performance))
-        performance.refresh_from_db()
-        assert performance.sold_out_at is None
+        assert sold_out_at(performance) is None
 
         again = event_of(performance)
         update_ranking(again)
 
-        performance.refresh_from_db()
-        assert performance.sold_out_at == again.occurred_at
+        assert sold_out_at(performance) == again.occurred_at
 
     def test_blocked_seats_are_not_waited_for(self):
         performance = PerformanceFactory(seats=2)
@@ -761,20 +433,17 @@ class TestSoldOut:
         sell(performance)
 
         block_seats(seat_ids=seat_ids[1:])
-        performance.refresh_from_db()
-        assert performance.sold_out_at is not None
+        assert sold_out_at(performance) is not None
         unblock_seats(seat_ids=seat_ids[1:])
 
-        performance.refresh_from_db()
-        assert performance.sold_out_at is None
+        assert sold_out_at(performance) is None
 
     def test_nothing_sold_is_not_sold_out(self):
         performance = PerformanceFactory(seats=1)
 
         block_seats(seat_ids=list(seats_of(performance.pk).values_list("pk", flat=True)))
 
-        performance.refresh_from_db()
-        assert performance.sold_out_at is None
+        assert sold_out_at(performance) is None
 
     @pytest.mark.parametrize("is_sold_first", [True, False])
     def test_a_seat_that_is_sold_and_blocked_is_not_counted_twice(self, is_sold_first):
@@ -847,7 +516,7 @@ class TestSoldOut:
             sell(performance, occurred_at=opened + timedelta(seconds=seconds))
         began_at = timezone.now() - timedelta(hours=1)
         begin_at(Performance.objects.filter(pk__in=[over.pk, withdrawn.pk]), began_at)
-        assert [one.performance_id for one in fastest_sold_out(limit=3)] == [
+        assert [item.performance_id for item in fastest_sold_out(limit=3)] == [
             withdrawn.pk,
             over.pk,
             ahead.pk,
@@ -857,11 +526,11 @@ class TestSoldOut:
         Concert.objects.filter(pk=withdrawn.concert_id).update(is_published=False)
         begin_at(Performance.objects.filter(pk=ahead.pk), timezone.now())
 
-        assert [one.performance_id for one in fastest_sold_out(limit=3)] == [over.pk, ahead.pk]
+        assert [item.performance_id for item in fastest_sold_out(limit=3)] == [over.pk, ahead.pk]
 
 
 class TestWithManyPastConcerts:
-    """Lists are asked for by everybody, and most concerts are over."""
+    """Every visitor asks for the lists, and most concerts are over."""
 
     PAST = 2_000
 
@@ -882,7 +551,7 @@ class TestWithManyPastConcerts:
             cursor.execute("ANALYZE concerts_concert, concerts_performance")
 
     def most_read(self, queries):
-        """The most rows that a node of a plan of one of them reads."""
+        """Return the most rows that a node of a plan of one of them reads."""
         plans = []
         with connection.cursor() as cursor:
             for query in queries:
@@ -928,8 +597,7 @@ def _rows(node):
 
 
 class TestAnswersAreShared:
-    def test_a_crowd_costs_one_computation(self, django_assert_num_queries):
-        performance = PerformanceFactory()
+    def test_a_crowd_costs_one_computation(self, performance, django_assert_num_queries):
         sell(performance)
 
         with django_assert_num_queries(1):

@@ -6,27 +6,21 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, transaction
 from django.test import Client, TestCase
-from django.urls import reverse
 from django.utils import timezone
 
 from apps.concerts.errors import PerformanceNotFound
 from apps.concerts.models import LENGTH_MAX, USUAL_LENGTH, Concert, Performance
-from apps.concerts.scheduling import reschedule_performance
-from apps.core.transactions import run_in_transaction
 from apps.outbox.events import PERFORMANCE_RESCHEDULED
 from apps.outbox.models import EventDelivery, OutboxEvent
-from tests.boxoffice.sending import concert_form, send
-from tests.concerts.test_admin import typed
-from tests.factories.accounts import CustomerFactory
-from tests.factories.concerts import ConcertFactory, PerformanceFactory
+from tests.boxoffice.sending import concert_form, send, typed
+from tests.boxoffice.staff import page_of
+from tests.factories.concerts import ConcertFactory, PerformanceFactory, reschedule
 
 pytestmark = pytest.mark.django_db
 
 
 def move(performance: Performance, **times: datetime) -> Performance:
-    moved = run_in_transaction(
-        lambda: reschedule_performance(performance_id=performance.pk, **times)
-    )
+    moved = reschedule(performance, **times)
     performance.refresh_from_db()
     return moved
 
@@ -37,10 +31,9 @@ def events() -> list[OutboxEvent]:
 
 @pytest.fixture
 def performance() -> Performance:
-    """Begins at a full second, as whatever staff type does."""
+    """A performance that begins at a full second, as all that staff type does."""
     at = (timezone.now() + timedelta(days=30)).replace(microsecond=0)
-    found: Performance = PerformanceFactory(starts_at=at)
-    return found
+    return PerformanceFactory(starts_at=at)
 
 
 class TestEnds:
@@ -130,9 +123,7 @@ class TestReschedulePerformance:
         assert performance.schedule_version == 2
         assert performance.previous_starts_at == to
 
-    def test_of_the_end_alone_tells_calendars_and_nobody_else(
-        self, performance: Performance
-    ) -> None:
+    def test_of_the_end_alone_is_told_to_calendars_only(self, performance: Performance) -> None:
         move(performance, ends_at=performance.starts_at + timedelta(hours=4))
 
         assert performance.schedule_version == 1
@@ -140,7 +131,7 @@ class TestReschedulePerformance:
         assert performance.rescheduled_at is None
         assert events() == []
 
-    def test_that_is_rolled_back_tells_nobody(self, performance: Performance) -> None:
+    def test_that_is_rolled_back_is_not_told(self, performance: Performance) -> None:
         other = PerformanceFactory(concert=performance.concert)
 
         with TestCase.captureOnCommitCallbacks() as announced, pytest.raises(IntegrityError):
@@ -152,20 +143,15 @@ class TestReschedulePerformance:
 
     def test_refuses_what_is_not_there(self) -> None:
         with pytest.raises(PerformanceNotFound):
-            run_in_transaction(lambda: reschedule_performance(performance_id=0))
+            reschedule(Performance(pk=0))
 
 
 class TestForms:
-    """Whatever door staff use, the same follows from it."""
-
-    @pytest.fixture
-    def staff(self, client: Client) -> Client:
-        client.force_login(CustomerFactory(admin=True))
-        return client
+    """Each door that staff use has the same consequences."""
 
     def change(self, staff: Client, performance: Performance, **values: Any) -> Any:
         times = {"starts_at": performance.starts_at, "ends_at": performance.ends_at} | values
-        page = reverse("admin:concerts_performance_change", args=[performance.pk])
+        page = page_of(performance)
         form = {"is_confirmed": "on"}
         for name, at in times.items():
             form |= typed(name, at)
@@ -201,7 +187,7 @@ class TestForms:
         form |= typed("performances-1-ends_at", kept.ends_at)
         form |= typed("performances-2-starts_at", added)
 
-        page = reverse("admin:concerts_concert_change", args=[performance.concert_id])
+        page = page_of(performance.concert)
         assert send(staff, page, form).status_code == 302
 
         performance.refresh_from_db()
@@ -225,7 +211,7 @@ class TestForms:
         self.change(staff, performance, ends_at=long)
         assert performance.ends_at == long
 
-        page = reverse("admin:concerts_performance_change", args=[performance.pk])
+        page = page_of(performance)
         send(staff, page, typed("starts_at", performance.starts_at))
 
         performance.refresh_from_db()

@@ -104,8 +104,8 @@ class TestCost:
         assert len(searches) == 2  # as typed, then with a slip
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL enable_seqscan = off")
-            for one in searches:
-                cursor.execute(f"EXPLAIN {one}")
+            for search in searches:
+                cursor.execute(f"EXPLAIN {search}")
                 plan = "\n".join(line for (line,) in cursor.fetchall())
                 assert "concert_search" in plan
                 assert "Seq Scan on concerts_concert" not in plan

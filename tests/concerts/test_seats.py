@@ -41,8 +41,7 @@ def section(**changes):
 
 
 class TestGenerateSeats:
-    def test_makes_seats_1_to_50_by_default(self):
-        performance = PerformanceFactory()
+    def test_makes_seats_1_to_50_by_default(self, performance):
 
         made = generate_seats(performance_id=performance.pk)
 
@@ -52,8 +51,9 @@ class TestGenerateSeats:
         assert {(seat.section, seat.row, seat.grade) for seat in seats} == {("1", "A", "R")}
 
     @pytest.mark.parametrize("layout", [[section()], STADIUM], ids=["2 seats", "5,000 seats"])
-    def test_takes_six_queries_for_any_number_of_seats(self, layout, django_assert_num_queries):
-        performance = PerformanceFactory()
+    def test_takes_six_queries_for_any_number_of_seats(
+        self, performance, layout, django_assert_num_queries
+    ):
 
         # Savepoint, lock, "has it seats", insert, version, release.
         with django_assert_num_queries(6):
@@ -62,16 +62,14 @@ class TestGenerateSeats:
         assert Seat.objects.of_performance(performance.pk).count() == made
         assert made == sum(section.rows * section.seats_per_row for section in layout)
 
-    def test_gives_every_seat_a_place_of_its_own(self):
-        performance = PerformanceFactory()
+    def test_gives_every_seat_a_place_of_its_own(self, performance):
 
         generate_seats(performance_id=performance.pk, layout=STADIUM)
 
         places = Seat.objects.of_performance(performance.pk).values_list("x", "y")
         assert len(set(places)) == len(places) == 5_000
 
-    def test_raises_the_version_of_the_seat_map(self):
-        performance = PerformanceFactory()
+    def test_raises_the_version_of_the_seat_map(self, performance):
 
         generate_seats(performance_id=performance.pk)
 
@@ -109,8 +107,7 @@ class TestGenerateSeats:
             [section(name="1", rows=121, seats_per_row=500)],
         ],
     )
-    def test_refuses_a_hall_that_cannot_be(self, layout):
-        performance = PerformanceFactory()
+    def test_refuses_a_hall_that_cannot_be(self, performance, layout):
 
         with pytest.raises(LayoutRefused):
             generate_seats(performance_id=performance.pk, layout=layout)
@@ -120,16 +117,14 @@ class TestGenerateSeats:
 
 @pytest.mark.django_db(transaction=True)
 class TestGenerateSeatsAtOnce:
-    def test_one_of_two_generators_wins(self, race):
-        performance = PerformanceFactory()
+    def test_one_of_two_generators_wins(self, performance, race):
 
         outcomes = race([lambda: generate_seats(performance_id=performance.pk)] * 2)
 
         assert sorted(type(outcome).__name__ for outcome in outcomes) == ["LayoutRefused", "int"]
         assert Seat.objects.count() == 50
 
-    def test_without_the_lock_the_constraint_holds(self, race, monkeypatch):
-        performance = PerformanceFactory()
+    def test_without_the_lock_the_constraint_holds(self, performance, race, monkeypatch):
         monkeypatch.setattr(PerformanceQuerySet, "lock", lambda self: self.order_by("pk"))
         both = threading.Barrier(2)
 
@@ -179,8 +174,7 @@ class TestCreatePerformance:
         with pytest.raises(ConcertNotFound):
             create_performance(concert_id=1, starts_at=timezone.now())
 
-    def test_refuses_a_second_performance_at_the_same_time(self):
-        performance = PerformanceFactory()
+    def test_refuses_a_second_performance_at_the_same_time(self, performance):
 
         with pytest.raises(PerformanceAlreadyScheduled):
             create_performance(concert_id=performance.concert_id, starts_at=performance.starts_at)
@@ -222,8 +216,7 @@ class TestBlockSeats:
 
 
 class TestSeatMap:
-    def test_describes_sections_grades_and_seats(self):
-        performance = PerformanceFactory()
+    def test_describes_sections_grades_and_seats(self, performance):
         generate_seats(
             performance_id=performance.pk,
             layout=[
@@ -247,8 +240,7 @@ class TestSeatMap:
         }
         assert drawn.seat_ids == (first.pk, second.pk, third.pk)
 
-    def test_is_drawn_once_for_each_version(self, django_assert_num_queries):
-        performance = PerformanceFactory()
+    def test_is_drawn_once_for_each_version(self, performance, django_assert_num_queries):
         empty = seat_map(performance.pk)
 
         generate_seats(performance_id=performance.pk)
@@ -275,8 +267,7 @@ class TestSeatMap:
         with pytest.raises(PerformanceNotFound):
             seat_map(performance.pk)
 
-    def test_seats_of_one_section(self):
-        performance = PerformanceFactory()
+    def test_seats_of_one_section(self, performance):
         generate_seats(performance_id=performance.pk, layout=[section(name="1"), section(name="2")])
 
         assert {seat.section for seat in seats_of(performance.pk, section="2")} == {"2"}

@@ -1,4 +1,4 @@
-"""Test what README and `docs/` say of the code is compared with the code."""
+"""Compare what README and `docs/` say of the code with the code."""
 
 import ast
 import importlib
@@ -34,12 +34,12 @@ def between(page: Path, markers: tuple[str, str]) -> str:
 
 
 def prose(page: Path) -> str:
-    """The page without its code blocks."""
+    """Return the page without its code blocks."""
     return re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
 
 
 def anchors(page: Path) -> set[str]:
-    """The fragments that a renderer gives to the headings of a page."""
+    """Return the fragments that a renderer gives to the headings of a page."""
     headings = re.findall(r"^#+ +(.+)$", prose(page), flags=re.MULTILINE)
     return {
         re.sub(r"[^\w\- ]", "", heading.replace("`", "").lower()).strip().replace(" ", "-")
@@ -124,7 +124,7 @@ class TestSettings:
 
 
 def settings_read() -> Iterator[str]:
-    """The names that the settings take from the environment: `env.str("NAME", ...)` and `os.environ`."""
+    """Yield the names that the settings take from the environment: `env.str("NAME", ...)` and `os.environ`."""
     for path in (ROOT / "concert_project" / "settings").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
@@ -166,7 +166,7 @@ def own_models() -> Iterator[type[models.Model]]:
 
 
 def relations() -> Iterator[tuple[str, str]]:
-    """Pairs of the model referred to and the model that refers to it."""
+    """Yield pairs of the model referred to and the model that refers to it."""
     own = set(own_models())
     for model in own:
         for field in model._meta.concrete_fields:
@@ -227,7 +227,7 @@ class TestConstraints:
         known = {"hold", "event_id"}  # columns that are unique themselves
         for model in own_models():
             known |= {constraint.name for constraint in model._meta.constraints}
-            known |= {one.name for one in getattr(model._meta, "triggers", [])}
+            known |= {trigger.name for trigger in getattr(model._meta, "triggers", [])}
 
         assert named
         assert named - known == set()

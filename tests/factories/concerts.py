@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import factory
@@ -17,6 +18,8 @@ from apps.concerts.models import (
     Seat,
     venue_day,
 )
+from apps.concerts.scheduling import reschedule_performance
+from apps.core.transactions import run_in_transaction
 
 M = TypeVar("M", bound=Model)
 
@@ -62,6 +65,12 @@ def count_in(performance: Performance, seats: Sequence[Seat]) -> None:
 def begin_at(performances: QuerySet[Performance], at: datetime) -> None:
     """Write another time into the rows, and nothing that follows from it; they last as long as usual."""
     performances.update(starts_at=at, ends_at=at + USUAL_LENGTH)
+
+
+def reschedule(performance: Performance, **times: datetime) -> Performance:
+    """Move a performance as staff do."""
+    move = partial(reschedule_performance, performance_id=performance.pk, **times)
+    return run_in_transaction(move)
 
 
 class PerformanceFactory(factory.django.DjangoModelFactory[Performance]):

@@ -27,14 +27,18 @@ def hold(customer: User, seats: Sequence[Seat], **changes: Any) -> Hold:
 
 
 def overdue_hold(customer: User, seats: Sequence[Seat]) -> Hold:
-    """A hold whose time was over a second ago, and which no sweep has met."""
+    """Make a hold whose time was over a second ago, and which no sweep has met."""
     made = hold(customer, seats)
-    age = made.expires_at - made.held_at + timedelta(seconds=1)
-    Hold.objects.filter(pk=made.pk).update(
+    let_expire(made)
+    return made
+
+
+def let_expire(held: Hold) -> None:
+    age = held.expires_at - held.held_at + timedelta(seconds=1)
+    Hold.objects.filter(pk=held.pk).update(
         held_at=F("held_at") - age, expires_at=F("expires_at") - age
     )
-    made.refresh_from_db()
-    return made
+    held.refresh_from_db()
 
 
 def reservation(customer: User, seats: Sequence[Seat]) -> Reservation:

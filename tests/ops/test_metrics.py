@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
@@ -15,7 +15,7 @@ from tests.outbox.deliveries import delivery, record
 
 
 def figures(client) -> dict[tuple[str, str], float]:
-    """The figures of this project by name and consumer, freshly read."""
+    """Return the figures of this project by name and consumer, freshly read."""
     clear_process_caches()
     return shown(client)
 
@@ -38,13 +38,13 @@ class TestDeliveries:
         consumer("second")
 
         assert figures(client) == {
-            (name, one): 0
-            for name in (
+            (figure, name): 0
+            for figure in (
                 "deliveries_pending",
                 "deliveries_dead",
                 "oldest_pending_delivery_seconds",
             )
-            for one in ("first", "second")
+            for name in ("first", "second")
         }
 
     def test_are_counted_by_consumer(self, client, consumer):
@@ -156,6 +156,4 @@ class TestOutage:
 
 
 def _refused():
-    from django.db import OperationalError
-
     raise OperationalError("the database system is starting up")

@@ -6,7 +6,7 @@ from django.test import Client
 from apps.accounts.models import User
 from apps.concerts.models import Performance
 from apps.reservations.models import Hold, Reservation
-from tests.factories.accounts import PASSWORD, CustomerFactory
+from tests.factories.accounts import PASSWORD
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.payments import WalletFactory
 from tests.factories.reservations import hold, reservation
@@ -15,24 +15,20 @@ from tests.storefront.rules import StrictClient
 
 @pytest.fixture
 def customer() -> User:
-    """With a password and 200,000 won."""
-    found: User = WalletFactory(
-        customer=CustomerFactory(password=PASSWORD), balance=200_000
-    ).customer
-    return found
+    """A customer with a password and 200,000 won."""
+    return WalletFactory(balance=200_000, customer__password=PASSWORD).customer
 
 
 @pytest.fixture
 def browser(customer: User) -> Client:
-    logged_in = StrictClient()
-    logged_in.force_login(customer)
-    return logged_in
+    client = StrictClient()
+    client.force_login(customer)
+    return client
 
 
 @pytest.fixture
 def performance() -> Performance:
-    found: Performance = PerformanceFactory(seats=4, concert__seats_per_customer=4)
-    return found
+    return PerformanceFactory(seats=4, concert__seats_per_customer=4)
 
 
 @pytest.fixture

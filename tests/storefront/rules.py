@@ -46,7 +46,7 @@ class Page(HTMLParser):
         return (attributes for name, attributes in self.tags if name == tag)
 
     def value(self, name: str) -> str:
-        """Of the last field with this name: the first `next` is that of the language switch."""
+        """Return the value of the last field with this name: the first `next` is that of the language switch."""
         *_, found = (field for field in self.all("input") if field.get("name") == name)
         return found["value"] or ""
 
@@ -64,7 +64,7 @@ class Page(HTMLParser):
 
 
 def assert_keeps_the_rules(response: Any) -> None:
-    """Nothing inline, nothing from elsewhere; one heading; every field named; every id once; headings in order."""
+    """Expect nothing inline, nothing from elsewhere; one heading; every field named; every id once; headings in order."""
     page = Page(response)
     policy = response.headers["Content-Security-Policy"]
     assert "default-src 'self'" in policy
@@ -94,14 +94,14 @@ def assert_keeps_the_rules(response: Any) -> None:
     ]
     assert [field for field in fields if field.get("id") not in labelled] == []
     described = [attributes.get("aria-describedby") or "" for _, attributes in page.tags]
-    assert {one for text in described for one in text.split()} <= set(ids)
+    assert {name for text in described for name in text.split()} <= set(ids)
     assert all("alt" in image for image in page.all("img"))
     [html] = page.all("html")
     assert html["lang"] in ("en", "ko")
 
 
 class StrictClient(Client):
-    """Fails the test in which a page of ours breaks a rule, whatever the test is about."""
+    """Fail the test in which a page of ours breaks a rule, whatever the test is about."""
 
     def request(self, **request: Any) -> Any:
         response = super().request(**request)

@@ -10,6 +10,7 @@ from apps.accounts.models import User
 from apps.payments.selectors import wallet_balance
 from tests.factories.accounts import PASSWORD, CustomerFactory
 from tests.storefront.rules import EVIL, HUGE, Page, StrictClient
+from tests.storefront.visits import form
 
 pytestmark = pytest.mark.django_db
 
@@ -55,27 +56,26 @@ class TestRegistering:
         assert PASSWORD not in response.content.decode()
 
 
+def log_in(email: str, password: str = PASSWORD, **fields: str) -> Any:
+    return StrictClient().post("/login/", {"email": email, "password": password, **fields})
+
+
 class TestLoggingIn:
     def test_goes_on_to_where_the_visitor_was_going(self, customer: User):
-        response = StrictClient().post(
-            "/login/",
-            {"email": customer.email, "password": PASSWORD, "next": "/reservations/?page=2"},
-        )
+        response = log_in(customer.email, next="/reservations/?page=2")
 
         assert response.headers["Location"] == "/reservations/?page=2"
 
     @pytest.mark.parametrize("wanted", EVIL)
     def test_never_leads_elsewhere(self, wanted: str, customer: User, browser: Client):
-        response = StrictClient().post(
-            "/login/", {"email": customer.email, "password": PASSWORD, "next": wanted}
-        )
+        response = log_in(customer.email, next=wanted)
 
         assert response.headers["Location"] == "/"
         assert browser.get("/login/", {"next": wanted}).headers["Location"] == "/"
         assert Page(StrictClient().get("/login/", {"next": wanted})).value("next") == "/"
 
     def test_refuses_a_wrong_password(self, customer: User):
-        response = StrictClient().post("/login/", {"email": customer.email, "password": "wrong"})
+        response = log_in(customer.email, "wrong")
 
         assert response.status_code == 400
         assert "wrong" in response.content.decode()
@@ -106,13 +106,13 @@ class TestWallet:
 
     @pytest.mark.parametrize("amount", ["50,000", "₩50,000", "50,000원", "５０，０００"])
     def test_takes_an_amount_as_pages_print_it(self, amount: str, browser: Client, customer: User):
-        browser.post("/wallet/", {"amount": amount, "key": str(uuid4())})
+        browser.post("/wallet/", form(amount=amount))
 
         assert wallet_balance(customer_id=customer.pk) == 250_000
 
     @pytest.mark.parametrize("amount", ["50.000", "50,00"])
     def test_says_how_to_write_an_amount(self, amount: str, browser: Client, customer: User):
-        page = browser.post("/wallet/", {"amount": amount, "key": str(uuid4())})
+        page = browser.post("/wallet/", form(amount=amount))
 
         assert "as in 100,000." in page.content.decode()
         assert f'value="{amount}"' in page.content.decode()
@@ -131,7 +131,7 @@ class TestWallet:
 
     @pytest.mark.parametrize("amount", ["", "0", "-5", "1000001", "1.5", "x", "\x00", HUGE])
     def test_refuses_odd_amounts(self, amount: str, browser: Client, customer: User):
-        response = browser.post("/wallet/", {"amount": amount, "key": str(uuid4())})
+        response = browser.post("/wallet/", form(amount=amount))
 
         assert response.status_code == 400
         assert wallet_balance(customer_id=customer.pk) == 200_000
@@ -146,17 +146,15 @@ class TestWallet:
         assert "out of date" in response.content.decode()
         assert wallet_balance(customer_id=customer.pk) == 200_000
 
-    def test_refuses_more_than_a_balance_may_be(
-        self, browser: Client, customer: User, settings: Any
-    ):
+    def test_refuses_more_than_a_balance_may_be(self, browser: Client, settings: Any):
         settings.BALANCE_LIMIT = 210_000
 
-        response = browser.post("/wallet/", {"amount": "50000", "key": str(uuid4())})
+        response = browser.post("/wallet/", form(amount="50000"))
 
         assert response.status_code == 409
 
     @pytest.mark.parametrize("wanted", EVIL)
     def test_never_leads_elsewhere(self, wanted: str, browser: Client):
-        response = browser.post("/wallet/", {"amount": "1", "key": str(uuid4()), "next": wanted})
+        response = browser.post("/wallet/", form(amount="1", next=wanted))
 
         assert response.headers["Location"] == "/wallet/"

@@ -64,10 +64,9 @@ class TestHome:
             for concert in (plenty, few)
         }
         assert told == {plenty.title: False, few.title: True}
-        assert "Few seats left" in StrictClient().get(f"/concerts/{few.pk}/").content.decode()
-        assert (
-            "Few seats left" not in StrictClient().get(f"/concerts/{plenty.pk}/").content.decode()
-        )
+        for concert, is_told in ((few, True), (plenty, False)):
+            page = StrictClient().get(f"/concerts/{concert.pk}/").content.decode()
+            assert ("Few seats left" in page) is is_told
 
     def test_counts_down_to_what_opens_within_a_day(self):
         PerformanceFactory(concert=ConcertFactory(upcoming=True))
@@ -75,18 +74,19 @@ class TestHome:
 
         page = Page(StrictClient().get("/"))
 
-        [seconds] = [one["data-seconds"] for one in page.all("span") if "data-seconds" in one]
+        [seconds] = [span["data-seconds"] for span in page.all("span") if "data-seconds" in span]
         assert 3_500 < float(seconds or 0) <= 3_600
 
     def test_finds_words_in_title_artist_and_venue(self):
         wanted = ConcertFactory(title="Paper Moon", artist="The Lanterns")
         other = ConcertFactory(title="Glass Sun")
 
-        page = StrictClient().get("/", {"q": "moon lanterns"}).content.decode()
+        for text in ("moon lanterns", "moon lantens"):
+            page = StrictClient().get("/", {"q": text}).content.decode()
 
-        assert wanted.title in page
-        assert other.title not in page
-        assert "1 concert" in page
+            assert wanted.title in page
+            assert other.title not in page
+            assert "1 concert" in page
 
     def test_says_when_nothing_is_found_or_on_sale(self):
         assert "Nothing found" in StrictClient().get("/?q=xyz").content.decode()
@@ -105,22 +105,16 @@ class TestHome:
     def test_shows_how_concerts_moved_in_the_ranking(self):
         rising, falling, fresh = PerformanceFactory.create_batch(3)
         yesterday = timezone.now() - timedelta(days=1, hours=1)
-        for number, one in ((3, falling), (2, rising)):
-            RankingEntryFactory.create_batch(number, performance=one, occurred_at=yesterday)
+        for number, date in ((3, falling), (2, rising)):
+            RankingEntryFactory.create_batch(number, performance=date, occurred_at=yesterday)
         RankingEntryFactory.create_batch(5, performance=rising)
         RankingEntryFactory(performance=fresh)
 
         page = StrictClient().get("/").content.decode()
 
         rows = page.split("ranking__item")[1:]
-        assert [
-            title in row
-            for title, row in zip(
-                (rising.concert.title, falling.concert.title, fresh.concert.title),
-                rows,
-                strict=True,
-            )
-        ] == [True] * 3
+        for date, row in zip((rising, falling, fresh), rows, strict=True):
+            assert date.concert.title in row
         assert "up 1 rank" in rows[0]
         assert "down 1 rank" in rows[1]
         assert "New" in rows[2]
@@ -207,24 +201,12 @@ class TestConcert:
 
         assert "Sales are over" in self.offer(room.concert, browser)
 
-    def test_leads_back_to_a_place_in_the_queue(self, browser: Client, performance: Performance):
-        concert = performance.concert
-        browser.post(f"/concerts/{concert.pk}/queue/")
-
-        assert "Back to your place" in self.offer(concert, browser)
-
     def test_tells_prices_dates_and_rules(self, performance: Performance):
         page = StrictClient().get(f"/concerts/{performance.concert_id}/").content.decode()
 
         assert "₩50,000" in page
         assert "up to 4 seats" in page
         assert "24 hours before" in page
-
-    def test_is_not_shown_unpublished(self):
-        assert (
-            StrictClient().get(f"/concerts/{ConcertFactory(is_published=False).pk}/").status_code
-            == 404
-        )
 
     def test_has_a_poster_that_browsers_keep(self, performance: Performance):
         path = f"/concerts/{performance.concert_id}/poster.svg"

@@ -1,11 +1,8 @@
 """Paying for what is held, and giving it back."""
 
-from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
-from django.db.models import F
 from django.test import Client
 
 from apps.accounts.models import User
@@ -18,13 +15,12 @@ from apps.queue.selectors import live_figures
 from apps.queue.services import remove_visitor
 from apps.reservations.models import Hold, Reservation
 from tests.conftest import StartValkey
-from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.payments import WalletFactory
 from tests.factories.queue import WaitingRoomFactory
-from tests.factories.reservations import hold, overdue_hold
+from tests.factories.reservations import hold, let_expire, overdue_hold
 from tests.storefront.rules import Page, StrictClient
-from tests.storefront.visits import admitted, checkout_of, form, seat_map
+from tests.storefront.visits import admitted, checkout_of, form, logged_in, seat_map
 
 pytestmark = pytest.mark.django_db
 
@@ -47,13 +43,13 @@ class TestCheckout:
     def test_needs_no_place_in_the_queue(
         self, browser: Client, held: Hold, valkey_server: StartValkey, settings: Any
     ):
-        """It may be another device, the room may be closed, its store may be away: a hold of one's own is enough."""
+        """Pay from another device, with the room closed or its store away: a hold of one's own is enough."""
         WaitingRoom.objects.filter(concert=held.performance.concert_id).update(state="CLOSED")
         server = valkey_server()
         settings.QUEUE_URL = server.url
         server.stop()
 
-        paid = browser.post(checkout_of(held), {"key": str(uuid4())})
+        paid = browser.post(checkout_of(held), form())
 
         assert paid.headers["Location"].startswith("/reservations/")
         assert Reservation.objects.filter(hold=held).exists()
@@ -62,7 +58,7 @@ class TestCheckout:
         WaitingRoomFactory(concert=held.performance.concert)
 
         for _ in range(2):
-            browser.post(checkout_of(held), {"key": str(uuid4())})
+            browser.post(checkout_of(held), form())
 
         figures = live_figures(held.performance.concert_id)
         assert figures is None or (figures.waiting, figures.active) == (0, 0)
@@ -99,10 +95,10 @@ class TestCheckout:
         assert "This form was out of date." in answer.content.decode()
         assert not Reservation.objects.filter(hold=other).exists()
 
-    def test_of_another_concert_gives_nothing_back(self, browser: Client, held: Hold):
-        other = PerformanceFactory().concert_id
-        path = checkout_of(held).replace(f"/{held.performance.concert_id}/", f"/{other}/")
+    def test_is_not_found_below_another_concert(self, browser: Client, held: Hold):
+        path = f"/concerts/{PerformanceFactory().concert_id}/checkout/{held.pk}/"
 
+        assert browser.get(path).status_code == 404
         assert browser.post(f"{path}release/").status_code == 404
         held.refresh_from_db()
         assert held.status == "HELD"
@@ -114,14 +110,13 @@ class TestCheckout:
         assert StrictClient().post(f"{path}release/").headers["Location"] == f"/login/?next={path}"
 
     def test_offers_to_top_up_what_is_missing_and_comes_back(self, performance: Performance):
-        poor = WalletFactory(customer=CustomerFactory(), balance=0).customer
+        poor = WalletFactory(balance=0).customer
         held_by_poor = hold(poor, list(performance.seats.all())[:1])
-        client = StrictClient()
-        client.force_login(poor)
+        client = logged_in(poor)
         path = checkout_of(held_by_poor)
 
         page = client.get(path).content.decode()
-        refused = client.post(path, {"key": str(uuid4())})
+        refused = client.post(path, form())
 
         assert "Top up ₩50,000" in page
         assert f'action="{path}top-up/"' in page
@@ -138,7 +133,7 @@ class TestCheckout:
         path = checkout_of(over)
 
         response = browser.get(path)
-        paid = browser.post(path, {"key": str(uuid4())})
+        paid = browser.post(path, form())
 
         assert "The time to pay is over" in response.content.decode()
         assert (
@@ -170,25 +165,19 @@ class TestCheckout:
         assert response.status_code == 400
         assert not Reservation.objects.exists()
 
-    def test_is_not_found_below_another_concert(self, browser: Client, held: Hold):
-        other = PerformanceFactory().concert_id
-
-        assert browser.get(f"/concerts/{other}/checkout/{held.pk}/").status_code == 404
-
 
 class TestTwoTabs:
     """A tab that stood open while another one dealt with the hold."""
 
     @pytest.fixture
     def poor(self, performance: Performance) -> Hold:
-        customer = WalletFactory(customer=CustomerFactory(), balance=20_000).customer
+        """Held by a customer who has too little money."""
+        customer = WalletFactory(balance=20_000).customer
         return hold(customer, list(performance.seats.all())[:1])
 
     @pytest.fixture
     def tab(self, poor: Hold) -> Client:
-        client = StrictClient()
-        client.force_login(poor.customer)
-        return client
+        return logged_in(poor.customer)
 
     def top_up_form(self, tab: Client, held: Hold) -> tuple[str, dict[str, str]]:
         """Return where the page sends the top-up that it shows, and what."""
@@ -240,16 +229,15 @@ class TestTwoTabs:
 
     def test_top_up_for_what_is_over_is_refused(self, tab: Client, poor: Hold):
         address, sent = self.top_up_form(tab, poor)
-        Hold.objects.filter(pk=poor.pk).update(
-            held_at=F("held_at") - timedelta(hours=1),
-            expires_at=F("expires_at") - timedelta(hours=1),
-        )
+        let_expire(poor)
 
         tab.post(address, sent)
 
         assert self.balance(poor) == 20_000
 
-    def test_top_up_for_the_hold_of_somebody_else_is_not_found(self, browser: Client, poor: Hold):
+    def test_top_up_for_the_hold_of_another_customer_is_not_found(
+        self, browser: Client, poor: Hold
+    ):
         answer = browser.post(f"{checkout_of(poor)}top-up/", form(amount="30000"))
 
         assert answer.status_code == 404
@@ -277,74 +265,3 @@ class TestTwoTabs:
 
         assert wallet_balance(customer_id=customer.pk) == 200_000
         assert LedgerTransaction.objects.filter(type="REFUND").count() == 1
-
-
-class TestMoreTime:
-    def extend(self, client: Client, held: Hold, **fields: str) -> Any:
-        return client.post(f"{checkout_of(held)}extend/", form(**fields))
-
-    def test_is_offered_as_a_plain_form(self, browser: Client, held: Hold):
-        shown = Page(browser.get(checkout_of(held))).form("extend/")
-
-        answer = browser.post(f"{checkout_of(held)}extend/", shown, follow=True)
-
-        extended = Hold.objects.get(pk=held.pk)
-        assert extended.expires_at == held.expires_at + timedelta(minutes=5)
-        assert answer.redirect_chain == [(checkout_of(held), 302)]
-        page = answer.content.decode()
-        assert "Your seats are now held until" in page
-        assert "extend/" not in page
-
-    def test_waits_in_a_live_region_for_the_last_minute(self, browser: Client, held: Hold):
-        page = browser.get(checkout_of(held)).content.decode()
-
-        [before, after] = page.split('<div class="more-time" role="status"')
-        assert "Keep them until" in before.split("<template>")[1]
-        assert 'data-more-time="' in after
-
-    def test_sent_twice_is_one(self, browser: Client, held: Hold):
-        sent = form()
-
-        answers = [browser.post(f"{checkout_of(held)}extend/", sent) for _ in range(2)]
-
-        assert [answer.headers["Location"] for answer in answers] == [checkout_of(held)] * 2
-        assert Hold.objects.get(pk=held.pk).expires_at == held.expires_at + timedelta(minutes=5)
-
-    def test_is_refused_with_the_reason(self, browser: Client, held: Hold):
-        self.extend(browser, held)
-
-        answer = browser.post(f"{checkout_of(held)}extend/", form(), follow=True)
-
-        assert "You have already extended the time for these seats." in answer.content.decode()
-
-    def test_leads_back_to_the_page_that_it_was_asked_on(self, browser: Client, held: Hold):
-        answer = self.extend(browser, held, next="/reservations/")
-
-        assert answer.headers["Location"] == "/reservations/"
-
-    def test_never_leads_elsewhere(self, browser: Client, held: Hold):
-        answer = self.extend(browser, held, next="https://example.com/")
-
-        assert answer.headers["Location"] == "/"
-
-    @pytest.mark.parametrize("key", [{}, {"key": "x"}])
-    def test_is_not_given_without_a_key(self, browser: Client, held: Hold, key: dict[str, str]):
-        answer = browser.post(f"{checkout_of(held)}extend/", key)
-
-        assert answer.headers["Location"] == checkout_of(held)
-        assert Hold.objects.get(pk=held.pk).extended_at is None
-
-    def test_of_what_is_over_leads_to_its_end(
-        self, browser: Client, customer: User, performance: Performance
-    ):
-        over = overdue_hold(customer, list(performance.seats.all())[:1])
-
-        assert self.extend(browser, over).headers["Location"] == checkout_of(over)
-        assert "The time to pay is over" in browser.get(checkout_of(over)).content.decode()
-
-    def test_for_the_hold_of_somebody_else_is_not_found(
-        self, browser: Client, performance: Performance
-    ):
-        foreign = hold(CustomerFactory(), list(performance.seats.all())[:1])
-
-        assert self.extend(browser, foreign).status_code == 404

@@ -1,4 +1,4 @@
-"""Home, concert and waiting room come from pages kept for a second: what they cost, and that nobody gets what is another's."""
+"""Home, concert and waiting room come from pages kept for a second: what they cost, and that no visitor gets what is another's."""
 
 import json
 import re
@@ -35,11 +35,10 @@ PAGES = ["/", "/?show=soon", "/?q=Night", "/?page=2", "/concerts/{concert}/"]
 
 @pytest.fixture
 def concert() -> Concert:
-    """On sale, with a waiting room for one at once."""
+    """A concert on sale, with a waiting room for one visitor at once."""
     room = WaitingRoomFactory(capacity=1)
     PerformanceFactory(concert=room.concert, seats=20)
-    found: Concert = room.concert
-    return found
+    return room.concert
 
 
 @pytest.fixture
@@ -92,6 +91,7 @@ def _shown(page: Any) -> str:
     return " ".join(re.findall(r'data-when="\w+">([^<]+)', page.content.decode()))
 
 
+@pytest.mark.usefixtures("clock")
 class TestCost:
     def queries(self, client: Client, path: str) -> int:
         with CaptureQueriesContext(connection) as captured:
@@ -99,7 +99,7 @@ class TestCost:
         return len(captured)
 
     def test_of_what_is_kept_is_none_for_strangers_and_the_login_and_holds_for_customers(
-        self, path: str, clock: Callable[[float], None]
+        self, path: str
     ) -> None:
         StrictClient().get(path)
         logged_in().get(path)
@@ -108,9 +108,7 @@ class TestCost:
         # Session, user, and whether there is a hold.
         assert self.queries(logged_in(), path) == 3
 
-    def test_of_a_place_that_is_shown_is_the_login(
-        self, concert: Concert, clock: Callable[[float], None]
-    ) -> None:
+    def test_of_a_place_that_is_shown_is_the_login(self, concert: Concert) -> None:
         joined(concert)
         joined(concert).get(f"/concerts/{concert.pk}/queue/")
         visitor = joined(concert)
@@ -147,7 +145,7 @@ class TestCost:
         assert "Sales are interrupted." in _shown(visitor.get(f"{address}queue/"))
 
     def test_counts_unknown_concerts_and_searches_for_nothing(
-        self, concert: Concert, clock: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+        self, concert: Concert, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(kept_pages.pages, "_entries_max", 2)
         monkeypatch.setattr(kept_pages.searches, "_entries_max", 3)
@@ -170,8 +168,9 @@ class TestCost:
         assert len(kept_pages.searches._slots) == 3
 
     @pytest.mark.django_db(transaction=True)
-    def test_of_a_crowd_is_one_rendering(
-        self, concert: Concert, race: Race, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("is_kept", [True, False])
+    def test_of_a_crowd_is_one_rendering_and_one_each_without_keeping(
+        self, concert: Concert, race: Race, monkeypatch: pytest.MonkeyPatch, is_kept: bool
     ) -> None:
         read, times = browsing._concert, []
 
@@ -180,42 +179,22 @@ class TestCost:
             return read(concert_id)
 
         monkeypatch.setattr(browsing, "_concert", counted)
+        if not is_kept:
+            monkeypatch.setattr(kept_pages.pages, "get", lambda _key, compute: compute())
 
         answers = race([lambda: Client().get(f"/concerts/{concert.pk}/")] * 8)
 
         assert [answer.status_code for answer in answers] == [200] * 8
-        assert times == [concert.pk]
-
-    @pytest.mark.django_db(transaction=True)
-    def test_of_a_crowd_without_keeping_is_one_rendering_each(
-        self, concert: Concert, race: Race, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        read, times = browsing._concert, []
-
-        def counted(concert_id: int) -> dict[str, Any]:
-            times.append(concert_id)
-            return read(concert_id)
-
-        monkeypatch.setattr(browsing, "_concert", counted)
-        monkeypatch.setattr(kept_pages.pages, "get", lambda _key, compute: compute())
-
-        answers = race([lambda: Client().get(f"/concerts/{concert.pk}/")] * 8)
-
-        assert [answer.status_code for answer in answers] == [200] * 8
-        assert len(times) == 8
+        assert len(times) == (1 if is_kept else 8)
 
 
+@pytest.mark.usefixtures("clock")
 class TestHolds:
-    """Home and concert show what a customer holds, and on nobody else's."""
-
-    @pytest.fixture(autouse=True)
-    def _kept(self, clock: Callable[[float], None]) -> None:
-        """Pages are not rendered anew within a test."""
+    """Home and concert show what a customer holds, to that customer alone."""
 
     @pytest.fixture
     def holder(self) -> User:
-        holder: User = CustomerFactory()
-        return holder
+        return CustomerFactory()
 
     @pytest.fixture
     def held(self, holder: User) -> Hold:
@@ -251,12 +230,9 @@ class TestHolds:
         assert "You hold" not in client.get(path).content.decode()
 
 
-class TestNobodyGetsWhatIsAnothers:
-    """Everybody is served from the same kept page: the clock stands still."""
-
-    @pytest.fixture(autouse=True)
-    def _kept(self, clock: Callable[[float], None]) -> None:
-        """Pages are not rendered anew within a test."""
+@pytest.mark.usefixtures("clock")
+class TestEachVisitorGetsTheirOwn:
+    """All visitors are served from the same kept page: the clock stands still."""
 
     @pytest.fixture
     def visitors(self) -> list[Client]:
@@ -295,9 +271,8 @@ class TestNobodyGetsWhatIsAnothers:
         for visitor in visitors[2:]:
             page = visitor.get(f"/concerts/{concert.pk}/")
 
-            fields = [
-                one for one in Page(page).all("input") if one["name"] == "csrfmiddlewaretoken"
-            ]
+            inputs = Page(page).all("input")
+            fields = [field for field in inputs if field["name"] == "csrfmiddlewaretoken"]
             assert len(fields) == 3  # log out, language, join
             assert len({field["value"] for field in fields}) == 1
             answer = visitor.post(
@@ -305,28 +280,20 @@ class TestNobodyGetsWhatIsAnothers:
             )
             assert answer.headers["Location"] == f"/concerts/{concert.pk}/queue/"
 
-    def test_cookies_are_the_visitors_own(self, path: str, visitors: list[Client]) -> None:
-        for visitor in visitors:
-            answer = visitor.get(path)
-
-            assert set(answer.cookies) == {"csrftoken"}
-            assert answer.cookies["csrftoken"].value == visitor.cookies["csrftoken"].value
-
-    def test_caches_on_the_way_keep_nothing(self, path: str, visitors: list[Client]) -> None:
-        for visitor in (*visitors, *visitors):
-            answer = visitor.get(path)
-
-            assert answer.headers["Cache-Control"] == "no-store"
-            assert {"Cookie", "Accept-Language"} <= {*answer.headers["Vary"].split(", ")}
-            assert "ETag" not in answer.headers
-
-    def test_customers_and_strangers_have_ways_of_their_own(
+    def test_cookies_and_ways_are_the_visitors_own_and_caches_keep_nothing(
         self, path: str, visitors: list[Client]
     ) -> None:
-        texts = [visitor.get(path).content.decode() for visitor in visitors]
+        for visitor in visitors:
+            first, again = visitor.get(path), visitor.get(path)
 
-        assert ["Log out" in text for text in texts] == [False, False, True, True]
-        assert ["Register" in text for text in texts] == [True, True, False, False]
+            assert set(first.cookies) == {"csrftoken"}
+            assert first.cookies["csrftoken"].value == visitor.cookies["csrftoken"].value
+            ways = [way in first.content.decode() for way in ("Log out", "Register")]
+            assert ways == ([True, False] if visitor in visitors[2:] else [False, True])
+            for answer in (first, again):
+                assert answer.headers["Cache-Control"] == "no-store"
+                assert {"Cookie", "Accept-Language"} <= {*answer.headers["Vary"].split(", ")}
+                assert "ETag" not in answer.headers
 
     def test_names_and_addresses_of_customers_are_not_even_known(
         self, path: str, visitors: list[Client]

@@ -1,5 +1,6 @@
 """Every form of a page from before a login; and "Log in to join", which joins."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -7,7 +8,6 @@ from uuid import uuid4
 import pytest
 from django.conf import settings as project
 from django.test import Client
-from django.urls import reverse
 
 from apps.accounts.models import User
 from apps.concerts.models import Concert, Performance
@@ -17,24 +17,24 @@ from apps.reservations.models import Hold, Reservation
 from tests.factories.accounts import PASSWORD
 from tests.factories.queue import WaitingRoomFactory
 from tests.storefront.rules import EVIL, Page, StrictClient
-from tests.storefront.visits import JSON, checkout_of, seat_map
+from tests.storefront.visits import JSON, checkout_of, seat_map, url
 
 pytestmark = pytest.mark.django_db
 
 OURS = {"Origin": "http://testserver"}
+LogIn = Callable[..., Any]
 SENTENCE = "You have logged in or out since this page was opened."
 
 
 @pytest.fixture
 def concert(performance: Performance) -> Concert:
-    """With a waiting room that admits at once."""
-    concert: Concert = WaitingRoomFactory(concert=performance.concert).concert
-    return concert
+    """A concert with a waiting room that admits at once."""
+    return WaitingRoomFactory(concert=performance.concert).concert
 
 
 @pytest.fixture
 def visitor(customer: User) -> Client:
-    """Logged in, with a browser that checks tokens."""
+    """The customer's browser, whose tokens are checked."""
     client = StrictClient(enforce_csrf_checks=True)
     client.force_login(customer)
     return client
@@ -47,7 +47,7 @@ def token_on(client: Client, path: str) -> str:
 
 
 def log_in_again(client: Client, customer: User) -> None:
-    """In another tab, which changes the token."""
+    """Log in again in another tab, which changes the token."""
     fields = {"email": customer.email, "password": PASSWORD}
     client.post("/logout/", {"csrfmiddlewaretoken": token_on(client, "/")})
     token = token_on(client, "/login/")
@@ -68,7 +68,7 @@ class Form:
 def forms(
     concert: Concert, performance: Performance, held: Hold, booked: Reservation
 ) -> dict[str, Form]:
-    concert_url = reverse("storefront:concert", args=[concert.pk])
+    concert_url = url("concert", concert)
     checkout, seats = checkout_of(held), seat_map(performance)
     free = performance.seats.last()
     assert free
@@ -96,7 +96,7 @@ NAMES = ["leave", "hold", "best", "pay", "give back", "top up", "top up to pay",
 class TestFormsOfAnOldPage:
     @pytest.fixture
     def admitted(self, visitor: Client, concert: Concert) -> Client:
-        path = reverse("storefront:concert", args=[concert.pk])
+        path = url("concert", concert)
         visitor.post(f"{path}queue/", {"csrfmiddlewaretoken": token_on(visitor, path)})
         admit_visitors()
         return visitor
@@ -127,8 +127,7 @@ class TestFormsOfAnOldPage:
 
         answer = admitted.post(form.address, sent, headers=speaks)
 
-        assert answer.status_code == 302
-        assert answer.headers["Location"] == form.leads_to
+        assert (answer.status_code, answer.headers["Location"]) == (302, form.leads_to)
         assert self.state(customer) == before
         page = admitted.get(form.leads_to, headers=speaks, follow=True)
         assert next(Page(page).all("html"))["lang"] == language
@@ -140,7 +139,7 @@ class TestFormsOfAnOldPage:
         assert name == "leave" or self.state(customer) != before
 
     def test_of_the_seat_map_is_told_to_its_script(
-        self, admitted: Client, customer: User, performance: Performance, forms: dict[str, Form]
+        self, admitted: Client, customer: User, forms: dict[str, Form]
     ):
         form = forms["hold"]
         token = token_on(admitted, form.page)
@@ -156,7 +155,7 @@ class TestFormsOfAnOldPage:
     def test_that_costs_nothing_counts_all_the_same(
         self, visitor: Client, customer: User, concert: Concert
     ):
-        path = reverse("storefront:concert", args=[concert.pk])
+        path = url("concert", concert)
         token = token_on(visitor, path)
         log_in_again(visitor, customer)
         old = {"csrfmiddlewaretoken": token}
@@ -173,9 +172,9 @@ class TestFormsOfAnOldPage:
 
     @pytest.mark.parametrize("origin", [{}, {"Origin": "null"}, {"Origin": "https://evil.example"}])
     def test_of_who_knows_where_does_not(
-        self, origin: dict[str, str], visitor: Client, customer: User, concert: Concert
+        self, origin: dict[str, str], visitor: Client, concert: Concert
     ):
-        path = reverse("storefront:concert", args=[concert.pk])
+        path = url("concert", concert)
 
         answer = visitor.post(f"{path}queue/", {"csrfmiddlewaretoken": "x" * 64}, headers=origin)
 
@@ -247,39 +246,39 @@ class TestLoginOfAnOldPage:
 class TestLoggingInToJoin:
     @pytest.fixture
     def path(self, concert: Concert) -> str:
-        return reverse("storefront:concert", args=[concert.pk])
+        return url("concert", concert)
 
     @pytest.fixture
     def stranger(self) -> Client:
         return StrictClient(enforce_csrf_checks=True)
 
     def press(self, stranger: Client, path: str) -> str:
-        """Returns where the login is."""
+        """Press the button, and return where the login is."""
         token = token_on(stranger, path)
         answer = stranger.post(f"{path}queue/", {"csrfmiddlewaretoken": token})
         assert answer.status_code == 302
-        location: str = answer.headers["Location"]
-        return location
-
-    def send(self, client: Client, address: str, fields: dict[str, str]) -> Any:
-        page = Page(client.get(address))
-        found = {name: page.value(name) for name in ("csrfmiddlewaretoken", "next")}
-        return client.post(address, {**fields, **found})
+        return answer.headers["Location"]
 
     @pytest.fixture
-    def known(self, customer: User) -> dict[str, str]:
-        return {"email": customer.email, "password": PASSWORD}
+    def log_in(self, stranger: Client, customer: User) -> LogIn:
+        """`log_in(address)` sends the form that is there; `by` is another browser."""
 
-    def test_joins_and_shows_the_place(
-        self, stranger: Client, path: str, known: dict[str, str], customer: User
-    ):
+        def send(address: str, *, by: Client = stranger, **fields: str) -> Any:
+            page = Page(by.get(address))
+            found = {name: page.value(name) for name in ("csrfmiddlewaretoken", "next")}
+            known = {"email": customer.email, "password": PASSWORD}
+            return by.post(address, known | found | fields)
+
+        return send
+
+    def test_joins_and_shows_the_place(self, stranger: Client, path: str, log_in: LogIn):
         login = self.press(stranger, path)
         told = [
             "Then you join the queue at once." in stranger.get(address).content.decode()
             for address in (login, f"/register/?next={path}", "/login/?next=/wallet/")
         ]
 
-        answer = self.send(stranger, login, known)
+        answer = log_in(login)
 
         assert told == [True, True, False]
         assert login == f"/login/?next={path}"
@@ -287,36 +286,31 @@ class TestLoggingInToJoin:
         assert stranger.get(f"{path}queue/").status_code == 200
         assert stranger.cookies["join_intent"].value == ""
 
-    def test_goes_through_a_wrong_password(
-        self, stranger: Client, path: str, known: dict[str, str]
-    ):
+    def test_goes_through_a_wrong_password(self, stranger: Client, path: str, log_in: LogIn):
         login = self.press(stranger, path)
-        assert self.send(stranger, login, {**known, "password": "wrong"}).status_code == 400
+        assert log_in(login, password="wrong").status_code == 400
 
-        assert self.send(stranger, login, known).headers["Location"] == f"{path}queue/"
+        assert log_in(login).headers["Location"] == f"{path}queue/"
 
-    def test_goes_through_the_registration(self, stranger: Client, path: str):
+    def test_goes_through_the_registration(self, stranger: Client, path: str, log_in: LogIn):
         self.press(stranger, path)
-        new = {"name": "Mina", "email": "mina@example.com", "password": PASSWORD}
 
-        answer = self.send(stranger, f"/register/?next={path}", new)
+        answer = log_in(f"/register/?next={path}", name="Mina", email="mina@example.com")
 
         assert answer.headers["Location"] == f"{path}queue/"
         assert "Welcome, Mina." in stranger.get(f"{path}queue/").content.decode()
 
-    def test_joins_nobody_who_pressed_nothing(
-        self, stranger: Client, path: str, known: dict[str, str]
-    ):
+    def test_joins_no_customer_who_pressed_nothing(self, path: str, log_in: LogIn):
         """A link from elsewhere can name the concert, and the address of the queue."""
         for wanted in (path, f"{path}queue/"):
             client = StrictClient()
-            answer = self.send(client, f"/login/?next={wanted}", known)
+            answer = log_in(f"/login/?next={wanted}", by=client)
 
             assert answer.headers["Location"] == wanted
             assert "queue_token" not in client.cookies
 
-    def test_joins_nobody_who_is_sent_from_another_site(
-        self, stranger: Client, path: str, known: dict[str, str]
+    def test_joins_no_customer_who_is_sent_from_another_site(
+        self, stranger: Client, path: str, log_in: LogIn
     ):
         token_on(stranger, path)
         stranger.post(
@@ -325,40 +319,39 @@ class TestLoggingInToJoin:
             headers={"Origin": "https://evil.example"},
         )
 
-        answer = self.send(stranger, f"/login/?next={path}", known)
+        answer = log_in(f"/login/?next={path}")
 
         assert answer.headers["Location"] == path
         assert "queue_token" not in stranger.cookies
 
     @pytest.mark.parametrize("wanted", ["/wallet/", "/", *EVIL])
     def test_is_forgotten_by_a_login_for_something_else(
-        self, stranger: Client, path: str, known: dict[str, str], wanted: str
+        self, stranger: Client, path: str, log_in: LogIn, wanted: str
     ):
         self.press(stranger, path)
-        token = token_on(stranger, "/login/")
 
-        answer = stranger.post("/login/", {**known, "next": wanted, "csrfmiddlewaretoken": token})
+        answer = log_in("/login/", next=wanted)
 
         assert answer.headers["Location"] == ("/wallet/" if wanted == "/wallet/" else "/")
         assert "queue_token" not in stranger.cookies
 
     @pytest.mark.parametrize("value", ["", "1", "1:2:3", "x" * 4_000])
     def test_believes_no_cookie_of_others(
-        self, stranger: Client, path: str, known: dict[str, str], value: str
+        self, stranger: Client, path: str, log_in: LogIn, value: str
     ):
         stranger.cookies["join_intent"] = value
 
-        answer = self.send(stranger, f"/login/?next={path}", known)
+        answer = log_in(f"/login/?next={path}")
 
         assert answer.headers["Location"] == path
 
     def test_says_that_the_queue_has_closed_meanwhile(
-        self, stranger: Client, path: str, known: dict[str, str], concert: Concert
+        self, stranger: Client, path: str, log_in: LogIn, concert: Concert
     ):
         login = self.press(stranger, path)
         close_room(concert_id=concert.pk, staff_id=None)
 
-        answer = self.send(stranger, login, known)
+        answer = log_in(login)
 
         assert answer.headers["Location"] == path
         assert stranger.get("/wallet/").status_code == 200

@@ -16,12 +16,12 @@ from apps.concerts.models import Performance
 from apps.core.caching import clear_process_caches
 from apps.queue.errors import QueueTokenNotActive
 from apps.reservations.models import Hold, Reservation
-from tests.factories.accounts import PASSWORD, CustomerFactory
+from tests.factories.accounts import PASSWORD
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.queue import WaitingRoomFactory
 from tests.factories.reservations import reservation
 from tests.storefront.rules import HUGE, Page, StrictClient, assert_keeps_the_rules
-from tests.storefront.visits import checkout_of
+from tests.storefront.visits import checkout_of, logged_in
 
 pytestmark = pytest.mark.django_db
 
@@ -33,17 +33,29 @@ class TestEveryPage:
     def language(self, request: pytest.FixtureRequest) -> str:
         return str(request.param)
 
-    @pytest.mark.parametrize("path", ["/", "/?show=soon", "/?q=nothing", "/login/", "/register/"])
+    @pytest.mark.parametrize(
+        "path", ["/", "/?show=soon", "/?q=nothing", "/login/", "/register/", "/concerts/{}/"]
+    )
     def test_is_public(self, path: str, language: str, performance: Performance):
+        path = path.format(performance.concert_id)
+
         response = StrictClient().get(path, headers={"Accept-Language": language})
 
         assert response.status_code == 200
 
     @pytest.mark.parametrize(
-        "path", ["/", "/?q=Night", "/wallet/", "/reservations/", "/reservations/?when=past"]
+        "path",
+        [
+            "/",
+            "/?q=Night",
+            "/wallet/",
+            "/reservations/",
+            "/reservations/?when=past",
+            "/concerts/{}/",
+        ],
     )
     def test_is_shown_to_customers(self, path: str, browser: Client, booked: Reservation):
-        response = browser.get(path)
+        response = browser.get(path.format(booked.performance.concert_id))
 
         assert response.status_code == 200
         assert response.headers["Cache-Control"] == "no-store"
@@ -52,14 +64,7 @@ class TestEveryPage:
     def test_leads_strangers_to_the_login_and_back(self, path: str):
         response = StrictClient().get(path)
 
-        assert response.status_code == 302
-        assert response.headers["Location"] == f"/login/?next={path}"
-
-    def test_of_one_concert(self, browser: Client, performance: Performance):
-        for client in (StrictClient(), browser):
-            response = client.get(f"/concerts/{performance.concert_id}/")
-
-            assert response.status_code == 200
+        assert (response.status_code, response.headers["Location"]) == (302, f"/login/?next={path}")
 
     def test_of_what_a_customer_has(self, browser: Client, held: Hold, booked: Reservation):
         paths = [
@@ -73,9 +78,19 @@ class TestEveryPage:
             assert response.status_code == 200, path
             assert StrictClient().get(path).status_code == 302
 
-    def test_of_somebody_else_is_not_found(self, held: Hold, booked: Reservation):
-        stranger = StrictClient()
-        stranger.force_login(CustomerFactory())
+    @pytest.mark.parametrize(
+        "path", ["/", "/concerts/{}/", "/wallet/", "/reservations/", "/nothing/"]
+    )
+    def test_has_a_box_to_search(self, path: str, browser: Client, performance: Performance):
+        page = Page(browser.get(path.format(performance.concert_id)))
+
+        [box] = [field for field in page.all("input") if field["type"] == "search"]
+        assert box["name"] == "q"
+        [form] = [form for form in page.all("form") if form.get("role") == "search"]
+        assert (form["method"], form["action"]) == ("get", "/")
+
+    def test_of_another_customer_is_not_found(self, held: Hold, booked: Reservation):
+        stranger = logged_in()
         [ticket] = booked.tickets.all()
         for path in (
             checkout_of(held),
@@ -217,8 +232,7 @@ class TestAddressOfAForm:
         # The address may be its own referrer: of a refusal of the form, seen in the language of before.
         answer = browser.get(path.format(**names), headers={"Referer": path.format(**names)})
 
-        assert answer.status_code == 302
-        assert answer.headers["Location"] == leads_to.format(**names)
+        assert (answer.status_code, answer.headers["Location"]) == (302, leads_to.format(**names))
 
     def test_knows_no_other_methods(self, browser: Client):
         assert browser.put("/logout/").status_code == 405

@@ -11,12 +11,10 @@ from icalendar import Calendar
 
 from apps.accounts.models import User
 from apps.concerts.models import Performance
-from apps.concerts.scheduling import reschedule_performance
-from apps.core.transactions import run_in_transaction
 from apps.payments.selectors import wallet_balance
 from apps.reservations.models import Reservation
 from apps.reservations.services import cancel_reservation
-from tests.factories.concerts import begin_at
+from tests.factories.concerts import begin_at, reschedule
 from tests.factories.reservations import reservation
 from tests.storefront.rules import Page
 
@@ -97,11 +95,7 @@ class TestMoved:
     @pytest.fixture
     def moved(self, booked: Reservation) -> Reservation:
         begin_at(Performance.objects.all(), datetime(2099, 7, 1, 10, 30, tzinfo=UTC))
-        run_in_transaction(
-            lambda: reschedule_performance(
-                performance_id=booked.performance_id, starts_at=timezone.now() + timedelta(hours=9)
-            )
-        )
+        reschedule(booked.performance, starts_at=timezone.now() + timedelta(hours=9))
         return booked
 
     @pytest.mark.parametrize(
@@ -155,11 +149,6 @@ class TestCalendar:
         assert event["UID"] == f"{booked.pk}@encore"
         return calendar["METHOD"], event["STATUS"], event.decoded("SEQUENCE"), event
 
-    def move(self, booked: Reservation, **times: datetime) -> Performance:
-        return run_in_transaction(
-            lambda: reschedule_performance(performance_id=booked.performance_id, **times)
-        )
-
     def test_of_a_sale_that_nothing_has_happened_to(self, browser: Client, booked: Reservation):
         *told, event = self.entry(browser, booked)
 
@@ -172,13 +161,13 @@ class TestCalendar:
 
     def test_follows_each_change_of_the_times(self, browser: Client, booked: Reservation):
         to = timezone.now() + timedelta(days=40)
-        moved = self.move(booked, starts_at=to)
+        moved = reschedule(booked.performance, starts_at=to)
         *first, event = self.entry(browser, booked)
         assert moved.schedule_changed_at is not None
         assert event.decoded("DTSTAMP") == moved.schedule_changed_at.replace(microsecond=0)
         assert event.decoded("DTSTART") == to.replace(microsecond=0)
 
-        self.move(booked, ends_at=to + timedelta(hours=5))
+        reschedule(booked.performance, ends_at=to + timedelta(hours=5))
         *second, event = self.entry(browser, booked)
 
         assert event.decoded("DTEND") == (to + timedelta(hours=5)).replace(microsecond=0)
@@ -187,7 +176,7 @@ class TestCalendar:
     def test_is_taken_out_again_when_the_reservation_is_cancelled(
         self, browser: Client, customer: User, booked: Reservation
     ):
-        self.move(booked, starts_at=timezone.now() + timedelta(days=40))
+        reschedule(booked.performance, starts_at=timezone.now() + timedelta(days=40))
         cancel_reservation(customer_id=customer.pk, reservation_id=booked.pk)
         page = browser.get(f"/reservations/{booked.pk}/").content.decode()
 

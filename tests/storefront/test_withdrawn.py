@@ -18,21 +18,26 @@ from apps.reservations.services import cancel_reservation
 from tests.factories.concerts import ConcertFactory
 from tests.factories.queue import WaitingRoomFactory
 from tests.storefront.rules import StrictClient
-from tests.storefront.visits import JSON, admitted, checkout_of, form, joined, logged_in, status_of
+from tests.storefront.visits import (
+    JSON,
+    admitted,
+    checkout_of,
+    date_url,
+    form,
+    joined,
+    logged_in,
+    status_of,
+    url,
+)
 
 pytestmark = pytest.mark.django_db
 
 REASON = "The hall has changed the seats of row F."
 
 
-def url(name: str, concert: Concert) -> str:
-    return reverse(f"storefront:{name}", args=[concert.pk])
-
-
 @pytest.fixture
 def concert(performance: Performance) -> Concert:
-    found: Concert = WaitingRoomFactory(concert=performance.concert, capacity=1).concert
-    return found
+    return WaitingRoomFactory(concert=performance.concert, capacity=1).concert
 
 
 def withdraw(concert: Concert) -> None:
@@ -116,11 +121,7 @@ class TestThoseWhoWait:
 
         assert page.status_code == 503
         assert "Your place is kept" in page.content.decode()
-        assert joined_nowhere().get(url("queue", concert)).status_code == 404
-
-
-def joined_nowhere() -> Client:
-    return logged_in()
+        assert logged_in().get(url("queue", concert)).status_code == 404
 
 
 class TestThoseWhoseTurnItIs:
@@ -143,7 +144,7 @@ class TestThoseWhoseTurnItIs:
         self, concert: Concert, performance: Performance
     ) -> None:
         client = admitted(concert)
-        seats = reverse("storefront:seat_map", args=[concert.pk, performance.pk])
+        seats = date_url("seat_map", performance)
         withdraw(concert)
 
         for page in (url("seats", concert), seats):

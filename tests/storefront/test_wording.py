@@ -33,6 +33,13 @@ class TestWon:
         with translation.override("ko"):
             assert seat_map_words()["won"].replace("{amount}", "1,000") == won(1_000)
 
+    def test_of_single_seats_is_korean_with_their_names(self):
+        with translation.override("ko"):
+            words = seat_map_words().values()
+
+        assert any("한 자리만 홀로 남습니다: {seats}" in text for text in words)
+        assert "{section} 구역 {row}열 {number}번" in words
+
     @pytest.mark.parametrize("path", ["/", "/wallet/", "concert", "checkout"])
     def test_stands_on_no_korean_page_as_a_sign(
         self, path: str, browser: Client, performance: Performance, held: Hold

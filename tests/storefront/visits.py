@@ -23,9 +23,9 @@ def logged_in(customer: User | None = None) -> Client:
 
 
 def joined(concert: Concert, customer: User | None = None) -> Client:
-    """Has pressed "Join the queue"; nobody has been admitted yet."""
+    """Press "Join the queue"; no visitor is admitted yet."""
     client = logged_in(customer)
-    answer = client.post(reverse("storefront:queue", args=[concert.pk]))
+    answer = client.post(url("queue", concert))
     assert answer.status_code == 302, answer.content
     return client
 
@@ -36,17 +36,25 @@ def admitted(concert: Concert, customer: User | None = None) -> Client:
     return client
 
 
+def url(name: str, concert: Concert) -> str:
+    return reverse(f"storefront:{name}", args=[concert.pk])
+
+
+def date_url(name: str, performance: Performance) -> str:
+    return reverse(f"storefront:{name}", args=[performance.concert_id, performance.pk])
+
+
 def status_of(client: Client, concert: Concert) -> Any:
-    return client.get(reverse("storefront:queue_status", args=[concert.pk]))
+    return client.get(url("queue_status", concert))
 
 
 def form(**fields: Any) -> dict[str, Any]:
-    """With a key of its own, as every page makes one."""
+    """Add a key of its own, as every page makes one."""
     return {"key": str(uuid4()), **fields}
 
 
 def seat_map(performance: Performance) -> str:
-    return reverse("storefront:seat_map", args=[performance.concert_id, performance.pk])
+    return date_url("seat_map", performance)
 
 
 def checkout_of(held: Hold) -> str:

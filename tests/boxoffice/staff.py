@@ -1,0 +1,36 @@
+"""Staff at the administration: their browsers, and the addresses of its pages."""
+
+from typing import Any
+
+from django.contrib.auth.models import Permission
+from django.db.models import Model
+from django.test import Client
+from django.urls import reverse
+
+from apps.accounts.models import User
+from tests.factories.accounts import CustomerFactory
+
+
+def logged_in(user: User, **options: Any) -> Client:
+    client = Client(**options)
+    client.force_login(user)
+    return client
+
+
+def administrator(**fields: Any) -> Client:
+    return logged_in(CustomerFactory(admin=True, **fields))
+
+
+def clerk(*codenames: str, **options: Any) -> Client:
+    """Return the browser of staff who have only these permissions."""
+    user = CustomerFactory(staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+    return logged_in(user, **options)
+
+
+def page_of(obj: Model, page: str = "change") -> str:
+    return reverse(f"admin:{obj._meta.app_label}_{obj._meta.model_name}_{page}", args=[obj.pk])
+
+
+def list_of(model: type[Model], page: str = "changelist") -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}")
