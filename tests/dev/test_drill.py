@@ -10,6 +10,7 @@ from functools import partial
 
 import httpx
 import psutil
+import pytest
 
 from dev import api
 from dev.api import Api, Kind
