@@ -40,7 +40,7 @@ def paginated(
     *,
     message: str | Promise,
 ) -> Response:
-    """One page of `queryset`, which must be ordered, as `{"items", "page", "page_size", "total"}`; two queries.
+    """Return one page of `queryset`, which must be ordered, as `{"items", "page", "page_size", "total"}`; two queries.
 
     :raises ValidationError: `page` or `page_size` is not a number in its range.
     """

@@ -7,12 +7,11 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.idempotent import IdempotentView
 from apps.api.operations import Operation
 from apps.api.pagination import paginated
 from apps.api.responses import success
 from apps.api.schema import operation
-from apps.api.views import ApiView
+from apps.api.views import ApiView, IdempotentView
 from apps.payments.errors import BalanceLimitExceeded
 from apps.payments.models import LedgerTransaction
 from apps.payments.selectors import transactions_of_customer, wallet_balance

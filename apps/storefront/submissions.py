@@ -5,7 +5,6 @@ same way: that is where the invariants look for keys with two effects.
 """
 
 import json
-import time
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -16,7 +15,6 @@ from uuid import UUID
 from apps.api.idempotency import idempotent
 from apps.api.operations import Operation
 from apps.api.responses import as_json
-from apps.core.errors import IdempotencyKeyInUse
 from apps.core.transactions import Steps
 from apps.payments.services import charge_wallet
 from apps.queue.services import Admission
@@ -32,17 +30,16 @@ from apps.reservations.services import (
 T = TypeVar("T")
 
 # A second click waits for the first one instead of telling the customer about keys.
-WAITS = 20
-WAIT_SECONDS = 0.1
+WAIT_SECONDS = 2.0
 
 
 def new_key() -> UUID:
-    """For a form that has just been rendered."""
+    """Return a key for a form that has just been rendered."""
     return uuid.uuid4()
 
 
 def submit_top_up(*, customer_id: int, amount: int, key: UUID) -> int:
-    """The balance after topping up by `amount` won.
+    """Return the balance after topping up by `amount` won.
 
     :raises BalanceLimitExceeded: the balance would be above its limit.
     """
@@ -58,7 +55,7 @@ def submit_top_up(*, customer_id: int, amount: int, key: UUID) -> int:
 
 
 def submit_top_up_to_pay(*, customer_id: int, hold_id: UUID, amount: int, key: UUID) -> int:
-    """The balance after topping up for a hold; whatever `top_up_for_hold` refuses with."""
+    """Return the balance after topping up for a hold; raises what `top_up_for_hold` raises."""
     kept = _once(
         operation=Operation.CHARGE,
         customer_id=customer_id,
@@ -80,7 +77,7 @@ def submit_hold(
     admission: Admission,
     key: UUID,
 ) -> UUID:
-    """The hold of these seats; whatever `hold_seats` refuses with."""
+    """Return the hold of these seats; raises what `hold_seats` raises."""
     kept = _once(
         operation=Operation.HOLD,
         customer_id=customer_id,
@@ -107,7 +104,7 @@ def submit_best_hold(
     admission: Admission,
     key: UUID,
 ) -> UUID:
-    """The hold of the best seats, of any grade if it is empty; whatever `hold_best_available` refuses with."""
+    """Return the hold of the best seats, of any grade if it is empty; raises what `hold_best_available` raises."""
     kept = _once(
         operation=Operation.HOLD_BEST_AVAILABLE,
         customer_id=customer_id,
@@ -127,7 +124,7 @@ def submit_best_hold(
 
 
 def submit_extension(*, customer_id: int, hold_id: UUID, key: UUID) -> datetime:
-    """The new end of the hold; whatever `extend_hold` refuses with."""
+    """Return the new end of the hold; raises what `extend_hold` raises."""
     kept = _once(
         operation=Operation.EXTEND,
         customer_id=customer_id,
@@ -140,7 +137,7 @@ def submit_extension(*, customer_id: int, hold_id: UUID, key: UUID) -> datetime:
 
 
 def submit_payment(*, customer_id: int, hold_id: UUID, key: UUID) -> UUID:
-    """The reservation that the hold became; whatever `confirm_reservation` refuses with."""
+    """Return the reservation that the hold became; raises what `confirm_reservation` raises."""
     kept = _once(
         operation=Operation.CONFIRM,
         customer_id=customer_id,
@@ -153,7 +150,7 @@ def submit_payment(*, customer_id: int, hold_id: UUID, key: UUID) -> UUID:
 
 
 def submit_cancellation(*, customer_id: int, reservation_id: UUID, key: UUID) -> int:
-    """The refund in won; whatever `cancel_reservation` refuses with."""
+    """Return the refund in won; raises what `cancel_reservation` raises."""
     kept = _once(
         operation=Operation.CANCEL,
         customer_id=customer_id,
@@ -179,20 +176,14 @@ def _once(
     decide: Callable[[], Steps[T]],
     answer: Callable[[T], dict[str, Any]],
 ) -> dict[str, Any]:
-    for _ in range(WAITS):
-        try:
-            stored = idempotent(
-                customer_id=customer_id,
-                operation=operation,
-                key=str(key),
-                fingerprint=f"page {fingerprint}",
-                decide=decide,
-                render=lambda result: (200, as_json(answer(result))),
-            )
-        except IdempotencyKeyInUse as error:
-            under_way = error
-            time.sleep(WAIT_SECONDS)
-        else:
-            kept: dict[str, Any] = json.loads(stored.body)
-            return kept
-    raise under_way
+    stored = idempotent(
+        customer_id=customer_id,
+        operation=operation,
+        key=str(key),
+        fingerprint=f"page {fingerprint}",
+        decide=decide,
+        render=lambda result: (200, as_json(answer(result))),
+        wait_seconds=WAIT_SECONDS,
+    )
+    kept: dict[str, Any] = json.loads(stored.body)
+    return kept

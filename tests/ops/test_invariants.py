@@ -16,9 +16,9 @@ from django.db import OperationalError, connection, models
 from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.api.idempotent import IdempotentView
 from apps.api.models import IdempotencyRecord
 from apps.api.operations import Operation
+from apps.api.views import IdempotentView
 from apps.concerts.models import Concert, Performance, RankingEntry, Seat, venue_day
 from apps.concerts.services import rebuild_ranking
 from apps.core.transactions import run_in_transaction

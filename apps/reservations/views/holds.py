@@ -7,11 +7,10 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.idempotent import IdempotentView
 from apps.api.operations import Operation
 from apps.api.responses import success
 from apps.api.schema import operation
-from apps.api.views import ApiView
+from apps.api.views import ApiView, IdempotentView
 from apps.concerts.errors import PerformanceNotFound, SalesClosed, SalesNotOpen, SeatNotFound
 from apps.core.errors import DomainError
 from apps.queue.services import Admission
@@ -64,7 +63,7 @@ def _admission_or_replay(view: IdempotentView, performance_id: int) -> Admission
     except DomainError:
         if key is not None and (answered := view.replay(key)) is not None:
             return answered
-        services.concert_id_of(performance_id)  # what was known for a second may refuse nobody
+        services.concert_id_of(performance_id)  # what was known for a second may refuse no caller
         raise
 
 

@@ -9,12 +9,11 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.idempotent import IdempotentView
 from apps.api.operations import Operation
 from apps.api.pagination import paginated
 from apps.api.responses import success
 from apps.api.schema import operation
-from apps.api.views import ApiView
+from apps.api.views import ApiView, IdempotentView
 from apps.payments.errors import InsufficientBalance
 from apps.reservations import errors, selectors, serializers, services
 from apps.reservations.models import Reservation

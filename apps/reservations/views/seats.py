@@ -30,7 +30,7 @@ class GatedView(ApiView):
     """A view for visitors whom the waiting room has admitted."""
 
     def admitted_to(self, performance_id: int) -> tuple[Performance, Admission]:
-        """The performance with its concert, and the caller's admission to it; refuses everybody else."""
+        """Return the performance with its concert, and the caller's admission to it; refuses everybody else."""
         return admission_to_performance(
             token=self.request.headers.get("Queue-Token"),
             customer_id=self.customer_id,
