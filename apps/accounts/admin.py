@@ -60,7 +60,7 @@ class UserAdmin(CarefulForms, CountedDeletion, FoundByTyping, DjangoUserAdmin, M
 
     @display(description=_("staff"), ordering="is_staff")
     def duty(self, user: User) -> str:
-        """In words: nothing is wrong about a customer who is not staff."""
+        """Say it in words: nothing is wrong about a customer who is not staff."""
         if user.is_superuser:
             return gettext("administrator")
         return gettext("staff") if user.is_staff else NOTHING
@@ -91,12 +91,12 @@ class UserAdmin(CarefulForms, CountedDeletion, FoundByTyping, DjangoUserAdmin, M
         return ((nameless, account), (name, {**rights, "fields": RIGHTS_SHOWN}))
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        # Whoever may reset a colleague's password has the colleague's rights.
+        # The right to reset a colleague's password includes the colleague's rights.
         is_allowed = super().has_change_permission(request, obj)
         return is_allowed and (obj is None or not obj.is_staff or request.user.is_superuser)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        # As for changes; nobody deletes the account in use.
+        # As for changes; no account deletes itself.
         is_allowed = super().has_delete_permission(request, obj)
         is_of_colleague = obj is not None and (obj.is_staff or obj.is_superuser)
         return (

@@ -63,7 +63,7 @@ class RegisterView(PasswordView):
     )
     def post(self, request: Request) -> Response:
         given = self.validated(RegistrationSerializer)
-        # Who asks for many addresses wants to know which are taken.
+        # A caller that asks for many addresses wants to know which are taken.
         with guess_of(request, given["email"]) as guess:
             customer = services.register_customer(**given)
             guess.was_right()

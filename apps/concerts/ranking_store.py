@@ -210,7 +210,7 @@ def read(
 
 
 def begin_rebuild() -> str | None:
-    """The name of a new, empty generation; None while another rebuild is under way."""
+    """Return the name of a new, empty generation; None while another rebuild is under way."""
     generation = uuid4().hex
     client = _client(settings.QUEUE_URL)
     begun = client.set(f"{ROOT}:rebuilding", generation, nx=True, ex=REBUILD_PATIENCE)
@@ -225,12 +225,12 @@ def publish_rebuild(generation: str) -> bool:
 
 
 def window_days(today: date) -> list[date]:
-    """The days of a week's ranking: today and the six before."""
+    """Return the days of a week's ranking: today and the six before."""
     return [today - timedelta(days=ago) for ago in range(WINDOW_DAYS)]
 
 
 def remembered_since() -> datetime:
-    """From when on the ids of events are known."""
+    """Return the time from which on the ids of events are known."""
     today = venue_day(timezone.now())
     return datetime.fromtimestamp(_start_of_day(today - timedelta(days=EVENT_DAYS - 1)), UTC)
 
@@ -249,7 +249,7 @@ def _arguments(change: Change) -> list[str | int]:
 
 @functools.lru_cache(maxsize=32)
 def _start_of_day(day: date) -> int:
-    """In seconds since 1970, at the venues."""
+    """Return the beginning of a day at the venues, in seconds since 1970."""
     zone = ZoneInfo(settings.VENUE_TIME_ZONE)
     return int(datetime.combine(day, time(), tzinfo=zone).timestamp())
 

@@ -79,7 +79,7 @@ def generate_seats(*, performance_id: int, layout: Sequence[SectionLayout] = DEF
 
 @requires_transaction
 def fill_with_seats(*, performance_id: int, layout: Sequence[SectionLayout]) -> int:
-    """The step of `generate_seats`; the number of queries does not depend on the number of seats."""
+    """Make seats, as the step of `generate_seats`; the number of queries does not depend on the number of seats."""
     validate_layout(layout)
     performance = Performance.objects.lock().filter(pk=performance_id).first()
     if performance is None:
@@ -198,11 +198,11 @@ def ranking_drift(*, all_time: bool = True) -> list[RankingDrift]:
         drift = found if drift is None else drift & found
         if is_quiet or not drift:
             break
-    return sorted(drift or (), key=lambda one: (one.window, one.concert_id))
+    return sorted(drift or (), key=lambda count: (count.window, count.concert_id))
 
 
 def _compare_ranking(*, all_time: bool) -> tuple[set[RankingDrift], bool]:
-    """The differences found, and whether the projection stood still while they were looked for."""
+    """Return the differences found, and whether the projection stood still while they were looked for."""
     days = ranking_store.window_days(venue_day(timezone.now()))
     # Every concert that ever sold is in the sums of all time.
     first = [] if all_time else days[:1]
@@ -295,7 +295,7 @@ def _record(entries: Sequence[RankingEntry]) -> tuple[list[RankingEntry], list[R
 
     Returns the entries that the projection may lack, with `recorded_at`, and those that have no performance.
     """
-    # Locked before the insert: whoever counts the seats next must see these entries.
+    # Locked before the insert: the next count of the seats must see these entries.
     wanted = {entry.performance_id for entry in entries}
     performances = {
         performance.pk: performance

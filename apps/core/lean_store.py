@@ -63,7 +63,7 @@ class _ThreadConnection:
         if self._connection.is_connected:
             if not self._readable.poll(0):
                 return
-            # Nothing is owed to us: what can be read is the end, or belongs to nobody.
+            # Nothing is owed to us: what can be read is the end, or belongs to no command.
             self._connection.disconnect()
         self.run_id = b""
         self._connection.connect()
@@ -211,7 +211,7 @@ class Script:
 
 @cache
 def script_client(url: str) -> LeanStoreClient | ClusterStoreClient:
-    """The one client of this process for scripts on a server, or on a cluster.
+    """Return the one client of this process for scripts on a server, or on a cluster.
 
     :raises StoreUnavailable: it is a cluster, and none of its nodes answers.
     """

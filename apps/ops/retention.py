@@ -1,4 +1,4 @@
-"""The tables whose old rows nobody needs for ever: which rows, and for how long they are kept."""
+"""List the tables whose old rows are not needed for ever: which rows, and for how long they are kept."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -31,7 +31,7 @@ class Retention:
         return f"purge {self.name}"
 
 
-# An event that is DEAD for somebody, or pending, stays; so does one that was forgotten, which is a breach. The sum over the
+# An event that is DEAD for a consumer, or pending, stays; so does one that was forgotten, which is a breach. The sum over the
 # deliveries of one event cannot be turned into a join with all of them.
 EVENTS = Retention(
     name="events",

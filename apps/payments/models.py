@@ -34,7 +34,7 @@ class Wallet(models.Model):
         verbose_name = _("wallet")
         verbose_name_plural = _("wallets")
         constraints = [
-            # No upper bound here: a refund is owed even to somebody whose balance is at its limit.
+            # No upper bound here: a refund is owed even to a customer whose balance is at its limit.
             models.CheckConstraint(
                 condition=Q(balance__gte=0), name="wallet_balance_never_negative"
             ),

@@ -291,7 +291,7 @@ class QueueExit(models.Model):
 class PolicyChange(models.Model):
     """Record of a change to a part of a room's policy: by whom, when and why.
 
-    `changed_by` is the account of staff; `actor` names whoever acts without one, on a server's command line for example. Both are
+    `changed_by` is the account of staff; `actor` names a person who acts without one, on a server's command line for example. Both are
     empty for the system itself.
     """
 

@@ -16,7 +16,11 @@ from apps.api.views import ApiView
 from apps.concerts.errors import ConcertNotFound, SalesClosed, SalesNotOpen
 from apps.queue import services
 from apps.queue.errors import QueueClosed
-from apps.queue.selectors import WaitingRoomStatus, board_of_visitor, waiting_room_board
+from apps.queue.selectors import (
+    WaitingRoomStatus,
+    waiting_room_status,
+    waiting_room_status_of_visitor,
+)
 from apps.queue.serializers import (
     BoardSerializer,
     JoinSerializer,
@@ -46,7 +50,7 @@ PLACE = {
 
 
 def _advice(status: VisitorStatus) -> Mapping[str, str]:
-    """A queue token is nobody else's business, and `Retry-After` says when to ask again."""
+    """Answer about one token: caches keep none of it, and `Retry-After` says when to ask again."""
     if status.poll_after_seconds is None:
         return NO_STORE
     return {**NO_STORE, "Retry-After": str(status.poll_after_seconds)}
@@ -93,7 +97,7 @@ class QueueTokensView(ApiView):
 
 
 class OwnQueueTokenView(ApiView):
-    """The token alone says who asks: an expired login must not cost anybody the place."""
+    """Take the token alone as proof: an expired login must not cost a visitor the place."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -190,11 +194,11 @@ class WaitingRoomBoardView(ApiView):
     def _board(token: str | None, concert_id: int) -> tuple[WaitingRoomStatus, str]:
         """Return the board with how it may be kept."""
         try:
-            return waiting_room_board(concert_id), "public, max-age=1"
+            return waiting_room_status(concert_id), "public, max-age=1"
         except ConcertNotFound:
             if not services.has_slot_in(token=token, concert_id=concert_id):
                 raise
-            return board_of_visitor(concert_id), "no-store"
+            return waiting_room_status_of_visitor(concert_id), "no-store"
 
     @property
     def default_response_headers(self) -> dict[str, str]:

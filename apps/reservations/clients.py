@@ -124,7 +124,7 @@ def _parsed(url: str) -> httpx.URL:
 
 @cache
 def _client(process_id: int) -> httpx.Client:
-    """The client of this process, for all its threads: a child must not share connections with its parent."""
+    """Return the client of this process, for all its threads: a child must not share connections with its parent."""
     return _new_client()
 
 

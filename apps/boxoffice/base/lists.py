@@ -16,7 +16,7 @@ from apps.boxoffice.base.lookups import NAMED_MAX, Lookup, NamesTooMany, narrowe
 from apps.core.texts import normalized
 
 ROWS_COUNTED = 100_000  # above the largest hall, whose seats staff block all at once
-TEXT_MAX = 200  # characters; nobody reads out more
+TEXT_MAX = 200  # characters; no search is longer
 
 
 def bounded_count(rows: QuerySet[Any]) -> int:

@@ -1,4 +1,4 @@
-"""Seats of a hall: which are for sale, and what nobody ever held may go."""
+"""Seats of a hall: block and unblock them, and delete those that were never held."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -41,7 +41,7 @@ class SeatName(NamedTuple):
 
 @admin.register(Seat)
 class SeatAdmin(CountedDeletion, ReadOnlyAdmin):
-    """Seats are made by the generator and keep their place; staff block and unblock them, and delete what nobody ever held."""
+    """Seats are made by the generator and keep their place; staff block and unblock them, and delete those that were never held."""
 
     list_display = ("__str__", "performance", "concert", "grade", "price", "is_for_sale")
     list_select_related = ("performance__concert",)

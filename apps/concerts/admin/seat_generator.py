@@ -144,7 +144,9 @@ class SeatGeneratorView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg
         if not (form.is_valid() and sections.is_valid()):
             return self.render_to_response(self.get_context_data(form=form, sections=sections))
         # Locked one after the other, so in the order in which all lock them.
-        performances = sorted(form.cleaned_data["performances"], key=lambda one: one.pk)
+        performances = sorted(
+            form.cleaned_data["performances"], key=lambda performance: performance.pk
+        )
         seats = len(performances) * sum(
             section.rows * section.seats_per_row for section in sections.layout()
         )

@@ -29,7 +29,7 @@ from apps.queue.services.gate import (
     verify_token,
 )
 from apps.queue.services.retiring import forget_room
-from apps.queue.services.rooms import schedule_tick_now, waiting_room_of
+from apps.queue.services.rooms import get_or_create_waiting_room, schedule_tick_now
 from apps.queue.services.visits import VisitorStatus, join_queue, leave_queue, visitor_status
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "finish_visit",
     "follow_publication",
     "forget_room",
+    "get_or_create_waiting_room",
     "has_slot_in",
     "join_queue",
     "leave_queue",
@@ -64,6 +65,5 @@ __all__ = [
     "verify_token",
     "visit_is_over",
     "visitor_status",
-    "waiting_room_of",
     "why_refused",
 ]

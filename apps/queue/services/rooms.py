@@ -30,8 +30,8 @@ REPLAY_BATCH = 50
 _WAKE = load_statements(Path(__file__).with_name("rooms.sql"))["schedule_tick_now"]
 
 
-def waiting_room_of(concert_id: int) -> WaitingRoom:
-    """The row of a concert's waiting room with its concert; made with the default policy if there is none yet.
+def get_or_create_waiting_room(concert_id: int) -> WaitingRoom:
+    """Return the row of a concert's waiting room with its concert; make it with the default policy if there is none yet.
 
     :raises ConcertNotFound: there is no such concert.
     """
@@ -96,12 +96,12 @@ def heal(claims: TokenClaims, visit: Visit) -> Visit:
     :raises ServiceUnavailable: the store does not answer, or has more ends to move.
     """
     if visit.outcome is RoomFault.LOST:
-        bring_up_to_date(waiting_room_of(claims.concert_id))
+        bring_up_to_date(get_or_create_waiting_room(claims.concert_id))
     with store_needed():
         live = live_room(claims.concert_id)
         if move_exits(live) == EXITS_BATCH:
             raise ServiceUnavailable(retry_after=RETRY_AFTER_SECONDS)
-        # What the room tells of another place may be old: then that visit has ended since, and the token is of a later one.
+        # The room's word of another place may be old: then that visit has ended since, and the token is of a later one.
         is_other = visit.outcome is RoomFault.UNCERTAIN and visit.slot != claims.slot
         if is_other and end_again_if_ended(replace(claims, slot=visit.slot)) is None:
             healed = live.restore(claims)

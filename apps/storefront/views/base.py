@@ -35,7 +35,7 @@ class PageView(View):
     """
 
     needs_login: ClassVar[bool] = False
-    # For what costs nothing, whoever is logged in by now: a form of a page from before a login counts if the browser says that the
+    # For what costs nothing, whichever customer is logged in by now: a form of a page from before a login counts if the browser says that the
     # page was ours.
     takes_old_forms: ClassVar[bool] = False
     rate_limits: ClassVar[dict[str, str]] = {}
@@ -66,7 +66,7 @@ class PageView(View):
             response = self.handle_error(
                 ServiceUnavailable(retry_after=2, cause=type(error).__name__)
             )
-        # Pages of a customer are nobody else's; those that may be kept say so themselves.
+        # Pages of a customer are for no other one; those that may be kept say so themselves.
         response.headers.setdefault("Cache-Control", "no-store")
         return response
 
@@ -79,7 +79,7 @@ class PageView(View):
         return super().http_method_not_allowed(request, *args, **kwargs)
 
     def fallback_url(self) -> str:
-        """The page to which a form without a page of its own belongs."""
+        """Return the page to which a form without a page of its own belongs."""
         if "concert_id" in self.kwargs:
             return reverse("storefront:concert", args=[self.kwargs["concert_id"]])
         return reverse("storefront:home")
@@ -156,7 +156,7 @@ def wants_json(request: HttpRequest) -> bool:
 def error_response(
     request: HttpRequest, error: DomainError, *, for_script: bool, page_url: str
 ) -> HttpResponse:
-    """The page of an error code, or its envelope for a script, with the status that the API would give.
+    """Return the page of an error code, or its envelope for a script, with the status that the API would give.
 
     `page_url` is where the visitor can try again.
     """

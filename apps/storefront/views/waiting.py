@@ -18,7 +18,7 @@ from apps.concerts.selectors import concert_in_brief, concert_of_visitor, is_wit
 from apps.core.errors import DomainError, ServiceUnavailable
 from apps.queue.errors import QueueClosed, QueueTokenInvalid, QueueTokenRequired
 from apps.queue.models import WaitingRoom
-from apps.queue.selectors import WaitingRoomStatus, board_of_visitor
+from apps.queue.selectors import WaitingRoomStatus, waiting_room_status_of_visitor
 from apps.queue.services import (
     VisitorStatus,
     has_slot_in,
@@ -55,7 +55,7 @@ class Waiting:
     first_position: int | None
 
     @property
-    def standing(self) -> str:
+    def status_shown(self) -> str:
         """WAITING also while the concert is offline, for a visitor whose turn it is: there are no seats to go to."""
         has_to_wait = self.board.is_withdrawn and self.status.status == "ACTIVE"
         return "WAITING" if has_to_wait else self.status.status
@@ -86,7 +86,7 @@ class Waiting:
 
     @property
     def grace_seconds(self) -> int | None:
-        """Return how much later than advised this page may ask, and as long again, without losing the place; None if nobody knows.
+        """Return how much later than advised this page may ask, and as long again, without losing the place; None if that is unknown.
 
         A third of the time in which the room expects to see the visitor again, which is twice the advice at least.
         """
@@ -107,9 +107,9 @@ class Waiting:
         return max(0, round((self.status.choose_until - self.status.seen_at).total_seconds()))
 
     def as_json(self) -> dict[str, Any]:
-        """For the scripts of the pages; texts come ready in the visitor's language."""
+        """Return what the scripts of the pages read; texts come ready in the visitor's language."""
         return {
-            "status": self.standing,
+            "status": self.status_shown,
             "people_ahead": self.people_ahead,
             "first_position": self.first_position,
             "wait": self.wait,
@@ -155,9 +155,9 @@ class QueueView(PageView):
             forget_queue_token(response, concert_id=concert_id)
             return response
         status = waiting.status
-        if waiting.standing == "ACTIVE":
+        if waiting.status_shown == "ACTIVE":
             response = redirect("storefront:seats", concert_id)
-        elif waiting.standing == "EXPIRED":
+        elif waiting.status_shown == "EXPIRED":
             context = {
                 "concert": concert_of_visitor(concert_id),
                 "ended": ended_words(status.expired_reason),
@@ -196,7 +196,7 @@ class QueueView(PageView):
 
 
 def waiting_page(request: HttpRequest, concert_id: int, waiting: Waiting | None) -> HttpResponse:
-    """Show a place. `waiting` is None while the store does not answer: the place is kept, only nobody can say which it is.
+    """Show a place. `waiting` is None while the store does not answer: the place is kept, only its number is unknown.
 
     For those alone who have shown a token of this concert: they see it while it is offline, too.
 
@@ -221,7 +221,7 @@ def waiting_page(request: HttpRequest, concert_id: int, waiting: Waiting | None)
             "opens_at": board.opens_at if board else None,
             "has_position": people_ahead is not None,
             "has_estimate": wait is not None,
-            "board_url": reverse("waiting_room_board", args=[concert_id]),
+            "board_url": reverse("waiting_room_status", args=[concert_id]),
             "lease_minutes": minutes(room.lease) if room else None,
             "patience_minutes": minutes(room.patience) if room else None,
         }
@@ -310,7 +310,7 @@ def look(request: HttpRequest, concert_id: int, token: str | None) -> Waiting:
     if status.concert_id != concert_id:
         raise QueueTokenInvalid
     try:
-        board = board_of_visitor(concert_id)
+        board = waiting_room_status_of_visitor(concert_id)
     except ConcertNotFound as error:
         raise QueueTokenInvalid from error
     first_position = first_position_of(request)

@@ -13,7 +13,7 @@ from apps.core.commands import moment, progress_bars
 from apps.ops.invariants import INVARIANTS, Invariant, check_invariants
 from apps.ops.monitoring import Scope, keep_outcome
 
-PLAIN_WIDTH = 120  # columns, when nobody says how wide the output is
+PLAIN_WIDTH = 120  # columns, when the width of the output is unknown
 
 
 class Command(BaseCommand):

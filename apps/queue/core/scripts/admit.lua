@@ -69,7 +69,7 @@ end
 local admitted, dropped = 0, 0
 local pace_left = pace_budget(num('per_minute'))
 local is_open = room.state == 'OPEN' and not is_early() and not is_closed()
--- Also while it is paused: after its opening nobody draws any more.
+-- Also while it is paused: after its opening no visitor draws any more.
 if not is_early() and not is_closed() and not room.last_slot then
   redis.call('HSET', ROOM, 'last_slot', text(now))
 end

@@ -131,7 +131,7 @@ export class Hall {
     return state === FREE && this.#confirmed.has(seat) ? FREE : MINE;
   }
 
-  /** Somebody else has these, whatever the last answer said. Returns those that change. */
+  /** Another customer has these, whatever the last answer said. Returns those that change. */
   take(seats) {
     const changed = seats.filter((seat) => this.isFree(seat));
     for (const seat of changed) this.states[seat] = HELD;
