@@ -191,9 +191,10 @@ class LeanStoreClient:
 class Script:
     """Lua that is called by its digest, and sent whole to a server that does not have it yet."""
 
-    def __init__(self, *paths: Path) -> None:
-        """`paths` are parts of one script. A server whose memory is full refuses it as a whole, instead of half-way."""
-        self._text = "#!lua\n" + "\n".join(path.read_text() for path in paths)
+    def __init__(self, *paths: Path, writes: bool = True) -> None:
+        """`paths` are parts of one script. A server whose memory is full refuses one that `writes` as a whole, instead of half-way."""
+        header = "#!lua\n" if writes else "#!lua flags=no-writes\n"
+        self._text = header + "\n".join(path.read_text() for path in paths)
         self._digest = hashlib.sha1(self._text.encode(), usedforsecurity=False).hexdigest()
 
     def run(
