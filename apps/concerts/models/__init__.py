@@ -16,24 +16,3 @@ from apps.concerts.models.performance import (
 )
 from apps.concerts.models.ranking import RankingEntry, RankingEntryQuerySet
 from apps.concerts.models.seat import Grade, Seat, SeatQuerySet
-
-__all__ = [
-    "ANOTHER_AT_THAT_TIME",
-    "DATES",
-    "LENGTH_MAX",
-    "OUT_OF_DATES",
-    "SEATS_PER_CUSTOMER_MAX",
-    "UNPAID_SEATS_MAX",
-    "USUAL_LENGTH",
-    "Concert",
-    "ConcertQuerySet",
-    "Grade",
-    "Performance",
-    "PerformanceQuerySet",
-    "RankingEntry",
-    "RankingEntryQuerySet",
-    "SalesWindow",
-    "Seat",
-    "SeatQuerySet",
-    "venue_day",
-]
