@@ -19,6 +19,7 @@ from unfold.forms import AdminPasswordChangeForm, UserCreationForm
 
 from apps.accounts.models import AccessToken, User
 from apps.accounts.services import delete_accounts, end_login_copies_of, revoke_access_tokens
+from apps.boxoffice.base.columns import column
 from apps.boxoffice.base.deletion import CountedDeletion
 from apps.boxoffice.base.forms import CarefulForms
 from apps.boxoffice.base.lists import BoundedPaginator, FoundByTyping
@@ -123,9 +124,7 @@ class AccessTokenAdmin(ReadOnlyAdmin):
     def title_of(self, token: AccessToken) -> str:
         return f"{token.user.email} · {at_venue(token.created_at)}"
 
-    @display(description=_("user"))
-    def user_link(self, token: AccessToken) -> SafeString | str:
-        return person(token.user)
+    user_link = column(_("user"), "user", person)
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("accounts.change_accesstoken")

@@ -62,7 +62,7 @@ def create_performance(
         raise PerformanceAlreadyScheduled
     performance = Performance.objects.create(concert_id=concert_id, starts_at=starts_at)
     if layout is not None:
-        fill_with_seats(performance_id=performance.pk, layout=layout)
+        generate_seats.step(performance_id=performance.pk, layout=layout)
         performance.refresh_from_db()
     return performance
 
@@ -71,15 +71,11 @@ def create_performance(
 def generate_seats(*, performance_id: int, layout: Sequence[SectionLayout] = DEFAULT_LAYOUT) -> int:
     """Give a performance its seats, 1 to 50 unless `layout` says otherwise; returns how many.
 
+    The number of queries does not depend on the number of seats.
+
     :raises PerformanceNotFound: there is no such performance.
     :raises LayoutRefused: no hall looks like that, or the performance has seats.
     """
-    return fill_with_seats(performance_id=performance_id, layout=layout)
-
-
-@requires_transaction
-def fill_with_seats(*, performance_id: int, layout: Sequence[SectionLayout]) -> int:
-    """Make seats, as the step of `generate_seats`; the number of queries does not depend on the number of seats."""
     validate_layout(layout)
     performance = Performance.objects.lock().filter(pk=performance_id).first()
     if performance is None:

@@ -52,7 +52,8 @@ def refuse_hidden(text: str) -> None:
 
 def without_hidden(text: str) -> str:
     """Return a text that is shown again and stored nowhere, composed and without what `refuse_hidden` refuses."""
-    return normalized("".join(one for place, one in enumerate(text) if not _is_hidden(text, place)))
+    shown = (letter for place, letter in enumerate(text) if not _is_hidden(text, place))
+    return normalized("".join(shown))
 
 
 def refuse_lines(text: str) -> None:

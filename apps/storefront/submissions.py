@@ -1,7 +1,7 @@
 """Carry out a form once, however often it is sent: with the same idempotency as the API.
 
 Each form is a call of the API in other clothes, so its answer is kept under the name of that call, and names the effect in the
-same way: that is where the invariants look for keys with two effects.
+same way: that is where the invariants look for keys with two effects. Each function raises what its use case raises.
 """
 
 import json
@@ -16,9 +16,11 @@ from apps.api.idempotency import idempotent
 from apps.api.operations import Operation
 from apps.api.responses import as_json
 from apps.core.transactions import Steps
+from apps.payments.models import LedgerTransaction
 from apps.payments.services import charge_wallet
 from apps.queue.services import Admission
 from apps.reservations.services import (
+    HeldSeats,
     cancel_reservation,
     confirm_reservation,
     extend_hold,
@@ -39,33 +41,18 @@ def new_key() -> UUID:
 
 
 def submit_top_up(*, customer_id: int, amount: int, key: UUID) -> int:
-    """Return the balance after topping up by `amount` won.
-
-    :raises BalanceLimitExceeded: the balance would be above its limit.
-    """
-    kept = _once(
-        operation=Operation.CHARGE,
-        customer_id=customer_id,
-        key=key,
-        fingerprint=str(amount),
-        decide=partial(charge_wallet.decide, customer_id=customer_id, amount=amount),
-        answer=lambda booked: {"transaction_id": booked.pk, "balance": booked.balance_after},
-    )
+    """Return the balance after topping up by `amount` won."""
+    charge = partial(charge_wallet.decide, customer_id=customer_id, amount=amount)
+    kept = _once(Operation.CHARGE, customer_id, key, str(amount), charge, _booked)
     return int(kept["balance"])
 
 
 def submit_top_up_to_pay(*, customer_id: int, hold_id: UUID, amount: int, key: UUID) -> int:
-    """Return the balance after topping up for a hold; raises what `top_up_for_hold` raises."""
-    kept = _once(
-        operation=Operation.CHARGE,
-        customer_id=customer_id,
-        key=key,
-        fingerprint=f"{hold_id}: {amount}",
-        decide=partial(
-            top_up_for_hold.decide, customer_id=customer_id, hold_id=hold_id, amount=amount
-        ),
-        answer=lambda booked: {"transaction_id": booked.pk, "balance": booked.balance_after},
+    """Return the balance after topping up by `amount` won for a hold."""
+    charge = partial(
+        top_up_for_hold.decide, customer_id=customer_id, hold_id=hold_id, amount=amount
     )
+    kept = _once(Operation.CHARGE, customer_id, key, f"{hold_id}: {amount}", charge, _booked)
     return int(kept["balance"])
 
 
@@ -77,22 +64,16 @@ def submit_hold(
     admission: Admission,
     key: UUID,
 ) -> UUID:
-    """Return the hold of these seats; raises what `hold_seats` raises."""
-    kept = _once(
-        operation=Operation.HOLD,
+    """Return the hold of these seats."""
+    hold = partial(
+        hold_seats.decide,
         customer_id=customer_id,
-        key=key,
-        fingerprint=f"{performance_id}: {sorted(seats)}",
-        decide=partial(
-            hold_seats.decide,
-            customer_id=customer_id,
-            performance_id=performance_id,
-            seat_ids=seats,
-            admission=admission,
-        ),
-        answer=lambda held: {"hold_id": held.hold.pk},
+        performance_id=performance_id,
+        seat_ids=seats,
+        admission=admission,
     )
-    return UUID(kept["hold_id"])
+    chosen = f"{performance_id}: {sorted(seats)}"
+    return UUID(_once(Operation.HOLD, customer_id, key, chosen, hold, _held)["hold_id"])
 
 
 def submit_best_hold(
@@ -104,62 +85,49 @@ def submit_best_hold(
     admission: Admission,
     key: UUID,
 ) -> UUID:
-    """Return the hold of the best seats, of any grade if it is empty; raises what `hold_best_available` raises."""
-    kept = _once(
-        operation=Operation.HOLD_BEST_AVAILABLE,
+    """Return the hold of the best seats, of any grade if it is empty."""
+    hold = partial(
+        hold_best_available.decide,
         customer_id=customer_id,
-        key=key,
-        fingerprint=f"{performance_id}: {quantity} {grade}",
-        decide=partial(
-            hold_best_available.decide,
-            customer_id=customer_id,
-            performance_id=performance_id,
-            quantity=quantity,
-            grade=grade or None,
-            admission=admission,
-        ),
-        answer=lambda held: {"hold_id": held.hold.pk},
+        performance_id=performance_id,
+        quantity=quantity,
+        grade=grade or None,
+        admission=admission,
     )
+    wanted = f"{performance_id}: {quantity} {grade}"
+    kept = _once(Operation.HOLD_BEST_AVAILABLE, customer_id, key, wanted, hold, _held)
     return UUID(kept["hold_id"])
 
 
 def submit_extension(*, customer_id: int, hold_id: UUID, key: UUID) -> datetime:
-    """Return the new end of the hold; raises what `extend_hold` raises."""
-    kept = _once(
-        operation=Operation.EXTEND,
-        customer_id=customer_id,
-        key=key,
-        fingerprint=str(hold_id),
-        decide=partial(extend_hold.decide, customer_id=customer_id, hold_id=hold_id),
-        answer=lambda held: {"hold_id": held.hold.pk, "expires_at": held.hold.expires_at},
-    )
+    """Return the new end of the hold."""
+    extend = partial(extend_hold.decide, customer_id=customer_id, hold_id=hold_id)
+    kept = _once(Operation.EXTEND, customer_id, key, str(hold_id), extend, _held)
     return datetime.fromisoformat(kept["expires_at"])
 
 
 def submit_payment(*, customer_id: int, hold_id: UUID, key: UUID) -> UUID:
-    """Return the reservation that the hold became; raises what `confirm_reservation` raises."""
+    """Return the reservation that the hold became."""
     kept = _once(
-        operation=Operation.CONFIRM,
-        customer_id=customer_id,
-        key=key,
-        fingerprint=str(hold_id),
-        decide=partial(confirm_reservation.decide, customer_id=customer_id, hold_id=hold_id),
-        answer=lambda paid: {"reservation_id": paid.reservation.pk},
+        Operation.CONFIRM,
+        customer_id,
+        key,
+        str(hold_id),
+        partial(confirm_reservation.decide, customer_id=customer_id, hold_id=hold_id),
+        lambda paid: {"reservation_id": paid.reservation.pk},
     )
     return UUID(kept["reservation_id"])
 
 
 def submit_cancellation(*, customer_id: int, reservation_id: UUID, key: UUID) -> int:
-    """Return the refund in won; raises what `cancel_reservation` raises."""
+    """Return the refund in won."""
     kept = _once(
-        operation=Operation.CANCEL,
-        customer_id=customer_id,
-        key=key,
-        fingerprint=str(reservation_id),
-        decide=partial(
-            cancel_reservation.decide, customer_id=customer_id, reservation_id=reservation_id
-        ),
-        answer=lambda cancelled: {
+        Operation.CANCEL,
+        customer_id,
+        key,
+        str(reservation_id),
+        partial(cancel_reservation.decide, customer_id=customer_id, reservation_id=reservation_id),
+        lambda cancelled: {
             "reservation_id": reservation_id,
             "refunded_amount": cancelled.refunded_amount,
         },
@@ -167,8 +135,15 @@ def submit_cancellation(*, customer_id: int, reservation_id: UUID, key: UUID) ->
     return int(kept["refunded_amount"])
 
 
+def _booked(booked: LedgerTransaction) -> dict[str, Any]:
+    return {"transaction_id": booked.pk, "balance": booked.balance_after}
+
+
+def _held(held: HeldSeats) -> dict[str, Any]:
+    return {"hold_id": held.hold.pk, "expires_at": held.hold.expires_at}
+
+
 def _once(
-    *,
     operation: Operation,
     customer_id: int,
     key: UUID,

@@ -13,6 +13,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 
+from apps.boxoffice.base.columns import column
 from apps.boxoffice.base.deletion import NAMED_MAX, CountedDeletion
 from apps.boxoffice.base.lookups import Days
 from apps.boxoffice.base.read_only import ReadOnlyAdmin, note_action
@@ -105,17 +106,13 @@ class SeatAdmin(CountedDeletion, ReadOnlyAdmin):
     def concert(self, seat: Seat) -> str:
         return seat.performance.concert.title
 
-    @display(description=_("concert"))
-    def concert_link(self, seat: Seat) -> SafeString | str:
-        return linked(seat.performance.concert)
+    concert_link = column(_("concert"), "performance.concert")
 
     @display(description=_("date"))
     def date(self, seat: Seat) -> SafeString | str:
         return linked(seat.performance, at_venue(seat.performance.starts_at))
 
-    @display(description=_("price"))
-    def price_in_won(self, seat: Seat) -> str:
-        return in_won(seat.price)
+    price_in_won = column(_("price"), "price", in_won)
 
     @display(description=_("for sale"), boolean=True, ordering="-is_blocked")
     def is_for_sale(self, seat: Seat) -> bool:
