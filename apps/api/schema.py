@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, cast
 
+from django.utils.functional import Promise
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ResolvedComponent
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
@@ -38,7 +39,7 @@ class OperationDescription:
     response: SerializerClass | None = None
     status: int | tuple[int, ...] = 200
     errors: Sequence[type[DomainError] | str] = ()
-    message: str = ""
+    message: str | Promise = ""
     paginated: bool = False
     queue_token: bool = False
     idempotency_key: Literal["required", "optional"] | None = None
@@ -113,7 +114,9 @@ class EnvelopeAutoSchema(AutoSchema):
         described = self.operation
         responses: dict[Any, Any] = {
             (status, described.media_type): OpenApiResponse(
-                self._success_schema(), described.message or described.summary, self._examples()
+                self._success_schema(),
+                str(described.message or described.summary),
+                self._examples(),
             )
             for status in described.statuses
         }
@@ -166,7 +169,7 @@ class EnvelopeAutoSchema(AutoSchema):
         data = self.operation.examples.get("response")
         if data is None:
             return []
-        value = {"code": SUCCESS, "message": self.operation.message, "data": data}
+        value = {"code": SUCCESS, "message": str(self.operation.message), "data": data}
         return [OpenApiExample(EXAMPLE, value, response_only=True)]
 
     def _codes(self) -> list[str]:

@@ -1,14 +1,16 @@
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, ClassVar, TypeVar
 
 from django.conf import settings
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.utils.functional import Promise, cached_property
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound, UnsupportedMediaType, ValidationError
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.api.idempotency import (
@@ -19,7 +21,8 @@ from apps.api.idempotency import (
     usable_key,
 )
 from apps.api.operations import Operation
-from apps.api.responses import SUCCESS, as_json, envelope
+from apps.api.pagination import page_data
+from apps.api.responses import SUCCESS, as_json, envelope, success
 from apps.api.throttling import Quota, hit_limit
 from apps.core.errors import IdempotencyKeyRequired, RateLimited
 from apps.core.transactions import Steps
@@ -62,6 +65,23 @@ class ApiView(APIView):
         serializer.is_valid(raise_exception=True)
         validated: dict[str, Any] = serializer.validated_data
         return validated
+
+    def success(
+        self, data: Any, *, status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> Response:
+        """Return a successful answer with the message that the `@operation` of this method names."""
+        method = getattr(self, (self.request.method or "").lower())
+        message = method.operation.message
+        return success(data, message=message, status=status, headers=headers)
+
+    def page_of(
+        self, found: QuerySet[Any], serializer_class: type[serializers.BaseSerializer[Any]]
+    ) -> Response:
+        """Return the page that the call asks for of rows in order.
+
+        :raises ValidationError: `page` or `page_size` is not a number in its range.
+        """
+        return self.success(page_data(self.request, found, serializer_class))
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Read the body of every writing call: JSON that cannot be read is refused alike where no body is expected.

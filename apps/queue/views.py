@@ -78,7 +78,7 @@ class QueueTokensView(ApiView):
                 description="The token you have, if any.",
             )
         ],
-        message="You are in the queue.",
+        message=JOINED,
         examples={"request": {"concert_id": 74}, "response": PLACE},
         tags=["waiting room"],
     )
@@ -110,22 +110,20 @@ class OwnQueueTokenView(ApiView):
         ),
         response=VisitorStatusSerializer,
         queue_token=True,
-        message="Your place in the queue.",
+        message=OWN_PLACE,
         examples={"response": {**PLACE, "expired_reason": None}},
         tags=["waiting room"],
     )
     def get(self, request: Request) -> Response:
         status = services.visitor_status(token=request.headers.get("Queue-Token"))
-        return success(
-            VisitorStatusSerializer(status).data, message=OWN_PLACE, headers=_advice(status)
-        )
+        return self.success(VisitorStatusSerializer(status).data, headers=_advice(status))
 
     @operation(
         summary="Leave the queue",
         description="Gives the place up. Joining again after the opening means a new one at the end.",
         response=VisitorStatusSerializer,
         queue_token=True,
-        message="You have left the queue.",
+        message=LEFT,
         examples={
             "response": {
                 **PLACE,
@@ -141,7 +139,7 @@ class OwnQueueTokenView(ApiView):
     )
     def delete(self, request: Request) -> Response:
         status = services.leave_queue(token=request.headers.get("Queue-Token"))
-        return success(VisitorStatusSerializer(status).data, message=LEFT, headers=_advice(status))
+        return self.success(VisitorStatusSerializer(status).data, headers=_advice(status))
 
 
 @method_decorator(conditional_page, name="dispatch")
@@ -168,7 +166,7 @@ class WaitingRoomBoardView(ApiView):
         response=BoardSerializer,
         errors=[ConcertNotFound],
         conditional=True,
-        message="The waiting room.",
+        message=BOARD,
         examples={
             "response": {
                 "concert_id": 74,
@@ -187,8 +185,7 @@ class WaitingRoomBoardView(ApiView):
     def get(self, request: Request, concert_id: int, **_path: Any) -> Response:
         mark_language_independent(request._request)
         board, cache = self._board(request.headers.get("Queue-Token"), concert_id)
-        headers = {"Cache-Control": cache}
-        return success(BoardSerializer(board).data, message=BOARD, headers=headers)
+        return self.success(BoardSerializer(board).data, headers={"Cache-Control": cache})
 
     @staticmethod
     def _board(token: str | None, concert_id: int) -> tuple[WaitingRoomStatus, str]:
