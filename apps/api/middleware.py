@@ -10,7 +10,7 @@ from django.http.response import HttpResponseBase
 from django.middleware.locale import LocaleMiddleware
 
 API_PREFIX = "/api/v1/"
-_SAME_IN_EVERY_LANGUAGE = "_same_in_every_language"
+_LANGUAGE_INDEPENDENT = "_is_language_independent"
 _SESSION_KEY = re.compile(r"[a-z0-9]{8,40}")
 _USABLE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 
@@ -77,7 +77,7 @@ class UsableHeadersMiddleware:
 
 def mark_language_independent(request: HttpRequest) -> None:
     """Say that the answer to this request does not depend on who asks, nor in which language."""
-    setattr(request, _SAME_IN_EVERY_LANGUAGE, True)
+    setattr(request, _LANGUAGE_INDEPENDENT, True)
 
 
 class NegotiatedLocaleMiddleware(LocaleMiddleware):
@@ -89,7 +89,7 @@ class NegotiatedLocaleMiddleware(LocaleMiddleware):
     def process_response(
         self, request: HttpRequest, response: HttpResponseBase
     ) -> HttpResponseBase:
-        if hasattr(request, _SAME_IN_EVERY_LANGUAGE):
+        if hasattr(request, _LANGUAGE_INDEPENDENT):
             response.headers["Content-Language"] = settings.LANGUAGE_CODE
             return response
         return super().process_response(request, response)

@@ -37,7 +37,7 @@ FAILURE = "encore.failure"
 class ApiView(APIView):
     """The base of every view: login required unless `permission_classes` says otherwise.
 
-    `rate_limits` names the limit of each method; other writing methods spend the common one.
+    `rate_limits` names the limit of each method; other writing methods count against the common one.
     """
 
     http_method_names = [name for name in APIView.http_method_names if name != "options"]

@@ -1,4 +1,4 @@
-"""Showing concerts to the public, and taking them offline: one place for every door that staff have.
+"""Show concerts to the public, and take them offline: one place for the form, the list, the button and the command.
 
 Other apps stand above this one and are concerned all the same: visitors wait for a concert, customers hold seats of it. They
 register what they know of that, and what they have to do in the same transaction.

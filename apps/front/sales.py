@@ -186,7 +186,7 @@ def hold(call: Call, _no_id: int) -> Answer | None:
         return sale.error_answer(refusal)
 
 
-def pay(call: Call, _no_id: int) -> Answer | None:
+def confirm(call: Call, _no_id: int) -> Answer | None:
     sale = _read(call, ReservationsView, {"hold_id"})
     if sale is None or not is_canonical_uuid(sale.body["hold_id"]):
         return None
@@ -201,5 +201,5 @@ def pay(call: Call, _no_id: int) -> Answer | None:
 
 SALES = {
     ("POST", HOLDS): Route("hold", hold, _is_usual),
-    ("POST", RESERVATIONS): Route("pay", pay, _is_usual_with_key),
+    ("POST", RESERVATIONS): Route("pay", confirm, _is_usual_with_key),
 }

@@ -1,4 +1,4 @@
-"""Handing a task to the broker from a request that has already committed.
+"""Hand a task to the broker from a request that has already committed.
 
 What is not published the relay makes up for (`announcing.py`), so a broker that is down must neither fail nor slow down the caller.
 """

@@ -1,4 +1,4 @@
-"""Giving dead deliveries another set of attempts, in batches, with a record of who did it."""
+"""Give dead deliveries another set of attempts, in batches, with a record of who did it."""
 
 import time
 from collections.abc import Callable

@@ -147,7 +147,7 @@ CHANGES_SHOWN = 10
 
 
 def changes_of_rooms(room_ids: Collection[str], at: datetime) -> Iterator[Change]:
-    """Tell what was changed about some rooms since then, by whatever door, the last first."""
+    """Tell what was changed about some rooms since then, by form, button or command, the last first."""
     yield from _in_words(PolicyChange.objects.filter(room__in=map(int, room_ids)), at)
 
 

@@ -184,12 +184,12 @@ class WaitingRoomBoardView(ApiView):
     )
     def get(self, request: Request, concert_id: int, **_path: Any) -> Response:
         mark_language_independent(request._request)
-        board, cache = self._board(request.headers.get("Queue-Token"), concert_id)
-        return self.success(BoardSerializer(board).data, headers={"Cache-Control": cache})
+        status, cache = self._status(request.headers.get("Queue-Token"), concert_id)
+        return self.success(BoardSerializer(status).data, headers={"Cache-Control": cache})
 
     @staticmethod
-    def _board(token: str | None, concert_id: int) -> tuple[WaitingRoomStatus, str]:
-        """Return the board with how it may be kept."""
+    def _status(token: str | None, concert_id: int) -> tuple[WaitingRoomStatus, str]:
+        """Return the status of the room with how it may be kept."""
         try:
             return waiting_room_status(concert_id), "public, max-age=1"
         except ConcertNotFound:

@@ -134,7 +134,7 @@ def _new_client() -> httpx.Client:
 
 @cache
 def _tls() -> Any:
-    """Reading the certificates takes ten times as long as a message."""
+    """Make it once for a process: reading the certificates takes ten times as long as a message."""
     return httpx.create_ssl_context()
 
 

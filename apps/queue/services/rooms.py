@@ -27,7 +27,7 @@ TICK = timedelta(
 )  # below beat's second, so that no beat finds its rooms not due yet
 REPLAY_BATCH = 50
 
-_WAKE = load_statements(Path(__file__).with_name("rooms.sql"))["schedule_tick_now"]
+_SCHEDULE_TICK_NOW = load_statements(Path(__file__).with_name("rooms.sql"))["schedule_tick_now"]
 
 
 def get_or_create_waiting_room(concert_id: int) -> WaitingRoom:
@@ -68,7 +68,7 @@ def bring_up_to_date(room: WaitingRoom) -> int | None:
 
 def schedule_tick_now(concert_id: int) -> None:
     """Make the next tick look at this room, and every tick after it until the room is empty."""
-    fetch_all(_WAKE, {"concert_id": concert_id, "tick": TICK})
+    fetch_all(_SCHEDULE_TICK_NOW, {"concert_id": concert_id, "tick": TICK})
 
 
 def replay_ends(room: WaitingRoom, *, since: int) -> None:

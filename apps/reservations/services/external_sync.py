@@ -1,4 +1,4 @@
-"""Telling the outside data platform about every sale, every cancellation and every date that is moved."""
+"""Tell the outside data platform about every sale, every cancellation and every date that is moved."""
 
 from email.utils import parsedate_to_datetime
 

@@ -1,4 +1,4 @@
-"""Claiming seats. Locks: customer, seats (never waiting for them), overdue holds; see `docs/locking.md`."""
+"""Claim seats. Locks: customer, seats (never waiting for them), overdue holds; see `docs/locking.md`."""
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence

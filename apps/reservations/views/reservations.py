@@ -66,13 +66,15 @@ class ReservationsView(IdempotentView):
             "customer_id": self.customer_id,
             "hold_id": body["hold_id"],
         }
-        pay = partial(
+        confirm = partial(
             services.confirm_reservation.decide,
             customer_id=self.customer_id,
             hold_id=body["hold_id"],
             token_concert_id=services.concert_to_pay_for(**payer),
         )
-        return self.once(pay, render=self._rendered, admit=partial(services.verify_payer, **payer))
+        return self.once(
+            confirm, render=self._rendered, admit=partial(services.verify_payer, **payer)
+        )
 
     @staticmethod
     def _rendered(confirmation: Confirmation) -> tuple[int, Any, Any]:

@@ -1,4 +1,4 @@
-"""Paying for what is held."""
+"""Pay for what is held."""
 
 from typing import Any, ClassVar
 from uuid import UUID

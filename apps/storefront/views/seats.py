@@ -1,4 +1,4 @@
-"""Choosing seats: what an admitted visitor sees and claims."""
+"""Choose seats: what an admitted visitor sees and claims."""
 
 from typing import Any, ClassVar
 from uuid import UUID
