@@ -5,7 +5,6 @@ from typing import Any
 
 import structlog
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from rest_framework import exceptions as drf
 from rest_framework.renderers import JSONRenderer
@@ -16,7 +15,7 @@ from apps.api.renderers import as_problem
 from apps.api.responses import error_body
 from apps.core.codes import CODES
 from apps.core.errors import DomainError, TooBusy
-from apps.core.store import StoreUnavailable
+from apps.core.store import AWAY
 
 logger = structlog.get_logger(__name__)
 
@@ -33,9 +32,7 @@ _CODE_OF_EXCEPTION: tuple[tuple[type[Exception], str], ...] = (
     (drf.UnsupportedMediaType, "UNSUPPORTED_MEDIA_TYPE"),
     (RequestDataTooBig, "PAYLOAD_TOO_LARGE"),
     (SuspiciousOperation, "MALFORMED_REQUEST"),
-    (StoreUnavailable, "SERVICE_UNAVAILABLE"),
-    (OperationalError, "SERVICE_UNAVAILABLE"),
-    (InterfaceError, "SERVICE_UNAVAILABLE"),
+    *((kind, "SERVICE_UNAVAILABLE") for kind in AWAY),
 )
 
 

@@ -13,7 +13,7 @@ from django.contrib import admin
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, ValidationError
-from django.db import DataError, InterfaceError, OperationalError
+from django.db import DataError
 from django.db.utils import IntegrityError
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
@@ -23,7 +23,7 @@ from django.views.decorators.cache import never_cache
 
 from apps.core.codes import CODES
 from apps.core.errors import DomainError, ServiceUnavailable, TooBusy
-from apps.core.store import StoreUnavailable
+from apps.core.store import AWAY
 
 logger = structlog.get_logger(__name__)
 
@@ -31,8 +31,6 @@ ADMIN_PREFIX = "/admin/"
 
 Words = str | Promise
 
-# A server that does not answer, or not in time.
-_AWAY = (ServiceUnavailable, OperationalError, InterfaceError, StoreUnavailable)
 # Raised where a value from an address or a form is used as a number, a date or a text of the database, and is none.
 _ODD_VALUE = (DataError, OverflowError, ValueError, ValidationError)
 _UNREADABLE: tuple[tuple[type[Exception], Words], ...] = (
@@ -98,7 +96,7 @@ def out_of_date() -> Refusal:
 
 def failed(error: BaseException | None) -> Refusal:
     """Say what an exception that was not caught means to staff."""
-    if isinstance(error, _AWAY):
+    if isinstance(error, (ServiceUnavailable, *AWAY)):
         reason = _(
             "The database or another server took too long, or does not answer. Try again in a moment; if a list "
             "takes too long, search it by a full id or email address."

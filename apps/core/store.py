@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import redis
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from redis.backoff import NoBackoff
 from redis.cluster import RedisCluster
 from redis.retry import Retry
@@ -33,6 +34,10 @@ _UNFIT_ANSWERS = ("NOREPLICAS", "MISCONF", "BUSY")
 
 class StoreUnavailable(redis.ConnectionError):
     """The store is away: it did not answer in time, or did not a moment ago, or says that it cannot serve now."""
+
+
+# Raised while a server does not answer: the store, or the database.
+AWAY = (StoreUnavailable, OperationalError, InterfaceError)
 
 
 class Breaker:

@@ -3,12 +3,10 @@
 import math
 from typing import Any, ClassVar
 
-import redis
 import structlog
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
-from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
@@ -20,12 +18,10 @@ from apps.api.responses import error_body
 from apps.api.throttling import hit_limit
 from apps.core.codes import CODES
 from apps.core.errors import DomainError, RateLimited, ServiceUnavailable
+from apps.core.store import AWAY
 from apps.storefront.wording import refusal_words
 
 logger = structlog.get_logger(__name__)
-
-# A server that does not answer, whatever it is needed for.
-_AWAY = (redis.ConnectionError, redis.TimeoutError, OperationalError, InterfaceError)
 
 
 class PageView(View):
@@ -61,7 +57,7 @@ class PageView(View):
                 response = super().dispatch(request, *args, **kwargs)
         except DomainError as error:
             response = self.handle_error(error)
-        except _AWAY as error:
+        except AWAY as error:
             logger.exception("page_unavailable")
             response = self.handle_error(
                 ServiceUnavailable(retry_after=2, cause=type(error).__name__)
