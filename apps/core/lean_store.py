@@ -67,7 +67,7 @@ class _ThreadConnection:
             self._connection.disconnect()
         self.run_id = b""
         self._connection.connect()
-        # Where redis-py's own parsers find it.
+        # redis-py's own parsers find it here, too.
         self._socket: socket.socket = self._connection._sock
         _leave_waiting_to_the_kernel(self._socket)
         self._readable = select.poll()

@@ -130,7 +130,7 @@ class LedgerTransaction(models.Model):
             models.CheckConstraint(condition=Q(sequence__gte=1), name="ledger_sequence_from_one"),
         ]
         indexes = [
-            # What staff page through.
+            # Serves the list that staff page through.
             models.Index(F("created_at").desc(), F("id").desc(), name="ledger_newest_first"),
             models.Index(
                 fields=["adjusted_by"],

@@ -142,15 +142,15 @@ class Hold(models.Model):
                 name="hold_may_claim",
             ),
             models.Index(fields=["expires_at"], condition=Q(status="HELD"), name="hold_to_expire"),
-            # What is new, for staff and for the checks of what has changed.
+            # Finds what is new, for staff and for the checks of what has changed.
             models.Index(fields=["held_at"], name="hold_by_time"),
-            # What the retention may delete, and what has lately ended.
+            # Finds what the retention may delete, and what has lately ended.
             models.Index(
                 fields=["ended_at"],
                 condition=Q(status__in=["RELEASED", "EXPIRED"]),
                 name="hold_unpaid_ended",
             ),
-            # Whether a date was ever held, when it is deleted. Rows of one date lie together.
+            # Tells whether a date was ever held, when it is deleted. Rows of one date lie together.
             BrinIndex(fields=["performance"], autosummarize=True, name="hold_by_performance"),
         ]
 
@@ -339,7 +339,7 @@ class Reservation(models.Model):
         ]
         indexes = [
             models.Index(fields=["customer", "-reserved_at"], name="reservation_of_customer"),
-            # What is new, for staff and for the checks of what has changed.
+            # Finds what is new, for staff and for the checks of what has changed.
             models.Index(fields=["reserved_at"], name="reservation_by_time"),
             models.Index(
                 fields=["cancelled_at"],

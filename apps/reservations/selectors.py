@@ -123,7 +123,7 @@ def valid_ticket_of(*, customer_id: int, ticket_id: UUID) -> Ticket:
 # --- What is free -----------------------------------------------------------------------------------------------------
 
 
-# How many seats that are for sale have a live claim, by performance.
+# Counts the seats that are for sale and have a live claim, by performance.
 _CLAIMED_SQL = """
 SELECT claim.performance_id, count(*)
 FROM reservations_seatclaim claim

@@ -20,7 +20,7 @@ TITLE_LINES_MAX = 4
 TITLE_HEIGHT_MAX = 205  # the rest is for the shapes
 LEADING = 1.08
 ARTIST_SIZE = 20
-# What XML 1.0 cannot contain, escaped or not.
+# XML 1.0 cannot contain these, escaped or not.
 _UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 

@@ -141,7 +141,7 @@ class Performance(models.Model):
             ),
         ]
         indexes = [
-            # What is still to come, of all that ever was.
+            # Finds what is still to come, of all that ever was.
             models.Index(fields=["starts_at"], include=["concert"], name="performance_by_date"),
             models.Index(
                 fields=["concert"],

@@ -45,7 +45,7 @@ class RankingEntry(models.Model):
         _("reservations"), help_text=_("1 for a sale, -1 for a cancellation.")
     )
     seats = models.SmallIntegerField(_("seats"), help_text=_("Negative for a cancellation."))
-    # Which they are matters once some of them are blocked: what is sold and blocked is not for sale twice over.
+    # Needed once some of them are blocked: what is sold and blocked is not for sale twice over.
     seat_ids = ArrayField(models.BigIntegerField(), verbose_name=_("seats"), db_default=[])
     occurred_at = models.DateTimeField(_("occurred at"))
     recorded_at = models.DateTimeField(_("recorded at"), db_default=Now(), editable=False)

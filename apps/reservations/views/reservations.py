@@ -142,7 +142,7 @@ class TicketQrView(ApiView):
         summary="Show the QR code of a ticket",
         response=None,
         errors=["NOT_FOUND"],
-        message=_("The QR code of the ticket's code."),
+        message="The QR code of the ticket's code.",
         media_type="image/svg+xml",
         tags=["reservations"],
     )

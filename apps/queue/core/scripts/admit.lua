@@ -45,7 +45,7 @@ for _, user in ipairs(redis.call('ZRANGE', ACTIVE, '-inf', text(now), 'BYSCORE',
   end
 end
 
--- What the limit per minute leaves: nowhere more than the limit in any 60 seconds, nor more than its tenth in any six, so
+-- Return what the limit per minute leaves: nowhere more than the limit in any 60 seconds, nor more than its tenth in any six, so
 -- that a minute's admissions do not come in one burst. Counted by second, the one that has begun included.
 local function pace_budget(per_minute)
   local second = math.floor(now / SECOND)
