@@ -37,7 +37,7 @@ class WithdrawalForm(forms.Form):
 
 
 class WithdrawalView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
-    """Of the concerts that `?concert=1&concert=2` name, as far as they are published."""
+    """Take the concerts offline that `?concert=1&concert=2` name, as far as they are published."""
 
     title = _("Take offline")
     permission_required = ("concerts.change_concert",)

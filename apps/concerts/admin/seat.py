@@ -28,7 +28,7 @@ SEATS_NAMED = 50  # in one entry of a history
 
 
 class SeatName(NamedTuple):
-    """As much of a seat as a history tells, for all seats of a hall at once."""
+    """The part of a seat that a history tells, for all seats of a hall at once."""
 
     pk: int
     performance_id: int

@@ -193,6 +193,6 @@ class Concert(models.Model):
         return self.is_published and self.has_opened(at) and not self.has_closed(at)
 
     def has_date_to_sell(self, at: datetime) -> bool:
-        """On sale, and a performance has not begun. Needs `with_dates()`."""
+        """Tell whether it is on sale, and a performance has not begun. Needs `with_dates()`."""
         last = self.last_performance_at
         return self.is_on_sale(at) and last is not None and last > at

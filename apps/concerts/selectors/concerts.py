@@ -97,7 +97,7 @@ class SaleSummary:
 
 
 def sale_summaries(concert_ids: Sequence[int], *, at: datetime) -> dict[int, SaleSummary]:
-    """By concert, over the performances that have not begun; one query, and none of the seats is counted."""
+    """Return summaries by concert, over the performances that have not begun; one query, and none of the seats is counted."""
     cheapest = Seat.objects.filter(performance=OuterRef("pk")).order_by("price").values("price")
     found = (
         Performance.objects.filter(concert__in=concert_ids)

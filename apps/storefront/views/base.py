@@ -133,7 +133,7 @@ def out_of_date_words() -> str:
 
 
 def say_out_of_date(request: HttpRequest) -> None:
-    """Of a form without its key: one that was kept for long, or not made by us."""
+    """Say that a form has no key: it was kept for long, or not made by us."""
     messages.error(
         request, _("This form was out of date. Nothing was booked; please send it again.")
     )

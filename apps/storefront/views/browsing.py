@@ -198,7 +198,7 @@ class PosterView(PageView):
 
 
 class FaviconView(PageView):
-    """For browsers that ask at the root whatever the page says."""
+    """Serve browsers that ask at the root whatever the page says."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
         response = redirect(static("storefront/favicon.svg"))
