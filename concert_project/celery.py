@@ -20,7 +20,7 @@ app.autodiscover_tasks()
 
 @setup_logging.connect
 def keep_logging_of_django(**_: object) -> None:
-    """Because somebody listens, Celery leaves `LOGGING` as it is; it would raise every level to WARNING."""
+    """Connect a receiver, so that Celery leaves `LOGGING` as it is; it would raise every level to WARNING."""
 
 
 @worker_ready.connect

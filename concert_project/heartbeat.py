@@ -28,7 +28,7 @@ _beating: set[tuple[str, int]] = set()
 
 
 def show_life(name: str, *, works: Check = lambda: True) -> None:
-    """Start to show signs of life as `name`, unless this process does already, or nobody watches."""
+    """Start to show signs of life as `name`, unless this process does already, or no watchdog is there."""
     folder, me = os.environ.get(FOLDER_VARIABLE), (name, os.getpid())
     if folder is None or me in _beating:
         return

@@ -18,7 +18,7 @@ def _every(seconds: float, task: str, *, queue: str = "default") -> dict[str, An
 
 
 def _nightly(task: str, *, queue: str) -> dict[str, Any]:
-    """At 04:10 in Seoul."""
+    """Run at 04:10 in Seoul."""
     return {
         "task": task,
         "schedule": crontab(hour="19", minute="10"),

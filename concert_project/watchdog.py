@@ -4,7 +4,7 @@
 
 Every process of the command touches a file of its own in FOLDER, once a second, for as long as it does its work
 (`concert_project/heartbeat.py`). One whose file stays as it is for `WATCHDOG_SECONDS` (30, 0 for never) is frozen, or knows that it
-does nothing: then the whole process group is killed, this process included, so that whoever supervises containers or processes
+does nothing: then the whole process group is killed, this process included, so that the supervisor of containers or processes
 starts it anew. A supervisor that restarts what has ended, but not what is unhealthy, needs no more than that, and no rights.
 
 A command that ends by itself ends this process with its exit status. SIGTERM and SIGQUIT are passed on. Of the standard library
@@ -36,7 +36,7 @@ PR_SET_PDEATHSIG = 1
 class Watch:
     """Tell which process of `folder` is silent, by whether its file changes between two looks.
 
-    The clock of the files does not matter, so it may jump. Whoever was stopped together with the processes (a container that was
+    The clock of the files does not matter, so it may jump. A watchdog that was stopped together with the processes (a container that was
     paused, a machine that slept) begins anew.
     """
 
@@ -53,7 +53,7 @@ class Watch:
         if now - self._looked_at > self._patience / 2:
             self._begin_anew(now)
         self._looked_at = now
-        self._folder.mkdir(exist_ok=True)  # whoever tidies up temporary files must not end anybody
+        self._folder.mkdir(exist_ok=True)  # tidying up temporary files must not end a process
         for path in self._folder.iterdir():
             touched_at = path.stat().st_mtime_ns
             known, since = self._seen.get(path.name, (0, now))

@@ -12,11 +12,10 @@ from rest_framework.permissions import AllowAny
 
 from apps.accounts.models import User
 from apps.api.fields import StrictCharField, StrictIntegerField, StrictUUIDField
-from apps.api.idempotent import IdempotentView
 from apps.api.operations import Operation
-from apps.api.pagination import paginated
+from apps.api.pagination import page_data
 from apps.api.responses import success
-from apps.api.views import ApiView, UnknownPathView
+from apps.api.views import ApiView, IdempotentView, UnknownPathView
 from apps.core.errors import Conflict, ServiceUnavailable
 from apps.core.transactions import requires_transaction, use_case
 from apps.outbox.models import OutboxEvent
@@ -65,9 +64,8 @@ class NumberView(PublicView):
 
 class CustomersView(PublicView):
     def get(self, request):
-        return paginated(
-            request, User.objects.order_by("pk"), CustomerSerializer, message="Customers."
-        )
+        page = page_data(request, User.objects.order_by("pk"), CustomerSerializer)
+        return success(page, message="Customers.")
 
 
 class PersonalView(ApiView):

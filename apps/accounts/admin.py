@@ -19,6 +19,7 @@ from unfold.forms import AdminPasswordChangeForm, UserCreationForm
 
 from apps.accounts.models import AccessToken, User
 from apps.accounts.services import delete_accounts, end_login_copies_of, revoke_access_tokens
+from apps.boxoffice.base.columns import column
 from apps.boxoffice.base.deletion import CountedDeletion
 from apps.boxoffice.base.forms import CarefulForms
 from apps.boxoffice.base.lists import BoundedPaginator, FoundByTyping
@@ -60,7 +61,7 @@ class UserAdmin(CarefulForms, CountedDeletion, FoundByTyping, DjangoUserAdmin, M
 
     @display(description=_("staff"), ordering="is_staff")
     def duty(self, user: User) -> str:
-        """In words: nothing is wrong about a customer who is not staff."""
+        """Say it in words: nothing is wrong about a customer who is not staff."""
         if user.is_superuser:
             return gettext("administrator")
         return gettext("staff") if user.is_staff else NOTHING
@@ -91,12 +92,12 @@ class UserAdmin(CarefulForms, CountedDeletion, FoundByTyping, DjangoUserAdmin, M
         return ((nameless, account), (name, {**rights, "fields": RIGHTS_SHOWN}))
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        # Whoever may reset a colleague's password has the colleague's rights.
+        # The right to reset a colleague's password includes the colleague's rights.
         is_allowed = super().has_change_permission(request, obj)
         return is_allowed and (obj is None or not obj.is_staff or request.user.is_superuser)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        # As for changes; nobody deletes the account in use.
+        # As for changes; no account deletes itself.
         is_allowed = super().has_delete_permission(request, obj)
         is_of_colleague = obj is not None and (obj.is_staff or obj.is_superuser)
         return (
@@ -123,9 +124,7 @@ class AccessTokenAdmin(ReadOnlyAdmin):
     def title_of(self, token: AccessToken) -> str:
         return f"{token.user.email} · {at_venue(token.created_at)}"
 
-    @display(description=_("user"))
-    def user_link(self, token: AccessToken) -> SafeString | str:
-        return person(token.user)
+    user_link = column(_("user"), "user", person)
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("accounts.change_accesstoken")

@@ -21,7 +21,7 @@ class AccessTokenAuthentication(BaseAuthentication):
     """`Authorization: Bearer <access_token>`, at the cost of one prepared statement.
 
     A call without the header is anonymous; one with a header that names no live login is refused, even where a login is not
-    needed, so that nobody takes an ended login for a working one.
+    needed, so that no client takes an ended login for a working one.
     """
 
     def authenticate(self, request: Request) -> tuple[User, AccessToken] | None:

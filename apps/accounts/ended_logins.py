@@ -23,7 +23,7 @@ def copy_key(token_hash: bytes | memoryview) -> str:
 
 
 def end_login_copies(token_hashes: Iterable[bytes | memoryview]) -> None:
-    """Let nobody in by a copy of these tokens any more. Call it after the commit that ended them; it never fails.
+    """End the copies of these tokens, so that none lets a caller in any more. Call it after the commit that ended them; it never fails.
 
     Without a store there are no copies to be read. One that was only away brings them back, so a thread goes on trying for as
     long as they live.

@@ -112,7 +112,7 @@ end
 
 local counted_at = tonumber(ARGV[9])
 if counted_at == AT_BOTH then
-  -- Whoever shows the secret in the end has only mistyped it before, from this network.
+  -- A caller who shows the secret in the end has only mistyped it before, from this network.
   local slips = done == 'right' and math.max(1, from_there[3].charged) or 1
   take_back(account, slips)
   take_back(network, slips)

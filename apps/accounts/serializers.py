@@ -9,7 +9,7 @@ from rest_framework import serializers
 from apps.accounts.models import User, validate_ascii
 from apps.api.fields import StrictCharField, TypedCharField
 
-# Hashing is slow in proportion; nobody types more than this.
+# Hashing is slow in proportion; no password that is typed is longer.
 PASSWORD_MAX_LENGTH = 128
 
 

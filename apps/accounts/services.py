@@ -138,7 +138,7 @@ def end_login_copies_of(*, user_id: int) -> None:
 
 @requires_transaction
 def delete_accounts(*, ids: Sequence[int], expected: int | None = None) -> Deletion:
-    """Delete accounts that have done nothing, with their logins. Whoever is at work with one of them at this moment is refused.
+    """Delete accounts that have done nothing, with their logins. A call that is at work with one of them at this moment is refused.
 
     :raises DeletionRefused: something refers to one of them, or they are too many, or not as many as `expected`.
     """

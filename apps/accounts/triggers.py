@@ -1,4 +1,4 @@
-"""A trigger of PostgreSQL for what must hold whoever changes an account: a service, the admin, a command, or SQL by hand."""
+"""A trigger of PostgreSQL for what must hold of accounts, be they changed by a service, the admin, a command, or SQL by hand."""
 
 from collections.abc import Generator
 from contextlib import contextmanager

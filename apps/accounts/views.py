@@ -17,7 +17,6 @@ from apps.accounts.serializers import (
     RegistrationSerializer,
 )
 from apps.api.addresses import client_network
-from apps.api.responses import success
 from apps.api.schema import operation
 from apps.api.views import ApiView
 
@@ -50,7 +49,7 @@ class RegisterView(PasswordView):
         response=CustomerSerializer,
         status=201,
         errors=[EmailTaken],
-        message="Welcome to Encore.",
+        message=_("Welcome to Encore."),
         examples={
             "request": {
                 "email": "mina@example.com",
@@ -59,17 +58,14 @@ class RegisterView(PasswordView):
             },
             "response": CUSTOMER_EXAMPLE,
         },
-        tags=["accounts"],
     )
     def post(self, request: Request) -> Response:
         given = self.validated(RegistrationSerializer)
-        # Who asks for many addresses wants to know which are taken.
+        # A caller that asks for many addresses wants to know which are taken.
         with guess_of(request, given["email"]) as guess:
             customer = services.register_customer(**given)
             guess.was_right()
-        return success(
-            CustomerSerializer(customer).data, message=_("Welcome to Encore."), status=201
-        )
+        return self.success(CustomerSerializer(customer).data, status=201)
 
 
 class LoginView(PasswordView):
@@ -86,7 +82,7 @@ class LoginView(PasswordView):
         request=LoginSerializer,
         response=AccessTokenSerializer,
         errors=[InvalidCredentials],
-        message="You are logged in.",
+        message=_("You are logged in."),
         examples={
             "request": {"email": "mina@example.com", "password": "seven-green-kites"},
             "response": {
@@ -96,7 +92,6 @@ class LoginView(PasswordView):
                 "user_id": 42,
             },
         },
-        tags=["accounts"],
     )
     def post(self, request: Request) -> Response:
         given = self.validated(LoginSerializer)
@@ -107,36 +102,29 @@ class LoginView(PasswordView):
                 guess.was_right()
         finally:
             self.quota = guess.quota
-        return success(
-            AccessTokenSerializer(issued).data, message=_("You are logged in."), headers=NO_STORE
-        )
+        return self.success(AccessTokenSerializer(issued).data, headers=NO_STORE)
 
 
 class LogoutView(ApiView):
     @operation(
         summary="End this login",
         description="The access token of this call is dead at once; other logins of the customer live on.",
-        message="You are logged out.",
+        message=_("You are logged out."),
         examples={"response": {}},
-        tags=["accounts"],
     )
     def post(self, request: Request) -> Response:
         token = cast(AccessToken, request.auth)
         services.log_out(access_token_id=token.pk)
-        return success({}, message=_("You are logged out."))
+        return self.success({})
 
 
 class MeView(ApiView):
     @operation(
         summary="Who is logged in",
         response=CustomerSerializer,
-        message="Your account.",
+        message=_("Your account."),
         examples={"response": CUSTOMER_EXAMPLE},
-        tags=["accounts"],
     )
     def get(self, request: Request) -> Response:
-        return success(
-            CustomerSerializer(cast(User, request.user)).data,
-            message=_("Your account."),
-            headers=NO_STORE,
-        )
+        customer = cast(User, request.user)
+        return self.success(CustomerSerializer(customer).data, headers=NO_STORE)

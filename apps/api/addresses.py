@@ -1,6 +1,6 @@
 """The network that a call comes from: what limits count in the place of single addresses.
 
-Whoever has IPv6 has at least a /64, of which each call may use another address; an IPv4 address is a network of its own.
+A caller with IPv6 has at least a /64, of which each call may use another address; an IPv4 address is a network of its own.
 """
 
 import ipaddress

@@ -3,10 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-import redis
 import structlog
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from rest_framework import exceptions as drf
 from rest_framework.renderers import JSONRenderer
@@ -17,6 +15,7 @@ from apps.api.renderers import as_problem
 from apps.api.responses import error_body
 from apps.core.codes import CODES
 from apps.core.errors import DomainError, TooBusy
+from apps.core.store import AWAY
 
 logger = structlog.get_logger(__name__)
 
@@ -33,10 +32,7 @@ _CODE_OF_EXCEPTION: tuple[tuple[type[Exception], str], ...] = (
     (drf.UnsupportedMediaType, "UNSUPPORTED_MEDIA_TYPE"),
     (RequestDataTooBig, "PAYLOAD_TOO_LARGE"),
     (SuspiciousOperation, "MALFORMED_REQUEST"),
-    (redis.ConnectionError, "SERVICE_UNAVAILABLE"),
-    (redis.TimeoutError, "SERVICE_UNAVAILABLE"),
-    (OperationalError, "SERVICE_UNAVAILABLE"),
-    (InterfaceError, "SERVICE_UNAVAILABLE"),
+    *((kind, "SERVICE_UNAVAILABLE") for kind in AWAY),
 )
 
 
@@ -46,7 +42,7 @@ def render_exception(error: Exception, context: Mapping[str, Any]) -> Response:
     entry = CODES[code]
     request = context.get("request")
     if request and not isinstance(getattr(request, "accepted_renderer", None), JSONRenderer):
-        # Who asked for a picture gets the reason why there is none in JSON all the same.
+        # A caller that asked for a picture gets the reason why there is none in JSON all the same.
         request.accepted_renderer = JSONRenderer()
         request.accepted_media_type = JSONRenderer.media_type
     if entry.status >= 500 and not isinstance(error, TooBusy):

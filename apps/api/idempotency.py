@@ -4,10 +4,14 @@ The stored answer is written in the transaction of the effect, so a crash leaves
 draft "The Idempotency-Key HTTP Header Field": same key and same request replays, same key and another request is refused.
 """
 
+import hashlib
+import json
+import re
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from apps.core.database import Call, Row, fetch_all, fetch_pipelined, load_statements
 from apps.core.errors import DomainError, IdempotencyKeyInUse, IdempotencyKeyReused
@@ -22,6 +26,19 @@ from apps.core.transactions import (
 T = TypeVar("T")
 
 SQL = load_statements(Path(__file__).with_suffix(".sql"))
+WAIT_STEP = 0.1  # seconds
+
+_USABLE_KEY = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?")
+
+
+def usable_key(key: str) -> bool:
+    return _USABLE_KEY.fullmatch(key) is not None
+
+
+def fingerprint_of(method: str, path: str, body: Any) -> str:
+    """Return what is the same for equal requests only, whatever the order of the fields; `body` is JSON that was read."""
+    asked = json.dumps([method, path, body], sort_keys=True)
+    return hashlib.sha256(asked.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +58,7 @@ def idempotent(
     effect: Callable[[], T] | None = None,
     render: Callable[[T], tuple[int, bytes]],
     admit: Callable[[], object] = lambda: None,
+    wait_seconds: float = 0.0,
 ) -> StoredAnswer:
     """Have one effect and keep its rendered answer under (customer, operation, key), in one durable transaction.
 
@@ -48,9 +66,10 @@ def idempotent(
     what it decides is written together with the answer. `effect` is any other function; it does everything itself. Without a key
     there is nothing to keep. Refusals are not stored.
 
-    `admit` may refuse; it is called before anything is said of another call with this key.
+    `admit` may refuse; it is called before anything is said of another call with this key. While another one is under way, this one
+    waits for its answer, for `wait_seconds` at most.
 
-    :raises IdempotencyKeyInUse: a call with this key is under way.
+    :raises IdempotencyKeyInUse: a call with this key is still under way.
     :raises IdempotencyKeyReused: the key was used with another fingerprint.
     """
     call = _KeyedCall(customer_id, operation, key, fingerprint) if key is not None else None
@@ -73,7 +92,14 @@ def idempotent(
         decision.carry_out(*([call.keep(status, body)] if call is not None else []), is_last=True)
         return StoredAnswer(status, body)
 
-    return unless_refused(run_in_transaction(work))
+    give_up_at = time.monotonic() + wait_seconds
+    while True:
+        try:
+            return unless_refused(run_in_transaction(work))
+        except IdempotencyKeyInUse:
+            if time.monotonic() >= give_up_at:
+                raise
+        time.sleep(WAIT_STEP)
 
 
 def stored_answer(

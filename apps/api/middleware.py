@@ -1,23 +1,17 @@
-"""Middleware that the API needs and the pages do not mind."""
+"""Middleware that every call passes, those of the API included."""
 
 import random
 import re
 from collections.abc import Callable
-from zoneinfo import ZoneInfo
 
-from csp.constants import HEADER
-from csp.utils import build_policy
 from django.conf import settings
-from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.locale import LocaleMiddleware
-from django.utils import timezone
 
 API_PREFIX = "/api/v1/"
-_SAME_IN_EVERY_LANGUAGE = "_same_in_every_language"
+_LANGUAGE_INDEPENDENT = "_is_language_independent"
 _SESSION_KEY = re.compile(r"[a-z0-9]{8,40}")
-_USABLE_LENGTH = re.compile(r"[0-9]{1,15}")
 _USABLE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 
 Handler = Callable[[HttpRequest], HttpResponse]
@@ -45,22 +39,6 @@ class RequestIdMiddleware:
         request.META["HTTP_X_REQUEST_ID"] = request_id
         response = self.get_response(request)
         response["X-Request-ID"] = request_id
-        return response
-
-
-class ConstantPolicyMiddleware:
-    """The content security policy of the settings, put together once: no view here changes it or asks for a nonce."""
-
-    def __init__(self, get_response: Handler) -> None:
-        self.get_response = get_response
-        # In one order, so that every process sends the same bytes.
-        self._policy = "; ".join(sorted(build_policy().split("; ")))
-        self._free = tuple(settings.CONTENT_SECURITY_POLICY["EXCLUDE_URL_PREFIXES"])
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        response = self.get_response(request)
-        if not request.path_info.startswith(self._free):
-            response.headers.setdefault(HEADER, self._policy)
         return response
 
 
@@ -97,42 +75,9 @@ class UsableHeadersMiddleware:
         return self.get_response(request)
 
 
-class BodySizeMiddleware:
-    """Refuses forms of the pages that are too large before anything reads them: Django's own limit does not count files.
-
-    The API has a limit of its own, and an answer for it.
-    """
-
-    def __init__(self, get_response: Handler) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        length = request.META.get("CONTENT_LENGTH") or "0"
-        is_too_large = (
-            not _USABLE_LENGTH.fullmatch(length)
-            or int(length) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        )
-        if is_too_large and not request.path_info.startswith(API_PREFIX):
-            raise RequestDataTooBig
-        return self.get_response(request)
-
-
-class VenueTimeMiddleware:
-    """Pages show and take times as the clocks at the venue have them; the API speaks UTC."""
-
-    def __init__(self, get_response: Handler) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.path_info.startswith(API_PREFIX):
-            return self.get_response(request)
-        with timezone.override(ZoneInfo(settings.VENUE_TIME_ZONE)):
-            return self.get_response(request)
-
-
 def mark_language_independent(request: HttpRequest) -> None:
     """Say that the answer to this request does not depend on who asks, nor in which language."""
-    setattr(request, _SAME_IN_EVERY_LANGUAGE, True)
+    setattr(request, _LANGUAGE_INDEPENDENT, True)
 
 
 class NegotiatedLocaleMiddleware(LocaleMiddleware):
@@ -144,7 +89,7 @@ class NegotiatedLocaleMiddleware(LocaleMiddleware):
     def process_response(
         self, request: HttpRequest, response: HttpResponseBase
     ) -> HttpResponseBase:
-        if hasattr(request, _SAME_IN_EVERY_LANGUAGE):
+        if hasattr(request, _LANGUAGE_INDEPENDENT):
             response.headers["Content-Language"] = settings.LANGUAGE_CODE
             return response
         return super().process_response(request, response)

@@ -1,4 +1,4 @@
-"""Operations that have one effect for each `Idempotency-Key`, whichever door they are called through."""
+"""Operations that have one effect for each `Idempotency-Key`, whether they are called through the API or a page."""
 
 from enum import StrEnum
 

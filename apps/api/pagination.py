@@ -1,13 +1,9 @@
 from typing import Any
 
 from django.db.models import QuerySet
-from django.utils.functional import Promise
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 from rest_framework.request import Request
-from rest_framework.response import Response
-
-from apps.api.responses import success
 
 PAGE_SIZE = 20
 MAX_PAGE_SIZE = 100
@@ -33,14 +29,12 @@ PAGE_PARAMETERS = [
 ]
 
 
-def paginated(
+def page_data(
     request: Request,
     queryset: QuerySet[Any],
     serializer_class: type[serializers.BaseSerializer[Any]],
-    *,
-    message: str | Promise,
-) -> Response:
-    """One page of `queryset`, which must be ordered, as `{"items", "page", "page_size", "total"}`; two queries.
+) -> dict[str, Any]:
+    """Return one page of `queryset`, which must be ordered, as `{"items", "page", "page_size", "total"}`; two queries.
 
     :raises ValidationError: `page` or `page_size` is not a number in its range.
     """
@@ -49,5 +43,4 @@ def paginated(
     page, page_size = query.validated_data["page"], query.validated_data["page_size"]
     start = (page - 1) * page_size
     items = serializer_class(queryset[start : start + page_size], many=True).data
-    data = {"items": items, "page": page, "page_size": page_size, "total": queryset.count()}
-    return success(data, message=message)
+    return {"items": items, "page": page, "page_size": page_size, "total": queryset.count()}

@@ -7,7 +7,7 @@ from apps.api.responses import SUCCESS
 
 
 def as_problem(body: Mapping[str, Any], status: int) -> dict[str, Any]:
-    """The same refusal as a problem document (RFC 9457)."""
+    """Return the same refusal as a problem document (RFC 9457)."""
     return {
         "type": f"urn:encore:problem:{body['code'].lower().replace('_', '-')}",
         "title": body["message"],

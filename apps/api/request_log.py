@@ -52,7 +52,7 @@ class LineWriter:
             try:
                 self.flush()
             except OSError:
-                self._lines.popleft()  # nobody takes them, and no request may fail for that
+                self._lines.popleft()  # no thread takes them, and no request may fail for that
 
     def flush(self) -> None:
         """Write everything that has been kept."""

@@ -28,7 +28,7 @@ def success(
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """A successful answer; always JSON, also for a caller that prefers problem documents for errors."""
+    """Return a successful answer; always JSON, also for a caller that prefers problem documents for errors."""
     return Response(
         envelope(SUCCESS, message, data),
         status=status,
@@ -61,7 +61,7 @@ def conditional(
     cache: str,
     gzipped: bytes | None = None,
 ) -> HttpResponseBase:
-    """The body, or 304 for a caller that has it already. `etag` is in quotes.
+    """Return the body, or 304 for a caller that has it already. `etag` is in quotes.
 
     `gzipped` is the same body for callers that take it compressed; only what holds no secret may be compressed once for all.
     """

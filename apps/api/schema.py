@@ -1,8 +1,8 @@
 """OpenAPI for views that answer with the envelope.
 
 `@operation` says of a view method what cannot be read from its code; `EnvelopeAutoSchema` adds what follows from the rest:
-the envelope, the codes of every refusal, the headers, login and limits. `share_refusals` moves what many operations answer alike
-into the components.
+the envelope, the codes of every refusal, the headers, login and limits. `share_parts` moves what many operations answer alike into
+the components.
 """
 
 import functools
@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, cast
 
+from django.utils.functional import Promise
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ResolvedComponent
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
@@ -24,19 +25,21 @@ from apps.api.views import ApiView
 from apps.core.codes import CODES, ErrorCode
 from apps.core.errors import DomainError
 
+EXAMPLE = "Example"  # of a request or a success, which is one operation's own
+
 SerializerClass = type[serializers.BaseSerializer[Any]]
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
-class Operation:
+class OperationDescription:
     summary: str
     description: str = ""
     request: SerializerClass | None = None
     response: SerializerClass | None = None
     status: int | tuple[int, ...] = 200
     errors: Sequence[type[DomainError] | str] = ()
-    message: str = ""
+    message: str | Promise = ""
     paginated: bool = False
     queue_token: bool = False
     idempotency_key: Literal["required", "optional"] | None = None
@@ -56,14 +59,14 @@ class Operation:
 
 
 def operation(summary: str, **attributes: Any) -> Callable[[Method], Method]:
-    """Describe one view method; the keywords are the fields of `Operation`.
+    """Describe one view method; the keywords are the fields of `OperationDescription`.
 
     `errors` are its business refusals (classes or codes), `examples` may have a `request` and a `response` (the `data` of the
     envelope), `conditional` says that it answers 304 to a matching `If-None-Match`.
     """
 
     def decorate(method: Method) -> Method:
-        method.operation = Operation(summary, **attributes)  # type: ignore[attr-defined]
+        method.operation = OperationDescription(summary, **attributes)  # type: ignore[attr-defined]
         return method
 
     return decorate
@@ -71,8 +74,8 @@ def operation(summary: str, **attributes: Any) -> Callable[[Method], Method]:
 
 class EnvelopeAutoSchema(AutoSchema):
     @property
-    def operation(self) -> Operation:
-        described: Operation = getattr(self.view, self.method.lower()).operation
+    def operation(self) -> OperationDescription:
+        described: OperationDescription = getattr(self.view, self.method.lower()).operation
         return described
 
     def get_operation_id(self) -> str:
@@ -105,13 +108,15 @@ class EnvelopeAutoSchema(AutoSchema):
 
     def get_examples(self) -> list[OpenApiExample]:
         example = self.operation.examples.get("request")
-        return [OpenApiExample("Example", example, request_only=True)] if example else []
+        return [OpenApiExample(EXAMPLE, example, request_only=True)] if example else []
 
     def get_response_serializers(self) -> Any:
         described = self.operation
         responses: dict[Any, Any] = {
             (status, described.media_type): OpenApiResponse(
-                self._success_schema(), described.message or described.summary, self._examples()
+                self._success_schema(),
+                str(described.message or described.summary),
+                self._examples(),
             )
             for status in described.statuses
         }
@@ -164,8 +169,8 @@ class EnvelopeAutoSchema(AutoSchema):
         data = self.operation.examples.get("response")
         if data is None:
             return []
-        value = {"code": SUCCESS, "message": self.operation.message, "data": data}
-        return [OpenApiExample("Example", value, response_only=True)]
+        value = {"code": SUCCESS, "message": str(self.operation.message), "data": data}
+        return [OpenApiExample(EXAMPLE, value, response_only=True)]
 
     def _codes(self) -> list[str]:
         """Return the codes of the operation, then those that any operation of its kind may give."""
@@ -195,29 +200,56 @@ class EnvelopeAutoSchema(AutoSchema):
         return list(dict.fromkeys(codes))
 
 
-def share_refusals(result: dict[str, Any], **_context: Any) -> dict[str, Any]:
-    """Move each refusal that several operations give into the components, and refer to it.
+def share_parts(result: dict[str, Any], **_context: Any) -> dict[str, Any]:
+    """Move each refusal, header and example that stands in several answers into the components, and refer to it.
 
-    A hook of drf-spectacular for the finished document. Everything in a refusal follows from its
-    codes, so these name the component.
+    A hook of drf-spectacular for the finished document. Everything in a refusal follows from its codes, so these name the
+    component; a header and the example of a code have one name everywhere.
     """
-    places = [
+    answers = [
         (operation["responses"], status)
         for methods in result["paths"].values()
         for operation in methods.values()
         for status in operation["responses"]
+    ]
+    refusals = [
+        (responses, status, _name_of_codes(responses[status]["description"]))
+        for responses, status in answers
         if int(status) >= 400
     ]
-    uses = Counter(responses[status]["description"] for responses, status in places)
-    shared: dict[str, Any] = {}
-    for responses, status in places:
-        codes = responses[status]["description"]
-        if uses[codes] > 1:
-            name = "Or".join(code.title().replace("_", "") for code in re.findall(r"\w+", codes))
-            assert shared.setdefault(name, responses[status]) == responses[status], name
-            responses[status] = {"$ref": f"#/components/responses/{name}"}
-    result["components"] = {"responses": dict(sorted(shared.items())), **result["components"]}
+    shared = {"responses": _share("responses", refusals)}
+    written = [responses[status] for responses, status in answers] + [*shared["responses"].values()]
+    parts = {
+        "headers": [answer.get("headers", {}) for answer in written],
+        "examples": [
+            content.get("examples", {})
+            for answer in written
+            for content in answer.get("content", {}).values()
+        ],
+    }
+    for kind, holders in parts.items():
+        uses = [(holder, name, name) for holder in holders for name in holder if name != EXAMPLE]
+        shared[kind] = _share(kind, uses)
+    result["components"] = shared | result["components"]
     return result
+
+
+def _share(kind: str, uses: Sequence[tuple[dict[str, Any], str, str]]) -> dict[str, Any]:
+    """Put references in the place of parts that are used more than once; return these parts by name.
+
+    A use is the dictionary that has the part, its key there, and the name it gets.
+    """
+    count = Counter(name for _holder, _key, name in uses)
+    shared: dict[str, Any] = {}
+    for holder, key, name in uses:
+        if count[name] > 1:
+            assert shared.setdefault(name, holder[key]) == holder[key], name
+            holder[key] = {"$ref": f"#/components/{kind}/{name}"}
+    return dict(sorted(shared.items()))
+
+
+def _name_of_codes(description: str) -> str:
+    return "Or".join(code.title().replace("_", "") for code in re.findall(r"\w+", description))
 
 
 @functools.cache

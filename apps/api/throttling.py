@@ -40,7 +40,7 @@ class Quota:
     window: int = WINDOW_SECONDS
 
     def headers(self) -> dict[str, str]:
-        """The fields of the IETF draft "RateLimit header fields for HTTP"."""
+        """Return the fields of the IETF draft "RateLimit header fields for HTTP"."""
         return {
             "RateLimit-Policy": f'"{self.name}";q={self.limit};w={self.window}',
             "RateLimit": f'"{self.name}";r={self.remaining};t={self.resets_in}',

@@ -11,7 +11,8 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
 from apps.api.models import IdempotencyRecord
-from apps.boxoffice.base.lists import bounded_count
+from apps.boxoffice.base.columns import column
+from apps.boxoffice.base.lists import NameFilter, bounded_count
 from apps.boxoffice.base.lookups import Days, Ids, Keys, people_lookup
 from apps.boxoffice.base.read_only import NOTED_EACH, ReadOnlyAdmin, ReadOnlyInline, note_action
 from apps.boxoffice.base.words import NOTHING, as_json, at_venue, linked, linked_to, outcome, person
@@ -29,33 +30,22 @@ from apps.outbox.replaying import replay_dead
 REPLAY_SECONDS = 5.0  # of one click; `manage.py replay_dead_deliveries` has no bound
 
 
-class ConsumerFilter(admin.SimpleListFilter):
-    """Offer the consumers that there are, without asking the table which it knows."""
-
+class ConsumerFilter(NameFilter):
     title = _("consumer")
     parameter_name = "consumer"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, name) for name in sorted(consumer.name for consumer in CONSUMERS.values())]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(consumer=self.value()) if self.value() else queryset
+    def names(self) -> list[str]:
+        return sorted(consumer.name for consumer in CONSUMERS.values())
 
 
-class EventTypeFilter(admin.SimpleListFilter):
-    """Offer the types that a consumer wants, without asking the table which it knows."""
+class EventTypeFilter(NameFilter):
+    """Offer the types that a consumer wants."""
 
     title = _("type")
     parameter_name = "type"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [
-            (name, name)
-            for name in sorted({t for consumer in CONSUMERS.values() for t in consumer.event_types})
-        ]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(type=self.value()) if self.value() else queryset
+    def names(self) -> list[str]:
+        return sorted({name for consumer in CONSUMERS.values() for name in consumer.event_types})
 
 
 class EventDeliveryInline(ReadOnlyInline):
@@ -144,9 +134,7 @@ class EventDeliveryAdmin(EventWords, ReadOnlyAdmin):
     def title_of(self, obj: EventDelivery) -> str:
         return f"{obj.event.type} → {obj.consumer}"
 
-    @display(description=_("event"))
-    def event_link(self, obj: EventDelivery) -> SafeString | str:
-        return linked(obj.event)
+    event_link = column(_("event"), "event")
 
     def has_replay_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("outbox.change_eventdelivery")
@@ -288,9 +276,7 @@ class IdempotencyRecordAdmin(ReadOnlyAdmin):
     def title_of(self, obj: IdempotencyRecord) -> str:
         return f"{obj.operation} · {obj.customer.email} · {at_venue(obj.created_at)}"
 
-    @display(description=_("customer"))
-    def customer_link(self, obj: IdempotencyRecord) -> SafeString | str:
-        return person(obj.customer)
+    customer_link = column(_("customer"), "customer", person)
 
 
 @admin.register(JobProgress)

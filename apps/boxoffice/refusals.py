@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import redis
 import structlog
 from django.contrib import admin
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, ValidationError
-from django.db import DataError, InterfaceError, OperationalError
+from django.db import DataError
 from django.db.utils import IntegrityError
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
@@ -24,6 +23,7 @@ from django.views.decorators.cache import never_cache
 
 from apps.core.codes import CODES
 from apps.core.errors import DomainError, ServiceUnavailable, TooBusy
+from apps.core.store import AWAY
 
 logger = structlog.get_logger(__name__)
 
@@ -31,14 +31,6 @@ ADMIN_PREFIX = "/admin/"
 
 Words = str | Promise
 
-# A server that does not answer, or not in time.
-_AWAY = (
-    ServiceUnavailable,
-    OperationalError,
-    InterfaceError,
-    redis.ConnectionError,
-    redis.TimeoutError,
-)
 # Raised where a value from an address or a form is used as a number, a date or a text of the database, and is none.
 _ODD_VALUE = (DataError, OverflowError, ValueError, ValidationError)
 _UNREADABLE: tuple[tuple[type[Exception], Words], ...] = (
@@ -73,7 +65,7 @@ def is_admin(request: HttpRequest) -> bool:
 def unreadable(error: Exception) -> Refusal:
     reasons = (words for kind, words in _UNREADABLE if isinstance(error, kind))
     reason = next(reasons, _("The request could not be read."))
-    # Whatever is wrong with it may be wrong with its login as well.
+    # The same may be wrong with its login.
     return Refusal(400, _("The request was not understood"), reason, is_bare=True)
 
 
@@ -103,8 +95,8 @@ def out_of_date() -> Refusal:
 
 
 def failed(error: BaseException | None) -> Refusal:
-    """Say what an exception that nobody caught means to staff."""
-    if isinstance(error, _AWAY):
+    """Say what an exception that was not caught means to staff."""
+    if isinstance(error, (ServiceUnavailable, *AWAY)):
         reason = _(
             "The database or another server took too long, or does not answer. Try again in a moment; if a list "
             "takes too long, search it by a full id or email address."
@@ -175,7 +167,7 @@ def _nobody(request: HttpRequest) -> HttpRequest:
 
 
 def _missing_right(request: HttpRequest) -> Words:
-    """Name the right that an account lacks; if it lacks none, nobody may do it."""
+    """Name the right that an account lacks; if it lacks none, no account may do it."""
     match = request.resolver_match
     view = getattr(getattr(match, "func", None), "view_class", None)
     needed = list(getattr(view, "permission_required", ()))
@@ -203,8 +195,8 @@ def _rights_of_page(url_name: str, *, is_sent: bool) -> list[str]:
 def _admins_of(rights: Sequence[str]) -> list[Any]:
     """Return the `ModelAdmin` of what each right is about."""
     by_name = {
-        f"{model._meta.app_label}.{model._meta.model_name}": one
-        for model, one in admin.site._registry.items()
+        f"{model._meta.app_label}.{model._meta.model_name}": model_admin
+        for model, model_admin in admin.site._registry.items()
     }
     names = (re.sub(r"\.[a-z]+_", ".", right) for right in rights)
     return [by_name[name] for name in names if name in by_name]

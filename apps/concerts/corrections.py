@@ -1,4 +1,4 @@
-"""Correction and deletion of what staff set up wrongly: prices, seats, dates and concerts that nobody ever held or bought.
+"""Correction and deletion of what staff set up wrongly: prices, seats, dates and concerts that were never held or bought.
 
 Locks: seats, concert, performance; see `docs/locking.md`. A hold request locks its seats as well, so one of the two comes first:
 either its claim is found here and refuses the deletion, or it finds the seats locked or gone.
@@ -60,7 +60,7 @@ def _set_prices(performance_id: int, prices: Mapping[Grade, int]) -> int:
 
 @requires_transaction
 def delete_seats(*, ids: Sequence[int], expected: int | None = None) -> Deletion:
-    """Delete seats that nobody ever held.
+    """Delete seats that were never held.
 
     :raises DeletionRefused: something refers to one of them, or they are too many, or not as many as `expected`.
     """
@@ -110,6 +110,6 @@ def delete_concerts(*, ids: Sequence[int], expected: int | None = None) -> Delet
 
 
 def _refuse_unless_locked(performances: Sequence[Performance], seats: int) -> None:
-    """Refuse if seats were made after the others were locked: somebody may be claiming them."""
+    """Refuse if seats were made after the others were locked: a customer may be claiming them."""
     if sum(performance.seats_total for performance in performances) != seats:
         raise DeletionRefused(_("Seats have changed in the meantime. Check them again."))

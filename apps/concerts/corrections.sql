@@ -1,4 +1,4 @@
--- The locks of whoever corrects or deletes seats, in the order of docs/locking.md.
+-- The locks of corrections and deletions of seats, in the order of docs/locking.md.
 
 -- name: lock_halls
 -- Every seat of some performances.

@@ -77,7 +77,7 @@ def validate_layout(layout: Sequence[SectionLayout]) -> None:
 
 
 def row_label(index: int) -> str:
-    """A to Z, then AA, AB and so on; `index` counts from 0."""
+    """Name a row A to Z, then AA, AB and so on; `index` counts from 0."""
     label = ""
     index += 1
     while index:

@@ -1,4 +1,4 @@
-"""Showing concerts to the public, and taking them offline: one place for every door that staff have.
+"""Show concerts to the public, and take them offline: one place for the form, the list, the button and the command.
 
 Other apps stand above this one and are concerned all the same: visitors wait for a concert, customers hold seats of it. They
 register what they know of that, and what they have to do in the same transaction.
@@ -21,7 +21,7 @@ logger = structlog.get_logger(__name__)
 
 
 class By(TypedDict, total=False):
-    """Name the one who decides, and the reason. `actor` is for somebody without an account."""
+    """Name the one who decides, and the reason. `actor` stands for one without an account."""
 
     staff_id: int | None
     actor: str
@@ -82,7 +82,7 @@ def withdraw_concert(*, concert_id: int, **by: Unpack[By]) -> bool:
 
 @requires_transaction
 def set_publication(concert_id: int, is_published: bool, by: By) -> bool:
-    """The step of `publish_concert` and `withdraw_concert`. What an account does stands in the history of the concert."""
+    """Change it within the step of `publish_concert` and `withdraw_concert`. What an account does stands in the history of the concert."""
     concert = Concert.objects.lock().filter(pk=concert_id).first()
     if concert is None:
         raise ConcertNotFound

@@ -22,16 +22,16 @@ there, whatever was recorded later is counted by its own consumer. Publishing th
 import functools
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.utils import timezone
-from redis.commands.core import Script
 
 from apps.concerts.models import RankingEntry, venue_day
-from apps.core.store import ClusterStoreClient, StoreClient, connect
+from apps.core.lean_store import Script, script_client
 
 ROOT = "ranking:{ranking}"
 WINDOW_DAYS = 7
@@ -41,95 +41,9 @@ REBUILD_PATIENCE = 60  # seconds without progress after which another rebuild ma
 CHANGES_BATCH = 250  # for one script call: a millisecond or two of the store's time
 ABANDONED_AFTER = 3600  # seconds after which what a dead rebuild left is dropped
 
-# ARGV: the generation being filled ('' for what has just happened); then per addition: the event's id ('' for a sum of many), the
-# day it was recorded and when ids of that day are forgotten; concert, day ('' when too old to be kept), change, and when the
-# day's key ends.
-# Returns 1 when it was counted where it must be, 0 when there is no such generation.
-COUNT = f"""
-local root, filling = KEYS[1], ARGV[1]
-local built = redis.call('GET', root .. ':built')
-local rebuilding = redis.call('GET', root .. ':rebuilding')
-
-local function is_new(base, i)
-  if ARGV[i] == '' then return true end
-  local ids = base .. ':events:' .. ARGV[i + 1]
-  if redis.call('SADD', ids, ARGV[i]) == 0 then return false end
-  redis.call('EXPIREAT', ids, ARGV[i + 2])
-  return true
-end
-
-local function count(generation, temporary)
-  local base = root .. ':' .. generation
-  for i = 2, #ARGV, 7 do
-    if is_new(base, i) then
-      redis.call('ZINCRBY', base .. ':all', ARGV[i + 5], ARGV[i + 3])
-      if ARGV[i + 4] ~= '' then
-        local day = base .. ':day:' .. ARGV[i + 4]
-        redis.call('ZINCRBY', day, ARGV[i + 5], ARGV[i + 3])
-        redis.call('EXPIREAT', day, ARGV[i + 6])
-      end
-      redis.call('INCR', base .. ':changes')
-    end
-  end
-  if temporary then
-    redis.call('EXPIRE', base .. ':changes', temporary)
-    redis.call('EXPIRE', base .. ':all', temporary)
-  end
-end
-
-if filling ~= '' then
-  if rebuilding ~= filling then return 0 end
-  redis.call('EXPIRE', root .. ':rebuilding', {REBUILD_PATIENCE})
-  count(filling, {ABANDONED_AFTER})
-  return 1
-end
-if rebuilding then count(rebuilding, {ABANDONED_AFTER}) end
-if not built then return 0 end
-count(built)
-return 1
-"""
-
-# ARGV: the generation that is complete; then the days whose keys the old generation may have.
-PUBLISH = """
-local root, generation = KEYS[1], ARGV[1]
-if redis.call('GET', root .. ':rebuilding') ~= generation then return 0 end
-local old = redis.call('GET', root .. ':built')
-redis.call('PERSIST', root .. ':' .. generation .. ':changes')
-redis.call('PERSIST', root .. ':' .. generation .. ':all')
-redis.call('SET', root .. ':built', generation)
-redis.call('DEL', root .. ':rebuilding')
-if old then
-  local base = root .. ':' .. old
-  redis.call('UNLINK', base .. ':changes', base .. ':all')
-  for i = 2, #ARGV do redis.call('UNLINK', base .. ':day:' .. ARGV[i], base .. ':events:' .. ARGV[i]) end
-end
-return 1
-"""
-
-# ARGV: how many concerts with the most reservations are wanted, of all time, with all that have as many as the last of them; ''
-# for every concert. Then the number of days, the days, then for events to look up the day recorded and the id. No days means all
-# time. Nil when the projection is lost.
-READ = """
-local root, best, days = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
-local built = redis.call('GET', root .. ':built')
-if not built then return nil end
-local base = root .. ':' .. built
-local sums
-if days == 0 then
-  local last = best and redis.call('ZRANGE', base .. ':all', best - 1, best - 1, 'REV', 'WITHSCORES')[2]
-  sums = redis.call('ZRANGE', base .. ':all', last or '-inf', '+inf', 'BYSCORE', 'WITHSCORES')
-else
-  local query = {'ZUNION', days}
-  for i = 3, days + 2 do query[#query + 1] = base .. ':day:' .. ARGV[i] end
-  query[#query + 1] = 'WITHSCORES'
-  sums = redis.call(unpack(query))
-end
-local counted = {}
-for i = days + 3, #ARGV, 2 do
-  counted[#counted + 1] = redis.call('SISMEMBER', base .. ':events:' .. ARGV[i], ARGV[i + 1])
-end
-return {sums, tonumber(redis.call('GET', base .. ':changes') or 0), counted}
-"""
+_COUNT = Script(Path(__file__).with_name("ranking_count.lua"))
+_PUBLISH = Script(Path(__file__).with_name("ranking_publish.lua"))
+_READ = Script(Path(__file__).with_name("ranking_read.lua"), writes=False)
 
 
 class RankingTotals(NamedTuple):
@@ -154,30 +68,30 @@ def apply(entries: Iterable[RankingEntry], *, filling: str = "") -> bool:
     Returns False when that generation does not exist: the projection is lost, or the rebuild has been given up.
     """
     oldest_kept = oldest_day_kept()
-    arguments: list[str | int | bytes] = [filling]
+    arguments: list[str | int | bytes] = []
     for entry in entries:
         recorded_on = venue_day(entry.recorded_at)
         forgotten_at = _start_of_day(recorded_on + timedelta(days=EVENT_DAYS + 1))
         day = entry.day if entry.day >= oldest_kept else None
         arguments += [entry.event_id.bytes, recorded_on.isoformat(), forgotten_at]
         arguments += _arguments(Change(entry.concert_id, day, entry.reservations))
-    return bool(_run(COUNT, arguments))
+    return bool(_run(_COUNT, filling, REBUILD_PATIENCE, ABANDONED_AFTER, *arguments))
 
 
 def add(changes: Sequence[Change], *, filling: str) -> bool:
     """Add sums of entries recorded before `remembered_since`; False when the rebuild has been given up."""
     for start in range(0, len(changes) or 1, CHANGES_BATCH):
-        arguments: list[str | int | bytes] = [filling]
+        arguments: list[str | int | bytes] = []
         for change in changes[start : start + CHANGES_BATCH]:
             arguments += ["", "", 0, *_arguments(change)]
-        if not _run(COUNT, arguments):
+        if not _run(_COUNT, filling, REBUILD_PATIENCE, ABANDONED_AFTER, *arguments):
             return False
     return True
 
 
 def is_built() -> bool:
     """Return whether there is a projection to read."""
-    return bool(_client(settings.QUEUE_URL).exists(f"{ROOT}:built"))
+    return bool(_execute("EXISTS", f"{ROOT}:built"))
 
 
 def read(
@@ -195,7 +109,7 @@ def read(
     arguments += [day.isoformat() for day in days]
     for entry in recorded:
         arguments += [venue_day(entry.recorded_at).isoformat(), entry.event_id.bytes]
-    answer = _run(READ, arguments)
+    answer = _run(_READ, *arguments)
     if answer is None:
         return None
     flat, number, counted = answer
@@ -210,10 +124,9 @@ def read(
 
 
 def begin_rebuild() -> str | None:
-    """The name of a new, empty generation; None while another rebuild is under way."""
+    """Return the name of a new, empty generation; None while another rebuild is under way."""
     generation = uuid4().hex
-    client = _client(settings.QUEUE_URL)
-    begun = client.set(f"{ROOT}:rebuilding", generation, nx=True, ex=REBUILD_PATIENCE)
+    begun = _execute("SET", f"{ROOT}:rebuilding", generation, "NX", "EX", REBUILD_PATIENCE)
     return generation if begun else None
 
 
@@ -221,16 +134,16 @@ def publish_rebuild(generation: str) -> bool:
     """Let everybody read `generation` from now on; False when this rebuild has been given up meanwhile."""
     today = venue_day(timezone.now())
     days = [(today - timedelta(days=ago)).isoformat() for ago in range(-1, DAYS_KEPT + 1)]
-    return bool(_run(PUBLISH, [generation, *days]))
+    return bool(_run(_PUBLISH, generation, *days))
 
 
 def window_days(today: date) -> list[date]:
-    """The days of a week's ranking: today and the six before."""
+    """Return the days of a week's ranking: today and the six before."""
     return [today - timedelta(days=ago) for ago in range(WINDOW_DAYS)]
 
 
 def remembered_since() -> datetime:
-    """From when on the ids of events are known."""
+    """Return the time from which on the ids of events are known."""
     today = venue_day(timezone.now())
     return datetime.fromtimestamp(_start_of_day(today - timedelta(days=EVENT_DAYS - 1)), UTC)
 
@@ -249,20 +162,14 @@ def _arguments(change: Change) -> list[str | int]:
 
 @functools.lru_cache(maxsize=32)
 def _start_of_day(day: date) -> int:
-    """In seconds since 1970, at the venues."""
+    """Return the beginning of a day at the venues, in seconds since 1970."""
     zone = ZoneInfo(settings.VENUE_TIME_ZONE)
     return int(datetime.combine(day, time(), tzinfo=zone).timestamp())
 
 
-@functools.cache
-def _client(url: str) -> StoreClient | ClusterStoreClient:
-    return connect(url)
+def _execute(*command: str | int) -> Any:
+    return script_client(settings.QUEUE_URL).execute_command(*command)
 
 
-@functools.cache
-def _script(url: str, text: str) -> Script:
-    return _client(url).register_script(text)
-
-
-def _run(script: str, arguments: Sequence[str | int | bytes]) -> Any:
-    return _script(settings.QUEUE_URL, script)(keys=[ROOT], args=arguments)
+def _run(script: Script, *arguments: str | int | bytes) -> Any:
+    return script.run(script_client(settings.QUEUE_URL), [ROOT], *arguments)

@@ -19,8 +19,8 @@ def reschedule_performance(
 ) -> Performance:
     """Move a performance to another time; its end moves along unless `ends_at` names another. Times that it has change nothing.
 
-    Whoever holds or has bought seats by then may cancel until it begins, and is told on the ticket; others are told by an event. A
-    change of the end alone is none that anybody has to be told, but calendars take it over.
+    Customers who hold or have bought seats by then may cancel until it begins, and are told on the ticket; others are told by an event. A
+    change of the end alone is none to be told, but calendars take it over.
 
     :raises PerformanceNotFound: there is none.
     :raises IntegrityError: the concert has another one at that time, or the times cannot be.
@@ -57,7 +57,7 @@ def reschedule_performance(
 
 
 def _payload(performance: Performance, *, before: datetime, at: datetime) -> dict[str, Any]:
-    """Return what an outside platform needs to tell ticket holders; times in ISO 8601 and UTC, as whoever moves it has another."""
+    """Return what an outside platform needs to tell ticket holders; times in ISO 8601 and UTC, as the staff who move it have another."""
     times = {
         "starts_at": performance.starts_at,
         "ends_at": performance.ends_at,

@@ -62,7 +62,7 @@ def create_performance(
         raise PerformanceAlreadyScheduled
     performance = Performance.objects.create(concert_id=concert_id, starts_at=starts_at)
     if layout is not None:
-        fill_with_seats(performance_id=performance.pk, layout=layout)
+        generate_seats.step(performance_id=performance.pk, layout=layout)
         performance.refresh_from_db()
     return performance
 
@@ -71,15 +71,11 @@ def create_performance(
 def generate_seats(*, performance_id: int, layout: Sequence[SectionLayout] = DEFAULT_LAYOUT) -> int:
     """Give a performance its seats, 1 to 50 unless `layout` says otherwise; returns how many.
 
+    The number of queries does not depend on the number of seats.
+
     :raises PerformanceNotFound: there is no such performance.
     :raises LayoutRefused: no hall looks like that, or the performance has seats.
     """
-    return fill_with_seats(performance_id=performance_id, layout=layout)
-
-
-@requires_transaction
-def fill_with_seats(*, performance_id: int, layout: Sequence[SectionLayout]) -> int:
-    """The step of `generate_seats`; the number of queries does not depend on the number of seats."""
     validate_layout(layout)
     performance = Performance.objects.lock().filter(pk=performance_id).first()
     if performance is None:
@@ -198,11 +194,11 @@ def ranking_drift(*, all_time: bool = True) -> list[RankingDrift]:
         drift = found if drift is None else drift & found
         if is_quiet or not drift:
             break
-    return sorted(drift or (), key=lambda one: (one.window, one.concert_id))
+    return sorted(drift or (), key=lambda count: (count.window, count.concert_id))
 
 
 def _compare_ranking(*, all_time: bool) -> tuple[set[RankingDrift], bool]:
-    """The differences found, and whether the projection stood still while they were looked for."""
+    """Return the differences found, and whether the projection stood still while they were looked for."""
     days = ranking_store.window_days(venue_day(timezone.now()))
     # Every concert that ever sold is in the sums of all time.
     first = [] if all_time else days[:1]
@@ -295,7 +291,7 @@ def _record(entries: Sequence[RankingEntry]) -> tuple[list[RankingEntry], list[R
 
     Returns the entries that the projection may lack, with `recorded_at`, and those that have no performance.
     """
-    # Locked before the insert: whoever counts the seats next must see these entries.
+    # Locked before the insert: the next count of the seats must see these entries.
     wanted = {entry.performance_id for entry in entries}
     performances = {
         performance.pk: performance

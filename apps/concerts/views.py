@@ -12,8 +12,6 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.pagination import paginated
-from apps.api.responses import success
 from apps.api.schema import operation
 from apps.api.views import ApiView
 from apps.concerts.errors import ConcertNotFound
@@ -89,17 +87,13 @@ class ConcertsView(PublicView):
                 ),
             )
         ],
-        message="Concerts.",
+        message=_("Concerts."),
         examples={"response": {"items": [CONCERT_EXAMPLE], "page": 1, "page_size": 20, "total": 1}},
-        tags=["concerts"],
     )
     def get(self, request: Request) -> Response:
         query = self.validated(SearchQuerySerializer, request.query_params.dict())
-        return paginated(
-            request,
-            concerts_not_over(at=timezone.now(), text=query["q"]),
-            ConcertSerializer,
-            message=_("Concerts."),
+        return self.page_of(
+            concerts_not_over(at=timezone.now(), text=query["q"]), ConcertSerializer
         )
 
 
@@ -112,7 +106,7 @@ class ConcertView(PublicView):
         response=ConcertDetailSerializer,
         conditional=True,
         errors=[ConcertNotFound],
-        message="The concert.",
+        message=_("The concert."),
         examples={
             "response": {
                 **CONCERT_EXAMPLE,
@@ -124,11 +118,10 @@ class ConcertView(PublicView):
                 "price_max": 165_000,
             }
         },
-        tags=["concerts"],
     )
     def get(self, request: Request, concert_id: int) -> Response:
         concert = published_concert(concert_id)
-        return success(ConcertDetailSerializer(concert).data, message=_("The concert."))
+        return self.success(ConcertDetailSerializer(concert).data)
 
 
 class PopularConcertsView(PublicView):
@@ -155,7 +148,7 @@ class PopularConcertsView(PublicView):
             ),
             LIMIT_PARAMETER,
         ],
-        message="Popular concerts.",
+        message=_("Popular concerts."),
         examples={
             "response": {
                 "items": [
@@ -169,14 +162,11 @@ class PopularConcertsView(PublicView):
                 ]
             }
         },
-        tags=["concerts"],
     )
     def get(self, request: Request) -> Response:
         query = self.validated(PopularQuerySerializer, request.query_params.dict())
         items = popular_concerts(window=RankingWindow(query["window"]), limit=query["limit"])
-        return success(
-            PopularConcertsSerializer({"items": items}).data, message=_("Popular concerts.")
-        )
+        return self.success(PopularConcertsSerializer({"items": items}).data)
 
 
 class FastestSoldOutView(PublicView):
@@ -188,7 +178,7 @@ class FastestSoldOutView(PublicView):
         response=SoldOutPerformancesSerializer,
         conditional=True,
         query=[LIMIT_PARAMETER],
-        message="Fastest sold out.",
+        message=_("Fastest sold out."),
         examples={
             "response": {
                 "items": [
@@ -202,11 +192,8 @@ class FastestSoldOutView(PublicView):
                 ]
             }
         },
-        tags=["concerts"],
     )
     def get(self, request: Request) -> Response:
         query = self.validated(RankingQuerySerializer, request.query_params.dict())
         items = fastest_sold_out(limit=query["limit"])
-        return success(
-            SoldOutPerformancesSerializer({"items": items}).data, message=_("Fastest sold out.")
-        )
+        return self.success(SoldOutPerformancesSerializer({"items": items}).data)

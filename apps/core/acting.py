@@ -27,7 +27,7 @@ def add_actor_option(parser: CommandParser) -> None:
 
 
 def actor_called(email: str | None) -> Actor:
-    """Return the one whom `--by` names; None is the user of the system, whoever is logged in there.
+    """Return the one whom `--by` names; None is the user of the system who is logged in there.
 
     :raises CommandError: no active account of staff has this address.
     """

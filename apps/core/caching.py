@@ -39,7 +39,7 @@ class ProcessCache(Generic[K, V]):
     other keys are not held up. What was asked for least recently makes room beyond `entries_max`.
 
     With `ahead`, the first to ask in the last `ahead` seconds of a value computes the next one, while the others still get this
-    one: nobody waits as long as somebody asks that often and a computation takes less than that.
+    one: no caller waits as long as one asks that often and a computation takes less than that.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class ProcessCache(Generic[K, V]):
         _all_caches.add(self)
 
     def get(self, key: K, compute: Callable[[], V]) -> V:
-        """The value of `key`; what `compute` raises is raised and not kept, and neither is None.
+        """Return the value of `key`; what `compute` raises is raised and not kept, and neither is None.
 
         A key that has no value makes none of the others go, however many such keys are asked for.
         """
@@ -100,9 +100,9 @@ class ProcessCache(Generic[K, V]):
     def get_many(
         self, keys: Iterable[K], compute: Callable[[list[K]], Mapping[K, V]]
     ) -> dict[K, V]:
-        """The values of `keys`; `compute` is called once, with those that are missing or stale, if there are any.
+        """Return the values of `keys`; `compute` is called once, with those that are missing or stale, if there are any.
 
-        Nobody waits for another thread here: those that miss the same values at the same moment compute them each.
+        No thread waits for another one here: those that miss the same values at the same moment compute them each.
         """
         with self._lock:
             slots = {key: self._slots.get(key) for key in keys}

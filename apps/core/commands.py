@@ -18,7 +18,7 @@ from apps.core.typed_numbers import NoWholeNumber, read_whole_number
 
 
 def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
-    """An argument's type; the message says what would have been right."""
+    """Return the type of an argument; its message says what would have been right."""
 
     def parse(text: str) -> int:
         try:
@@ -96,7 +96,7 @@ def file_path(text: str) -> Path:
 
 
 def folder_path(text: str) -> Path:
-    """As `file_path`, but absolute: for what works elsewhere meanwhile."""
+    """Read a path as `file_path` does, and make it absolute for work in another folder."""
     return file_path(text).resolve()
 
 

@@ -99,7 +99,7 @@ def deletion_of(found: QuerySet[Any]) -> Deletion:
 def delete_rows(found: QuerySet[Any], *, expected: int | None = None) -> Deletion:
     """Delete rows and all that goes with them; returns the counts.
 
-    Whoever may still refer to them has to be locked out by the caller. `expected` is how many rows the caller was told.
+    The caller has to lock out all that may still refer to them. `expected` is how many rows the caller was told.
 
     :raises DeletionRefused: something refers to them, they are too many, or not as many as expected.
     """

@@ -58,7 +58,7 @@ class ServiceUnavailable(Unavailable):
 
 
 class TooBusy(ServiceUnavailable):
-    """Refused on purpose, so that a crowd does not take what others need. Nothing is wrong, and nobody has to be told."""
+    """Refuse on purpose, so that a crowd does not take what others need. Nothing is wrong, and there is nothing to report."""
 
 
 class IdempotencyKeyRequired(RuleViolation):

@@ -15,7 +15,7 @@ from psycopg import sql
 # Names of triggers, and what their tables lose of SELECT, INSERT, UPDATE, DELETE.
 WITHHELD = {"append_only": "UPDATE, DELETE", "deny_delete": "DELETE"}
 
-# pgtrigger lets anybody ignore a trigger who names it in a setting; here only the owner of its functions may. What is looked up
+# pgtrigger ignores a trigger for every role that names it in a setting; here only the owner of its functions may. What is looked up
 # is qualified, because a temporary table of that name would come before it.
 _ONLY_OWNERS_IGNORE = """
     CREATE OR REPLACE FUNCTION public._pgtrigger_should_ignore(trigger_name NAME) RETURNS BOOLEAN AS $$
@@ -93,7 +93,7 @@ def grant_rights(*, role: str, password: str, using: str = DEFAULT_DB_ALIAS) -> 
 def set_timeouts(*, role: str, using: str = DEFAULT_DB_ALIAS) -> None:
     """Give each further session of the role in this database the time-outs of `DATABASE_TIMEOUTS`.
 
-    An empty name stands for the role that is connected. What is set already is left alone, so that somebody else may have done it
+    An empty name stands for the role that is connected. What is set already is left alone, so that another role may have done it
     for a role that the owner of the tables must not alter.
     """
     with connections[using].cursor() as cursor:

@@ -15,7 +15,7 @@ CHANGES_NAMED = 10
 
 
 class Change(NamedTuple):
-    """A change as people read it; `who` is the address of an account, or names somebody without one."""
+    """A change as people read it; `who` is the address of an account, or names a person without one."""
 
     at: datetime
     who: str
@@ -47,7 +47,7 @@ def note(objects: Iterable[Model], message: str, *, staff_id: int) -> None:
 def changes_since(keys: Mapping[str, Collection[str]], at: datetime) -> list[Change]:
     """Say who has changed some objects since then and how, the last first; `keys` are primary keys by label of the model."""
     found = chain.from_iterable(_changes_of(label, own, at) for label, own in keys.items())
-    return sorted(set(found), key=lambda one: one.at, reverse=True)[:CHANGES_NAMED]
+    return sorted(set(found), key=lambda change: change.at, reverse=True)[:CHANGES_NAMED]
 
 
 def _changes_of(label: str, keys: Collection[str], at: datetime) -> Iterator[Change]:

@@ -63,11 +63,11 @@ class _ThreadConnection:
         if self._connection.is_connected:
             if not self._readable.poll(0):
                 return
-            # Nothing is owed to us: what can be read is the end, or belongs to nobody.
+            # Nothing is owed to us: what can be read is the end, or belongs to no command.
             self._connection.disconnect()
         self.run_id = b""
         self._connection.connect()
-        # Where redis-py's own parsers find it.
+        # redis-py's own parsers find it here, too.
         self._socket: socket.socket = self._connection._sock
         _leave_waiting_to_the_kernel(self._socket)
         self._readable = select.poll()
@@ -191,9 +191,10 @@ class LeanStoreClient:
 class Script:
     """Lua that is called by its digest, and sent whole to a server that does not have it yet."""
 
-    def __init__(self, *paths: Path) -> None:
-        """`paths` are parts of one script. A server whose memory is full refuses it as a whole, instead of half-way."""
-        self._text = "#!lua\n" + "\n".join(path.read_text() for path in paths)
+    def __init__(self, *paths: Path, writes: bool = True) -> None:
+        """`paths` are parts of one script. A server whose memory is full refuses one that `writes` as a whole, instead of half-way."""
+        header = "#!lua\n" if writes else "#!lua flags=no-writes\n"
+        self._text = header + "\n".join(path.read_text() for path in paths)
         self._digest = hashlib.sha1(self._text.encode(), usedforsecurity=False).hexdigest()
 
     def run(
@@ -211,7 +212,7 @@ class Script:
 
 @cache
 def script_client(url: str) -> LeanStoreClient | ClusterStoreClient:
-    """The one client of this process for scripts on a server, or on a cluster.
+    """Return the one client of this process for scripts on a server, or on a cluster.
 
     :raises StoreUnavailable: it is a cluster, and none of its nodes answers.
     """

@@ -41,7 +41,7 @@ def use_timeouts_of_migrations(connection: BaseDatabaseWrapper) -> None:
 
 
 def is_contention(error: OperationalError) -> bool:
-    """Return whether somebody else held a lock for too long, so that the same may work later."""
+    """Return whether another session held a lock for too long, so that the same may work later."""
     return isinstance(error.__cause__, CONTENTION)
 
 

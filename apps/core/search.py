@@ -97,7 +97,7 @@ def folded_texts(texts: Sequence[str]) -> list[str]:
         return []
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT search_fold(one) FROM unnest(%s::text[]) WITH ORDINALITY AS typed (one, place) ORDER BY place",
+            "SELECT search_fold(text) FROM unnest(%s::text[]) WITH ORDINALITY AS typed (text, place) ORDER BY place",
             [list(texts)],
         )
         return [folded for (folded,) in cursor.fetchall()]

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import redis
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from redis.backoff import NoBackoff
 from redis.cluster import RedisCluster
 from redis.retry import Retry
@@ -24,13 +25,19 @@ _UNFIT = (
     redis.exceptions.MasterDownError,
     redis.exceptions.OutOfMemoryError,
     redis.exceptions.ReadOnlyError,
+    redis.exceptions.SlotNotCoveredError,
+    redis.exceptions.TryAgainError,
 )
 # The same, where redis-py has no exception of its own: too few replicas, a full disk, a script that does not end.
 _UNFIT_ANSWERS = ("NOREPLICAS", "MISCONF", "BUSY")
 
 
 class StoreUnavailable(redis.ConnectionError):
-    """The store did not answer in time, or did not a moment ago."""
+    """The store is away: it did not answer in time, or did not a moment ago, or says that it cannot serve now."""
+
+
+# Raised while a server does not answer: the store, or the database.
+AWAY = (StoreUnavailable, OperationalError, InterfaceError)
 
 
 class Breaker:
@@ -99,7 +106,7 @@ def connection_options() -> dict[str, Any]:
 
 
 def connect(url: str) -> StoreClient | ClusterStoreClient:
-    """A client for `redis://host:port/0`, or for a cluster with `redis+cluster://host:port`.
+    """Return a client for `redis://host:port/0`, or for a cluster with `redis+cluster://host:port`.
 
     Its commands raise `StoreUnavailable` when the server does not answer within `STORE_TIMEOUT` seconds.
     """

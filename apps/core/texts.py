@@ -1,7 +1,7 @@
 """Texts that people type: composed in one way, and showing what they are.
 
 A text arrives composed (NFC) or decomposed (NFD, from the files of a Mac); both look alike and are not equal. Each is composed where
-it enters. Characters that show nothing, or turn around what stands beside them, are refused: nobody can read, find or tell apart a
+it enters. Characters that show nothing, or turn around what stands beside them, are refused: no reader can read, find or tell apart a
 name that is made of them. Passwords are no such texts.
 """
 
@@ -52,7 +52,8 @@ def refuse_hidden(text: str) -> None:
 
 def without_hidden(text: str) -> str:
     """Return a text that is shown again and stored nowhere, composed and without what `refuse_hidden` refuses."""
-    return normalized("".join(one for place, one in enumerate(text) if not _is_hidden(text, place)))
+    shown = (letter for place, letter in enumerate(text) if not _is_hidden(text, place))
+    return normalized("".join(shown))
 
 
 def refuse_lines(text: str) -> None:

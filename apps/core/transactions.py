@@ -37,13 +37,13 @@ COMMIT = Statement("commit", "COMMIT")
 
 
 def violated_constraint(error: IntegrityError) -> str | None:
-    """The name of the constraint that PostgreSQL names in an error."""
+    """Return the name of the constraint that PostgreSQL names in an error."""
     cause = error.__cause__
     return cause.diag.constraint_name if isinstance(cause, psycopg.Error) else None
 
 
 def sqlstate(error: BaseException) -> str | None:
-    """The SQLSTATE that PostgreSQL gave for an error of Django or psycopg."""
+    """Return the SQLSTATE that PostgreSQL gave for an error of Django or psycopg."""
     return getattr(error.__cause__ or error, "sqlstate", None)
 
 
@@ -74,7 +74,7 @@ def run_in_transaction(work: Callable[[], T]) -> T:
 class use_case(Generic[P, T]):  # noqa: N801
     """Give a service a durable transaction of its own (see `run_in_transaction`).
 
-    `step` is the same within the transaction of somebody who has more to do in it.
+    `step` is the same within the transaction of another use case, which has more to do in it.
     """
 
     def __init__(self, service: Callable[P, T]) -> None:
@@ -201,7 +201,7 @@ def send_on_commit(signal: Signal, event: object) -> None:
 
 
 def database_now() -> datetime:
-    """The database's wall clock at this instant, in a statement of its own.
+    """Return the database's wall clock at this instant, in a statement of its own.
 
     Read it after the last lock is taken: inside a locking statement it would be the time before the wait.
     """

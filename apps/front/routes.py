@@ -39,7 +39,12 @@ from apps.front.answers import (
 )
 from apps.front.calls import Call, has_no_body, takes_json
 from apps.queue import views as queue_views
-from apps.queue.selectors import BOARDS_KEPT, WaitingRoomStatus, board_at_hand, waiting_room_board
+from apps.queue.selectors import (
+    STATUSES_KEPT,
+    WaitingRoomStatus,
+    waiting_room_status,
+    waiting_room_status_at_hand,
+)
 from apps.queue.serializers import (
     BoardSerializer,
     QueueTokenSerializer,
@@ -79,13 +84,13 @@ def _is_usual_read(environ: WSGIEnvironment) -> bool:
     return takes_json(environ) and has_no_body(environ)
 
 
-def _is_usual_board(environ: WSGIEnvironment) -> bool:
+def _is_usual_look_at_room(environ: WSGIEnvironment) -> bool:
     """Leave those who show a token to Django: while a concert is offline it makes a difference to them."""
     return "HTTP_QUEUE_TOKEN" not in environ and _is_usual_read(environ)
 
 
 def is_usual_post(environ: WSGIEnvironment, body_max: int) -> bool:
-    """Return whether it is JSON of at most `body_max` bytes from somebody who has a login to show."""
+    """Return whether it is JSON of at most `body_max` bytes from a caller that has a login to show."""
     length = environ.get("CONTENT_LENGTH") or ""
     return (
         takes_json(environ)
@@ -216,11 +221,11 @@ class _Rendered:
         return Answer(200, self.body, self.headers)
 
 
-_board = Envelope(queue_views.BOARD)
+_room_status = Envelope(queue_views.BOARD)
 _availability = Envelope(AVAILABILITY)
 _seat_map = Envelope(SEAT_MAP)
-_render_board = PlainRenderer(BoardSerializer)
-_boards: dict[int, _Rendered] = {}
+_render_room_status = PlainRenderer(BoardSerializer)
+_room_statuses: dict[int, _Rendered] = {}
 _availabilities: dict[tuple[int, str], _Rendered] = {}
 _maps: dict[tuple[int, str], _Rendered] = {}
 
@@ -233,24 +238,24 @@ def _keep(kept: dict[Key, _Rendered], key: Key, rendered: _Rendered, entries_max
     return rendered
 
 
-def show_board(call: Call, concert_id: int) -> Answer | None:
-    board = waiting_room_board(concert_id)
-    rendered = _keep(_boards, concert_id, _rendered_board(board), BOARDS_KEPT)
+def show_room_status(call: Call, concert_id: int) -> Answer | None:
+    status = waiting_room_status(concert_id)
+    rendered = _keep(_room_statuses, concert_id, _rendered_status(status), STATUSES_KEPT)
     return rendered.answer(call.environ)
 
 
-def board_answer_at_hand(environ: WSGIEnvironment, concert_id: int) -> Answer | None:
-    board = board_at_hand(concert_id)
-    rendered = _boards.get(concert_id)
-    if board is None or rendered is None or rendered.source is not board:
+def room_status_at_hand(environ: WSGIEnvironment, concert_id: int) -> Answer | None:
+    status = waiting_room_status_at_hand(concert_id)
+    rendered = _room_statuses.get(concert_id)
+    if status is None or rendered is None or rendered.source is not status:
         return None
     return rendered.answer(environ)
 
 
-def _rendered_board(board: WaitingRoomStatus) -> _Rendered:
-    body = _board.around(_render_board(board), settings.LANGUAGE_CODE)
+def _rendered_status(status: WaitingRoomStatus) -> _Rendered:
+    body = _room_status.around(_render_room_status(status), settings.LANGUAGE_CODE)
     etag = etag_of(body)
-    return _Rendered(board, body, etag, [("ETag", etag)])
+    return _Rendered(status, body, etag, [("ETag", etag)])
 
 
 def _may_look(call: Call, performance_id: int) -> bool:
@@ -310,7 +315,7 @@ _WITH_ID = re.compile(
     r"|/api/v1/performances/([0-9]{1,19})/seat-map"
 )
 _BY_GROUP = (
-    Route("board", show_board, _is_usual_board, board_answer_at_hand),
+    Route("board", show_room_status, _is_usual_look_at_room, room_status_at_hand),
     Route("availability", show_availability, _is_usual_read),
     Route("poll", poll_page, has_no_body),
     Route("seat map", show_seat_map, _is_usual_read),

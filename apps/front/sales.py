@@ -2,7 +2,7 @@
 
 They differ from the calls of the crowd in what must not happen twice. A refusal has written nothing, so Django may be asked again;
 a call that failed after it had decided may have been committed, so Django is told of the failure and tries nothing. And a copy of
-a login lets nobody at seats or money: PostgreSQL is asked for each.
+a login lets no caller at seats or money: PostgreSQL is asked for each.
 """
 
 import json
@@ -20,11 +20,10 @@ from apps.accounts.authentication import bearer_token
 from apps.accounts.models import token_digest
 from apps.accounts.selectors import live_customer
 from apps.api.fields import BIGINT_MAX, is_canonical_uuid
-from apps.api.idempotency import idempotent
-from apps.api.idempotent import FAILURE, IdempotentView, fingerprint_of, usable_key
+from apps.api.idempotency import fingerprint_of, idempotent, usable_key
 from apps.api.responses import as_json, error_body
 from apps.api.throttling import Quota, caller_of_customer, hit_limit_of_caller
-from apps.api.views import ApiView
+from apps.api.views import FAILURE, ApiView, IdempotentView
 from apps.concerts.models import SEATS_PER_CUSTOMER_MAX
 from apps.core.codes import CODES
 from apps.core.errors import DomainError, ServiceUnavailable
@@ -187,7 +186,7 @@ def hold(call: Call, _no_id: int) -> Answer | None:
         return sale.error_answer(refusal)
 
 
-def pay(call: Call, _no_id: int) -> Answer | None:
+def confirm(call: Call, _no_id: int) -> Answer | None:
     sale = _read(call, ReservationsView, {"hold_id"})
     if sale is None or not is_canonical_uuid(sale.body["hold_id"]):
         return None
@@ -202,5 +201,5 @@ def pay(call: Call, _no_id: int) -> Answer | None:
 
 SALES = {
     ("POST", HOLDS): Route("hold", hold, _is_usual),
-    ("POST", RESERVATIONS): Route("pay", pay, _is_usual_with_key),
+    ("POST", RESERVATIONS): Route("pay", confirm, _is_usual_with_key),
 }

@@ -14,7 +14,7 @@ from apps.core.store import connect
 @never_cache
 @require_safe
 def livez(request: HttpRequest) -> JsonResponse:
-    """The process serves requests; says nothing of what it depends on."""
+    """Answer that the process serves requests, whatever it depends on."""
     return JsonResponse({"status": "ok"})
 
 

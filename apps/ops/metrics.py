@@ -85,12 +85,20 @@ def _read_backlogs() -> dict[str, Backlog]:
     }
 
 
-class DeliveryCollector(Collector):
-    """Deliveries of events that are still to be done, or will not be."""
+class SharedCollector(Collector):
+    """Collect figures that all processes share."""
 
     def describe(self) -> list[Metric]:
-        """Nothing: registering must not read the database."""
+        """Return nothing: registering must not ask the database or the cache."""
         return []
+
+
+def gauge(name: str, words: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"encore_{name}", words, labels=labels)
+
+
+class DeliveryCollector(SharedCollector):
+    """Deliveries of events that are still to be done, or will not be."""
 
     def collect(self) -> Iterator[Metric]:
         try:
@@ -98,25 +106,25 @@ class DeliveryCollector(Collector):
         except (DatabaseError, InterfaceError) as error:
             logger.warning("metrics_unavailable", source="database", error=str(error))
             return
-        pending = GaugeMetricFamily(
-            "encore_deliveries_pending",
+        pending = gauge(
+            "deliveries_pending",
             "Deliveries of events that a consumer has not done yet.",
-            labels=["consumer"],
+            "consumer",
         )
-        dead = GaugeMetricFamily(
-            "encore_deliveries_dead",
+        dead = gauge(
+            "deliveries_dead",
             "Deliveries of events that were given up and wait for staff.",
-            labels=["consumer"],
+            "consumer",
         )
-        oldest = GaugeMetricFamily(
-            "encore_oldest_pending_delivery_seconds",
+        oldest = gauge(
+            "oldest_pending_delivery_seconds",
             "Age of the oldest event that a consumer has not done yet, 0 without one.",
-            labels=["consumer"],
+            "consumer",
         )
-        unhealthy = GaugeMetricFamily(
-            "encore_receiver_unhealthy",
+        unhealthy = gauge(
+            "receiver_unhealthy",
             "1 while the receiver that a consumer tells has only failed, and is tried gently; else 0.",
-            labels=["consumer"],
+            "consumer",
         )
         for name, backlog in found.items():
             pending.add_metric([name], backlog.pending)
@@ -138,12 +146,8 @@ def _read_purges() -> dict[str, JobProgress]:
     return {jobs[job.name]: job for job in JobProgress.objects.filter(name__in=jobs)}
 
 
-class RetentionCollector(Collector):
+class RetentionCollector(SharedCollector):
     """Tell how many rows were purged of each table, and when a purge last left nothing old; also of one that never was."""
-
-    def describe(self) -> list[Metric]:
-        """Nothing: registering must not read the database."""
-        return []
 
     def collect(self) -> Iterator[Metric]:
         try:
@@ -156,10 +160,10 @@ class RetentionCollector(Collector):
             "Rows that were deleted because their retention was over.",
             labels=["table"],
         )
-        finished = GaugeMetricFamily(
-            "encore_purge_finished_timestamp_seconds",
+        finished = gauge(
+            "purge_finished_timestamp_seconds",
             "When a purge last left nothing that was old, 0 if none ever has.",
-            labels=["table"],
+            "table",
         )
         for name in (retention.name for retention in RETENTIONS):
             progress = found.get(name, JobProgress())

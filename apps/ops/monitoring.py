@@ -14,13 +14,12 @@ import structlog
 from django.core.cache import cache
 from django.db.models.functions import Greatest
 from prometheus_client import Metric
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
 
 from apps.core.audit_sessions import audit_session
 from apps.core.caching import ProcessCache
 from apps.core.transactions import database_now
 from apps.ops.invariants import Invariant, check_invariants
+from apps.ops.metrics import SharedCollector, gauge
 from apps.ops.models import JobProgress
 
 logger = structlog.get_logger(__name__)
@@ -105,31 +104,26 @@ def _checked_until(now: datetime) -> datetime:
     return max(reached or now - LONGEST, now - LONGEST)
 
 
-class InvariantCollector(Collector):
+class InvariantCollector(SharedCollector):
     """Tell how the last checks came out; nothing when there was none for two days, or the cache does not answer."""
-
-    def describe(self) -> list[Metric]:
-        """Nothing: registering must not ask the cache."""
-        return []
 
     def collect(self) -> Iterator[Metric]:
         last = _last_checks.get(None, _read_outcomes)
         if not last:
             return
-        breaches = GaugeMetricFamily(
-            "encore_invariant_breaches",
+        breaches = gauge(
+            "invariant_breaches",
             "Breaches that the last check found; an invariant that could not be checked is left out.",
-            labels=["invariant", "scope"],
+            "invariant",
+            "scope",
         )
-        checked_at = GaugeMetricFamily(
-            "encore_invariants_checked_timestamp_seconds",
+        checked_at = gauge(
+            "invariants_checked_timestamp_seconds",
             "When the invariants were last checked.",
-            labels=["scope"],
+            "scope",
         )
-        seconds = GaugeMetricFamily(
-            "encore_invariants_check_seconds",
-            "How long the last check of the invariants took.",
-            labels=["scope"],
+        seconds = gauge(
+            "invariants_check_seconds", "How long the last check of the invariants took.", "scope"
         )
         for scope, outcome in last.items():
             for name, number in outcome["breaches"].items():

@@ -1,8 +1,8 @@
-"""Purge tables of old rows that nobody needs any more, batch by batch.
+"""Purge tables of old rows that are not needed any more, batch by batch.
 
 `retention.py` lists the tables. A batch is one short transaction: it takes the keys of some rows that are
-old, by an index, so that a run that finds nothing costs next to nothing; rows that somebody else has locked are left for the
-next run. How far a table was purged is recorded in that transaction, so that whoever counts rows later knows what to expect
+old, by an index, so that a run that finds nothing costs next to nothing; rows that are locked elsewhere are left for the
+next run. How far a table was purged is recorded in that transaction, so that a later count of rows knows what to expect
 (see the invariants).
 """
 

@@ -1,4 +1,4 @@
-"""The tables whose old rows nobody needs for ever: which rows, and for how long they are kept."""
+"""List the tables whose old rows are not needed for ever: which rows, and for how long they are kept."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -31,7 +31,13 @@ class Retention:
         return f"purge {self.name}"
 
 
-# An event that is DEAD for somebody, or pending, stays; so does one that was forgotten, which is a breach. The sum over the
+def _by_age(name: str, setting: str, table: str, column: str, *, key: str = "id") -> Retention:
+    """Return the retention of a table whose rows are over by `column` alone."""
+    old = f"SELECT old.{key} FROM {table} old WHERE old.{column} < %(before)s ORDER BY old.{column}"  # noqa: S608
+    return Retention(name, setting, old, tables=((table, key),))
+
+
+# An event that is DEAD for a consumer, or pending, stays; so does one that was forgotten, which is a breach. The sum over the
 # deliveries of one event cannot be turned into a join with all of them.
 EVENTS = Retention(
     name="events",
@@ -44,36 +50,13 @@ EVENTS = Retention(
     """,
     tables=(("outbox_eventdelivery", "event_id"), ("outbox_outboxevent", "id")),
 )
-IDEMPOTENCY_RECORDS = Retention(
-    name="idempotency_records",
-    setting="IDEMPOTENCY_RETENTION",
-    old="""
-        SELECT old.id FROM api_idempotencyrecord old
-        WHERE old.created_at < %(before)s
-        ORDER BY old.created_at
-    """,
-    tables=(("api_idempotencyrecord", "id"),),
+IDEMPOTENCY_RECORDS = _by_age(
+    "idempotency_records", "IDEMPOTENCY_RETENTION", "api_idempotencyrecord", "created_at"
 )
 # The history of the administration. What it says of money, rooms and sales is in their own tables, which stay.
-ADMIN_LOG = Retention(
-    name="admin_log",
-    setting="ADMIN_LOG_RETENTION",
-    old="""
-        SELECT old.id FROM django_admin_log old
-        WHERE old.action_time < %(before)s
-        ORDER BY old.action_time
-    """,
-    tables=(("django_admin_log", "id"),),
-)
-SESSIONS = Retention(
-    name="sessions",
-    setting="SESSION_RETENTION",
-    old="""
-        SELECT old.session_key FROM django_session old
-        WHERE old.expire_date < %(before)s
-        ORDER BY old.expire_date
-    """,
-    tables=(("django_session", "session_key"),),
+ADMIN_LOG = _by_age("admin_log", "ADMIN_LOG_RETENTION", "django_admin_log", "action_time")
+SESSIONS = _by_age(
+    "sessions", "SESSION_RETENTION", "django_session", "expire_date", key="session_key"
 )
 # Only of generations that are over, because a room was closed or its concert ended: a token of the present one is good for
 # as long as no end of its visit is on record. The generations of which there are exits are found by leaps from one to the next

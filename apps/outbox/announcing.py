@@ -1,4 +1,4 @@
-"""Starting drains: after a commit by the receivers of its signal, and by the relay. One task drains for every consumer.
+"""Start drains: after a commit by the receivers of its signal, and by the relay. One task drains for every consumer.
 
 Under load a drain that waits to be taken up will find what others commit meanwhile, so one is enough: a flag in the broker's
 store says that one waits. The task drops the flag before it claims; whatever is committed after its claim is then announced

@@ -176,7 +176,7 @@ def _note_health(
 
 
 def _has_lost_workers(claim: _Claim) -> bool:
-    """An attempt that ends in this process leaves an error behind."""
+    """Tell whether the worker died: an attempt that ends in this process leaves an error behind."""
     if claim.last_error == LOST_ALONE:
         return True
     return claim.attempts > LOST_WORKERS_MAX + 1 and not claim.last_error

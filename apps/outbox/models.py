@@ -31,7 +31,7 @@ class EventDeliveryQuerySet(models.QuerySet["EventDelivery"]):
         return self.filter(status=EventDelivery.Status.PENDING)
 
     def due(self) -> Self:
-        """Pending, and nobody is at work on it, or whoever was has not come back."""
+        """Keep what is pending and not claimed, or claimed by a worker that has not come back."""
         return self.pending().filter(next_attempt_at__lte=Now())
 
     def dead(self) -> Self:
@@ -118,7 +118,7 @@ class Receiver(models.Model):
 class DeliveryReplay(models.Model):
     """Record of dead deliveries that got another set of attempts: which, how many, when and by whom.
 
-    `replayed_by` is the account of staff; `actor` names whoever acts without one, on a server's command line for example.
+    `replayed_by` is the account of staff; `actor` names a person who acts without one, on a server's command line for example.
     """
 
     replayed_at = models.DateTimeField(_("replayed at"), db_default=Now(), editable=False)

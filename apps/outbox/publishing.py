@@ -1,4 +1,4 @@
-"""Handing a task to the broker from a request that has already committed.
+"""Hand a task to the broker from a request that has already committed.
 
 What is not published the relay makes up for (`announcing.py`), so a broker that is down must neither fail nor slow down the caller.
 """
@@ -40,6 +40,6 @@ def publish(task: "Task[..., None]", **options: Any) -> bool:
 
 @cache
 def _impatient_connection(app: Celery) -> Connection:
-    """To the same broker, but a worker may wait longer for its next task than a customer for the answer."""
+    """Return a connection to the same broker that gives up sooner: a worker may wait longer for its next task than a customer for the answer."""
     timeouts = dict.fromkeys(("socket_timeout", "socket_connect_timeout"), settings.STORE_TIMEOUT)
     return app.connection_for_write(transport_options=timeouts)

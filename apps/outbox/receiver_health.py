@@ -30,7 +30,7 @@ RELEASED_AT_ONCE = 1_000
 
 
 def take_probe(*, consumer: str, seconds: float) -> bool:
-    """Say whether the receiver of `consumer` is unhealthy and this caller may try it now; nobody else may for `seconds`."""
+    """Say whether the receiver of `consumer` is unhealthy and this caller may try it now; no other one may for `seconds`."""
     return (
         fetch_one(SQL["take_probe"], {"consumer": consumer, "claim_seconds": seconds}) is not None
     )

@@ -1,4 +1,4 @@
-"""Recording an event, with a delivery for each of its consumers, in the transaction of what happened."""
+"""Record an event, with a delivery for each of its consumers, in the transaction of what happened."""
 
 import json
 from collections.abc import Mapping

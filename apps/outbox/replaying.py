@@ -1,4 +1,4 @@
-"""Giving dead deliveries another set of attempts, in batches, with a record of who did it."""
+"""Give dead deliveries another set of attempts, in batches, with a record of who did it."""
 
 import time
 from collections.abc import Callable
@@ -24,7 +24,7 @@ def replay_dead(
 
     No more than are dead at the beginning, and none after `seconds`. Each batch is a statement of its own, whose number
     `on_progress` gets; what is done stays done when a later one fails. A receiver that is unhealthy is probed at once, because
-    whoever replays has mended something. `chosen` says in words which they are, for the record.
+    staff who replay have mended something. `chosen` says in words which they are, for the record.
     """
     stop_at = None if seconds is None else time.monotonic() + seconds
     dead = (EventDelivery.objects.all() if deliveries is None else deliveries).dead().order_by()

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextareaWidget
 
+from apps.boxoffice.base.columns import column
 from apps.boxoffice.base.forms import CarefulForms
 from apps.boxoffice.base.lookups import Days, Ids, Named, Numbers, narrowed, people_lookup
 from apps.boxoffice.base.read_only import ReadOnlyAdmin, ReadOnlyInline
@@ -53,13 +54,8 @@ class WalletAdmin(ReadOnlyAdmin):
     def title_of(self, wallet: Wallet) -> str:
         return f"{wallet.customer.name} · {in_won(wallet.balance)}"
 
-    @display(description=_("customer"))
-    def customer_link(self, wallet: Wallet) -> SafeString | str:
-        return person(wallet.customer)
-
-    @display(description=_("balance"))
-    def balance_in_won(self, wallet: Wallet) -> str:
-        return in_won(wallet.balance)
+    customer_link = column(_("customer"), "customer", person)
+    balance_in_won = column(_("balance"), "balance", in_won)
 
     @display(description=_("last movements"))
     def last_movements(self, wallet: Wallet) -> SafeString | str:
@@ -93,9 +89,7 @@ class LedgerEntryInline(ReadOnlyInline):
     def account_link(self, entry: LedgerEntry) -> SafeString | str:
         return linked(entry, entry.get_account_display())
 
-    @display(description=_("customer"))
-    def customer_link(self, entry: LedgerEntry) -> SafeString | str:
-        return person(entry.customer)
+    customer_link = column(_("customer"), "customer", person)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[LedgerEntry]:
         entries: QuerySet[LedgerEntry] = super().get_queryset(request).select_related("customer")
@@ -169,17 +163,9 @@ class LedgerTransactionAdmin(LedgerExports, CarefulForms, ReadOnlyAdmin):
     def title_of(self, obj: LedgerTransaction) -> str:
         return f"{obj.get_type_display()} · {in_won(obj.amount)} · {obj.customer.name}"
 
-    @display(description=_("customer"))
-    def customer_link(self, obj: LedgerTransaction) -> SafeString | str:
-        return person(obj.customer)
-
-    @display(description=_("amount"))
-    def amount_in_won(self, obj: LedgerTransaction) -> str:
-        return in_won(obj.amount)
-
-    @display(description=_("balance after"))
-    def balance_after_in_won(self, obj: LedgerTransaction) -> str:
-        return in_won(obj.balance_after)
+    customer_link = column(_("customer"), "customer", person)
+    amount_in_won = column(_("amount"), "amount", in_won)
+    balance_after_in_won = column(_("balance after"), "balance_after", in_won)
 
     @display(description=_("reservation"))
     def reservation(self, obj: LedgerTransaction) -> SafeString | str:
@@ -187,9 +173,7 @@ class LedgerTransactionAdmin(LedgerExports, CarefulForms, ReadOnlyAdmin):
             return NOTHING
         return linked_to("reservations.reservation", obj.reference, obj.reference)
 
-    @display(description=_("adjusted by"))
-    def adjusted_by_link(self, obj: LedgerTransaction) -> SafeString | str:
-        return person(obj.adjusted_by)
+    adjusted_by_link = column(_("adjusted by"), "adjusted_by", person)
 
     def get_inlines(self, request: HttpRequest, obj: Any = None) -> Any:
         return self.inlines if obj else ()
@@ -236,19 +220,14 @@ class LedgerEntryAdmin(ReadOnlyAdmin):
     def title_of(self, entry: LedgerEntry) -> str:
         return f"{entry.get_account_display()} · {in_won(entry.amount)}"
 
-    @display(description=_("customer"))
-    def customer_link(self, entry: LedgerEntry) -> SafeString | str:
-        return person(entry.customer)
-
-    @display(description=_("amount"))
-    def amount_in_won(self, entry: LedgerEntry) -> str:
-        return in_won(entry.amount)
+    customer_link = column(_("customer"), "customer", person)
+    amount_in_won = column(_("amount"), "amount", in_won)
 
     @display(description=_("transaction"))
     def transaction_link(self, entry: LedgerEntry) -> SafeString | str:
-        one = entry.transaction
-        words = f"{one.get_type_display()} {in_won(one.amount)} · {one.customer.email}"
-        return linked(one, f"{words} · {at_venue(one.created_at)}")
+        booked = entry.transaction
+        words = f"{booked.get_type_display()} {in_won(booked.amount)} · {booked.customer.email}"
+        return linked(booked, f"{words} · {at_venue(booked.created_at)}")
 
 
 def _adjustment_form(**initial: str) -> str:

@@ -1,8 +1,8 @@
 """The ledger as CSV: one row for each entry, so that every column of amounts adds up to what the books say.
 
-One format, whoever asks: UTF-8 with a byte order mark, by which spreadsheets know it, commas, lines that end with LF, and a header.
-The database makes the rows. They are put into a file first and sent on from there, so that somebody who reads slowly keeps neither a
-transaction nor a session from anybody.
+One format for all: UTF-8 with a byte order mark, by which spreadsheets know it, commas, lines that end with LF, and a header.
+The database makes the rows. They are put into a file first and sent on from there, so that a slow reader keeps neither a
+transaction nor a session open.
 """
 
 from codecs import BOM_UTF8

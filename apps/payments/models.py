@@ -34,7 +34,7 @@ class Wallet(models.Model):
         verbose_name = _("wallet")
         verbose_name_plural = _("wallets")
         constraints = [
-            # No upper bound here: a refund is owed even to somebody whose balance is at its limit.
+            # No upper bound here: a refund is owed even to a customer whose balance is at its limit.
             models.CheckConstraint(
                 condition=Q(balance__gte=0), name="wallet_balance_never_negative"
             ),
@@ -130,7 +130,7 @@ class LedgerTransaction(models.Model):
             models.CheckConstraint(condition=Q(sequence__gte=1), name="ledger_sequence_from_one"),
         ]
         indexes = [
-            # What staff page through.
+            # Serves the list that staff page through.
             models.Index(F("created_at").desc(), F("id").desc(), name="ledger_newest_first"),
             models.Index(
                 fields=["adjusted_by"],

@@ -19,7 +19,7 @@ def wallet_balance(*, customer_id: int) -> int:
 
 
 def transactions_of_customer(*, customer_id: int) -> QuerySet[LedgerTransaction]:
-    """The customer's movements, newest first."""
+    """Return the customer's movements, newest first."""
     return LedgerTransaction.objects.filter(customer_id=customer_id).order_by("-sequence")
 
 
@@ -210,7 +210,7 @@ _LEDGER_TOTALS = """
 
 
 def ledger_totals(*, since: datetime | None = None) -> LedgerTotals:
-    """The whole ledger in a few sums: one statement, so that they belong together under load too."""
+    """Return the whole ledger in a few sums: one statement, so that they belong together under load too."""
     statement = limited(
         _LEDGER_TOTALS,
         since,

@@ -53,7 +53,7 @@ def wallet_in(rows: Sequence[Row], *, customer_id: int) -> Wallet:
 
 
 @requires_transaction
-def locked_wallet(
+def lock_or_open_wallet(
     *, customer_id: int, refuse: Callable[[Wallet], None] = lambda wallet: None
 ) -> RoundTrips[Wallet]:
     """Return the customer's wallet, locked until the transaction ends; opened empty if there is none yet.
@@ -94,7 +94,7 @@ def top_up_wallet(
         refuse(wallet)
         _refuse_above_limit(wallet, amount)
 
-    wallet = yield from locked_wallet(customer_id=customer_id, refuse=refuse_first)
+    wallet = yield from lock_or_open_wallet(customer_id=customer_id, refuse=refuse_first)
     return _decided(_booking(wallet, Type.CHARGE, amount))
 
 
@@ -133,7 +133,7 @@ def adjust_wallet(
         if amount > 0
         else partial(_refuse_overdraft, amount=-amount)
     )
-    wallet = yield from locked_wallet(customer_id=customer_id, refuse=refuse)
+    wallet = yield from lock_or_open_wallet(customer_id=customer_id, refuse=refuse)
     return _decided(
         _booking(wallet, Type.ADJUSTMENT, amount, reason=reason.strip(), adjusted_by_id=staff_id)
     )
@@ -211,18 +211,18 @@ def _book(transactions: list[LedgerTransaction]) -> list[LedgerTransaction]:
     LedgerEntry.objects.bulk_create(
         [
             entry
-            for one in booked
+            for transaction in booked
             for entry in (
                 LedgerEntry(
-                    transaction=one,
+                    transaction=transaction,
                     account=Account.CUSTOMER_LIABILITY,
-                    customer_id=one.customer_id,
-                    amount=one.amount,
+                    customer_id=transaction.customer_id,
+                    amount=transaction.amount,
                 ),
                 LedgerEntry(
-                    transaction=one,
-                    account=COUNTER_ACCOUNTS[Type(one.type)],
-                    amount=-one.amount,
+                    transaction=transaction,
+                    account=COUNTER_ACCOUNTS[Type(transaction.type)],
+                    amount=-transaction.amount,
                 ),
             )
         ],

@@ -6,7 +6,7 @@ WHERE customer_id = %(customer_id)s
 FOR NO KEY UPDATE;
 
 -- name: open_wallet
--- Opens an empty wallet, unless somebody else has done so meanwhile.
+-- Opens an empty wallet, unless another transaction has done so meanwhile.
 INSERT INTO payments_wallet (customer_id, balance, version)
 VALUES (%(customer_id)s, 0, 0)
 ON CONFLICT DO NOTHING;

@@ -122,15 +122,15 @@ def _at_commit(name: str, operation: pgtrigger.Operation, func: str) -> pgtrigge
 
 
 def entries_balanced() -> pgtrigger.Trigger:
-    """A transaction has two entries, which sum to zero and move its amount between its customer and the account of its type."""
+    """Require that a transaction has two entries, which sum to zero and move its amount between its customer and the account of its type."""
     return _at_commit("balanced", pgtrigger.Insert, _UNBALANCED)
 
 
 def transaction_has_entries() -> pgtrigger.Trigger:
-    """A transaction has entries, continues the customer's balance and has reached the wallet."""
+    """Require that a transaction has entries, continues the customer's balance and has reached the wallet."""
     return _at_commit("transaction_has_entries", pgtrigger.Insert, _UNACCOUNTED)
 
 
 def balance_matches_ledger() -> pgtrigger.Trigger:
-    """A balance is the one that the customer's last transaction left."""
+    """Require that a balance is the one that the customer's last transaction left."""
     return _at_commit("balance_matches_ledger", pgtrigger.Insert | pgtrigger.Update, _UNEXPLAINED)

@@ -7,12 +7,9 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.idempotent import IdempotentView
 from apps.api.operations import Operation
-from apps.api.pagination import paginated
-from apps.api.responses import success
 from apps.api.schema import operation
-from apps.api.views import ApiView
+from apps.api.views import ApiView, IdempotentView
 from apps.payments.errors import BalanceLimitExceeded
 from apps.payments.models import LedgerTransaction
 from apps.payments.selectors import transactions_of_customer, wallet_balance
@@ -31,17 +28,12 @@ class BalanceView(ApiView):
         summary="Your balance",
         description="In won; 0 before the first top-up.",
         response=BalanceSerializer,
-        message="Your balance.",
+        message=_("Your balance."),
         examples={"response": {"balance": 150_000}},
-        tags=["balance"],
     )
     def get(self, request: Request) -> Response:
-        assert request.user.pk is not None
-        return success(
-            {"balance": wallet_balance(customer_id=request.user.pk)},
-            message=_("Your balance."),
-            headers={"Cache-Control": "no-store"},
-        )
+        balance = wallet_balance(customer_id=self.customer_id)
+        return self.success({"balance": balance}, headers={"Cache-Control": "no-store"})
 
 
 class ChargesView(IdempotentView):
@@ -55,7 +47,7 @@ class ChargesView(IdempotentView):
         response=ChargedSerializer,
         status=201,
         errors=[BalanceLimitExceeded],
-        message="Balance topped up.",
+        message=_("Balance topped up."),
         examples={
             "request": {"amount": 100_000},
             "response": {
@@ -65,12 +57,10 @@ class ChargesView(IdempotentView):
             },
         },
         idempotency_key="required",
-        tags=["balance"],
     )
     def post(self, request: Request) -> HttpResponse:
-        assert request.user.pk is not None
         asked = self.validated(ChargeSerializer)
-        charge = partial(charge_wallet.decide, customer_id=request.user.pk, amount=asked["amount"])
+        charge = partial(charge_wallet.decide, customer_id=self.customer_id, amount=asked["amount"])
         return self.once(charge, render=_charged)
 
 
@@ -84,7 +74,7 @@ class TransactionsView(ApiView):
         description="Every movement of your balance, newest first; `amount` is negative for payments.",
         response=TransactionSerializer,
         paginated=True,
-        message="Your transactions.",
+        message=_("Your transactions."),
         examples={
             "response": {
                 "items": [
@@ -102,13 +92,7 @@ class TransactionsView(ApiView):
                 "total": 1,
             }
         },
-        tags=["balance"],
     )
     def get(self, request: Request) -> Response:
-        assert request.user.pk is not None
-        return paginated(
-            request,
-            transactions_of_customer(customer_id=request.user.pk),
-            TransactionSerializer,
-            message=_("Your transactions."),
-        )
+        found = transactions_of_customer(customer_id=self.customer_id)
+        return self.page_of(found, TransactionSerializer)

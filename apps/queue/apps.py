@@ -19,6 +19,6 @@ class QueueConfig(AppConfig):
         from apps.queue.services import follow_publication
 
         register_follower("queue", Follower(visitors_at_stake, follow_publication))
-        # A room has all of its changes on record; of a concert the history lacks what nobody's account has done.
+        # A room has all of its changes on record; of a concert the history lacks what was done without an account.
         register_record("queue.waitingroom", changes_of_rooms, is_all=True)
         register_record("concerts.concert", publications_without_account)

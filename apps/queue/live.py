@@ -3,26 +3,15 @@
 from functools import cache
 from types import TracebackType
 
-import redis
 from django.conf import settings
 
 from apps.core.errors import ServiceUnavailable
 from apps.core.lean_store import script_client
+from apps.core.store import StoreUnavailable
 from apps.queue.core.room import Room
 from apps.queue.core.tokens import TokenSigner
 
 RETRY_AFTER_SECONDS = 2
-
-# What a store answers that is up but cannot serve at this moment: a fail-over, a full memory.
-_UNFIT = (
-    redis.ConnectionError,
-    redis.TimeoutError,
-    redis.exceptions.ReadOnlyError,
-    redis.exceptions.OutOfMemoryError,
-    redis.exceptions.ClusterError,
-    redis.exceptions.RedisClusterException,
-    redis.exceptions.TryAgainError,
-)
 
 
 def live_room(concert_id: int) -> Room:
@@ -50,7 +39,7 @@ class _StoreNeeded:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if isinstance(error, _UNFIT):
+        if isinstance(error, StoreUnavailable):
             raise ServiceUnavailable(retry_after=RETRY_AFTER_SECONDS) from error
 
 

@@ -50,7 +50,7 @@ class WaitingRoomQuerySet(models.QuerySet["WaitingRoom"]):
 
 
 class WaitingRoom(models.Model):
-    """The policy of one concert's waiting room; whom it holds at the moment is in Valkey.
+    """The policy of one concert's waiting room; its visitors of the moment are in Valkey.
 
     `version` grows with every change, so that a late copy never replaces a newer one. `generation` grows when the room is
     closed: tokens from before are over. `epoch` names this room's life in the store; once `epoch_stored_at` is set, a store
@@ -291,7 +291,7 @@ class QueueExit(models.Model):
 class PolicyChange(models.Model):
     """Record of a change to a part of a room's policy: by whom, when and why.
 
-    `changed_by` is the account of staff; `actor` names whoever acts without one, on a server's command line for example. Both are
+    `changed_by` is the account of staff; `actor` names a person who acts without one, on a server's command line for example. Both are
     empty for the system itself.
     """
 

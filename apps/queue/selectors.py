@@ -22,8 +22,8 @@ from apps.queue.core.room import WITHDRAWN, Figures
 from apps.queue.live import live_room, store_needed
 from apps.queue.models import PolicyChange, WaitingRoom
 
-BOARD_SECONDS = 1.0
-BOARDS_KEPT = 1_000
+STATUS_SECONDS = 1.0
+STATUSES_KEPT = 1_000
 POLICY_DELAY_SECONDS = 5  # above what a change of policy takes to reach the live room
 
 
@@ -46,43 +46,43 @@ class WaitingRoomStatus:
     is_withdrawn: bool = False
 
 
-_boards: ProcessCache[int, WaitingRoomStatus] = ProcessCache(
-    seconds=BOARD_SECONDS, entries_max=BOARDS_KEPT
+_statuses: ProcessCache[int, WaitingRoomStatus] = ProcessCache(
+    seconds=STATUS_SECONDS, entries_max=STATUSES_KEPT
 )
 
 
-def waiting_room_board(concert_id: int) -> WaitingRoomStatus:
-    """The board of a published concert, at most a second old: one read per second and process, however many ask.
+def waiting_room_status(concert_id: int) -> WaitingRoomStatus:
+    """Return the status of the room of a published concert, at most a second old: one read per second and process, however many ask.
 
     :raises ConcertNotFound: there is no such concert.
     :raises ServiceUnavailable: the store does not answer.
     """
-    board = board_of_visitor(concert_id)
-    if board.is_withdrawn:
+    status = waiting_room_status_of_visitor(concert_id)
+    if status.is_withdrawn:
         raise ConcertNotFound
-    return board
+    return status
 
 
-def board_of_visitor(concert_id: int) -> WaitingRoomStatus:
-    """The same board for somebody who has a place in the room, who may see it also while the concert is offline.
+def waiting_room_status_of_visitor(concert_id: int) -> WaitingRoomStatus:
+    """Return the same status for a visitor who has a place in the room, who may see it also while the concert is offline.
 
     :raises ConcertNotFound: there is no such concert.
     :raises ServiceUnavailable: the store does not answer.
     """
-    return _boards.get(concert_id, lambda: _read_board(concert_id))
+    return _statuses.get(concert_id, lambda: _read_status(concert_id))
 
 
-def board_at_hand(concert_id: int) -> WaitingRoomStatus | None:
-    """The board of a published concert, if this process has it already."""
-    board = _boards.peek(concert_id)
-    return None if board is None or board.is_withdrawn else board
+def waiting_room_status_at_hand(concert_id: int) -> WaitingRoomStatus | None:
+    """Return the status of the room of a published concert, if this process has it already."""
+    status = _statuses.peek(concert_id)
+    return None if status is None or status.is_withdrawn else status
 
 
 @dataclass(frozen=True, slots=True)
 class JoinWindow:
     """Say when visitors may join, by the policy of staff: read from the row, so it is told while the store is down.
 
-    Joining begins at `joinable_at`; whoever joins before `opens_at` draws a place by lot.
+    Joining begins at `joinable_at`; visitors who join before `opens_at` draw a place by lot.
     """
 
     state: str
@@ -112,7 +112,7 @@ def join_windows(concerts: Iterable[Concert]) -> dict[int, JoinWindow]:
 
 
 def live_figures(concert_id: int) -> Figures | None:
-    """The live figures of a room; None if the store does not have it.
+    """Return the live figures of a room; None if the store does not have it.
 
     :raises ServiceUnavailable: the store does not answer.
     """
@@ -147,12 +147,12 @@ CHANGES_SHOWN = 10
 
 
 def changes_of_rooms(room_ids: Collection[str], at: datetime) -> Iterator[Change]:
-    """Tell what was changed about some rooms since then, by whatever door, the last first."""
+    """Tell what was changed about some rooms since then, by form, button or command, the last first."""
     yield from _in_words(PolicyChange.objects.filter(room__in=map(int, room_ids)), at)
 
 
 def publications_without_account(concert_ids: Collection[str], at: datetime) -> Iterator[Change]:
-    """Tell when some concerts were published or taken offline since then by somebody without an account, the last first."""
+    """Tell when some concerts were published or taken offline since then without an account, the last first."""
     found = PolicyChange.objects.filter(
         room__concert__in=map(int, concert_ids), field="is_published"
     )
@@ -214,7 +214,7 @@ def room_as_staff_see_it(concert_id: int) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class OverAdmission:
-    """A moment at which somebody was admitted beside as many as the capacity allows."""
+    """A moment at which a visitor was admitted beside as many as the capacity allows."""
 
     concert_id: int
     admitted_at: datetime
@@ -267,7 +267,7 @@ _OVER_ADMISSIONS = """
     LIMIT %(limit)s
 """
 OVER_ADMISSIONS_MAX = 1_000
-# Visits that ended since then, and those that they may have overlapped with: nobody stays for longer than two leases and the
+# Visits that ended since then, and those that they may have overlapped with: no visitor stays for longer than two leases and the
 # time of a hold. Of those of a room that was closed meanwhile, too.
 _RECENT_VISITS = """
     exit.id IN (
@@ -305,7 +305,7 @@ def admissions_above_capacity(*, since: datetime | None = None) -> list[OverAdmi
         return [OverAdmission(*row) for row in cursor.fetchall()]
 
 
-def _read_board(concert_id: int) -> WaitingRoomStatus:
+def _read_status(concert_id: int) -> WaitingRoomStatus:
     concert = (
         Concert.objects.with_dates().filter(pk=concert_id).select_related("waiting_room").first()
     )
@@ -319,7 +319,7 @@ def _read_board(concert_id: int) -> WaitingRoomStatus:
             raise
         figures = None
     if figures is None:
-        return _board_of_empty_room(room, concert)
+        return _status_of_empty_room(room, concert)
     state = _state_shown(concert, figures.state)
     return WaitingRoomStatus(
         concert_id=concert_id,
@@ -335,7 +335,7 @@ def _read_board(concert_id: int) -> WaitingRoomStatus:
     )
 
 
-def _board_of_empty_room(room: WaitingRoom | None, concert: Concert) -> WaitingRoomStatus:
+def _status_of_empty_room(room: WaitingRoom | None, concert: Concert) -> WaitingRoomStatus:
     """Return the status of a room that no visitor has joined yet, or that the store has lost and the next visitor will bring back."""
     room = room or WaitingRoom(concert=concert)
     now = database_now()

@@ -8,6 +8,6 @@ urlpatterns = [
     path(
         "queue/concerts/<int64:concert_id>",
         views.WaitingRoomBoardView.as_view(),
-        name="waiting_room_board",
+        name="waiting_room_status",
     ),
 ]

@@ -16,7 +16,11 @@ from apps.api.views import ApiView
 from apps.concerts.errors import ConcertNotFound, SalesClosed, SalesNotOpen
 from apps.queue import services
 from apps.queue.errors import QueueClosed
-from apps.queue.selectors import WaitingRoomStatus, board_of_visitor, waiting_room_board
+from apps.queue.selectors import (
+    WaitingRoomStatus,
+    waiting_room_status,
+    waiting_room_status_of_visitor,
+)
 from apps.queue.serializers import (
     BoardSerializer,
     JoinSerializer,
@@ -46,7 +50,7 @@ PLACE = {
 
 
 def _advice(status: VisitorStatus) -> Mapping[str, str]:
-    """A queue token is nobody else's business, and `Retry-After` says when to ask again."""
+    """Answer about one token: caches keep none of it, and `Retry-After` says when to ask again."""
     if status.poll_after_seconds is None:
         return NO_STORE
     return {**NO_STORE, "Retry-After": str(status.poll_after_seconds)}
@@ -74,7 +78,7 @@ class QueueTokensView(ApiView):
                 description="The token you have, if any.",
             )
         ],
-        message="You are in the queue.",
+        message=JOINED,
         examples={"request": {"concert_id": 74}, "response": PLACE},
         tags=["waiting room"],
     )
@@ -93,7 +97,7 @@ class QueueTokensView(ApiView):
 
 
 class OwnQueueTokenView(ApiView):
-    """The token alone says who asks: an expired login must not cost anybody the place."""
+    """Take the token alone as proof: an expired login must not cost a visitor the place."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -106,22 +110,20 @@ class OwnQueueTokenView(ApiView):
         ),
         response=VisitorStatusSerializer,
         queue_token=True,
-        message="Your place in the queue.",
+        message=OWN_PLACE,
         examples={"response": {**PLACE, "expired_reason": None}},
         tags=["waiting room"],
     )
     def get(self, request: Request) -> Response:
         status = services.visitor_status(token=request.headers.get("Queue-Token"))
-        return success(
-            VisitorStatusSerializer(status).data, message=OWN_PLACE, headers=_advice(status)
-        )
+        return self.success(VisitorStatusSerializer(status).data, headers=_advice(status))
 
     @operation(
         summary="Leave the queue",
         description="Gives the place up. Joining again after the opening means a new one at the end.",
         response=VisitorStatusSerializer,
         queue_token=True,
-        message="You have left the queue.",
+        message=LEFT,
         examples={
             "response": {
                 **PLACE,
@@ -137,7 +139,7 @@ class OwnQueueTokenView(ApiView):
     )
     def delete(self, request: Request) -> Response:
         status = services.leave_queue(token=request.headers.get("Queue-Token"))
-        return success(VisitorStatusSerializer(status).data, message=LEFT, headers=_advice(status))
+        return self.success(VisitorStatusSerializer(status).data, headers=_advice(status))
 
 
 @method_decorator(conditional_page, name="dispatch")
@@ -164,7 +166,7 @@ class WaitingRoomBoardView(ApiView):
         response=BoardSerializer,
         errors=[ConcertNotFound],
         conditional=True,
-        message="The waiting room.",
+        message=BOARD,
         examples={
             "response": {
                 "concert_id": 74,
@@ -182,19 +184,18 @@ class WaitingRoomBoardView(ApiView):
     )
     def get(self, request: Request, concert_id: int, **_path: Any) -> Response:
         mark_language_independent(request._request)
-        board, cache = self._board(request.headers.get("Queue-Token"), concert_id)
-        headers = {"Cache-Control": cache}
-        return success(BoardSerializer(board).data, message=BOARD, headers=headers)
+        status, cache = self._status(request.headers.get("Queue-Token"), concert_id)
+        return self.success(BoardSerializer(status).data, headers={"Cache-Control": cache})
 
     @staticmethod
-    def _board(token: str | None, concert_id: int) -> tuple[WaitingRoomStatus, str]:
-        """Return the board with how it may be kept."""
+    def _status(token: str | None, concert_id: int) -> tuple[WaitingRoomStatus, str]:
+        """Return the status of the room with how it may be kept."""
         try:
-            return waiting_room_board(concert_id), "public, max-age=1"
+            return waiting_room_status(concert_id), "public, max-age=1"
         except ConcertNotFound:
             if not services.has_slot_in(token=token, concert_id=concert_id):
                 raise
-            return board_of_visitor(concert_id), "no-store"
+            return waiting_room_status_of_visitor(concert_id), "no-store"
 
     @property
     def default_response_headers(self) -> dict[str, str]:

@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
+from apps.boxoffice.base.columns import column
 from apps.boxoffice.base.lookups import Days, Ids, people_lookup
 from apps.boxoffice.base.read_only import ReadOnlyAdmin, ReadOnlyInline
 from apps.boxoffice.base.words import NOTHING, at_venue, in_won, linked, person
@@ -79,13 +80,8 @@ class SaleWords:
     def customer_link(self, obj: Any) -> SafeString | str:
         return person(self._sale(obj).customer)
 
-    @display(description=_("price"), ordering="price")
-    def price_in_won(self, obj: Any) -> str:
-        return in_won(obj.price)
-
-    @display(description=_("total price"), ordering="total_price")
-    def total_in_won(self, obj: Any) -> str:
-        return in_won(obj.total_price)
+    price_in_won = column(_("price"), "price", in_won, ordering="price")
+    total_in_won = column(_("total price"), "total_price", in_won, ordering="total_price")
 
     @display(description=_("seat"))
     def seat_link(self, obj: Any) -> SafeString | str:
@@ -230,9 +226,7 @@ class ReservationAdmin(SaleWords, ReadOnlyAdmin):
         ]
         return format_html_join(mark_safe("<br>"), "{} · {}", lines) or NOTHING
 
-    @display(description=_("hold"))
-    def hold_link(self, reservation: Reservation) -> SafeString | str:
-        return linked(reservation.hold)
+    hold_link = column(_("hold"), "hold")
 
     @display(description=_("what happens next"))
     def what_next(self, reservation: Reservation) -> str:
@@ -286,9 +280,7 @@ class TicketAdmin(SaleWords, ReadOnlyAdmin):
     def is_valid(self, ticket: Ticket) -> bool:
         return ticket.reservation.status == Reservation.Status.CONFIRMED
 
-    @display(description=_("reservation"))
-    def reservation_link(self, ticket: Ticket) -> SafeString | str:
-        return linked(ticket.reservation)
+    reservation_link = column(_("reservation"), "reservation")
 
 
 @admin.register(SeatClaim)

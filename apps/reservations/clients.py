@@ -124,7 +124,7 @@ def _parsed(url: str) -> httpx.URL:
 
 @cache
 def _client(process_id: int) -> httpx.Client:
-    """The client of this process, for all its threads: a child must not share connections with its parent."""
+    """Return the client of this process, for all its threads: a child must not share connections with its parent."""
     return _new_client()
 
 
@@ -134,7 +134,7 @@ def _new_client() -> httpx.Client:
 
 @cache
 def _tls() -> Any:
-    """Reading the certificates takes ten times as long as a message."""
+    """Make it once for a process: reading the certificates takes ten times as long as a message."""
     return httpx.create_ssl_context()
 
 

@@ -142,15 +142,15 @@ class Hold(models.Model):
                 name="hold_may_claim",
             ),
             models.Index(fields=["expires_at"], condition=Q(status="HELD"), name="hold_to_expire"),
-            # What is new, for staff and for the checks of what has changed.
+            # Finds what is new, for staff and for the checks of what has changed.
             models.Index(fields=["held_at"], name="hold_by_time"),
-            # What the retention may delete, and what has lately ended.
+            # Finds what the retention may delete, and what has lately ended.
             models.Index(
                 fields=["ended_at"],
                 condition=Q(status__in=["RELEASED", "EXPIRED"]),
                 name="hold_unpaid_ended",
             ),
-            # Whether a date was ever held, when it is deleted. Rows of one date lie together.
+            # Tells whether a date was ever held, when it is deleted. Rows of one date lie together.
             BrinIndex(fields=["performance"], autosummarize=True, name="hold_by_performance"),
         ]
 
@@ -184,7 +184,7 @@ class Hold(models.Model):
 
 class SeatClaimQuerySet(models.QuerySet["SeatClaim"]):
     def open(self) -> Self:
-        """Not ended on record. Some of them may be overdue."""
+        """Keep those not ended on record. Some of them may be overdue."""
         return self.filter(ended_at=None)
 
     def of_performance(self, performance_id: int) -> Self:
@@ -260,7 +260,7 @@ def cancellable_until(
 ) -> datetime:
     """Return the last moment at which a reservation may be cancelled.
 
-    Whoever chose the seats before the performance was moved has not agreed to the new time, and may cancel until it begins. The
+    A customer who chose the seats before the performance was moved has not agreed to the new time, and may cancel until it begins. The
     hold decides, not the payment: that may come after the move, from a page that shows the time of before.
     """
     if is_rescheduled_since(held_at, rescheduled_at):
@@ -339,7 +339,7 @@ class Reservation(models.Model):
         ]
         indexes = [
             models.Index(fields=["customer", "-reserved_at"], name="reservation_of_customer"),
-            # What is new, for staff and for the checks of what has changed.
+            # Finds what is new, for staff and for the checks of what has changed.
             models.Index(fields=["reserved_at"], name="reservation_by_time"),
             models.Index(
                 fields=["cancelled_at"],
@@ -382,7 +382,7 @@ def new_ticket_code() -> str:
 
 
 class Ticket(models.Model):
-    """One seat of a reservation. Whoever shows `code` at the door gets in."""
+    """One seat of a reservation. Its `code` lets the bearer into the hall."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     reservation = models.ForeignKey(
@@ -415,5 +415,5 @@ class Ticket(models.Model):
 
     @property
     def printed_code(self) -> str:
-        """The code in groups of four, so that people can read it to each other."""
+        """Return the code in groups of four, so that people can read it to each other."""
         return " ".join(self.code[start : start + 4] for start in range(0, len(self.code), 4))

@@ -29,9 +29,9 @@ AVAILABLE, HELD, RESERVED = "AVAILABLE", "HELD", "RESERVED"
 
 
 def hold_of(*, customer_id: int, hold_id: UUID) -> Hold:
-    """A customer's hold with its seats, whatever has become of it.
+    """Return a customer's hold with its seats, whatever has become of it.
 
-    :raises HoldNotFound: there is none, or it is somebody else's.
+    :raises HoldNotFound: there is none, or it is another customer's.
     """
     claims = SeatClaim.objects.select_related("seat").order_by("seat_id")
     hold = (
@@ -73,7 +73,7 @@ def has_live_hold(*, customer_id: int) -> bool:
 
 
 def own_seat_ids(*, customer_id: int, performance_id: int) -> list[int]:
-    """The seats of a performance that a customer holds or has booked: they count towards the limit."""
+    """Return the seats of a performance that a customer holds or has booked: they count towards the limit."""
     claims = SeatClaim.objects.live(at=timezone.now()).of_performance(performance_id)
     return list(
         claims.filter(hold__customer=customer_id)
@@ -83,7 +83,7 @@ def own_seat_ids(*, customer_id: int, performance_id: int) -> list[int]:
 
 
 def reservation_of_hold(*, customer_id: int, hold_id: UUID) -> Reservation:
-    """:raises ReservationNotFound: the hold was not paid, or is somebody else's."""
+    """:raises ReservationNotFound: the hold was not paid, or is another customer's."""
     found = Reservation.objects.of_customer(customer_id).filter(hold=hold_id).first()
     if found is None:
         raise ReservationNotFound
@@ -91,7 +91,7 @@ def reservation_of_hold(*, customer_id: int, hold_id: UUID) -> Reservation:
 
 
 def reservation_of(*, customer_id: int, reservation_id: UUID) -> Reservation:
-    """:raises ReservationNotFound: there is none, or it is somebody else's."""
+    """:raises ReservationNotFound: there is none, or it is another customer's."""
     found = Reservation.objects.of_customer(customer_id).with_details()
     reservation = found.filter(pk=reservation_id).first()
     if reservation is None:
@@ -106,9 +106,9 @@ def has_booked(*, customer_id: int, concert_id: int) -> bool:
 
 
 def valid_ticket_of(*, customer_id: int, ticket_id: UUID) -> Ticket:
-    """A ticket that gets its owner in; one of a cancelled reservation is none.
+    """Return a ticket that gets its owner in; one of a cancelled reservation is none.
 
-    :raises NotFound: there is none, or it is somebody else's.
+    :raises NotFound: there is none, or it is another customer's.
     """
     ticket = Ticket.objects.filter(
         pk=ticket_id,
@@ -123,7 +123,7 @@ def valid_ticket_of(*, customer_id: int, ticket_id: UUID) -> Ticket:
 # --- What is free -----------------------------------------------------------------------------------------------------
 
 
-# How many seats that are for sale have a live claim, by performance.
+# Counts the seats that are for sale and have a live claim, by performance.
 _CLAIMED_SQL = """
 SELECT claim.performance_id, count(*)
 FROM reservations_seatclaim claim
@@ -155,7 +155,7 @@ class PerformanceAvailability:
 
 
 def performances_with_availability(concert_id: int) -> list[PerformanceAvailability]:
-    """The dates of a concert in order, with what is left of each; two queries."""
+    """Return the dates of a concert in order, with what is left of each; two queries."""
     now = timezone.now()
     performances = list(concerts.dates_of(concert_id))
     wanted = [performance.pk for performance in performances]
@@ -175,7 +175,7 @@ _is_nearly_sold_out: ProcessCache[int, bool] = ProcessCache(seconds=5, entries_m
 
 
 def nearly_sold_out(concert_ids: Iterable[int]) -> frozenset[int]:
-    """Those of the concerts that have at most `FEW_SEATS` free seats ahead, or none at this moment; five seconds old at most.
+    """Return those of the concerts that have at most `FEW_SEATS` free seats ahead, or none at this moment; five seconds old at most.
 
     One query, which looks at a concert's seats until it has found one more than that: only for those that have hardly any it
     looks at all of them.
@@ -216,7 +216,7 @@ class SeatState(NamedTuple):
 def seats_with_states(
     *, performance_id: int, customer_id: int, section: str | None = None
 ) -> list[SeatState]:
-    """Every seat in seat-map order with its state for one customer; two queries whatever the size of the hall."""
+    """Return every seat in seat-map order with its state for one customer; two queries whatever the size of the hall."""
     parameters = {"performance_id": performance_id, "at": timezone.now()}
     claims = {
         seat_id: (status, holder_id)
@@ -349,7 +349,7 @@ def adjacent_free_seats(
     limit: int,
     without: Collection[int] = (),
 ) -> list[list[int]]:
-    """Up to `limit` choices of `quantity` free seats side by side and `without` certain ones, the best first."""
+    """Return up to `limit` choices of `quantity` free seats side by side and `without` certain ones, the best first."""
     parameters = {
         "performance_id": performance_id,
         "quantity": quantity,

@@ -51,21 +51,21 @@ class ConcertCard:
 
 
 def concert_cards(concerts: Iterable[Concert], *, at: datetime) -> list[ConcertCard]:
-    """In the order given; the concerts need `with_dates()`. Three queries for all of them."""
+    """Return the cards in the order given; the concerts need `with_dates()`. Three queries for all of them."""
     concerts = list(concerts)
     ids = [concert.pk for concert in concerts]
-    summaries, doors = sale_summaries(ids, at=at), join_windows(concerts)
+    summaries, windows = sale_summaries(ids, at=at), join_windows(concerts)
     few_left = nearly_sold_out(ids)
     cards = []
     for concert in concerts:
-        door = doors[concert.pk]
+        window = windows[concert.pk]
         summary = summaries.get(concert.pk, SaleSummary(None, is_sold_out=False))
-        opens_at = max(door.opens_at, concert.sales_open_at)
+        opens_at = max(window.opens_at, concert.sales_open_at)
         opens_in = (opens_at - at).total_seconds()
         cards.append(
             ConcertCard(
                 concert,
-                sale_state(concert, summary, door, at=at, has_few_left=concert.pk in few_left),
+                sale_state(concert, summary, window, at=at, has_few_left=concert.pk in few_left),
                 opens_at=opens_at,
                 opens_in=opens_in if opens_in > 0 else None,
                 price_from=summary.price_from,
@@ -75,21 +75,21 @@ def concert_cards(concerts: Iterable[Concert], *, at: datetime) -> list[ConcertC
 
 
 def sale_state(
-    concert: Concert, summary: SaleSummary, door: JoinWindow, *, at: datetime, has_few_left: bool
+    concert: Concert, summary: SaleSummary, window: JoinWindow, *, at: datetime, has_few_left: bool
 ) -> SaleState:
     """Needs `with_dates()`."""
     if concert.first_performance_at is None:
         return SaleState.NO_DATES
-    if at < door.opens_at or not concert.has_opened(at):
+    if at < window.opens_at or not concert.has_opened(at):
         return SaleState.OPENS_SOON
-    if not concert.has_date_to_sell(at) or door.state == WaitingRoom.State.CLOSED:
+    if not concert.has_date_to_sell(at) or window.state == WaitingRoom.State.CLOSED:
         return SaleState.CLOSED
     if summary.is_sold_out:
         return SaleState.SOLD_OUT
     return SaleState.FEW_LEFT if has_few_left else SaleState.ON_SALE
 
 
-def offer_of(state: SaleState, door: JoinWindow, *, at: datetime) -> Offer:
+def offer_of(state: SaleState, window: JoinWindow, *, at: datetime) -> Offer:
     """Return what a visitor who has no place yet can do about a concert now."""
     if state is SaleState.NO_DATES:
         return Offer.NO_DATES
@@ -97,8 +97,8 @@ def offer_of(state: SaleState, door: JoinWindow, *, at: datetime) -> Offer:
         return Offer.CLOSED
     if state is SaleState.SOLD_OUT:
         return Offer.SOLD_OUT
-    if at < door.joinable_at:
+    if at < window.joinable_at:
         return Offer.NOT_YET
-    if at < door.opens_at:
+    if at < window.opens_at:
         return Offer.LOTTERY
-    return Offer.PAUSED if door.state == WaitingRoom.State.PAUSED else Offer.JOIN
+    return Offer.PAUSED if window.state == WaitingRoom.State.PAUSED else Offer.JOIN

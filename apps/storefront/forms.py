@@ -83,7 +83,7 @@ class TopUpForm(KeyedForm):
 
 
 class SeatsForm(KeyedForm):
-    """Which seats there are, the service knows; here they only have to be numbers."""
+    """Take any numbers: the service knows which of them are seats."""
 
     seats = SimpleArrayField(
         forms.IntegerField(min_value=1, max_value=2**63 - 1),

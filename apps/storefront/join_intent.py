@@ -1,6 +1,6 @@
 """Remember what a visitor pressed before logging in: "Join the queue" of one concert.
 
-The cookie is set by our answer to that press alone, which no other site can make. So a link to our login joins nobody.
+The cookie is set by our answer to that press alone, which no other site can make. So a link to our login joins no visitor.
 """
 
 from datetime import timedelta

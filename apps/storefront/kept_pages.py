@@ -1,6 +1,6 @@
 """Pages that are the same for everybody but for a few gaps: rendered once a second, filled in for each visitor.
 
-A kept page is rendered for nobody. Its template sees no request, no session, no cookie and no user, only whether there is a
+A kept page is rendered for no visitor in particular. Its template sees no request, no session, no cookie and no user, only whether there is a
 login, so there is nothing of one visitor that another could get. What is personal stands in the gaps, by name: the token
 against forged forms, the address that the switch of languages leads back to, and what the view adds.
 """

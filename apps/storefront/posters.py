@@ -20,7 +20,7 @@ TITLE_LINES_MAX = 4
 TITLE_HEIGHT_MAX = 205  # the rest is for the shapes
 LEADING = 1.08
 ARTIST_SIZE = 20
-# What XML 1.0 cannot contain, escaped or not.
+# XML 1.0 cannot contain these, escaped or not.
 _UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -47,7 +47,7 @@ PALETTES = (
 
 
 def poster_svg(*, seed: int, title: str, artist: str) -> str:
-    """An SVG of 400 x 560, fit to be an image of its own."""
+    """Return an SVG of 400 x 560, fit to be an image of its own."""
     colours = PALETTES[seed % len(PALETTES)]
     # Both cycles together: neighbours in a list never look alike.
     draw = COMPOSITIONS[(seed * 3) % len(COMPOSITIONS)]
@@ -83,7 +83,7 @@ def _printable(text: str) -> str:
 
 
 def _width(text: str, size: float) -> float:
-    """About how wide bold text will be: nobody here knows the visitor's fonts."""
+    """Estimate how wide bold text will be: the visitor's fonts are unknown here."""
     return size * sum(_em(letter) for letter in text)
 
 
@@ -100,7 +100,7 @@ def _em(letter: str) -> float:
 
 
 def _fitted(text: str) -> tuple[int, list[str]]:
-    """The largest size at which the title fits into its lines, words unbroken if that is possible."""
+    """Return the largest size at which the title fits into its lines, words unbroken if that is possible."""
     for size in TITLE_SIZES:
         lines = _wrapped(text, size)
         is_high = len(lines) > TITLE_LINES_MAX or len(lines) * size * LEADING > TITLE_HEIGHT_MAX
@@ -114,7 +114,7 @@ def _fitted(text: str) -> tuple[int, list[str]]:
 
 
 def _balanced(lines: list[str], size: float) -> list[str]:
-    """As many lines, as even as they get: no last line of one short word."""
+    """Break a title into as many lines, as even as they get: no last line of one short word."""
     balanced = lines
     for room in range(ROOM, ROOM // 3, -8):
         narrower = _wrapped(" ".join(lines), size, room)

@@ -25,7 +25,7 @@ def queue_token_of(request: HttpRequest) -> str | None:
 
 
 def own_queue_token_of(request: HttpRequest, *, concert_id: int) -> str:
-    """The token of the cookie. Somebody else may have logged in on this device since; who is not logged in is taken at its word.
+    """Return the token of the cookie. Another customer may have logged in on this device since; who is not logged in is taken at its word.
 
     :raises QueueTokenRequired: there is no cookie.
     :raises QueueTokenInvalid: it was altered, or is of another customer.

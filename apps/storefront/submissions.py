@@ -1,11 +1,10 @@
 """Carry out a form once, however often it is sent: with the same idempotency as the API.
 
 Each form is a call of the API in other clothes, so its answer is kept under the name of that call, and names the effect in the
-same way: that is where the invariants look for keys with two effects.
+same way: that is where the invariants look for keys with two effects. Each function raises what its use case raises.
 """
 
 import json
-import time
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -16,11 +15,12 @@ from uuid import UUID
 from apps.api.idempotency import idempotent
 from apps.api.operations import Operation
 from apps.api.responses import as_json
-from apps.core.errors import IdempotencyKeyInUse
 from apps.core.transactions import Steps
+from apps.payments.models import LedgerTransaction
 from apps.payments.services import charge_wallet
 from apps.queue.services import Admission
 from apps.reservations.services import (
+    HeldSeats,
     cancel_reservation,
     confirm_reservation,
     extend_hold,
@@ -32,43 +32,27 @@ from apps.reservations.services import (
 T = TypeVar("T")
 
 # A second click waits for the first one instead of telling the customer about keys.
-WAITS = 20
-WAIT_SECONDS = 0.1
+WAIT_SECONDS = 2.0
 
 
 def new_key() -> UUID:
-    """For a form that has just been rendered."""
+    """Return a key for a form that has just been rendered."""
     return uuid.uuid4()
 
 
 def submit_top_up(*, customer_id: int, amount: int, key: UUID) -> int:
-    """The balance after topping up by `amount` won.
-
-    :raises BalanceLimitExceeded: the balance would be above its limit.
-    """
-    kept = _once(
-        operation=Operation.CHARGE,
-        customer_id=customer_id,
-        key=key,
-        fingerprint=str(amount),
-        decide=partial(charge_wallet.decide, customer_id=customer_id, amount=amount),
-        answer=lambda booked: {"transaction_id": booked.pk, "balance": booked.balance_after},
-    )
+    """Return the balance after topping up by `amount` won."""
+    charge = partial(charge_wallet.decide, customer_id=customer_id, amount=amount)
+    kept = _once(Operation.CHARGE, customer_id, key, str(amount), charge, _booked)
     return int(kept["balance"])
 
 
 def submit_top_up_to_pay(*, customer_id: int, hold_id: UUID, amount: int, key: UUID) -> int:
-    """The balance after topping up for a hold; whatever `top_up_for_hold` refuses with."""
-    kept = _once(
-        operation=Operation.CHARGE,
-        customer_id=customer_id,
-        key=key,
-        fingerprint=f"{hold_id}: {amount}",
-        decide=partial(
-            top_up_for_hold.decide, customer_id=customer_id, hold_id=hold_id, amount=amount
-        ),
-        answer=lambda booked: {"transaction_id": booked.pk, "balance": booked.balance_after},
+    """Return the balance after topping up by `amount` won for a hold."""
+    charge = partial(
+        top_up_for_hold.decide, customer_id=customer_id, hold_id=hold_id, amount=amount
     )
+    kept = _once(Operation.CHARGE, customer_id, key, f"{hold_id}: {amount}", charge, _booked)
     return int(kept["balance"])
 
 
@@ -80,22 +64,16 @@ def submit_hold(
     admission: Admission,
     key: UUID,
 ) -> UUID:
-    """The hold of these seats; whatever `hold_seats` refuses with."""
-    kept = _once(
-        operation=Operation.HOLD,
+    """Return the hold of these seats."""
+    hold = partial(
+        hold_seats.decide,
         customer_id=customer_id,
-        key=key,
-        fingerprint=f"{performance_id}: {sorted(seats)}",
-        decide=partial(
-            hold_seats.decide,
-            customer_id=customer_id,
-            performance_id=performance_id,
-            seat_ids=seats,
-            admission=admission,
-        ),
-        answer=lambda held: {"hold_id": held.hold.pk},
+        performance_id=performance_id,
+        seat_ids=seats,
+        admission=admission,
     )
-    return UUID(kept["hold_id"])
+    chosen = f"{performance_id}: {sorted(seats)}"
+    return UUID(_once(Operation.HOLD, customer_id, key, chosen, hold, _held)["hold_id"])
 
 
 def submit_best_hold(
@@ -107,62 +85,49 @@ def submit_best_hold(
     admission: Admission,
     key: UUID,
 ) -> UUID:
-    """The hold of the best seats, of any grade if it is empty; whatever `hold_best_available` refuses with."""
-    kept = _once(
-        operation=Operation.HOLD_BEST_AVAILABLE,
+    """Return the hold of the best seats, of any grade if it is empty."""
+    hold = partial(
+        hold_best_available.decide,
         customer_id=customer_id,
-        key=key,
-        fingerprint=f"{performance_id}: {quantity} {grade}",
-        decide=partial(
-            hold_best_available.decide,
-            customer_id=customer_id,
-            performance_id=performance_id,
-            quantity=quantity,
-            grade=grade or None,
-            admission=admission,
-        ),
-        answer=lambda held: {"hold_id": held.hold.pk},
+        performance_id=performance_id,
+        quantity=quantity,
+        grade=grade or None,
+        admission=admission,
     )
+    wanted = f"{performance_id}: {quantity} {grade}"
+    kept = _once(Operation.HOLD_BEST_AVAILABLE, customer_id, key, wanted, hold, _held)
     return UUID(kept["hold_id"])
 
 
 def submit_extension(*, customer_id: int, hold_id: UUID, key: UUID) -> datetime:
-    """The new end of the hold; whatever `extend_hold` refuses with."""
-    kept = _once(
-        operation=Operation.EXTEND,
-        customer_id=customer_id,
-        key=key,
-        fingerprint=str(hold_id),
-        decide=partial(extend_hold.decide, customer_id=customer_id, hold_id=hold_id),
-        answer=lambda held: {"hold_id": held.hold.pk, "expires_at": held.hold.expires_at},
-    )
+    """Return the new end of the hold."""
+    extend = partial(extend_hold.decide, customer_id=customer_id, hold_id=hold_id)
+    kept = _once(Operation.EXTEND, customer_id, key, str(hold_id), extend, _held)
     return datetime.fromisoformat(kept["expires_at"])
 
 
 def submit_payment(*, customer_id: int, hold_id: UUID, key: UUID) -> UUID:
-    """The reservation that the hold became; whatever `confirm_reservation` refuses with."""
+    """Return the reservation that the hold became."""
     kept = _once(
-        operation=Operation.CONFIRM,
-        customer_id=customer_id,
-        key=key,
-        fingerprint=str(hold_id),
-        decide=partial(confirm_reservation.decide, customer_id=customer_id, hold_id=hold_id),
-        answer=lambda paid: {"reservation_id": paid.reservation.pk},
+        Operation.CONFIRM,
+        customer_id,
+        key,
+        str(hold_id),
+        partial(confirm_reservation.decide, customer_id=customer_id, hold_id=hold_id),
+        lambda paid: {"reservation_id": paid.reservation.pk},
     )
     return UUID(kept["reservation_id"])
 
 
 def submit_cancellation(*, customer_id: int, reservation_id: UUID, key: UUID) -> int:
-    """The refund in won; whatever `cancel_reservation` refuses with."""
+    """Return the refund in won."""
     kept = _once(
-        operation=Operation.CANCEL,
-        customer_id=customer_id,
-        key=key,
-        fingerprint=str(reservation_id),
-        decide=partial(
-            cancel_reservation.decide, customer_id=customer_id, reservation_id=reservation_id
-        ),
-        answer=lambda cancelled: {
+        Operation.CANCEL,
+        customer_id,
+        key,
+        str(reservation_id),
+        partial(cancel_reservation.decide, customer_id=customer_id, reservation_id=reservation_id),
+        lambda cancelled: {
             "reservation_id": reservation_id,
             "refunded_amount": cancelled.refunded_amount,
         },
@@ -170,8 +135,15 @@ def submit_cancellation(*, customer_id: int, reservation_id: UUID, key: UUID) ->
     return int(kept["refunded_amount"])
 
 
+def _booked(booked: LedgerTransaction) -> dict[str, Any]:
+    return {"transaction_id": booked.pk, "balance": booked.balance_after}
+
+
+def _held(held: HeldSeats) -> dict[str, Any]:
+    return {"hold_id": held.hold.pk, "expires_at": held.hold.expires_at}
+
+
 def _once(
-    *,
     operation: Operation,
     customer_id: int,
     key: UUID,
@@ -179,20 +151,14 @@ def _once(
     decide: Callable[[], Steps[T]],
     answer: Callable[[T], dict[str, Any]],
 ) -> dict[str, Any]:
-    for _ in range(WAITS):
-        try:
-            stored = idempotent(
-                customer_id=customer_id,
-                operation=operation,
-                key=str(key),
-                fingerprint=f"page {fingerprint}",
-                decide=decide,
-                render=lambda result: (200, as_json(answer(result))),
-            )
-        except IdempotencyKeyInUse as error:
-            under_way = error
-            time.sleep(WAIT_SECONDS)
-        else:
-            kept: dict[str, Any] = json.loads(stored.body)
-            return kept
-    raise under_way
+    stored = idempotent(
+        customer_id=customer_id,
+        operation=operation,
+        key=str(key),
+        fingerprint=f"page {fingerprint}",
+        decide=decide,
+        render=lambda result: (200, as_json(answer(result))),
+        wait_seconds=WAIT_SECONDS,
+    )
+    kept: dict[str, Any] = json.loads(stored.body)
+    return kept

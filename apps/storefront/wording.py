@@ -10,7 +10,7 @@ from django.utils.translation import ngettext
 
 # An estimate is honest as a range: the pace of the last two minutes may change.
 SHORTEST, LONGEST = 0.7, 1.4
-COARSE = 20  # minutes; above, nobody knows it better than by fives
+COARSE = 20  # minutes; above, it is not known better than by fives
 
 
 def won(amount: int) -> str:
@@ -52,7 +52,7 @@ def cancellation_hours() -> int:
 
 
 def wait_words(seconds: int | None) -> str | None:
-    """About how long somebody still waits, as a range in minutes; None if nobody can tell."""
+    """Say about how long a visitor still waits, as a range in minutes; None if that is unknown."""
     if seconds is None:
         return None
     low, high = math.floor(seconds * SHORTEST / 60), math.ceil(seconds * LONGEST / 60)

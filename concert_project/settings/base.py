@@ -14,6 +14,7 @@ from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 from environs import Env, validate
 
+from concert_project import __version__
 from concert_project.schedule import BEAT_SCHEDULE
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
@@ -62,12 +63,12 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "apps.api.request_log.RequestLogMiddleware",
     "apps.api.middleware.ApiPathMiddleware",
-    "apps.api.middleware.ConstantPolicyMiddleware",
+    "apps.storefront.middleware.ConstantPolicyMiddleware",
     "apps.api.middleware.UsableHeadersMiddleware",
-    "apps.api.middleware.BodySizeMiddleware",
+    "apps.storefront.middleware.BodySizeMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "apps.api.middleware.NegotiatedLocaleMiddleware",
-    "apps.api.middleware.VenueTimeMiddleware",
+    "apps.storefront.middleware.VenueTimeMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -106,7 +107,7 @@ DATABASES: dict[str, Any] = {
         conn_health_checks=True,
     )
 }
-# Of whoever owns the tables: `manage.py migrate` takes it by itself, and nothing else does (`apps/core/migrating.py`).
+# Of the role that owns the tables: `manage.py migrate` takes it by itself, and nothing else does (`apps/core/migrating.py`).
 if env.str("OWNER_DATABASE_URL", ""):
     DATABASES["owner"] = env.dj_db_url("OWNER_DATABASE_URL", engine="apps.core.postgresql")
 for _database in DATABASES.values():
@@ -229,7 +230,7 @@ CANCELLATION_WINDOW = timedelta(hours=env.int("CANCELLATION_HOURS", 24))
 CHARGE_LIMIT = 1_000_000  # won at a time
 BALANCE_LIMIT = 10_000_000  # won
 
-# --- How long rows are kept that nobody needs for ever ----------------------------------------------------------------
+# --- How long rows are kept that are not needed for ever --------------------------------------------------------------
 
 IDEMPOTENCY_RETENTION = timedelta(
     # The API promises a day.
@@ -313,7 +314,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "Concert reservations through a fair waiting room. Every answer is an envelope of `code`, `message` and `data`; "
         "programs read `code`, people read `message` (English or Korean by `Accept-Language`)."
     ),
-    "VERSION": "1.0.0",
+    "VERSION": __version__,
     "OAS_VERSION": "3.1.0",
     "LICENSE": {"name": "MIT"},
     "SERVE_INCLUDE_SCHEMA": False,
@@ -329,7 +330,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "apps.api.schema.share_refusals",
+        "apps.api.schema.share_parts",
     ],
     "ENUM_NAME_OVERRIDES": {
         "SeatStatus": ["AVAILABLE", "HELD", "RESERVED"],

@@ -44,7 +44,7 @@ from concert_project.settings.base import *  # noqa: E402, F403
 INSTALLED_APPS += ["dev.demo.apps.DemoConfig"]  # noqa: F405
 ALLOWED_HOSTS = ["*"]
 
-# Straight from the packages: whoever develops collects nothing.
+# Straight from the packages: a developer collects nothing.
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}  # noqa: F405
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = True  # or it serves an edited file with the length of the old one

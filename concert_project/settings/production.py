@@ -9,7 +9,7 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS")
 BASE_URL = env.str("BASE_URL")
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", [BASE_URL])
 
-# A variable that somebody forgot to fill in arrives from an orchestrator as an empty one.
+# A variable that was not filled in arrives from an orchestrator as an empty one.
 _NEEDED = "ALLOWED_HOSTS BASE_URL QUEUE_URL CACHE_URL BROKER_URL QUEUE_TOKEN_KEYS WEBHOOK_SECRETS"
 for _name in _NEEDED.split():
     if not globals()[_name]:
@@ -25,7 +25,7 @@ SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", True)
 SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$", r"^metrics$"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.int("NUM_PROXIES", 0) else None
 SECURE_HSTS_SECONDS = 365 * 24 * 3600
-# Whoever turns these on binds every name below the domain for a year, also those of other services: off unless asked for.
+# These bind every name below the domain for a year, also those of other services: off unless asked for.
 SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("SECURE_HSTS_INCLUDE_SUBDOMAINS", False)
 SECURE_HSTS_PRELOAD = env.bool("SECURE_HSTS_PRELOAD", False)
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]  # they ask for these two

@@ -12,7 +12,7 @@ from apps.concerts.layouts import SectionLayout
 from apps.concerts.models import Concert, Grade, Performance
 from apps.concerts.publication import publish_concert
 from apps.concerts.services import create_performance
-from apps.queue.services import waiting_room_of
+from apps.queue.services import get_or_create_waiting_room
 from apps.reservations.models import Hold
 
 CLUB = (
@@ -149,7 +149,7 @@ def _finish(concert: Concert, production: Production) -> None:
         if starts_at not in known:
             create_performance(concert_id=concert.pk, starts_at=starts_at, layout=production.hall)
     publish_concert(concert_id=concert.pk)
-    waiting_room_of(concert.pk)
+    get_or_create_waiting_room(concert.pk)
 
 
 def _open_soon_again(concert: Concert, opens_in: timedelta) -> None:

@@ -63,7 +63,7 @@ def answered_by(request, settings):
 
     def switch():
         if request.param == "table":
-            ranking_store._client(settings.QUEUE_URL).delete(f"{ranking_store.ROOT}:built")
+            ranking_store._execute("DEL", f"{ranking_store.ROOT}:built")
 
     return switch
 

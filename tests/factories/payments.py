@@ -14,7 +14,7 @@ from apps.payments.services import (
     Booking,
     charge_wallet,
     debit_wallet,
-    locked_wallet,
+    lock_or_open_wallet,
     refund_to_wallet,
     wallet_in,
     wallet_lock,
@@ -39,7 +39,7 @@ class WalletFactory(factory.django.DjangoModelFactory[Wallet]):
                 amount = min(missing, settings.CHARGE_LIMIT)
                 charge_wallet(customer_id=customer_id, amount=amount)
                 missing -= amount
-            return run_steps(locked_wallet(customer_id=customer_id))
+            return run_steps(lock_or_open_wallet(customer_id=customer_id))
 
 
 def pay(*, customer_id: int, amount: int, reference: UUID) -> LedgerTransaction:

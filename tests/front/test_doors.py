@@ -171,7 +171,7 @@ class TestBoard:
 
         path = f"GET /api/v1/queue/concerts/{concert.pk}"
         now = 0.0
-        monkeypatch.setattr(selectors._boards, "_clock", lambda: now)
+        monkeypatch.setattr(selectors._statuses, "_clock", lambda: now)
         doors.composed(path)
         before = doors.composed(path)
         doors.bare.join(concert.pk, login())

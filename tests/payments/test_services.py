@@ -14,7 +14,7 @@ from apps.payments.services import (
     adjust_wallet,
     charge_new_wallets,
     charge_wallet,
-    locked_wallet,
+    lock_or_open_wallet,
 )
 from tests.factories.accounts import CustomerFactory
 from tests.factories.payments import WalletFactory, pay, refund
@@ -337,7 +337,7 @@ class TestChargeNewWallets:
 @pytest.mark.parametrize(
     "step",
     [
-        lambda customer_id: locked_wallet(customer_id=customer_id),
+        lambda customer_id: lock_or_open_wallet(customer_id=customer_id),
         lambda customer_id: charge_new_wallets(customer_ids=[customer_id], amount=1),
     ],
     ids=["lock", "charge new"],

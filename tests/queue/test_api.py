@@ -303,7 +303,7 @@ class TestBoard:
     ) -> None:
         concert_id = visitors[0].concert.pk
         now = 100.0
-        monkeypatch.setattr(selectors._boards, "_clock", lambda: now)
+        monkeypatch.setattr(selectors._statuses, "_clock", lambda: now)
         self.get(client, concert_id)
         visitors[0].leave()
 

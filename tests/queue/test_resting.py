@@ -20,7 +20,7 @@ from apps.queue import services
 from apps.queue.core.room import Room
 from apps.queue.live import live_room
 from apps.queue.models import QueueExit, WaitingRoom
-from apps.queue.selectors import waiting_room_board
+from apps.queue.selectors import waiting_room_status
 from apps.queue.services import admission, rooms, visits
 from apps.queue.services.clock import to_micros
 from apps.queue.services.exit_log import EXITS_BATCH
@@ -201,7 +201,7 @@ class TestClosing:
         if is_live:
             tick()
 
-        assert waiting_room_board(concert.pk).state == "CLOSED"
+        assert waiting_room_status(concert.pk).state == "CLOSED"
 
 
 class TestRetiring:
@@ -282,7 +282,7 @@ class TestRetiring:
     def test_a_live_room_from_before_does_not_keep_it_closed(self, finished: Visitor) -> None:
         """A store that came back from an old file has it, or a join was faster than the row."""
         tick()
-        room = rooms.waiting_room_of(finished.concert.pk)
+        room = rooms.get_or_create_waiting_room(finished.concert.pk)
         rooms.bring_up_to_date(room)
         WaitingRoom.objects.update(activity="RETIRED")
         create_performance(
@@ -349,7 +349,7 @@ class TestRetiring:
         tick()
         clear_process_caches()
 
-        board = waiting_room_board(finished.concert.pk)
+        board = waiting_room_status(finished.concert.pk)
 
         assert (board.state, board.waiting, board.active) == ("CLOSED", 0, 0)
 

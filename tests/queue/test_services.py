@@ -629,12 +629,12 @@ class TestControls:
         self, concert: Concert, visitors: list[Visitor]
     ) -> None:
         self.run(services.pause_room, concert_id=concert.pk, reason="Slow payments.")
-        paused = selectors.waiting_room_board(concert.pk)
-        selectors._boards.clear()
+        paused = selectors.waiting_room_status(concert.pk)
+        selectors._statuses.clear()
         self.run(services.resume_room, concert_id=concert.pk)
 
         assert (paused.state, paused.pause_reason) == ("PAUSED", "Slow payments.")
-        assert selectors.waiting_room_board(concert.pk).pause_reason == ""
+        assert selectors.waiting_room_status(concert.pk).pause_reason == ""
 
     def test_who_has_no_account_is_recorded_by_name(self, concert: Concert) -> None:
         self.run(services.set_capacity, concert_id=concert.pk, capacity=9, actor="root", reason="x")

@@ -7,7 +7,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-import redis
 from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.core.management import CommandError, call_command
@@ -19,6 +18,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 
 from apps.concerts.models import Concert
+from apps.core.store import StoreUnavailable
 from apps.queue import admin as room_admin
 from apps.queue import services
 from apps.queue.core.room import Room
@@ -38,7 +38,7 @@ def room(concert: Concert, visitors: list[Visitor]) -> WaitingRoom:
 
 
 def away(*_: Any, **__: Any) -> None:
-    raise redis.ConnectionError
+    raise StoreUnavailable
 
 
 class Staff:
@@ -71,7 +71,7 @@ class TestPages:
 
         assert answer.status_code == 302
         assert services.admit_now(concert.pk) == 0
-        board = staff.client.get(reverse("waiting_room_board", args=[concert.pk])).json()["data"]
+        board = staff.client.get(reverse("waiting_room_status", args=[concert.pk])).json()["data"]
         assert (board["state"], board["pause_reason"]) == ("PAUSED", PAUSED)
 
     def test_the_round_from_pause_to_open(self, staff: Staff, room: WaitingRoom) -> None:

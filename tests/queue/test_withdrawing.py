@@ -154,7 +154,7 @@ class TestWaiting:
         self, moment: str
     ) -> None:
         concert = ConcertFactory(**{moment: True})
-        services.waiting_room_of(concert.pk)
+        services.get_or_create_waiting_room(concert.pk)
         withdraw(concert)
 
         with pytest.raises(ConcertNotFound):

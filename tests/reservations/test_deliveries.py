@@ -2,6 +2,7 @@
 
 from functools import partial
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from apps.concerts import ranking_store
 from apps.concerts.models import RankingEntry
 from apps.concerts.selectors import RankingWindow, popular_answers, popular_concerts
 from apps.concerts.services import block_seats, ranking_drift, rebuild_ranking, unblock_seats
+from apps.core.lean_store import Script
 from apps.core.transactions import run_in_transaction
 from apps.outbox.draining import drain
 from apps.outbox.events import CONSUMERS
@@ -139,12 +141,14 @@ class TestFiveTimesInAnyOrder:
 
 @pytest.mark.django_db
 def test_a_ranking_that_forgot_its_events_would_count_them_all(
-    visitor: Any, monkeypatch: pytest.MonkeyPatch
+    visitor: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The twin: the same script without its memory."""
-    forgetful = ranking_store.COUNT.replace("ARGV[i]) == 0", "ARGV[i]) < 0")
-    assert forgetful != ranking_store.COUNT
-    monkeypatch.setattr(ranking_store, "COUNT", forgetful)
+    script = Path(ranking_store.__file__).with_name("ranking_count.lua").read_text()
+    forgetful = tmp_path / "forgetful.lua"
+    forgetful.write_text(script.replace("ARGV[i]) == 0", "ARGV[i]) < 0"))
+    assert forgetful.read_text() != script
+    monkeypatch.setattr(ranking_store, "_COUNT", Script(forgetful))
     [ranked] = [consumer for consumer in CONSUMERS.values() if consumer.name == "ranking"]
 
     for event in events() * TIMES:

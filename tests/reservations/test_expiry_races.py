@@ -12,7 +12,7 @@ from apps.concerts.models import Seat
 from apps.core.database import Statement
 from apps.core.transactions import database_now, run_in_transaction, run_steps
 from apps.payments.models import LedgerTransaction, Wallet
-from apps.payments.services import locked_wallet
+from apps.payments.services import lock_or_open_wallet
 from apps.reservations.errors import (
     HoldExpired,
     SeatAlreadyHeld,
@@ -144,7 +144,7 @@ class TestHoldThatExpiresWhileItsPaymentWaits:
             end = timezone.now() + timedelta(seconds=0.5)
             Hold.objects.filter(pk=held.pk).update(expires_at=end)
             with transaction.atomic():
-                run_steps(locked_wallet(customer_id=customer.pk))
+                run_steps(lock_or_open_wallet(customer_id=customer.pk))
                 payment = elsewhere(partial(pay, customer, held))
                 wait_until_blocked()
                 while database_now() <= end:

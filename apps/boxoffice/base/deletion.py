@@ -133,8 +133,8 @@ class CountedDeletion:
         refusal: str | None,
     ) -> HttpResponse:
         is_across = request.POST.get("select_across") == "1"
-        one = objects[0] if len(objects) == 1 else None
-        name = model_ngettext(self.opts, len(objects)) if one is None else self.title_of(one)
+        only = objects[0] if len(objects) == 1 else None
+        name = model_ngettext(self.opts, len(objects)) if only is None else self.title_of(only)
         context = {
             **self.admin_site.each_context(request),  # type: ignore[attr-defined]
             "opts": self.opts,
@@ -145,7 +145,7 @@ class CountedDeletion:
             "may_go": deletion.rows > 0
             and deletion.refusal is None
             and self.why_kept(objects) is None,
-            "object": one,
+            "object": only,
             "going": [
                 counts_in_words({model: count}) for model, count in reversed(deletion.going.items())
             ],

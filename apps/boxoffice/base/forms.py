@@ -1,7 +1,7 @@
 """Forms of the admin that act once for each time they were shown, and overwrite nothing that they did not show.
 
 Each form carries, signed, an id of its own and the values that it showed. Sent again, by a double click or by Back and Save, it
-leads to where the first time led. Sent after somebody else has changed one of those values, it is refused with who did what.
+leads to where the first time led. Sent after one of those values was changed elsewhere, it is refused with who did what.
 """
 
 import uuid
@@ -90,7 +90,7 @@ def claim_form(request: HttpRequest) -> IdempotencyRecord:
 
     Waits for another request that is at work on this form. `keep_location` says where it led to.
 
-    :raises signing.BadSignature: nobody was shown this form here, or that is too long ago.
+    :raises signing.BadSignature: this account was never shown this form, or that is too long ago.
     :raises SentBefore: it has acted.
     """
     assert request.resolver_match is not None
@@ -269,8 +269,8 @@ class CarefulForms:
         if not differences or self.get_object(request, object_id) is None:  # type: ignore[attr-defined]
             return []
         changed: dict[str, set[str]] = {}
-        for one in differences:
-            changed.setdefault(one.label, set()).add(one.key)
+        for difference in differences:
+            changed.setdefault(difference.label, set()).add(difference.key)
         return [
             _("This was changed in the meantime. Nothing was saved: load the form again."),
             *(difference.words for difference in differences),
@@ -296,11 +296,12 @@ def _refuse(request: HttpRequest, refusals: list[str]) -> None:
 def _rows_of(form: Any, inlines: Iterable[Any]) -> Rows:
     """Return what a form and the rows below it show of objects that exist."""
     rows: Rows = {}
-    for one in [form, *(row for inline in inlines for row in inline.formset.initial_forms)]:
-        if one.instance.pk is not None:
-            fields = _guarded_fields(one.instance, one.fields)
-            values = {field.name: _as_text(field, one.instance) for field in fields}
-            rows.setdefault(one.instance._meta.label_lower, {})[str(one.instance.pk)] = values
+    for shown in [form, *(row for inline in inlines for row in inline.formset.initial_forms)]:
+        obj = shown.instance
+        if obj.pk is not None:
+            fields = _guarded_fields(obj, shown.fields)
+            values = {field.name: _as_text(field, obj) for field in fields}
+            rows.setdefault(obj._meta.label_lower, {})[str(obj.pk)] = values
     return rows
 
 

@@ -1,9 +1,10 @@
 """Lists of the admin: found by what staff type, counted up to a bound, and never a server error for taking too long."""
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import psycopg
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.core.paginator import Paginator
 from django.db import OperationalError
 from django.db.models import QuerySet
@@ -16,7 +17,7 @@ from apps.boxoffice.base.lookups import NAMED_MAX, Lookup, NamesTooMany, narrowe
 from apps.core.texts import normalized
 
 ROWS_COUNTED = 100_000  # above the largest hall, whose seats staff block all at once
-TEXT_MAX = 200  # characters; nobody reads out more
+TEXT_MAX = 200  # characters; no search is longer
 
 
 def bounded_count(rows: QuerySet[Any]) -> int:
@@ -105,3 +106,18 @@ class FoundByTyping:
 def _note(request: HttpRequest, text: str) -> None:
     """Have a text shown above the list, once; an autocomplete has no place for it."""
     request.list_notes = [text]  # type: ignore[attr-defined]
+
+
+class NameFilter(admin.SimpleListFilter):
+    """Offer the names that a column may have, without asking the table which it has."""
+
+    parameter_name: str
+
+    def names(self) -> Iterable[str]:
+        raise NotImplementedError
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name) for name in self.names()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(**{self.parameter_name: self.value()}) if self.value() else queryset

@@ -32,7 +32,7 @@ NOTED_EACH = (
 class ReadOnlyAdmin(_ReadOnly, FoundByTyping, ModelAdmin):
     is_read_only = True
     change_form_before_template = "admin/shown.html"
-    # What the page of one object reads beside it, in the same query.
+    # Read beside the object of a page, in the same query.
     page_select_related: tuple[str, ...] = ()
 
     def title_of(self, obj: Any) -> str:

@@ -37,7 +37,7 @@ def seen_by(request: HttpRequest) -> Iterator[None]:
 
 
 def may_follow(model: type[Model]) -> bool:
-    """Tell whether a link to objects of this kind leads whoever sees it to a page, and not to a refusal."""
+    """Tell whether a link to objects of this kind leads its reader to a page, and not to a refusal."""
     request = _request.get()
     return request is None or admin.site.get_model_admin(model).has_view_permission(request)
 

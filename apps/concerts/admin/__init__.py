@@ -4,5 +4,3 @@ from apps.concerts.admin.concert import ConcertAdmin
 from apps.concerts.admin.performance import PerformanceAdmin
 from apps.concerts.admin.ranking import RankingEntryAdmin
 from apps.concerts.admin.seat import SeatAdmin
-
-__all__ = ["ConcertAdmin", "PerformanceAdmin", "RankingEntryAdmin", "SeatAdmin"]

@@ -84,9 +84,9 @@ class PricesForm(forms.Form):
     def changed(self) -> dict[Grade, int]:
         return {
             grade: price
-            for grade, one in self.grades.items()
+            for grade, shown in self.grades.items()
             if (price := self.cleaned_data.get(grade)) is not None
-            and {price} != {one.lowest, one.highest}
+            and {price} != {shown.lowest, shown.highest}
         }
 
     def clean(self) -> dict[str, Any]:
@@ -124,10 +124,6 @@ class PricesView(StaffPage, FormView):  # type: ignore[type-arg]
 
     def get_form_kwargs(self) -> dict[str, Any]:
         return {**super().get_form_kwargs(), "grades": grades_of_hall(self.performance.pk)}
-
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        context: dict[str, Any] = super().get_context_data(performance=self.performance, **kwargs)
-        return context
 
     def form_valid(self, form: PricesForm) -> HttpResponse:
         prices = form.changed

@@ -15,12 +15,13 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
+from apps.boxoffice.base.columns import column
 from apps.boxoffice.base.deletion import CountedDeletion
 from apps.boxoffice.base.forms import CarefulForms
 from apps.boxoffice.base.lists import FoundByTyping
 from apps.boxoffice.base.lookups import Days, Numbers
 from apps.boxoffice.base.read_only import lead_to, note_action, row_named
-from apps.boxoffice.base.words import at_venue, linked, may_follow
+from apps.boxoffice.base.words import at_venue, may_follow
 from apps.concerts.admin.hall import PricesView
 from apps.concerts.admin.performance_forms import PerformanceForm, save_times
 from apps.concerts.admin.seat_generator import (
@@ -79,9 +80,7 @@ class PerformanceAdmin(CarefulForms, CountedDeletion, FoundByTyping, SeatCount, 
             else (*fields, "concert_link", "previous_starts_at", "rescheduled_at")
         )
 
-    @display(description=_("concert"))
-    def concert_link(self, performance: Performance) -> SafeString | str:
-        return linked(performance.concert)
+    concert_link = column(_("concert"), "concert")
 
     def save_model(self, request: HttpRequest, obj: Performance, form: Any, change: bool) -> None:
         if change:

@@ -15,7 +15,7 @@ from django.views.generic import FormView
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apps.boxoffice.base.forms import ActsOnce
-from apps.boxoffice.base.pages import StaffPage
+from apps.boxoffice.base.pages import StaffPage, ids_in
 from apps.boxoffice.base.words import outcome
 from apps.concerts.models import Concert
 from apps.concerts.publication import publish_concert, stakes_of, withdraw_concert
@@ -37,7 +37,7 @@ class WithdrawalForm(forms.Form):
 
 
 class WithdrawalView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
-    """Of the concerts that `?concert=1&concert=2` name, as far as they are published."""
+    """Take the concerts offline that `?concert=1&concert=2` name, as far as they are published."""
 
     title = _("Take offline")
     permission_required = ("concerts.change_concert",)
@@ -46,12 +46,8 @@ class WithdrawalView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
 
     @cached_property
     def concerts(self) -> list[Concert]:
-        asked = [
-            int(value)
-            for value in self.request.GET.getlist("concert")
-            if value.isascii() and value.isdecimal() and len(value) < 20
-        ]
-        return list(Concert.objects.published().filter(pk__in=asked).order_by("pk")[:CONCERTS_MAX])
+        asked = Concert.objects.published().filter(pk__in=ids_in(self.request.GET, "concert"))
+        return list(asked.order_by("pk")[:CONCERTS_MAX])
 
     def about(self) -> Concert | None:
         return self.concerts[0] if len(self.concerts) == 1 else None
@@ -89,10 +85,6 @@ class PublicationView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
 
     def about(self) -> Concert:
         return self.concert
-
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        context: dict[str, Any] = super().get_context_data(concert=self.concert, **kwargs)
-        return context
 
     def form_valid(self, form: forms.Form) -> HttpResponse:
         if publish_concert.step(concert_id=self.concert.pk, staff_id=self.request.user.pk):

@@ -5,6 +5,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
+from apps.boxoffice.base.columns import column
 from apps.boxoffice.base.lookups import Days, Ids
 from apps.boxoffice.base.read_only import ReadOnlyAdmin
 from apps.boxoffice.base.words import at_venue, linked, linked_to
@@ -40,9 +41,7 @@ class RankingEntryAdmin(ReadOnlyAdmin):
     def title_of(self, entry: RankingEntry) -> str:
         return f"{entry.concert} · {at_venue(entry.occurred_at)}"
 
-    @display(description=_("concert"))
-    def concert_link(self, entry: RankingEntry) -> SafeString | str:
-        return linked(entry.concert)
+    concert_link = column(_("concert"), "concert")
 
     @display(description=_("date"))
     def date(self, entry: RankingEntry) -> SafeString | str:

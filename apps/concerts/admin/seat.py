@@ -1,4 +1,4 @@
-"""Seats of a hall: which are for sale, and what nobody ever held may go."""
+"""Seats of a hall: block and unblock them, and delete those that were never held."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 
+from apps.boxoffice.base.columns import column
 from apps.boxoffice.base.deletion import NAMED_MAX, CountedDeletion
 from apps.boxoffice.base.lookups import Days
 from apps.boxoffice.base.read_only import ReadOnlyAdmin, note_action
@@ -27,7 +28,7 @@ SEATS_NAMED = 50  # in one entry of a history
 
 
 class SeatName(NamedTuple):
-    """As much of a seat as a history tells, for all seats of a hall at once."""
+    """The part of a seat that a history tells, for all seats of a hall at once."""
 
     pk: int
     performance_id: int
@@ -41,7 +42,7 @@ class SeatName(NamedTuple):
 
 @admin.register(Seat)
 class SeatAdmin(CountedDeletion, ReadOnlyAdmin):
-    """Seats are made by the generator and keep their place; staff block and unblock them, and delete what nobody ever held."""
+    """Seats are made by the generator and keep their place; staff block and unblock them, and delete those that were never held."""
 
     list_display = ("__str__", "performance", "concert", "grade", "price", "is_for_sale")
     list_select_related = ("performance__concert",)
@@ -105,17 +106,13 @@ class SeatAdmin(CountedDeletion, ReadOnlyAdmin):
     def concert(self, seat: Seat) -> str:
         return seat.performance.concert.title
 
-    @display(description=_("concert"))
-    def concert_link(self, seat: Seat) -> SafeString | str:
-        return linked(seat.performance.concert)
+    concert_link = column(_("concert"), "performance.concert")
 
     @display(description=_("date"))
     def date(self, seat: Seat) -> SafeString | str:
         return linked(seat.performance, at_venue(seat.performance.starts_at))
 
-    @display(description=_("price"))
-    def price_in_won(self, seat: Seat) -> str:
-        return in_won(seat.price)
+    price_in_won = column(_("price"), "price", in_won)
 
     @display(description=_("for sale"), boolean=True, ordering="-is_blocked")
     def is_for_sale(self, seat: Seat) -> bool:

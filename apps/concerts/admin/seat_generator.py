@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.db.models import Q
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
@@ -22,7 +22,7 @@ from unfold.widgets import (
 )
 
 from apps.boxoffice.base.forms import ActsOnce
-from apps.boxoffice.base.pages import StaffPage
+from apps.boxoffice.base.pages import StaffPage, ids_in
 from apps.boxoffice.base.read_only import note_action
 from apps.concerts.errors import LayoutRefused
 from apps.concerts.layouts import (
@@ -39,7 +39,6 @@ from apps.core.texts import TypedLine
 
 SECTIONS_OFFERED = 8
 SEATS_AT_ONCE = 200_000  # a few seconds of work
-ID_DIGITS = 19  # of the largest
 PERFORMANCES_OFFERED = 300  # each that is ticked is a field of the form, which may have a thousand
 
 
@@ -116,8 +115,8 @@ class SeatGeneratorView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg
 
     @cached_property
     def asked(self) -> list[int]:
-        asked = Q(pk__in=_ids(self.request.GET, "performance")) | Q(
-            concert__in=_ids(self.request.GET, "concert")
+        asked = Q(pk__in=ids_in(self.request.GET, "performance")) | Q(
+            concert__in=ids_in(self.request.GET, "concert")
         )
         found = Performance.objects.without_seats().filter(asked).by_date()
         return list(found.values_list("pk", flat=True)[:PERFORMANCES_OFFERED])
@@ -127,7 +126,7 @@ class SeatGeneratorView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg
 
     def get_form_kwargs(self) -> dict[str, Any]:
         if self.request.method == "POST":
-            offered = _ids(self.request.POST, "performances")
+            offered = ids_in(self.request.POST, "performances")
         else:
             ahead = Performance.objects.without_seats().not_begun(at=timezone.now()).by_date()
             others = ahead.values_list("pk", flat=True)[:PERFORMANCES_OFFERED]
@@ -144,7 +143,9 @@ class SeatGeneratorView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg
         if not (form.is_valid() and sections.is_valid()):
             return self.render_to_response(self.get_context_data(form=form, sections=sections))
         # Locked one after the other, so in the order in which all lock them.
-        performances = sorted(form.cleaned_data["performances"], key=lambda one: one.pk)
+        performances = sorted(
+            form.cleaned_data["performances"], key=lambda performance: performance.pk
+        )
         seats = len(performances) * sum(
             section.rows * section.seats_per_row for section in sections.layout()
         )
@@ -173,15 +174,6 @@ class SeatGeneratorView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg
         if len(concerts) == 1:
             return redirect("admin:concerts_concert_change", concerts.pop())
         return redirect("admin:concerts_performance_changelist")
-
-
-def _ids(values: QueryDict, name: str) -> list[int]:
-    """Return the ids in the values of a name; what cannot be one is passed over."""
-    return [
-        int(value)
-        for value in values.getlist(name)
-        if value.isascii() and value.isdecimal() and len(value) < ID_DIGITS
-    ]
 
 
 def seat_generator_url(**query: Any) -> str:

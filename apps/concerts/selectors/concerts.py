@@ -34,7 +34,7 @@ def concerts_not_over(*, at: datetime, text: str = "") -> ConcertQuerySet:
 
 
 def published_concert(concert_id: int) -> Concert:
-    """A published concert with its dates and prices, also when it is over.
+    """Return a published concert with its dates and prices, also when it is over.
 
     :raises ConcertNotFound: there is none, or it is not published.
     """
@@ -44,7 +44,7 @@ def published_concert(concert_id: int) -> Concert:
 
 
 def concert_in_brief(concert_id: int) -> Concert:
-    """A published concert without its dates and prices.
+    """Return a published concert without its dates and prices.
 
     :raises ConcertNotFound: there is none, or it is not published.
     """
@@ -52,7 +52,7 @@ def concert_in_brief(concert_id: int) -> Concert:
 
 
 def concert_of_visitor(concert_id: int) -> Concert:
-    """The same for somebody who has a place in the waiting room of a concert, or has booked, also while it is offline.
+    """Return the same for a visitor who has a place in the waiting room of a concert, or has booked, also while it is offline.
 
     :raises ConcertNotFound: there is none.
     """
@@ -97,7 +97,7 @@ class SaleSummary:
 
 
 def sale_summaries(concert_ids: Sequence[int], *, at: datetime) -> dict[int, SaleSummary]:
-    """By concert, over the performances that have not begun; one query, and none of the seats is counted."""
+    """Return summaries by concert, over the performances that have not begun; one query, and none of the seats is counted."""
     cheapest = Seat.objects.filter(performance=OuterRef("pk")).order_by("price").values("price")
     found = (
         Performance.objects.filter(concert__in=concert_ids)
@@ -118,14 +118,14 @@ def sale_summaries(concert_ids: Sequence[int], *, at: datetime) -> dict[int, Sal
 
 
 def dates_of(concert_id: int) -> PerformanceQuerySet:
-    """The dates of a published concert in order."""
+    """Return the dates of a published concert in order."""
     return (
         Performance.objects.published().of_concert(concert_id).select_related("concert").by_date()
     )
 
 
 def published_performance(performance_id: int) -> Performance:
-    """A performance with its concert.
+    """Return a performance with its concert.
 
     :raises PerformanceNotFound: there is none, or its concert is not published.
     """

@@ -63,7 +63,7 @@ _past_sold_out: ProcessCache[None, tuple[datetime, list[int]]] = ProcessCache(
 
 
 def popular_concerts(*, window: RankingWindow, limit: int) -> list[PopularConcert]:
-    """The `limit` (at most 100) published concerts with the most reservations in `window`, ties by id.
+    """Return the `limit` (at most 100) published concerts with the most reservations in `window`, ties by id.
 
     Answered by the projection; by PostgreSQL while the store is down or has lost it.
     """
@@ -76,7 +76,7 @@ def ranks_of_yesterday() -> dict[int, int]:
 
 
 def fastest_sold_out(*, limit: int) -> list[SoldOutPerformance]:
-    """The `limit` (at most 100) published performances that sold out soonest after their sales opened."""
+    """Return the `limit` (at most 100) published performances that sold out soonest after their sales opened."""
     return sold_out_answers.get(None, _soonest_sold_out)[:limit]
 
 

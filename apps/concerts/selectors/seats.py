@@ -15,7 +15,7 @@ from apps.core.caching import ProcessCache
 
 
 def seats_of(performance_id: int, section: str | None = None) -> QuerySet[Seat]:
-    """The seats of a performance, or of one section of it, in seat-map order."""
+    """Return the seats of a performance, or of one section of it, in seat-map order."""
     seats = Seat.objects.of_performance(performance_id).in_map_order()
     return seats if section is None else seats.in_section(section)
 
@@ -36,7 +36,7 @@ _grade_prices: ProcessCache[tuple[int, int], list[tuple[str, int]]] = ProcessCac
 
 
 def grade_prices(performances: Sequence[Performance]) -> list[tuple[str, int]]:
-    """Each grade of some performances with each of its prices, the dearest grade first."""
+    """Return each grade of some performances with each of its prices, the dearest grade first."""
     versions = [(performance.pk, performance.seat_map_version) for performance in performances]
     found = _grade_prices.get_many(versions, _read_grade_prices)
     pairs = {pair for pairs in found.values() for pair in pairs}
@@ -91,7 +91,7 @@ seat_maps: ProcessCache[tuple[int, int], SeatMap] = ProcessCache(seconds=24 * 36
 
 
 def seat_map(performance_id: int) -> SeatMap:
-    """The seat map of a published performance: one query, and one more the first time a process needs this version.
+    """Return the seat map of a published performance: one query, and one more the first time a process needs this version.
 
     :raises PerformanceNotFound: there is none, or its concert is not published.
     """
@@ -99,7 +99,7 @@ def seat_map(performance_id: int) -> SeatMap:
 
 
 def seat_map_of(performance: Performance) -> SeatMap:
-    """The seat map of a performance as it has just been read; one query the first time a process needs this version."""
+    """Return the seat map of a performance as it has just been read; one query the first time a process needs this version."""
     key = (performance.pk, performance.seat_map_version)
     return seat_maps.get(key, lambda: _drawn_map(performance))
 
@@ -108,7 +108,7 @@ _current_maps: ProcessCache[int, SeatMap] = ProcessCache(seconds=1.0, entries_ma
 
 
 def current_seat_map(performance_id: int) -> SeatMap:
-    """The same for a crowd: its performance may have been read a second ago.
+    """Return the same for a crowd: its performance may have been read a second ago.
 
     :raises PerformanceNotFound: there is none, or its concert is not published.
     """

@@ -20,7 +20,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return connection
 
     def is_usable(self) -> bool:
-        """Return False for a connection that the server has ended, also when nobody has noticed yet.
+        """Return False for a connection that the server has ended, also when that went unnoticed so far.
 
         A server that goes away ends its connections, and a request that finds its own at its end opens a new one. Between two
         requests there is nothing to read from a connection that lives; if there is, the server is asked.

@@ -129,7 +129,7 @@ INVARIANTS: dict[str, tuple[str, Callable[[datetime | None], Findings]]] = {
         seats.wrong_counts,
     ),
     "capacity_kept": (
-        "Nobody was admitted above the capacity in force at that moment.",
+        "No visitor was admitted above the capacity in force at that moment.",
         calls.over_admissions,
     ),
     "idempotency_key_once": ("An idempotency key has one effect.", calls.keys_without_one_effect),

@@ -140,7 +140,7 @@ _UNTRIED_DELIVERIES = """
     ) oldest
     WHERE oldest.due_at < statement_timestamp() - %(overdue)s::interval
     UNION ALL
-    SELECT format('event %%s: given up by %%s after %%s attempts, though nobody refused it', event_id, consumer, attempts)
+    SELECT format('event %%s: given up by %%s after %%s attempts, though it was never refused', event_id, consumer, attempts)
     FROM outbox_eventdelivery delivery
     WHERE status = 'DEAD' AND attempts < %(attempts)s AND NOT starts_with(last_error, %(refused)s) AND {deliveries}
 """

@@ -42,7 +42,7 @@ _WRONG_PAYMENTS = """
         WHEN booked.refunds > 0 AND sold.status <> 'CANCELLED' THEN 'refunded, but not cancelled'
         WHEN booked.refunds > 0 AND booked.refunded <> sold.total_price
             THEN format('refunded %%s of %%s won', booked.refunded, sold.total_price)
-        ELSE 'paid by or refunded to somebody else'
+        ELSE 'paid by or refunded to another customer'
     END)
     FROM (SELECT * FROM reservations_reservation WHERE {reservations}) sold
     FULL JOIN (

@@ -16,8 +16,9 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
 from apps.accounts.models import User
+from apps.boxoffice.base.columns import column
 from apps.boxoffice.base.forms import CarefulForms
-from apps.boxoffice.base.lists import FoundByTyping
+from apps.boxoffice.base.lists import FoundByTyping, NameFilter
 from apps.boxoffice.base.lookups import Days, Numbers, people_lookup
 from apps.boxoffice.base.read_only import ReadOnlyAdmin, row_named
 from apps.boxoffice.base.words import NOTHING, linked, person
@@ -151,9 +152,7 @@ class WaitingRoomAdmin(CarefulForms, FoundByTyping, ModelAdmin):
         reason = edits.pop("reason", "")
         edit_policy(concert_id=obj.concert_id, staff_id=request.user.pk, reason=reason, **edits)
 
-    @display(description=_("concert"))
-    def concert_link(self, room: WaitingRoom) -> Any:
-        return linked(room.concert)
+    concert_link = column(_("concert"), "concert")
 
     @display(description=_("opens at"), ordering="opens_at")
     def opening(self, room: WaitingRoom) -> Any:
@@ -250,9 +249,7 @@ class QueueExitAdmin(ReadOnlyAdmin):
         """Return the account, which may be gone."""
         return User.objects.filter(pk=obj.customer_id).first()
 
-    @display(description=_("concert"))
-    def concert_link(self, obj: QueueExit) -> Any:
-        return linked(obj.concert)
+    concert_link = column(_("concert"), "concert")
 
     @display(description=_("customer"))
     def customer_link(self, obj: QueueExit) -> Any:
@@ -264,21 +261,15 @@ class QueueExitAdmin(ReadOnlyAdmin):
         return str(timedelta(seconds=round(waited.total_seconds())))
 
 
-class FieldFilter(admin.SimpleListFilter):
-    """Offer what may change, without asking the table what has."""
-
+class FieldFilter(NameFilter):
     title = _("field")
     parameter_name = "field"
-    names = (
-        *("state", "pause_reason", "opens_at", "capacity", "admissions_per_minute", "lease"),
-        *("patience", "lottery_window", "removed_visitor"),
-    )
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, name) for name in self.names]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(field=self.value()) if self.value() else queryset
+    def names(self) -> tuple[str, ...]:
+        return (
+            *("state", "pause_reason", "opens_at", "capacity", "admissions_per_minute", "lease"),
+            *("patience", "lottery_window", "removed_visitor"),
+        )
 
 
 @admin.register(PolicyChange)
@@ -311,9 +302,7 @@ class PolicyChangeAdmin(ReadOnlyAdmin):
     def title_of(self, obj: PolicyChange) -> str:
         return f"{obj.room} · {self.field_in_words(obj)}: {obj.old_value} → {obj.new_value}"
 
-    @display(description=_("waiting room"))
-    def room_link(self, obj: PolicyChange) -> Any:
-        return linked(obj.room)
+    room_link = column(_("waiting room"), "room")
 
     @display(description=_("field"))
     def field_in_words(self, obj: PolicyChange) -> str:

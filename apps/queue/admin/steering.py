@@ -153,9 +153,6 @@ class SteeringView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
         except KeyError as error:
             raise Http404 from error
 
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(room=self.room, **kwargs)
-
     def form_valid(self, form: ControlForm) -> HttpResponse:
         reason = form.cleaned_data["reason"]
         try:

@@ -9,7 +9,7 @@ BLOCK_BYTES = 64
 
 
 def key_blocks(key: bytes) -> tuple[bytes, bytes]:
-    """The key, at most 64 bytes, padded and combined with HMAC's inner and outer pad: 64 bytes each.
+    """Return the key, at most 64 bytes, padded and combined with HMAC's inner and outer pad: 64 bytes each.
 
     :raises ValueError: the key is longer.
     """

@@ -30,7 +30,7 @@ from apps.queue.core.tokens import TokenClaims
 SECOND = 1_000_000
 # Visitors that one step of admission touches; it takes a few milliseconds.
 BATCH = 100
-# What those at the head have to come back after a loss, before anybody is admitted.
+# The time that those at the head have to come back after a loss, before the first visitor is admitted.
 HOLD_OFF = 10 * SECOND
 # The state of a room whose concert is offline for the time being.
 WITHDRAWN = "WITHDRAWN"
@@ -88,7 +88,7 @@ class Policy:
     """The room's copy of what staff decided; a copy with a lower `version` than the room's is ignored.
 
     Times and spans are microseconds; 0 stands for "never" in `closes_at` and `resumed_at`, and for "no limit" in `per_minute`. A
-    room in state WITHDRAWN admits nobody and takes in no newcomers, and the turns of those inside stand still: they begin anew at
+    room in state WITHDRAWN admits no visitor and takes in no newcomers, and the turns of those inside stand still: they begin anew at
     `resumed_at`.
     """
 
@@ -218,7 +218,7 @@ class Room:
         """Write the policy copy, making the room if it is not there; says since when ends must be replayed, if they must.
 
         `epoch` names this life of the room. A room that `was_stored` and is gone, or whose server has restarted, is lost: for
-        `hold_off` microseconds nobody is admitted, so that those at the head can come back.
+        `hold_off` microseconds no visitor is admitted, so that those at the head can come back.
         """
         pairs = chain.from_iterable(asdict(policy).items())
         since: int = self._run("configure", epoch, int(was_stored), hold_off, *pairs)
@@ -258,7 +258,7 @@ class Room:
         return _visit(self._run("restore", claims.customer_id, random.random(), *where))
 
     def admit(self, *, batch: int = BATCH) -> Step:
-        """One bounded step of admission; call it again while it has more."""
+        """Take one bounded step of admission; call it again while it has more."""
         outcome, admitted, dropped, timed_out, more, present = self._run("admit", batch)
         return Step(outcome == b"DONE", admitted, dropped, timed_out, bool(more), present)
 
@@ -297,7 +297,7 @@ class Room:
         self._run("replay", int(is_last), generation, *chain.from_iterable(details))
 
     def exits(self, *, count: int) -> list[End]:
-        """The oldest ends that the exit log does not have yet."""
+        """Return the oldest ends that the exit log does not have yet."""
         entries = self._client.xrange(self._keys[_EXITS], count=count)
         return [_end(entry_id, fields) for entry_id, fields in entries]
 
@@ -305,7 +305,7 @@ class Room:
         self._client.xdel(self._keys[_EXITS], *ids)
 
     def drop_if_empty(self) -> bool:
-        """Forget the room unless somebody is in it, or an end is not in the exit log yet."""
+        """Forget the room unless a visitor is in it, or an end is not in the exit log yet."""
         return bool(self._run("drop"))
 
     def drop(self) -> None:

@@ -29,41 +29,5 @@ from apps.queue.services.gate import (
     verify_token,
 )
 from apps.queue.services.retiring import forget_room
-from apps.queue.services.rooms import schedule_tick_now, waiting_room_of
+from apps.queue.services.rooms import get_or_create_waiting_room, schedule_tick_now
 from apps.queue.services.visits import VisitorStatus, join_queue, leave_queue, visitor_status
-
-__all__ = [
-    "Admission",
-    "By",
-    "VisitRef",
-    "VisitorStatus",
-    "admit_now",
-    "admit_visitors",
-    "admitted_visitor",
-    "close_room",
-    "concert_of_token",
-    "edit_policy",
-    "extend_lease",
-    "finish_paid_visits",
-    "finish_visit",
-    "follow_publication",
-    "forget_room",
-    "has_slot_in",
-    "join_queue",
-    "leave_queue",
-    "open_room",
-    "pause_room",
-    "refuse_opening_outside_sales",
-    "remove_visitor",
-    "require_new_hold_allowed",
-    "resume_room",
-    "schedule_tick_now",
-    "set_admissions_per_minute",
-    "set_capacity",
-    "shorten_lease",
-    "verify_token",
-    "visit_is_over",
-    "visitor_status",
-    "waiting_room_of",
-    "why_refused",
-]

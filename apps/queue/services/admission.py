@@ -21,7 +21,7 @@ logger = structlog.get_logger(__name__)
 
 IDLE_INTERVAL = timedelta(
     seconds=30
-)  # between two looks at a room with nobody in it; who joins it wakes it
+)  # between two looks at an empty room; a visitor who joins wakes it
 IDLE_SPREAD = timedelta(seconds=10)  # so that rooms that were emptied together are not due together
 SHARE = 10  # rooms that one claim takes
 RESTING_PER_CALL = 50
@@ -118,7 +118,7 @@ def _tick_room(room: WaitingRoom) -> int:
     elif room.activity == Activity.AWAKE:
         _postpone(room)
         with store_needed():
-            # Whoever came in while nobody was found may have found the room not at rest yet, and not woken it.
+            # A visitor who came in while none was found may have found the room not at rest yet, and not woken it.
             figures = live.figures()
         if figures and figures.waiting + figures.active:
             schedule_tick_now(room.concert_id)
@@ -128,7 +128,7 @@ def _tick_room(room: WaitingRoom) -> int:
 
 
 def _admit(live: Room) -> tuple[int, int]:
-    """Admit until nobody more may come in, or this room's share of the time is used. Returns admitted and present."""
+    """Admit until no more visitors may come in, or this room's share of the time is used. Returns admitted and present."""
     admitted = 0
     stop_at = time.monotonic() + SECONDS_PER_ROOM
     while True:

@@ -23,7 +23,7 @@ from apps.queue.errors import QueueClosed, VisitorNotFound
 from apps.queue.live import live_room, store_needed
 from apps.queue.models import PolicyChange, WaitingRoom, new_lottery_key
 from apps.queue.services.finishing import finish_visit
-from apps.queue.services.rooms import bring_up_to_date, waiting_room_of
+from apps.queue.services.rooms import bring_up_to_date, get_or_create_waiting_room
 
 logger = structlog.get_logger(__name__)
 
@@ -34,7 +34,7 @@ State = WaitingRoom.State
 def open_room(*, concert_id: int, at: datetime | None = None, **by: Unpack[By]) -> WaitingRoom:
     """Let people in from `at` on, or from now.
 
-    :raises SalesNotOpen: whoever came in then could not buy anything yet; `retry_after` tells when.
+    :raises SalesNotOpen: visitors who came in then could not buy anything yet; `retry_after` tells when.
     :raises SalesClosed: they could not any more.
     """
     room = _lock(concert_id)
@@ -75,7 +75,7 @@ def _in_words(at: datetime) -> str:
 
 @use_case
 def pause_room(*, concert_id: int, **by: Unpack[By]) -> WaitingRoom:
-    """Admit nobody until it is resumed. Every place is kept, and people may join; they are shown the reason.
+    """Admit no visitor until it is resumed. Every place is kept, and people may join; they are shown the reason.
 
     :raises QueueClosed: it is closed.
     """
@@ -93,7 +93,7 @@ def resume_room(*, concert_id: int, **by: Unpack[By]) -> WaitingRoom:
 
 @use_case
 def close_room(*, concert_id: int, **by: Unpack[By]) -> WaitingRoom:
-    """Send everybody away; nobody joins until it is opened anew, and tokens from before stay worthless then."""
+    """Send everybody away; no visitor joins until it is opened anew, and tokens from before stay worthless then."""
     room = _lock(concert_id)
     if room.state == State.CLOSED:
         return room
@@ -104,7 +104,7 @@ def close_room(*, concert_id: int, **by: Unpack[By]) -> WaitingRoom:
 
 @use_case
 def set_capacity(*, concert_id: int, capacity: int, **by: Unpack[By]) -> WaitingRoom:
-    """Set how many visitors may be active at once. Lowering it ends no lease: nobody is admitted until enough have left.
+    """Set how many visitors may be active at once. Lowering it ends no lease: no visitor is admitted until enough have left.
 
     :raises ValidationError: it is out of bounds.
     """
@@ -148,7 +148,7 @@ def remove_visitor(*, concert_id: int, customer_id: int, **by: Unpack[By]) -> No
     :raises VisitorNotFound: the customer is not in this room.
     :raises ServiceUnavailable: the store does not answer.
     """
-    room = waiting_room_of(concert_id)
+    room = get_or_create_waiting_room(concert_id)
     with store_needed():
         visit = live_room(concert_id).visit_of(customer_id)
     if visit is None:
@@ -165,7 +165,7 @@ def remove_visitor(*, concert_id: int, customer_id: int, **by: Unpack[By]) -> No
 
 
 def _lock(concert_id: int) -> WaitingRoom:
-    waiting_room_of(concert_id)
+    get_or_create_waiting_room(concert_id)
     return WaitingRoom.objects.with_concert().lock().get(concert_id=concert_id)
 
 
@@ -192,7 +192,7 @@ def _change(room: WaitingRoom, by: By, **values: Any) -> WaitingRoom:
 def follow_publication(publication: Publication) -> None:
     """Let the room of a concert that is taken offline keep every place, and go on when it is published again.
 
-    A concert without a room has nobody who waits.
+    No visitor waits for a concert without a room.
     """
     rooms = WaitingRoom.objects.with_concert().lock()
     room = rooms.filter(concert_id=publication.concert_id).first()
@@ -242,7 +242,7 @@ def _readable(value: object) -> str:
 
 def _tell_live_room(concert_id: int) -> None:
     try:
-        bring_up_to_date(waiting_room_of(concert_id))
+        bring_up_to_date(get_or_create_waiting_room(concert_id))
     except ServiceUnavailable:
         # The tick brings it as soon as the store is back.
         logger.warning("policy_not_delivered", concert_id=concert_id)

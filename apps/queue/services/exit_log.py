@@ -18,7 +18,7 @@ def recorded_end(
 ) -> EndReason | None:
     """Return how a visit ended; None if it has not.
 
-    A customer has one place at a time. Whoever is on record with a later one that has ended had this one taken by a loss of the
+    A customer has one place at a time. A customer on record with a later one that has ended had this one taken by a loss of the
     store, and has had the turn; a later one that was merged is no turn.
     """
     is_later = Q(slot__gt=slot) & ~Q(reason=EndReason.MERGED)

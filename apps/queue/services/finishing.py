@@ -15,7 +15,7 @@ from apps.queue.core.room import EndReason, Finish
 from apps.queue.live import live_room, store_needed
 from apps.queue.services.admission import admit_now
 from apps.queue.services.clock import from_micros
-from apps.queue.services.rooms import waiting_room_of
+from apps.queue.services.rooms import get_or_create_waiting_room
 
 logger = structlog.get_logger(__name__)
 
@@ -36,7 +36,7 @@ def finish_visit(
 ) -> None:
     """End one visit for good; a later visit of the same customer goes on. Finishing twice changes nothing.
 
-    Whoever leaves before the opening and comes back in time draws the same place (`join_queue` forgets the end).
+    A visitor who leaves before the opening and comes back in time draws the same place (`join_queue` forgets the end).
 
     :raises ServiceUnavailable: the end is on record, but the store does not answer; call again.
     """
@@ -55,7 +55,7 @@ def finish_visits(*, visits: Sequence[FinishedVisit], reason: EndReason) -> None
     with store_needed():
         for visit, finish in _finish(visits, reason):
             admitted_at = from_micros(finish.admitted_at) if finish.admitted_at else None
-            # Whoever has paid twice has one visit, and the first look finds it.
+            # A customer who has paid twice has one visit, and the first look finds it.
             if visit in new_exits:
                 corrections.append(
                     (new_exits.pop(visit), from_micros(finish.ended_at), admitted_at)
@@ -86,7 +86,7 @@ def _record(visits: Sequence[FinishedVisit], reason: EndReason) -> dict[Finished
 
     @cache
     def opening_of(concert_id: int) -> datetime:
-        return waiting_room_of(concert_id).opening_at
+        return get_or_create_waiting_room(concert_id).opening_at
 
     rows = fetch_all(
         _SQL["record"],

@@ -51,13 +51,13 @@ class Admission:
 
 
 def admitted_visitor(*, token: str | None, customer_id: int, concert_id: int) -> Admission:
-    """The gate: let an admitted visitor pass, and note that they were seen.
+    """Let an admitted visitor through the gate, and note that they were seen.
 
     :raises QueueTokenRequired: there is no token.
     :raises QueueTokenInvalid: forged, altered, of another customer or of another concert.
     :raises QueueTokenNotActive: still waiting; `retry_after` is when to ask again.
     :raises QueueTokenExpired: the visit is over.
-    :raises ServiceUnavailable: the store does not answer; nobody passes.
+    :raises ServiceUnavailable: the store does not answer; no visitor passes.
     """
     claims = _own_claims(token, customer_id=customer_id, concert_id=concert_id)
     visit = visit_status(claims)
@@ -81,7 +81,7 @@ def require_new_hold_allowed(*, admission: Admission, has_paid: bool) -> None:
     """Refuse a visitor who may pay for what is held, but claim nothing new: two leases after admission, and after a payment.
 
     The first payment of a visit ends it. The room hears of it a moment later (`finish_paid_visits`), so until then its gate lets the
-    visitor pass; whoever holds seats knows of the sale, and says if the visitor `has_paid`.
+    visitor pass; the service that holds seats knows of the sale, and says if the visitor `has_paid`.
 
     :raises QueueTokenExpired: the visit has been paid in, or that time is over.
     """
@@ -92,7 +92,7 @@ def require_new_hold_allowed(*, admission: Admission, has_paid: bool) -> None:
 
 
 def verify_token(*, token: str | None, customer_id: int, concert_id: int) -> VisitRef:
-    """The visit that a token names, by its signature alone: the store is not asked, so it need not be up.
+    """Return the visit that a token names, by its signature alone: the store is not asked, so it need not be up.
 
     :raises QueueTokenRequired: there is no token.
     :raises QueueTokenInvalid: forged, altered, of another customer or of another concert.

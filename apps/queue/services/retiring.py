@@ -11,7 +11,7 @@ from apps.queue.models import WaitingRoom, new_lottery_key
 
 logger = structlog.get_logger(__name__)
 
-# From the last moment at which anybody could join: staff who prolong the sales keep every token until then.
+# From the last moment at which visitors could join: staff who prolong the sales keep every token until then.
 RETIRED_AFTER = timedelta(days=1)
 
 
@@ -19,7 +19,7 @@ def retire_if_finished(room: WaitingRoom) -> bool:
     """Drop a resting room of a concert that is over from the store, and tick it no more; says whether it did.
 
     The generation grows, so that no token from before is good for anything if staff add a date and the room fills again:
-    whoever joins finds no room in the store, which has it made anew and woken.
+    a visitor who joins finds no room in the store, which has it made anew and woken.
 
     :raises ServiceUnavailable: the store does not answer.
     """
@@ -44,7 +44,7 @@ def retire_if_finished(room: WaitingRoom) -> bool:
 
 
 def forget_room(*, concert_id: int) -> None:
-    """Drop the room of a concert that was deleted from the store, with whoever is in it.
+    """Drop the room of a concert that was deleted from the store, with all who are in it.
 
     :raises ServiceUnavailable: the store does not answer.
     """

@@ -27,11 +27,11 @@ TICK = timedelta(
 )  # below beat's second, so that no beat finds its rooms not due yet
 REPLAY_BATCH = 50
 
-_WAKE = load_statements(Path(__file__).with_name("rooms.sql"))["schedule_tick_now"]
+_SCHEDULE_TICK_NOW = load_statements(Path(__file__).with_name("rooms.sql"))["schedule_tick_now"]
 
 
-def waiting_room_of(concert_id: int) -> WaitingRoom:
-    """The row of a concert's waiting room with its concert; made with the default policy if there is none yet.
+def get_or_create_waiting_room(concert_id: int) -> WaitingRoom:
+    """Return the row of a concert's waiting room with its concert; make it with the default policy if there is none yet.
 
     :raises ConcertNotFound: there is no such concert.
     """
@@ -68,7 +68,7 @@ def bring_up_to_date(room: WaitingRoom) -> int | None:
 
 def schedule_tick_now(concert_id: int) -> None:
     """Make the next tick look at this room, and every tick after it until the room is empty."""
-    fetch_all(_WAKE, {"concert_id": concert_id, "tick": TICK})
+    fetch_all(_SCHEDULE_TICK_NOW, {"concert_id": concert_id, "tick": TICK})
 
 
 def replay_ends(room: WaitingRoom, *, since: int) -> None:
@@ -96,12 +96,12 @@ def heal(claims: TokenClaims, visit: Visit) -> Visit:
     :raises ServiceUnavailable: the store does not answer, or has more ends to move.
     """
     if visit.outcome is RoomFault.LOST:
-        bring_up_to_date(waiting_room_of(claims.concert_id))
+        bring_up_to_date(get_or_create_waiting_room(claims.concert_id))
     with store_needed():
         live = live_room(claims.concert_id)
         if move_exits(live) == EXITS_BATCH:
             raise ServiceUnavailable(retry_after=RETRY_AFTER_SECONDS)
-        # What the room tells of another place may be old: then that visit has ended since, and the token is of a later one.
+        # The room's word of another place may be old: then that visit has ended since, and the token is of a later one.
         is_other = visit.outcome is RoomFault.UNCERTAIN and visit.slot != claims.slot
         if is_other and end_again_if_ended(replace(claims, slot=visit.slot)) is None:
             healed = live.restore(claims)

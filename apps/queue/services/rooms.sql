@@ -1,4 +1,4 @@
--- What a visitor who joins asks of the row of the waiting room.
+-- Reads the row of a waiting room for a visitor who joins.
 
 -- name: schedule_tick_now
 -- Make the room due now and from now on, unless its next tick is near anyway. Before the opening every join says so: positions are

@@ -20,9 +20,9 @@ from apps.queue.services.finishing import finish_visit
 from apps.queue.services.rooms import (
     bring_up_to_date,
     end_again_if_ended,
+    get_or_create_waiting_room,
     heal,
     schedule_tick_now,
-    waiting_room_of,
 )
 
 _FORGET_EARLY_END = load_statements(Path(__file__).with_suffix(".sql"))["forget_early_end"]
@@ -193,7 +193,7 @@ def _revive(concert_id: int) -> None:
 
     :raises SalesClosed: they are.
     """
-    room = waiting_room_of(concert_id)
+    room = get_or_create_waiting_room(concert_id)
     is_retired = room.activity == WaitingRoom.Activity.RETIRED
     if is_retired and room.closing_at is not None and room.closing_at <= timezone.now():
         raise SalesClosed
@@ -201,13 +201,13 @@ def _revive(concert_id: int) -> None:
 
 
 def _refuse_unless_published(concert_id: int) -> None:
-    if not waiting_room_of(concert_id).concert.is_published:
+    if not get_or_create_waiting_room(concert_id).concert.is_published:
         raise ConcertNotFound
 
 
 def _previous_claims(token: str | None, *, customer_id: int, concert_id: int) -> TokenClaims | None:
     if not token:
-        return None  # as of nearly everybody who joins
+        return None  # as of nearly all who join
     try:
         claims = read_claims(token)
     except QueueTokenInvalid:
@@ -245,7 +245,7 @@ def _reason_shown(reason: EndReason | None) -> str | None:
 
 
 def _current_token(visit: Visit, claims: TokenClaims, token: str) -> str:
-    """The token that says what is true now: the one shown if nothing has changed, else a renewed one."""
+    """Return the token that says what is true now: the one shown if nothing has changed, else a renewed one."""
     is_active = visit.outcome is VisitStatus.ACTIVE
     lease_until = visit.expires_at if is_active else 0
     is_unchanged = (claims.slot, claims.generation, claims.lease_until, claims.admitted_at) == (

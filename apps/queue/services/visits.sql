@@ -1,4 +1,4 @@
--- What a visitor's joining changes in the exit log.
+-- Changes the exit log for a visitor who joins.
 
 -- name: forget_early_end
 -- Back before the opening: the same place is drawn again, so that its end must not come up later.

@@ -17,25 +17,3 @@ from apps.reservations.services.gate import (
 from apps.reservations.services.holding import HeldSeats, hold_seats
 from apps.reservations.services.releasing import release_hold
 from apps.reservations.services.topping_up import top_up_for_hold
-
-__all__ = [
-    "Cancellation",
-    "Confirmation",
-    "HeldSeats",
-    "admission_to_concert",
-    "admission_to_look",
-    "admission_to_performance",
-    "cancel_reservation",
-    "concert_id_of",
-    "concert_to_pay_for",
-    "confirm_reservation",
-    "expire_holds",
-    "extend_hold",
-    "extensions_of",
-    "hold_best_available",
-    "hold_seats",
-    "release_hold",
-    "sync_all_externally",
-    "top_up_for_hold",
-    "verify_payer",
-]

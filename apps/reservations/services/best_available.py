@@ -1,4 +1,4 @@
-"""Claiming the best seats that there are, whoever else wants them.
+"""Claim the best seats that there are, however many customers want them.
 
 Choosing looks at every seat of the hall, so everybody does it at the same time. Only then one request after the other takes the
 first of its choices that those before it have left, which is a matter of a few rows.
@@ -79,7 +79,7 @@ def _choose(
     at: datetime,
     without: Collection[int] = (),
 ) -> Choice:
-    """:raises NotEnoughSeats: fewer than `quantity` are free `without` those that are known to be in somebody's hands."""
+    """:raises NotEnoughSeats: fewer than `quantity` are free `without` those that are known to be claimed."""
     choose = partial(
         adjacent_free_seats,
         performance_id=performance_id,

@@ -27,7 +27,7 @@ class Cancellation:
 def cancel_reservation(*, customer_id: int, reservation_id: UUID) -> Steps[Cancellation]:
     """Give the full price back to the wallet; the seats can be sold again at commit.
 
-    :raises ReservationNotFound: there is none, or it is somebody else's.
+    :raises ReservationNotFound: there is none, or it is another customer's.
     :raises AlreadyCancelled: it was cancelled before.
     :raises CancellationClosed: less than `CANCELLATION_WINDOW` is left until the performance; if it was moved since its seats
         were chosen, not before it has begun.

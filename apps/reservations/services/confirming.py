@@ -34,7 +34,7 @@ def confirm_reservation(
     The database's clock after the last lock decides whether the hold was still live, and is `reserved_at`. A refusal leaves no
     trace: hold, balance and place in the queue are as before. `token_concert_id` is what a payer's queue token is for.
 
-    :raises HoldNotFound: there is none, or it is somebody else's.
+    :raises HoldNotFound: there is none, or it is another customer's.
     :raises QueueTokenInvalid: it is for another concert than the token.
     :raises HoldNotLive: it was paid or released before.
     :raises HoldExpired: its time is over.

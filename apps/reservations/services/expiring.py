@@ -21,7 +21,7 @@ SECONDS = 4.0  # below the time between two sweeps
 def expire_holds() -> int:
     """Tidy up holds whose time is over; returns how many.
 
-    Nothing depends on it: an overdue hold claims nothing, swept or not. Holds that somebody else is at work on are left, and so
+    Nothing depends on it: an overdue hold claims nothing, swept or not. Holds that another transaction is at work on are left, and so
     is what the time does not suffice for: beat calls again.
     """
     total = 0

@@ -1,5 +1,5 @@
 -- name: lock_overdue_holds
--- Waits for whoever is at work on holds that are in the way, a sweep for example.
+-- Waits for transactions at work on holds that are in the way, a sweep for example.
 SELECT id
 FROM reservations_hold
 WHERE id = ANY (%(hold_ids)s::uuid[]) AND status = 'HELD'

@@ -25,7 +25,7 @@ def extend_hold(*, customer_id: int, hold_id: UUID) -> Steps[HeldSeats]:
     The lease of the visit follows, so the visit must not be over. Whether it is, its records in the database say: like paying, it
     works while the waiting room's store is away.
 
-    :raises HoldNotFound: there is none, or it is somebody else's.
+    :raises HoldNotFound: there is none, or it is another customer's.
     :raises HoldNotLive: it was paid or released before.
     :raises HoldExpired: its time is over.
     :raises HoldNotExtendable: it was extended before, its concert is offline, sales end before it does, or its visit is over.
@@ -88,7 +88,7 @@ class _Visit(NamedTuple):
 
 
 def _visit_of(hold: Hold, concert_id: int) -> _Visit | None:
-    """Return the visit that a hold was made in; None for a hold that nobody queued for."""
+    """Return the visit that a hold was made in; None for a hold without a visit."""
     if hold.queue_slot is None or hold.queue_generation is None:
         return None
     return _Visit(concert_id, hold.customer_id, hold.queue_slot, hold.queue_generation)

@@ -1,4 +1,4 @@
-"""Telling the outside data platform about every sale, every cancellation and every date that is moved."""
+"""Tell the outside data platform about every sale, every cancellation and every date that is moved."""
 
 from email.utils import parsedate_to_datetime
 
@@ -17,11 +17,11 @@ MESSAGES_AT_ONCE = 8  # of one batch: a platform that is far away is waited for,
 
 
 def sync_externally(event: OutboxEvent) -> None:
-    """POST the event; without a `WEBHOOK_URL` there is nobody to tell.
+    """POST the event; without a `WEBHOOK_URL` there is no receiver to tell.
 
     :raises DeliveryRefused: the platform is gone and says so (410).
     :raises DeliveryPostponed: it answers anything else but 2xx, cannot be reached, or takes too long. A 404 or a 401 is as likely
-        a deploy or a wrong secret, which somebody mends, as a decision.
+        a deploy or a wrong secret, which staff mend, as a decision.
     """
     if not settings.WEBHOOK_URL:
         return

@@ -53,7 +53,7 @@ def admission_to_concert(*, token: str | None, customer_id: int, concert_id: int
 def admission_to_performance(
     *, token: str | None, customer_id: int, performance_id: int
 ) -> tuple[Performance, Admission]:
-    """The performance with its concert, and the admission to it.
+    """Return the performance with its concert, and the admission to it.
 
     :raises PerformanceNotFound: and whatever the waiting room refuses with.
     """
@@ -70,7 +70,7 @@ def admission_to_performance(
 
 
 def admission_to_look(*, token: str | None, customer_id: int, performance_id: int) -> Admission:
-    """The admission to a performance, for what is asked again and again: its concert may have been read a second ago.
+    """Return the admission to a performance, for what is asked again and again: its concert may have been read a second ago.
 
     Holding seats has it, too: under its locks it sees for itself if the performance is still published.
 
@@ -86,7 +86,7 @@ def refuses_single_seats(performance_id: int) -> bool:
         concert = _concerts.get(performance_id, lambda: _concert_of(performance_id))
     except PerformanceNotFound:
         return False
-    # Where nobody may have two seats, single ones are as good as any.
+    # Where no customer may have two seats, single ones are as good as any.
     return concert.single_seats == Concert.SingleSeats.REFUSE and concert.seats_per_customer > 1
 
 
@@ -125,9 +125,9 @@ def concert_to_pay_for(*, token: str | None, customer_id: int, hold_id: UUID) ->
 def verify_payer(*, token: str | None, customer_id: int, hold_id: UUID) -> None:
     """Refuse a token that was not given to this customer for the concert of this hold.
 
-    The waiting room itself is not asked: whoever has a live hold was admitted, and pays also while the room's store is down.
+    The waiting room itself is not asked: a customer with a live hold was admitted, and pays also while the room's store is down.
 
-    :raises HoldNotFound: there is none, or it is somebody else's.
+    :raises HoldNotFound: there is none, or it is another customer's.
     :raises QueueTokenRequired, QueueTokenInvalid: there is no token, or it is not for that.
     """
     row = fetch_one(SQL["concert_of_hold"], {"hold_id": hold_id, "customer_id": customer_id})

@@ -1,4 +1,4 @@
-"""Claiming seats. Locks: customer, seats (never waiting for them), overdue holds; see `docs/locking.md`."""
+"""Claim seats. Locks: customer, seats (never waiting for them), overdue holds; see `docs/locking.md`."""
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -57,7 +57,7 @@ class FoundSeats:
 
     @property
     def taken(self) -> set[int]:
-        """Those that cannot be claimed now."""
+        """Return the ids of those that cannot be claimed now."""
         held = {seat_id for seat_id, hold in self.holds if not hold.is_expired(self.at)}
         return held.union(self.blocked, self.unlocked)
 
@@ -81,7 +81,7 @@ class FoundSeats:
             if not hold.is_expired(self.at):
                 raise SeatAlreadyHeld(seat_ids=[seat_id])
         if self.unlocked:
-            # Somebody is claiming or paying for one of them right now. Whoever it is will be done in a moment.
+            # Another customer is claiming or paying for one of them, and will be done in a moment.
             raise SeatAlreadyHeld(retry_after=1)
 
 
@@ -128,10 +128,10 @@ def hold_seats(
 ) -> Steps[HeldSeats]:
     """Claim seats for one customer until `HOLD_TIME` from now, all of them or none.
 
-    `admission` is None for sales at the box office, which nobody queues for.
+    `admission` is None for sales at the box office, which have no queue.
 
     :raises PerformanceNotFound: there is none, or its concert is not published.
-    :raises SeatAlreadyHeld: somebody else holds one of them, or is claiming it at this moment.
+    :raises SeatAlreadyHeld: another customer holds one of them, or is claiming it at this moment.
     :raises SeatAlreadyReserved: one of them is sold or kept back.
     :raises SeatLimitExceeded: the customer would have more than the concert allows.
     :raises UnpaidLimitExceeded: the customer would hold more without having paid than the concert allows, of all dates together.
@@ -223,7 +223,7 @@ def claim(
 ) -> Decision[HeldSeats]:
     """Decide a hold on seats that are locked and were found free; it begins when they were.
 
-    :raises PriceLimitExceeded: nobody could pay for it.
+    :raises PriceLimitExceeded: no wallet could pay for it.
     """
     total_price = sum(seat.price for seat in found.seats)
     if total_price > settings.BALANCE_LIMIT:

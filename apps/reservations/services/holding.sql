@@ -4,8 +4,8 @@
 SELECT pg_advisory_xact_lock(hashtextextended('hold ' || %(customer_id)s::bigint, 0));
 
 -- name: count_seats_of_customer
--- How many seats of the performance the customer has at this moment, how many of the concert without having paid, whether a payment
--- has ended the visit, and when who may have how many; no concert if the performance is not for sale to anybody. Comes after the
+-- Counts how many seats of the performance the customer has at this moment, how many of the concert without having paid, whether a payment
+-- has ended the visit, and when who may have how many; no concert if the performance is not for sale. Comes after the
 -- customer's lock, which payments take, too. `+ 0` here and below: of a performance that the planner does not know yet it expects one
 -- row, and would read all there are in place of the few by key. For the same reason no join finds the concert of a hold.
 SELECT clock.at, own.seats, own.unpaid, EXISTS (
@@ -38,7 +38,7 @@ CROSS JOIN LATERAL (
 ) own;
 
 -- name: lock_seats
--- Locks the seats of a request, or as many as nobody else is at work on, and waits for nobody. A request that does not get the
+-- Locks the seats of a request, or as many as are not locked, and waits for no lock. A request that does not get the
 -- first of them leaves the others alone, so that of two for the same seats one gets all. Seats with a live claim are not locked:
 -- the crowd that is refused them must not stand in the way of their owner.
 WITH first AS MATERIALIZED (
@@ -79,7 +79,7 @@ LEFT JOIN reservations_hold hold ON hold.id = claim.hold_id
 ORDER BY seat.id;
 
 -- name: free_in_rows
--- What is free in the rows of the seats of a request, for concerts that refuse choices which leave single seats. `OFFSET 0` asks for
+-- Finds what is free in the rows of the seats of a request, for concerts that refuse choices which leave single seats. `OFFSET 0` asks for
 -- the claim on each of them by key, where a join would read all claims. A statement of its own, because as a part of the one above
 -- it would be planned for every request, refused or not, and that costs more than running either.
 SELECT other.section, other.row, other.number

@@ -1,4 +1,4 @@
-"""Locking a hold for whoever pays for it, extends it, releases it or cancels what it became."""
+"""Lock a hold to pay for it, extend it, release it or cancel what it became."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ def hold_locks(*, customer_id: int, hold_id: UUID) -> list[Call]:
 def locked_hold_in(rows: Sequence[Sequence[Row]], *, customer_id: int) -> LockedHold:
     """Return the hold that was locked.
 
-    :raises HoldNotFound: there is none, or it is somebody else's.
+    :raises HoldNotFound: there is none, or it is another customer's.
     """
     _, seats, holds = rows
     if not holds:

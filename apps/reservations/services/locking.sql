@@ -1,4 +1,4 @@
--- The locks of whoever pays for a hold, extends it, releases it or cancels what it became, in the order of docs/locking.md. A hold's seats
+-- The locks that paying for a hold, extending, releasing and cancelling it take, in the order of docs/locking.md. A hold's seats
 -- never change, so each statement finds for itself what it has to lock. A stranger's hold is not found, and nothing is locked.
 
 -- name: lock_customer_of_hold

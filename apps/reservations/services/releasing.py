@@ -18,7 +18,7 @@ SQL = load_statements(Path(__file__).with_suffix(".sql"))
 def release_hold(*, customer_id: int, hold_id: UUID) -> Steps[HeldSeats]:
     """Give the seats back at once.
 
-    :raises HoldNotFound: there is none, or it is somebody else's.
+    :raises HoldNotFound: there is none, or it is another customer's.
     :raises HoldNotLive: it was paid or released before.
     :raises HoldExpired: its time is over.
     """

@@ -1,4 +1,4 @@
-"""Free seats that a choice leaves without a free neighbour, which hardly anybody buys. The seat map's script reckons the same."""
+"""Free seats that a choice leaves without a free neighbour, which hardly sell. The seat map's script reckons the same."""
 
 from collections.abc import Collection, Iterator
 
@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 def singles_left(free: Collection[int], chosen: Collection[int]) -> list[int]:
     """Return the numbers of the seats that a choice makes single, though as many seats side by side in the row need not.
 
-    `free` are the numbers that were free in the row before, the `chosen` ones among them. A seat that was single before is nobody's
+    `free` are the numbers that were free in the row before, the `chosen` ones among them. A seat that was single before is not this choice's
     fault, and where every way to take that many leaves one, none is better.
     """
     before, after = set(free), set(free).difference(chosen)

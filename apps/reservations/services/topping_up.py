@@ -12,7 +12,7 @@ from apps.reservations.services.locking import hold_locks, locked_hold_in
 def top_up_for_hold(*, customer_id: int, hold_id: UUID, amount: int) -> Steps[LedgerTransaction]:
     """Top up by what the wallet lacks for a hold, or a part of it: for nothing else, and only while the hold can be paid for.
 
-    :raises HoldNotFound: there is none, or it is somebody else's.
+    :raises HoldNotFound: there is none, or it is another customer's.
     :raises HoldNotLive: it was paid or released before.
     :raises HoldExpired: its time is over.
     :raises TopUpNotNeeded: the wallet lacks less than `amount`.

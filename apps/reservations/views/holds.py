@@ -7,14 +7,12 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.idempotent import IdempotentView
 from apps.api.operations import Operation
-from apps.api.responses import success
 from apps.api.schema import operation
-from apps.api.views import ApiView
+from apps.api.views import ApiView, IdempotentView
 from apps.concerts.errors import PerformanceNotFound, SalesClosed, SalesNotOpen, SeatNotFound
 from apps.core.errors import DomainError
-from apps.queue.services import Admission
+from apps.core.transactions import decide_then_write
 from apps.reservations import errors, selectors, serializers, services
 from apps.reservations.services import HeldSeats
 from apps.reservations.views.seats import NOT_ADMITTED
@@ -49,14 +47,20 @@ def _rendered(held: HeldSeats) -> tuple[int, Any, Any]:
     return 201, HELD, serializers.held_seats_data(held)
 
 
-def _admission_or_replay(view: IdempotentView, performance_id: int) -> Admission | HttpResponse:
-    """Return the caller's admission, or what the first call with this key was answered.
+def _hold(
+    view: IdempotentView,
+    service: decide_then_write[..., HeldSeats],
+    *,
+    performance_id: int,
+    **wanted: Any,
+) -> HttpResponse:
+    """Hold seats for the caller, or answer again what the first call with this key was told.
 
     Who asks what became of a call may not be admitted any more, so the key is looked up before the gate refuses.
     """
     key = view.key()
     try:
-        return services.admission_to_look(
+        admission = services.admission_to_look(
             token=view.request.headers.get("Queue-Token"),
             customer_id=view.customer_id,
             performance_id=performance_id,
@@ -64,8 +68,16 @@ def _admission_or_replay(view: IdempotentView, performance_id: int) -> Admission
     except DomainError:
         if key is not None and (answered := view.replay(key)) is not None:
             return answered
-        services.concert_id_of(performance_id)  # what was known for a second may refuse nobody
+        services.concert_id_of(performance_id)  # what was known for a second may refuse no caller
         raise
+    decide = partial(
+        service.decide,
+        customer_id=view.customer_id,
+        performance_id=performance_id,
+        admission=admission,
+        **wanted,
+    )
+    return view.once(decide, render=_rendered, required=False)
 
 
 class HoldsView(IdempotentView):
@@ -85,28 +97,13 @@ class HoldsView(IdempotentView):
             errors.SeatAlreadyReserved,
             errors.SingleSeatLeft,
         ],
-        message="Seats held.",
+        message=HELD,
         queue_token=True,
         idempotency_key="optional",
-        tags=["holds"],
         examples={"request": {"performance_id": 7, "seat_ids": [912]}, "response": HOLD_EXAMPLE},
     )
     def post(self, request: Request) -> HttpResponse:
-        body = self.validated(serializers.HoldRequest)
-        admission = _admission_or_replay(self, body["performance_id"])
-        if isinstance(admission, HttpResponse):
-            return admission
-        return self.once(
-            partial(
-                services.hold_seats.decide,
-                customer_id=self.customer_id,
-                performance_id=body["performance_id"],
-                seat_ids=body["seat_ids"],
-                admission=admission,
-            ),
-            render=_rendered,
-            required=False,
-        )
+        return _hold(self, services.hold_seats, **self.validated(serializers.HoldRequest))
 
 
 class BestAvailableView(IdempotentView):
@@ -120,32 +117,17 @@ class BestAvailableView(IdempotentView):
         response=serializers.HoldSerializer,
         status=201,
         errors=[*MAY_NOT_BUY, errors.NotEnoughSeats],
-        message="Seats held.",
+        message=HELD,
         queue_token=True,
         idempotency_key="optional",
-        tags=["holds"],
         examples={
             "request": {"performance_id": 7, "quantity": 1, "grade": "VIP"},
             "response": HOLD_EXAMPLE,
         },
     )
     def post(self, request: Request) -> HttpResponse:
-        body = self.validated(serializers.BestAvailableRequest)
-        admission = _admission_or_replay(self, body["performance_id"])
-        if isinstance(admission, HttpResponse):
-            return admission
-        return self.once(
-            partial(
-                services.hold_best_available.decide,
-                customer_id=self.customer_id,
-                performance_id=body["performance_id"],
-                quantity=body["quantity"],
-                grade=body["grade"],
-                admission=admission,
-            ),
-            render=_rendered,
-            required=False,
-        )
+        wanted = self.validated(serializers.BestAvailableRequest)
+        return _hold(self, services.hold_best_available, **wanted)
 
 
 class HoldView(ApiView):
@@ -153,26 +135,24 @@ class HoldView(ApiView):
         summary="Show a hold",
         response=serializers.HoldSerializer,
         errors=[errors.HoldNotFound],
-        message="Hold.",
-        tags=["holds"],
+        message=_("Hold."),
         examples={"response": HOLD_EXAMPLE},
     )
     def get(self, request: Request, hold_id: UUID) -> Response:
         hold = selectors.hold_of(customer_id=self.customer_id, hold_id=hold_id)
         data = serializers.HoldSerializer(hold).data
-        return success(data, message=_("Hold."), headers={"Cache-Control": "no-store"})
+        return self.success(data, headers={"Cache-Control": "no-store"})
 
     @operation(
         summary="Release a hold",
         description="The seats are free at once.",
         response=serializers.HoldSerializer,
         errors=[errors.HoldNotFound, errors.HoldNotLive, errors.HoldExpired],
-        message="Hold released.",
-        tags=["holds"],
+        message=_("Hold released."),
     )
     def delete(self, request: Request, hold_id: UUID) -> Response:
         released = services.release_hold(customer_id=self.customer_id, hold_id=hold_id)
-        return success(serializers.held_seats_data(released), message=_("Hold released."))
+        return self.success(serializers.held_seats_data(released))
 
 
 class HoldExtensionView(IdempotentView):
@@ -191,9 +171,8 @@ class HoldExtensionView(IdempotentView):
             errors.HoldExpired,
             errors.HoldNotExtendable,
         ],
-        message="Hold extended.",
+        message=_("Hold extended."),
         idempotency_key="optional",
-        tags=["holds"],
         examples={
             "response": {
                 **HOLD_EXAMPLE,

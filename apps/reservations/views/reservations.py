@@ -9,12 +9,9 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.idempotent import IdempotentView
 from apps.api.operations import Operation
-from apps.api.pagination import paginated
-from apps.api.responses import success
 from apps.api.schema import operation
-from apps.api.views import ApiView
+from apps.api.views import ApiView, IdempotentView
 from apps.payments.errors import InsufficientBalance
 from apps.reservations import errors, selectors, serializers, services
 from apps.reservations.models import Reservation
@@ -31,19 +28,16 @@ class ReservationsView(IdempotentView):
         summary="List reservations",
         description="Your own, the newest first.",
         response=serializers.ReservationSerializer,
-        message="Reservations.",
+        message=_("Reservations."),
         paginated=True,
         query=[OpenApiParameter("status", str, enum=Reservation.Status.values)],
-        tags=["reservations"],
     )
     def get(self, request: Request) -> Response:
         query = self.validated(serializers.ReservationQuery, request.query_params.dict())
         found = Reservation.objects.of_customer(self.customer_id).with_details().newest_first()
         if "status" in query:
             found = found.filter(status=query["status"])
-        return paginated(
-            request, found, serializers.ReservationSerializer, message=_("Reservations.")
-        )
+        return self.page_of(found, serializers.ReservationSerializer)
 
     @operation(
         summary="Pay for a hold",
@@ -60,10 +54,9 @@ class ReservationsView(IdempotentView):
             errors.HoldExpired,
             InsufficientBalance,
         ],
-        message="Reservation confirmed.",
+        message=CONFIRMED,
         queue_token=True,
         idempotency_key="required",
-        tags=["reservations"],
         examples={"request": {"hold_id": "3f0d1f63-2f1c-4d6e-9d57-0c4c8f2f7a11"}},
     )
     def post(self, request: Request) -> HttpResponse:
@@ -73,13 +66,15 @@ class ReservationsView(IdempotentView):
             "customer_id": self.customer_id,
             "hold_id": body["hold_id"],
         }
-        pay = partial(
+        confirm = partial(
             services.confirm_reservation.decide,
             customer_id=self.customer_id,
             hold_id=body["hold_id"],
             token_concert_id=services.concert_to_pay_for(**payer),
         )
-        return self.once(pay, render=self._rendered, admit=partial(services.verify_payer, **payer))
+        return self.once(
+            confirm, render=self._rendered, admit=partial(services.verify_payer, **payer)
+        )
 
     @staticmethod
     def _rendered(confirmation: Confirmation) -> tuple[int, Any, Any]:
@@ -91,15 +86,14 @@ class ReservationView(ApiView):
         summary="Show a reservation",
         response=serializers.ReservationSerializer,
         errors=[errors.ReservationNotFound],
-        message="Reservation.",
-        tags=["reservations"],
+        message=_("Reservation."),
     )
     def get(self, request: Request, reservation_id: UUID) -> Response:
         found = selectors.reservation_of(
             customer_id=self.customer_id, reservation_id=reservation_id
         )
         data = serializers.ReservationSerializer(found).data
-        return success(data, message=_("Reservation."), headers={"Cache-Control": "no-store"})
+        return self.success(data, headers={"Cache-Control": "no-store"})
 
 
 class CancellationView(IdempotentView):
@@ -110,9 +104,8 @@ class CancellationView(IdempotentView):
         description="Until 24 hours before the performance; the full price goes back to the balance.",
         response=serializers.CancellationSerializer,
         errors=[errors.ReservationNotFound, errors.AlreadyCancelled, errors.CancellationClosed],
-        message="Reservation cancelled.",
+        message=_("Reservation cancelled."),
         idempotency_key="required",
-        tags=["reservations"],
         examples={
             "response": {
                 "reservation_id": "5d1c0d5e-5c0e-4a53-8a2b-7f6b6a0f3c55",

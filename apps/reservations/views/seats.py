@@ -7,7 +7,7 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.responses import conditional, success, success_body
+from apps.api.responses import conditional, success_body
 from apps.api.schema import operation
 from apps.api.views import ApiView
 from apps.concerts import selectors as concerts
@@ -30,7 +30,7 @@ class GatedView(ApiView):
     """A view for visitors whom the waiting room has admitted."""
 
     def admitted_to(self, performance_id: int) -> tuple[Performance, Admission]:
-        """The performance with its concert, and the caller's admission to it; refuses everybody else."""
+        """Return the performance with its concert, and the caller's admission to it; refuses everybody else."""
         return admission_to_performance(
             token=self.request.headers.get("Queue-Token"),
             customer_id=self.customer_id,
@@ -44,7 +44,7 @@ class PerformancesView(GatedView):
         description="The dates of a concert with what is left of each, in order.",
         response=serializers.PerformancesSerializer,
         errors=[ConcertNotFound, *NOT_ADMITTED],
-        message="Performances.",
+        message=_("Performances."),
         queue_token=True,
         tags=["seats"],
         examples={
@@ -70,7 +70,7 @@ class PerformancesView(GatedView):
         )
         found = selectors.performances_with_availability(concert_id)
         data = serializers.PerformancesSerializer({"items": found}).data
-        return success(data, message=_("Performances."), headers={"Cache-Control": "no-store"})
+        return self.success(data, headers={"Cache-Control": "no-store"})
 
 
 class SeatsView(GatedView):
@@ -79,7 +79,7 @@ class SeatsView(GatedView):
         description="Every seat with its state. For large halls take the seat map and the availability.",
         response=serializers.SeatsSerializer,
         errors=[PerformanceNotFound, *NOT_ADMITTED],
-        message="Seats.",
+        message=_("Seats."),
         queue_token=True,
         query=[
             OpenApiParameter(
@@ -100,7 +100,7 @@ class SeatsView(GatedView):
             "seats": states,
         }
         data = serializers.SeatsSerializer(found).data
-        return success(data, message=_("Seats."), headers={"Cache-Control": "no-store"})
+        return self.success(data, headers={"Cache-Control": "no-store"})
 
 
 class SeatMapView(GatedView):
@@ -109,7 +109,7 @@ class SeatMapView(GatedView):
         description="The part of the hall that does not change while seats are sold; keep it as long as its ETag matches.",
         response=serializers.SeatMapSerializer,
         errors=[PerformanceNotFound, *NOT_ADMITTED],
-        message="Seat map.",
+        message=SEAT_MAP,
         queue_token=True,
         conditional=True,
         tags=["seats"],
@@ -132,7 +132,7 @@ class AvailabilityView(GatedView):
         description="One letter for each seat in seat-map order: `A` available, `H` held, `R` reserved. At most a second old.",
         response=serializers.AvailabilitySerializer,
         errors=[PerformanceNotFound, *NOT_ADMITTED],
-        message="Availability.",
+        message=AVAILABILITY,
         queue_token=True,
         conditional=True,
         tags=["seats"],

@@ -46,5 +46,5 @@ def clock(seconds: float) -> str:
 
 @register.filter
 def code_groups(code: str) -> str:
-    """The code of a ticket in groups of four, so that people can read it to each other."""
+    """Return the code of a ticket in groups of four, so that people can read it to each other."""
     return " ".join(code[start : start + 4] for start in range(0, len(code), 4))

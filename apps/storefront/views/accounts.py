@@ -249,7 +249,7 @@ class WalletView(PageView):
     rate_limits: ClassVar = {"POST": "charge"}
 
     def form_url(self) -> str:
-        """The checkout has such a form, too."""
+        """Name the page that sent the form; the checkout has one, too."""
         return next_url(self.request, default="storefront:wallet")
 
     def get(self, request: HttpRequest) -> HttpResponse:

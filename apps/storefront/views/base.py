@@ -3,12 +3,10 @@
 import math
 from typing import Any, ClassVar
 
-import redis
 import structlog
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
-from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
@@ -20,12 +18,10 @@ from apps.api.responses import error_body
 from apps.api.throttling import hit_limit
 from apps.core.codes import CODES
 from apps.core.errors import DomainError, RateLimited, ServiceUnavailable
+from apps.core.store import AWAY
 from apps.storefront.wording import refusal_words
 
 logger = structlog.get_logger(__name__)
-
-# A server that does not answer, whatever it is needed for.
-_AWAY = (redis.ConnectionError, redis.TimeoutError, OperationalError, InterfaceError)
 
 
 class PageView(View):
@@ -35,7 +31,7 @@ class PageView(View):
     """
 
     needs_login: ClassVar[bool] = False
-    # For what costs nothing, whoever is logged in by now: a form of a page from before a login counts if the browser says that the
+    # For what costs nothing, whichever customer is logged in by now: a form of a page from before a login counts if the browser says that the
     # page was ours.
     takes_old_forms: ClassVar[bool] = False
     rate_limits: ClassVar[dict[str, str]] = {}
@@ -61,12 +57,12 @@ class PageView(View):
                 response = super().dispatch(request, *args, **kwargs)
         except DomainError as error:
             response = self.handle_error(error)
-        except _AWAY as error:
+        except AWAY as error:
             logger.exception("page_unavailable")
             response = self.handle_error(
                 ServiceUnavailable(retry_after=2, cause=type(error).__name__)
             )
-        # Pages of a customer are nobody else's; those that may be kept say so themselves.
+        # Pages of a customer are for no other one; those that may be kept say so themselves.
         response.headers.setdefault("Cache-Control", "no-store")
         return response
 
@@ -79,7 +75,7 @@ class PageView(View):
         return super().http_method_not_allowed(request, *args, **kwargs)
 
     def fallback_url(self) -> str:
-        """The page to which a form without a page of its own belongs."""
+        """Return the page to which a form without a page of its own belongs."""
         if "concert_id" in self.kwargs:
             return reverse("storefront:concert", args=[self.kwargs["concert_id"]])
         return reverse("storefront:home")
@@ -137,7 +133,7 @@ def out_of_date_words() -> str:
 
 
 def say_out_of_date(request: HttpRequest) -> None:
-    """Of a form without its key: one that was kept for long, or not made by us."""
+    """Say that a form has no key: it was kept for long, or not made by us."""
     messages.error(
         request, _("This form was out of date. Nothing was booked; please send it again.")
     )
@@ -156,7 +152,7 @@ def wants_json(request: HttpRequest) -> bool:
 def error_response(
     request: HttpRequest, error: DomainError, *, for_script: bool, page_url: str
 ) -> HttpResponse:
-    """The page of an error code, or its envelope for a script, with the status that the API would give.
+    """Return the page of an error code, or its envelope for a script, with the status that the API would give.
 
     `page_url` is where the visitor can try again.
     """

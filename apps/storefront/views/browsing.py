@@ -147,11 +147,11 @@ def _concert(concert_id: int) -> dict[str, Any]:
     performances = list(dates_of(concert_id))
     ahead = [performance for performance in performances if not performance.has_begun(now)]
     is_sold_out = bool(ahead) and all(performance.sold_out_at for performance in ahead)
-    door = join_window(concert)
+    window = join_window(concert)
     state = sale_state(
         concert,
         SaleSummary(concert.price_min, is_sold_out),
-        door,
+        window,
         at=now,
         has_few_left=concert_id in nearly_sold_out([concert_id]),
     )
@@ -159,12 +159,12 @@ def _concert(concert_id: int) -> dict[str, Any]:
         "concert": concert,
         "performances": ahead or performances,
         "grades": grade_price_ranges(ahead or performances),
-        "offer": offer_of(state, door, at=now),
+        "offer": offer_of(state, window, at=now),
         "has_few_left": state is SaleState.FEW_LEFT,
-        "door": door,
-        "opens_in": (door.opens_at - now).total_seconds(),
-        "joinable_in": (door.joinable_at - now).total_seconds(),
-        "counts_down": door.opens_at - now <= COUNTED_DOWN,
+        "join_window": window,
+        "opens_in": (window.opens_at - now).total_seconds(),
+        "joinable_in": (window.joinable_at - now).total_seconds(),
+        "counts_down": window.opens_at - now <= COUNTED_DOWN,
         "cancellation_hours": cancellation_hours(),
     }
 
@@ -198,7 +198,7 @@ class PosterView(PageView):
 
 
 class FaviconView(PageView):
-    """For browsers that ask at the root whatever the page says."""
+    """Serve browsers that ask at the root whatever the page says."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
         response = redirect(static("storefront/favicon.svg"))

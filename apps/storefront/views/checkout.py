@@ -1,4 +1,4 @@
-"""Paying for what is held."""
+"""Pay for what is held."""
 
 from typing import Any, ClassVar
 from uuid import UUID
@@ -48,7 +48,7 @@ class HoldPageView(PageView):
     needs_login = True
 
     def hold(self, concert_id: int, hold_id: UUID) -> Hold:
-        """:raises HoldNotFound: there is none, it is somebody else's, or of another concert."""
+        """:raises HoldNotFound: there is none, it is another customer's, or of another concert."""
         hold = hold_of(customer_id=self.customer_id, hold_id=hold_id)
         if hold.performance.concert_id != concert_id:
             raise HoldNotFound

@@ -1,4 +1,4 @@
-"""Choosing seats: what an admitted visitor sees and claims."""
+"""Choose seats: what an admitted visitor sees and claims."""
 
 from typing import Any, ClassVar
 from uuid import UUID
@@ -39,7 +39,7 @@ _NOT_ADMITTED = (QueueTokenRequired, QueueTokenInvalid, QueueTokenNotActive, Que
 
 
 class AdmittedView(PageView):
-    """For visitors whom the waiting room has admitted; everybody else is sent to it."""
+    """A page for visitors whom the waiting room has admitted; everybody else is sent to it."""
 
     needs_login = True
 
@@ -162,7 +162,7 @@ class SeatMapPageView(AdmittedView):
 
 
 class DataView(AdmittedView):
-    """For scripts alone: refused in their terms, whatever they say that they accept."""
+    """Data for scripts alone: refused in their terms, whatever they say that they accept."""
 
     @property
     def is_script(self) -> bool:

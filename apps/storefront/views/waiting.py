@@ -18,7 +18,7 @@ from apps.concerts.selectors import concert_in_brief, concert_of_visitor, is_wit
 from apps.core.errors import DomainError, ServiceUnavailable
 from apps.queue.errors import QueueClosed, QueueTokenInvalid, QueueTokenRequired
 from apps.queue.models import WaitingRoom
-from apps.queue.selectors import WaitingRoomStatus, board_of_visitor
+from apps.queue.selectors import WaitingRoomStatus, waiting_room_status_of_visitor
 from apps.queue.services import (
     VisitorStatus,
     has_slot_in,
@@ -51,23 +51,23 @@ class Waiting:
     """Hold what the page shows of one place. `first_position` is where the progress bar starts."""
 
     status: VisitorStatus
-    board: WaitingRoomStatus
+    room_status: WaitingRoomStatus
     first_position: int | None
 
     @property
-    def standing(self) -> str:
+    def status_shown(self) -> str:
         """WAITING also while the concert is offline, for a visitor whose turn it is: there are no seats to go to."""
-        has_to_wait = self.board.is_withdrawn and self.status.status == "ACTIVE"
+        has_to_wait = self.room_status.is_withdrawn and self.status.status == "ACTIVE"
         return "WAITING" if has_to_wait else self.status.status
 
     @property
     def state(self) -> str:
-        return "WITHDRAWN" if self.board.is_withdrawn else self.board.state
+        return "WITHDRAWN" if self.room_status.is_withdrawn else self.room_status.state
 
     @property
     def people_ahead(self) -> int | None:
         position = self.status.position
-        if position is None or (self.board.is_withdrawn and position == 0):
+        if position is None or (self.room_status.is_withdrawn and position == 0):
             return None
         return max(0, position - 1)
 
@@ -86,7 +86,7 @@ class Waiting:
 
     @property
     def grace_seconds(self) -> int | None:
-        """Return how much later than advised this page may ask, and as long again, without losing the place; None if nobody knows.
+        """Return how much later than advised this page may ask, and as long again, without losing the place; None if that is unknown.
 
         A third of the time in which the room expects to see the visitor again, which is twice the advice at least.
         """
@@ -97,24 +97,24 @@ class Waiting:
 
     @property
     def opens_in_seconds(self) -> int:
-        return max(0, round((self.board.opens_at - timezone.now()).total_seconds()))
+        return max(0, round((self.room_status.opens_at - timezone.now()).total_seconds()))
 
     @property
     def lease_seconds(self) -> int | None:
         """Return how long an admitted visitor may still choose."""
-        if self.status.choose_until is None or self.board.is_withdrawn:
+        if self.status.choose_until is None or self.room_status.is_withdrawn:
             return None
         return max(0, round((self.status.choose_until - self.status.seen_at).total_seconds()))
 
     def as_json(self) -> dict[str, Any]:
-        """For the scripts of the pages; texts come ready in the visitor's language."""
+        """Return what the scripts of the pages read; texts come ready in the visitor's language."""
         return {
-            "status": self.standing,
+            "status": self.status_shown,
             "people_ahead": self.people_ahead,
             "first_position": self.first_position,
             "wait": self.wait,
             "state": self.state,
-            "pause_reason": self.board.pause_reason,
+            "pause_reason": self.room_status.pause_reason,
             "opens_in_seconds": self.opens_in_seconds,
             "lease_seconds": self.lease_seconds,
             "poll_after_seconds": self.status.poll_after_seconds,
@@ -155,9 +155,9 @@ class QueueView(PageView):
             forget_queue_token(response, concert_id=concert_id)
             return response
         status = waiting.status
-        if waiting.standing == "ACTIVE":
+        if waiting.status_shown == "ACTIVE":
             response = redirect("storefront:seats", concert_id)
-        elif waiting.standing == "EXPIRED":
+        elif waiting.status_shown == "EXPIRED":
             context = {
                 "concert": concert_of_visitor(concert_id),
                 "ended": ended_words(status.expired_reason),
@@ -196,15 +196,15 @@ class QueueView(PageView):
 
 
 def waiting_page(request: HttpRequest, concert_id: int, waiting: Waiting | None) -> HttpResponse:
-    """Show a place. `waiting` is None while the store does not answer: the place is kept, only nobody can say which it is.
+    """Show a place. `waiting` is None while the store does not answer: the place is kept, only its number is unknown.
 
     For those alone who have shown a token of this concert: they see it while it is offline, too.
 
     :raises ConcertNotFound: there is none.
     """
-    board = waiting.board if waiting else None
+    room_status = waiting.room_status if waiting else None
     state = waiting.state if waiting else "UNAVAILABLE"
-    pause_reason = board.pause_reason if board else ""
+    pause_reason = room_status.pause_reason if room_status else ""
     people_ahead = waiting.people_ahead if waiting else None
     wait = waiting.wait if waiting else None
     poll_after = (waiting.status.poll_after_seconds or 0) if waiting else RETRY_SECONDS
@@ -218,10 +218,10 @@ def waiting_page(request: HttpRequest, concert_id: int, waiting: Waiting | None)
             "concert": concert,
             "state": state,
             "pause_reason": pause_reason,
-            "opens_at": board.opens_at if board else None,
+            "opens_at": room_status.opens_at if room_status else None,
             "has_position": people_ahead is not None,
             "has_estimate": wait is not None,
-            "board_url": reverse("waiting_room_board", args=[concert_id]),
+            "board_url": reverse("waiting_room_status", args=[concert_id]),
             "lease_minutes": minutes(room.lease) if room else None,
             "patience_minutes": minutes(room.patience) if room else None,
         }
@@ -310,13 +310,13 @@ def look(request: HttpRequest, concert_id: int, token: str | None) -> Waiting:
     if status.concert_id != concert_id:
         raise QueueTokenInvalid
     try:
-        board = board_of_visitor(concert_id)
+        room_status = waiting_room_status_of_visitor(concert_id)
     except ConcertNotFound as error:
         raise QueueTokenInvalid from error
     first_position = first_position_of(request)
     if status.position and (first_position is None or first_position < status.position):
         first_position = status.position
-    return Waiting(status, board, first_position)
+    return Waiting(status, room_status, first_position)
 
 
 def remember(response: HttpResponse, waiting: Waiting) -> HttpResponse:

@@ -23,7 +23,7 @@ from apps.concerts.selectors import (
 )
 from apps.concerts.services import ranking_drift
 from apps.payments.selectors import ledger_totals, wallet_balance, wallet_differences
-from apps.queue.services import join_queue, waiting_room_of
+from apps.queue.services import get_or_create_waiting_room, join_queue
 from apps.reservations.models import Hold, Reservation
 from apps.reservations.selectors import performances_with_availability
 from dev.demo.accounts import load_logins
@@ -275,7 +275,7 @@ class TestLoadTestPrepare:
         now = timezone.now()
         assert concert.is_on_sale(now)
         assert concert.seats_per_customer == 4
-        assert waiting_room_of(concert.pk).capacity == 7
+        assert get_or_create_waiting_room(concert.pk).capacity == 7
         assert made["performance_id"] == made["performance_ids"][0]
         assert len(made["performance_ids"]) == 2
         for performance in Performance.objects.filter(pk__in=made["performance_ids"]):

@@ -8,9 +8,9 @@ import pytest
 from django.db.models import F
 from django.utils import timezone
 
-from apps.api.idempotent import IdempotentView
 from apps.api.models import IdempotencyRecord
 from apps.api.operations import Operation
+from apps.api.views import IdempotentView
 from apps.core.transactions import run_in_transaction
 from apps.outbox.events import RESERVATION_CANCELLED
 from apps.outbox.models import OutboxEvent

@@ -13,7 +13,7 @@ from apps.core.commands import moment, progress_bars
 from apps.ops.invariants import INVARIANTS, Invariant, check_invariants
 from apps.ops.monitoring import Scope, keep_outcome
 
-PLAIN_WIDTH = 120  # columns, when nobody says how wide the output is
+PLAIN_WIDTH = 120  # columns, when the width of the output is unknown
 
 
 class Command(BaseCommand):
@@ -89,20 +89,22 @@ class Command(BaseCommand):
         table.add_column("Invariant", overflow="fold")
         table.add_column("Breaches", justify="right", no_wrap=True)
         table.add_column("Seconds", justify="right", no_wrap=True)
-        for number, one in enumerate(results, start=1):
-            found = [one.statement, *one.examples]
-            if one.breaches > len(one.examples):
-                found.append(f"… and {one.breaches - len(one.examples):,} more")
-            if one.counts:
-                found.append(", ".join(f"{name} {count:,}" for name, count in one.counts.items()))
-            if one.not_checked:
-                found.append(f"not checked: {one.not_checked}")
+        for number, result in enumerate(results, start=1):
+            found = [result.statement, *result.examples]
+            if result.breaches > len(result.examples):
+                found.append(f"… and {result.breaches - len(result.examples):,} more")
+            if result.counts:
+                found.append(
+                    ", ".join(f"{name} {count:,}" for name, count in result.counts.items())
+                )
+            if result.not_checked:
+                found.append(f"not checked: {result.not_checked}")
             table.add_row(
                 str(number),
                 escape("\n  ".join(found)),
-                f"{one.breaches:,}",
-                f"{one.seconds:.2f}",
-                style="bold red" if one.breaches else "yellow" if one.not_checked else "",
+                f"{result.breaches:,}",
+                f"{result.seconds:.2f}",
+                style="bold red" if result.breaches else "yellow" if result.not_checked else "",
             )
         is_terminal = self.stdout.isatty()
         Console(

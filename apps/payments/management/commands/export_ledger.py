@@ -21,7 +21,7 @@ ID_DIGITS = 19  # of the highest id; int() refuses some thousand
 
 
 def end(text: str) -> datetime:
-    """As `moment`, but a day means its end."""
+    """Read a moment as `moment` does, but take a day for its end."""
     try:
         day = date.fromisoformat(text)
     except ValueError:
@@ -85,7 +85,7 @@ class Command(BaseCommand):
             raise CommandError(f"{place} cannot be written: {error.strerror}.") from error
 
     def _print(self, transactions: QuerySet[LedgerTransaction]) -> None:
-        """Hand a complete file on as fast as it is read; the database waits for nobody."""
+        """Hand a complete file on as fast as it is read; the database waits for no reader."""
         with TemporaryFile() as file:
             entries = write_ledger(transactions, file)
             file.seek(0)
@@ -95,7 +95,7 @@ class Command(BaseCommand):
                     self.stdout.write(block, ending="")
                 self.stdout.flush()
             except BrokenPipeError:
-                # Whoever read has seen enough (`| head`): so that flushing at the end does not fail as well.
+                # The reader has seen enough (`| head`): so that flushing at the end does not fail as well.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 return
         self.stderr.write(f"{entries:,} entries, complete.")

@@ -16,12 +16,7 @@ from redis.exceptions import NoScriptError
 
 # With this line the server refuses a script as a whole when its memory is full, instead of half-way.
 SHEBANG = "#!lua\n"
-SERVER_CLOCK = """
-local function clock()
-  local time = redis.call('TIME')
-  return time[1] * 1000000 + time[2]
-end
-"""
+SERVER_CLOCK = Path(__file__).with_name("clock.lua").read_text()
 
 
 class ScriptClient(Protocol):

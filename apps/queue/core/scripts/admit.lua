@@ -45,7 +45,7 @@ for _, user in ipairs(redis.call('ZRANGE', ACTIVE, '-inf', text(now), 'BYSCORE',
   end
 end
 
--- What the limit per minute leaves: nowhere more than the limit in any 60 seconds, nor more than its tenth in any six, so
+-- Return what the limit per minute leaves: nowhere more than the limit in any 60 seconds, nor more than its tenth in any six, so
 -- that a minute's admissions do not come in one burst. Counted by second, the one that has begun included.
 local function pace_budget(per_minute)
   local second = math.floor(now / SECOND)
@@ -69,7 +69,7 @@ end
 local admitted, dropped = 0, 0
 local pace_left = pace_budget(num('per_minute'))
 local is_open = room.state == 'OPEN' and not is_early() and not is_closed()
--- Also while it is paused: after its opening nobody draws any more.
+-- Also while it is paused: after its opening no visitor draws any more.
 if not is_early() and not is_closed() and not room.last_slot then
   redis.call('HSET', ROOM, 'last_slot', text(now))
 end

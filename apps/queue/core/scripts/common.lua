@@ -42,12 +42,12 @@ local function run_id()
   return RUN_ID ~= '' and RUN_ID or redis.call('INFO', 'server'):match('run_id:(%w+)')
 end
 
--- Whether the server began anew since the room was last looked after: what it loaded from disk may be old.
+-- Tell whether the server began anew since the room was last looked after: what it loaded from disk may be old.
 local function is_restarted()
   return room.run_id ~= run_id()
 end
 
--- Whether the room may have forgotten ends: until they are replayed, nobody is believed to be ACTIVE unchecked.
+-- Tell whether the room may have forgotten ends: until they are replayed, no visitor is believed to be ACTIVE unchecked.
 local function is_uncertain()
   return room.replay ~= nil or is_restarted()
 end
@@ -87,7 +87,7 @@ local function draw(user)
   return tonumber(digest:sub(1, 12), 16) + 1
 end
 
--- While the concert is offline nobody can use a turn, so all turns stand still, and begin anew when it is published again.
+-- While the concert is offline no visitor can use a turn, so all turns stand still, and begin anew when it is published again.
 local function is_withdrawn()
   return room.state == 'WITHDRAWN'
 end
@@ -117,7 +117,7 @@ local function save_visit(user, visit, lease_until)
   redis.call('ZADD', ACTIVE, text(lease_until), user)
 end
 
--- Where the user stands now: ACTIVE with the visit, WAITING with the place, or nil.
+-- Return the state of the user now: ACTIVE with the visit, WAITING with the place, or nil.
 local function find(user)
   local lease_until = redis.call('ZSCORE', ACTIVE, user)
   if lease_until then
@@ -137,7 +137,7 @@ local function was_interrupted()
   return ticked_at > 0 and now - ticked_at > INTERRUPTION
 end
 
--- Whether a lease has ended; not that of an admitted visitor who could not show up because of an outage.
+-- Tell whether a lease has ended; not that of an admitted visitor who could not show up because of an outage.
 local function is_over(visit)
   if visit.lease_until > now then
     return false
@@ -224,14 +224,14 @@ end
 local function advice(position, jitter, earliest)
   if is_early() then
     local crowd = redis.call('ZCARD', WAITING)
-    local spread = math.max(2, math.min(45, crowd / 2000))  -- seconds; whoever is drawn first has SHOW_UP to come back
+    local spread = math.max(2, math.min(45, crowd / 2000))  -- seconds; the first one drawn has SHOW_UP to come back
     return math.ceil((num('opens_at') - now) / SECOND + jitter * spread)
   end
   local seconds = math.max(1, math.min(math.max(earliest * 2 / 3, position / HEAD_POLLS), LONGEST_ADVICE))
   return math.floor(seconds * (0.8 + 0.2 * jitter) + 0.5)
 end
 
--- What every script about one visitor returns; -1 stands for null.
+-- Return the answer of every script about one visitor; -1 stands for null.
 local function answer(outcome, fields)
   return { outcome, now, num('generation'), fields.slot or 0, fields.position or -1, fields.wait or -1,
     fields.poll_after or -1, fields.expires_at or 0, fields.admitted_at or 0, fields.new_holds_until or 0,
@@ -276,7 +276,7 @@ local function welcome(user, found, jitter, is_new)
     position = is_shown and position or nil, wait = is_estimated and math.ceil(wait) or nil })
 end
 
--- Why a token of this generation cannot be looked at, if so.
+-- Return the reason for which a token of this generation cannot be looked at; nil if it can.
 local function refusal(generation)
   if not room.epoch or generation > num('generation') then
     return answer('LOST', {})
@@ -287,7 +287,7 @@ local function refusal(generation)
   return nil
 end
 
--- Whether somebody found in the room stands behind the place of the token shown: the two are then different visits.
+-- Tell whether a visitor found in the room is behind the place of the token shown: the two are then different visits.
 local function is_later(found, slot)
   local found_slot = public_slot(found.slot)
   if slot == 0 or found_slot == 0 then
@@ -296,7 +296,7 @@ local function is_later(found, slot)
   return found_slot > slot
 end
 
--- Whether the token proves more than the room knows: an older visit, or an admission that the store has lost.
+-- Tell whether the token proves more than the room knows: an older visit, or an admission that the store has lost.
 local function knows_less(found, slot, lease_until)
   return not found or is_later(found, slot)
     or (lease_until > 0 and found.outcome == 'WAITING' and public_slot(found.slot) == slot)

@@ -1,6 +1,6 @@
 -- Bring the room's copy of its policy up to date, and notice what the server has lost.
 -- ARGV: epoch, 1 if the server has had it before, hold-off in microseconds, then the policy as pairs.
--- Returns since when ends must be replayed before anybody is admitted, in microseconds; -1 if none.
+-- Returns since when ends must be replayed before a visitor is admitted, in microseconds; -1 if none.
 
 local epoch, was_stored, hold_off = ARGV[1], ARGV[2] == '1', tonumber(ARGV[3])
 local policy = {}

@@ -1,4 +1,4 @@
--- Forget a room in which nobody is, once the exit log has all its ends; any room if told "all". Returns whether it is gone.
+-- Forget an empty room, once the exit log has all its ends; any room if told "all". Returns whether it is gone.
 
 local ALL = ARGV[1]
 

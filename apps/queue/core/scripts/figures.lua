@@ -1,4 +1,4 @@
--- What the board and the staff see.
+-- Return the figures for the board and for staff.
 
 if not room.epoch then
   return {}

@@ -72,7 +72,7 @@ CONTROLS = {
 class Command(BaseCommand):
     help = (
         "Show a concert's waiting room, or steer it. open: let visitors in from now on, or from the time given as VALUE; "
-        "pause: let nobody in, keep every place, and show visitors the reason; resume: go on; close: send everybody away for "
+        "pause: let no visitor in, keep every place, and show visitors the reason; resume: go on; close: send everybody away for "
         "good; withdraw: take the concert offline, every place is kept and visitors are shown the reason; publish: put it online, "
         "visitors go on; capacity N: how many may be inside at once; rate N|none: admissions per minute; remove EMAIL: take the place of "
         "one visitor. It takes effect at once, and who did it is recorded with the reason."
@@ -108,7 +108,7 @@ class Command(BaseCommand):
         if len(reason) > REASON_MAX:
             raise CommandError(f"The reason may have {REASON_MAX} characters.")
         try:
-            room = services.waiting_room_of(options["concert_id"])
+            room = services.get_or_create_waiting_room(options["concert_id"])
         except ConcertNotFound as error:
             raise CommandError(f"There is no concert {options['concert_id']}.") from error
         if options["control"] != "show":

@@ -61,7 +61,7 @@ function tick() {
   if (next < Infinity) timer = setTimeout(tick, next * 1000 + 5);
 }
 
-function wake() {
+function catchUp() {
   if (document.visibilityState === "hidden") return;
   // How long a sleep was, the visitor's clock says; where it matters, the server knows better.
   const asksServer = countdowns.some(({ element }) => "reload" in element.dataset || element.dataset.location);
@@ -74,7 +74,7 @@ if (countdowns.length > 0) {
   announcer.className = "visually-hidden";
   announcer.setAttribute("role", "status");
   document.body.append(announcer);
-  document.addEventListener("visibilitychange", wake);
-  addEventListener("pageshow", wake);
+  document.addEventListener("visibilitychange", catchUp);
+  addEventListener("pageshow", catchUp);
   tick();
 }

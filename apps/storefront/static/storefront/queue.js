@@ -1,6 +1,6 @@
 // The waiting room: shows the visitor's place, and moves on when the turn comes. Without it the page refreshes by itself.
 
-import { Board } from "./queue/board.js";
+import { BoardWatcher } from "./queue/board-watcher.js";
 import { Chime } from "./queue/chime.js";
 import { Poller } from "./queue/poller.js";
 import { View } from "./queue/view.js";
@@ -12,7 +12,7 @@ const { workerUrl } = root.dataset;
 const view = new View(root);
 const chime = new Chime(document.getElementById("sound"));
 
-const board = new Board({
+const watcher = new BoardWatcher({
   url: root.dataset.boardUrl,
   workerUrl,
   isWorthIt: () => poller.secondsLeft > NEAR,
@@ -33,13 +33,13 @@ const poller = new Poller({
 function show(place) {
   if (place.status === "WAITING") {
     view.showPlace(place);
-    if (place.people_ahead) board.countFrom(place.people_ahead);
-    else if (place.people_ahead === null) board.watch(place.state);
-    else board.stop();
+    if (place.people_ahead) watcher.countFrom(place.people_ahead);
+    else if (place.people_ahead === null) watcher.watch(place.state);
+    else watcher.stop();
     return;
   }
   poller.stop();
-  board.stop();
+  watcher.stop();
   if (place.status === "ACTIVE") {
     view.showTurn();
     chime.play().finally(() => location.replace(root.dataset.seatsUrl));

@@ -26,7 +26,7 @@ const view = document.getElementById("map");
 const part = (name) => document.querySelector(`[data-part="${name}"]`);
 const slot = (name) => document.querySelector(`[data-slot="${name}"]`);
 
-const lost = new Map(); // seats that somebody else has, and when we heard of it
+const lost = new Map(); // seats that another customer has, and when we heard of it
 let availability;
 let holding;
 let isLeaving = false;
@@ -152,7 +152,7 @@ function changeSeats(changed) {
   showLeft();
 }
 
-/** Somebody has seats that were chosen: another customer, or this one if an attempt to hold them was not answered. */
+/** Marks chosen seats as taken: by another customer, or by this one if an attempt to hold them was not answered. */
 function loseTaken() {
   const taken = selection.seats.filter((seat) => !hall.isFree(seat));
   if (!taken.length || holding.isBusy) return;
@@ -342,7 +342,7 @@ function announce(text) {
   slot("news").textContent = text;
 }
 
-/** Whoever waited in another tab sees by title and icon that the turn has come. */
+/** A visitor who waited in another tab sees by title and icon that the turn has come. */
 function announceTurn() {
   if (!document.hidden) return;
   const icon = document.querySelector('link[rel="icon"]');

@@ -2,7 +2,7 @@
 
 import { now } from "../clock.js";
 
-// ms. Whoever waits sleeps with the device, so the clock is looked at this often: after a sleep the alarm is at most so late.
+// ms. A page that waits sleeps with the device, so the clock is looked at this often: after a sleep the alarm is at most so late.
 const SLICE = 15_000;
 
 export class Alarm {

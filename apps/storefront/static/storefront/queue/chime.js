@@ -19,7 +19,7 @@ export class Chime {
     });
   }
 
-  /** Resolves when it has been heard, at once if nobody asked for it. */
+  /** Resolves when it has been heard, at once if it was not asked for. */
   async play() {
     const audio = this.#audio;
     if (!audio) return;

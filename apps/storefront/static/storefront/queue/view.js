@@ -1,4 +1,4 @@
-// What the page shows of a place. A number that was shown never grows, as long as it is the same visit.
+// Shows a place on the page. A number that was shown never grows, as long as it is the same visit.
 
 import { clock, now } from "../clock.js";
 
@@ -42,7 +42,7 @@ export class View {
     this.#slot("ahead").textContent = number;
     this.#slot("label").textContent =
       this.#ahead === 0
-        ? dataset.nobodyAhead
+        ? dataset.noneAhead
         : this.#ahead === 1
           ? dataset.oneAhead
           : dataset.manyAhead;
@@ -117,10 +117,10 @@ export class View {
   #announceFigures() {
     const isQuiet = this.#ahead > 0 && now() < this.#announcedAt + QUIET; // who is next hears it at once
     if (this.#ahead === Infinity || isQuiet) return;
-    const { nobodyAhead, sayOne, sayMany, sayWait } = this.#root.dataset;
+    const { noneAhead, sayOne, sayMany, sayWait } = this.#root.dataset;
     const [number, wait] = ["ahead", "wait"].map((name) => this.#slot(name).textContent);
     const place =
-      this.#ahead === 0 ? nobodyAhead : fill(this.#ahead === 1 ? sayOne : sayMany, { number });
+      this.#ahead === 0 ? noneAhead : fill(this.#ahead === 1 ? sayOne : sayMany, { number });
     this.#announce(wait ? fill(sayWait, { place, wait }) : place);
   }
 

@@ -1,4 +1,4 @@
-// Asks which seats are free, every other second while somebody looks.
+// Asks which seats are free, every other second while the page is visible.
 
 import { fetchInTime, isRefusal, pauseAfter } from "../fetching.js";
 

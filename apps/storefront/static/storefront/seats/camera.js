@@ -2,7 +2,7 @@
 
 import { PITCH } from "./drawing.js";
 
-const LARGEST = 48; // px for each seat: more helps nobody
+const LARGEST = 48; // px for each seat: more helps no visitor
 export const FIT_LARGEST = 40; // the same where the whole hall is shown
 const MARGIN = 16; // px
 const STEP = 1.5;
@@ -227,7 +227,7 @@ export class Camera {
   }
 
   #move(event) {
-    // Let go of outside of the view, where nobody told us.
+    // Let go of outside of the view, where no event tells us.
     if (event.pointerType === "mouse" && event.buttons === 0) this.#pointers.delete(event.pointerId);
     const pointer = this.#pointers.get(event.pointerId);
     const at = this.#point(event);

@@ -131,7 +131,7 @@ export class Hall {
     return state === FREE && this.#confirmed.has(seat) ? FREE : MINE;
   }
 
-  /** Somebody else has these, whatever the last answer said. Returns those that change. */
+  /** Another customer has these, whatever the last answer said. Returns those that change. */
   take(seats) {
     const changed = seats.filter((seat) => this.isFree(seat));
     for (const seat of changed) this.states[seat] = HELD;
@@ -194,7 +194,7 @@ export class Hall {
         if (!rows.has(y)) rows.set(y, []);
         rows.get(y).push(seat);
       }
-      for (const row of rows.values()) row.sort((one, other) => this.x(one) - this.x(other));
+      for (const row of rows.values()) row.sort((a, b) => this.x(a) - this.x(b));
       this.#rows = new Map([...rows].sort(([one], [other]) => one - other));
     }
     return this.#rows;

@@ -1,4 +1,4 @@
-// How long the visitor may still choose, counted from what the server said and never from the visitor's clock.
+// Counts how long the visitor may still choose: counted from what the server said and never from the visitor's clock.
 
 import { clock, now } from "../clock.js";
 import { fetchInTime, isRefusal, pauseAfter } from "../fetching.js";

@@ -1,4 +1,4 @@
-// The same seats as lists of buttons: for screen readers, and for whoever prefers it. Each part is made when it is opened.
+// The same seats as lists of buttons: for screen readers, and for visitors who prefer it. Each part is made when it is opened.
 
 import { figure, say, won } from "./words.js";
 

@@ -49,7 +49,7 @@ export class Holding {
   }
 }
 
-/** Returns `{location}` or `{error: {code, message, data}}`; `code` is OFFLINE if nobody answered, FAILED if a stranger did. */
+/** Returns `{location}` or `{error: {code, message, data}}`; `code` is OFFLINE if no server answered, FAILED if a stranger did. */
 async function post(body) {
   let code = "OFFLINE";
   try {

@@ -1,4 +1,4 @@
-// What was chosen, what it costs, what the rules say to it, and the button that holds it.
+// Shows the chosen seats, their price, what the rules say to them, and the button that holds them.
 
 import { Singles } from "./singles.js";
 import { figure, say, won } from "./words.js";

@@ -4,13 +4,13 @@
 import { fetchInTime } from "../fetching.js";
 import { Alarm } from "./alarm.js";
 
-// An answer of the board is at most this old, so one that is asked for this much later counts nobody twice.
+// An answer of the board is at most this old, so one that is asked for this much later counts no visitor twice.
 const AGE = 2_500; // ms
 const COUNTING_PAUSE = 5_000; // ms
 const OFFLINE = "WITHDRAWN"; // what the status answer says of a room that has no public board for the time being
 const WATCHING_PAUSE = [20_000, 30_000]; // ms, at random between: a crowd is to hear of an early opening, not all at once
 
-export class Board {
+export class BoardWatcher {
   #alarm;
   #opensAt;
   #start;

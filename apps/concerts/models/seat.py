@@ -1,0 +1,95 @@
+from typing import Self
+
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from apps.core.search import SearchFold
+from apps.core.texts import TypedLineField
+
+
+class Grade(models.TextChoices):
+    """Price classes, the dearest first."""
+
+    VIP = "VIP", "VIP"
+    R = "R", "R"
+    S = "S", "S"
+    A = "A", "A"
+
+
+class SeatQuerySet(models.QuerySet["Seat"]):
+    def of_performance(self, performance_id: int) -> Self:
+        return self.filter(performance_id=performance_id)
+
+    def in_section(self, section: str) -> Self:
+        return self.filter(section=section)
+
+    def unblocked(self) -> Self:
+        return self.filter(is_blocked=False)
+
+    def in_map_order(self) -> Self:
+        """Sort seats as they were generated: section by section, row by row, number by number."""
+        return self.order_by("pk")
+
+    def lock(self) -> Self:
+        return self.order_by("pk").select_for_update(of=("self",), no_key=True)
+
+
+class Seat(models.Model):
+    """One seat of one performance. Claims on it decide whether it is free; nothing here does."""
+
+    performance = models.ForeignKey(
+        "concerts.Performance",
+        on_delete=models.CASCADE,
+        related_name="seats",
+        # The unique constraint below begins with this column.
+        db_index=False,
+        verbose_name=_("performance"),
+    )
+    section = TypedLineField(_("section"), max_length=20)
+    row = models.CharField(_("row"), max_length=5)
+    number = models.PositiveSmallIntegerField(_("number"))
+    grade = models.CharField(_("grade"), max_length=3, choices=Grade)
+    price = models.PositiveIntegerField(
+        _("price"), validators=[MinValueValidator(1)], help_text=_("In whole won.")
+    )
+    x = models.PositiveSmallIntegerField(
+        _("x"), help_text=_("Position in the seat map: one unit is one seat, from the left.")
+    )
+    y = models.PositiveSmallIntegerField(
+        _("y"), help_text=_("Position in the seat map: one unit is one row, from the stage.")
+    )
+    is_blocked = models.BooleanField(
+        _("blocked"), default=False, help_text=_("Kept back by staff: it cannot be sold.")
+    )
+
+    objects = SeatQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("seat")
+        verbose_name_plural = _("seats")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["performance", "section", "row", "number"],
+                name="seat_once_per_performance",
+            ),
+            models.CheckConstraint(
+                condition=~Q(section="") & ~Q(row="") & Q(number__gte=1),
+                name="seat_is_named",
+            ),
+            # What costs nothing cannot be paid, and so not be reserved.
+            models.CheckConstraint(condition=Q(price__gte=1), name="seat_has_price"),
+            models.CheckConstraint(condition=Q(grade__in=Grade.values), name="seat_grade_is_known"),
+        ]
+        indexes = [
+            # The lowest and the highest price of a concert are read from its two ends.
+            models.Index(fields=["performance", "price"], name="seat_price_range"),
+            # By which staff find a seat as it is printed.
+            models.Index(
+                SearchFold(F("row")), F("number"), SearchFold(F("section")), name="seat_as_printed"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.section} {self.row}-{self.number}"
