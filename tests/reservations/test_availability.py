@@ -3,7 +3,7 @@
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
@@ -17,6 +17,7 @@ from apps.core.caching import clear_process_caches
 from apps.reservations import selectors
 from apps.reservations.selectors import Availability, availability, seats_with_states
 from apps.reservations.services import cancel_reservation, release_hold
+from tests.clocks import CacheClock
 from tests.conftest import Race
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
@@ -127,27 +128,15 @@ class TestBytes:
 
 class TestAge:
     @pytest.fixture
-    def clock(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-        now = 0.0
+    def clock(self, monkeypatch):
+        return CacheClock(monkeypatch)
 
-        def move(seconds: float) -> None:
-            nonlocal now
-            now += seconds
-
-        monkeypatch.setattr(selectors._availabilities, "_clock", lambda: now)
-        return move
-
-    def test_is_a_second_at_most(
-        self,
-        performance: Performance,
-        seats: Sequence[Seat],
-        clock: Callable[[float], None],
-    ) -> None:
+    def test_is_a_second_at_most(self, performance, seats, clock):
         before = availability(performance.pk)
         reservation(CustomerFactory(), seats[:1])
 
         kept = availability(performance.pk)
-        clock(0.8)
+        clock.now = 0.8
         after = availability(performance.pk)
 
         assert kept is before
@@ -155,11 +144,8 @@ class TestAge:
         assert after.version != before.version
 
     def test_is_kept_short_by_one_reader_while_the_others_do_not_wait(
-        self,
-        performance: Performance,
-        clock: Callable[[float], None],
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
+        self, performance, clock, monkeypatch
+    ):
         before = availability(performance.pk)
         started, release = threading.Event(), threading.Event()
 
@@ -169,7 +155,7 @@ class TestAge:
             return before
 
         monkeypatch.setattr(selectors, "_current_availability", slow)
-        clock(0.6)
+        clock.now = 0.6
         reader = threading.Thread(target=lambda: availability(performance.pk))
         reader.start()
         assert started.wait(10)
@@ -194,5 +180,5 @@ class TestAge:
 
         found = race([lambda: availability(performance.pk)] * 8)
 
-        assert {one.statuses for one in found} == {"A" * 12}
+        assert {kept.statuses for kept in found} == {"A" * 12}
         assert times == [performance.pk]

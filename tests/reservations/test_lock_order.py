@@ -45,7 +45,12 @@ from tests.factories.payments import WalletFactory
 from tests.factories.queue import WaitingRoomFactory
 from tests.factories.reservations import hold, overdue_hold, reservation
 from tests.outbox.deliveries import make_due
-from tests.protections import change, statements, unlock
+from tests.protections import (
+    LOCK_OF_THE_WALLET,
+    ORDER_OF_THE_SEATS_OF_A_HOLD,
+    statements,
+    without,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -134,7 +139,7 @@ class Recorder:
                 self.places.add((FILES[sql.name], sql.name))
         written = {TABLES.get(table) for table in re.findall(r'(?<!KEY )UPDATE "?(\w+)', sql)}
         needed = written & {"seats", "holds", "wallet"}
-        if needed - {one.kind for one in self.locks}:
+        if needed - {lock.kind for lock in self.locks}:
             self.unlocked_writes.append(sql)
         return result
 
@@ -157,7 +162,9 @@ class Recorder:
         )
         if not found:
             return None
-        [(no_key, alias, mode)] = {one.groups() for one in found}  # locks of one kind in one mode
+        [(no_key, alias, mode)] = {
+            match.groups() for match in found
+        }  # locks of one kind in one mode
         assert no_key or alias == "old", f"keys are locked, too: {sql}"  # a purge deletes rows
         tables = re.findall(r'(?:FROM|JOIN) "?(\w+)"?(?: (\w+))?', sql[: found[0].start()])
         table = next(table for table, other in tables if alias in (None, table, other))
@@ -166,7 +173,7 @@ class Recorder:
         if rows:
             cursor.scroll(0, mode="absolute")  # for whom they are meant
         keys = ("customer_id",) if kind == "wallet" else ("id", "pk")
-        places = [place for place, one in enumerate(cursor.description) if one.name in keys]
+        places = [place for place, column in enumerate(cursor.description) if column.name in keys]
         ids = [row[places[0]] for row in rows if places]
         return Lock(kind, mode or "waits", ids, "ORDER BY" in sql)
 
@@ -205,7 +212,7 @@ def seats_in_disorder(count: int = 3) -> list[Seat]:
 def stale_holds(seats: list[Seat]) -> None:
     """An overdue hold on each, lying in their table by descending id."""
     holds = [overdue_hold(CustomerFactory(), [seat]) for seat in seats]
-    for stale in sorted(holds, key=lambda one: one.pk, reverse=True):
+    for stale in sorted(holds, key=lambda hold: hold.pk, reverse=True):
         Hold.objects.filter(pk=stale.pk).update(seat_limit=F("seat_limit"))
 
 
@@ -330,7 +337,7 @@ def deleting(kind: str) -> Callable[[], object]:
         "performance": [seat.performance for seat in seats],
         "concert": [seat.performance.concert for seat in seats],
     }
-    ids = list(dict.fromkeys(one.pk for one in reversed(of_kind[kind])))
+    ids = list(dict.fromkeys(row.pk for row in reversed(of_kind[kind])))
     return partial(run_in_transaction, partial(delete, ids=ids))
 
 
@@ -453,9 +460,9 @@ def test_locks_as_the_page_says(name: str) -> None:
     ranks = [KINDS.index(kind) for kind, _ in recorder.sequence if kind in KINDS]
     assert ranks == sorted(ranks)
     assert all(len(lock.ids) >= 3 for lock in recorder.locks if lock.kind == "seats")
-    # Who skips what is locked waits for nobody, so any order will do.
+    # A statement that skips what is locked does not wait, so any order will do.
     waiting = [lock for lock in recorder.locks if lock.mode != "SKIP LOCKED"]
-    for kind, group in groupby(waiting, key=lambda one: one.kind):
+    for kind, group in groupby(waiting, key=lambda lock: lock.kind):
         locks = list(group)
         assert all(lock.is_ordered or len(lock.ids) < 2 for lock in locks), kind
         ids = [pk for lock in locks for pk in lock.ids]
@@ -540,7 +547,7 @@ class TestTheRecorder:
 
     def test_sees_what_a_pipeline_locks(self, monkeypatch: pytest.MonkeyPatch) -> None:
         pay = paying()
-        change(monkeypatch, "lock_seats_of_hold", ("ORDER BY seat.id", "ORDER BY seat.id DESC"))
+        without(monkeypatch, ORDER_OF_THE_SEATS_OF_A_HOLD)
 
         [seats] = [lock for lock in recorded(pay).locks if lock.kind == "seats"]
 
@@ -551,7 +558,7 @@ class TestTheRecorder:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         pay = paying()
-        unlock(monkeypatch, "lock_wallet")
+        without(monkeypatch, LOCK_OF_THE_WALLET)
 
         [book] = recorded(pay).unlocked_writes
 

@@ -1,4 +1,4 @@
-"""Which concerts have hardly a seat left."""
+"""Test which concerts have hardly a seat left."""
 
 from datetime import timedelta
 
@@ -30,13 +30,11 @@ def is_nearly_sold_out(concert: Concert) -> bool:
 
 
 class TestNearlySoldOut:
-    def test_is_not_who_has_one_seat_more_than_few(self, performance: Performance) -> None:
+    def test_is_none_that_has_one_seat_more_than_few(self, performance: Performance) -> None:
         assert not is_nearly_sold_out(performance.concert)
 
     @pytest.mark.parametrize("take", [hold, reservation])
-    def test_counts_seats_that_somebody_holds_or_has(
-        self, take: type, performance: Performance
-    ) -> None:
+    def test_counts_seats_that_are_held_or_sold(self, take: type, performance: Performance) -> None:
         take(CustomerFactory(), list(Seat.objects.of_performance(performance.pk)[:1]))
 
         assert is_nearly_sold_out(performance.concert)
@@ -65,7 +63,7 @@ class TestNearlySoldOut:
 
         assert not is_nearly_sold_out(concert)
 
-    def test_is_nobody_without_seats(self) -> None:
+    def test_is_no_concert_without_seats(self) -> None:
         assert not is_nearly_sold_out(PerformanceFactory().concert)
 
     def test_answers_for_many_with_one_query_and_keeps_the_answer(

@@ -38,7 +38,7 @@ class TestNoWorkIsLost:
         assert task.ignore_result is True
 
     @pytest.mark.parametrize("name", OURS)
-    def test_a_task_ends_before_the_broker_gives_it_to_somebody_else(self, name: str) -> None:
+    def test_a_task_ends_before_the_broker_gives_it_to_another_worker(self, name: str) -> None:
         task = app.tasks[name]
 
         soft_limit = task.soft_time_limit or app.conf.task_soft_time_limit
@@ -72,7 +72,7 @@ class TestNoRequestWaits:
 
 
 def queue_of_message(store: redis.Redis) -> str:
-    """The one queue in which something waits."""
+    """Return the one queue in which something waits."""
     [key] = [key.decode() for key in store.keys("celery:*") if store.type(key) == b"list"]  # type: ignore[union-attr]
     return key.removeprefix("celery:")
 
@@ -98,7 +98,7 @@ class TestNothingOutsideDelaysWhatIsInside:
         ],
     )
     def test_beat_sends_what_must_not_wait_to_other_queues(self, task: str, queue: str) -> None:
-        [entry] = [one for one in BEAT_SCHEDULE.values() if one["task"] == task]
+        [entry] = [entry for entry in BEAT_SCHEDULE.values() if entry["task"] == task]
 
         assert entry["options"]["queue"] == queue
 

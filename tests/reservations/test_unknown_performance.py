@@ -15,6 +15,7 @@ from apps.reservations.models import Hold, SeatClaim
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.reservations import hold
+from tests.protections import READING_A_HALL, replace
 
 pytestmark = pytest.mark.django_db
 
@@ -104,7 +105,7 @@ def test_would_take_rows_again_and_again_with_nested_loops(
             rows: list[tuple[Any, ...]] = cursor.fetchall()
             return rows
 
-    monkeypatch.setattr(selectors, "_read_hall", read_plainly)
+    replace(monkeypatch, READING_A_HALL, by=read_plainly)
 
     assert _rows_read_by(lambda: READS["availability"](performance, customer)) > 20 * SEATS
 
@@ -114,9 +115,8 @@ def test_holding_a_seat_reads_no_others(performance: Performance) -> None:
     free = Seat.objects.of_performance(performance.pk).in_map_order().last()
     assert free is not None
 
-    assert (
-        _rows_read_by(lambda: hold(buyer, [free])) < 30
-    )  # planning looks at the ends of indexes, too
+    # Planning looks at the ends of indexes, too.
+    assert _rows_read_by(lambda: hold(buyer, [free])) < 30
 
 
 def test_holding_where_no_single_seat_may_be_left_reads_one_row_of_seats(

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 CALLS = ("connect", "send", "sendall", "recv", "recv_into")
 
 
-# Who has locked or written a row has a transaction number; who only reads has none.
+# A session that has locked or written a row has a transaction number; one that only reads has none.
 LOCKED = """
 SELECT pg_current_xact_id_if_assigned() IS NOT NULL
     OR EXISTS (SELECT FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory')
