@@ -9,7 +9,6 @@ from django.test import Client
 
 from apps.accounts.models import AccessToken, User
 from apps.accounts.services import log_in
-from tests.conftest import Race
 from tests.factories.accounts import PASSWORD, CustomerFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -26,7 +25,7 @@ def register(name: str) -> Any:
 
 
 @pytest.fixture
-def all_look_before_anyone_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+def all_look_before_anyone_writes(monkeypatch) -> None:
     """The password is set between the look whether the address is taken and the insert."""
     everybody_has_looked = threading.Barrier(RIVALS, timeout=30)
     set_password = User.set_password
@@ -40,7 +39,7 @@ def all_look_before_anyone_writes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("all_look_before_anyone_writes")
 class TestParallelRegistrations:
-    def test_of_one_address_open_one_account(self, race: Race) -> None:
+    def test_of_one_address_open_one_account(self, race):
         responses = race([partial(register, f"Mina {n}") for n in range(RIVALS)])
 
         codes = Counter(response.json()["code"] for response in responses)
@@ -49,7 +48,7 @@ class TestParallelRegistrations:
         assert {response.status_code for response in responses if response is not winner} == {409}
         assert User.objects.get().name == winner.json()["data"]["name"]
 
-    def test_without_the_constraint_open_many(self, race: Race) -> None:
+    def test_without_the_constraint_open_many(self, race):
         [unique] = [
             constraint
             for constraint in User._meta.constraints
@@ -68,7 +67,7 @@ class TestParallelRegistrations:
                 editor.add_constraint(User, unique)
 
 
-def test_parallel_logins_get_tokens_of_their_own(race: Race) -> None:
+def test_parallel_logins_get_tokens_of_their_own(race):
     customer = CustomerFactory(password=PASSWORD)
 
     issued = race([lambda: log_in(email=customer.email, password=PASSWORD)] * RIVALS)

@@ -10,7 +10,6 @@ from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.db import models
-from django.test import Client
 from django.urls import reverse
 from hypothesis import given
 from hypothesis import strategies as st
@@ -205,7 +204,7 @@ class TestModels:
 
 @pytest.mark.django_db
 class TestWaysIn:
-    def test_of_the_api(self, client: Client):
+    def test_of_the_api(self, client):
         body = {"email": "mina@example.com", "password": "seven-green-kites"}
 
         for text in HIDDEN.values():
@@ -223,7 +222,7 @@ class TestWaysIn:
         assert answer.json()["data"]["name"] == COMPOSED
         assert User.objects.get().name == COMPOSED
 
-    def test_of_the_pages(self, client: Client):
+    def test_of_the_pages(self, client):
         form = {"email": "mina@example.com", "password": "seven-green-kites"}
 
         refused = client.post("/register/", {**form, "name": "\u3164"})
@@ -233,7 +232,7 @@ class TestWaysIn:
 
         assert User.objects.get().name == COMPOSED
 
-    def test_of_the_admin(self, client: Client):
+    def test_of_the_admin(self, client):
         client.force_login(CustomerFactory(admin=True))
         concert = ConcertFactory()
         url = reverse("admin:concerts_concert_change", args=[concert.pk])
@@ -264,7 +263,7 @@ class TestWaysIn:
 
         assert User.objects.get().name == COMPOSED
 
-    def test_of_searches(self, client: Client):
+    def test_of_searches(self, client):
         PerformanceFactory(concert__title=COMPOSED)
 
         for text in (COMPOSED, DECOMPOSED):
@@ -291,7 +290,7 @@ class TestPasswords:
         assert customer.check_password(typed)
 
 
-def test_addresses_in_full_width_letters_log_in(db, client: Client):
+def test_addresses_in_full_width_letters_log_in(db, client):
     User.objects.create_user("mina@example.com", "seven-green-kites", name="Mina")
 
     answer = client.post(

@@ -10,9 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-import redis
 import structlog
-from django.conf import LazySettings
 from django.core.handlers.wsgi import WSGIHandler
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
@@ -30,10 +28,9 @@ from apps.queue.services import admit_now, join_queue
 from apps.reservations.serializers import AvailabilitySerializer
 from tests.accounts.test_login_copies import rival as rival
 from tests.api.wsgi import Answer
-from tests.conftest import Race, StartValkey
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.queue import WaitingRoomFactory
-from tests.front.conftest import Django, Door, Doors
+from tests.front.conftest import Django, Door
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -66,9 +63,7 @@ class TestCost:
     """Of a call whose like was answered before in this process."""
 
     @pytest.fixture
-    def costs(
-        self, doors: Doors, login: Login, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
-    ) -> Callable[[str], tuple[int, int]]:
+    def costs(self, doors, login, settings, monkeypatch) -> Callable[[str], tuple[int, int]]:
         """`costs("join")` is the number of round trips to stores and of statements."""
         settings.RATE_LIMIT_ENABLED = True
         for cache in caching._all_caches:
@@ -115,25 +110,21 @@ class TestCost:
             ("poll", 1, 0),
         ],
     )
-    def test_is_round_trips_and_statements(
-        self, costs: Callable[[str], tuple[int, int]], name: str, trips: int, statements: int
-    ) -> None:
+    def test_is_round_trips_and_statements(self, costs, name, trips, statements):
         assert costs(name) == (trips, statements)
 
     def test_of_joining_is_two_round_trips_where_the_counters_are_elsewhere(
         self,
-        costs: Callable[[str], tuple[int, int]],
-        settings: LazySettings,
-        valkey_server: StartValkey,
-    ) -> None:
+        costs,
+        settings,
+        valkey_server,
+    ):
         settings.CACHE_URL = valkey_server().url
 
         assert costs("join") == (2, 1)
 
     @pytest.mark.parametrize("what", ["availability", "seat-map"])
-    def test_of_looking_at_seats(
-        self, doors: Doors, login: Login, monkeypatch: pytest.MonkeyPatch, what: str
-    ) -> None:
+    def test_of_looking_at_seats(self, doors, login, monkeypatch, what):
         for cache in caching._all_caches:
             monkeypatch.setattr(cache, "_clock", lambda: 0.0)
         performance = PerformanceFactory(concert=WaitingRoomFactory().concert, seats=2)
@@ -149,7 +140,7 @@ class TestCost:
 
         assert (len(sent), len(statements)) == (2, 0)  # the copy of the login and the gate
 
-    def test_of_a_status_does_not_touch_the_connection(self, doors: Doors, login: Login) -> None:
+    def test_of_a_status_does_not_touch_the_connection(self, doors, login):
         token = queue_token(doors.composed.join(WaitingRoomFactory().concert_id, login()))
         doors.composed(STATUS, Queue_Token=token)
         connection.close()
@@ -161,9 +152,7 @@ class TestCost:
 class TestLimitOfJoining:
     """Counted in the step that joins."""
 
-    def test_lets_exactly_as_many_through_at_once(
-        self, doors: Doors, login: Login, settings: LazySettings, race: Race
-    ) -> None:
+    def test_lets_exactly_as_many_through_at_once(self, doors, login, settings, race):
         settings.RATE_LIMIT_ENABLED = True
         settings.RATE_LIMITS = {**settings.RATE_LIMITS, "join": 3}
         concert_id, headers = WaitingRoomFactory().concert_id, login()
@@ -176,13 +165,13 @@ class TestLimitOfJoining:
     @pytest.mark.parametrize("are_counters_elsewhere", [False, True])
     def test_gives_no_place_to_who_is_over_it(
         self,
-        doors: Doors,
-        login: Login,
-        settings: LazySettings,
-        store: redis.Redis,
-        valkey_server: StartValkey,
-        are_counters_elsewhere: bool,
-    ) -> None:
+        doors,
+        login,
+        settings,
+        store,
+        valkey_server,
+        are_counters_elsewhere,
+    ):
         settings.RATE_LIMIT_ENABLED = True
         settings.RATE_LIMITS = {**settings.RATE_LIMITS, "join": 1}
         if are_counters_elsewhere:
@@ -198,9 +187,7 @@ class TestLimitOfJoining:
 
 
 class TestFirstUse:
-    def test_by_many_at_once_is_right_for_each(
-        self, doors: Doors, login: Login, race: Race
-    ) -> None:
+    def test_by_many_at_once_is_right_for_each(self, doors, login, race):
         concert_id = WaitingRoomFactory().concert_id
         logins = [login() for _ in range(8)]
         door = Door(with_plain_content_type(Front(WSGIHandler())))
@@ -213,9 +200,7 @@ class TestFirstUse:
         assert len(names) == 1
         assert len({queue_token(answer) for answer in answers}) == 8
 
-    def test_learns_by_language_and_by_scheme(
-        self, doors: Doors, login: Login, settings: LazySettings
-    ) -> None:
+    def test_learns_by_language_and_by_scheme(self, doors, login, settings):
         settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
         settings.SECURE_HSTS_SECONDS = 60
         settings.SECURE_SSL_REDIRECT = True
@@ -237,7 +222,7 @@ class TestFirstUse:
             assert seen["strict-transport-security"] == "max-age=60"
             assert seen | {"x-request-id": ""} == expected | {"x-request-id": ""}
 
-    def test_that_fails_teaches_nothing(self, doors: Doors) -> None:
+    def test_that_fails_teaches_nothing(self, doors):
         door = doors.composed
         door("GET /api/v1/queue/concerts/404404")
         path = f"GET /api/v1/queue/concerts/{WaitingRoomFactory().concert_id}"
@@ -250,9 +235,7 @@ class TestFirstUse:
 
 
 class TestWithdrawnConcert:
-    def test_its_board_for_a_visitor_teaches_nothing_about_public_ones(
-        self, doors: Doors, login: Login
-    ) -> None:
+    def test_its_board_for_a_visitor_teaches_nothing_about_public_ones(self, doors, login):
         door, headers = doors.composed, login()
         concert_id = WaitingRoomFactory().concert_id
         token = queue_token(door.join(concert_id, headers))
@@ -268,7 +251,7 @@ class TestWithdrawnConcert:
         for answer in public:
             assert dict(answer.headers)["cache-control"] == "public, max-age=1"
 
-    def test_keeps_the_place_of_who_polls(self, doors: Doors, login: Login) -> None:
+    def test_keeps_the_place_of_who_polls(self, doors, login):
         concert_id = WaitingRoomFactory().concert_id
         token = queue_token(doors.composed.join(concert_id, login()))
         withdraw_concert(concert_id=concert_id, reason="Row F")
@@ -282,7 +265,7 @@ class TestWithdrawnConcert:
 
 
 class TestTraces:
-    def test_are_the_same_log_line(self, doors: Doors, caplog: pytest.LogCaptureFixture) -> None:
+    def test_are_the_same_log_line(self, doors, caplog):
         path = f"GET /api/v1/queue/concerts/{WaitingRoomFactory().concert_id}"
         doors.composed(path)
         with caplog.at_level(logging.INFO, "encore.requests"):
@@ -299,9 +282,7 @@ class TestTraces:
         assert composed["request"] == path
         assert composed["request_id"] == "mine"
 
-    def test_of_a_service_carry_the_id_and_stay_with_the_request(
-        self, doors: Doors, login: Login, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_of_a_service_carry_the_id_and_stay_with_the_request(self, doors, login, monkeypatch):
         concert_id = WaitingRoomFactory().concert_id
         doors.composed.join(concert_id, login())
         seen = []
@@ -318,9 +299,7 @@ class TestTraces:
         assert structlog.contextvars.get_contextvars() == {}
 
     @pytest.mark.parametrize("sent", ["mine", "not fit\n", ""])
-    def test_have_one_id_when_django_takes_over(
-        self, doors: Doors, login: Login, monkeypatch: pytest.MonkeyPatch, sent: str
-    ) -> None:
+    def test_have_one_id_when_django_takes_over(self, doors, login, monkeypatch, sent):
         concert_id = WaitingRoomFactory().concert_id
         doors.composed.join(concert_id, login())
         seen = []
@@ -345,12 +324,12 @@ class TestSurprise:
     @pytest.mark.parametrize("is_after", [False, True], ids=["before", "after"])
     def test_has_one_effect(
         self,
-        doors: Doors,
-        login: Login,
-        settings: LazySettings,
-        monkeypatch: pytest.MonkeyPatch,
-        is_after: bool,
-    ) -> None:
+        doors,
+        login,
+        settings,
+        monkeypatch,
+        is_after,
+    ):
         settings.RATE_LIMIT_ENABLED = True
         concert_id = WaitingRoomFactory().concert_id
         doors.composed.join(concert_id, login())
@@ -371,9 +350,7 @@ class TestSurprise:
         board = doors.bare(f"GET /api/v1/queue/concerts/{concert_id}")
         assert b'"waiting":2' in board.body
 
-    def test_leaves_no_transaction_and_no_broken_connection(
-        self, doors: Doors, login: Login, rival: Any
-    ) -> None:
+    def test_leaves_no_transaction_and_no_broken_connection(self, doors, login, rival):
         concert_id = WaitingRoomFactory().concert_id
         doors.composed.join(concert_id, login())
         headers = login()
@@ -386,9 +363,7 @@ class TestSurprise:
         assert connection.get_autocommit()
         assert not connection.in_atomic_block
 
-    def test_of_the_database_is_answered_by_django(
-        self, doors: Doors, login: Login, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_of_the_database_is_answered_by_django(self, doors, login, monkeypatch):
         concert_id = WaitingRoomFactory().concert_id
         doors.composed.join(concert_id, login())
         headers, tries = login(), []
@@ -404,7 +379,7 @@ class TestSurprise:
 
 
 class TestLogin:
-    def test_that_ended_is_refused_at_once(self, doors: Doors, login: Login) -> None:
+    def test_that_ended_is_refused_at_once(self, doors, login):
         concert_id, headers = WaitingRoomFactory().concert_id, login()
         for _ in range(2):
             assert doors.composed.join(concert_id, headers).status in (200, 201)
@@ -417,7 +392,7 @@ class TestLogin:
 
 
 class TestPlainRenderer:
-    def test_writes_what_the_serializer_does(self) -> None:
+    def test_writes_what_the_serializer_does(self):
         token = {
             "token": 'q1."\\\n한\u2028\u2029',
             "concert_id": 2**60,
@@ -437,7 +412,7 @@ class TestPlainRenderer:
             assert PlainRenderer(QueueTokenSerializer)(instance) == expected
 
     @pytest.mark.parametrize("value", [1.5, True, [], EndReason.LEFT])
-    def test_writes_nothing_that_it_could_get_wrong(self, value: object) -> None:
+    def test_writes_nothing_that_it_could_get_wrong(self, value):
         instance = SimpleNamespace(**dict.fromkeys(QueueTokenSerializer().fields, value))
 
         with pytest.raises(KeyError):
@@ -447,7 +422,7 @@ class TestPlainRenderer:
         "serializer_class",
         [QueueTokenSerializer, VisitorStatusSerializer, BoardSerializer, AvailabilitySerializer],
     )
-    def test_is_for_serializers_without_rules_of_their_own(self, serializer_class: Any) -> None:
+    def test_is_for_serializers_without_rules_of_their_own(self, serializer_class):
         """A field with a source, a format or a serializer of its own would be rendered otherwise by DRF."""
         for name, field in serializer_class().fields.items():
             assert field.source == name

@@ -6,13 +6,11 @@ from uuid import UUID, uuid4
 import pytest
 from django.db import transaction
 from django.test import Client
-from pytest_django import DjangoAssertNumQueries, Settings
 
 from apps.accounts.models import User
 from apps.api.models import IdempotencyRecord
 from apps.payments.models import LedgerTransaction, Wallet
 from apps.payments.selectors import wallet_balance
-from tests.conftest import Race
 from tests.factories.accounts import CustomerFactory, bearer
 from tests.factories.payments import WalletFactory, pay, refund
 from tests.protections import before
@@ -32,12 +30,12 @@ def customer() -> User:
 
 
 @pytest.fixture
-def api(customer: User) -> Client:
+def api(customer) -> Client:
     return Client(headers=bearer(customer))
 
 
 @pytest.fixture
-def charge(api: Client) -> Charge:
+def charge(api) -> Charge:
     """POST a top-up; every call has a key of its own unless it is given one."""
 
     def post(body: Any, *, key: str | None = "", **options: Any) -> Any:
@@ -56,25 +54,23 @@ def assert_nothing_charged() -> None:
 
 
 class TestBalance:
-    def test_is_nothing_before_the_first_top_up(self, api: Client) -> None:
+    def test_is_nothing_before_the_first_top_up(self, api):
         response = api.get(BALANCE)
 
         assert response.status_code == 200
         assert response.json()["code"] == "SUCCESS"
         assert response.json()["data"] == {"balance": 0}
 
-    def test_is_what_the_wallet_holds(self, api: Client, customer: User) -> None:
+    def test_is_what_the_wallet_holds(self, api, customer):
         WalletFactory(customer=customer, balance=30_000)
         WalletFactory(balance=99_000)
 
         assert api.get(BALANCE).json()["data"] == {"balance": 30_000}
 
-    def test_is_not_stored_anywhere(self, api: Client) -> None:
+    def test_is_not_stored_anywhere(self, api):
         assert api.get(BALANCE).headers["Cache-Control"] == "no-store"
 
-    def test_takes_two_queries(
-        self, api: Client, django_assert_num_queries: DjangoAssertNumQueries
-    ) -> None:
+    def test_takes_two_queries(self, api, django_assert_num_queries):
         with django_assert_num_queries(2):
             api.get(BALANCE)
 
@@ -82,7 +78,7 @@ class TestBalance:
 @pytest.mark.parametrize(
     ("method", "path"), [("get", BALANCE), ("post", CHARGES), ("get", TRANSACTIONS)]
 )
-def test_strangers_are_asked_to_log_in(client: Client, method: str, path: str) -> None:
+def test_strangers_are_asked_to_log_in(client, method, path):
     response = getattr(client, method)(path)
 
     assert response.status_code == 401
@@ -91,7 +87,7 @@ def test_strangers_are_asked_to_log_in(client: Client, method: str, path: str) -
 
 
 class TestCharges:
-    def test_top_up_the_balance(self, charge: Charge, customer: User) -> None:
+    def test_top_up_the_balance(self, charge, customer):
         response = charge({"amount": 30_000})
 
         assert response.status_code == 201
@@ -104,7 +100,7 @@ class TestCharges:
         }
         assert wallet_balance(customer_id=customer.pk) == 30_000
 
-    def test_speak_korean(self, charge: Charge) -> None:
+    def test_speak_korean(self, charge):
         english = charge({"amount": 1_000}).json()["message"]
         korean = charge({"amount": 1_000}, HTTP_ACCEPT_LANGUAGE="ko").headers["Content-Language"]
 
@@ -112,9 +108,7 @@ class TestCharges:
         assert korean == "ko"
 
     @pytest.mark.parametrize("amount", [1, 1_000_000])
-    def test_take_amounts_up_to_the_limit(
-        self, charge: Charge, customer: User, amount: int
-    ) -> None:
+    def test_take_amounts_up_to_the_limit(self, charge, customer, amount):
         assert charge({"amount": amount}).status_code == 201
         assert wallet_balance(customer_id=customer.pk) == amount
 
@@ -144,7 +138,7 @@ class TestCharges:
             {"amount": 1000},
         ],
     )
-    def test_refuse_any_other_amount(self, charge: Charge, amount: object) -> None:
+    def test_refuse_any_other_amount(self, charge, amount):
         response = charge({"amount": amount})
 
         assert response.status_code == 400
@@ -155,7 +149,7 @@ class TestCharges:
     @pytest.mark.parametrize(
         "body", [b"[]", b'[{"amount": 1000}]', b"null", b'"amount"', b"1000", b"1.5", b"true"]
     )
-    def test_refuse_a_body_that_is_no_object(self, charge: Charge, body: bytes) -> None:
+    def test_refuse_a_body_that_is_no_object(self, charge, body):
         response = charge(body)
 
         assert response.status_code == 400
@@ -180,7 +174,7 @@ class TestCharges:
         ],
         ids=range(12),
     )
-    def test_refuse_what_is_no_json(self, charge: Charge, body: bytes) -> None:
+    def test_refuse_what_is_no_json(self, charge, body):
         response = charge(body)
 
         assert response.status_code == 400
@@ -188,7 +182,7 @@ class TestCharges:
         assert_nothing_charged()
 
     @pytest.mark.parametrize("depth", [10, 300, 400, 500, 700, 800, 900, 950])
-    def test_survive_a_deep_body(self, charge: Charge, depth: int) -> None:
+    def test_survive_a_deep_body(self, charge, depth):
         body = b'{"amount": 1000, "more": ' + b"[" * depth + b"]" * depth + b"}"
 
         response = charge(body)
@@ -196,28 +190,28 @@ class TestCharges:
         assert response.status_code in (201, 400)
         assert LedgerTransaction.objects.count() == (1 if response.status_code == 201 else 0)
 
-    def test_refuse_an_empty_body(self, charge: Charge) -> None:
+    def test_refuse_an_empty_body(self, charge):
         response = charge(b"")
 
         assert response.status_code == 400
         assert response.json()["code"] in ("VALIDATION_ERROR", "MALFORMED_REQUEST")
         assert_nothing_charged()
 
-    def test_refuse_a_form(self, charge: Charge) -> None:
+    def test_refuse_a_form(self, charge):
         response = charge(b"amount=1000", content_type="application/x-www-form-urlencoded")
 
         assert response.status_code == 415
         assert response.json()["code"] == "UNSUPPORTED_MEDIA_TYPE"
         assert_nothing_charged()
 
-    def test_refuse_a_huge_body(self, charge: Charge, settings: Settings) -> None:
+    def test_refuse_a_huge_body(self, charge, settings):
         response = charge(b'{"amount": 1000}' + b" " * settings.MAX_BODY_BYTES)
 
         assert response.status_code == 413
         assert response.json()["code"] == "PAYLOAD_TOO_LARGE"
         assert_nothing_charged()
 
-    def test_refuse_to_go_above_the_limit(self, charge: Charge, customer: User) -> None:
+    def test_refuse_to_go_above_the_limit(self, charge, customer):
         WalletFactory(customer=customer, balance=9_500_000)
 
         response = charge({"amount": 500_001})
@@ -232,7 +226,7 @@ class TestCharges:
         )
         assert wallet_balance(customer_id=customer.pk) == 9_500_000
 
-    def test_are_limited(self, charge: Charge, settings: Settings) -> None:
+    def test_are_limited(self, charge, settings):
         settings.RATE_LIMIT_ENABLED = True
         settings.RATE_LIMITS = settings.RATE_LIMITS | {"charge": 2}
 
@@ -247,7 +241,7 @@ class TestCharges:
         assert LedgerTransaction.objects.count() == 5 - len(limited)
 
     @pytest.mark.parametrize("method", ["get", "put", "patch", "delete"])
-    def test_are_only_posted(self, api: Client, method: str) -> None:
+    def test_are_only_posted(self, api, method):
         response = getattr(api, method)(CHARGES)
 
         assert response.status_code == 405
@@ -255,7 +249,7 @@ class TestCharges:
 
 
 class TestChargesOfOneKey:
-    def test_happen_once_and_answer_the_same_bytes(self, charge: Charge, customer: User) -> None:
+    def test_happen_once_and_answer_the_same_bytes(self, charge, customer):
         first = charge({"amount": 30_000}, key="one")
         charge({"amount": 5_000}, key="other")
 
@@ -267,14 +261,14 @@ class TestChargesOfOneKey:
         assert "Idempotent-Replayed" not in first.headers
         assert wallet_balance(customer_id=customer.pk) == 35_000
 
-    def test_are_replayed_in_the_language_of_the_first(self, charge: Charge) -> None:
+    def test_are_replayed_in_the_language_of_the_first(self, charge):
         first = charge({"amount": 30_000}, key="one")
 
         second = charge({"amount": 30_000}, key="one", HTTP_ACCEPT_LANGUAGE="ko")
 
         assert second.content == first.content
 
-    def test_must_ask_for_the_same(self, charge: Charge, customer: User) -> None:
+    def test_must_ask_for_the_same(self, charge, customer):
         charge({"amount": 30_000}, key="one")
 
         response = charge({"amount": 30_001}, key="one")
@@ -283,7 +277,7 @@ class TestChargesOfOneKey:
         assert response.json()["code"] == "IDEMPOTENCY_KEY_REUSED"
         assert wallet_balance(customer_id=customer.pk) == 30_000
 
-    def test_belong_to_one_customer(self, charge: Charge) -> None:
+    def test_belong_to_one_customer(self, charge):
         charge({"amount": 30_000}, key="one")
         other = CustomerFactory()
 
@@ -292,7 +286,7 @@ class TestChargesOfOneKey:
         assert response.status_code == 201
         assert wallet_balance(customer_id=other.pk) == 7_000
 
-    def test_may_be_tried_again_after_a_refusal(self, charge: Charge, customer: User) -> None:
+    def test_may_be_tried_again_after_a_refusal(self, charge, customer):
         WalletFactory(customer=customer, balance=10_000_000)
         refused = charge({"amount": 1_000}, key="one")
         pay(customer_id=customer.pk, amount=5_000, reference=uuid4())
@@ -305,7 +299,7 @@ class TestChargesOfOneKey:
     @pytest.mark.parametrize(
         "key", [None, " ", "\t", "k" * 256, "kéy", "키", "key\x7f", "key\x01"], ids=range(8)
     )
-    def test_need_a_usable_key(self, charge: Charge, key: str | None) -> None:
+    def test_need_a_usable_key(self, charge, key):
         response = charge({"amount": 30_000}, key=key)
 
         assert response.status_code == 400
@@ -313,17 +307,17 @@ class TestChargesOfOneKey:
         assert_nothing_charged()
 
     @pytest.mark.parametrize("key", ["k", "k" * 255, "!~ [x]", str(uuid4())], ids=range(4))
-    def test_take_any_printable_key(self, charge: Charge, key: str) -> None:
+    def test_take_any_printable_key(self, charge, key):
         assert charge({"amount": 30_000}, key=key).status_code == 201
 
     @pytest.mark.django_db(transaction=True)
     def test_are_refused_while_one_is_under_way(
         self,
-        charge: Charge,
-        customer: User,
-        race: Race,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
+        charge,
+        customer,
+        race,
+        monkeypatch,
+    ):
         is_charging, was_refused = threading.Event(), threading.Event()
 
         def wait(_parameters: object) -> None:
@@ -350,9 +344,7 @@ class TestChargesOfOneKey:
         assert wallet_balance(customer_id=customer.pk) == 30_000
 
     @pytest.mark.django_db(transaction=True)
-    def test_happen_once_however_many_come_at_once(
-        self, charge: Charge, customer: User, race: Race
-    ) -> None:
+    def test_happen_once_however_many_come_at_once(self, charge, customer, race):
         responses = race([lambda: charge({"amount": 30_000}, key="one")] * 24)
 
         done = [response for response in responses if response.status_code == 201]
@@ -363,9 +355,7 @@ class TestChargesOfOneKey:
         assert LedgerTransaction.objects.count() == 1
 
     @pytest.mark.django_db(transaction=True)
-    def test_happen_as_often_as_they_come_with_other_keys(
-        self, charge: Charge, customer: User, race: Race
-    ) -> None:
+    def test_happen_as_often_as_they_come_with_other_keys(self, charge, customer, race):
         """The twin: without a common key nothing holds the calls together."""
         responses = race([lambda: charge({"amount": 30_000})] * 24)
 
@@ -374,7 +364,7 @@ class TestChargesOfOneKey:
 
 
 class TestTransactions:
-    def test_are_an_empty_page_at_first(self, api: Client) -> None:
+    def test_are_an_empty_page_at_first(self, api):
         assert api.get(TRANSACTIONS).json()["data"] == {
             "items": [],
             "page": 1,
@@ -382,7 +372,7 @@ class TestTransactions:
             "total": 0,
         }
 
-    def test_tell_every_movement_newest_first(self, api: Client, customer: User) -> None:
+    def test_tell_every_movement_newest_first(self, api, customer):
         reservation_id = uuid4()
         WalletFactory(customer=customer, balance=50_000)
         WalletFactory(balance=99_000)
@@ -413,7 +403,7 @@ class TestTransactions:
         assert UUID(newest["transaction_id"])
         assert newest["created_at"].endswith("Z")
 
-    def test_come_in_pages(self, api: Client, customer: User) -> None:
+    def test_come_in_pages(self, api, customer):
         WalletFactory(customer=customer, balance=5_000_000)
 
         page = api.get(TRANSACTIONS, {"page": 2, "page_size": 2}).json()["data"]
@@ -434,7 +424,7 @@ class TestTransactions:
             ("page_size", "101"),
         ],
     )
-    def test_refuse_a_page_that_is_none(self, api: Client, name: str, value: str) -> None:
+    def test_refuse_a_page_that_is_none(self, api, name, value):
         response = api.get(TRANSACTIONS, {name: value})
 
         assert response.status_code == 400
@@ -442,8 +432,8 @@ class TestTransactions:
         assert list(response.json()["data"]["errors"]) == [name]
 
     def test_take_three_queries_however_many_there_are(
-        self, api: Client, customer: User, django_assert_num_queries: DjangoAssertNumQueries
-    ) -> None:
+        self, api, customer, django_assert_num_queries
+    ):
         WalletFactory(customer=customer, balance=9_000_000)
 
         with django_assert_num_queries(3):

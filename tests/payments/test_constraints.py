@@ -45,39 +45,37 @@ class TestLedgerIsAppendOnly:
             "TRUNCATE {} CASCADE",
         ],
     )
-    def test_refuses_to_change_what_is_written(
-        self, wallet: Wallet, table: str, statement: str
-    ) -> None:
+    def test_refuses_to_change_what_is_written(self, wallet, table, statement):
         with pytest.raises(IntegrityError, match="is append-only"):
             execute(statement.format(table))
 
         assert LedgerTransaction.objects.get().amount == 50_000
         assert sorted(LedgerEntry.objects.values_list("amount", flat=True)) == [-50_000, 50_000]
 
-    def test_refuses_the_orm_as_well(self, wallet: Wallet) -> None:
+    def test_refuses_the_orm_as_well(self, wallet):
         booked = LedgerTransaction.objects.get()
 
         for change in (booked.save, LedgerEntry.objects.all().delete):
             with pytest.raises(IntegrityError, match="is append-only"), transaction.atomic():
                 change()
 
-    def test_keeps_wallets(self, wallet: Wallet) -> None:
+    def test_keeps_wallets(self, wallet):
         with pytest.raises(IntegrityError, match="keeps its rows"):
             execute("DELETE FROM payments_wallet")
 
         assert Wallet.objects.filter(pk=wallet.pk).exists()
 
-    def test_keeps_customers_who_moved_money(self, wallet: Wallet) -> None:
+    def test_keeps_customers_who_moved_money(self, wallet):
         with pytest.raises(ProtectedError):
             wallet.customer.delete()
 
 
 class TestWallet:
-    def test_is_never_negative(self, wallet: Wallet) -> None:
+    def test_is_never_negative(self, wallet):
         with pytest.raises(IntegrityError, match="wallet_balance_never_negative"):
             execute("UPDATE payments_wallet SET balance = -1")
 
-    def test_starts_empty(self) -> None:
+    def test_starts_empty(self):
         customer = CustomerFactory()
 
         with pytest.raises(IntegrityError, match="wallet_starts_empty"):
@@ -91,7 +89,7 @@ class TestWallet:
             "UPDATE payments_wallet SET balance = 0, version = 0",
         ],
     )
-    def test_holds_what_the_ledger_says(self, wallet: Wallet, statement: str) -> None:
+    def test_holds_what_the_ledger_says(self, wallet, statement):
         with pytest.raises(IntegrityError, match="does not explain the balance"):
             execute(statement)
 
@@ -129,43 +127,43 @@ class Draft:
 
 
 @pytest.fixture
-def draft(wallet: Wallet) -> Draft:
+def draft(wallet) -> Draft:
     return Draft(wallet)
 
 
 class TestLedgerTransaction:
-    def test_is_taken_when_nothing_is_spoilt(self, draft: Draft) -> None:
+    def test_is_taken_when_nothing_is_spoilt(self, draft):
         draft.commit()
 
         assert Wallet.objects.get().balance == 50_100
 
-    def test_needs_entries(self, draft: Draft) -> None:
+    def test_needs_entries(self, draft):
         draft.entries = []
 
         with pytest.raises(IntegrityError, match="has no entries"):
             draft.commit()
 
     @pytest.mark.parametrize("amount", [-99, -101, 100])
-    def test_sums_to_zero(self, draft: Draft, amount: int) -> None:
+    def test_sums_to_zero(self, draft, amount):
         draft.entries[1]["amount"] = amount
 
         with pytest.raises(IntegrityError, match="do not balance"):
             draft.commit()
 
-    def test_moves_its_amount(self, draft: Draft) -> None:
+    def test_moves_its_amount(self, draft):
         draft.entries[0]["amount"] = 90
         draft.entries[1]["amount"] = -90
 
         with pytest.raises(IntegrityError, match="do not balance"):
             draft.commit()
 
-    def test_moves_the_money_of_its_customer(self, draft: Draft) -> None:
+    def test_moves_the_money_of_its_customer(self, draft):
         draft.entries[0]["customer_id"] = CustomerFactory().pk
 
         with pytest.raises(IntegrityError, match="do not balance"):
             draft.commit()
 
-    def test_takes_no_entry_later(self, wallet: Wallet) -> None:
+    def test_takes_no_entry_later(self, wallet):
         booked = LedgerTransaction.objects.get()
 
         with pytest.raises(IntegrityError, match="do not balance"):
@@ -174,25 +172,25 @@ class TestLedgerTransaction:
                 booked.pk,
             )
 
-    def test_continues_the_balance(self, draft: Draft) -> None:
+    def test_continues_the_balance(self, draft):
         draft.booked["balance_after"] += 1
 
         with pytest.raises(IntegrityError, match="does not follow from the balance before"):
             draft.commit()
 
-    def test_leaves_no_gap(self, draft: Draft) -> None:
+    def test_leaves_no_gap(self, draft):
         draft.booked["sequence"] += 1
 
         with pytest.raises(IntegrityError, match="does not follow from the balance before"):
             draft.commit()
 
-    def test_reaches_the_wallet(self, draft: Draft) -> None:
+    def test_reaches_the_wallet(self, draft):
         draft.reaches_wallet = False
 
         with pytest.raises(IntegrityError, match="did not reach the wallet"):
             draft.commit()
 
-    def test_has_a_number_of_its_own(self, draft: Draft) -> None:
+    def test_has_a_number_of_its_own(self, draft):
         draft.booked["sequence"] -= 1
 
         with pytest.raises(IntegrityError, match="ledger_transaction_sequence_unique"):
@@ -218,7 +216,7 @@ class TestLedgerTransaction:
             ({"sequence": 0}, "ledger_sequence_from_one"),
         ],
     )
-    def test_keeps_its_rules(self, draft: Draft, spoilt: dict[str, Any], constraint: str) -> None:
+    def test_keeps_its_rules(self, draft, spoilt, constraint):
         draft.booked |= spoilt
         draft.reaches_wallet = False
 
@@ -235,13 +233,13 @@ class TestLedgerEntry:
             ({"account": "PETTY_CASH"}, "ledger_entry_customer_fits_account"),
         ],
     )
-    def test_keeps_its_rules(self, draft: Draft, spoilt: dict[str, Any], constraint: str) -> None:
+    def test_keeps_its_rules(self, draft, spoilt, constraint):
         draft.entries[1] |= spoilt
 
         with pytest.raises(IntegrityError, match=constraint):
             draft.commit()
 
-    def test_names_a_customer_for_what_is_owed_only(self, draft: Draft) -> None:
+    def test_names_a_customer_for_what_is_owed_only(self, draft):
         draft.entries[1]["customer_id"] = draft.wallet.pk
 
         with pytest.raises(IntegrityError, match="ledger_entry_customer_fits_account"):
@@ -259,8 +257,6 @@ class TestLimits:
             ("BALANCE_LIMIT", 10_000_001, 1),
         ],
     )
-    def test_of_an_installation_stay_within_the_constraints(
-        self, name: str, limit: int, errors: int
-    ) -> None:
+    def test_of_an_installation_stay_within_the_constraints(self, name, limit, errors):
         with override_settings(**{name: limit}):
             assert len(check_limits()) == errors

@@ -21,7 +21,6 @@ from apps.payments.selectors import (
     wallet_differences,
 )
 from apps.payments.services import charge_wallet
-from tests.conftest import Race
 from tests.factories.accounts import CustomerFactory
 from tests.factories.payments import WalletFactory, pay, refund
 from tests.protections import before, unlock, without_triggers
@@ -50,7 +49,7 @@ def assert_books_balance() -> None:
 
 
 @pytest.fixture
-def without_lock(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+def without_lock(monkeypatch) -> Callable[[int], None]:
     """Read wallets without a lock, and let nobody write before all `rivals` have read."""
 
     def remove(rivals: int) -> None:
@@ -79,7 +78,7 @@ def without_constraint(constraint: str) -> Generator[None]:
 
 
 class TestParallelCharges:
-    def test_all_of_them_count(self, race: Race) -> None:
+    def test_all_of_them_count(self, race):
         wallet = WalletFactory(balance=1_000)
         charge = in_transaction(charge_wallet, customer_id=wallet.pk, amount=700)
 
@@ -90,7 +89,7 @@ class TestParallelCharges:
         assert {outcome.sequence for outcome in outcomes} == set(range(2, RIVALS + 2))
         assert_books_balance()
 
-    def test_open_one_wallet(self, race: Race) -> None:
+    def test_open_one_wallet(self, race):
         customer = CustomerFactory()
         charge = in_transaction(charge_wallet, customer_id=customer.pk, amount=700)
 
@@ -100,9 +99,7 @@ class TestParallelCharges:
         assert wallet_balance(customer_id=customer.pk) == RIVALS * 700
         assert_books_balance()
 
-    def test_without_the_lock_all_but_one_are_refused_and_none_is_lost(
-        self, race: Race, without_lock: Callable[[int], None]
-    ) -> None:
+    def test_without_the_lock_all_but_one_are_refused_and_none_is_lost(self, race, without_lock):
         wallet = WalletFactory(balance=1_000)
         charge = in_transaction(charge_wallet, customer_id=wallet.pk, amount=700)
         without_lock(RIVALS)
@@ -113,9 +110,7 @@ class TestParallelCharges:
         assert wallet_balance(customer_id=wallet.pk) == 1_700
         assert_books_balance()
 
-    def test_without_lock_and_constraints_money_is_lost(
-        self, race: Race, without_lock: Callable[[int], None]
-    ) -> None:
+    def test_without_lock_and_constraints_money_is_lost(self, race, without_lock):
         wallet = WalletFactory(balance=1_000)
         charge = in_transaction(charge_wallet, customer_id=wallet.pk, amount=700)
         without_lock(RIVALS)
@@ -129,7 +124,7 @@ class TestParallelCharges:
             assert booked == {"amount__sum": 1_000 + RIVALS * 700}
             assert [difference.customer_id for difference in wallet_differences()] == [wallet.pk]
 
-    def test_stop_at_the_limit(self, race: Race) -> None:
+    def test_stop_at_the_limit(self, race):
         wallet = WalletFactory(balance=9_000_000)
         charge = in_transaction(charge_wallet, customer_id=wallet.pk, amount=200_000)
 
@@ -146,7 +141,7 @@ class TestParallelCharges:
 
 
 class TestParallelPayments:
-    def test_spend_what_there_is_and_no_more(self, race: Race) -> None:
+    def test_spend_what_there_is_and_no_more(self, race):
         wallet = WalletFactory(balance=7_000)
 
         outcomes = race(
@@ -165,9 +160,7 @@ class TestParallelPayments:
         assert wallet_balance(customer_id=wallet.pk) == 0
         assert_books_balance()
 
-    def test_without_lock_and_constraints_more_is_spent_than_there_is(
-        self, race: Race, without_lock: Callable[[int], None]
-    ) -> None:
+    def test_without_lock_and_constraints_more_is_spent_than_there_is(self, race, without_lock):
         wallet = WalletFactory(balance=1_000)
         without_lock(2)
 
@@ -183,7 +176,7 @@ class TestParallelPayments:
             assert wallet_balance(customer_id=wallet.pk) == 0
             assert ledger_totals().paid == 2_000
 
-    def test_and_charges_lose_no_update(self, race: Race) -> None:
+    def test_and_charges_lose_no_update(self, race):
         wallet = WalletFactory(balance=10_000)
         charges = [in_transaction(charge_wallet, customer_id=wallet.pk, amount=300)] * 10
         debits = [
@@ -204,7 +197,7 @@ class TestParallelPayments:
             assert balance_after == running
         assert_books_balance()
 
-    def test_of_one_reference_happen_once(self, race: Race) -> None:
+    def test_of_one_reference_happen_once(self, race):
         wallet = WalletFactory(balance=10_000)
         payment = in_transaction(pay, customer_id=wallet.pk, amount=100, reference=uuid4())
 
@@ -214,7 +207,7 @@ class TestParallelPayments:
         assert wallet_balance(customer_id=wallet.pk) == 9_900
         assert_books_balance()
 
-    def test_without_the_constraint_one_reference_is_paid_many_times(self, race: Race) -> None:
+    def test_without_the_constraint_one_reference_is_paid_many_times(self, race):
         wallet = WalletFactory(balance=10_000)
         payment = in_transaction(pay, customer_id=wallet.pk, amount=100, reference=uuid4())
 
@@ -226,7 +219,7 @@ class TestParallelPayments:
 
 
 class TestParallelRefunds:
-    def test_give_back_once(self, race: Race) -> None:
+    def test_give_back_once(self, race):
         wallet = WalletFactory(balance=10_000)
         reference = uuid4()
         in_transaction(pay, customer_id=wallet.pk, amount=4_000, reference=reference)()
@@ -238,7 +231,7 @@ class TestParallelRefunds:
         assert wallet_balance(customer_id=wallet.pk) == 10_000
         assert_books_balance()
 
-    def test_without_the_constraint_give_back_many_times(self, race: Race) -> None:
+    def test_without_the_constraint_give_back_many_times(self, race):
         wallet = WalletFactory(balance=10_000)
         reference = uuid4()
         in_transaction(pay, customer_id=wallet.pk, amount=4_000, reference=reference)()
@@ -251,7 +244,7 @@ class TestParallelRefunds:
             assert wallet_balance(customer_id=wallet.pk) == 6_000 + RIVALS * 4_000
 
 
-def test_transactions_of_different_customers_do_not_wait_for_each_other(race: Race) -> None:
+def test_transactions_of_different_customers_do_not_wait_for_each_other(race):
     first, second = WalletFactory(balance=1_000), WalletFactory(balance=1_000)
     charge = in_transaction(charge_wallet, customer_id=second.pk, amount=100)
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import redis
-from django.conf import LazySettings
 from django.utils import timezone
 
 from apps.core.store import BREAK_SECONDS
@@ -15,7 +14,6 @@ from apps.outbox.models import EventDelivery
 from apps.payments.models import Wallet
 from apps.queue.services import admit_visitors
 from dev.stack.servers import ValkeyServer
-from tests.conftest import StartValkey
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import SeatFactory
 from tests.factories.queue import WaitingRoomFactory
@@ -27,7 +25,7 @@ FROZEN_SECONDS = 10.0
 
 
 @pytest.fixture
-def server(valkey_server: StartValkey, settings: LazySettings) -> ValkeyServer:
+def server(valkey_server, settings) -> ValkeyServer:
     """It counts calls for the rate limits, too."""
     server = valkey_server()
     settings.QUEUE_URL = settings.CACHE_URL = server.url
@@ -42,8 +40,8 @@ def seconds(call: Callable[[], Any]) -> tuple[float, Any]:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_frozen_store_is_refused_within_a_second_and_service_resumes_by_itself(
-    server: ValkeyServer,
-) -> None:
+    server,
+):
     seat = SeatFactory()
     concert_id = seat.performance.concert_id
     WaitingRoomFactory(concert_id=concert_id, capacity=1)
@@ -84,7 +82,7 @@ def test_a_frozen_store_is_refused_within_a_second_and_service_resumes_by_itself
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_full_store_lets_nobody_in_loses_nobody_and_sells_on(server: ValkeyServer) -> None:
+def test_a_full_store_lets_nobody_in_loses_nobody_and_sells_on(server):
     seat = SeatFactory()
     concert_id = seat.performance.concert_id
     WaitingRoomFactory(concert_id=concert_id, capacity=1)

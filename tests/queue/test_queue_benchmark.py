@@ -4,7 +4,6 @@ import io
 import json
 import sys
 from collections.abc import Generator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +14,7 @@ from django.core.management import CommandError, call_command
 from dev.bench.queue_benchmark import BenchmarkFailed, fill_room, measure, policy_of, room_keys
 from dev.bench.queue_benchmark_report import Bounds
 from dev.demo.management.commands.queue_benchmark import TITLES
-from tests.conftest import StartValkey
-from tests.queue.rooms import CONCERT, Clock, TestedRoom
+from tests.queue.rooms import CONCERT
 
 STORES = ["node"]  # the benchmark measures a server of its own
 # Costs depend on the machine; how often a script is called does not.
@@ -31,9 +29,7 @@ def run(*arguments: str, bounds: Bounds = ANY_COST) -> str:
 
 
 class TestFillRoom:
-    def test_leaves_behind_what_joins_do(
-        self, room: TestedRoom, store: redis.Redis, clock: Clock
-    ) -> None:
+    def test_leaves_behind_what_joins_do(self, room, store, clock):
         first_at, size = clock.now, 1_000
         filled_policy = policy_of(CONCERT, capacity=10)
         store.delete(*room_keys(CONCERT).values())
@@ -51,9 +47,7 @@ class TestFillRoom:
         assert joined.keys() == {"room", "waiting", "seen"}
         assert contents(store) == joined
 
-    def test_the_room_goes_on_as_if_they_had_joined(
-        self, room: TestedRoom, store: redis.Redis, clock: Clock
-    ) -> None:
+    def test_the_room_goes_on_as_if_they_had_joined(self, room, store, clock):
         room.configure(policy_of(CONCERT, capacity=2), epoch="e", was_stored=False)
 
         list(fill_room(store, CONCERT, 50, first_at=clock.now))
@@ -78,7 +72,7 @@ def contents(store: redis.Redis) -> dict[str, Any]:
 
 
 class TestQueueBenchmark:
-    def test_measures_every_size_and_says_so_in_words_and_figures(self, tmp_path: Path) -> None:
+    def test_measures_every_size_and_says_so_in_words_and_figures(self, tmp_path):
         output = run(*SMALL, "--json", str(tmp_path / "costs.json"))
 
         figures = json.loads((tmp_path / "costs.json").read_text())
@@ -113,7 +107,7 @@ class TestQueueBenchmark:
         assert "500 : 50 waiting" in output
         assert "Every bound holds." in output
 
-    def test_a_join_and_a_status_take_one_round_trip(self, tmp_path: Path) -> None:
+    def test_a_join_and_a_status_take_one_round_trip(self, tmp_path):
         run("--waiting", "50", "--repeats", "1", "--json", str(tmp_path / "costs.json"))
 
         [room] = json.loads((tmp_path / "costs.json").read_text())["rooms"]
@@ -121,7 +115,7 @@ class TestQueueBenchmark:
         assert (trips["join"], trips["join_early"]) == (1, 1)
         assert (trips["status"], trips["gate"]) == (1, 1)
 
-    def test_fails_when_a_bound_is_broken(self, tmp_path: Path) -> None:
+    def test_fails_when_a_bound_is_broken(self, tmp_path):
         bounds = Bounds(ratio=1e9, bytes_per_visitor=1, longest_script_ms=1e9)
 
         with pytest.raises(CommandError, match=r"^Above the bound: memory of a waiting visitor\.$"):
@@ -144,13 +138,11 @@ class TestQueueBenchmark:
             ),
         ],
     )
-    def test_every_bound_counts(self, bounds: Bounds, broken: str) -> None:
+    def test_every_bound_counts(self, bounds, broken):
         with pytest.raises(CommandError, match=broken):
             run(*SMALL, bounds=bounds)
 
-    def test_one_size_has_nothing_to_be_compared_with(
-        self, valkey_server: StartValkey, tmp_path: Path
-    ) -> None:
+    def test_one_size_has_nothing_to_be_compared_with(self, valkey_server, tmp_path):
         server = valkey_server()
 
         run("--waiting", "50", "--server", server.url, "--json", str(tmp_path / "costs.json"))
@@ -162,7 +154,7 @@ class TestQueueBenchmark:
         with redis.Redis.from_url(server.url) as client:
             assert client.dbsize() == 0
 
-    def test_refuses_a_server_that_is_in_use(self, room: TestedRoom, store: redis.Redis) -> None:
+    def test_refuses_a_server_that_is_in_use(self, room, store):
         room.join(1)
         before = store.dbsize(), contents(store)
 
@@ -184,13 +176,11 @@ class TestQueueBenchmark:
             (("--json", "/nowhere/costs.json"), "Cannot write to /nowhere/costs.json"),
         ],
     )
-    def test_refuses_what_it_cannot_do(self, arguments: tuple[str, ...], message: str) -> None:
+    def test_refuses_what_it_cannot_do(self, arguments, message):
         with pytest.raises(CommandError, match=message):
             run("--waiting", "50", *arguments)
 
-    def test_without_the_embedded_server_asks_for_one(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_without_the_embedded_server_asks_for_one(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "dev.stack.servers", None)
 
         with pytest.raises(CommandError, match="name one with --server"):
@@ -199,11 +189,11 @@ class TestQueueBenchmark:
 
 class TestMeasure:
     @pytest.fixture
-    def client(self, valkey_server: StartValkey) -> Generator[redis.Redis]:
+    def client(self, valkey_server) -> Generator[redis.Redis]:
         with redis.Redis.from_url(valkey_server().url) as client:
             yield client
 
-    def test_notices_visitors_who_are_not_there(self, client: redis.Redis) -> None:
+    def test_notices_visitors_who_are_not_there(self, client):
         def lose_the_room(what: str, done: int, total: int) -> None:
             if what == "measure":
                 client.delete(room_keys(1)["room"])
@@ -213,7 +203,7 @@ class TestMeasure:
 
         assert client.dbsize() == 0
 
-    def test_notices_absentees_who_are_not_dropped(self, client: redis.Redis) -> None:
+    def test_notices_absentees_who_are_not_dropped(self, client):
         def come_back(what: str, done: int, total: int) -> None:
             if what == "vanish 50":
                 client.zadd(room_keys(1)["seen"], {"49": 4_000_000_000_000_000})
@@ -221,7 +211,7 @@ class TestMeasure:
         with pytest.raises(BenchmarkFailed, match="24 of 25 absentees were dropped"):
             measure(client, [50], operations=10, repeats=1, on_progress=come_back)
 
-    def test_moves_the_ends_on_while_it_purges(self, client: redis.Redis) -> None:
+    def test_moves_the_ends_on_while_it_purges(self, client):
         """As the tick does for the exit log, so that the stream does not grow with the crowd."""
         pending = []
 

@@ -1,6 +1,5 @@
 """Rooms with nobody in them: they cost little, whatever their number, and nothing once their concert is over."""
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -54,7 +53,7 @@ def move_dates(concert: Concert, *, to: datetime) -> None:
 
 
 @pytest.fixture
-def finished(visitor: Visitor) -> Visitor:
+def finished(visitor) -> Visitor:
     """Somebody who had a turn in a room whose concert ended more than a day ago; the room rests."""
     PerformanceFactory(concert=visitor.concert)
     visitor.join()
@@ -86,9 +85,7 @@ class TestManyRooms:
     def everywhere(self, store: redis.Redis) -> dict[str, Any]:
         return {} if isinstance(store, redis.Redis) else {"target_nodes": "primaries"}
 
-    def test_do_not_keep_the_only_visitor_waiting(
-        self, idle: None, visitor: Visitor, store: redis.Redis
-    ) -> None:
+    def test_do_not_keep_the_only_visitor_waiting(self, idle, visitor, store):
         visitor.join()
         calls_before = self.calls(store)
 
@@ -104,13 +101,13 @@ class TestManyRooms:
         # What the scripts call themselves is counted as well.
         assert self.calls(store) - calls_before <= 40 * (looked_at + 1)
 
-    def test_would_without_the_order(self, idle: None, visitor: Visitor) -> None:
+    def test_would_without_the_order(self, idle, visitor):
         visitor.join()
         WaitingRoom.objects.update(activity="RESTING")  # as if all of them were alike
 
         assert services.admit_visitors() == 0
 
-    def test_are_due_at_different_times_after_a_look(self, idle: None) -> None:
+    def test_are_due_at_different_times_after_a_look(self, idle):
         services.admit_visitors()
 
         looked_at = WaitingRoom.objects.exclude(next_tick_at=LONG_AGO)
@@ -118,7 +115,7 @@ class TestManyRooms:
         assert len(seconds) == admission.RESTING_PER_CALL
         assert 20 < min(seconds) < max(seconds) < 36
 
-    def test_are_claimed_by_an_index(self, idle: None) -> None:
+    def test_are_claimed_by_an_index(self, idle):
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE queue_waitingroom")
         with CaptureQueriesContext(connection) as queries:
@@ -132,7 +129,7 @@ class TestManyRooms:
 
 
 class TestResting:
-    def test_an_empty_room_rests(self, concert: Concert) -> None:
+    def test_an_empty_room_rests(self, concert):
         services.schedule_tick_now(concert.pk)
 
         services.admit_visitors()
@@ -141,12 +138,12 @@ class TestResting:
         assert room.activity == "RESTING"
         assert room.next_tick_at > timezone.now() + admission.IDLE_INTERVAL / 2
 
-    def test_a_room_with_somebody_in_it_does_not(self, visitors: list[Visitor]) -> None:
+    def test_a_room_with_somebody_in_it_does_not(self, visitors):
         tick()
 
         assert activity(visitors[0].concert) == "AWAKE"
 
-    def test_a_call_for_help_that_got_lost_is_made_up_for(self, visitor: Visitor) -> None:
+    def test_a_call_for_help_that_got_lost_is_made_up_for(self, visitor):
         """As when a web process dies between joining and waking."""
         visitor.join()
         WaitingRoom.objects.update(activity="RESTING")
@@ -159,7 +156,7 @@ class TestResting:
 class TestClosing:
     """Sales of a concert are over when the last date has begun, whatever the sales window says."""
 
-    def test_nobody_joins_after_the_last_date(self, visitor: Visitor) -> None:
+    def test_nobody_joins_after_the_last_date(self, visitor):
         PerformanceFactory(concert=visitor.concert, starts_at=timezone.now())
         waiting = Visitor(visitor.concert)
 
@@ -168,7 +165,7 @@ class TestClosing:
 
         assert live_room(visitor.concert.pk).visit_of(waiting.customer.pk) is None
 
-    def test_who_is_inside_is_sent_away(self, concert: Concert, visitors: list[Visitor]) -> None:
+    def test_who_is_inside_is_sent_away(self, concert, visitors):
         PerformanceFactory(concert=concert)
         tick()
         assert visitors[0].standing == "ACTIVE"
@@ -178,16 +175,16 @@ class TestClosing:
 
         assert {visitor.standing for visitor in visitors} == {"CLOSED"}
 
-    def test_one_date_ahead_is_enough(self, visitor: Visitor) -> None:
+    def test_one_date_ahead_is_enough(self, visitor):
         PerformanceFactory(concert=visitor.concert, starts_at=timezone.now())
         PerformanceFactory(concert=visitor.concert)
 
         assert visitor.join().standing == "WAITING"
 
-    def test_a_concert_without_dates_is_open(self, visitor: Visitor) -> None:
+    def test_a_concert_without_dates_is_open(self, visitor):
         assert visitor.join().standing == "WAITING"
 
-    def test_sales_may_close_before_the_last_date(self, visitor: Visitor) -> None:
+    def test_sales_may_close_before_the_last_date(self, visitor):
         PerformanceFactory(concert=visitor.concert)
         Concert.objects.update(sales_close_at=timezone.now())
 
@@ -195,7 +192,7 @@ class TestClosing:
             visitor.join()
 
     @pytest.mark.parametrize("is_live", [True, False])
-    def test_the_board_says_so(self, concert: Concert, is_live: bool) -> None:
+    def test_the_board_says_so(self, concert, is_live):
         PerformanceFactory(concert=concert, starts_at=timezone.now())
         if is_live:
             tick()
@@ -204,9 +201,7 @@ class TestClosing:
 
 
 class TestRetiring:
-    def test_a_room_of_a_concert_that_is_over_is_forgotten(
-        self, finished: Visitor, store: redis.Redis
-    ) -> None:
+    def test_a_room_of_a_concert_that_is_over_is_forgotten(self, finished, store):
         tick()
 
         room = WaitingRoom.objects.get()
@@ -214,7 +209,7 @@ class TestRetiring:
         assert store.keys("*queue*") == []
         assert QueueExit.objects.count() == 1
 
-    def test_is_not_looked_at_any_more(self, finished: Visitor, store: redis.Redis) -> None:
+    def test_is_not_looked_at_any_more(self, finished, store):
         tick()
         WaitingRoom.objects.update(next_tick_at=LONG_AGO)
 
@@ -223,14 +218,14 @@ class TestRetiring:
         assert WaitingRoom.objects.get().next_tick_at.year == 2000
         assert store.keys("*queue*") == []
 
-    def test_staff_have_a_day_to_go_on(self, finished: Visitor) -> None:
+    def test_staff_have_a_day_to_go_on(self, finished):
         move_dates(finished.concert, to=timezone.now() - RETIRED_AFTER + timedelta(minutes=1))
 
         tick()
 
         assert activity(finished.concert) == "RESTING"
 
-    def test_needs_the_ends_on_record(self, finished: Visitor, store: redis.Redis) -> None:
+    def test_needs_the_ends_on_record(self, finished, store):
         live = live_room(finished.concert.pk)
         add_exit(store, live, CustomerFactory().pk, at=to_micros(timezone.now()))
 
@@ -241,14 +236,14 @@ class TestRetiring:
         assert activity(finished.concert) == "RETIRED"
         assert QueueExit.objects.count() == 2
 
-    def test_somebody_inside_keeps_it(self, finished: Visitor) -> None:
+    def test_somebody_inside_keeps_it(self, finished):
         move_dates(finished.concert, to=timezone.now() + timedelta(days=1))
         tick()
         Visitor(finished.concert).join()
 
         assert not live_room(finished.concert.pk).drop_if_empty()
 
-    def test_a_date_that_is_added_brings_it_back(self, finished: Visitor) -> None:
+    def test_a_date_that_is_added_brings_it_back(self, finished):
         tick()
         create_performance(
             concert_id=finished.concert.pk, starts_at=timezone.now() + timedelta(days=9)
@@ -261,9 +256,7 @@ class TestRetiring:
         assert services.admit_visitors() == 1  # new, not lost: nobody has to come back first
         assert newcomer.standing == "ACTIVE"
 
-    def test_a_join_that_is_refused_changes_nothing_for_those_after_it(
-        self, finished: Visitor, store: redis.Redis
-    ) -> None:
+    def test_a_join_that_is_refused_changes_nothing_for_those_after_it(self, finished, store):
         tick()
         with pytest.raises(SalesClosed):
             Visitor(finished.concert).join()
@@ -278,7 +271,7 @@ class TestRetiring:
 
         assert activity(finished.concert) == "AWAKE"
 
-    def test_a_live_room_from_before_does_not_keep_it_closed(self, finished: Visitor) -> None:
+    def test_a_live_room_from_before_does_not_keep_it_closed(self, finished):
         """A store that came back from an old file has it, or a join was faster than the row."""
         tick()
         room = rooms.waiting_room_of(finished.concert.pk)
@@ -294,9 +287,7 @@ class TestRetiring:
         assert services.admit_visitors() == 1
         assert newcomer.standing == "ACTIVE"
 
-    def test_a_visitor_whom_nobody_has_woken_it_for_is_found(
-        self, finished: Visitor, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_visitor_whom_nobody_has_woken_it_for_is_found(self, finished, monkeypatch):
         """The process of the first one died between joining and waking."""
         tick()
         create_performance(
@@ -310,7 +301,7 @@ class TestRetiring:
         assert activity(finished.concert) == "AWAKE"
         assert newcomer.standing == "ACTIVE"
 
-    def test_old_tokens_bring_nothing_back(self, finished: Visitor) -> None:
+    def test_old_tokens_bring_nothing_back(self, finished):
         early = Visitor(finished.concert)
         move_dates(finished.concert, to=timezone.now() + timedelta(days=1))
         tick()
@@ -331,7 +322,7 @@ class TestRetiring:
         assert early.standing == "CLOSED"
         assert live_room(finished.concert.pk).visit_of(early.customer.pk) is None
 
-    def test_staff_may_wake_it(self, finished: Visitor) -> None:
+    def test_staff_may_wake_it(self, finished):
         tick()
 
         with TestCase.captureOnCommitCallbacks(execute=True):
@@ -343,7 +334,7 @@ class TestRetiring:
         assert activity(finished.concert) == "RETIRED"
         assert WaitingRoom.objects.get().capacity == 9
 
-    def test_the_board_looks_the_same(self, finished: Visitor) -> None:
+    def test_the_board_looks_the_same(self, finished):
         services.admit_visitors()
         tick()
         clear_process_caches()
@@ -352,9 +343,7 @@ class TestRetiring:
 
         assert (board.state, board.waiting, board.active) == ("CLOSED", 0, 0)
 
-    def test_a_date_added_in_the_last_moment_saves_it(
-        self, finished: Visitor, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_date_added_in_the_last_moment_saves_it(self, finished, monkeypatch):
         """Between reading the room and retiring it."""
         bring_up_to_date = rooms.bring_up_to_date
 
@@ -372,11 +361,11 @@ class TestRetiring:
 
 class TestHealingBehindManyEnds:
     @pytest.fixture
-    def clock(self, concert: Concert, time_of: Callable[[Concert], Clock]) -> Clock:
+    def clock(self, concert, time_of) -> Clock:
         return time_of(concert)
 
     @pytest.fixture
-    def second_turn(self, clock: Clock, concert: Concert, store: redis.Redis) -> Visitor:
+    def second_turn(self, clock, concert, store) -> Visitor:
         """Holds a token of a place that the store has lost, and has ended a later one since; nothing of it is on record.
 
         More ends than fit into one batch are on their way to the exit log, this one the last of them.
@@ -394,7 +383,7 @@ class TestHealingBehindManyEnds:
         assert live.visit_of(visitor.customer.pk) is None
         return visitor
 
-    def test_waits_until_the_exit_log_has_them(self, second_turn: Visitor) -> None:
+    def test_waits_until_the_exit_log_has_them(self, second_turn):
         with pytest.raises(ServiceUnavailable):
             second_turn.poll()
 
@@ -402,9 +391,7 @@ class TestHealingBehindManyEnds:
         assert second_turn.standing == "TIMED_OUT"
         assert live_room(second_turn.concert.pk).visit_of(second_turn.customer.pk) is None
 
-    def test_would_give_a_second_turn_if_it_did_not(
-        self, second_turn: Visitor, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_would_give_a_second_turn_if_it_did_not(self, second_turn, monkeypatch):
         monkeypatch.setattr(rooms, "EXITS_BATCH", -1)
 
         assert second_turn.standing == "WAITING"

@@ -23,7 +23,6 @@ from apps.reservations.errors import (
 from apps.reservations.models import Hold
 from apps.reservations.services import HeldSeats, expire_holds, extend_hold, release_hold
 from tests.clocks import DatabaseClock
-from tests.conftest import StartValkey
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import begin_at
 from tests.factories.reservations import confirm, hold, overdue_hold
@@ -252,9 +251,7 @@ class TestOverTheApi:
         assert self.extend(visitor, made, key="longer-2").status_code == 409
         assert breaches() == []
 
-    def test_needs_neither_place_nor_store(
-        self, visitor, made, valkey_server: StartValkey, settings
-    ):
+    def test_needs_neither_place_nor_store(self, visitor, made, valkey_server, settings):
         del visitor.headers["Queue-Token"]
         server = valkey_server()
         settings.QUEUE_URL = server.url

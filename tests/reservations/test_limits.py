@@ -33,7 +33,7 @@ class TestUnpaidSeats:
         return concert
 
     @pytest.fixture
-    def dates(self, concert: Concert) -> list[list[Seat]]:
+    def dates(self, concert) -> list[list[Seat]]:
         """The seats of three dates."""
         made = [PerformanceFactory(concert=concert, seats=3) for _ in range(3)]
         return [list(date.seats.order_by("pk")) for date in made]

@@ -453,7 +453,7 @@ USE_CASES: dict[str, Callable[[], Callable[[], object]]] = {
 
 
 @pytest.mark.parametrize("name", USE_CASES)
-def test_locks_as_the_page_says(name: str) -> None:
+def test_locks_as_the_page_says(name):
     recorder = recorded(USE_CASES[name]())
 
     assert recorder.sequence == DOCUMENTED[name]
@@ -471,15 +471,15 @@ def test_locks_as_the_page_says(name: str) -> None:
 
 
 class TestThePage:
-    def test_lists_the_kinds_in_the_order_of_its_table(self) -> None:
+    def test_lists_the_kinds_in_the_order_of_its_table(self):
         page = (ROOT / "docs" / "locking.md").read_text()
 
         assert re.findall(r"^\d\. \*\*([a-z ]+)\*\*", page, flags=re.MULTILINE) == KINDS
 
-    def test_has_the_use_cases_that_are_tried_here(self) -> None:
+    def test_has_the_use_cases_that_are_tried_here(self):
         assert DOCUMENTED.keys() == USE_CASES.keys()
 
-    def test_knows_every_place_that_takes_a_lock(self) -> None:
+    def test_knows_every_place_that_takes_a_lock(self):
         reached = set()
         for prepare in USE_CASES.values():
             reached |= recorded(prepare()).places
@@ -512,7 +512,7 @@ def _locking_sql(text: str) -> bool:
     return bool(re.search(r"pg_\w*advisory|FOR (NO KEY )?UPDATE|LOCK TABLE", text))
 
 
-def test_a_name_stands_for_one_statement() -> None:
+def test_a_name_stands_for_one_statement():
     names = [name for _, name in statements()]
 
     assert len(names) == len(set(names)) > 20
@@ -521,7 +521,7 @@ def test_a_name_stands_for_one_statement() -> None:
 class TestTheRecorder:
     """Twins of the tests above: what they would not want to see is seen."""
 
-    def test_sees_rows_that_come_in_descending_order(self) -> None:
+    def test_sees_rows_that_come_in_descending_order(self):
         seats = seats_in_disorder()
         rows = Seat.objects.filter(pk__in=[seat.pk for seat in seats])
 
@@ -533,7 +533,7 @@ class TestTheRecorder:
 
         assert taken == Lock("seats", "waits", [seat.pk for seat in seats], True)
 
-    def test_sees_rows_that_are_not_ordered(self) -> None:
+    def test_sees_rows_that_are_not_ordered(self):
         seats = seats_in_disorder()
 
         def lock() -> None:
@@ -545,7 +545,7 @@ class TestTheRecorder:
         assert (taken.mode, taken.is_ordered) == ("NOWAIT", False)
         assert taken.ids == [seat.pk for seat in seats]
 
-    def test_sees_what_a_pipeline_locks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_sees_what_a_pipeline_locks(self, monkeypatch):
         pay = paying()
         without(monkeypatch, ORDER_OF_THE_SEATS_OF_A_HOLD)
 
@@ -554,9 +554,7 @@ class TestTheRecorder:
         assert seats.ids == sorted(seats.ids, reverse=True)
         assert len(seats.ids) == 3
 
-    def test_sees_what_a_pipeline_changes_without_a_lock(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_sees_what_a_pipeline_changes_without_a_lock(self, monkeypatch):
         pay = paying()
         without(monkeypatch, LOCK_OF_THE_WALLET)
 
@@ -564,7 +562,7 @@ class TestTheRecorder:
 
         assert "UPDATE payments_wallet" in book
 
-    def test_sees_a_change_without_a_lock(self) -> None:
+    def test_sees_a_change_without_a_lock(self):
         seats_in_disorder(1)
 
         assert recorded(lambda: Seat.objects.update(x=5)).unlocked_writes

@@ -38,7 +38,7 @@ from tests.factories.visitors import admitted_visitor
         ("1 3", "1", ""),
     ],
 )
-def test_a_choice_leaves(free: str, chosen: str, left: str) -> None:
+def test_a_choice_leaves(free, chosen, left):
     numbers = [place for place, seat in enumerate(free) if seat != " "]
     places = {free[place]: place for place in numbers}
 
