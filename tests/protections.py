@@ -2,7 +2,7 @@
 
     without(monkeypatch, LOCK_OF_THE_KEY)
     before(monkeypatch, "book", barrier.wait)
-    after(monkeypatch, CLAIM_OF_DELIVERIES, sell)
+    after(monkeypatch, CLAIMING_DELIVERIES, sell)
 
 A test of a race has a twin that takes the protection away and shows that the race is real. Names that are private to the product
 stand here and in no test. What is named here and not found is an error, and so is a change that changes nothing.

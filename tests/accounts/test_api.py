@@ -128,21 +128,6 @@ class TestRegister:
 
         assert response.status_code == 201
 
-    def test_is_limited(self, client, settings):
-        settings.RATE_LIMIT_ENABLED = True
-        settings.RATE_LIMITS = settings.RATE_LIMITS | {"register": 2}
-
-        responses = [
-            post(client, REGISTER, MINA | {"email": f"mina{n}@example.com"}) for n in range(5)
-        ]
-
-        assert [response.status_code for response in responses[:2]] == [201, 201]
-        # One more may pass when the minute turns over meanwhile.
-        limited = [response for response in responses if response.status_code == 429]
-        assert len(limited) >= 2
-        assert limited[0].headers["RateLimit-Policy"] == '"register";q=2;w=60'
-        assert User.objects.count() == 5 - len(limited)
-
 
 class TestLogin:
     def test_gives_an_access_token(self, client, settings):
@@ -281,11 +266,6 @@ class TestAccessToken:
 
         assert client.get(ME, headers={"Authorization": f"{scheme} {token}"}).status_code == 200
 
-    def test_of_another_case_is_another_token(self, client):
-        token = bearer(CustomerFactory())["Authorization"].removeprefix("Bearer ")
-
-        self.assert_refused(client, f"Bearer {token.swapcase()}")
-
     def test_ends_with_its_lifetime(self, client, settings):
         now = timezone.now()
         with time_machine.travel(now, tick=False):
@@ -297,14 +277,7 @@ class TestAccessToken:
         with time_machine.travel(end, tick=False):
             self.assert_refused(client, headers["Authorization"])
 
-    def test_of_an_inactive_customer_is_refused(self, client):
-        customer = CustomerFactory()
-        headers = bearer(customer)
-        User.objects.filter(pk=customer.pk).update(is_active=False)
+    def test_of_another_case_is_another_token(self, client):
+        token = bearer(CustomerFactory())["Authorization"].removeprefix("Bearer ")
 
-        self.assert_refused(client, headers["Authorization"])
-
-    def test_is_not_replaced_by_a_session_of_the_admin(self, client):
-        client.force_login(CustomerFactory(admin=True))
-
-        self.assert_refused(client, None)
+        self.assert_refused(client, f"Bearer {token.swapcase()}")

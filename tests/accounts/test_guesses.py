@@ -15,7 +15,6 @@ from apps.accounts.errors import InvalidCredentials, TooManyFailures
 from apps.accounts.guesses import Entrance, Guess
 from apps.accounts.models import AccessToken, User
 from apps.core.errors import TooBusy
-from concert_project.settings import base
 from tests.factories.accounts import PASSWORD, CustomerFactory
 from tests.storefront.rules import StrictClient
 
@@ -75,12 +74,6 @@ def let_pass(store) -> Callable[[int], None]:
 def mina() -> User:
     mina: User = CustomerFactory(email=MINA, password=PASSWORD, is_staff=True)
     return mina
-
-
-def test_the_limits_are_those_of_the_documentation():
-    assert base.LOGIN_FAILURES == ((10, 600), (30, 20))
-    assert base.LOGIN_WAITS == (5, 900)
-    assert base.LOGIN_KNOWN_DAYS == 30
 
 
 class TestAccount:

@@ -22,7 +22,7 @@ from apps.accounts.services import issue_access_tokens, log_out, revoke_access_t
 from apps.core.store import connect
 from dev.stack.servers import ValkeyServer
 from tests.boxoffice.sending import send
-from tests.factories.accounts import PASSWORD, CustomerFactory, bearer
+from tests.factories.accounts import PASSWORD, CustomerFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -381,9 +381,3 @@ class TestStoreTrouble:
         with redis.Redis.from_url(server.url) as plain:
             [key] = plain.scan_iter("login:*")
             assert plain.ttl(key) <= 60
-
-
-def test_a_login_by_a_header_works_as_before(customer):
-    answer = Client().get("/api/v1/accounts/me", headers=bearer(customer))
-
-    assert answer.json()["data"]["user_id"] == customer.pk

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from django.conf import settings
 from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
-from django.core.management import call_command, get_commands
+from django.core.management import call_command
 from django.db import OperationalError, connection, migrations, models
 from django.db.migrations.loader import MigrationLoader
 
@@ -106,9 +106,6 @@ def run(*arguments):
 
 
 class TestMigrate:
-    def test_is_ours(self):
-        assert get_commands()["migrate"] == "apps.core"
-
     def test_waits_for_a_table_in_use_and_says_so(self, probe):
         probe(ADD_FIELD)
 

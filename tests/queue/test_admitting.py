@@ -4,7 +4,7 @@ import pytest
 
 from apps.queue.core.room import SECOND, EndReason, Room, RoomFault, VisitStatus
 from tests.factories.queue import policy
-from tests.queue.rooms import CONCERT, FROZEN_CLOCK, Clock, TestedRoom, claims
+from tests.queue.rooms import CONCERT, FROZEN_CLOCK, Clock, TestedRoom
 
 
 def standings(room: TestedRoom, *customers: int) -> list[str]:
@@ -689,9 +689,3 @@ class TestFigures:
 
     def test_there_are_none_without_a_room(self, store):
         assert Room(store, 8).figures() is None
-
-
-def test_a_place_survives_the_way_through_a_token(room):
-    visit = room.join(1)
-
-    assert room.touch(claims(1, visit)).slot == visit.slot

@@ -70,11 +70,6 @@ class TestJoining:
         places = [token_signer().read(d["token"]).slot for d in (first, again.json()["data"])]
         assert places[0] == places[1]
 
-    def test_needs_a_login(self, client, concert):
-        answer = join(client, None, {"concert_id": concert.pk})
-
-        assert (answer.status_code, answer.json()["code"]) == (401, "AUTHENTICATION_REQUIRED")
-
     @pytest.mark.parametrize("concert_id", ["1", 1.0, True, None, 2**63, -(2**70), [1], {}])
     def test_refuses_what_is_no_id(self, client, customer, concert_id):
         answer = join(client, customer, {"concert_id": concert_id})
@@ -219,11 +214,6 @@ class TestLeaving:
 
         assert (answer.status_code, answer.json()["code"]) == (403, "QUEUE_TOKEN_REQUIRED")
 
-    def test_with_a_bad_token(self, client):
-        answer = client.delete(OWN_TOKEN, headers={"Queue-Token": "x"})
-
-        assert (answer.status_code, answer.json()["code"]) == (403, "QUEUE_TOKEN_INVALID")
-
 
 class TestBoard:
     def get(self, client: Client, concert_id: int, **headers: str) -> Any:
@@ -326,12 +316,6 @@ class TestBoard:
         answer = self.get(client, concert_id)
 
         assert (answer.status_code, answer.json()["code"]) == (404, "CONCERT_NOT_FOUND")
-
-    @pytest.mark.parametrize("concert_id", [2**63, 10**30])
-    def test_an_id_beyond_64_bits(self, client, concert_id):
-        answer = self.get(client, concert_id)
-
-        assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND")
 
     def test_counting_down_with_it_agrees_with_the_status(self, client, visitors):
         concert_id = visitors[0].concert.pk

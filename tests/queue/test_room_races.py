@@ -5,14 +5,12 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 from redis.cluster import RedisCluster
 
-from apps.queue.core import scripts
 from apps.queue.core.room import SECOND, EndReason, Room, VisitStatus
 from apps.queue.core.tokens import TokenClaims
 from tests.conftest import Race
@@ -177,8 +175,3 @@ class TestScripts:
         stats = server.info("commandstats")
         assert stats["cmdstat_evalsha"]["calls"] == 1
         assert "cmdstat_eval" not in stats
-
-    def test_every_script_touches_declared_keys_of_one_slot_only(self):
-        """Keys come from KEYS alone, so that a cluster can route them."""
-        for path in Path(scripts.__file__).parent.glob("*.lua"):
-            assert "{queue" not in path.read_text(), path.name

@@ -64,33 +64,6 @@ class TestJoinQueue:
         assert (room.capacity, room.state, room.lease) == (50, "OPEN", timedelta(minutes=5))
         assert room.epoch_stored_at is not None
 
-    @pytest.mark.parametrize("is_known", [True, False])
-    def test_refuses_a_concert_that_is_not_there(self, is_known):
-        concert_id = ConcertFactory(is_published=False).pk + (0 if is_known else 1)
-
-        with pytest.raises(ConcertNotFound):
-            services.join_queue(customer_id=1, concert_id=concert_id)
-
-    def test_refuses_before_the_lottery_window(self):
-        concert = ConcertFactory(sales_open_at=timezone.now() + timedelta(hours=3))
-
-        with pytest.raises(SalesNotOpen) as refusal:
-            Visitor(concert).join()
-
-        assert 7190 <= (refusal.value.retry_after or 0) <= 7200
-
-    def test_refuses_after_the_sales(self):
-        concert = ConcertFactory(closed=True)
-
-        with pytest.raises(SalesClosed):
-            Visitor(concert).join()
-
-    def test_refuses_when_closed(self, concert):
-        services.close_room(concert_id=concert.pk, staff_id=None)
-
-        with pytest.raises(QueueClosed):
-            Visitor(concert).join()
-
     @pytest.mark.parametrize("token", ["", "nonsense", "q1.k1.MTox.abc"])
     def test_ignores_a_previous_token_that_is_good_for_nothing(self, visitor, token):
         visitor.token = token
