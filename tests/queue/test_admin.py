@@ -7,16 +7,16 @@ from django.urls import reverse
 from apps.queue import services
 from apps.queue.models import PolicyChange, QueueExit, WaitingRoom
 from tests.boxoffice.sending import send
-from tests.factories.accounts import CustomerFactory
+from tests.factories.accounts import CustomerFactory, browser_of
 from tests.factories.queue import PolicyChangeFactory, QueueExitFactory, WaitingRoomFactory
+from tests.queue.rooms import policy_form
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def admin(client) -> Client:
-    client.force_login(CustomerFactory(admin=True))
-    return client
+def admin() -> Client:
+    return browser_of(CustomerFactory(admin=True))
 
 
 def page(name: str, *args: object) -> str:
@@ -61,16 +61,7 @@ class TestLists:
 
 class TestWaitingRoom:
     def edit(self, admin: Client, room: WaitingRoom, **changes: Any) -> Any:
-        values = {
-            "opens_at_0": "",
-            "opens_at_1": "",
-            "capacity": room.capacity,
-            "admissions_per_minute": "",
-            "lease": "00:05:00",
-            "patience": "00:05:00",
-            "lottery_window": "01:00:00",
-        }
-        return send(admin, page("waitingroom_change", room.pk), values | changes)
+        return send(admin, page("waitingroom_change", room.pk), policy_form(**changes))
 
     def test_shows_what_happens_now(self, admin, visitors):
         services.admit_visitors()

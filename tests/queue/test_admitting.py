@@ -1,5 +1,7 @@
 """Being admitted, being seen, being dropped. The core alone, against Valkey."""
 
+from dataclasses import replace
+
 import pytest
 
 from apps.queue.core.room import SECOND, EndReason, Room, RoomFault, VisitStatus
@@ -18,16 +20,11 @@ class TestAdmitting:
         admitted = room.tick()
 
         assert admitted == 3
-        assert [room.touch(mine).outcome.value for mine in claims_of_all] == [
-            "ACTIVE",
-            "ACTIVE",
-            "ACTIVE",
-            "WAITING",
-            "WAITING",
-        ]
+        outcomes = [room.touch(mine).outcome.value for mine in claims_of_all]
+        assert outcomes == ["ACTIVE"] * 3 + ["WAITING"] * 2
         assert [room.touch(mine).position for mine in claims_of_all[3:]] == [1, 2]
 
-    def test_a_second_tick_admits_nobody_more(self, room):
+    def test_a_second_tick_admits_no_more(self, room):
         room.join_all(*range(10))
 
         assert [room.tick(), room.tick(), room.tick()] == [3, 0, 0]
@@ -35,22 +32,17 @@ class TestAdmitting:
     def test_a_slot_that_is_given_back_goes_to_the_next(self, room):
         first, *_, next_one = room.join_all(1, 2, 3, 4)
         room.tick()
-        room.finish(customer_id=1, slot=first.slot, generation=1, reason=EndReason.COMPLETED)
+        room.end(first)
 
         assert room.tick() == 1
         assert room.touch(next_one).outcome is VisitStatus.ACTIVE
 
-    def test_a_lower_capacity_ends_no_lease_and_admits_nobody(self, room):
+    def test_a_lower_capacity_ends_no_lease_and_admits_none(self, room):
         claims_of_all = room.join_all(1, 2, 3, 4)
         room.tick()
         room.set_policy(version=2, capacity=1)
         for mine in claims_of_all[:2]:
-            room.finish(
-                customer_id=mine.customer_id,
-                slot=mine.slot,
-                generation=1,
-                reason=EndReason.COMPLETED,
-            )
+            room.end(mine)
 
         assert room.tick() == 0
         assert room.touch(claims_of_all[2]).outcome is VisitStatus.ACTIVE
@@ -64,12 +56,12 @@ class TestAdmitting:
         assert [step.admitted for step in steps] == [10, 10, 10, 0]
         assert [step.has_more for step in steps] == [True, True, True, False]
 
-    def test_an_empty_room_admits_nobody_and_says_so(self, room):
+    def test_an_empty_room_admits_none_and_says_so(self, room):
         step = room.admit()
 
         assert (step.is_done, step.admitted, step.has_more, step.present) == (True, 0, False, 0)
 
-    def test_a_closed_room_admits_nobody(self, room, clock):
+    def test_a_closed_room_admits_none(self, room, clock):
         room.join_all(1)
         room.set_policy(version=2, closes_at=clock.now)
 
@@ -186,7 +178,7 @@ class TestLease:
             assert room.touch(mine).outcome is VisitStatus.ACTIVE
 
     @pytest.mark.parametrize("lease", [10, 45])
-    def test_a_short_lease_costs_nobody_the_turn_who_obeys(self, room, clock, lease):
+    def test_a_short_lease_costs_no_visitor_who_obeys_the_turn(self, room, clock, lease):
         room.set_policy(version=2, lease=lease * SECOND)
         claims_of_all = room.join_all(*range(500))
         advice = {mine: room.touch(mine).poll_after_seconds or 0 for mine in claims_of_all}
@@ -202,33 +194,31 @@ class TestLease:
 
 class TestExtending:
     @pytest.fixture
-    def mine(self, room) -> tuple[TestedRoom, int]:
+    def slot(self, room):
+        """The place of an active visitor."""
         [mine] = room.join_all(1)
         room.tick()
         room.join(1)
-        return room, mine.slot
+        return mine.slot
 
     def lease_of(self, room: TestedRoom) -> int:
         return room.join(1).expires_at
 
-    def test_a_hold_extends_the_lease(self, mine, clock):
-        room, slot = mine
+    def test_a_hold_extends_the_lease(self, room, slot, clock):
         until = clock.now + 360 * SECOND
 
         assert room.extend_lease(customer_id=1, slot=slot, until=until)
 
         assert self.lease_of(room) == until
 
-    def test_never_shortens_it(self, mine, clock):
-        room, slot = mine
+    def test_never_shortens_it(self, room, slot, clock):
         before = self.lease_of(room)
 
         room.extend_lease(customer_id=1, slot=slot, until=clock.now + 100 * SECOND)
 
         assert self.lease_of(room) == before
 
-    def test_a_release_takes_it_back(self, mine, clock):
-        room, slot = mine
+    def test_a_release_takes_it_back(self, room, slot, clock):
         before = self.lease_of(room)
         room.extend_lease(customer_id=1, slot=slot, until=clock.now + 900 * SECOND)
 
@@ -236,8 +226,7 @@ class TestExtending:
 
         assert self.lease_of(room) == before
 
-    def test_a_release_leaves_what_other_holds_need(self, mine, clock):
-        room, slot = mine
+    def test_a_release_leaves_what_other_holds_need(self, room, slot, clock):
         needed = clock.now + 500 * SECOND
         room.extend_lease(customer_id=1, slot=slot, until=clock.now + 900 * SECOND)
 
@@ -245,8 +234,7 @@ class TestExtending:
 
         assert self.lease_of(room) == needed
 
-    def test_a_release_after_the_lease_leaves_a_minute_to_choose_again(self, mine, clock):
-        room, slot = mine
+    def test_a_release_after_the_lease_leaves_a_minute_to_choose_again(self, room, slot, clock):
         room.extend_lease(customer_id=1, slot=slot, until=clock.now + 900 * SECOND)
         clock.advance(minutes=7)
 
@@ -254,8 +242,7 @@ class TestExtending:
 
         assert self.lease_of(room) == clock.now + 60 * SECOND
 
-    def test_a_release_when_no_new_hold_is_allowed_ends_the_visit(self, mine, clock):
-        room, slot = mine
+    def test_a_release_when_no_new_hold_is_allowed_ends_the_visit(self, room, slot, clock):
         room.extend_lease(customer_id=1, slot=slot, until=clock.now + 900 * SECOND)
         clock.advance(minutes=11)
 
@@ -264,8 +251,7 @@ class TestExtending:
 
         assert room.visit_of(1) is None
 
-    def test_another_visit_of_the_same_customer_is_left_alone(self, mine, clock):
-        room, slot = mine
+    def test_another_visit_of_the_same_customer_is_left_alone(self, room, slot, clock):
         before = self.lease_of(room)
 
         extended = room.extend_lease(customer_id=1, slot=slot - 1, until=clock.now + 900 * SECOND)
@@ -348,8 +334,8 @@ class TestPatience:
         assert room.tick() == 3
         assert [room.touch(mine).outcome for mine in there[:4]] == [*["ACTIVE"] * 3, "WAITING"]
 
-    def test_half_of_ten_thousand_vanish_from_an_open_room_and_delay_nobody(self, room, clock):
-        """Nobody drops them in time: the tick that finds them at the head goes on to those who are there."""
+    def test_half_of_ten_thousand_vanish_from_an_open_room_and_delay_no_other(self, room, clock):
+        """They are not dropped in time: the tick that finds them at the head goes on to those who are there."""
         room.set_policy(version=2, state="PAUSED")
         room.join_all(*range(0, 10_000, 2))
         room.pass_time(seconds=290)
@@ -360,7 +346,7 @@ class TestPatience:
         assert room.tick() == 5_000
         assert {room.touch(mine).outcome for mine in there} == {VisitStatus.ACTIVE}
 
-    def test_nobody_is_dropped_because_the_store_could_not_be_reached(self, room, clock):
+    def test_no_visitor_is_dropped_because_the_store_could_not_be_reached(self, room, clock):
         """Ten minutes without ticks are an outage: people could not be seen, however they tried."""
         active, *_, waiting = room.join_all(1, 2, 3, 4)
         room.tick()
@@ -398,7 +384,7 @@ class TestPatience:
 class TestOutage:
     """The ticks, or the store, were away for a while."""
 
-    def test_everybody_just_admitted_gets_another_minute_however_many(self, room, clock):
+    def test_all_just_admitted_get_another_minute_however_many(self, room, clock):
         room.set_policy(version=2, capacity=300)
         claims_of_all = room.join_all(*range(300))
         room.tick()
@@ -409,13 +395,13 @@ class TestOutage:
         assert {room.touch(mine).outcome for mine in claims_of_all} == {VisitStatus.ACTIVE}
 
     def test_who_comes_before_the_first_tick_is_still_admitted(self, room, clock):
-        one, other = room.join_all(1, 2)
+        first, second = room.join_all(1, 2)
         room.tick()
         clock.advance(seconds=70)
 
-        assert room.touch(one).outcome is VisitStatus.ACTIVE
+        assert room.touch(first).outcome is VisitStatus.ACTIVE
         joined = room.join(2)
-        assert (joined.outcome, joined.slot) == (VisitStatus.ACTIVE, other.slot)
+        assert (joined.outcome, joined.slot) == (VisitStatus.ACTIVE, second.slot)
 
     def test_is_noticed_from_the_first_place_on(self, room, clock):
         room.set_policy(version=2, capacity=1)
@@ -427,7 +413,7 @@ class TestOutage:
 
         assert room.touch(waiting).outcome is VisitStatus.WAITING
 
-    def test_a_lease_that_somebody_used_is_over_all_the_same(self, room, clock):
+    def test_a_lease_that_was_used_is_over_all_the_same(self, room, clock):
         [mine] = room.join_all(1)
         room.tick()
         room.touch(mine)
@@ -469,9 +455,7 @@ class TestFinishing:
         [mine] = room.join_all(1)
         room.tick()
 
-        finish = room.finish(
-            customer_id=1, slot=mine.slot, generation=1, reason=EndReason.COMPLETED
-        )
+        finish = room.end(mine)
 
         assert (finish.was_there, finish.admitted_at > 0) == (True, True)
         assert room.touch(mine).ended_reason is EndReason.COMPLETED
@@ -512,7 +496,7 @@ class TestFinishing:
         room.tick()
         [new] = room.join_all(1)
 
-        room.finish(customer_id=1, slot=old.slot, generation=1, reason=EndReason.COMPLETED)
+        room.end(old)
 
         assert room.touch(new).outcome is VisitStatus.WAITING
         assert room.touch(old).ended_reason is EndReason.TIMED_OUT
@@ -523,14 +507,14 @@ class TestFinishing:
         room.set_policy(version=3, generation=2)
         [new] = room.join_all(1)
 
-        room.finish(customer_id=1, slot=new.slot, generation=1, reason=EndReason.COMPLETED)
+        room.end(replace(new, generation=1))
 
         assert room.touch(new).outcome is VisitStatus.WAITING
         assert room.touch(old).ended_reason is EndReason.CLOSED
 
     def test_an_old_tab_does_not_speak_for_the_new_visit(self, room, clock):
         [old] = room.join_all(1)
-        room.finish(customer_id=1, slot=old.slot, generation=1, reason=EndReason.LEFT)
+        room.end(old, EndReason.LEFT)
         clock.advance(seconds=1)
         room.join_all(1)
 
@@ -540,13 +524,13 @@ class TestFinishing:
         [mine] = room.join_all(1)
 
         for reason in (EndReason.LEFT, EndReason.COMPLETED):
-            room.finish(customer_id=1, slot=mine.slot, generation=1, reason=reason)
+            room.end(mine, reason)
 
         assert room.touch(mine).ended_reason is EndReason.LEFT
 
     def test_is_remembered_for_ten_minutes(self, room, clock, store):
         [mine] = room.join_all(1)
-        room.finish(customer_id=1, slot=mine.slot, generation=1, reason=EndReason.LEFT)
+        room.end(mine, EndReason.LEFT)
         clock.advance(minutes=9)
         room.tick()
         assert store.zcard(f"{{queue:{CONCERT}}}:ended") == 1
@@ -558,7 +542,7 @@ class TestFinishing:
 
 
 class TestClosing:
-    def test_everybody_is_sent_away(self, room):
+    def test_all_visitors_are_sent_away(self, room):
         claims_of_all = room.join_all(1, 2, 3, 4)
         room.tick()
 
@@ -576,7 +560,7 @@ class TestClosing:
         assert room.touch(old).ended_reason is EndReason.CLOSED
         assert room.restore(old).ended_reason is EndReason.CLOSED
 
-    def test_the_end_of_sales_sends_away_but_forgets_nobody(self, room, clock):
+    def test_the_end_of_sales_sends_away_and_forgets_no_visitor(self, room, clock):
         [mine] = room.join_all(1)
         room.set_policy(version=2, closes_at=clock.now)
         closed = room.touch(mine)
@@ -605,7 +589,7 @@ class TestConfiguring:
 
 
 class TestEstimating:
-    def test_is_unknown_before_anybody_was_admitted(self, room):
+    def test_is_unknown_before_the_first_admission(self, room):
         assert room.join(1).wait_seconds is None
 
     def test_begins_with_whole_leases(self, room):
@@ -622,7 +606,7 @@ class TestEstimating:
         assert room.touch(mine).wait_seconds == 120
 
     def test_is_right_within_a_third_in_a_steady_sale(self, store):
-        """Visits of 60 to 120 seconds, ten at once: what everybody was told in the middle of the wait, against what came."""
+        """Visits of 60 to 120 seconds, ten at once: what each was told in the middle of the wait, against what came."""
         clock = Clock(store, CONCERT, 2_000_000_000 * SECOND)
         room = TestedRoom(store, CONCERT, clock=FROZEN_CLOCK)
         room.configure(

@@ -5,7 +5,6 @@ from collections import Counter
 import pytest
 
 from apps.concerts.models import Concert
-from apps.queue.core.room import EndReason
 from apps.queue.core.tokens import TokenClaims
 from apps.queue.live import live_room
 from tests.factories.accounts import CustomerFactory, bearer
@@ -21,9 +20,9 @@ def advice_to(room: TestedRoom, mine: TokenClaims) -> int:
 
 
 class TestAtTheStart:
-    """Nobody knows yet how long a visit takes."""
+    """It is not known yet how long a visit takes."""
 
-    def test_whoever_may_be_next_comes_back_within_seconds(self, room):
+    def test_visitors_who_may_be_next_come_back_within_seconds(self, room):
         room.set_policy(version=2, capacity=200)
         claims_of_all = room.join_all(*range(2_000))
 
@@ -64,7 +63,7 @@ class TestOnceVisitsAreKnown:
     def play(
         self, room: TestedRoom, *, visits: list[int], seconds: int, crowd: int = 400
     ) -> tuple[float, Counter[str]]:
-        """A crowd polls as advised and buys soon after seeing that its turn has come; whoever leaves joins anew.
+        """A crowd polls as advised and buys soon after seeing that its turn has come; one who leaves joins anew.
 
         The time is divided into parts of equal length, and `visits` are the mean seconds of a visit in each.
 
@@ -78,9 +77,7 @@ class TestOnceVisitsAreKnown:
         for second in range(seconds):
             for who in [who for who, at in leaves_at.items() if at <= second]:
                 mine = claims_of_all[who]
-                room.finish(
-                    customer_id=who, slot=mine.slot, generation=1, reason=EndReason.COMPLETED
-                )
+                room.end(mine)
                 del leaves_at[who]
                 [claims_of_all[who]] = room.join_all(who)
                 comes_at[who] = second + advice_to(room, claims_of_all[who])

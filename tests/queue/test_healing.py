@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import pytest
 import redis
@@ -15,18 +14,13 @@ from apps.queue import services
 from apps.queue.core.room import SECOND, End, EndReason, VisitStatus
 from apps.queue.errors import QueueTokenExpired, QueueTokenInvalid
 from apps.queue.live import live_room, token_signer
-from apps.queue.models import QueueExit, WaitingRoom
-from apps.queue.services import rooms
+from apps.queue.models import QueueExit
 from apps.queue.services.exit_log import recorded_end
 from dev.stack.servers import ValkeyServer
-from tests.queue.rooms import Clock, Visitor
+from tests.protections import ASKING_THE_EXIT_LOG, after
+from tests.queue.rooms import Clock, Visitor, tick
 
 pytestmark = pytest.mark.django_db
-
-
-def tick() -> int:
-    WaitingRoom.objects.update(next_tick_at="2000-01-01T00:00:00Z")
-    return services.admit_visitors()
 
 
 class TestLosingEverything:
@@ -46,7 +40,7 @@ class TestLosingEverything:
         assert [visitor.standing for visitor in visitors] == ["ACTIVE"] * 2 + ["WAITING"] * 3
         assert [visitor.poll().position for visitor in visitors] == [0, 0, 1, 2, 3]
 
-    def test_newcomers_stand_behind_everybody_from_before(self, clock, concert, visitors):
+    def test_newcomers_stand_behind_all_from_before(self, clock, concert, visitors):
         clock.lose_everything()
 
         newcomer = Visitor(concert).join()
@@ -57,7 +51,7 @@ class TestLosingEverything:
 
         assert newcomer.poll().position == 6
 
-    def test_nobody_is_admitted_until_the_head_had_time_to_come_back(
+    def test_no_visitor_is_admitted_until_the_head_had_time_to_come_back(
         self, clock, concert, visitors
     ):
         clock.lose_everything()
@@ -72,23 +66,16 @@ class TestLosingEverything:
         admitted.append(tick())
 
         assert admitted == [0, 0, 2]
-        assert [visitor.standing for visitor in (*visitors[:2], *newcomers)] == [
-            "ACTIVE",
-            "ACTIVE",
-            "WAITING",
-            "WAITING",
-        ]
+        standings = [visitor.standing for visitor in (*visitors[:2], *newcomers)]
+        assert standings == ["ACTIVE"] * 2 + ["WAITING"] * 2
 
     def test_positions_are_not_shown_meanwhile(self, clock, visitors):
         clock.lose_everything()
 
         status = visitors[3].poll()
 
-        assert (status.status, status.position, status.estimated_wait_seconds) == (
-            "WAITING",
-            None,
-            None,
-        )
+        assert status.status == "WAITING"
+        assert status.position is status.estimated_wait_seconds is None
 
     def test_a_new_room_admits_at_once(self, clock, visitors):
         assert tick() == 2
@@ -141,10 +128,10 @@ class TestLosingEverything:
 
         newcomer = Visitor(concert).join()
 
-        slots = [token_signer().read(visitor.token).slot for visitor in (visitors[4], newcomer)]
+        slots = [visitor.slot for visitor in (visitors[4], newcomer)]
         assert slots == sorted(slots)
 
-    def test_capacity_holds_whoever_comes_back(self, clock, concert, visitors):
+    def test_capacity_holds_when_more_come_back(self, clock, concert, visitors):
         """Four leases under a capacity that was lowered to two since."""
         services.set_capacity(concert_id=concert.pk, capacity=4, staff_id=None)
         tick()
@@ -157,9 +144,7 @@ class TestLosingEverything:
         tick()
 
         assert standings == ["ACTIVE", "ACTIVE", "WAITING", "WAITING"]
-        figures = live_room(concert.pk).figures()
-        assert figures is not None
-        assert figures.active == 2
+        assert live_room(concert.pk).figures().active == 2
 
     def end(self, visitors: list[Visitor], clock: Clock) -> None:
         """One pays, one leaves, one idles out, one lets the patience run out, one waits on."""
@@ -186,7 +171,7 @@ class TestLosingEverything:
             visitor.token = first_token
             if action == "join":
                 visitor.join()
-                assert token_signer().read(visitor.token).slot > old_place
+                assert visitor.slot > old_place
             elif action == "enter":
                 with pytest.raises(QueueTokenExpired) as refusal:
                     visitor.enter()
@@ -215,12 +200,12 @@ class TestLosingEverything:
         other_device = Visitor(concert, first.customer).join()
         clock.advance(seconds=1)
 
-        old_place = token_signer().read(first.token).slot
+        old_place = first.slot
         first.poll()
         other_device.poll()
 
-        assert token_signer().read(other_device.token).slot == old_place
-        assert token_signer().read(first.token).slot == old_place
+        assert other_device.slot == old_place
+        assert first.slot == old_place
 
     def test_of_two_places_one_turn_is_had(self, clock, concert, visitors):
         """Joined anew without the token on another device, then shown it: the second place is over with that."""
@@ -271,27 +256,19 @@ class TestLosingEverything:
         tick()
         tab = Visitor(concert, mine.customer)
         tab.token = mine.token
-        ask = recorded_end
-
-        def ask_and_be_overtaken(**visit: Any) -> Any:
-            answer = ask(**visit)
-            monkeypatch.setattr(rooms, "recorded_end", ask)
-            getattr(tab, how)()
-            return answer
-
-        monkeypatch.setattr(rooms, "recorded_end", ask_and_be_overtaken)
+        after(monkeypatch, ASKING_THE_EXIT_LOG, getattr(tab, how))
         mine.poll()
 
         assert mine.standing == ("LEFT" if how == "leave" else "COMPLETED")
 
     def test_joining_with_the_old_token_brings_the_place_back(self, clock, visitors):
         clock.lose_everything()
-        old_place = token_signer().read(visitors[1].token).slot
+        old_place = visitors[1].slot
         clock.advance(seconds=5)
 
         visitors[1].join()
 
-        assert token_signer().read(visitors[1].token).slot == old_place
+        assert visitors[1].slot == old_place
 
     def test_an_early_bird_gets_the_drawn_place_back(self, time_of, store, upcoming):
         clock = time_of(upcoming)
@@ -370,28 +347,27 @@ class TestRestarting:
         return server
 
     @pytest.fixture
-    def keep(self, server, tmp_path) -> Callable[[], None]:
-        def copy() -> None:
-            shutil.copytree(server.directory, tmp_path / "kept")
+    def keep(self, server, tmp_path):
+        """Copy the file of the server as it is now; what is returned brings the server back with it."""
 
-        return copy
-
-    @pytest.fixture
-    def come_back(self, server, tmp_path) -> Callable[[], None]:
         def restart() -> None:
             server.kill()
             shutil.rmtree(server.directory)
             shutil.copytree(tmp_path / "kept", server.directory)
             server.start()
 
-        return restart
+        def copy() -> Callable[[], None]:
+            shutil.copytree(server.directory, tmp_path / "kept")
+            return restart
 
-    def test_what_ended_in_the_lost_moments_stays_ended(self, keep, come_back, visitors):
+        return copy
+
+    def test_what_ended_in_the_lost_moments_stays_ended(self, keep, visitors):
         tick()
         paying, leaving, *_ = visitors
         paying.poll()
         leaving.poll()
-        keep()
+        come_back = keep()
         paying.pay()
         leaving.leave()
         come_back()
@@ -402,13 +378,12 @@ class TestRestarting:
     def test_the_tick_tells_the_room_what_it_forgot(
         self,
         keep,
-        come_back,
         visitors,
         concert,
     ):
         tick()
         visitors[0].poll()
-        keep()
+        come_back = keep()
         visitors[0].pay()
         come_back()
 
@@ -416,18 +391,15 @@ class TestRestarting:
 
         assert admitted == 0  # the hold-off
         assert live_room(concert.pk).visit_of(visitors[0].customer.pk) is None
-        figures = live_room(concert.pk).figures()
-        assert figures is not None
-        assert figures.is_healing
+        assert live_room(concert.pk).figures().is_healing
 
-    def test_nobody_is_admitted_before_a_tick_has_told_it(
+    def test_no_visitor_is_admitted_before_a_tick_has_told_it(
         self,
         keep,
-        come_back,
         visitors,
         concert,
     ):
-        keep()
+        come_back = keep()
         come_back()
 
         step = live_room(concert.pk).admit()
@@ -436,21 +408,21 @@ class TestRestarting:
         assert tick() == 0
         assert live_room(concert.pk).admit().is_done
 
-    def test_who_had_paid_may_join_anew_at_the_end(self, keep, come_back, visitors):
+    def test_who_had_paid_may_join_anew_at_the_end(self, keep, visitors):
         tick()
         visitors[0].poll()
-        keep()
+        come_back = keep()
         visitors[0].pay()
-        old_place = token_signer().read(visitors[0].token).slot
+        old_place = visitors[0].slot
         come_back()
         visitors[0].token = ""
 
         visitors[0].join()
 
-        assert token_signer().read(visitors[0].token).slot > old_place
+        assert visitors[0].slot > old_place
 
-    def test_who_was_admitted_in_the_lost_moments_is_still_active(self, keep, come_back, visitors):
-        keep()
+    def test_who_was_admitted_in_the_lost_moments_is_still_active(self, keep, visitors):
+        come_back = keep()
         tick()
         before = visitors[0].poll()
         come_back()
@@ -475,14 +447,13 @@ class TestRestarting:
     def test_the_second_place_is_kept(
         self,
         keep,
-        come_back,
         visitors,
         was_admitted,
     ):
         tick()
         mine = visitors[0 if was_admitted else 4]
         mine.poll()
-        keep()
+        come_back = keep()
         mine.leave()
         mine.token = ""
         slot = token_signer().read(mine.join().token).slot
@@ -492,16 +463,15 @@ class TestRestarting:
         tick()
 
         assert mine.standing == "WAITING"
-        assert token_signer().read(mine.token).slot == slot
+        assert mine.slot == slot
 
     def test_who_left_and_joins_again_without_a_token_gets_a_new_place(
         self,
         keep,
-        come_back,
         visitors,
     ):
         mine = visitors[4]
-        keep()
+        come_back = keep()
         mine.leave()
         come_back()
         mine.token = ""
@@ -514,12 +484,11 @@ class TestRestarting:
     def test_what_ended_stays_ended_however_long_the_server_was_away(
         self,
         keep,
-        come_back,
         visitors,
     ):
         tick()
         mine = visitors[4]
-        keep()
+        come_back = keep()
         mine.leave()
         come_back()
         # Eleven minutes go by for the log and for the file alike.

@@ -73,7 +73,7 @@ class TestJoining:
 
         assert slots == [clock.now, clock.now + 1, clock.now + 2]
 
-    def test_a_clock_that_goes_back_puts_nobody_before_others(self, room, clock):
+    def test_a_clock_that_goes_back_puts_no_newcomer_before_others(self, room, clock):
         [first] = room.join_all(1)
         clock.advance(minutes=-10)
 
@@ -110,7 +110,7 @@ class TestJoining:
             ({"opens_at": OPENED_AT + 7201 * SECOND}, JoinRefusal.SALES_NOT_OPEN),
         ],
     )
-    def test_refuses_when_nobody_may_join(self, room, policy, refusal):
+    def test_refuses_when_joining_is_over_or_has_not_begun(self, room, policy, refusal):
         room.set_policy(version=2, **policy)
 
         refused = room.join(1)
@@ -184,7 +184,7 @@ class TestLottery:
     def test_leaving_and_joining_again_draws_the_same(self, early, store):
         [mine] = early.join_all(1)
         slot = store.zscore(WAITING_KEY, 1)
-        early.finish(customer_id=1, slot=0, generation=1, reason=EndReason.LEFT)
+        early.end(mine, EndReason.LEFT)
         assert early.touch(mine).ended_reason is EndReason.LEFT
 
         again = early.join(1)
@@ -193,7 +193,7 @@ class TestLottery:
         assert store.zscore(WAITING_KEY, 1) == slot
         assert early.touch(mine).outcome is VisitStatus.WAITING
 
-    def test_nobody_is_admitted_before_opening(self, early, clock):
+    def test_no_visitor_is_admitted_before_opening(self, early, clock):
         early.join_all(*range(10))
         clock.advance(seconds=1799)
 
@@ -264,7 +264,7 @@ class TestLottery:
 
         assert early.join(1).expires_at <= opens_at + 300 * SECOND
 
-    def test_opening_earlier_than_announced_costs_nobody_the_place(self, early, clock):
+    def test_opening_earlier_than_announced_costs_no_visitor_the_place(self, early, clock):
         """Twenty were told to come back in half an hour; staff open now. Slots do not wait for them, places do."""
         claims_of_all = early.join_all(*range(20))
         advice = {mine: early.touch(mine).poll_after_seconds or 0 for mine in claims_of_all}
@@ -284,7 +284,7 @@ class TestLottery:
             early.tick()
             assert early.touch(mine).outcome is VisitStatus.ACTIVE
 
-    def test_after_an_opening_in_a_pause_nobody_draws_any_more(self, early, clock):
+    def test_after_an_opening_in_a_pause_no_place_is_drawn_any_more(self, early, clock):
         early.set_policy(version=2, state="PAUSED")
         claims_of_all = early.join_all(*range(5))
         clock.set(OPENED_AT + SECOND)
@@ -299,13 +299,13 @@ class TestLottery:
     def test_who_left_came_back_and_paid_has_paid(self, early, clock):
         clock.advance(minutes=29)
         [mine] = early.join_all(1)
-        early.finish(customer_id=1, slot=0, generation=1, reason=EndReason.LEFT)
+        early.end(mine, EndReason.LEFT)
         early.join(1)
         clock.advance(minutes=1)
         early.tick()
         early.touch(mine)
 
-        early.finish(customer_id=1, slot=0, generation=1, reason=EndReason.COMPLETED)
+        early.end(mine)
 
         assert early.touch(mine).ended_reason is EndReason.COMPLETED
 
@@ -332,7 +332,7 @@ class TestPreviousToken:
 
     def test_a_place_that_ended_does_not_stand_in_the_way(self, room, clock):
         [mine] = room.join_all(1)
-        room.finish(customer_id=1, slot=mine.slot, generation=1, reason=EndReason.LEFT)
+        room.end(mine, EndReason.LEFT)
         clock.advance(seconds=1)
 
         again = room.join(1, previous=mine)

@@ -75,14 +75,14 @@ def test_a_frozen_store_is_refused_within_a_second_and_service_resumes_by_itself
     while (answer := status()).status_code == 503:
         assert time.monotonic() < deadline
     assert answer.json()["data"]["position"] == 1
-    # 200 if the server, waking up, found the call of somebody who had long hung up.
+    # 200 if the server, waking up, found the call of a visitor who had long hung up.
     joined = join()
     assert joined.status_code in (200, 201)
     assert joined.json()["data"]["position"] == 2
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_full_store_lets_nobody_in_loses_nobody_and_sells_on(server):
+def test_a_full_store_lets_none_in_loses_no_place_and_sells_on(server):
     seat = SeatFactory()
     concert_id = seat.performance.concert_id
     WaitingRoomFactory(concert_id=concert_id, capacity=1)

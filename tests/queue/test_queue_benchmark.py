@@ -82,12 +82,12 @@ class TestQueueBenchmark:
             operations = room["operations"]
             assert operations.keys() == TITLES.keys()
             assert 0 < room["bytes_per_visitor"] < 300
-            for one in operations.values():
-                assert 0 < one["client_p50"] <= one["client_p99"]
-                assert 0 < one["server_p50"] <= one["server_p99"] <= one["server_longest"]
-                assert one["visitors_per_second"] > 0
-                assert one["server_per_visitor"] > 0
-        assert {name: one["visitors"] for name, one in large["operations"].items()} == {
+            for costs in operations.values():
+                assert 0 < costs["client_p50"] <= costs["client_p99"]
+                assert 0 < costs["server_p50"] <= costs["server_p99"] <= costs["server_longest"]
+                assert costs["visitors_per_second"] > 0
+                assert costs["server_per_visitor"] > 0
+        assert {name: costs["visitors"] for name, costs in large["operations"].items()} == {
             **dict.fromkeys(("join", "join_early", "status", "status_busy", "gate", "board"), 100),
             **dict.fromkeys(("admit", "finish", "restore", "replay"), 100),
             "purge": 250 + 100,
@@ -111,7 +111,7 @@ class TestQueueBenchmark:
         run("--waiting", "50", "--repeats", "1", "--json", str(tmp_path / "costs.json"))
 
         [room] = json.loads((tmp_path / "costs.json").read_text())["rooms"]
-        trips = {name: one["round_trips"] for name, one in room["operations"].items()}
+        trips = {name: costs["round_trips"] for name, costs in room["operations"].items()}
         assert (trips["join"], trips["join_early"]) == (1, 1)
         assert (trips["status"], trips["gate"]) == (1, 1)
 

@@ -1,6 +1,7 @@
-"""Rooms with nobody in them: they cost little, whatever their number, and nothing once their concert is over."""
+"""Rooms without visitors: they cost little, whatever their number, and nothing once their concert is over."""
 
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -20,22 +21,23 @@ from apps.queue.core.room import Room
 from apps.queue.live import live_room
 from apps.queue.models import QueueExit, WaitingRoom
 from apps.queue.selectors import waiting_room_board
-from apps.queue.services import admission, rooms, visits
+from apps.queue.services import admission, rooms
 from apps.queue.services.clock import to_micros
 from apps.queue.services.exit_log import EXITS_BATCH
 from apps.queue.services.retiring import RETIRED_AFTER
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import ConcertFactory, PerformanceFactory, begin_at
-from tests.queue.rooms import Clock, Visitor
+from tests.protections import (
+    UPDATING_THE_LIVE_ROOM,
+    WAIT_FOR_THE_EXIT_LOG,
+    WAKING_A_ROOM,
+    after,
+    replace,
+    without,
+)
+from tests.queue.rooms import LONG_AGO, Clock, Visitor, tick
 
 pytestmark = pytest.mark.django_db
-
-LONG_AGO = "2000-01-01T00:00:00Z"
-
-
-def tick() -> int:
-    WaitingRoom.objects.exclude(activity="RETIRED").update(next_tick_at=LONG_AGO)
-    return services.admit_visitors()
 
 
 def add_exit(store: redis.Redis, live: Room, customer_id: int, *, at: int) -> None:
@@ -48,13 +50,17 @@ def activity(concert: Concert) -> str:
     return WaitingRoom.objects.get(concert=concert).activity
 
 
+def add_a_date(concert: Concert) -> None:
+    create_performance(concert_id=concert.pk, starts_at=timezone.now() + timedelta(days=9))
+
+
 def move_dates(concert: Concert, *, to: datetime) -> None:
     begin_at(Performance.objects.filter(concert=concert), to)
 
 
 @pytest.fixture
 def finished(visitor) -> Visitor:
-    """Somebody who had a turn in a room whose concert ended more than a day ago; the room rests."""
+    """A visitor who had a turn in a room whose concert ended more than a day ago; the room rests."""
     PerformanceFactory(concert=visitor.concert)
     visitor.join()
     tick()
@@ -71,7 +77,7 @@ class TestManyRooms:
 
     @pytest.fixture
     def idle(self) -> None:
-        """Thousands of rooms in which nobody is, all of them due, and long before any other."""
+        """Thousands of rooms without visitors, all of them due, and long before any other."""
         concerts = Concert.objects.bulk_create(ConcertFactory.build_batch(self.ROOMS))
         WaitingRoom.objects.bulk_create(
             WaitingRoom(concert=concert, next_tick_at=LONG_AGO) for concert in concerts
@@ -138,7 +144,7 @@ class TestResting:
         assert room.activity == "RESTING"
         assert room.next_tick_at > timezone.now() + admission.IDLE_INTERVAL / 2
 
-    def test_a_room_with_somebody_in_it_does_not(self, visitors):
+    def test_a_room_with_a_visitor_in_it_does_not(self, visitors):
         tick()
 
         assert activity(visitors[0].concert) == "AWAKE"
@@ -156,7 +162,7 @@ class TestResting:
 class TestClosing:
     """Sales of a concert are over when the last date has begun, whatever the sales window says."""
 
-    def test_nobody_joins_after_the_last_date(self, visitor):
+    def test_no_visitor_joins_after_the_last_date(self, visitor):
         PerformanceFactory(concert=visitor.concert, starts_at=timezone.now())
         waiting = Visitor(visitor.concert)
 
@@ -236,7 +242,7 @@ class TestRetiring:
         assert activity(finished.concert) == "RETIRED"
         assert QueueExit.objects.count() == 2
 
-    def test_somebody_inside_keeps_it(self, finished):
+    def test_a_visitor_inside_keeps_it(self, finished):
         move_dates(finished.concert, to=timezone.now() + timedelta(days=1))
         tick()
         Visitor(finished.concert).join()
@@ -245,15 +251,13 @@ class TestRetiring:
 
     def test_a_date_that_is_added_brings_it_back(self, finished):
         tick()
-        create_performance(
-            concert_id=finished.concert.pk, starts_at=timezone.now() + timedelta(days=9)
-        )
+        add_a_date(finished.concert)
 
         newcomer = Visitor(finished.concert).join()
 
         assert activity(finished.concert) == "AWAKE"
         assert newcomer.poll().position == 1
-        assert services.admit_visitors() == 1  # new, not lost: nobody has to come back first
+        assert services.admit_visitors() == 1  # new, not lost: no visitor has to come back first
         assert newcomer.standing == "ACTIVE"
 
     def test_a_join_that_is_refused_changes_nothing_for_those_after_it(self, finished, store):
@@ -262,9 +266,7 @@ class TestRetiring:
             Visitor(finished.concert).join()
         assert activity(finished.concert) == "RETIRED"
         assert store.keys("*queue*") == []
-        create_performance(
-            concert_id=finished.concert.pk, starts_at=timezone.now() + timedelta(days=9)
-        )
+        add_a_date(finished.concert)
         clear_process_caches()
 
         Visitor(finished.concert).join()
@@ -277,9 +279,7 @@ class TestRetiring:
         room = rooms.waiting_room_of(finished.concert.pk)
         rooms.bring_up_to_date(room)
         WaitingRoom.objects.update(activity="RETIRED")
-        create_performance(
-            concert_id=finished.concert.pk, starts_at=timezone.now() + timedelta(days=9)
-        )
+        add_a_date(finished.concert)
 
         newcomer = Visitor(finished.concert).join()
 
@@ -287,13 +287,11 @@ class TestRetiring:
         assert services.admit_visitors() == 1
         assert newcomer.standing == "ACTIVE"
 
-    def test_a_visitor_whom_nobody_has_woken_it_for_is_found(self, finished, monkeypatch):
+    def test_a_visitor_for_whom_it_was_not_woken_is_found(self, finished, monkeypatch):
         """The process of the first one died between joining and waking."""
         tick()
-        create_performance(
-            concert_id=finished.concert.pk, starts_at=timezone.now() + timedelta(days=9)
-        )
-        monkeypatch.setattr(visits, "schedule_tick_now", lambda _concert_id: None)
+        add_a_date(finished.concert)
+        replace(monkeypatch, WAKING_A_ROOM, by=lambda _concert_id: None)
         newcomer = Visitor(finished.concert).join()
 
         services.admit_visitors()
@@ -313,9 +311,7 @@ class TestRetiring:
             tick()
         assert activity(finished.concert) == "RETIRED"
         QueueExit.objects.all().delete()  # the retention has passed
-        create_performance(
-            concert_id=finished.concert.pk, starts_at=timezone.now() + timedelta(days=9)
-        )
+        add_a_date(finished.concert)
 
         early.token = old_token
 
@@ -345,14 +341,9 @@ class TestRetiring:
 
     def test_a_date_added_in_the_last_moment_saves_it(self, finished, monkeypatch):
         """Between reading the room and retiring it."""
-        bring_up_to_date = rooms.bring_up_to_date
+        add = partial(PerformanceFactory, concert=finished.concert)
+        after(monkeypatch, UPDATING_THE_LIVE_ROOM, add)
 
-        def add_a_date_after(room: WaitingRoom) -> int | None:
-            since = bring_up_to_date(room)
-            PerformanceFactory(concert=finished.concert)
-            return since
-
-        monkeypatch.setattr(admission, "bring_up_to_date", add_a_date_after)
         tick()
 
         assert activity(finished.concert) == "RESTING"
@@ -392,6 +383,6 @@ class TestHealingBehindManyEnds:
         assert live_room(second_turn.concert.pk).visit_of(second_turn.customer.pk) is None
 
     def test_would_give_a_second_turn_if_it_did_not(self, second_turn, monkeypatch):
-        monkeypatch.setattr(rooms, "EXITS_BATCH", -1)
+        without(monkeypatch, WAIT_FOR_THE_EXIT_LOG)
 
         assert second_turn.standing == "WAITING"

@@ -48,7 +48,7 @@ def in_order_of_place(store: redis.Redis) -> list[int]:
 
 class TestJoiningAtOnce:
     def test_places_follow_arrival_and_none_is_given_twice(self, room, store, race):
-        """50 threads, four joins each: whoever was answered before another began stands before it."""
+        """50 threads, four joins each: a customer who was answered before another began stands before it."""
         intervals: dict[int, tuple[float, float, int]] = {}
 
         def join(customers: range) -> None:
@@ -102,12 +102,7 @@ class TestTickingAtOnce:
                     while (visit := room.touch(mine)).outcome is not VisitStatus.ACTIVE:
                         pass
                     admitted_at.append(visit.admitted_at)
-                    room.finish(
-                        customer_id=customer,
-                        slot=mine.slot,
-                        generation=1,
-                        reason=EndReason.COMPLETED,
-                    )
+                    room.end(mine)
             finally:
                 is_over = True
 

@@ -32,14 +32,10 @@ from apps.queue.services.finishing import finish_paid_visits
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import ConcertFactory
 from tests.factories.queue import PolicyChangeFactory, QueueExitFactory, WaitingRoomFactory
-from tests.queue.rooms import Clock, Visitor
+from tests.protections import PUTTING_A_ROOM_TO_REST, before
+from tests.queue.rooms import LONG_AGO, Clock, Visitor, tick
 
 pytestmark = pytest.mark.django_db
-
-
-def tick() -> int:
-    WaitingRoom.objects.update(next_tick_at="2000-01-01T00:00:00Z")
-    return services.admit_visitors()
 
 
 @pytest.fixture
@@ -81,7 +77,7 @@ class TestJoinQueue:
 
         visitors = race([Visitor(concert, customer).join for _ in range(10)])
 
-        slots = {token_signer().read(visitor.token).slot for visitor in visitors}
+        slots = {visitor.slot for visitor in visitors}
         assert len(slots) == 1
         assert WaitingRoom.objects.count() == 1
 
@@ -133,7 +129,7 @@ class TestVisitorStatus:
     def test_an_early_token_does_not_show_the_place(self, upcoming):
         early = Visitor(upcoming).join()
 
-        assert token_signer().read(early.token).slot == 0
+        assert early.slot == 0
         assert early.poll().position is None
 
     def test_the_clock_of_the_web_process_does_not_matter(self, visitors, admitted, time_machine):
@@ -144,7 +140,7 @@ class TestVisitorStatus:
 
         assert admitted.poll().expires_at == before.expires_at
         assert newcomer.poll().position == 4
-        assert token_signer().read(newcomer.token).slot < to_micros(timezone.now()) - 500 * SECOND
+        assert newcomer.slot < to_micros(timezone.now()) - 500 * SECOND
 
 
 class TestLeaveQueue:
@@ -205,7 +201,7 @@ class TestAdmittedVisitor:
         assert admission.customer_id == admitted.customer.pk
         assert admission.lease_until - admission.admitted_at == timedelta(minutes=5)
         assert admission.new_holds_until - admission.admitted_at == timedelta(minutes=10)
-        assert admission.slot == token_signer().read(admitted.token).slot
+        assert admission.slot == admitted.slot
 
     @pytest.mark.parametrize("token", [None, ""])
     def test_refuses_without_a_token(self, concert, token):
@@ -280,7 +276,7 @@ class TestLeases:
         service(
             concert_id=visitor.concert.pk,
             customer_id=visitor.customer.pk,
-            slot=token_signer().read(visitor.token).slot,
+            slot=visitor.slot,
             until=until,
         )
         return visitor.poll().expires_at
@@ -366,12 +362,12 @@ class TestFinishing:
         admitting: list[int] = []
         monkeypatch.setattr(finishing, "admit_now", lambda concert_id: admitting.append(concert_id))
 
-        finish_paid_visits([self.paid(one) for one in [*paying, *paying]])
+        finish_paid_visits([self.paid(visitor) for visitor in [*paying, *paying]])
 
-        assert [one.standing for one in paying] == ["COMPLETED", "COMPLETED"]
+        assert [visitor.standing for visitor in paying] == ["COMPLETED", "COMPLETED"]
         assert admitting == [paying[0].concert.pk]
         exits = QueueExit.objects.order_by("pk")
-        assert [exit.customer_id for exit in exits] == [one.customer.pk for one in paying]
+        assert [exit.customer_id for exit in exits] == [visitor.customer.pk for visitor in paying]
         for exit in exits:
             assert exit.admitted_at
             assert exit.joined_at < exit.admitted_at < exit.ended_at
@@ -402,10 +398,12 @@ class TestAdmitVisitors:
 
         assert services.admit_visitors() == 0
 
-    def test_who_joins_while_a_tick_finds_nobody_does_not_wait_for_the_room_to_rest(self, concert):
+    def test_who_joins_while_a_tick_finds_no_visitor_does_not_wait_for_the_room_to_rest(
+        self, concert
+    ):
         services.schedule_tick_now(concert.pk)
         [room] = admission._claim_due_rooms(WaitingRoom.Activity.AWAKE, limit=1)
-        WaitingRoom.objects.update(next_tick_at=timezone.now())  # somebody joins, and wakes it
+        WaitingRoom.objects.update(next_tick_at=timezone.now())  # a visitor joins, and wakes it
 
         admission._postpone(room)
 
@@ -416,7 +414,7 @@ class TestAdmitVisitors:
         for concert in concerts:
             for _ in range(3):
                 Visitor(concert).join()
-        WaitingRoom.objects.update(next_tick_at="2000-01-01T00:00:00Z", capacity=2)
+        WaitingRoom.objects.update(next_tick_at=LONG_AGO, capacity=2)
 
         admitted = race([services.admit_visitors] * 10)
 
@@ -453,7 +451,7 @@ class TestAdmitVisitors:
         assert second.admitted_at is not None
         assert second.ended_at - second.admitted_at == timedelta(minutes=1)
 
-    def test_an_end_of_an_account_that_is_gone_stops_nobody(self, clock, concert, visitors):
+    def test_an_end_of_an_account_that_is_gone_stops_no_other(self, clock, concert, visitors):
         tick()
         live_room(concert.pk).join(999_999_999)
         clock.advance(seconds=60)
@@ -468,15 +466,8 @@ class TestAdmitVisitors:
     def test_who_joins_while_a_room_is_put_to_rest_wakes_it(self, concert, monkeypatch):
         services.schedule_tick_now(concert.pk)
         visitor = Visitor(concert)
-        rest = admission._postpone
-
-        def join_before_it_rests(room: WaitingRoom) -> None:
-            visitor.join()
-            rest(room)
-
-        monkeypatch.setattr(admission, "_postpone", join_before_it_rests)
-        WaitingRoom.objects.update(next_tick_at="2000-01-01T00:00:00Z")
-        services.admit_visitors()
+        before(monkeypatch, PUTTING_A_ROOM_TO_REST, visitor.join)
+        tick()
 
         room = WaitingRoom.objects.get(concert=concert)
         assert room.activity == "AWAKE"
@@ -506,7 +497,7 @@ class TestControls:
 
         assert live_room(concert.pk).admit().admitted == 3  # a tenth of a minute's
 
-    def test_closing_sends_everybody_away_for_good(self, concert, visitors):
+    def test_closing_sends_all_visitors_away_for_good(self, concert, visitors):
         self.run(services.close_room, concert_id=concert.pk)
         closed = [visitor.standing for visitor in visitors]
         self.run(services.open_room, concert_id=concert.pk)

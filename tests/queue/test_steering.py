@@ -24,7 +24,8 @@ from apps.queue import services
 from apps.queue.core.room import Room
 from apps.queue.models import PolicyChange, QueueExit, WaitingRoom
 from tests.boxoffice.sending import send, shown_by
-from tests.factories.accounts import CustomerFactory
+from tests.factories.accounts import CustomerFactory, browser_of, clerk_browser
+from tests.queue.rooms import policy_form
 
 pytestmark = pytest.mark.django_db
 
@@ -59,9 +60,8 @@ class Staff:
 
 
 @pytest.fixture
-def staff(client, room) -> Staff:
-    client.force_login(CustomerFactory(admin=True))
-    return Staff(client, room)
+def staff(room) -> Staff:
+    return Staff(browser_of(CustomerFactory(admin=True)), room)
 
 
 class TestPages:
@@ -184,16 +184,11 @@ class TestPages:
         assert paused == ["open_now", "resume", "close"]
         assert before_sales == ["resume", "close"]
 
-    def test_who_may_only_look_steers_nothing(self, client, room):
-        from django.contrib.auth.models import Permission
-
-        clerk = CustomerFactory(staff=True)
-        clerk.user_permissions.add(Permission.objects.get(codename="view_waitingroom"))
-        client.force_login(clerk)
-        looking = Staff(client, room)
+    def test_who_may_only_look_steers_nothing(self, room):
+        looking = Staff(clerk_browser("view_waitingroom"), room)
 
         urls = [looking.control(name) for name in ("pause", "close")]
-        answers = [client.post(url, {"reason": "x"}).status_code for url in urls]
+        answers = [looking.client.post(url, {"reason": "x"}).status_code for url in urls]
 
         assert answers == [403, 403]
         assert "/steer/" not in looking.page()
@@ -215,16 +210,7 @@ class TestPages:
         shown = shown_by(staff.client, url)
         asked: list[int] = []
         monkeypatch.setattr(room_admin, "live_figures", asked.append)
-        values = {
-            "_shown": shown,
-            "opens_at_0": "",
-            "opens_at_1": "",
-            "capacity": "80",
-            "admissions_per_minute": "",
-            "lease": "00:05:00",
-            "patience": "00:05:00",
-            "lottery_window": "01:00:00",
-        }
+        values = policy_form(_shown=shown, capacity="80")
 
         answer = staff.client.post(url, values)
 
@@ -237,23 +223,14 @@ class TestPages:
         with CaptureQueriesContext(connection) as captured:
             staff.page()
 
-        rooms = [one for one in captured if 'FROM "queue_waitingroom"' in one["sql"]]
+        rooms = [query for query in captured if 'FROM "queue_waitingroom"' in query["sql"]]
         assert len(rooms) == 2  # for the form, and for the buttons
 
     def test_there_is_no_other_control(self, staff):
         assert staff.client.get(staff.control("explode")).status_code == 404
 
     def test_an_edit_of_the_policy_keeps_its_reason(self, staff, room):
-        values = {
-            "opens_at_0": "",
-            "opens_at_1": "",
-            "capacity": "80",
-            "admissions_per_minute": "",
-            "lease": "00:05:00",
-            "patience": "00:05:00",
-            "lottery_window": "01:00:00",
-            "reason": "More doors",
-        }
+        values = policy_form(capacity="80", reason="More doors")
         send(staff.client, reverse("admin:queue_waitingroom_change", args=[room.pk]), values)
 
         change = PolicyChange.objects.get()
@@ -264,15 +241,7 @@ class TestPages:
             sales_open_at=timezone.now() + timedelta(days=2)
         )
         at = timezone.localtime(timezone.now() + timedelta(days=1))
-        values = {
-            "opens_at_0": f"{at:%Y-%m-%d}",
-            "opens_at_1": f"{at:%H:%M:%S}",
-            "capacity": "50",
-            "admissions_per_minute": "",
-            "lease": "00:05:00",
-            "patience": "00:05:00",
-            "lottery_window": "01:00:00",
-        }
+        values = policy_form(opens_at_0=f"{at:%Y-%m-%d}", opens_at_1=f"{at:%H:%M:%S}")
 
         answer = send(
             staff.client, reverse("admin:queue_waitingroom_change", args=[room.pk]), values

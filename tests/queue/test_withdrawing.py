@@ -17,7 +17,7 @@ from apps.queue.errors import QueueClosed
 from apps.queue.models import PolicyChange, QueueExit, WaitingRoom
 from tests.factories.accounts import CustomerFactory, bearer
 from tests.factories.concerts import ConcertFactory
-from tests.queue.rooms import Clock, Visitor
+from tests.queue.rooms import Clock, Visitor, tick
 
 pytestmark = pytest.mark.django_db
 
@@ -35,11 +35,6 @@ def publish(concert: Concert, **by: Any) -> None:
     with TestCase.captureOnCommitCallbacks(execute=True):
         assert publish_concert(concert_id=concert.pk, **by)
     clear_process_caches()
-
-
-def tick() -> int:
-    WaitingRoom.objects.update(next_tick_at="2000-01-01T00:00:00Z")
-    return services.admit_visitors()
 
 
 @pytest.fixture
