@@ -1,5 +1,5 @@
 import pytest
-from django.contrib.auth.models import Group, Permission
+from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -7,7 +7,7 @@ from django.utils import timezone
 from apps.accounts.models import AccessToken, User, token_digest
 from apps.accounts.services import issue_access_tokens
 from tests.boxoffice.sending import send
-from tests.factories.accounts import PASSWORD, CustomerFactory
+from tests.factories.accounts import PASSWORD, CustomerFactory, browser_of, clerk_browser
 
 pytestmark = pytest.mark.django_db
 
@@ -22,19 +22,18 @@ def admin() -> User:
 
 @pytest.fixture
 def browser(admin) -> Client:
-    browser = Client()
-    browser.force_login(admin)
-    return browser
+    return browser_of(admin)
 
 
 @pytest.fixture
 def clerk() -> Client:
     """May look at customers and change them, but is no superuser."""
-    clerk = CustomerFactory(staff=True)
-    clerk.user_permissions.set(Permission.objects.filter(content_type__app_label="accounts"))
-    browser = Client()
-    browser.force_login(clerk)
-    return browser
+    return clerk_browser("view_user", "add_user", "change_user", "delete_user")
+
+
+def added(email: str) -> dict[str, str]:
+    passwords = {"usable_password": "true", "password1": PASSWORD, "password2": PASSWORD}
+    return {"email": email, "name": "Mina"} | passwords
 
 
 def edited(customer: User, **changes: object) -> dict[str, object]:
@@ -52,17 +51,7 @@ class TestUsers:
             assert "joon@example.com" not in found
 
     def test_are_added_with_a_password(self, browser):
-        send(
-            browser,
-            reverse(f"{USERS}_add"),
-            {
-                "email": "Mina@Example.com",
-                "name": "Mina",
-                "usable_password": "true",
-                "password1": PASSWORD,
-                "password2": PASSWORD,
-            },
-        )
+        send(browser, reverse(f"{USERS}_add"), added("Mina@Example.com"))
 
         mina = User.objects.get(email="mina@example.com")
         assert mina.check_password(PASSWORD)
@@ -71,17 +60,7 @@ class TestUsers:
     def test_are_not_added_twice(self, browser):
         CustomerFactory(email="mina@example.com")
 
-        response = send(
-            browser,
-            reverse(f"{USERS}_add"),
-            {
-                "email": "MINA@example.com",
-                "name": "Mina",
-                "usable_password": "true",
-                "password1": PASSWORD,
-                "password2": PASSWORD,
-            },
-        )
+        response = send(browser, reverse(f"{USERS}_add"), added("MINA@example.com"))
 
         assert response.status_code == 200
         assert response.context["adminform"].form.errors

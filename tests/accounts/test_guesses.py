@@ -1,4 +1,4 @@
-"""Limits of guessing: failures wait longer and longer, successes are free, and nobody is locked out by others for good."""
+"""Limits of guessing: failures wait longer and longer, successes are free, and no account is locked out by others for good."""
 
 import threading
 from collections.abc import Callable
@@ -10,12 +10,19 @@ import pytest
 from django.test import Client
 from django.utils import translation
 
-from apps.accounts import guesses
 from apps.accounts.errors import InvalidCredentials, TooManyFailures
 from apps.accounts.guesses import Entrance, Guess
 from apps.accounts.models import AccessToken, User
 from apps.core.errors import TooBusy
-from tests.factories.accounts import PASSWORD, CustomerFactory
+from tests.accounts.entrances import (
+    api_login,
+    api_register,
+    page_login,
+    page_register,
+    staff_login,
+)
+from tests.factories.accounts import PASSWORD, CustomerFactory, browser_of
+from tests.protections import COUNTING_A_GUESS, replace
 from tests.storefront.rules import StrictClient
 
 FREE = 10  # failures of an account
@@ -161,7 +168,7 @@ class TestNetwork:
             succeed(f"customer{number}@example.com")
 
     def test_is_not_redeemed_by_a_login_to_another_account(self):
-        """Whoever has an account does not buy guesses at others with it."""
+        """A customer does not buy guesses at other accounts with an own one."""
         waits = []
         for number in range(FREE_OF_NETWORK + 1):
             waits.append(fail(f"victim{number}@example.com"))
@@ -390,12 +397,12 @@ class TestGuess:
 class CheckFirst:
     """Hold what a limiter would be that looks first and counts afterwards."""
 
-    def __init__(self, everybody_has_looked: threading.Barrier) -> None:
-        self.everybody_has_looked = everybody_has_looked
+    def __init__(self, all_have_looked: threading.Barrier) -> None:
+        self.all_have_looked = all_have_looked
 
     def run(self, client: Any, keys: list[str], what: str, free: int, *_: Any) -> list[int]:
         failures = int(client.execute_command("HGET", keys[0], "failures") or 0)
-        self.everybody_has_looked.wait(30)
+        self.all_have_looked.wait(30)
         client.execute_command("HINCRBY", keys[0], "failures", 1)
         return [int(failures < free), 0, max(0, free - failures), 1]
 
@@ -407,7 +414,7 @@ class TestRace:
         assert waits.count(0) == FREE
 
     def test_without_atomic_counting_lets_more_through(self, monkeypatch):
-        monkeypatch.setattr(guesses, "_SCRIPT", CheckFirst(threading.Barrier(RIVALS)))
+        replace(monkeypatch, COUNTING_A_GUESS, by=CheckFirst(threading.Barrier(RIVALS)))
 
         with ThreadPoolExecutor(RIVALS) as pool:
             waits = list(pool.map(lambda _: fail(), range(RIVALS)))
@@ -416,19 +423,6 @@ class TestRace:
 
 
 # --- The doors --------------------------------------------------------------------------------------------------------
-
-
-def api_login(email: str, password: str, **meta: Any) -> Any:
-    body = {"email": email, "password": password}
-    return Client().post("/api/v1/accounts/login", body, "application/json", **meta)
-
-
-def page_login(email: str, password: str, **meta: Any) -> Any:
-    return StrictClient().post("/login/", {"email": email, "password": password}, **meta)
-
-
-def staff_login(email: str, password: str, **meta: Any) -> Any:
-    return Client().post("/admin/login/", {"username": email, "password": password}, **meta)
 
 
 DOORS = [api_login, page_login, staff_login]
@@ -551,16 +545,9 @@ class TestDoor:
     def test_of_registering_counts_addresses_that_are_taken(self, mina):
         others = [CustomerFactory() for _ in range(FREE_OF_NETWORK)]
 
-        def register(email: str, door: str, **meta: Any) -> int:
-            fields = {"email": email, "password": PASSWORD, "name": "Mina"}
-            if door == "page":
-                return StrictClient().post("/register/", fields, **meta).status_code
-            path = "/api/v1/accounts/register"
-            return Client().post(path, fields, "application/json", **meta).status_code  # type: ignore[arg-type]
-
         # The other limit counts all calls by address, five a minute.
         from_one_64 = [
-            register(other.email, ["page", "api"][n % 2], REMOTE_ADDR=f"2001:db8::{n + 1:x}")
+            [page_register, api_register][n % 2](other.email, REMOTE_ADDR=f"2001:db8::{n + 1:x}")
             for n, other in enumerate(others[:6])
         ]
         for other in others[5:]:
@@ -570,15 +557,14 @@ class TestDoor:
             with begin("one@example.com", "192.0.2.1"):
                 pass
 
-        assert from_one_64 == [409] * 5 + [429]
-        assert register("new@example.com", "api", REMOTE_ADDR="192.0.2.1") == 429
-        assert register("new@example.com", "page", REMOTE_ADDR="192.0.2.1") == 429
+        assert [answer.status_code for answer in from_one_64] == [409] * 5 + [429]
+        for register in (api_register, page_register):
+            assert register("new@example.com", REMOTE_ADDR="192.0.2.1").status_code == 429
         assert not User.objects.filter(email="new@example.com").exists()
-        assert register("new@example.com", "api", REMOTE_ADDR="192.0.2.2") == 201
+        assert api_register("new@example.com", REMOTE_ADDR="192.0.2.2").status_code == 201
 
     def test_of_registering_makes_the_network_known(self, store):
-        fields = {"email": MINA, "password": PASSWORD, "name": "Mina"}
-        StrictClient().post("/register/", fields)
+        page_register(MINA)
 
         for number in range(50):
             fail(network=elsewhere(number))
@@ -586,8 +572,7 @@ class TestDoor:
         assert page_login(MINA, PASSWORD).status_code == 302
 
     def test_of_a_new_password_of_ones_own_counts_wrong_old_ones(self, mina):
-        client = Client()
-        client.force_login(mina)
+        client = browser_of(mina)
 
         def change(old: str, new: str = "three-red-cups", again: str = "three-red-cups") -> int:
             fields = {"old_password": old, "new_password1": new, "new_password2": again}

@@ -10,22 +10,28 @@ from django.contrib.auth.hashers import Argon2PasswordHasher as DjangoArgon2Pass
 from django.contrib.auth.hashers import check_password as matches
 from django.contrib.auth.hashers import make_password
 from django.contrib.sessions.models import Session
-from django.test import Client
 
 from apps.accounts import hashers
 from apps.accounts.hashers import Line
 from apps.accounts.models import AccessToken, User
 from apps.core.errors import TooBusy
 from concert_project.settings import base
-from tests.factories.accounts import PASSWORD, CustomerFactory
-from tests.storefront.rules import Page, StrictClient
+from tests.accounts.entrances import (
+    api_login,
+    api_register,
+    page_login,
+    page_register,
+    staff_login,
+)
+from tests.factories.accounts import PASSWORD, CustomerFactory, browser_of
+from tests.storefront.rules import Page
 
 AT_ONCE = 1
 
 
 @pytest.fixture
 def line(settings, monkeypatch) -> Generator[Line]:
-    """The project's own hashers, and a line of one that nobody has to wait for long."""
+    """The project's own hashers, and a line of one in which waiting is short."""
     settings.PASSWORD_HASHERS = base.PASSWORD_HASHERS
     made = Line(AT_ONCE, patience=0.05)
     monkeypatch.setattr(hashers, "LINE", made)
@@ -74,7 +80,7 @@ def wait_until(is_so: Callable[[], bool]) -> None:
 
 class TestLine:
     @pytest.mark.parametrize("at_once", [1, 2])
-    def test_lets_some_work_as_many_wait_and_nobody_else_in(self, at_once):
+    def test_lets_some_work_as_many_wait_and_no_others_in(self, at_once):
         line, release, outcomes = Line(at_once, patience=30), threading.Event(), list[str]()
         threads = [stand(line, release, outcomes) for _ in range(2 * at_once)]
         wait_until(lambda: line._standing == 2 * at_once and len(outcomes) == at_once)
@@ -116,19 +122,19 @@ class TestLine:
             with pytest.raises(ZeroDivisionError), line.turn():
                 raise ZeroDivisionError
 
-    def test_without_it_everybody_works_at_once(self):
+    def test_without_it_all_of_them_work_at_once(self):
         """The twin: eight threads in the hasher, all of them at the same moment."""
-        everybody = threading.Barrier(8)
+        all_of_them = threading.Barrier(8)
 
         def hashing() -> None:
-            everybody.wait(10)
+            all_of_them.wait(10)
 
         threads = [threading.Thread(target=hashing) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join(10)
-        assert not everybody.broken
+        assert not all_of_them.broken
 
     def test_of_this_process_is_as_long_as_the_settings_say(self, settings):
         assert settings.PASSWORD_HASHES_AT_ONCE == 1
@@ -190,29 +196,6 @@ class TestUpgrade:
         assert customer.check_password(PASSWORD)
 
 
-def api_login(client: Client, email: str) -> Any:
-    body = {"email": email, "password": PASSWORD}
-    return client.post("/api/v1/accounts/login", body, content_type="application/json")
-
-
-def api_register(client: Client, email: str) -> Any:
-    body = {"email": email, "password": PASSWORD, "name": "Mina"}
-    return client.post("/api/v1/accounts/register", body, content_type="application/json")
-
-
-def page_login(client: Client, email: str) -> Any:
-    return client.post("/login/", {"email": email, "password": PASSWORD, "next": "/wallet/"})
-
-
-def page_register(client: Client, email: str) -> Any:
-    fields = {"email": email, "password": PASSWORD, "name": "Mina", "next": "/wallet/"}
-    return client.post("/register/", fields)
-
-
-def staff_login(client: Client, email: str) -> Any:
-    return client.post("/admin/login/", {"username": email, "password": PASSWORD})
-
-
 LOGINS = [api_login, page_login, staff_login]
 ENTRANCES = [*LOGINS, api_register, page_register]
 
@@ -251,7 +234,7 @@ class TestEntranceInAFullLine:
         before = User.objects.values().get()
         email = "new@example.com" if "register" in enter.__name__ else customer.email
 
-        answer = enter(StrictClient(), email)
+        answer = enter(email)
 
         assert answer.status_code == 503
         assert 1 <= int(answer.headers["Retry-After"]) <= hashers.RETRY_SECONDS_MAX
@@ -261,23 +244,23 @@ class TestEntranceInAFullLine:
         assert not Session.objects.exists()
 
     @pytest.mark.parametrize("enter", LOGINS)
-    def test_tells_nobody_which_addresses_have_accounts(self, enter):
+    def test_does_not_tell_which_addresses_have_accounts(self, enter):
         CustomerFactory(email="nopassword@example.com")
         CustomerFactory(email="gone@example.com", is_active=False)
 
         for email in ("mina@example.com", "nobody@example.com", "nopassword@example.com"):
-            assert enter(StrictClient(), email).status_code == 503
+            assert enter(email).status_code == 503
 
     @pytest.mark.parametrize("enter", [api_login, api_register])
     def test_is_an_envelope_of_the_api(self, enter):
-        answer = enter(Client(), "new@example.com").json()
+        answer = enter("new@example.com").json()
 
         assert answer["code"] == "SERVICE_UNAVAILABLE"
         assert answer["data"]["retryable"] is True
 
     @pytest.mark.parametrize("enter", [page_login, page_register])
     def test_gives_the_form_back_without_the_password(self, enter):
-        answer = enter(StrictClient(), "new@example.com")
+        answer = enter("new@example.com")
 
         page = Page(answer)
         assert "Very many people are logging in" in answer.content.decode()
@@ -285,7 +268,7 @@ class TestEntranceInAFullLine:
         assert PASSWORD not in answer.content.decode()
 
     def test_of_staff_offers_to_try_again(self):
-        answer = staff_login(StrictClient(), "mina@example.com")
+        answer = staff_login("mina@example.com")
 
         assert 'href="/admin/login/"' in answer.content.decode()
 
@@ -293,7 +276,7 @@ class TestEntranceInAFullLine:
     def test_is_no_failed_login(self, enter, settings, store):
         settings.RATE_LIMIT_ENABLED = True
 
-        enter(StrictClient(), "mina@example.com")
+        enter("mina@example.com")
 
         assert list(store.scan_iter("guesses:*")) == []
 
@@ -302,13 +285,13 @@ class TestEntranceInAFullLine:
         settings.RATE_LIMIT_ENABLED = True
         settings.RATE_LIMITS = {**settings.RATE_LIMITS, "register": 2}
 
-        statuses = [enter(StrictClient(), "new@example.com").status_code for _ in range(3)]
+        statuses = [enter("new@example.com").status_code for _ in range(3)]
 
         assert statuses == [503, 503, 503 if moment == "early" else 429]
 
     def test_is_no_failure_to_be_logged(self, caplog):
         for enter in ENTRANCES:
-            enter(StrictClient(), "new@example.com")
+            enter("new@example.com")
 
         assert "request_finished" in caplog.text
         assert "request_failed" not in caplog.text
@@ -317,8 +300,8 @@ class TestEntranceInAFullLine:
     def test_of_a_new_password_in_the_admin_is_told_as_a_page(self, customer):
         customer.is_superuser = True
         customer.save()
-        client = Client(raise_request_exception=False)
-        client.force_login(customer, backend="django.contrib.auth.backends.ModelBackend")
+        client = browser_of(customer)
+        client.raise_request_exception = False
         before = User.objects.get().password
 
         answer = client.post(
@@ -339,5 +322,5 @@ class TestEntranceInAFullLine:
 @pytest.mark.django_db
 @pytest.mark.parametrize("enter", LOGINS)
 def test_a_login_gets_in_when_the_line_is_free(enter, customer):
-    assert enter(StrictClient(), customer.email).status_code in (200, 302)
+    assert enter(customer.email).status_code in (200, 302)
     assert AccessToken.objects.exists() or Session.objects.exists()

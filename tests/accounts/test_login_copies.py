@@ -1,9 +1,9 @@
 """Copies of logins: one statement a minute, and no login lives on in one after it has ended."""
 
-import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from apps.accounts import ended_logins, login_copies
+from apps.accounts import ended_logins
 from apps.accounts.ended_logins import COPY_LIFE_MAX, END_LIFE
 from apps.accounts.login_copies import FILL_LONGEST, customer_id_of
 from apps.accounts.models import AccessToken, User, token_digest
@@ -22,7 +22,8 @@ from apps.accounts.services import issue_access_tokens, log_out, revoke_access_t
 from apps.core.store import connect
 from dev.stack.servers import ValkeyServer
 from tests.boxoffice.sending import send
-from tests.factories.accounts import PASSWORD, CustomerFactory
+from tests.factories.accounts import PASSWORD, CustomerFactory, browser_of
+from tests.protections import ENDING_COPIES_OF_LOGINS, READING_A_LOGIN, after, replace
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -31,14 +32,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def customer() -> User:
     customer: User = CustomerFactory()
     return customer
-
-
-@pytest.fixture
-def rival() -> Generator[Any]:
-    """A second connection to the test's database."""
-    other = connection.copy()
-    yield other
-    other.close()
 
 
 @pytest.fixture
@@ -185,9 +178,7 @@ def end_by_revoking(token: AccessToken) -> None:
 
 
 def staff() -> Client:
-    client = Client()
-    client.force_login(CustomerFactory(admin=True))
-    return client
+    return browser_of(CustomerFactory(admin=True))
 
 
 def end_by_a_new_password(token: AccessToken) -> None:
@@ -274,29 +265,12 @@ class TestRace:
     """A reader has asked the database, and the login ends before the copy is written."""
 
     @pytest.fixture
-    def slow_reader(self, monkeypatch, race, token) -> Callable[[], None]:
-        has_read, has_ended = threading.Event(), threading.Event()
-
-        def read_and_wait(token_hash: bytes) -> tuple[int, float] | None:
-            found = live_customer(token_hash)
-            has_read.set()
-            assert has_ended.wait(30)
-            return found
-
+    def slow_reader(self, monkeypatch, token) -> Callable[[], None]:
         def read() -> None:
+            after(monkeypatch, READING_A_LOGIN, partial(log_out, access_token_id=token.pk))
             assert customer_id_of(bytes(token.token_hash)) == token.user_id
 
-        def end() -> None:
-            assert has_read.wait(30)
-            log_out(access_token_id=token.pk)
-            has_ended.set()
-
-        def play() -> None:
-            with monkeypatch.context() as patch:
-                patch.setattr(login_copies, "live_customer", read_and_wait)
-                assert race([read, end]) == [None, None]
-
-        return play
+        return read
 
     def test_brings_no_ended_login_back(self, slow_reader, token_hash):
         slow_reader()
@@ -304,19 +278,14 @@ class TestRace:
         assert customer_id_of(token_hash) is None
 
     def test_would_without_an_end_that_stays(
-        self,
-        slow_reader,
-        token,
-        token_hash,
-        store,
-        monkeypatch,
+        self, slow_reader, token, token_hash, store, monkeypatch
     ):
-        # The twin: the copy is deleted, as caches usually are invalidated.
-        def delete(token_hashes: list[bytes]) -> None:
-            for one in token_hashes:
-                store.delete(f"login:{bytes(one).hex()}")
+        """The twin: the copy is deleted, as caches usually are invalidated."""
 
-        monkeypatch.setattr("apps.accounts.services.end_login_copies", delete)
+        def delete(token_hashes: list[bytes]) -> None:
+            store.delete(*map(ended_logins.copy_key, token_hashes))
+
+        replace(monkeypatch, ENDING_COPIES_OF_LOGINS, by=delete)
 
         slow_reader()
 
@@ -325,13 +294,11 @@ class TestRace:
     def test_of_a_reader_that_was_away_for_long_leaves_no_copy(
         self, token_hash, store, monkeypatch
     ):
-        def read_for_long(token_hash: bytes) -> tuple[int, float] | None:
-            found = live_customer(token_hash)
+        def be_away() -> None:
             now = time.monotonic() + FILL_LONGEST
             monkeypatch.setattr("apps.accounts.login_copies.time.monotonic", lambda: now)
-            return found
 
-        monkeypatch.setattr(login_copies, "live_customer", read_for_long)
+        after(monkeypatch, READING_A_LOGIN, be_away)
 
         customer_id_of(token_hash)
 

@@ -1,7 +1,6 @@
 """Every way of setting a password ends the logins that there are; a better hash of the same one ends none."""
 
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,8 +17,8 @@ from apps.accounts.models import AccessToken, User
 from apps.accounts.services import issue_access_tokens
 from apps.accounts.triggers import same_password
 from concert_project.settings import base
-from tests.accounts.test_login_copies import rival as rival
-from tests.factories.accounts import PASSWORD, CustomerFactory
+from tests.factories.accounts import PASSWORD, CustomerFactory, browser_of
+from tests.reservations.racing import wait_until_blocked
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -36,8 +35,7 @@ def mina() -> User:
 @pytest.fixture
 def session(mina) -> Client:
     """A browser in which she is logged in."""
-    client = Client()
-    client.force_login(mina, backend="django.contrib.auth.backends.ModelBackend")
+    client = browser_of(mina)
     assert is_logged_in(client)
     return client
 
@@ -60,37 +58,22 @@ def by_command(mina: User, monkeypatch: pytest.MonkeyPatch) -> None:
     call_command("changepassword", mina.email)
 
 
-def by_a_colleague(mina: User, _: Any) -> None:
-    colleague = Client()
-    colleague.force_login(CustomerFactory(admin=True))
-    answer = colleague.post(
-        f"/admin/accounts/user/{mina.pk}/password/",
-        {"usable_password": "true", "password1": NEW_PASSWORD, "password2": NEW_PASSWORD},
-    )
+def by_a_colleague(mina: User, _: Any, **takes_away: str) -> None:
+    new = {"usable_password": "true", "password1": NEW_PASSWORD, "password2": NEW_PASSWORD}
+    path = f"/admin/accounts/user/{mina.pk}/password/"
+    answer = browser_of(CustomerFactory(admin=True)).post(path, new | takes_away)
     assert answer.status_code == 302
 
 
 def by_a_colleague_who_takes_it_away(mina: User, _: Any) -> None:
-    colleague = Client()
-    colleague.force_login(CustomerFactory(admin=True))
-    answer = colleague.post(
-        f"/admin/accounts/user/{mina.pk}/password/",
-        {"usable_password": "false", "unset-password": "1", "password1": "", "password2": ""},
-    )
-    assert answer.status_code == 302
+    none = {"usable_password": "false", "unset-password": "1", "password1": "", "password2": ""}
+    by_a_colleague(mina, _, **none)
 
 
 def by_herself(mina: User, _: Any) -> None:
-    client = Client()
-    client.force_login(mina)
-    answer = client.post(
-        "/admin/password_change/",
-        {
-            "old_password": PASSWORD,
-            "new_password1": NEW_PASSWORD,
-            "new_password2": NEW_PASSWORD,
-        },
-    )
+    client = browser_of(mina)
+    new = {"new_password1": NEW_PASSWORD, "new_password2": NEW_PASSWORD}
+    answer = client.post("/admin/password_change/", {"old_password": PASSWORD, **new})
     assert answer.status_code == 302
     assert client.get("/admin/").status_code == 200
 
@@ -216,19 +199,11 @@ class TestNewPassword:
 
             saving = threading.Thread(target=save)
             saving.start()
-            while not _is_anybody_waiting():
-                time.sleep(0.01)
+            wait_until_blocked()
             cursor.execute("COMMIT")
             saving.join(30)
 
         assert not AccessToken.objects.live(at=timezone.now()).exists()
-
-
-def _is_anybody_waiting() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-        [[waiting]] = cursor.fetchall()
-    return bool(waiting)
 
 
 class TestBetterHash:

@@ -174,7 +174,7 @@ class TestField:
 
 @pytest.mark.django_db
 class TestEveryForm:
-    """Whoever adds a number to a form gets this field, or this test."""
+    """A number in a form has this field; one that has another fails here."""
 
     def test_of_the_admin(self, rf):
         request = rf.get("/")

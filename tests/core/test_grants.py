@@ -97,7 +97,7 @@ class TestTriggers:
         assert refusal("DELETE FROM payments_wallet") == INSUFFICIENT_PRIVILEGE
 
     def test_look_at_the_real_tables(self, wallet, as_role):
-        """Also where the role may still make temporary ones, which come first to whoever does not say where to look."""
+        """Also where the role may still make temporary ones, which come first for a statement that does not say where to look."""
         with connection.cursor() as cursor:
             cursor.execute("RESET ROLE")
             name = connection.settings_dict["NAME"]
@@ -220,10 +220,10 @@ class TestTimeouts:
         assert self.shown(role) == ["30000", "1234", "15000"]
 
     def test_are_none_before(self, role):
-        """Show that the server alone would let everybody wait for ever."""
+        """Show that the server alone would let every session wait for ever."""
         assert self.shown(role) == ["0", "0", "0"]
 
-    def test_need_no_right_where_somebody_else_has_set_them(self, role, settings):
+    def test_need_no_right_where_another_role_has_set_them(self, role, settings):
         set_timeouts(role=role)
         with connection.cursor() as cursor:
             cursor.execute("CREATE ROLE powerless_test; SET ROLE powerless_test")

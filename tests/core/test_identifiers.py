@@ -40,8 +40,8 @@ class TestNewId:
 
         assert len(set(ids)) == 500
         varying = 0
-        for one in ids:
-            varying |= one ^ ids[0]
+        for number in ids:
+            varying |= number ^ ids[0]
         assert varying.bit_count() == 74
 
     @pytest.mark.parametrize("model", [Hold, Reservation, Ticket, LedgerTransaction, OutboxEvent])

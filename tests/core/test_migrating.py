@@ -35,7 +35,7 @@ def index(name="probe_index"):
 def columns():
     with connection.cursor() as cursor:
         found = connection.introspection.get_table_description(cursor, "django_session")
-    return [one.name for one in found]
+    return [column.name for column in found]
 
 
 def applied():
@@ -74,7 +74,7 @@ def probe(monkeypatch, settings):
 
 
 class Rival:
-    """Somebody whose transaction has read sessions, and goes on for a while."""
+    """A session whose transaction has read sessions of users, and goes on for a while."""
 
     def __init__(self, seconds):
         self._seconds = seconds
@@ -218,7 +218,7 @@ class TestMigrationThatIsNoTransaction:
     def test_goes_on_where_it_was_cut_off(self, probe):
         probe(ADD_FIELD, AddIndexConcurrently("session", INDEX), atomic=False)
         with Rival(seconds=2.5), pytest.raises(OperationalError, match="lock timeout"):
-            # The field needs no more than a moment; the index waits for everybody who has read.
+            # The field needs no more than a moment; the index waits for all who have read.
             run("--patience", "0.5")
 
         run()

@@ -3,6 +3,7 @@
 import argparse
 import unicodedata
 from importlib import import_module
+from typing import Any
 
 import pytest
 from django import forms
@@ -205,19 +206,16 @@ class TestModels:
 @pytest.mark.django_db
 class TestWaysIn:
     def test_of_the_api(self, client):
-        body = {"email": "mina@example.com", "password": "seven-green-kites"}
+        def register(name: str) -> Any:
+            body = {"email": "mina@example.com", "password": "seven-green-kites", "name": name}
+            return client.post("/api/v1/accounts/register", body, "application/json")
 
         for text in HIDDEN.values():
-            answer = client.post(
-                "/api/v1/accounts/register", {**body, "name": text}, content_type="application/json"
-            )
+            answer = register(text)
             assert (answer.status_code, list(answer.json()["data"]["errors"])) == (400, ["name"])
         assert not User.objects.exists()
-        answer = client.post(
-            "/api/v1/accounts/register",
-            {**body, "name": DECOMPOSED},
-            content_type="application/json",
-        )
+
+        answer = register(DECOMPOSED)
 
         assert answer.json()["data"]["name"] == COMPOSED
         assert User.objects.get().name == COMPOSED
@@ -268,7 +266,7 @@ class TestWaysIn:
 
         for text in (COMPOSED, DECOMPOSED):
             found = client.get("/api/v1/concerts", {"q": text}).json()["data"]["items"]
-            assert [one["title"] for one in found] == [COMPOSED]
+            assert [concert["title"] for concert in found] == [COMPOSED]
         page = client.get("/", {"q": "abc\u202ecba"}).content.decode()
         assert "\u202e" not in page
 

@@ -19,15 +19,15 @@ from apps.api.responses import as_json
 from apps.api.wsgi import with_plain_content_type
 from apps.concerts.models import Concert
 from apps.concerts.publication import withdraw_concert
-from apps.core import caching, lean_store
+from apps.core import lean_store
 from apps.front.answers import PlainRenderer
 from apps.front.application import Front
 from apps.queue.core.room import EndReason
 from apps.queue.serializers import BoardSerializer, QueueTokenSerializer, VisitorStatusSerializer
 from apps.queue.services import admit_now, join_queue
 from apps.reservations.serializers import AvailabilitySerializer
-from tests.accounts.test_login_copies import rival as rival
 from tests.api.wsgi import Answer
+from tests.clocks import CacheClock
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.queue import WaitingRoomFactory
 from tests.front.conftest import Django, Door
@@ -66,10 +66,9 @@ class TestCost:
     def costs(self, doors, login, settings, monkeypatch) -> Callable[[str], tuple[int, int]]:
         """`costs("join")` is the number of round trips to stores and of statements."""
         settings.RATE_LIMIT_ENABLED = True
-        for cache in caching._all_caches:
-            monkeypatch.setattr(cache, "_clock", lambda: 0.0)
+        CacheClock(monkeypatch)
         door, concert_id = doors.composed, WaitingRoomFactory(capacity=1).concert_id
-        # Somebody at the head: whoever is first in the queue wakes the room up.
+        # A visitor at the head: the first in the queue wakes the room up.
         door.join(concert_id, login())
         first = login()
         first["Queue-Token"] = queue_token(door.join(concert_id, first))
@@ -125,8 +124,7 @@ class TestCost:
 
     @pytest.mark.parametrize("what", ["availability", "seat-map"])
     def test_of_looking_at_seats(self, doors, login, monkeypatch, what):
-        for cache in caching._all_caches:
-            monkeypatch.setattr(cache, "_clock", lambda: 0.0)
+        CacheClock(monkeypatch)
         performance = PerformanceFactory(concert=WaitingRoomFactory().concert, seats=2)
         headers = login()
         headers["Queue-Token"] = queue_token(doors.composed.join(performance.concert_id, headers))
@@ -192,7 +190,7 @@ class TestFirstUse:
         logins = [login() for _ in range(8)]
         door = Door(with_plain_content_type(Front(WSGIHandler())))
 
-        answers = race([partial(door.join, concert_id, one) for one in logins])
+        answers = race([partial(door.join, concert_id, headers) for headers in logins])
         later = door.join(concert_id, login())
 
         assert [answer.status for answer in answers] == [201] * 8

@@ -1,7 +1,6 @@
 """Holding and paying through both doors: the same answers, one effect, and what the front may not decide is Django's."""
 
 import json
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -17,13 +16,12 @@ from django.utils import timezone
 from apps.accounts.models import AccessToken, User
 from apps.api.models import IdempotencyRecord
 from apps.concerts.models import Concert, Performance, Seat
-from apps.core import caching
 from apps.outbox.models import OutboxEvent
 from apps.payments.models import LedgerTransaction
 from apps.queue.services import admit_now
 from apps.reservations.models import Hold, Reservation
-from tests.accounts.test_login_copies import rival as rival
 from tests.api.wsgi import Answer, call
+from tests.clocks import CacheClock
 from tests.factories.accounts import CustomerFactory, bearer
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.payments import WalletFactory
@@ -31,7 +29,8 @@ from tests.factories.queue import WaitingRoomFactory
 from tests.factories.reservations import hold, overdue_hold, reservation
 from tests.front.conftest import JSON, KOREAN, Door, Doors
 from tests.front.test_front import queue_token, round_trips
-from tests.protections import before, unlock
+from tests.protections import LOCK_OF_THE_KEY, before, without
+from tests.reservations.racing import meet_before
 
 PROBLEM = {"Accept": "application/problem+json"}
 LOOKS = pytest.mark.parametrize("look", [{}, KOREAN, PROBLEM], ids=["en", "ko", "problem"])
@@ -395,7 +394,7 @@ class TestOddBodies:
 
 @pytest.mark.django_db(transaction=True)
 class TestLogin:
-    """There is a copy of it in the store all the time, over which nobody writes an end."""
+    """There is a copy of it in the store all the time, over which no end is written."""
 
     @pytest.mark.parametrize("how", ["revoked", "inactive", "expired"])
     def test_that_has_ended_buys_nothing(self, doors, how):
@@ -428,8 +427,7 @@ class TestCost:
     @pytest.fixture
     def buyer(self, doors, settings, monkeypatch) -> Buyer:
         settings.RATE_LIMIT_ENABLED = True
-        for cache in caching._all_caches:
-            monkeypatch.setattr(cache, "_clock", lambda: 0.0)
+        CacheClock(monkeypatch)
         teach(doors)
         buyer = Buyer(doors.composed, new_performance())
         buyer.hold(seats_of(buyer.performance)[0])  # its concert is known
@@ -610,9 +608,8 @@ class TestManyAtOnce:
         teach(doors)
         buyer = Buyer(doors.composed, new_performance())
         [seat, *_] = seats_of(buyer.performance)
-        unlock(monkeypatch, "lock_key")
-        meeting = threading.Barrier(self.CALLS, timeout=30)
-        before(monkeypatch, "lock_customer", lambda _: meeting.wait())
+        without(monkeypatch, LOCK_OF_THE_KEY)
+        meet_before(monkeypatch, "lock_customer", self.CALLS)
 
         answers = race([lambda: buyer.hold(seat, key="k")] * self.CALLS)
 

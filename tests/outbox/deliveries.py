@@ -1,7 +1,7 @@
 """Events and their deliveries to consumers that exist for these tests only."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -78,7 +78,7 @@ def add(monkeypatch: pytest.MonkeyPatch, consumer: Consumer) -> None:
     monkeypatch.setitem(CONSUMERS, consumer.name, consumer)
 
 
-def run_first(monkeypatch: pytest.MonkeyPatch, run: Callable[[list[OutboxEvent]], Any]) -> None:
+def run_first(monkeypatch: pytest.MonkeyPatch, run: Callable[[Sequence[OutboxEvent]], Any]) -> None:
     """Let the only consumer be one of the name "first", which is given batches of events in this way."""
     only(monkeypatch, Consumer("first", frozenset({TYPE}), run))
 

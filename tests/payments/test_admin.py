@@ -4,8 +4,6 @@ from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 import pytest
-from django.contrib.auth.models import Permission
-from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 
@@ -16,7 +14,7 @@ from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
 from apps.payments.selectors import wallet_balance
 from apps.payments.services import charge_wallet
 from tests.boxoffice.sending import send
-from tests.factories.accounts import CustomerFactory
+from tests.factories.accounts import CustomerFactory, browser_of, clerk_browser
 from tests.factories.payments import WalletFactory, pay
 
 pytestmark = pytest.mark.django_db
@@ -40,17 +38,7 @@ def admin() -> User:
 
 @pytest.fixture
 def browser(admin) -> Client:
-    browser = Client()
-    browser.force_login(admin)
-    return browser
-
-
-def clerk_with(*codenames: str) -> Client:
-    clerk = CustomerFactory(staff=True)
-    clerk.user_permissions.set(Permission.objects.filter(codename__in=codenames))
-    browser = Client()
-    browser.force_login(clerk)
-    return browser
+    return browser_of(admin)
 
 
 class TestMoney:
@@ -73,8 +61,7 @@ class TestMoney:
     @pytest.mark.parametrize("model", ["ledgertransaction", "ledgerentry"])
     def test_is_found_by_what_was_paid(self, browser, wallet, model):
         reference = uuid4()
-        with transaction.atomic():
-            pay(customer_id=wallet.pk, amount=1_234, reference=reference)
+        pay(customer_id=wallet.pk, amount=1_234, reference=reference)
 
         found = browser.get(page(model, "changelist"), {"q": str(reference)})
 
@@ -140,10 +127,8 @@ class TestExport:
 
     def test_is_of_the_whole_filtered_list(self, browser, wallet):
         for _ in range(120):  # more than a page
-            with transaction.atomic():
-                charge_wallet(customer_id=wallet.pk, amount=1)
-        with transaction.atomic():
-            pay(customer_id=wallet.pk, amount=500, reference=uuid4())
+            charge_wallet(customer_id=wallet.pk, amount=1)
+        pay(customer_id=wallet.pk, amount=500, reference=uuid4())
         WalletFactory(balance=1)
         [some] = LedgerTransaction.objects.filter(customer=wallet.customer, sequence=2)
 
@@ -160,7 +145,7 @@ class TestExport:
         )
 
     def test_is_offered_to_those_who_may_look(self, wallet):
-        onlooker = clerk_with("view_ledgertransaction")
+        onlooker = clerk_browser("view_ledgertransaction")
         [booked] = LedgerTransaction.objects.all()
 
         response = onlooker.post(self.url, {"action": "export", "_selected_action": [booked.pk]})
@@ -168,7 +153,7 @@ class TestExport:
         assert response["Content-Type"] == "text/csv; charset=utf-8"
 
     def test_is_refused_to_others(self, wallet):
-        outsider = clerk_with("view_wallet")
+        outsider = clerk_browser("view_wallet")
         [booked] = LedgerTransaction.objects.all()
 
         response = outsider.post(self.url, {"action": "export", "_selected_action": [booked.pk]})
@@ -188,10 +173,8 @@ class TestExportInParts:
     @pytest.fixture
     def movements(self, wallet) -> Wallet:
         for amount in (1, 2):
-            with transaction.atomic():
-                charge_wallet(customer_id=wallet.pk, amount=amount)
-        with transaction.atomic():
-            pay(customer_id=wallet.pk, amount=500, reference=uuid4())
+            charge_wallet(customer_id=wallet.pk, amount=amount)
+        pay(customer_id=wallet.pk, amount=500, reference=uuid4())
         WalletFactory(balance=7)
         return wallet
 
@@ -230,7 +213,7 @@ class TestExportInParts:
 
     def test_is_refused_to_who_may_not_look(self, browser, movements):
         [link, *_] = self.links(browser)
-        outsider = clerk_with("view_wallet")
+        outsider = clerk_browser("view_wallet")
 
         assert outsider.get(self.url).status_code == 403
         assert outsider.get(f"{self.url}{link}").status_code == 403
@@ -321,24 +304,22 @@ class TestAdjustment:
             k: [v] for k, v in entered.items()
         }
         shown = browser.get(response.headers["Location"])
-        assert [str(one) for one in shown.context["messages"]]
+        assert list(shown.context["messages"])
         assert wallet_balance(customer_id=wallet.pk) == 50_000
         assert not LedgerTransaction.objects.filter(type="ADJUSTMENT").exists()
 
     def test_needs_the_right_to_it(self, wallet):
-        onlooker = clerk_with("view_wallet", "view_ledgertransaction")
+        onlooker = clerk_browser("view_wallet", "view_ledgertransaction")
         entered = {"customer": wallet.pk, "amount": "100", "reason": "Charged twice"}
 
         assert onlooker.get(self.form).status_code == 403
         assert onlooker.post(self.form, entered).status_code == 403
-        assert (
-            onlooker.get(reverse("admin:payments_wallet_adjust", args=[wallet.pk])).status_code
-            == 403
-        )
+        adjust = reverse("admin:payments_wallet_adjust", args=[wallet.pk])
+        assert onlooker.get(adjust).status_code == 403
         assert wallet_balance(customer_id=wallet.pk) == 50_000
 
     def test_is_open_to_a_clerk_who_has_it(self, wallet):
-        clerk = clerk_with("add_ledgertransaction", "view_ledgertransaction")
+        clerk = clerk_browser("add_ledgertransaction", "view_ledgertransaction")
 
         send(clerk, self.form, {"customer": wallet.pk, "amount": "100", "reason": "Sorry"})
 

@@ -3,7 +3,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import transaction
 from django.test import Client
 
 from apps.accounts.models import User
@@ -153,8 +152,8 @@ class TestChargesOfOneKey:
 
         done = [response for response in responses if response.status_code == 201]
         assert {response.status_code for response in responses} <= {201, 409}
-        assert len({one.content for one in done}) == 1
-        assert sum("Idempotent-Replayed" not in one.headers for one in done) == 1
+        assert len({answer.content for answer in done}) == 1
+        assert sum("Idempotent-Replayed" not in answer.headers for answer in done) == 1
         assert wallet_balance(customer_id=customer.pk) == 30_000
         assert LedgerTransaction.objects.count() == 1
 
@@ -172,16 +171,15 @@ class TestTransactions:
         reservation_id = uuid4()
         WalletFactory(customer=customer, balance=50_000)
         WalletFactory(balance=99_000)
-        with transaction.atomic():
-            pay(customer_id=customer.pk, amount=20_000, reference=reservation_id)
-            refund(customer_id=customer.pk, amount=20_000, reference=reservation_id)
+        pay(customer_id=customer.pk, amount=20_000, reference=reservation_id)
+        refund(customer_id=customer.pk, amount=20_000, reference=reservation_id)
 
         page = api.get(TRANSACTIONS).json()["data"]
 
         assert page["total"] == 3
         assert [
-            (one["type"], one["amount"], one["balance_after"], one["reservation_id"])
-            for one in page["items"]
+            (item["type"], item["amount"], item["balance_after"], item["reservation_id"])
+            for item in page["items"]
         ] == [
             ("REFUND", 20_000, 50_000, str(reservation_id)),
             ("PAYMENT", -20_000, 30_000, str(reservation_id)),
@@ -205,4 +203,4 @@ class TestTransactions:
         page = api.get(TRANSACTIONS, {"page": 2, "page_size": 2}).json()["data"]
 
         assert (page["page"], page["page_size"], page["total"]) == (2, 2, 5)
-        assert [one["balance_after"] for one in page["items"]] == [3_000_000, 2_000_000]
+        assert [item["balance_after"] for item in page["items"]] == [3_000_000, 2_000_000]

@@ -160,7 +160,7 @@ class TestLedgerCsv:
             write_ledger(slow, BytesIO(), seconds=0.05)
 
     @pytest.mark.django_db(transaction=True)
-    def test_keeps_no_transaction_from_anybody_while_it_is_read(self, wallet):
+    def test_keeps_no_transaction_open_while_it_is_read(self, wallet):
         """A reader pages through the lines as slowly as they like."""
         open_ones: list[Any] = []
 

@@ -150,9 +150,8 @@ class TestBreach:
         assert broken_histories() == [wallets[0].pk]
 
     def test_of_the_bound_of_a_balance_is_found(self, wallets):
-        [constraint] = [
-            one for one in Wallet._meta.constraints if one.name == "wallet_balance_never_negative"
-        ]
+        name = "wallet_balance_never_negative"
+        [constraint] = [limit for limit in Wallet._meta.constraints if limit.name == name]
         with pgtrigger.ignore(), connection.schema_editor() as editor:
             editor.remove_constraint(Wallet, constraint)
             Wallet.objects.filter(pk=wallets[0].pk).update(balance=-1)

@@ -240,7 +240,7 @@ class TestRefundToWallet:
 
         assert_untouched(wallet)
 
-    def test_gives_nothing_to_somebody_who_did_not_pay(self):
+    def test_gives_nothing_to_a_customer_who_did_not_pay(self):
         reference = paid(WalletFactory(balance=50_000), 20_000)
         stranger = WalletFactory(balance=1_000)
 
@@ -311,7 +311,9 @@ class TestChargeNewWallets:
         customers = CustomerFactory.create_batch(3)
 
         with django_assert_num_queries(3):
-            charge_new_wallets(customer_ids=[one.pk for one in customers], amount=1_000_000)
+            charge_new_wallets(
+                customer_ids=[customer.pk for customer in customers], amount=1_000_000
+            )
 
         connection.check_constraints()
         for customer in customers:

@@ -46,7 +46,7 @@ OPEN = """
 
 @pytest.fixture
 def server() -> Generator[int]:
-    """A server with one thread, which whoever is served slowly might occupy."""
+    """A server with one thread, which a slow reader might occupy."""
     port = free_port()
     web = Child(
         name="web",

@@ -1,11 +1,10 @@
 from collections.abc import Callable, Generator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pytest
-from django.db import connections
 
 from apps.accounts.models import User
 from apps.concerts.models import Performance, Seat
@@ -15,24 +14,14 @@ from tests.factories.payments import WalletFactory
 from tests.factories.reservations import hold
 from tests.factories.visitors import Visitor, admitted_visitor
 from tests.protections import Step
-from tests.reservations.racing import Elsewhere, Stopped
+from tests.reservations.racing import Elsewhere, Stopped, with_own_connection
 
 
 @pytest.fixture
 def elsewhere() -> Generator[Elsewhere]:
     """`elsewhere(call)` runs it in another thread, with a database connection of its own, and returns a future."""
     with ThreadPoolExecutor() as pool:
-
-        def start(call: Callable[[], Any]) -> "Future[Any]":
-            def run() -> Any:
-                try:
-                    return call()
-                finally:
-                    connections.close_all()
-
-            return pool.submit(run)
-
-        yield start
+        yield lambda call: pool.submit(with_own_connection(call))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, connections
 
 from apps.ops.invariants import check_invariants
 from tests.protections import Step, before
@@ -42,6 +42,18 @@ def meet_before(monkeypatch: pytest.MonkeyPatch, where: str | Step, parties: int
     """Make every thread wait for the others at a statement or step: the moment the lock would have guarded."""
     barrier = threading.Barrier(parties)
     before(monkeypatch, where, lambda *_: barrier.wait(timeout=PATIENCE))
+
+
+def with_own_connection(call: Callable[[], Any]) -> Callable[[], Any]:
+    """Make a call fit for another thread, whose database connection it closes."""
+
+    def run() -> Any:
+        try:
+            return call()
+        finally:
+            connections.close_all()
+
+    return run
 
 
 class Stopped:
