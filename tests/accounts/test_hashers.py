@@ -209,7 +209,7 @@ def customer(line) -> User:
 
 
 def _see_it_late(line: Line) -> None:
-    """Refuse who asks for a turn, but nobody before that."""
+    """Refuse a caller who asks for a turn, and none before that."""
     if line._lock.locked():
         raise hashers._too_busy()
 

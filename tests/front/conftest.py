@@ -1,5 +1,6 @@
 """The same calls through two doors: the application that a server runs, and Django without anything in front of it."""
 
+import json
 import re
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
@@ -99,6 +100,16 @@ class Door:
 
     def join(self, concert_id: int, headers: dict[str, str]) -> Answer:
         return self("POST /api/v1/queue/tokens", b'{"concert_id": %d}' % concert_id, JSON | headers)
+
+
+def data_of(answer: Answer) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(answer.body)["data"]
+    return data
+
+
+def token_of(answer: Answer) -> dict[str, str]:
+    """Return the header of a visitor who was given this answer."""
+    return {"Queue-Token": data_of(answer)["token"]}
 
 
 Scenario = Callable[[Door], list[Answer]]

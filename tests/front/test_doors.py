@@ -1,6 +1,5 @@
 """Both doors give the same answer to every call; what the crowd asks, Django need not be there for."""
 
-import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -17,22 +16,13 @@ from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.queue import WaitingRoomFactory
 from tests.factories.reservations import hold
-from tests.front.conftest import JSON, KOREAN, Door
+from tests.front.conftest import JSON, KOREAN, Door, data_of, token_of
 from tests.servers import start_cluster
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("keep_connection")]
 
 Login = Callable[[], dict[str, str]]
 LANGUAGES = pytest.mark.parametrize("language", [{}, KOREAN], ids=["en", "ko"])
-
-
-def token_of(answer: Answer) -> dict[str, str]:
-    return {"Queue-Token": data_of(answer)["token"]}
-
-
-def data_of(answer: Answer) -> dict[str, Any]:
-    data: dict[str, Any] = json.loads(answer.body)["data"]
-    return data
 
 
 def new_concert(**options: Any) -> Concert:

@@ -30,18 +30,13 @@ from tests.api.wsgi import Answer
 from tests.clocks import CacheClock
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.queue import WaitingRoomFactory
-from tests.front.conftest import Django, Door
+from tests.front.conftest import Django, Door, data_of, token_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 Login = Callable[[], dict[str, str]]
 PLAIN = {"CharField", "IntegerField", "ChoiceField", "DateTimeField", "RegexField"}
 STATUS = "GET /api/v1/queue/tokens/me"
-
-
-def queue_token(answer: Answer) -> str:
-    start = answer.body.index(b'"token":"') + len('"token":"')
-    return answer.body[start : answer.body.index(b'"', start)].decode()
 
 
 @contextmanager
@@ -71,7 +66,7 @@ class TestCost:
         # A visitor at the head: the first in the queue wakes the room up.
         door.join(concert_id, login())
         first = login()
-        first["Queue-Token"] = queue_token(door.join(concert_id, first))
+        first |= token_of(door.join(concert_id, first))
         newcomers = iter([login() for _ in range(3)])
         calls_of: dict[str, Callable[[], Answer]] = {
             "join": lambda: door.join(concert_id, next(newcomers)),
@@ -127,7 +122,7 @@ class TestCost:
         CacheClock(monkeypatch)
         performance = PerformanceFactory(concert=WaitingRoomFactory().concert, seats=2)
         headers = login()
-        headers["Queue-Token"] = queue_token(doors.composed.join(performance.concert_id, headers))
+        headers |= token_of(doors.composed.join(performance.concert_id, headers))
         admit_now(performance.concert_id)
         path = f"GET /api/v1/performances/{performance.pk}/{what}"
         for _ in range(2):
@@ -139,11 +134,11 @@ class TestCost:
         assert (len(sent), len(statements)) == (2, 0)  # the copy of the login and the gate
 
     def test_of_a_status_does_not_touch_the_connection(self, doors, login):
-        token = queue_token(doors.composed.join(WaitingRoomFactory().concert_id, login()))
-        doors.composed(STATUS, Queue_Token=token)
+        token = token_of(doors.composed.join(WaitingRoomFactory().concert_id, login()))
+        doors.composed(STATUS, headers=token)
         connection.close()
 
-        assert doors.composed(STATUS, Queue_Token=token).status == 200
+        assert doors.composed(STATUS, headers=token).status == 200
         assert connection.connection is None
 
 
@@ -196,7 +191,7 @@ class TestFirstUse:
         assert [answer.status for answer in answers] == [201] * 8
         names = {tuple(sorted(name for name, _ in answer.headers)) for answer in [*answers, later]}
         assert len(names) == 1
-        assert len({queue_token(answer) for answer in answers}) == 8
+        assert len({data_of(answer)["token"] for answer in answers}) == 8
 
     def test_learns_by_language_and_by_scheme(self, doors, login, settings):
         settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -236,12 +231,12 @@ class TestWithdrawnConcert:
     def test_its_board_for_a_visitor_teaches_nothing_about_public_ones(self, doors, login):
         door, headers = doors.composed, login()
         concert_id = WaitingRoomFactory().concert_id
-        token = queue_token(door.join(concert_id, headers))
+        token = token_of(door.join(concert_id, headers))
         board = "GET /api/v1/queue/concerts/{}"
         Concert.objects.filter(pk=concert_id).update(is_published=False)
 
         hidden = door(board.format(concert_id))
-        own = door(board.format(concert_id), headers={"Queue-Token": token})
+        own = door(board.format(concert_id), headers=token)
         public = [door(board.format(WaitingRoomFactory().concert_id)) for _ in range(2)]
 
         assert [hidden.status, own.status] == [404, 200]
@@ -251,10 +246,10 @@ class TestWithdrawnConcert:
 
     def test_keeps_the_place_of_who_polls(self, doors, login):
         concert_id = WaitingRoomFactory().concert_id
-        token = queue_token(doors.composed.join(concert_id, login()))
+        token = token_of(doors.composed.join(concert_id, login()))
         withdraw_concert(concert_id=concert_id, reason="Row F")
 
-        polls = [doors.composed(STATUS, headers={"Queue-Token": token}) for _ in range(3)]
+        polls = [doors.composed(STATUS, headers=token) for _ in range(3)]
         refused = doors.composed.join(concert_id, login())
 
         assert [answer.status for answer in polls] == [200] * 3

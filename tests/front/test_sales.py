@@ -27,8 +27,8 @@ from tests.factories.concerts import PerformanceFactory
 from tests.factories.payments import WalletFactory
 from tests.factories.queue import WaitingRoomFactory
 from tests.factories.reservations import hold, overdue_hold, reservation
-from tests.front.conftest import JSON, KOREAN, Door, Doors
-from tests.front.test_front import queue_token, round_trips
+from tests.front.conftest import JSON, KOREAN, Door, Doors, data_of, token_of
+from tests.front.test_front import round_trips
 from tests.protections import LOCK_OF_THE_KEY, before, without
 from tests.reservations.racing import meet_before
 
@@ -50,7 +50,7 @@ class Buyer:
     def __post_init__(self) -> None:
         self.headers = JSON | bearer(self.customer) | self.headers
         concert_id = self.performance.concert_id
-        self.headers["Queue-Token"] = queue_token(self.door.join(concert_id, self.headers))
+        self.headers |= token_of(self.door.join(concert_id, self.headers))
         admit_now(concert_id)
 
     def post(self, path: str, body: Any, key: str | None = None, **headers: str) -> Answer:
@@ -79,8 +79,8 @@ def seats_of(performance: Performance) -> list[Seat]:
 
 
 def hold_id_of(answer: Answer) -> str:
-    found: str = json.loads(answer.body)["data"]["hold_id"]
-    return found
+    hold_id: str = data_of(answer)["hold_id"]
+    return hold_id
 
 
 def code_of(answer: Answer) -> str:

@@ -93,11 +93,6 @@ class TestCharges:
         assert english == "Balance topped up."
         assert korean == "ko"
 
-    @pytest.mark.parametrize("amount", [1, 1_000_000])
-    def test_take_amounts_up_to_the_limit(self, charge, customer, amount):
-        assert charge({"amount": amount}).status_code == 201
-        assert wallet_balance(customer_id=customer.pk) == amount
-
     @pytest.mark.parametrize("amount", [0, -1, 1_000_001, 2**63, True, None, "1000", 1000.0, []])
     def test_refuse_any_other_amount(self, charge, amount):
         response = charge({"amount": amount})

@@ -219,7 +219,7 @@ class TestTurns:
         store_time.lose_everything()
         assert inside.standing == "ACTIVE"
 
-    def test_are_not_begun_by_anybody_meanwhile(self, concert, visitors, inside):
+    def test_are_begun_by_no_visitor_meanwhile(self, concert, visitors, inside):
         withdraw(concert)
         inside.leave()
 

@@ -26,7 +26,6 @@ from tests.clocks import DatabaseClock
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import begin_at
 from tests.factories.reservations import confirm, hold, overdue_hold
-from tests.factories.visitors import Visitor
 from tests.protections import (
     LOCKS_OF_A_HOLD,
     LOCKS_OF_OVERDUE_HOLDS,
@@ -311,12 +310,6 @@ class TestOverTheApi:
         _end_sales(performance, "starts_at", parse_datetime(made["expires_at"]))
 
         assert visitor.get(f"/holds/{made['hold_id']}").json()["data"]["extendable"] is False
-
-    def test_the_hold_of_another_customer_is_404(self, made):
-        answer = Visitor(CustomerFactory()).post(f"/holds/{made['hold_id']}/extend")
-
-        assert (answer.status_code, answer.json()["code"]) == (404, "HOLD_NOT_FOUND")
-        assert Hold.objects.get().extended_at is None
 
 
 @pytest.mark.django_db(transaction=True)
