@@ -197,11 +197,15 @@ class TestParallelPayments:
 
 
 class TestParallelRefunds:
-    def test_give_back_once(self, race):
-        wallet = WalletFactory(balance=10_000)
-        reference = uuid4()
+    @pytest.fixture
+    def paid(self):
+        """A wallet that something was paid from, and what gives it back."""
+        wallet, reference = WalletFactory(balance=10_000), uuid4()
         pay(customer_id=wallet.pk, amount=4_000, reference=reference)
-        give_back = partial(refund, customer_id=wallet.pk, amount=4_000, reference=reference)
+        return wallet, partial(refund, customer_id=wallet.pk, amount=4_000, reference=reference)
+
+    def test_give_back_once(self, race, paid):
+        wallet, give_back = paid
 
         outcomes = race([give_back] * RIVALS)
 
@@ -209,11 +213,8 @@ class TestParallelRefunds:
         assert wallet_balance(customer_id=wallet.pk) == 10_000
         assert_books_balance()
 
-    def test_without_the_constraint_give_back_many_times(self, race):
-        wallet = WalletFactory(balance=10_000)
-        reference = uuid4()
-        pay(customer_id=wallet.pk, amount=4_000, reference=reference)
-        give_back = partial(refund, customer_id=wallet.pk, amount=4_000, reference=reference)
+    def test_without_the_constraint_give_back_many_times(self, race, paid):
+        wallet, give_back = paid
 
         with without_constraints("ledger_one_refund_per_reference"):
             outcomes = race([give_back] * RIVALS)

@@ -229,35 +229,14 @@ def once(customer: User, decide: Callable[[], Steps[Any]]) -> Callable[[], objec
     )
 
 
-def holding() -> Callable[[], object]:
+def holding(
+    service: Any, choose: Callable[[list[Seat]], dict[str, object]]
+) -> Callable[[], object]:
     seats, customer = seats_in_disorder(), CustomerFactory()
     stale_holds(seats)
-    return once(
-        customer,
-        partial(
-            reservations.hold_seats.decide,
-            customer_id=customer.pk,
-            performance_id=seats[0].performance_id,
-            seat_ids=[seat.pk for seat in seats],
-            admission=None,
-        ),
-    )
-
-
-def holding_the_best() -> Callable[[], object]:
-    seats, customer = seats_in_disorder(), CustomerFactory()
-    stale_holds(seats)
-    return once(
-        customer,
-        partial(
-            reservations.hold_best_available.decide,
-            customer_id=customer.pk,
-            performance_id=seats[0].performance_id,
-            quantity=len(seats),
-            grade=None,
-            admission=None,
-        ),
-    )
+    hold_some = partial(service.decide, customer_id=customer.pk, admission=None)
+    performance_id = seats[0].performance_id
+    return once(customer, partial(hold_some, performance_id=performance_id, **choose(seats)))
 
 
 def releasing() -> Callable[[], object]:
@@ -413,8 +392,14 @@ def purging() -> Callable[[], object]:
 
 
 USE_CASES: dict[str, Callable[[], Callable[[], object]]] = {
-    "hold_seats": holding,
-    "hold_best_available": holding_the_best,
+    "hold_seats": partial(
+        holding, reservations.hold_seats, lambda seats: {"seat_ids": [seat.pk for seat in seats]}
+    ),
+    "hold_best_available": partial(
+        holding,
+        reservations.hold_best_available,
+        lambda seats: {"quantity": len(seats), "grade": None},
+    ),
     "release_hold": releasing,
     "extend_hold": extending,
     "top_up_for_hold": topping_up_to_pay,
