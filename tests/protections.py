@@ -31,6 +31,7 @@ from apps.core.database import Parameters, Statement
 from apps.outbox import announcing, draining
 from apps.queue.services import admission, rooms, visits
 from apps.reservations import selectors
+from apps.reservations.models import HoldQuerySet
 from apps.reservations.services import confirming, expiring
 
 CLOCK = "clock_timestamp()"
@@ -135,6 +136,7 @@ LOCKS_OF_OVERDUE_HOLDS = _locks("lock_overdue_holds")
 LOCKS_OF_HALLS = _locks("lock_halls")
 LOCK_OF_THE_WALLET = _locks("lock_wallet")
 PATIENCE_OF_A_PAYMENT = _part("lock_seats_of_hold", ("OF seat", "OF seat NOWAIT"))
+LOCKS_OF_A_SWEEP = _value(HoldQuerySet, "select_for_update", lambda _: lambda holds, **_how: holds)
 CONDITION_OF_A_SWEEP = _part(
     "end_overdue_holds", ("AND status = 'HELD' AND expires_at <= %(at)s", "")
 )

@@ -64,6 +64,12 @@ def elsewhere(number: int) -> str:
     return f"198.51.100.{number}"
 
 
+def flood(times: int) -> None:
+    """Guess at one account, each time from another network."""
+    for number in range(times):
+        fail(network=elsewhere(number))
+
+
 @pytest.fixture
 def let_pass(store) -> Callable[[int], None]:
     """Move all that was counted into the past, by seconds."""
@@ -90,8 +96,7 @@ class TestAccount:
         assert waits == [0] * FREE + [FIRST_WAIT]
 
     def test_waits_longer_with_each_further_failure_and_never_without_end(self, let_pass):
-        for number in range(FREE):
-            fail(network=elsewhere(number))
+        flood(FREE)
 
         waits = []
         for number in range(10):
@@ -104,8 +109,7 @@ class TestAccount:
         assert max(waits) <= LONGEST_WAIT
 
     def test_forgets_one_failure_after_another(self, let_pass):
-        for number in range(FREE):
-            fail(network=elsewhere(number))
+        flood(FREE)
 
         let_pass(3 * FORGET_AFTER)
 
@@ -126,8 +130,7 @@ class TestAccount:
         assert waits[-1] == FIRST_WAIT
 
     def test_refuses_without_counting(self, let_pass):
-        for number in range(FREE):
-            fail(network=elsewhere(number))
+        flood(FREE)
         for _ in range(50):
             fail()
 
@@ -136,8 +139,7 @@ class TestAccount:
         assert fail() == 0
 
     def test_bears_a_clock_that_was_set_back(self, let_pass):
-        for number in range(FREE):
-            fail(network=elsewhere(number))
+        flood(FREE)
         let_pass(-10 * LONGEST_WAIT)
 
         assert fail() == LONGEST_WAIT
@@ -197,8 +199,7 @@ class TestNetwork:
 class TestOwner:
     @pytest.fixture
     def flooded(self) -> None:
-        for number in range(100):
-            fail(network=elsewhere(number))
+        flood(100)
 
     @pytest.mark.usefixtures("flooded")
     def test_waits_elsewhere_and_gets_in_after_the_wait(self, let_pass):
@@ -215,8 +216,7 @@ class TestOwner:
 
     def test_gets_in_at_once_from_a_known_network(self):
         succeed()
-        for number in range(100):
-            fail(network=elsewhere(number))
+        flood(100)
 
         succeed()
         assert fail(network=elsewhere(1)) > 0
@@ -235,8 +235,7 @@ class TestOwner:
         fields = {"email": MINA, "password": PASSWORD}
         assert browser.post("/login/", fields, **at_home).status_code == 302
         browser.post("/logout/")
-        for number in range(100):
-            fail(network=elsewhere(number))
+        flood(100)
 
         on_the_road: Any = {"REMOTE_ADDR": "203.0.113.9"}
         assert StrictClient().post("/login/", fields, **on_the_road).status_code == 429
@@ -566,8 +565,7 @@ class TestDoor:
     def test_of_registering_makes_the_network_known(self, store):
         page_register(MINA)
 
-        for number in range(50):
-            fail(network=elsewhere(number))
+        flood(50)
 
         assert page_login(MINA, PASSWORD).status_code == 302
 

@@ -16,7 +16,7 @@ class Clock:
 
 
 class Slow:
-    """Compute a value that is not ready before `finish`."""
+    """Compute a value that is not ready before the block of `being_asked_for` is left."""
 
     def __init__(self, value):
         self.value = value
@@ -29,7 +29,7 @@ class Slow:
 
     @contextmanager
     def being_asked_for(self, cache, key="key"):
-        """Let a thread wait for it until the block is left."""
+        """Let a thread wait for the value meanwhile."""
         thread = threading.Thread(target=cache.get, args=[key, self])
         thread.start()
         assert self._has_begun.wait(10)
@@ -51,8 +51,7 @@ def cache(clock):
 
 
 class TestProcessCache:
-    def test_keeps_a_value_for_its_time_and_no_longer(self):
-        clock = Clock()
+    def test_keeps_a_value_for_its_time_and_no_longer(self, clock):
         cache: ProcessCache[str, object] = ProcessCache(seconds=2, entries_max=1, clock=clock)
         values = iter("ab")
 
@@ -62,25 +61,20 @@ class TestProcessCache:
         clock.now = 2.0
         assert cache.get("key", lambda: next(values)) == "b"
 
-    def test_keeps_nothing_of_a_failure(self):
+    def test_keeps_nothing_of_a_failure(self, cache):
         def fail():
             raise ZeroDivisionError
-
-        cache: ProcessCache[str, object] = ProcessCache(seconds=2, entries_max=1)
 
         with pytest.raises(ZeroDivisionError):
             cache.get("key", fail)
 
         assert cache.get("key", lambda: 1) == 1
 
-    def test_keeps_no_answer_that_there_is_none(self):
-        cache: ProcessCache[str, object] = ProcessCache(seconds=2, entries_max=1)
-
+    def test_keeps_no_answer_that_there_is_none(self, cache):
         assert cache.get("key", lambda: None) is None
         assert cache.get("key", lambda: 1) == 1
 
-    def test_drops_what_was_asked_for_least_recently(self):
-        cache: ProcessCache[str, object] = ProcessCache(seconds=2, entries_max=2)
+    def test_drops_what_was_asked_for_least_recently(self, cache):
         for key in ("old", "used", "old"):
             cache.get(key, partial("first {}".format, key))
 
@@ -129,8 +123,7 @@ class TestProcessCache:
 
         assert asked == [["a", "b"], ["c"], ["b"]]
 
-    def test_a_crowd_waits_for_one_computation(self, race):
-        cache: ProcessCache[str, object] = ProcessCache(seconds=60, entries_max=1)
+    def test_a_crowd_waits_for_one_computation(self, race, cache):
         computations = itertools.count(1)
 
         outcomes = race([lambda: cache.get("key", lambda: next(computations))] * 8)

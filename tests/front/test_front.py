@@ -1,8 +1,7 @@
 """Test what the front costs, how it learns, and what it leaves behind: nothing."""
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from types import SimpleNamespace
@@ -19,7 +18,6 @@ from apps.api.responses import as_json
 from apps.api.wsgi import with_plain_content_type
 from apps.concerts.models import Concert
 from apps.concerts.publication import withdraw_concert
-from apps.core import lean_store
 from apps.front.answers import PlainRenderer
 from apps.front.application import Front
 from apps.queue.core.room import EndReason
@@ -30,28 +28,13 @@ from tests.api.wsgi import Answer
 from tests.clocks import CacheClock
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.queue import WaitingRoomFactory
-from tests.front.conftest import Django, Door, data_of, token_of
+from tests.front.conftest import Django, Door, data_of, round_trips, token_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 Login = Callable[[], dict[str, str]]
 PLAIN = {"CharField", "IntegerField", "ChoiceField", "DateTimeField", "RegexField"}
 STATUS = "GET /api/v1/queue/tokens/me"
-
-
-@contextmanager
-def round_trips(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
-    """Note what is sent to stores meanwhile, one entry for each round trip."""
-    sent: list[Any] = []
-    exchange = lean_store._ThreadConnection.exchange
-
-    def noted(self: Any, command: Any) -> Any:
-        sent.append(command)
-        return exchange(self, command)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(lean_store._ThreadConnection, "exchange", noted)
-        yield sent
 
 
 class TestCost:

@@ -27,8 +27,7 @@ from tests.factories.concerts import PerformanceFactory
 from tests.factories.payments import WalletFactory
 from tests.factories.queue import WaitingRoomFactory
 from tests.factories.reservations import hold, overdue_hold, reservation
-from tests.front.conftest import JSON, KOREAN, Door, Doors, data_of, token_of
-from tests.front.test_front import round_trips
+from tests.front.conftest import JSON, KOREAN, Door, Doors, data_of, round_trips, token_of
 from tests.protections import LOCK_OF_THE_KEY, before, without
 from tests.reservations.racing import meet_before
 

@@ -19,7 +19,7 @@ from apps.reservations.errors import (
     SeatAlreadyReserved,
     SeatLimitExceeded,
 )
-from apps.reservations.models import Hold, HoldQuerySet, Reservation, SeatClaim
+from apps.reservations.models import Hold, Reservation, SeatClaim
 from apps.reservations.services import HeldSeats, expire_holds, release_hold
 from tests.clocks import DatabaseClock
 from tests.factories.accounts import CustomerFactory
@@ -28,8 +28,10 @@ from tests.factories.reservations import confirm, hold
 from tests.protections import (
     CONDITION_OF_A_SWEEP,
     LOCK_OF_THE_CUSTOMER,
+    LOCKS_OF_A_SWEEP,
     TIME_OF_A_PAYMENT,
     TIME_OF_A_SWEEP,
+    before,
     replace,
     stop_clock,
     without,
@@ -213,14 +215,9 @@ class TestSweepAndPayment:
     def test_without_lock_and_condition_a_sweep_gives_the_seats_of_a_paid_hold_away(
         self, stopped_before, seats, held, monkeypatch
     ):
-        def find(self, **_lock):
-            found = list(self.values_list("pk", flat=True))
-            payment.finish()
-            return Hold.objects.filter(pk__in=found)
-
-        monkeypatch.setattr(HoldQuerySet, "select_for_update", find)
-        without(monkeypatch, CONDITION_OF_A_SWEEP)
+        without(monkeypatch, LOCKS_OF_A_SWEEP, CONDITION_OF_A_SWEEP)
         payment = stopped_before("book", partial(confirm, held))
+        before(monkeypatch, "end_overdue_holds", lambda _: payment.finish())
 
         expire_holds()
 
