@@ -85,8 +85,7 @@ def let_pass(store) -> Callable[[int], None]:
 
 @pytest.fixture
 def mina() -> User:
-    mina: User = CustomerFactory(email=MINA, password=PASSWORD, is_staff=True)
-    return mina
+    return CustomerFactory(email=MINA, password=PASSWORD, is_staff=True)
 
 
 class TestAccount:
@@ -197,12 +196,8 @@ class TestNetwork:
 
 @pytest.mark.django_db
 class TestOwner:
-    @pytest.fixture
-    def flooded(self) -> None:
-        flood(100)
-
-    @pytest.mark.usefixtures("flooded")
     def test_waits_elsewhere_and_gets_in_after_the_wait(self, let_pass):
+        flood(100)
         wait = fail()
         assert wait == FIRST_WAIT
         let_pass(wait)

@@ -54,7 +54,7 @@ def full(line, monkeypatch) -> Generator[None]:
 
 
 def stand(line: Line, release: threading.Event, outcomes: list[str]) -> threading.Thread:
-    """A thread that takes its turn and keeps it until `release`."""
+    """Start a thread that takes its turn and keeps it until `release`."""
 
     def hashing() -> None:
         try:

@@ -30,8 +30,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def customer() -> User:
-    customer: User = CustomerFactory()
-    return customer
+    return CustomerFactory()
 
 
 @pytest.fixture

@@ -28,8 +28,7 @@ Way = Callable[[User, pytest.MonkeyPatch], None]
 
 @pytest.fixture
 def mina() -> User:
-    mina: User = CustomerFactory(email="mina@example.com", password=PASSWORD, admin=True)
-    return mina
+    return CustomerFactory(email="mina@example.com", password=PASSWORD, admin=True)
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ def as_role(role) -> Generator[None]:
 
 
 def refusal(statement: str) -> str | None:
-    """The SQLSTATE of what the database says to it."""
+    """Return the SQLSTATE that the database refuses it with, None if it does not."""
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(statement)
@@ -79,8 +79,7 @@ class TestTriggers:
 
     @pytest.fixture
     def wallet(self, role) -> Wallet:
-        wallet: Wallet = WalletFactory(balance=100_000)
-        return wallet
+        return WalletFactory(balance=100_000)
 
     def test_cannot_be_ignored(self, wallet, as_role):
         with connection.cursor() as cursor:
@@ -238,7 +237,7 @@ class TestTimeouts:
         assert self.shown(role) == ["30000", "3000", "15000"]
 
     def test_are_set_by_a_role_without_privileges_for_itself(self, role):
-        """Where one role does everything, the connected one, it need not be allowed more than that."""
+        """Show that a role which does everything needs no further rights."""
         with connection.cursor() as cursor:
             cursor.execute(f'SET ROLE "{role}"')
             set_timeouts(role="")

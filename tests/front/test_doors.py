@@ -26,8 +26,7 @@ LANGUAGES = pytest.mark.parametrize("language", [{}, KOREAN], ids=["en", "ko"])
 
 
 def new_concert(**options: Any) -> Concert:
-    concert: Concert = WaitingRoomFactory(capacity=1, **options).concert
-    return concert
+    return WaitingRoomFactory(capacity=1, **options).concert
 
 
 @pytest.fixture
@@ -37,8 +36,7 @@ def concert() -> Concert:
 
 @pytest.fixture
 def performance(concert) -> Performance:
-    performance: Performance = PerformanceFactory(concert=concert, seats=3)
-    return performance
+    return PerformanceFactory(concert=concert, seats=3)
 
 
 def admitted(door: Door, concert: Concert, login: dict[str, str]) -> dict[str, str]:

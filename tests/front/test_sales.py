@@ -69,8 +69,7 @@ class Buyer:
 def new_performance(**options: Any) -> Performance:
     more = {"concert__title": "Night Train", "concert__seats_per_customer": 3}
     concert = WaitingRoomFactory(**more, **options).concert
-    performance: Performance = PerformanceFactory(concert=concert, seats=4)
-    return performance
+    return PerformanceFactory(concert=concert, seats=4)
 
 
 def seats_of(performance: Performance) -> list[Seat]:

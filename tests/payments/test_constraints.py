@@ -20,7 +20,7 @@ LEDGER_TABLES = ["payments_ledgertransaction", "payments_ledgerentry"]
 
 
 def execute(sql: str, *parameters: Any) -> None:
-    """One statement in a transaction of its own, with what is checked at its commit."""
+    """Run a statement in a transaction of its own, with what is checked at its commit."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         connection.check_constraints()

@@ -161,7 +161,7 @@ class TestLedgerCsv:
 
     @pytest.mark.django_db(transaction=True)
     def test_keeps_no_transaction_open_while_it_is_read(self, wallet):
-        """A reader pages through the lines as slowly as they like."""
+        """Let a reader page through the lines slowly."""
         open_ones: list[Any] = []
 
         class SlowReader(StringIO):

@@ -5,12 +5,19 @@ from dataclasses import replace
 import pytest
 
 from apps.queue.core.room import SECOND, EndReason, Room, RoomFault, VisitStatus
+from apps.queue.core.tokens import TokenClaims
 from tests.factories.queue import policy
 from tests.queue.rooms import CONCERT, FROZEN_CLOCK, Clock, TestedRoom
 
 
 def standings(room: TestedRoom, *customers: int) -> list[str]:
     return [room.join(customer).outcome.value for customer in customers]
+
+
+def advice_to(room: TestedRoom, claims_of_all: list[TokenClaims]) -> dict[TokenClaims, int]:
+    """Return in how many seconds each is told to come back, the first to come back first."""
+    advice = {mine: room.touch(mine).poll_after_seconds or 0 for mine in claims_of_all}
+    return dict(sorted(advice.items(), key=lambda told: told[1]))
 
 
 class TestAdmitting:
@@ -166,13 +173,12 @@ class TestLease:
 
     def test_who_obeys_the_advice_shows_up_in_time(self, room, clock):
         """Far behind the advice is longest. Then the capacity is raised, and all are admitted at once."""
-        claims_of_all = room.join_all(*range(2000))
-        advice = {mine: room.touch(mine).poll_after_seconds or 0 for mine in claims_of_all}
+        advice = advice_to(room, room.join_all(*range(2000)))
         room.set_policy(version=2, capacity=5000)
         room.tick()
         started = clock.now
 
-        for mine in sorted(advice, key=advice.__getitem__):
+        for mine in advice:
             clock.set(started + advice[mine] * SECOND)
             room.tick()
             assert room.touch(mine).outcome is VisitStatus.ACTIVE
@@ -180,13 +186,12 @@ class TestLease:
     @pytest.mark.parametrize("lease", [10, 45])
     def test_a_short_lease_costs_no_visitor_who_obeys_the_turn(self, room, clock, lease):
         room.set_policy(version=2, lease=lease * SECOND)
-        claims_of_all = room.join_all(*range(500))
-        advice = {mine: room.touch(mine).poll_after_seconds or 0 for mine in claims_of_all}
+        advice = advice_to(room, room.join_all(*range(500)))
         room.set_policy(version=3, lease=lease * SECOND, capacity=500)
         room.tick()
         admitted_at = clock.now
 
-        for mine in sorted(advice, key=advice.__getitem__):
+        for mine in advice:
             clock.set(max(clock.now, admitted_at + advice[mine] * SECOND))
             room.tick()
             assert room.touch(mine).outcome is VisitStatus.ACTIVE
@@ -631,13 +636,8 @@ class TestEstimating:
                     told.setdefault(customer, (clock.now, visit.wait_seconds or 0))
             clock.advance(seconds=5)
             for customer in [c for c, at in leaves_at.items() if at <= clock.now]:
-                slot, generation = room.visit_of(customer) or (0, 0)
-                room.finish(
-                    customer_id=customer,
-                    slot=slot,
-                    generation=generation,
-                    reason=EndReason.COMPLETED,
-                )
+                slot, _ = room.visit_of(customer)
+                room.finish_all([(customer, slot, 1)], reason=EndReason.COMPLETED)
                 del leaves_at[customer]
 
         errors.sort()

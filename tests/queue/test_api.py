@@ -27,8 +27,7 @@ TOKENS, OWN_TOKEN = "/api/v1/queue/tokens", "/api/v1/queue/tokens/me"
 
 @pytest.fixture
 def customer() -> User:
-    customer: User = CustomerFactory()
-    return customer
+    return CustomerFactory()
 
 
 def join(client: Client, customer: User | None, body: Any, token: str | None = None) -> Any:

@@ -57,8 +57,7 @@ def seats(performance: Performance) -> list[Seat]:
 def customer() -> User:
     """A customer with a million won, beside one with less."""
     WalletFactory(balance=40_000)
-    customer: User = WalletFactory(balance=1_000_000).customer
-    return customer
+    return WalletFactory(balance=1_000_000).customer
 
 
 @pytest.fixture

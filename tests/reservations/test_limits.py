@@ -29,8 +29,7 @@ pytestmark = pytest.mark.django_db
 class TestUnpaidSeats:
     @pytest.fixture
     def concert(self) -> Concert:
-        concert: Concert = ConcertFactory(seats_per_customer=2)
-        return concert
+        return ConcertFactory(seats_per_customer=2)
 
     @pytest.fixture
     def dates(self, concert) -> list[list[Seat]]:

@@ -20,8 +20,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def performance() -> Performance:
     """One seat more than few."""
-    made: Performance = PerformanceFactory(seats=FEW_SEATS + 1)
-    return made
+    return PerformanceFactory(seats=FEW_SEATS + 1)
 
 
 def is_nearly_sold_out(concert: Concert) -> bool:

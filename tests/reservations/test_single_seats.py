@@ -106,8 +106,7 @@ class TestBestAvailable:
 class TestChoiceOnTheMap:
     @pytest.fixture
     def performance(self) -> Performance:
-        performance: Performance = PerformanceFactory(seats=5, concert__seats_per_customer=4)
-        return performance
+        return PerformanceFactory(seats=5, concert__seats_per_customer=4)
 
     def refuse(self) -> None:
         Concert.objects.update(single_seats="REFUSE")

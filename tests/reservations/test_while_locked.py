@@ -73,8 +73,7 @@ def watch(monkeypatch) -> Watch:
 
 @pytest.fixture
 def performance() -> Performance:
-    performance: Performance = PerformanceFactory(seats=9, concert__seats_per_customer=6)
-    return performance
+    return PerformanceFactory(seats=9, concert__seats_per_customer=6)
 
 
 def answered(response: Any, status: int) -> Any:

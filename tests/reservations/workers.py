@@ -31,7 +31,7 @@ class Process(Child):
         return self._known
 
     def survivors(self) -> list[psutil.Process]:
-        """Children that run on, as far as `pool` has met them."""
+        """Return the children that run on, as far as `pool` has met them."""
         return [
             child
             for child in self._known
@@ -39,7 +39,7 @@ class Process(Child):
         ]
 
     def kill_pool(self) -> None:
-        """SIGKILL to the children that run the tasks."""
+        """Send SIGKILL to the children that run the tasks."""
         for child in self.pool():
             child.kill()
 
