@@ -1,14 +1,13 @@
 import pytest
-from django.contrib.auth.models import Group, Permission
+from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
-from pytest_django import DjangoAssertNumQueries
 
 from apps.accounts.models import AccessToken, User, token_digest
 from apps.accounts.services import issue_access_tokens
 from tests.boxoffice.sending import send
-from tests.factories.accounts import PASSWORD, CustomerFactory
+from tests.factories.accounts import PASSWORD, CustomerFactory, browser_of, clerk_browser
 
 pytestmark = pytest.mark.django_db
 
@@ -22,20 +21,19 @@ def admin() -> User:
 
 
 @pytest.fixture
-def browser(admin: User) -> Client:
-    browser = Client()
-    browser.force_login(admin)
-    return browser
+def browser(admin) -> Client:
+    return browser_of(admin)
 
 
 @pytest.fixture
 def clerk() -> Client:
     """May look at customers and change them, but is no superuser."""
-    clerk = CustomerFactory(staff=True)
-    clerk.user_permissions.set(Permission.objects.filter(content_type__app_label="accounts"))
-    browser = Client()
-    browser.force_login(clerk)
-    return browser
+    return clerk_browser("view_user", "add_user", "change_user", "delete_user")
+
+
+def added(email: str) -> dict[str, str]:
+    passwords = {"usable_password": "true", "password1": PASSWORD, "password2": PASSWORD}
+    return {"email": email, "name": "Mina"} | passwords
 
 
 def edited(customer: User, **changes: object) -> dict[str, object]:
@@ -43,7 +41,7 @@ def edited(customer: User, **changes: object) -> dict[str, object]:
 
 
 class TestUsers:
-    def test_are_found_by_address_and_name(self, browser: Client) -> None:
+    def test_are_found_by_address_and_name(self, browser):
         CustomerFactory(email="mina@example.com", name="Mina")
         CustomerFactory(email="joon@example.com", name="Joon")
 
@@ -52,43 +50,23 @@ class TestUsers:
             assert "mina@example.com" in found
             assert "joon@example.com" not in found
 
-    def test_are_added_with_a_password(self, browser: Client) -> None:
-        send(
-            browser,
-            reverse(f"{USERS}_add"),
-            {
-                "email": "Mina@Example.com",
-                "name": "Mina",
-                "usable_password": "true",
-                "password1": PASSWORD,
-                "password2": PASSWORD,
-            },
-        )
+    def test_are_added_with_a_password(self, browser):
+        send(browser, reverse(f"{USERS}_add"), added("Mina@Example.com"))
 
         mina = User.objects.get(email="mina@example.com")
         assert mina.check_password(PASSWORD)
         assert not mina.is_staff
 
-    def test_are_not_added_twice(self, browser: Client) -> None:
+    def test_are_not_added_twice(self, browser):
         CustomerFactory(email="mina@example.com")
 
-        response = send(
-            browser,
-            reverse(f"{USERS}_add"),
-            {
-                "email": "MINA@example.com",
-                "name": "Mina",
-                "usable_password": "true",
-                "password1": PASSWORD,
-                "password2": PASSWORD,
-            },
-        )
+        response = send(browser, reverse(f"{USERS}_add"), added("MINA@example.com"))
 
         assert response.status_code == 200
         assert response.context["adminform"].form.errors
         assert User.objects.filter(email="mina@example.com").count() == 1
 
-    def test_are_changed_without_showing_a_hash(self, browser: Client) -> None:
+    def test_are_changed_without_showing_a_hash(self, browser):
         customer = CustomerFactory(password=PASSWORD)
         path = reverse(f"{USERS}_change", args=[customer.pk])
 
@@ -107,7 +85,7 @@ class TestUsers:
         assert changed.name == "Mina Kim"
         assert changed.password == customer.password
 
-    def test_get_a_new_password_and_lose_their_logins(self, browser: Client) -> None:
+    def test_get_a_new_password_and_lose_their_logins(self, browser):
         customer = CustomerFactory()
         issue_access_tokens(user_ids=[customer.pk, CustomerFactory().pk])
         path = reverse("admin:auth_user_password_change", args=[customer.pk])
@@ -122,7 +100,7 @@ class TestUsers:
         [live] = AccessToken.objects.live(at=timezone.now())
         assert live.user != customer
 
-    def test_are_not_deleted_unasked(self, browser: Client) -> None:
+    def test_are_not_deleted_unasked(self, browser):
         customer = CustomerFactory()
 
         response = browser.post(reverse(f"{USERS}_delete", args=[customer.pk]), {"post": "yes"})
@@ -130,7 +108,7 @@ class TestUsers:
         assert "This cannot be undone." in response.content.decode()
         assert User.objects.filter(pk=customer.pk).exists()
 
-    def test_get_no_rights_from_a_clerk(self, clerk: Client) -> None:
+    def test_get_no_rights_from_a_clerk(self, clerk):
         customer = CustomerFactory()
         group = Group.objects.create(name="Finance")
 
@@ -146,7 +124,7 @@ class TestUsers:
         assert (changed.is_staff, changed.is_superuser) == (False, False)
         assert not changed.groups.exists()
 
-    def test_who_are_staff_are_not_changed_by_a_clerk(self, clerk: Client, admin: User) -> None:
+    def test_who_are_staff_are_not_changed_by_a_clerk(self, clerk, admin):
         change = reverse(f"{USERS}_change", args=[admin.pk])
         password = reverse("admin:auth_user_password_change", args=[admin.pk])
 
@@ -159,7 +137,7 @@ class TestUsers:
 
 
 class TestLogin:
-    def test_takes_the_address_in_any_case(self, admin: User) -> None:
+    def test_takes_the_address_in_any_case(self, admin):
         browser = Client()
 
         response = browser.post(
@@ -169,7 +147,7 @@ class TestLogin:
         assert response.status_code == 302
         assert browser.get(reverse("admin:index")).status_code == 200
 
-    def test_is_for_staff(self) -> None:
+    def test_is_for_staff(self):
         CustomerFactory(email="mina@example.com", password=PASSWORD)
         browser = Client()
 
@@ -179,9 +157,7 @@ class TestLogin:
 
 
 class TestAccessTokens:
-    def test_are_listed_without_their_hashes(
-        self, browser: Client, django_assert_max_num_queries: DjangoAssertNumQueries
-    ) -> None:
+    def test_are_listed_without_their_hashes(self, browser, django_assert_max_num_queries):
         issued = issue_access_tokens(user_ids=[CustomerFactory().pk for _ in range(10)])
 
         with django_assert_max_num_queries(8):
@@ -193,7 +169,7 @@ class TestAccessTokens:
         assert token_digest(issued[0].token).hex() not in shown
         assert "token_hash" not in shown
 
-    def test_are_revoked(self, browser: Client) -> None:
+    def test_are_revoked(self, browser):
         issue_access_tokens(user_ids=[CustomerFactory().pk for _ in range(2)])
         revoked, kept = AccessToken.objects.order_by("pk")
 
@@ -204,7 +180,7 @@ class TestAccessTokens:
 
         assert list(AccessToken.objects.live(at=timezone.now())) == [kept]
 
-    def test_are_not_edited(self, browser: Client) -> None:
+    def test_are_not_edited(self, browser):
         issue_access_tokens(user_ids=[CustomerFactory().pk])
         token = AccessToken.objects.get()
 

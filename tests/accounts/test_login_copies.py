@@ -1,20 +1,19 @@
 """Copies of logins: one statement a minute, and no login lives on in one after it has ended."""
 
-import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 import redis
-from django.conf import LazySettings
 from django.db import OperationalError, connection, transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from apps.accounts import ended_logins, login_copies
+from apps.accounts import ended_logins
 from apps.accounts.ended_logins import COPY_LIFE_MAX, END_LIFE
 from apps.accounts.login_copies import FILL_LONGEST, customer_id_of
 from apps.accounts.models import AccessToken, User, token_digest
@@ -23,34 +22,25 @@ from apps.accounts.services import issue_access_tokens, log_out, revoke_access_t
 from apps.core.store import connect
 from dev.stack.servers import ValkeyServer
 from tests.boxoffice.sending import send
-from tests.conftest import Race, StartValkey
-from tests.factories.accounts import PASSWORD, CustomerFactory, bearer
+from tests.factories.accounts import PASSWORD, CustomerFactory, browser_of
+from tests.protections import ENDING_COPIES_OF_LOGINS, READING_A_LOGIN, after, replace
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
 def customer() -> User:
-    customer: User = CustomerFactory()
-    return customer
+    return CustomerFactory()
 
 
 @pytest.fixture
-def rival() -> Generator[Any]:
-    """A second connection to the test's database."""
-    other = connection.copy()
-    yield other
-    other.close()
-
-
-@pytest.fixture
-def token(customer: User) -> AccessToken:
+def token(customer) -> AccessToken:
     issue_access_tokens(user_ids=[customer.pk])
     return customer.access_tokens.get()
 
 
 @pytest.fixture
-def token_hash(token: AccessToken) -> bytes:
+def token_hash(token) -> bytes:
     return bytes(token.token_hash)
 
 
@@ -59,7 +49,7 @@ def keys(store: redis.Redis) -> list[bytes]:
 
 
 class TestLiveLogin:
-    def test_is_the_token_with_its_account(self, customer: User, token: AccessToken) -> None:
+    def test_is_the_token_with_its_account(self, customer, token):
         found = live_login(bytes(token.token_hash))
 
         assert found == token
@@ -71,19 +61,19 @@ class TestLiveLogin:
             assert getattr(found.user, name) == getattr(customer, name)
         assert not found.user._state.adding
 
-    def test_of_who_needs_the_customer_only_is_that(self, token: AccessToken) -> None:
+    def test_of_who_needs_the_customer_only_is_that(self, token):
         found = live_customer(bytes(token.token_hash))
 
         assert found is not None
         assert found[0] == token.user_id
         assert found[1] == pytest.approx(token.expires_at.timestamp(), abs=1e-5)
 
-    def test_has_every_field_there_is(self) -> None:
+    def test_has_every_field_there_is(self):
         """A field without a value would be read by a statement of its own."""
         assert set(TOKEN_FIELDS) == {field.attname for field in AccessToken._meta.concrete_fields}
         assert set(USER_FIELDS) == {field.attname for field in User._meta.concrete_fields}
 
-    def test_takes_one_statement(self, token_hash: bytes, django_assert_num_queries: Any) -> None:
+    def test_takes_one_statement(self, token_hash, django_assert_num_queries):
         with django_assert_num_queries(1):
             found = live_login(token_hash)
             assert found is not None
@@ -99,20 +89,20 @@ class TestLiveLogin:
             },
         ],
     )
-    def test_is_none_of_a_dead_token(self, token: AccessToken, change: dict[str, Any]) -> None:
+    def test_is_none_of_a_dead_token(self, token, change):
         AccessToken.objects.filter(pk=token.pk).update(**change)
 
         assert live_login(bytes(token.token_hash)) is None
         assert live_customer(bytes(token.token_hash)) is None
 
-    def test_is_none_of_an_inactive_account(self, customer: User, token_hash: bytes) -> None:
+    def test_is_none_of_an_inactive_account(self, customer, token_hash):
         User.objects.filter(pk=customer.pk).update(is_active=False)
 
         assert live_login(token_hash) is None
         assert live_customer(token_hash) is None
         assert customer_id_of(token_hash) is None
 
-    def test_survives_a_connection_that_was_cut(self, token_hash: bytes, rival: Any) -> None:
+    def test_survives_a_connection_that_was_cut(self, token_hash, rival):
         assert live_login(token_hash)
         with rival.cursor() as cursor:
             cursor.execute(
@@ -121,9 +111,7 @@ class TestLiveLogin:
 
         assert live_login(token_hash)
 
-    def test_does_not_hide_that_the_database_is_away(
-        self, token_hash: bytes, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_does_not_hide_that_the_database_is_away(self, token_hash, monkeypatch):
         monkeypatch.setitem(connection.settings_dict, "PORT", "1")
         connection.close()
 
@@ -132,21 +120,19 @@ class TestLiveLogin:
 
 
 class TestCopy:
-    def test_saves_the_statement(
-        self, customer: User, token_hash: bytes, django_assert_num_queries: Any
-    ) -> None:
+    def test_saves_the_statement(self, customer, token_hash, django_assert_num_queries):
         with django_assert_num_queries(1):
             assert customer_id_of(token_hash) == customer.pk
         with django_assert_num_queries(0):
             assert customer_id_of(token_hash) == customer.pk
 
-    def test_lives_a_minute_at_most(self, token_hash: bytes, store: redis.Redis) -> None:
+    def test_lives_a_minute_at_most(self, token_hash, store):
         customer_id_of(token_hash)
 
         [key] = keys(store)
         assert 0 < store.ttl(key) <= COPY_LIFE_MAX <= 60
 
-    def test_does_not_outlive_the_token(self, token: AccessToken, store: redis.Redis) -> None:
+    def test_does_not_outlive_the_token(self, token, store):
         AccessToken.objects.filter(pk=token.pk).update(
             expires_at=timezone.now() + timedelta(seconds=2)
         )
@@ -158,11 +144,11 @@ class TestCopy:
 
         assert customer_id_of(bytes(token.token_hash)) is None
 
-    def test_of_an_unknown_token_is_not_made(self, store: redis.Redis) -> None:
+    def test_of_an_unknown_token_is_not_made(self, store):
         assert customer_id_of(token_digest("guessed")) is None
         assert keys(store) == []
 
-    def test_names_the_token_by_its_digest_only(self, customer: User, store: redis.Redis) -> None:
+    def test_names_the_token_by_its_digest_only(self, customer, store):
         [issued] = issue_access_tokens(user_ids=[customer.pk])
         customer_id_of(token_digest(issued.token))
 
@@ -191,9 +177,7 @@ def end_by_revoking(token: AccessToken) -> None:
 
 
 def staff() -> Client:
-    client = Client()
-    client.force_login(CustomerFactory(admin=True))
-    return client
+    return browser_of(CustomerFactory(admin=True))
 
 
 def end_by_a_new_password(token: AccessToken) -> None:
@@ -220,14 +204,14 @@ END_BY = [
 
 class TestEnd:
     @pytest.mark.parametrize("end", END_BY)
-    def test_is_felt_at_once(self, token: AccessToken, end: Callable[[AccessToken], None]) -> None:
+    def test_is_felt_at_once(self, token, end):
         assert customer_id_of(bytes(token.token_hash)) == token.user_id
 
         end(token)
 
         assert customer_id_of(bytes(token.token_hash)) is None
 
-    def test_of_one_login_is_no_end_of_another(self, customer: User, token: AccessToken) -> None:
+    def test_of_one_login_is_no_end_of_another(self, customer, token):
         issue_access_tokens(user_ids=[customer.pk])
         other = customer.access_tokens.exclude(pk=token.pk).get()
         customer_id_of(bytes(other.token_hash))
@@ -236,7 +220,7 @@ class TestEnd:
 
         assert customer_id_of(bytes(other.token_hash)) == customer.pk
 
-    def test_that_is_rolled_back_ends_nothing(self, token: AccessToken, store: redis.Redis) -> None:
+    def test_that_is_rolled_back_ends_nothing(self, token, store):
         customer_id_of(bytes(token.token_hash))
         before = store.get(keys(store)[0])
 
@@ -248,9 +232,7 @@ class TestEnd:
 
         assert store.get(keys(store)[0]) == before
 
-    def test_is_felt_when_a_store_that_was_away_is_back(
-        self, token: AccessToken, valkey_server: StartValkey, settings: LazySettings
-    ) -> None:
+    def test_is_felt_when_a_store_that_was_away_is_back(self, token, valkey_server, settings):
         server = valkey_server()
         settings.CACHE_URL = server.url
         key = ended_logins.copy_key(token.token_hash)
@@ -267,12 +249,10 @@ class TestEnd:
 
         assert customer_id_of(bytes(token.token_hash)) is None
 
-    def test_outlives_every_read_under_way(self) -> None:
+    def test_outlives_every_read_under_way(self):
         assert 2 * FILL_LONGEST < END_LIFE
 
-    def test_makes_every_call_ask_the_database(
-        self, token: AccessToken, token_hash: bytes, django_assert_num_queries: Any
-    ) -> None:
+    def test_makes_every_call_ask_the_database(self, token, token_hash, django_assert_num_queries):
         ended_logins.end_login_copies([token_hash])
 
         for _ in range(2):
@@ -284,68 +264,40 @@ class TestRace:
     """A reader has asked the database, and the login ends before the copy is written."""
 
     @pytest.fixture
-    def slow_reader(
-        self, monkeypatch: pytest.MonkeyPatch, race: Race, token: AccessToken
-    ) -> Callable[[], None]:
-        has_read, has_ended = threading.Event(), threading.Event()
-
-        def read_and_wait(token_hash: bytes) -> tuple[int, float] | None:
-            found = live_customer(token_hash)
-            has_read.set()
-            assert has_ended.wait(30)
-            return found
-
+    def slow_reader(self, monkeypatch, token) -> Callable[[], None]:
         def read() -> None:
+            after(monkeypatch, READING_A_LOGIN, partial(log_out, access_token_id=token.pk))
             assert customer_id_of(bytes(token.token_hash)) == token.user_id
 
-        def end() -> None:
-            assert has_read.wait(30)
-            log_out(access_token_id=token.pk)
-            has_ended.set()
+        return read
 
-        def play() -> None:
-            with monkeypatch.context() as patch:
-                patch.setattr(login_copies, "live_customer", read_and_wait)
-                assert race([read, end]) == [None, None]
-
-        return play
-
-    def test_brings_no_ended_login_back(
-        self, slow_reader: Callable[[], None], token_hash: bytes
-    ) -> None:
+    def test_brings_no_ended_login_back(self, slow_reader, token_hash):
         slow_reader()
 
         assert customer_id_of(token_hash) is None
 
     def test_would_without_an_end_that_stays(
-        self,
-        slow_reader: Callable[[], None],
-        token: AccessToken,
-        token_hash: bytes,
-        store: redis.Redis,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        # The twin: the copy is deleted, as caches usually are invalidated.
-        def delete(token_hashes: list[bytes]) -> None:
-            for one in token_hashes:
-                store.delete(f"login:{bytes(one).hex()}")
+        self, slow_reader, token, token_hash, store, monkeypatch
+    ):
+        """The twin: the copy is deleted, as caches usually are invalidated."""
 
-        monkeypatch.setattr("apps.accounts.services.end_login_copies", delete)
+        def delete(token_hashes: list[bytes]) -> None:
+            store.delete(*map(ended_logins.copy_key, token_hashes))
+
+        replace(monkeypatch, ENDING_COPIES_OF_LOGINS, by=delete)
 
         slow_reader()
 
         assert customer_id_of(token_hash) == token.user_id
 
     def test_of_a_reader_that_was_away_for_long_leaves_no_copy(
-        self, token_hash: bytes, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        def read_for_long(token_hash: bytes) -> tuple[int, float] | None:
-            found = live_customer(token_hash)
+        self, token_hash, store, monkeypatch
+    ):
+        def be_away() -> None:
             now = time.monotonic() + FILL_LONGEST
             monkeypatch.setattr("apps.accounts.login_copies.time.monotonic", lambda: now)
-            return found
 
-        monkeypatch.setattr(login_copies, "live_customer", read_for_long)
+        after(monkeypatch, READING_A_LOGIN, be_away)
 
         customer_id_of(token_hash)
 
@@ -354,15 +306,13 @@ class TestRace:
 
 class TestStoreTrouble:
     @pytest.fixture
-    def server(self, valkey_server: StartValkey, settings: Any) -> ValkeyServer:
+    def server(self, valkey_server, settings) -> ValkeyServer:
         server = valkey_server()
         settings.CACHE_URL = server.url
         return server
 
     @pytest.mark.parametrize("trouble", ["stop", "pause"])
-    def test_leaves_the_database_to_answer(
-        self, token: AccessToken, server: ValkeyServer, trouble: str
-    ) -> None:
+    def test_leaves_the_database_to_answer(self, token, server, trouble):
         customer_id_of(bytes(token.token_hash))
         getattr(server, trouble)()
 
@@ -372,9 +322,7 @@ class TestStoreTrouble:
         assert time.monotonic() - started_at < 5
         assert customer_id_of(bytes(token.token_hash)) is None
 
-    def test_is_tried_again_once(
-        self, token: AccessToken, server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_is_tried_again_once(self, token, server, monkeypatch):
         """The store was away for the first try only."""
         customer_id_of(bytes(token.token_hash))
         tries = iter([redis.ConnectionError("away")])
@@ -390,9 +338,7 @@ class TestStoreTrouble:
 
         assert customer_id_of(bytes(token.token_hash)) is None
 
-    def test_is_bounded_by_the_life_of_a_copy(
-        self, token: AccessToken, server: ValkeyServer
-    ) -> None:
+    def test_is_bounded_by_the_life_of_a_copy(self, token, server):
         customer_id_of(bytes(token.token_hash))
         server.pause()
         log_out(access_token_id=token.pk)
@@ -401,9 +347,3 @@ class TestStoreTrouble:
         with redis.Redis.from_url(server.url) as plain:
             [key] = plain.scan_iter("login:*")
             assert plain.ttl(key) <= 60
-
-
-def test_a_login_by_a_header_works_as_before(customer: User) -> None:
-    answer = Client().get("/api/v1/accounts/me", headers=bearer(customer))
-
-    assert answer.json()["data"]["user_id"] == customer.pk

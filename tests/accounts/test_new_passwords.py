@@ -1,13 +1,10 @@
 """Every way of setting a password ends the logins that there are; a better hash of the same one ends none."""
 
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-import redis
-from django.conf import LazySettings
 from django.contrib.auth.hashers import make_password
 from django.core.management import call_command
 from django.db import connection, transaction
@@ -20,8 +17,8 @@ from apps.accounts.models import AccessToken, User
 from apps.accounts.services import issue_access_tokens
 from apps.accounts.triggers import same_password
 from concert_project.settings import base
-from tests.accounts.test_login_copies import rival as rival
-from tests.factories.accounts import PASSWORD, CustomerFactory
+from tests.factories.accounts import PASSWORD, CustomerFactory, browser_of
+from tests.reservations.racing import wait_until_blocked
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -31,15 +28,13 @@ Way = Callable[[User, pytest.MonkeyPatch], None]
 
 @pytest.fixture
 def mina() -> User:
-    mina: User = CustomerFactory(email="mina@example.com", password=PASSWORD, admin=True)
-    return mina
+    return CustomerFactory(email="mina@example.com", password=PASSWORD, admin=True)
 
 
 @pytest.fixture
-def session(mina: User) -> Client:
+def session(mina) -> Client:
     """A browser in which she is logged in."""
-    client = Client()
-    client.force_login(mina, backend="django.contrib.auth.backends.ModelBackend")
+    client = browser_of(mina)
     assert is_logged_in(client)
     return client
 
@@ -62,37 +57,22 @@ def by_command(mina: User, monkeypatch: pytest.MonkeyPatch) -> None:
     call_command("changepassword", mina.email)
 
 
-def by_a_colleague(mina: User, _: Any) -> None:
-    colleague = Client()
-    colleague.force_login(CustomerFactory(admin=True))
-    answer = colleague.post(
-        f"/admin/accounts/user/{mina.pk}/password/",
-        {"usable_password": "true", "password1": NEW_PASSWORD, "password2": NEW_PASSWORD},
-    )
+def by_a_colleague(mina: User, _: Any, **takes_away: str) -> None:
+    new = {"usable_password": "true", "password1": NEW_PASSWORD, "password2": NEW_PASSWORD}
+    path = f"/admin/accounts/user/{mina.pk}/password/"
+    answer = browser_of(CustomerFactory(admin=True)).post(path, new | takes_away)
     assert answer.status_code == 302
 
 
 def by_a_colleague_who_takes_it_away(mina: User, _: Any) -> None:
-    colleague = Client()
-    colleague.force_login(CustomerFactory(admin=True))
-    answer = colleague.post(
-        f"/admin/accounts/user/{mina.pk}/password/",
-        {"usable_password": "false", "unset-password": "1", "password1": "", "password2": ""},
-    )
-    assert answer.status_code == 302
+    none = {"usable_password": "false", "unset-password": "1", "password1": "", "password2": ""}
+    by_a_colleague(mina, _, **none)
 
 
 def by_herself(mina: User, _: Any) -> None:
-    client = Client()
-    client.force_login(mina)
-    answer = client.post(
-        "/admin/password_change/",
-        {
-            "old_password": PASSWORD,
-            "new_password1": NEW_PASSWORD,
-            "new_password2": NEW_PASSWORD,
-        },
-    )
+    client = browser_of(mina)
+    new = {"new_password1": NEW_PASSWORD, "new_password2": NEW_PASSWORD}
+    answer = client.post("/admin/password_change/", {"old_password": PASSWORD, **new})
     assert answer.status_code == 302
     assert client.get("/admin/").status_code == 200
 
@@ -147,9 +127,7 @@ AROUND_SAVING: list[Way] = [by_update, by_bulk_update, by_sql]
 
 class TestNewPassword:
     @pytest.mark.parametrize("way", [*BY_SAVING, *AROUND_SAVING])
-    def test_ends_all_logins_of_the_account(
-        self, way: Way, mina: User, session: Client, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_ends_all_logins_of_the_account(self, way, mina, session, monkeypatch):
         other = CustomerFactory()
         issue_access_tokens(user_ids=[mina.pk, mina.pk, other.pk])
 
@@ -161,9 +139,7 @@ class TestNewPassword:
         assert not is_logged_in(session)
 
     @pytest.mark.parametrize("way", BY_SAVING)
-    def test_ends_copies_of_logins_at_once(
-        self, way: Way, mina: User, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_ends_copies_of_logins_at_once(self, way, mina, monkeypatch):
         token_hash = log_in_anew(mina)
 
         way(mina, monkeypatch)
@@ -172,8 +148,8 @@ class TestNewPassword:
 
     @pytest.mark.parametrize("way", AROUND_SAVING)
     def test_leaves_copies_their_minute_where_it_goes_around_saving(
-        self, way: Way, mina: User, monkeypatch: pytest.MonkeyPatch, store: redis.Redis
-    ) -> None:
+        self, way, mina, monkeypatch, store
+    ):
         token_hash = log_in_anew(mina)
 
         way(mina, monkeypatch)
@@ -182,7 +158,7 @@ class TestNewPassword:
         store.delete(copy_key(token_hash))
         assert customer_id_of(token_hash) is None
 
-    def test_that_is_rolled_back_ends_nothing(self, mina: User, store: redis.Redis) -> None:
+    def test_that_is_rolled_back_ends_nothing(self, mina, store):
         token_hash = log_in_anew(mina)
 
         with transaction.atomic():
@@ -193,7 +169,7 @@ class TestNewPassword:
         assert store.get(copy_key(token_hash)) != ENDED
         assert AccessToken.objects.live(at=timezone.now()).count() == 1
 
-    def test_keeps_the_end_of_what_had_ended(self, mina: User) -> None:
+    def test_keeps_the_end_of_what_had_ended(self, mina):
         issue_access_tokens(user_ids=[mina.pk])
         ended_at = timezone.now()
         AccessToken.objects.update(revoked_at=ended_at)
@@ -203,7 +179,7 @@ class TestNewPassword:
 
         assert AccessToken.objects.get().revoked_at == ended_at
 
-    def test_ends_a_login_that_was_under_way(self, mina: User, rival: Any) -> None:
+    def test_ends_a_login_that_was_under_way(self, mina, rival):
         """The login has locked the account, and is committed while the new password waits for it."""
         now = timezone.now()
         with rival.cursor() as cursor:
@@ -222,24 +198,16 @@ class TestNewPassword:
 
             saving = threading.Thread(target=save)
             saving.start()
-            while not _is_anybody_waiting():
-                time.sleep(0.01)
+            wait_until_blocked()
             cursor.execute("COMMIT")
             saving.join(30)
 
         assert not AccessToken.objects.live(at=timezone.now()).exists()
 
 
-def _is_anybody_waiting() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-        [[waiting]] = cursor.fetchall()
-    return bool(waiting)
-
-
 class TestBetterHash:
     @pytest.fixture
-    def token_hash(self, mina: User, settings: LazySettings) -> bytes:
+    def token_hash(self, mina, settings) -> bytes:
         """Of a login to an account whose hash was made by an older hasher."""
         settings.PASSWORD_HASHERS = base.PASSWORD_HASHERS
         User.objects.update(password=make_password(PASSWORD, hasher="pbkdf2_sha256"))
@@ -259,9 +227,7 @@ class TestBetterHash:
         assert Client().post("/admin/login/", fields).status_code == 302
 
     @pytest.mark.parametrize("door", [by_api, by_page, by_admin])
-    def test_at_a_login_ends_no_login(
-        self, door: Callable[..., None], mina: User, token_hash: bytes, store: redis.Redis
-    ) -> None:
+    def test_at_a_login_ends_no_login(self, door, mina, token_hash, store):
         door(self, mina)
 
         mina.refresh_from_db()
@@ -270,7 +236,7 @@ class TestBetterHash:
         assert token.revoked_at is None
         assert store.get(copy_key(token_hash)) != ENDED
 
-    def test_leaves_the_next_password_to_end_them(self, mina: User, token_hash: bytes) -> None:
+    def test_leaves_the_next_password_to_end_them(self, mina, token_hash):
         mina.refresh_from_db()
         with transaction.atomic():
             assert mina.check_password(PASSWORD)
@@ -280,9 +246,7 @@ class TestBetterHash:
         assert customer_id_of(token_hash) is None
         assert not AccessToken.objects.live(at=timezone.now()).exists()
 
-    def test_does_not_bring_back_a_password_that_has_been_replaced(
-        self, mina: User, token_hash: bytes
-    ) -> None:
+    def test_does_not_bring_back_a_password_that_has_been_replaced(self, mina, token_hash):
         mina.refresh_from_db()
         by_update(mina, None)
 
@@ -290,7 +254,7 @@ class TestBetterHash:
 
         assert User.objects.get(pk=mina.pk).check_password(NEW_PASSWORD)
 
-    def test_is_told_for_no_longer_than_it_takes(self, mina: User, token_hash: bytes) -> None:
+    def test_is_told_for_no_longer_than_it_takes(self, mina, token_hash):
         with pytest.raises(ZeroDivisionError), same_password():
             raise ZeroDivisionError
 

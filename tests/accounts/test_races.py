@@ -1,16 +1,15 @@
-import threading
 from collections import Counter
 from functools import partial
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.test import Client
 
 from apps.accounts.models import AccessToken, User
 from apps.accounts.services import log_in
-from tests.conftest import Race
 from tests.factories.accounts import PASSWORD, CustomerFactory
+from tests.protections import SETTING_A_PASSWORD, without_constraints
+from tests.reservations.racing import meet_before
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -26,21 +25,14 @@ def register(name: str) -> Any:
 
 
 @pytest.fixture
-def all_look_before_anyone_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+def all_look_before_one_writes(monkeypatch):
     """The password is set between the look whether the address is taken and the insert."""
-    everybody_has_looked = threading.Barrier(RIVALS, timeout=30)
-    set_password = User.set_password
-
-    def wait_and_set_password(user: User, password: str | None) -> None:
-        everybody_has_looked.wait()
-        set_password(user, password)
-
-    monkeypatch.setattr(User, "set_password", wait_and_set_password)
+    meet_before(monkeypatch, SETTING_A_PASSWORD, RIVALS)
 
 
-@pytest.mark.usefixtures("all_look_before_anyone_writes")
+@pytest.mark.usefixtures("all_look_before_one_writes")
 class TestParallelRegistrations:
-    def test_of_one_address_open_one_account(self, race: Race) -> None:
+    def test_of_one_address_open_one_account(self, race):
         responses = race([partial(register, f"Mina {n}") for n in range(RIVALS)])
 
         codes = Counter(response.json()["code"] for response in responses)
@@ -49,29 +41,18 @@ class TestParallelRegistrations:
         assert {response.status_code for response in responses if response is not winner} == {409}
         assert User.objects.get().name == winner.json()["data"]["name"]
 
-    def test_without_the_constraint_open_many(self, race: Race) -> None:
-        [unique] = [
-            constraint
-            for constraint in User._meta.constraints
-            if constraint.name == "user_email_unique"
-        ]
-        with connection.schema_editor() as editor:
-            editor.remove_constraint(User, unique)
-        try:
+    def test_without_the_constraint_open_many(self, race):
+        with without_constraints("user_email_unique"):
             responses = race([partial(register, f"Mina {n}") for n in range(RIVALS)])
 
             assert [response.status_code for response in responses] == [201] * RIVALS
             assert User.objects.filter(email="mina@example.com").count() == RIVALS
-        finally:
-            User.objects.all().delete()
-            with connection.schema_editor() as editor:
-                editor.add_constraint(User, unique)
 
 
-def test_parallel_logins_get_tokens_of_their_own(race: Race) -> None:
+def test_parallel_logins_get_tokens_of_their_own(race):
     customer = CustomerFactory(password=PASSWORD)
 
     issued = race([lambda: log_in(email=customer.email, password=PASSWORD)] * RIVALS)
 
-    assert len({one.token for one in issued}) == RIVALS
+    assert len({login.token for login in issued}) == RIVALS
     assert AccessToken.objects.filter(user=customer).count() == RIVALS

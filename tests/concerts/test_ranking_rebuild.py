@@ -1,7 +1,6 @@
 """The ranking in the store: built anew from the table without a gap, compared with it, and mended."""
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -16,9 +15,9 @@ from apps.concerts.services import (
     rebuild_ranking_if_needed,
 )
 from apps.concerts.tasks import rebuild_lost_ranking, verify_ranking
-from apps.core.lean_store import Script
 from tests.concerts.sales import cancellation_of, event_of, projected, ranked, sell, update_ranking
 from tests.factories.concerts import PerformanceFactory, RankingEntryFactory
+from tests.protections import COUNTING_WHILE_THE_RANKING_IS_REBUILT, without
 
 pytestmark = pytest.mark.django_db
 
@@ -77,17 +76,11 @@ class TestRebuildRanking:
         assert ranking_drift() == []
 
     def test_would_miss_it_if_events_were_counted_in_the_old_generation_alone(
-        self, performance, monkeypatch, tmp_path
+        self, performance, monkeypatch
     ):
         # The twin: the same sale, with the second generation hidden from the consumer.
         sell(performance, times=2)
-        script = Path(ranking_store.__file__).with_name("ranking_count.lua").read_text()
-        hidden = tmp_path / "hidden.lua"
-        hidden.write_text(
-            script.replace("if rebuilding then count(rebuilding", "if false then count(rebuilding")
-        )
-        assert hidden.read_text() != script
-        monkeypatch.setattr(ranking_store, "_COUNT", Script(hidden))
+        without(monkeypatch, COUNTING_WHILE_THE_RANKING_IS_REBUILT)
         generation = begun_rebuild()
         ranking_store.apply(list(RankingEntry.objects.all()), filling=generation)
         sell(performance)

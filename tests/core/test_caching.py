@@ -1,5 +1,6 @@
 import itertools
 import threading
+from contextlib import contextmanager
 from functools import partial
 
 import pytest
@@ -14,9 +15,43 @@ class Clock:
         return self.now
 
 
+class Slow:
+    """Compute a value that is not ready before the block of `being_asked_for` is left."""
+
+    def __init__(self, value):
+        self.value = value
+        self._has_begun, self._may_end = threading.Event(), threading.Event()
+
+    def __call__(self):
+        self._has_begun.set()
+        self._may_end.wait(10)
+        return self.value
+
+    @contextmanager
+    def being_asked_for(self, cache, key="key"):
+        """Let a thread wait for the value meanwhile."""
+        thread = threading.Thread(target=cache.get, args=[key, self])
+        thread.start()
+        assert self._has_begun.wait(10)
+        yield
+        assert thread.is_alive()
+        self._may_end.set()
+        thread.join(10)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def cache(clock):
+    """Two entries for two seconds each, computed anew half a second before they are over."""
+    return ProcessCache(seconds=2, ahead=0.5, entries_max=2, clock=clock)
+
+
 class TestProcessCache:
-    def test_keeps_a_value_for_its_time_and_no_longer(self):
-        clock = Clock()
+    def test_keeps_a_value_for_its_time_and_no_longer(self, clock):
         cache: ProcessCache[str, object] = ProcessCache(seconds=2, entries_max=1, clock=clock)
         values = iter("ab")
 
@@ -26,25 +61,20 @@ class TestProcessCache:
         clock.now = 2.0
         assert cache.get("key", lambda: next(values)) == "b"
 
-    def test_keeps_nothing_of_a_failure(self):
+    def test_keeps_nothing_of_a_failure(self, cache):
         def fail():
             raise ZeroDivisionError
-
-        cache: ProcessCache[str, object] = ProcessCache(seconds=2, entries_max=1)
 
         with pytest.raises(ZeroDivisionError):
             cache.get("key", fail)
 
         assert cache.get("key", lambda: 1) == 1
 
-    def test_keeps_no_answer_that_there_is_none(self):
-        cache: ProcessCache[str, object] = ProcessCache(seconds=2, entries_max=1)
-
+    def test_keeps_no_answer_that_there_is_none(self, cache):
         assert cache.get("key", lambda: None) is None
         assert cache.get("key", lambda: 1) == 1
 
-    def test_drops_what_was_asked_for_least_recently(self):
-        cache: ProcessCache[str, object] = ProcessCache(seconds=2, entries_max=2)
+    def test_drops_what_was_asked_for_least_recently(self, cache):
         for key in ("old", "used", "old"):
             cache.get(key, partial("first {}".format, key))
 
@@ -93,78 +123,43 @@ class TestProcessCache:
 
         assert asked == [["a", "b"], ["c"], ["b"]]
 
-    def test_a_crowd_waits_for_one_computation(self, race):
-        cache: ProcessCache[str, object] = ProcessCache(seconds=60, entries_max=1)
+    def test_a_crowd_waits_for_one_computation(self, race, cache):
         computations = itertools.count(1)
 
         outcomes = race([lambda: cache.get("key", lambda: next(computations))] * 8)
 
         assert outcomes == [1] * 8
 
-    def test_the_next_value_is_computed_ahead_by_one_while_the_others_get_this_one(self):
-        clock = Clock()
-        cache: ProcessCache[str, object] = ProcessCache(
-            seconds=2, ahead=0.5, entries_max=1, clock=clock
-        )
-        started, release = threading.Event(), threading.Event()
-
-        def slow():
-            started.set()
-            release.wait(10)
-            return "next"
-
+    def test_the_next_value_is_computed_ahead_by_one_while_the_others_get_this_one(
+        self, clock, cache
+    ):
         cache.get("key", lambda: "this")
         clock.now = 1.4
         assert cache.get("key", lambda: "too early") == "this"
         clock.now = 1.6
-        thread = threading.Thread(target=lambda: cache.get("key", slow))
-        thread.start()
-        started.wait(10)
 
-        assert cache.get("key", lambda: "by a second one") == "this"
+        with Slow("next").being_asked_for(cache):
+            assert cache.get("key", lambda: "by a second one") == "this"
 
-        assert thread.is_alive()
-        release.set()
-        thread.join(10)
         assert cache.get("key", lambda: "again") == "next"
 
-    def test_nobody_gets_a_value_that_is_over_while_the_next_is_computed(self):
-        clock = Clock()
-        cache: ProcessCache[str, object] = ProcessCache(
-            seconds=2, ahead=0.5, entries_max=1, clock=clock
-        )
-        started, release = threading.Event(), threading.Event()
+    def test_a_value_that_is_over_is_given_to_none_while_the_next_is_computed(self, clock, cache):
         seen: list[object] = []
-
-        def slow():
-            started.set()
-            release.wait(10)
-            return "next"
-
         cache.get("key", lambda: "this")
         clock.now = 1.6
-        first = threading.Thread(target=lambda: cache.get("key", slow))
-        first.start()
-        started.wait(10)
-        clock.now = 2.0
-        second = threading.Thread(target=lambda: seen.append(cache.get("key", lambda: "another")))
-        second.start()
-        second.join(0.1)
 
-        assert second.is_alive()
-        assert seen == []
+        with Slow("next").being_asked_for(cache):
+            clock.now = 2.0
+            second = threading.Thread(target=lambda: seen.append(cache.get("key", lambda: "other")))
+            second.start()
+            second.join(0.1)
+            assert second.is_alive()
+            assert seen == []
 
-        release.set()
-        for thread in (first, second):
-            thread.join(10)
+        second.join(10)
         assert seen == ["next"]
 
-    def test_what_fails_ahead_is_not_kept(self):
-        clock = Clock()
-        cache: ProcessCache[str, object] = ProcessCache(
-            seconds=2, ahead=0.5, entries_max=1, clock=clock
-        )
-
+    def test_what_fails_ahead_is_not_kept(self, clock, cache):
         def fail():
             raise ZeroDivisionError
 
@@ -175,14 +170,14 @@ class TestProcessCache:
 
         assert cache.get("key", lambda: "next") == "next"
 
-    def test_without_waiting_everybody_computes(self, race):
+    def test_without_waiting_each_of_them_computes(self, race):
         # The twin: the same crowd, each of them finding the value missing.
-        everybody = threading.Barrier(8)
+        all_of_them = threading.Barrier(8)
         known, computations = {}, []
 
         def get():
             if "key" not in known:
-                everybody.wait(10)
+                all_of_them.wait(10)
                 computations.append(1)
                 known["key"] = 42
             return known["key"]
@@ -190,22 +185,8 @@ class TestProcessCache:
         assert race([get] * 8) == [42] * 8
         assert len(computations) == 8
 
-    def test_another_key_is_not_held_up(self):
-        cache: ProcessCache[str, object] = ProcessCache(seconds=60, entries_max=2)
-        started, release = threading.Event(), threading.Event()
+    def test_another_key_is_not_held_up(self, cache):
+        with Slow("slow").being_asked_for(cache, "slow"):
+            assert cache.get("fast", lambda: "fast") == "fast"
 
-        def slow():
-            started.set()
-            release.wait(10)
-            return "slow"
-
-        thread = threading.Thread(target=lambda: cache.get("slow", slow))
-        thread.start()
-        started.wait(10)
-
-        assert cache.get("fast", lambda: "fast") == "fast"
-        assert thread.is_alive()
-
-        release.set()
-        thread.join(10)
         assert cache.get("slow", lambda: "again") == "slow"

@@ -1,6 +1,5 @@
 """Every argument of every management command of ours, given what it cannot be."""
 
-import argparse
 import subprocess
 import sys
 from io import StringIO
@@ -107,9 +106,7 @@ class TestHostileArguments:
         assert set(COMMANDS) - tried == {"load_demo", "rebuild_ranking", "reconcile"}
 
     @pytest.mark.parametrize(("name", "action", "value"), list(cases()))
-    def test_is_refused_in_one_line_and_changes_nothing(
-        self, room, tmp_path, name: str, action: argparse.Action, value: str
-    ):
+    def test_is_refused_in_one_line_and_changes_nothing(self, room, tmp_path, name, action, value):
         WalletFactory()
         given = [text.format(room=room.concert_id) for text in GIVEN.get(name, [])]
         if action.option_strings:
@@ -137,7 +134,7 @@ class TestHostileArguments:
         ],
         ids=" ".join,
     )
-    def test_is_no_value_of_a_control_of_a_room_and_no_actor(self, room, given: list, value: str):
+    def test_is_no_value_of_a_control_of_a_room_and_no_actor(self, room, given, value):
         *others, last = given
         given = [*others, f"--by={value}"] if last == "--by" else [*given[:1], value, *given[1:]]
         before = contents()
@@ -155,12 +152,12 @@ class TestHostileArguments:
         ],
         ids=" ".join,
     )
-    def test_may_be_an_end_of_the_calendar(self, room, given: list[str], day: str):
+    def test_may_be_an_end_of_the_calendar(self, room, given, day):
         """Refused or not, there is no traceback."""
         refusal_of(*(text.format(room=room.concert_id) for text in given), day)
 
     @pytest.mark.parametrize("command", ["changepassword", "room"])
-    def test_is_refused_to_commands_of_django_as_well(self, command: str):
+    def test_is_refused_to_commands_of_django_as_well(self, command):
         process = subprocess.run(
             [sys.executable, ROOT / "manage.py", command, b"\xff"], capture_output=True, check=False
         )
@@ -168,7 +165,7 @@ class TestHostileArguments:
         assert (process.returncode, process.stderr) == (1, b"An argument is not in UTF-8.\n")
 
     @pytest.mark.parametrize("value", HOSTILE)
-    def test_names_no_actor_of_a_replay(self, value: str):
+    def test_names_no_actor_of_a_replay(self, value):
         CustomerFactory(staff=True)
 
         assert refusal_of("replay_dead_deliveries", f"--by={value}")

@@ -1,6 +1,5 @@
 """Prepared statements and pipelines behave as the ORM does, with fewer round trips."""
 
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -37,7 +36,7 @@ def kept_cursors() -> dict[str, Any]:
 
 
 class TestLoadStatements:
-    def test_splits_a_file_by_name_and_drops_comments(self, tmp_path: Path) -> None:
+    def test_splits_a_file_by_name_and_drops_comments(self, tmp_path):
         path = tmp_path / "some.sql"
         path.write_text(
             "-- Everything.\n\n-- name: first\n-- Says one.\nSELECT 1;\n\n-- name: second\nSELECT 2\nFROM x;\n"
@@ -50,12 +49,12 @@ class TestLoadStatements:
 
 
 class TestFetch:
-    def test_returns_rows(self) -> None:
+    def test_returns_rows(self):
         assert fetch_all(ADD, {"a": 1, "b": 2}) == [(3,)]
         assert fetch_one(ADD, {"a": 1, "b": 2}) == (3,)
         assert fetch_one(LOCK, {"id": -1}) is None
 
-    def test_prepares_once_for_each_connection(self) -> None:
+    def test_prepares_once_for_each_connection(self):
         connection.close()
 
         for a in range(3):
@@ -65,7 +64,7 @@ class TestFetch:
             "SELECT $1::int + $2::int"
         ]
 
-    def test_prepares_once_whatever_the_size_of_a_number(self) -> None:
+    def test_prepares_once_whatever_the_size_of_a_number(self):
         connection.close()
         either = Statement("either", "SELECT %(a)s::bigint, %(many)s::bigint[]")
 
@@ -74,7 +73,7 @@ class TestFetch:
 
         assert len([text for text in prepared_statements() if "$1::bigint, $2" in text]) == 1
 
-    def test_prepares_nothing_behind_a_pooler_that_could_not_carry_it(self) -> None:
+    def test_prepares_nothing_behind_a_pooler_that_could_not_carry_it(self):
         connection.close()
         connection.ensure_connection()
         connection.connection.prepare_threshold = None  # as DATABASE_PREPARED_STATEMENTS=0 has it
@@ -84,7 +83,7 @@ class TestFetch:
         assert prepared_statements() == []
         connection.close()
 
-    def test_runs_a_statement_again_with_the_cursor_of_the_last_time(self) -> None:
+    def test_runs_a_statement_again_with_the_cursor_of_the_last_time(self):
         fetch_one(ADD, {"a": 1, "b": 2})
         cursor = kept_cursors()[ADD]
 
@@ -99,7 +98,7 @@ class TestFetch:
         assert fetch_one(ADD, {"a": 2, "b": 3}) == (5,)
         assert kept_cursors()[ADD].connection is connection.connection
 
-    def test_does_not_keep_many_rows_in_memory(self) -> None:
+    def test_does_not_keep_many_rows_in_memory(self):
         many = Statement("many", "SELECT generate_series(1, %(last)s::int)")
 
         assert len(fetch_all(many, {"last": KEPT_ROWS_MAX + 1})) == KEPT_ROWS_MAX + 1
@@ -107,7 +106,7 @@ class TestFetch:
         assert len(fetch_all(many, {"last": KEPT_ROWS_MAX})) == KEPT_ROWS_MAX
         assert many in kept_cursors()
 
-    def test_takes_part_in_the_transaction(self) -> None:
+    def test_takes_part_in_the_transaction(self):
         create = Statement("create", "CREATE TEMPORARY TABLE probe ON COMMIT DROP AS SELECT 1 AS n")
         count = Statement("count", "SELECT count(*) FROM probe")
 
@@ -118,7 +117,7 @@ class TestFetch:
         with pytest.raises(Exception, match="probe"):
             fetch_one(count, {})
 
-    def test_is_seen_by_execute_wrappers_and_by_counts_of_queries(self) -> None:
+    def test_is_seen_by_execute_wrappers_and_by_counts_of_queries(self):
         seen = []
 
         def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
@@ -135,7 +134,7 @@ class TestFetch:
 class TestFailures:
     @pytest.mark.parametrize("before", [0, 1, 3])
     @pytest.mark.parametrize("after", [0, 1, 3])
-    def test_names_the_statement_that_failed(self, before: int, after: int) -> None:
+    def test_names_the_statement_that_failed(self, before, after):
         fetch_pipelined([(DIVIDE, {"by": 1}), (ADD, {"a": 1, "b": 2})])  # both have run before
         add: tuple[Statement, dict[str, Any]] = (ADD, {"a": 1, "b": 2})
 
@@ -145,7 +144,7 @@ class TestFailures:
         assert caught.value.failed_statement == "divide"  # type: ignore[attr-defined]
         assert fetch_one(ADD, {"a": 2, "b": 2}) == (4,)
 
-    def test_a_lock_that_is_taken_aborts_the_rest(self, rival: Any) -> None:
+    def test_a_lock_that_is_taken_aborts_the_rest(self, rival):
         customer = CustomerFactory()
 
         with rival.cursor() as cursor, transaction.atomic():

@@ -13,7 +13,6 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.forms.forms import BaseForm
 from django.forms.models import BaseModelForm
-from django.test import RequestFactory
 from django.utils import timezone, translation
 from django.utils.formats import date_format
 
@@ -43,7 +42,7 @@ class TestNumber:
             "0100000",
         ],
     )
-    def test_is_read_with_and_without_separators(self, typed: str) -> None:
+    def test_is_read_with_and_without_separators(self, typed):
         assert read_whole_number(typed) == 100_000
         assert read_whole_number(typed, is_money=True) == 100_000
 
@@ -64,7 +63,7 @@ class TestNumber:
             "￦１００，０００",
         ],
     )
-    def test_of_money_may_say_so(self, typed: str) -> None:
+    def test_of_money_may_say_so(self, typed):
         assert read_whole_number(typed, is_money=True) == 100_000
         with pytest.raises(NoWholeNumber):
             read_whole_number(typed)
@@ -73,11 +72,11 @@ class TestNumber:
         "typed",
         ["-5,000", "−5,000", "–5000", "- 5000", "－５０００", "-₩5,000", "₩-5,000", "−₩5,000"],
     )
-    def test_may_be_negative(self, typed: str) -> None:
+    def test_may_be_negative(self, typed):
         assert read_whole_number(typed, is_money=True) == -5_000
 
     @pytest.mark.parametrize("number", [0, 7, 999, 1_000, 12_345, 999_999_999, -1, -1_234_567])
-    def test_is_read_as_pages_print_it(self, number: int) -> None:
+    def test_is_read_as_pages_print_it(self, number):
         assert read_whole_number(won(number), is_money=True) == number
         assert read_whole_number(figure(number)) == number
 
@@ -99,7 +98,7 @@ class TestNumber:
             *("100.000원", "₩1.5"),
         ],
     )
-    def test_that_can_be_read_in_two_ways_is_none(self, typed: str) -> None:
+    def test_that_can_be_read_in_two_ways_is_none(self, typed):
         with pytest.raises(NoWholeNumber) as refusal:
             read_whole_number(typed, is_money=True)
 
@@ -127,18 +126,18 @@ class TestNumber:
             "1" + ",000" * 2_000,
         ],
     )
-    def test_is_nothing_else(self, typed: str) -> None:
+    def test_is_nothing_else(self, typed):
         with pytest.raises(NoWholeNumber):
             read_whole_number(typed, is_money=True)
 
 
 class TestField:
-    def test_reads_what_was_typed(self) -> None:
+    def test_reads_what_was_typed(self):
         assert WonField(min_value=1).clean("₩100,000") == 100_000
         assert WholeNumberField(min_value=1).clean("1,000") == 1_000
 
     @pytest.mark.parametrize("value", ["", None])
-    def test_may_be_empty(self, value: Any) -> None:
+    def test_may_be_empty(self, value):
         assert WholeNumberField(required=False).clean(value) is None
 
     @pytest.mark.parametrize(
@@ -151,7 +150,7 @@ class TestField:
             ("1,001", "en", "less than or equal to 1000"),
         ],
     )
-    def test_says_what_is_wrong(self, typed: str, language: str, words: str) -> None:
+    def test_says_what_is_wrong(self, typed, language, words):
         field = WholeNumberField(min_value=1, max_value=1_000)
 
         with translation.override(language), pytest.raises(ValidationError) as refusal:
@@ -160,15 +159,13 @@ class TestField:
         with translation.override(language):
             assert words in " ".join(refusal.value.messages)
 
-    def test_has_changed_only_if_the_number_has(self) -> None:
+    def test_has_changed_only_if_the_number_has(self):
         assert not WholeNumberField().has_changed(1_000, "1,000")
         assert WholeNumberField().has_changed(1_000, "1,001")
         assert WholeNumberField().has_changed(1_000, "1.000")
 
     @pytest.mark.parametrize(("lowest", "keyboard"), [(0, "numeric"), (None, None)])
-    def test_shows_a_keyboard_that_can_write_it(
-        self, lowest: int | None, keyboard: str | None
-    ) -> None:
+    def test_shows_a_keyboard_that_can_write_it(self, lowest, keyboard):
         field = WonField(min_value=lowest)
 
         assert field.widget.input_type == "text"
@@ -177,9 +174,9 @@ class TestField:
 
 @pytest.mark.django_db
 class TestEveryForm:
-    """Whoever adds a number to a form gets this field, or this test."""
+    """A number in a form has this field; one that has another fails here."""
 
-    def test_of_the_admin(self, rf: RequestFactory) -> None:
+    def test_of_the_admin(self, rf):
         request = rf.get("/")
         request.user = CustomerFactory(admin=True)
         fields = [
@@ -196,7 +193,7 @@ class TestEveryForm:
         assert_none_is_plain(fields)
         assert any(isinstance(field, WholeNumberField) for field in fields)
 
-    def test_of_our_own(self) -> None:
+    def test_of_our_own(self):
         importlib.import_module("concert_project.urls")  # and with it every form
         ours = [form for form in _descendants(BaseForm) if form.__module__.startswith("apps.")]
 
@@ -237,9 +234,7 @@ class TestMoment:
     @pytest.mark.parametrize("hour", range(24))
     @pytest.mark.parametrize("minute", [0, 5])
     @pytest.mark.parametrize("month", [1, 5, 9, 11])
-    def test_is_read_as_pages_print_it(
-        self, language: str, hour: int, minute: int, month: int
-    ) -> None:
+    def test_is_read_as_pages_print_it(self, language, hour, minute, month):
         at = datetime(2026, month, 5, hour, minute, tzinfo=self.SEOUL)
 
         with translation.override(language):
@@ -261,11 +256,11 @@ class TestMoment:
             ),
         ],
     )
-    def test_is_read_as_inputs_show_it(self, day: str, time: str) -> None:
+    def test_is_read_as_inputs_show_it(self, day, time):
         assert MomentField().clean([day, time]) == self.AT
 
     @pytest.mark.parametrize("time", ["7:30 오후", "오후 7:30", "오후7:30"])
-    def test_is_read_in_korean(self, time: str) -> None:
+    def test_is_read_in_korean(self, time):
         with translation.override("ko"):
             read = MomentField().clean(["2026년 9월 5일", time])
 
@@ -281,25 +276,25 @@ class TestMoment:
             *((day, "19:30") for day in ("2026-13-05", "Foo. 5, 2026", "yesterday", "\x00", HUGE)),
         ],
     )
-    def test_is_nothing_else(self, day: str, time: str) -> None:
+    def test_is_nothing_else(self, day, time):
         with pytest.raises(ValidationError):
             MomentField().clean([day, time])
 
     @pytest.mark.parametrize("value", [None, [], ["", ""], [None, None]])
-    def test_may_be_missing(self, value: Any) -> None:
+    def test_may_be_missing(self, value):
         assert MomentField(required=False).clean(value) is None
 
-    def test_has_changed_only_if_the_moment_has(self) -> None:
+    def test_has_changed_only_if_the_moment_has(self):
         assert not MomentField().has_changed(self.AT, ["Sept. 5, 2026", "7:30 p.m."])
         assert MomentField().has_changed(self.AT, ["Sept. 5, 2026", "7:31 p.m."])
 
 
 class TestArgument:
     @pytest.mark.parametrize("typed", ["1000", "1,000", "1_000"])
-    def test_is_read_like_a_field(self, typed: str) -> None:
+    def test_is_read_like_a_field(self, typed):
         assert whole_number(1, 1_000)(typed) == 1_000
 
     @pytest.mark.parametrize("typed", ["1,00", "1.000", "1001", "0", "-1", "x", ""])
-    def test_is_refused_like_a_field(self, typed: str) -> None:
+    def test_is_refused_like_a_field(self, typed):
         with pytest.raises(argparse.ArgumentTypeError, match="from 1 to 1,000"):
             whole_number(1, 1_000)(typed)

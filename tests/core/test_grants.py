@@ -5,7 +5,6 @@ from datetime import timedelta
 
 import psycopg
 import pytest
-from django.conf import LazySettings
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
@@ -32,7 +31,7 @@ def role() -> str:
 
 
 @pytest.fixture
-def as_role(role: str) -> Generator[None]:
+def as_role(role) -> Generator[None]:
     with connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL ROLE {role}")
         yield
@@ -40,7 +39,7 @@ def as_role(role: str) -> Generator[None]:
 
 
 def refusal(statement: str) -> str | None:
-    """The SQLSTATE of what the database says to it."""
+    """Return the SQLSTATE that the database refuses it with, None if it does not."""
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(statement)
@@ -58,7 +57,7 @@ INSUFFICIENT_PRIVILEGE, INTEGRITY = "42501", "23000"
     "statement",
     ["UPDATE {table} SET id = id", "DELETE FROM {table}", "TRUNCATE {table} CASCADE"],
 )
-def test_cannot_rewrite_the_ledger(as_role: None, model: type, statement: str) -> None:
+def test_cannot_rewrite_the_ledger(as_role, model, statement):
     assert refusal(statement.format(table=model._meta.db_table)) == INSUFFICIENT_PRIVILEGE  # type: ignore[attr-defined]
 
 
@@ -71,7 +70,7 @@ def test_cannot_rewrite_the_ledger(as_role: None, model: type, statement: str) -
         "SET session_replication_role = replica",
     ],
 )
-def test_cannot_take_the_protection_away(as_role: None, statement: str) -> None:
+def test_cannot_take_the_protection_away(as_role, statement):
     assert refusal(statement) == INSUFFICIENT_PRIVILEGE
 
 
@@ -79,11 +78,10 @@ class TestTriggers:
     """The triggers hold for a role that knows how to ask for exceptions."""
 
     @pytest.fixture
-    def wallet(self, role: str) -> Wallet:
-        wallet: Wallet = WalletFactory(balance=100_000)
-        return wallet
+    def wallet(self, role) -> Wallet:
+        return WalletFactory(balance=100_000)
 
-    def test_cannot_be_ignored(self, wallet: Wallet, as_role: None) -> None:
+    def test_cannot_be_ignored(self, wallet, as_role):
         with connection.cursor() as cursor:
             cursor.execute("SELECT array_agg(tgname::text)::text FROM pg_trigger")
             [names] = cursor.fetchone()
@@ -97,8 +95,8 @@ class TestTriggers:
         )
         assert refusal("DELETE FROM payments_wallet") == INSUFFICIENT_PRIVILEGE
 
-    def test_look_at_the_real_tables(self, wallet: Wallet, as_role: None) -> None:
-        """Also where the role may still make temporary ones, which come first to whoever does not say where to look."""
+    def test_look_at_the_real_tables(self, wallet, as_role):
+        """Also where the role may still make temporary ones, which come first for a statement that does not say where to look."""
         with connection.cursor() as cursor:
             cursor.execute("RESET ROLE")
             name = connection.settings_dict["NAME"]
@@ -117,12 +115,10 @@ class TestTriggers:
             == INTEGRITY
         )
 
-    def test_no_temporary_tables_for_the_role(self, as_role: None) -> None:
+    def test_no_temporary_tables_for_the_role(self, as_role):
         assert refusal("CREATE TEMP TABLE mine (id int)") == INSUFFICIENT_PRIVILEGE
 
-    def test_a_past_transaction_takes_no_further_entries(
-        self, wallet: Wallet, as_role: None
-    ) -> None:
+    def test_a_past_transaction_takes_no_further_entries(self, wallet, as_role):
         assert (
             refusal(
                 "INSERT INTO payments_ledgerentry (transaction_id, account, amount)"
@@ -134,15 +130,15 @@ class TestTriggers:
         )
 
 
-def test_migrations_are_not_the_business_of_the_role(as_role: None) -> None:
+def test_migrations_are_not_the_business_of_the_role(as_role):
     assert refusal("DELETE FROM django_migrations") == INSUFFICIENT_PRIVILEGE
 
 
-def test_the_owner_is_stopped_by_the_trigger(role: str) -> None:
+def test_the_owner_is_stopped_by_the_trigger(role):
     assert refusal("DELETE FROM payments_ledgerentry") == "23001"
 
 
-def test_can_do_the_whole_business(as_role: None) -> None:
+def test_can_do_the_whole_business(as_role):
     """From the top-up to the cancellation, as the API does it."""
     seat = SeatFactory(performance__starts_at=timezone.now() + timedelta(days=30))
     WaitingRoomFactory(concert=seat.performance.concert)
@@ -164,7 +160,7 @@ def test_can_do_the_whole_business(as_role: None) -> None:
     assert expire_holds() == 0
 
 
-def test_granting_again_changes_nothing(role: str) -> None:
+def test_granting_again_changes_nothing(role):
     grant_rights(role=role, password="another")
 
     with connection.cursor() as cursor:
@@ -176,7 +172,7 @@ def test_granting_again_changes_nothing(role: str) -> None:
         assert [row[0] for row in cursor.fetchall()] == ["INSERT", "SELECT"]
 
 
-def test_the_owner_cannot_be_kept_from_anything() -> None:
+def test_the_owner_cannot_be_kept_from_anything():
     with pytest.raises(ValueError, match="owns the tables"):
         grant_rights(role=connection.settings_dict["USER"], password="unused")
 
@@ -212,9 +208,7 @@ class TestTimeouts:
             )
             return [setting for (setting,) in rows]
 
-    def test_are_those_of_a_session_that_asks_for_none(
-        self, role: str, settings: LazySettings
-    ) -> None:
+    def test_are_those_of_a_session_that_asks_for_none(self, role, settings):
         set_timeouts(role=role)
 
         assert self.shown(role) == ["30000", "3000", "15000"]
@@ -224,13 +218,11 @@ class TestTimeouts:
         set_timeouts(role=role)
         assert self.shown(role) == ["30000", "1234", "15000"]
 
-    def test_are_none_before(self, role: str) -> None:
-        """Show that the server alone would let everybody wait for ever."""
+    def test_are_none_before(self, role):
+        """Show that the server alone would let every session wait for ever."""
         assert self.shown(role) == ["0", "0", "0"]
 
-    def test_need_no_right_where_somebody_else_has_set_them(
-        self, role: str, settings: LazySettings
-    ) -> None:
+    def test_need_no_right_where_another_role_has_set_them(self, role, settings):
         set_timeouts(role=role)
         with connection.cursor() as cursor:
             cursor.execute("CREATE ROLE powerless_test; SET ROLE powerless_test")
@@ -244,8 +236,8 @@ class TestTimeouts:
 
         assert self.shown(role) == ["30000", "3000", "15000"]
 
-    def test_are_set_by_a_role_without_privileges_for_itself(self, role: str) -> None:
-        """Where one role does everything, the connected one, it need not be allowed more than that."""
+    def test_are_set_by_a_role_without_privileges_for_itself(self, role):
+        """Show that a role which does everything needs no further rights."""
         with connection.cursor() as cursor:
             cursor.execute(f'SET ROLE "{role}"')
             set_timeouts(role="")

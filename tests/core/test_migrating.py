@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from django.conf import settings
 from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
-from django.core.management import call_command, get_commands
+from django.core.management import call_command
 from django.db import OperationalError, connection, migrations, models
 from django.db.migrations.loader import MigrationLoader
 
@@ -35,7 +35,7 @@ def index(name="probe_index"):
 def columns():
     with connection.cursor() as cursor:
         found = connection.introspection.get_table_description(cursor, "django_session")
-    return [one.name for one in found]
+    return [column.name for column in found]
 
 
 def applied():
@@ -74,7 +74,7 @@ def probe(monkeypatch, settings):
 
 
 class Rival:
-    """Somebody whose transaction has read sessions, and goes on for a while."""
+    """A session whose transaction has read sessions of users, and goes on for a while."""
 
     def __init__(self, seconds):
         self._seconds = seconds
@@ -106,9 +106,6 @@ def run(*arguments):
 
 
 class TestMigrate:
-    def test_is_ours(self):
-        assert get_commands()["migrate"] == "apps.core"
-
     def test_waits_for_a_table_in_use_and_says_so(self, probe):
         probe(ADD_FIELD)
 
@@ -221,7 +218,7 @@ class TestMigrationThatIsNoTransaction:
     def test_goes_on_where_it_was_cut_off(self, probe):
         probe(ADD_FIELD, AddIndexConcurrently("session", INDEX), atomic=False)
         with Rival(seconds=2.5), pytest.raises(OperationalError, match="lock timeout"):
-            # The field needs no more than a moment; the index waits for everybody who has read.
+            # The field needs no more than a moment; the index waits for all who have read.
             run("--patience", "0.5")
 
         run()

@@ -30,7 +30,7 @@ def own_pid() -> int:
 
 
 class TestIsUsable:
-    def test_asks_nothing_of_a_living_connection(self, rival: Any) -> None:
+    def test_asks_nothing_of_a_living_connection(self, rival):
         pid = own_pid()
         before = backend(rival, "query, query_start", pid)
 
@@ -38,13 +38,13 @@ class TestIsUsable:
 
         assert backend(rival, "query, query_start", pid) == before
 
-    def test_notices_a_server_that_has_ended_it(self, rival: Any) -> None:
+    def test_notices_a_server_that_has_ended_it(self, rival):
         end(rival, own_pid())
 
         assert not connection.is_usable()
         connection.close()
 
-    def test_asks_when_something_is_there_to_read(self, rival: Any) -> None:
+    def test_asks_when_something_is_there_to_read(self, rival):
         with connection.cursor() as cursor:
             cursor.execute("LISTEN probe")
         with rival.cursor() as cursor:
@@ -53,7 +53,7 @@ class TestIsUsable:
         assert connection.is_usable()
 
 
-def test_the_next_request_gets_a_new_connection(rival: Any) -> None:
+def test_the_next_request_gets_a_new_connection(rival):
     assert call(application, "GET", "/api/v1/concerts").status == 200
     pid = own_pid()
     end(rival, pid)

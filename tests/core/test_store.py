@@ -7,11 +7,9 @@ import pytest
 import redis
 
 from apps.core.store import (
-    BREAK_SECONDS,
     Breaker,
     StoreUnavailable,
     connect,
-    connection_options,
 )
 from tests.servers import start_valkey
 
@@ -46,13 +44,6 @@ class TestConnect:
         client.set("a", "1")
 
         assert client.get("a") == b"1"
-
-    def test_retries_nothing(self):
-        options = connection_options()
-
-        assert options["retry"].get_retries() == 0
-        assert 0 < options["socket_timeout"] < 1
-        assert 0 < options["socket_connect_timeout"] < 1
 
     def test_lets_an_error_of_the_command_through(self, client):
         client.set("a", "1")
@@ -192,9 +183,6 @@ def _until_refused(client):
 
 
 class TestBreaker:
-    def test_rests_for_a_second(self):
-        assert BREAK_SECONDS == 1
-
     def test_refuses_without_trying_after_a_failure(self):
         breaker, tries = Breaker(rest_seconds=60), []
 

@@ -3,6 +3,7 @@
 import argparse
 import unicodedata
 from importlib import import_module
+from typing import Any
 
 import pytest
 from django import forms
@@ -10,7 +11,6 @@ from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.db import models
-from django.test import Client
 from django.urls import reverse
 from hypothesis import given
 from hypothesis import strategies as st
@@ -205,25 +205,22 @@ class TestModels:
 
 @pytest.mark.django_db
 class TestWaysIn:
-    def test_of_the_api(self, client: Client):
-        body = {"email": "mina@example.com", "password": "seven-green-kites"}
+    def test_of_the_api(self, client):
+        def register(name: str) -> Any:
+            body = {"email": "mina@example.com", "password": "seven-green-kites", "name": name}
+            return client.post("/api/v1/accounts/register", body, "application/json")
 
         for text in HIDDEN.values():
-            answer = client.post(
-                "/api/v1/accounts/register", {**body, "name": text}, content_type="application/json"
-            )
+            answer = register(text)
             assert (answer.status_code, list(answer.json()["data"]["errors"])) == (400, ["name"])
         assert not User.objects.exists()
-        answer = client.post(
-            "/api/v1/accounts/register",
-            {**body, "name": DECOMPOSED},
-            content_type="application/json",
-        )
+
+        answer = register(DECOMPOSED)
 
         assert answer.json()["data"]["name"] == COMPOSED
         assert User.objects.get().name == COMPOSED
 
-    def test_of_the_pages(self, client: Client):
+    def test_of_the_pages(self, client):
         form = {"email": "mina@example.com", "password": "seven-green-kites"}
 
         refused = client.post("/register/", {**form, "name": "\u3164"})
@@ -233,7 +230,7 @@ class TestWaysIn:
 
         assert User.objects.get().name == COMPOSED
 
-    def test_of_the_admin(self, client: Client):
+    def test_of_the_admin(self, client):
         client.force_login(CustomerFactory(admin=True))
         concert = ConcertFactory()
         url = reverse("admin:concerts_concert_change", args=[concert.pk])
@@ -264,12 +261,12 @@ class TestWaysIn:
 
         assert User.objects.get().name == COMPOSED
 
-    def test_of_searches(self, client: Client):
+    def test_of_searches(self, client):
         PerformanceFactory(concert__title=COMPOSED)
 
         for text in (COMPOSED, DECOMPOSED):
             found = client.get("/api/v1/concerts", {"q": text}).json()["data"]["items"]
-            assert [one["title"] for one in found] == [COMPOSED]
+            assert [concert["title"] for concert in found] == [COMPOSED]
         page = client.get("/", {"q": "abc\u202ecba"}).content.decode()
         assert "\u202e" not in page
 
@@ -291,7 +288,7 @@ class TestPasswords:
         assert customer.check_password(typed)
 
 
-def test_addresses_in_full_width_letters_log_in(db, client: Client):
+def test_addresses_in_full_width_letters_log_in(db, client):
     User.objects.create_user("mina@example.com", "seven-green-kites", name="Mina")
 
     answer = client.post(

@@ -13,7 +13,6 @@ from django.utils import timezone
 from psycopg.pq import TransactionStatus
 
 from apps.api.idempotency import idempotent
-from apps.core import transactions
 from apps.core.database import Call, Statement
 from apps.core.errors import DomainError, ServiceUnavailable
 from apps.core.transactions import (
@@ -30,9 +29,10 @@ from apps.payments.models import Wallet
 from apps.payments.services import charge_wallet
 from tests.factories.accounts import CustomerFactory
 from tests.probes import LOCK, note, wait_for_lock
-from tests.protections import before
+from tests.protections import COMMIT_ALONG_WITH_THE_WRITES, RETRY_OF_A_DEADLOCK, before, without
 
 announced = Signal()
+AGAIN = Statement("again", "INSERT INTO outbox_outboxevent SELECT * FROM outbox_outboxevent")
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class TestDeadlock:
     def clash(self, race):
         """Two use cases that take the same two locks in opposite order; returns outcomes and tries."""
         tries: list[str] = []
-        both_have_one = threading.Barrier(2, timeout=30)
+        each_has_one = threading.Barrier(2, timeout=30)
 
         def contestant(name: str, first: int, second: int):
             @use_case
@@ -112,7 +112,7 @@ class TestDeadlock:
                 tries.append(name)
                 lock(first)
                 if is_first_try:
-                    both_have_one.wait()
+                    each_has_one.wait()
                 lock(second)
                 return name
 
@@ -131,15 +131,18 @@ class TestDeadlock:
         assert sorted(tries) in (["a", "a", "b"], ["a", "b", "b"])
 
     def test_without_trying_again_fails_one(self, clash, monkeypatch):
-        monkeypatch.setattr(transactions, "ATTEMPTS", 1)
+        without(monkeypatch, RETRY_OF_A_DEADLOCK)
 
         outcomes, tries = clash()
 
-        assert sorted(type(outcome).__name__ for outcome in outcomes) == [
-            "ServiceUnavailable",
-            "str",
-        ]
+        kinds = sorted(type(outcome).__name__ for outcome in outcomes)
+        assert kinds == ["ServiceUnavailable", "str"]
         assert sorted(tries) == ["a", "b"]
+
+
+def raise_in_database(condition: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"DO $$ BEGIN RAISE {condition}; END $$")
 
 
 def lock(number: int) -> None:
@@ -154,8 +157,7 @@ class TestAttempts:
 
         def clash():
             tries.append(note())
-            with connection.cursor() as cursor:
-                cursor.execute("DO $$ BEGIN RAISE serialization_failure; END $$")
+            raise_in_database("serialization_failure")
 
         with pytest.raises(ServiceUnavailable):
             run_in_transaction(clash)
@@ -169,8 +171,7 @@ class TestAttempts:
         def clash_twice():
             tries.append(note())
             if len(tries) < 3:
-                with connection.cursor() as cursor:
-                    cursor.execute("DO $$ BEGIN RAISE deadlock_detected; END $$")
+                raise_in_database("deadlock_detected")
             return tries[-1]
 
         event = run_in_transaction(clash_twice)
@@ -182,8 +183,7 @@ class TestAttempts:
 
         def fail():
             tries.append(1)
-            with connection.cursor() as cursor:
-                cursor.execute("DO $$ BEGIN RAISE too_many_connections; END $$")
+            raise_in_database("too_many_connections")
 
         with pytest.raises(OperationalError):
             run_in_transaction(fail)
@@ -248,6 +248,12 @@ def wait_until_gone(rival, process: int) -> None:
     raise TimeoutError(process)
 
 
+def event_decided(*more: Call, refusals: Mapping[str, DomainError] | None = None) -> Decision:
+    """Decide to write an event, and something else after it."""
+    event_id, write = event_to_record(type="tests.happened", payload={}, occurred_at=timezone.now())
+    return Decision(event_id, writes=[write, *more], refusals=refusals or {})
+
+
 class Refusal(DomainError):
     code = "SEAT_ALREADY_HELD"
 
@@ -261,10 +267,7 @@ class TestCommitOfWrites:
         """Write an event that is announced; `noted(more)` writes something else after it."""
 
         def note_down(*more: Call, refusals: Mapping[str, DomainError] | None = None):
-            event_id, write = event_to_record(
-                type="tests.happened", payload={}, occurred_at=timezone.now()
-            )
-            decision = Decision(event_id, writes=[write, *more], refusals=refusals or {})
+            decision = event_decided(*more, refusals=refusals)
 
             def work():
                 send_on_commit(announced, Announced(1))
@@ -288,7 +291,7 @@ class TestCommitOfWrites:
         assert heard.told == [Announced(1)]
 
     def test_without_it_is_left_to_django(self, noted, heard, monkeypatch, rival):
-        monkeypatch.setattr(transactions, "_may_commit", lambda: False)
+        without(monkeypatch, COMMIT_ALONG_WITH_THE_WRITES)
         commit, states = connection._commit, []
 
         def note_and_commit():
@@ -325,7 +328,7 @@ class TestCommitOfWrites:
 
         assert states == [TransactionStatus.IDLE]
 
-    def test_does_not_happen_inside_a_transaction_of_somebody_else(self):
+    def test_does_not_happen_inside_a_transaction_of_the_caller(self):
         customer = CustomerFactory()
 
         with transaction.atomic():
@@ -337,10 +340,7 @@ class TestCommitOfWrites:
     def test_does_not_happen_inside_a_block_that_is_not_the_whole(self, rival):
         def work():
             with transaction.atomic():
-                event_id, write = event_to_record(
-                    type="tests.happened", payload={}, occurred_at=timezone.now()
-                )
-                Decision(event_id, writes=[write]).carry_out(is_last=True)
+                event_id = event_decided().carry_out(is_last=True)
             assert ids(rival) == []
             return event_id
 
@@ -352,10 +352,7 @@ class TestCommitOfWrites:
         def work():
             with suppress(ZeroDivisionError), transaction.atomic(savepoint=False):
                 raise ZeroDivisionError
-            event_id, write = event_to_record(
-                type="tests.happened", payload={}, occurred_at=timezone.now()
-            )
-            return Decision(event_id, writes=[write]).carry_out(is_last=True)
+            return event_decided().carry_out(is_last=True)
 
         run_in_transaction(work)
 
@@ -363,12 +360,9 @@ class TestCommitOfWrites:
 
     def test_does_not_happen_after_a_write_that_fails(self, noted, heard):
         event = note_alone()
-        again = Statement(
-            "again", "INSERT INTO outbox_outboxevent SELECT * FROM outbox_outboxevent"
-        )
 
         with pytest.raises(IntegrityError):
-            noted((again, {}))
+            noted((AGAIN, {}))
 
         assert OutboxEvent.objects.get() == event
         assert heard.told == []
@@ -376,12 +370,9 @@ class TestCommitOfWrites:
 
     def test_does_not_happen_after_a_write_that_is_a_refusal(self, noted, heard):
         event = note_alone()
-        again = Statement(
-            "again", "INSERT INTO outbox_outboxevent SELECT * FROM outbox_outboxevent"
-        )
 
         with pytest.raises(Refusal):
-            noted((again, {}), refusals={"outbox_outboxevent_pkey": Refusal()})
+            noted((AGAIN, {}), refusals={"outbox_outboxevent_pkey": Refusal()})
 
         assert OutboxEvent.objects.get() == event
         assert heard.told == []
@@ -409,8 +400,7 @@ class TestCommitOfWrites:
         def fail(_parameters):
             if failures:
                 failures.pop()
-                with connection.cursor() as cursor:
-                    cursor.execute("DO $$ BEGIN RAISE serialization_failure; END $$")
+                raise_in_database("serialization_failure")
 
         before(monkeypatch, "commit", fail)
 

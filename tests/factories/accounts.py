@@ -3,6 +3,8 @@
 from typing import Any
 
 import factory
+from django.contrib.auth.models import Permission
+from django.test import Client
 
 from apps.accounts.models import User
 from apps.accounts.services import issue_access_tokens
@@ -29,7 +31,21 @@ class CustomerFactory(factory.django.DjangoModelFactory[User]):
         return model_class.objects.create_user(*args, **kwargs)
 
 
+def browser_of(user: User) -> Client:
+    """Return a browser in which `user` is logged in to the pages."""
+    browser = Client()
+    browser.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    return browser
+
+
+def clerk_browser(*codenames: str) -> Client:
+    """Return a browser of a member of the staff who has these permissions and no others."""
+    clerk: User = CustomerFactory(staff=True)
+    clerk.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+    return browser_of(clerk)
+
+
 def bearer(customer: User) -> dict[str, str]:
-    """Headers for Django's test client that log `customer` in."""
+    """Return headers for Django's test client that log `customer` in."""
     [issued] = issue_access_tokens(user_ids=[customer.pk])
     return {"Authorization": f"Bearer {issued.token}"}

@@ -43,13 +43,15 @@ class WalletFactory(factory.django.DjangoModelFactory[Wallet]):
 
 
 def pay(*, customer_id: int, amount: int, reference: UUID) -> LedgerTransaction:
-    """Pay for something that is no hold; in the caller's transaction."""
-    return _booked(debit_wallet(_locked(customer_id), amount=amount, reference=reference))
+    """Pay for something that is no hold."""
+    with transaction.atomic():
+        return _booked(debit_wallet(_locked(customer_id), amount=amount, reference=reference))
 
 
 def refund(*, customer_id: int, amount: int, reference: UUID) -> LedgerTransaction:
     """Give back what was paid so."""
-    return _booked(refund_to_wallet(_locked(customer_id), amount=amount, reference=reference))
+    with transaction.atomic():
+        return _booked(refund_to_wallet(_locked(customer_id), amount=amount, reference=reference))
 
 
 def _locked(customer_id: int) -> Wallet:

@@ -2,16 +2,23 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 from django.db.models import F
 
 from apps.accounts.models import User
-from apps.concerts.models import Seat
-from apps.core.transactions import run_in_transaction
+from apps.concerts.models import Performance, Seat
+from apps.queue.services import Admission
 from apps.reservations.models import Hold, Reservation
-from apps.reservations.services import confirm_reservation, hold_seats
+from apps.reservations.services import (
+    Cancellation,
+    Confirmation,
+    HeldSeats,
+    cancel_reservation,
+    confirm_reservation,
+    hold_best_available,
+    hold_seats,
+)
 from tests.factories.payments import WalletFactory
 
 
@@ -23,7 +30,25 @@ def hold(customer: User, seats: Sequence[Seat], **changes: Any) -> Hold:
         "seat_ids": [seat.pk for seat in seats],
         "admission": None,
     }
-    return run_in_transaction(partial(hold_seats, **arguments | changes)).hold
+    return hold_seats(**arguments | changes).hold
+
+
+def hold_best(
+    customer: User,
+    performance: Performance,
+    quantity: int,
+    *,
+    grade: str | None = None,
+    admission: Admission | None = None,
+) -> HeldSeats:
+    """Hold the best seats that there are."""
+    return hold_best_available(
+        customer_id=customer.pk,
+        performance_id=performance.pk,
+        quantity=quantity,
+        grade=grade,
+        admission=admission,
+    )
 
 
 def overdue_hold(customer: User, seats: Sequence[Seat]) -> Hold:
@@ -41,10 +66,18 @@ def let_expire(held: Hold) -> None:
     held.refresh_from_db()
 
 
+def confirm(held: Hold) -> Confirmation:
+    """Let the customer of a hold pay for it."""
+    return confirm_reservation(customer_id=held.customer_id, hold_id=held.pk)
+
+
 def reservation(customer: User, seats: Sequence[Seat]) -> Reservation:
-    """A paid hold; the customer gets a wallet with a million won if there is none."""
+    """Make a paid hold; the customer gets a wallet with a million won if there is none."""
     if not hasattr(customer, "wallet"):
         WalletFactory(customer=customer, balance=1_000_000)
-    held = hold(customer, seats)
-    confirm = partial(confirm_reservation, customer_id=customer.pk, hold_id=held.pk)
-    return run_in_transaction(confirm).reservation
+    return confirm(hold(customer, seats)).reservation
+
+
+def cancel(reserved: Reservation) -> Cancellation:
+    """Let the customer of a reservation cancel it."""
+    return cancel_reservation(customer_id=reserved.customer_id, reservation_id=reserved.pk)

@@ -1,7 +1,9 @@
 """The same calls through two doors: the application that a server runs, and Django without anything in front of it."""
 
+import json
 import re
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +14,7 @@ from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
 
 from apps.api.wsgi import with_plain_content_type
+from apps.core import lean_store
 from apps.core.caching import clear_process_caches
 from apps.front.application import Front
 from tests.api.wsgi import Answer, call
@@ -101,6 +104,16 @@ class Door:
         return self("POST /api/v1/queue/tokens", b'{"concert_id": %d}' % concert_id, JSON | headers)
 
 
+def data_of(answer: Answer) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(answer.body)["data"]
+    return data
+
+
+def token_of(answer: Answer) -> dict[str, str]:
+    """Return the header of a visitor who was given this answer."""
+    return {"Queue-Token": data_of(answer)["token"]}
+
+
 Scenario = Callable[[Door], list[Answer]]
 
 
@@ -111,7 +124,7 @@ class Doors:
     django: Django
     """The one behind the composed door."""
     forget: Callable[[], None]
-    """Makes a scenario start as the one before did."""
+    """Make a scenario start as the one before did."""
 
     def compare(self, scenario: Scenario, *, is_served: bool | None = True) -> list[Answer]:
         """Play a scenario at each door, at the front's once to be learned from, and compare every answer.
@@ -133,6 +146,21 @@ class Doors:
     def _play(self, scenario: Scenario, door: Door) -> list[Answer]:
         self.forget()
         return scenario(door)
+
+
+@contextmanager
+def round_trips(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """Note what is sent to stores meanwhile, one entry for each round trip."""
+    sent: list[Any] = []
+    exchange = lean_store._ThreadConnection.exchange
+
+    def noted(self: Any, command: Any) -> Any:
+        sent.append(command)
+        return exchange(self, command)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lean_store._ThreadConnection, "exchange", noted)
+        yield sent
 
 
 @pytest.fixture
@@ -168,5 +196,5 @@ def keep_connection(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
 
 @pytest.fixture
 def login() -> Callable[[], dict[str, str]]:
-    """The headers of a new customer."""
+    """Return a function that makes the headers of a new customer."""
     return lambda: bearer(CustomerFactory())

@@ -1,8 +1,7 @@
 """Test what the front costs, how it learns, and what it leaves behind: nothing."""
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from types import SimpleNamespace
@@ -10,9 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-import redis
 import structlog
-from django.conf import LazySettings
 from django.core.handlers.wsgi import WSGIHandler
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
@@ -21,19 +18,17 @@ from apps.api.responses import as_json
 from apps.api.wsgi import with_plain_content_type
 from apps.concerts.models import Concert
 from apps.concerts.publication import withdraw_concert
-from apps.core import caching, lean_store
 from apps.front.answers import PlainRenderer
 from apps.front.application import Front
 from apps.queue.core.room import EndReason
 from apps.queue.serializers import BoardSerializer, QueueTokenSerializer, VisitorStatusSerializer
 from apps.queue.services import admit_now, join_queue
 from apps.reservations.serializers import AvailabilitySerializer
-from tests.accounts.test_login_copies import rival as rival
 from tests.api.wsgi import Answer
-from tests.conftest import Race, StartValkey
+from tests.clocks import CacheClock
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.queue import WaitingRoomFactory
-from tests.front.conftest import Django, Door, Doors
+from tests.front.conftest import Django, Door, data_of, round_trips, token_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -42,42 +37,19 @@ PLAIN = {"CharField", "IntegerField", "ChoiceField", "DateTimeField", "RegexFiel
 STATUS = "GET /api/v1/queue/tokens/me"
 
 
-def queue_token(answer: Answer) -> str:
-    start = answer.body.index(b'"token":"') + len('"token":"')
-    return answer.body[start : answer.body.index(b'"', start)].decode()
-
-
-@contextmanager
-def round_trips(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
-    """Note what is sent to stores meanwhile, one entry for each round trip."""
-    sent: list[Any] = []
-    exchange = lean_store._ThreadConnection.exchange
-
-    def noted(self: Any, command: Any) -> Any:
-        sent.append(command)
-        return exchange(self, command)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(lean_store._ThreadConnection, "exchange", noted)
-        yield sent
-
-
 class TestCost:
     """Of a call whose like was answered before in this process."""
 
     @pytest.fixture
-    def costs(
-        self, doors: Doors, login: Login, settings: LazySettings, monkeypatch: pytest.MonkeyPatch
-    ) -> Callable[[str], tuple[int, int]]:
+    def costs(self, doors, login, settings, monkeypatch) -> Callable[[str], tuple[int, int]]:
         """`costs("join")` is the number of round trips to stores and of statements."""
         settings.RATE_LIMIT_ENABLED = True
-        for cache in caching._all_caches:
-            monkeypatch.setattr(cache, "_clock", lambda: 0.0)
+        CacheClock(monkeypatch)
         door, concert_id = doors.composed, WaitingRoomFactory(capacity=1).concert_id
-        # Somebody at the head: whoever is first in the queue wakes the room up.
+        # A visitor at the head: the first in the queue wakes the room up.
         door.join(concert_id, login())
         first = login()
-        first["Queue-Token"] = queue_token(door.join(concert_id, first))
+        first |= token_of(door.join(concert_id, first))
         newcomers = iter([login() for _ in range(3)])
         calls_of: dict[str, Callable[[], Answer]] = {
             "join": lambda: door.join(concert_id, next(newcomers)),
@@ -115,30 +87,25 @@ class TestCost:
             ("poll", 1, 0),
         ],
     )
-    def test_is_round_trips_and_statements(
-        self, costs: Callable[[str], tuple[int, int]], name: str, trips: int, statements: int
-    ) -> None:
+    def test_is_round_trips_and_statements(self, costs, name, trips, statements):
         assert costs(name) == (trips, statements)
 
     def test_of_joining_is_two_round_trips_where_the_counters_are_elsewhere(
         self,
-        costs: Callable[[str], tuple[int, int]],
-        settings: LazySettings,
-        valkey_server: StartValkey,
-    ) -> None:
+        costs,
+        settings,
+        valkey_server,
+    ):
         settings.CACHE_URL = valkey_server().url
 
         assert costs("join") == (2, 1)
 
     @pytest.mark.parametrize("what", ["availability", "seat-map"])
-    def test_of_looking_at_seats(
-        self, doors: Doors, login: Login, monkeypatch: pytest.MonkeyPatch, what: str
-    ) -> None:
-        for cache in caching._all_caches:
-            monkeypatch.setattr(cache, "_clock", lambda: 0.0)
+    def test_of_looking_at_seats(self, doors, login, monkeypatch, what):
+        CacheClock(monkeypatch)
         performance = PerformanceFactory(concert=WaitingRoomFactory().concert, seats=2)
         headers = login()
-        headers["Queue-Token"] = queue_token(doors.composed.join(performance.concert_id, headers))
+        headers |= token_of(doors.composed.join(performance.concert_id, headers))
         admit_now(performance.concert_id)
         path = f"GET /api/v1/performances/{performance.pk}/{what}"
         for _ in range(2):
@@ -149,21 +116,19 @@ class TestCost:
 
         assert (len(sent), len(statements)) == (2, 0)  # the copy of the login and the gate
 
-    def test_of_a_status_does_not_touch_the_connection(self, doors: Doors, login: Login) -> None:
-        token = queue_token(doors.composed.join(WaitingRoomFactory().concert_id, login()))
-        doors.composed(STATUS, Queue_Token=token)
+    def test_of_a_status_does_not_touch_the_connection(self, doors, login):
+        token = token_of(doors.composed.join(WaitingRoomFactory().concert_id, login()))
+        doors.composed(STATUS, headers=token)
         connection.close()
 
-        assert doors.composed(STATUS, Queue_Token=token).status == 200
+        assert doors.composed(STATUS, headers=token).status == 200
         assert connection.connection is None
 
 
 class TestLimitOfJoining:
     """Counted in the step that joins."""
 
-    def test_lets_exactly_as_many_through_at_once(
-        self, doors: Doors, login: Login, settings: LazySettings, race: Race
-    ) -> None:
+    def test_lets_exactly_as_many_through_at_once(self, doors, login, settings, race):
         settings.RATE_LIMIT_ENABLED = True
         settings.RATE_LIMITS = {**settings.RATE_LIMITS, "join": 3}
         concert_id, headers = WaitingRoomFactory().concert_id, login()
@@ -176,13 +141,13 @@ class TestLimitOfJoining:
     @pytest.mark.parametrize("are_counters_elsewhere", [False, True])
     def test_gives_no_place_to_who_is_over_it(
         self,
-        doors: Doors,
-        login: Login,
-        settings: LazySettings,
-        store: redis.Redis,
-        valkey_server: StartValkey,
-        are_counters_elsewhere: bool,
-    ) -> None:
+        doors,
+        login,
+        settings,
+        store,
+        valkey_server,
+        are_counters_elsewhere,
+    ):
         settings.RATE_LIMIT_ENABLED = True
         settings.RATE_LIMITS = {**settings.RATE_LIMITS, "join": 1}
         if are_counters_elsewhere:
@@ -198,24 +163,20 @@ class TestLimitOfJoining:
 
 
 class TestFirstUse:
-    def test_by_many_at_once_is_right_for_each(
-        self, doors: Doors, login: Login, race: Race
-    ) -> None:
+    def test_by_many_at_once_is_right_for_each(self, doors, login, race):
         concert_id = WaitingRoomFactory().concert_id
         logins = [login() for _ in range(8)]
         door = Door(with_plain_content_type(Front(WSGIHandler())))
 
-        answers = race([partial(door.join, concert_id, one) for one in logins])
+        answers = race([partial(door.join, concert_id, headers) for headers in logins])
         later = door.join(concert_id, login())
 
         assert [answer.status for answer in answers] == [201] * 8
         names = {tuple(sorted(name for name, _ in answer.headers)) for answer in [*answers, later]}
         assert len(names) == 1
-        assert len({queue_token(answer) for answer in answers}) == 8
+        assert len({data_of(answer)["token"] for answer in answers}) == 8
 
-    def test_learns_by_language_and_by_scheme(
-        self, doors: Doors, login: Login, settings: LazySettings
-    ) -> None:
+    def test_learns_by_language_and_by_scheme(self, doors, login, settings):
         settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
         settings.SECURE_HSTS_SECONDS = 60
         settings.SECURE_SSL_REDIRECT = True
@@ -237,7 +198,7 @@ class TestFirstUse:
             assert seen["strict-transport-security"] == "max-age=60"
             assert seen | {"x-request-id": ""} == expected | {"x-request-id": ""}
 
-    def test_that_fails_teaches_nothing(self, doors: Doors) -> None:
+    def test_that_fails_teaches_nothing(self, doors):
         door = doors.composed
         door("GET /api/v1/queue/concerts/404404")
         path = f"GET /api/v1/queue/concerts/{WaitingRoomFactory().concert_id}"
@@ -250,17 +211,15 @@ class TestFirstUse:
 
 
 class TestWithdrawnConcert:
-    def test_its_board_for_a_visitor_teaches_nothing_about_public_ones(
-        self, doors: Doors, login: Login
-    ) -> None:
+    def test_its_board_for_a_visitor_teaches_nothing_about_public_ones(self, doors, login):
         door, headers = doors.composed, login()
         concert_id = WaitingRoomFactory().concert_id
-        token = queue_token(door.join(concert_id, headers))
+        token = token_of(door.join(concert_id, headers))
         board = "GET /api/v1/queue/concerts/{}"
         Concert.objects.filter(pk=concert_id).update(is_published=False)
 
         hidden = door(board.format(concert_id))
-        own = door(board.format(concert_id), headers={"Queue-Token": token})
+        own = door(board.format(concert_id), headers=token)
         public = [door(board.format(WaitingRoomFactory().concert_id)) for _ in range(2)]
 
         assert [hidden.status, own.status] == [404, 200]
@@ -268,12 +227,12 @@ class TestWithdrawnConcert:
         for answer in public:
             assert dict(answer.headers)["cache-control"] == "public, max-age=1"
 
-    def test_keeps_the_place_of_who_polls(self, doors: Doors, login: Login) -> None:
+    def test_keeps_the_place_of_who_polls(self, doors, login):
         concert_id = WaitingRoomFactory().concert_id
-        token = queue_token(doors.composed.join(concert_id, login()))
+        token = token_of(doors.composed.join(concert_id, login()))
         withdraw_concert(concert_id=concert_id, reason="Row F")
 
-        polls = [doors.composed(STATUS, headers={"Queue-Token": token}) for _ in range(3)]
+        polls = [doors.composed(STATUS, headers=token) for _ in range(3)]
         refused = doors.composed.join(concert_id, login())
 
         assert [answer.status for answer in polls] == [200] * 3
@@ -282,7 +241,7 @@ class TestWithdrawnConcert:
 
 
 class TestTraces:
-    def test_are_the_same_log_line(self, doors: Doors, caplog: pytest.LogCaptureFixture) -> None:
+    def test_are_the_same_log_line(self, doors, caplog):
         path = f"GET /api/v1/queue/concerts/{WaitingRoomFactory().concert_id}"
         doors.composed(path)
         with caplog.at_level(logging.INFO, "encore.requests"):
@@ -299,9 +258,7 @@ class TestTraces:
         assert composed["request"] == path
         assert composed["request_id"] == "mine"
 
-    def test_of_a_service_carry_the_id_and_stay_with_the_request(
-        self, doors: Doors, login: Login, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_of_a_service_carry_the_id_and_stay_with_the_request(self, doors, login, monkeypatch):
         concert_id = WaitingRoomFactory().concert_id
         doors.composed.join(concert_id, login())
         seen = []
@@ -318,9 +275,7 @@ class TestTraces:
         assert structlog.contextvars.get_contextvars() == {}
 
     @pytest.mark.parametrize("sent", ["mine", "not fit\n", ""])
-    def test_have_one_id_when_django_takes_over(
-        self, doors: Doors, login: Login, monkeypatch: pytest.MonkeyPatch, sent: str
-    ) -> None:
+    def test_have_one_id_when_django_takes_over(self, doors, login, monkeypatch, sent):
         concert_id = WaitingRoomFactory().concert_id
         doors.composed.join(concert_id, login())
         seen = []
@@ -345,12 +300,12 @@ class TestSurprise:
     @pytest.mark.parametrize("is_after", [False, True], ids=["before", "after"])
     def test_has_one_effect(
         self,
-        doors: Doors,
-        login: Login,
-        settings: LazySettings,
-        monkeypatch: pytest.MonkeyPatch,
-        is_after: bool,
-    ) -> None:
+        doors,
+        login,
+        settings,
+        monkeypatch,
+        is_after,
+    ):
         settings.RATE_LIMIT_ENABLED = True
         concert_id = WaitingRoomFactory().concert_id
         doors.composed.join(concert_id, login())
@@ -371,9 +326,7 @@ class TestSurprise:
         board = doors.bare(f"GET /api/v1/queue/concerts/{concert_id}")
         assert b'"waiting":2' in board.body
 
-    def test_leaves_no_transaction_and_no_broken_connection(
-        self, doors: Doors, login: Login, rival: Any
-    ) -> None:
+    def test_leaves_no_transaction_and_no_broken_connection(self, doors, login, rival):
         concert_id = WaitingRoomFactory().concert_id
         doors.composed.join(concert_id, login())
         headers = login()
@@ -386,9 +339,7 @@ class TestSurprise:
         assert connection.get_autocommit()
         assert not connection.in_atomic_block
 
-    def test_of_the_database_is_answered_by_django(
-        self, doors: Doors, login: Login, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_of_the_database_is_answered_by_django(self, doors, login, monkeypatch):
         concert_id = WaitingRoomFactory().concert_id
         doors.composed.join(concert_id, login())
         headers, tries = login(), []
@@ -404,7 +355,7 @@ class TestSurprise:
 
 
 class TestLogin:
-    def test_that_ended_is_refused_at_once(self, doors: Doors, login: Login) -> None:
+    def test_that_ended_is_refused_at_once(self, doors, login):
         concert_id, headers = WaitingRoomFactory().concert_id, login()
         for _ in range(2):
             assert doors.composed.join(concert_id, headers).status in (200, 201)
@@ -417,7 +368,7 @@ class TestLogin:
 
 
 class TestPlainRenderer:
-    def test_writes_what_the_serializer_does(self) -> None:
+    def test_writes_what_the_serializer_does(self):
         token = {
             "token": 'q1."\\\n한\u2028\u2029',
             "concert_id": 2**60,
@@ -437,7 +388,7 @@ class TestPlainRenderer:
             assert PlainRenderer(QueueTokenSerializer)(instance) == expected
 
     @pytest.mark.parametrize("value", [1.5, True, [], EndReason.LEFT])
-    def test_writes_nothing_that_it_could_get_wrong(self, value: object) -> None:
+    def test_writes_nothing_that_it_could_get_wrong(self, value):
         instance = SimpleNamespace(**dict.fromkeys(QueueTokenSerializer().fields, value))
 
         with pytest.raises(KeyError):
@@ -447,7 +398,7 @@ class TestPlainRenderer:
         "serializer_class",
         [QueueTokenSerializer, VisitorStatusSerializer, BoardSerializer, AvailabilitySerializer],
     )
-    def test_is_for_serializers_without_rules_of_their_own(self, serializer_class: Any) -> None:
+    def test_is_for_serializers_without_rules_of_their_own(self, serializer_class):
         """A field with a source, a format or a serializer of its own would be rendered otherwise by DRF."""
         for name, field in serializer_class().fields.items():
             assert field.source == name

@@ -1,7 +1,6 @@
 """Holding and paying through both doors: the same answers, one effect, and what the front may not decide is Django's."""
 
 import json
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -10,7 +9,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.conf import LazySettings
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -18,22 +16,20 @@ from django.utils import timezone
 from apps.accounts.models import AccessToken, User
 from apps.api.models import IdempotencyRecord
 from apps.concerts.models import Concert, Performance, Seat
-from apps.core import caching
 from apps.outbox.models import OutboxEvent
 from apps.payments.models import LedgerTransaction
 from apps.queue.services import admit_now
 from apps.reservations.models import Hold, Reservation
-from tests.accounts.test_login_copies import rival as rival
 from tests.api.wsgi import Answer, call
-from tests.conftest import Race
+from tests.clocks import CacheClock
 from tests.factories.accounts import CustomerFactory, bearer
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.payments import WalletFactory
 from tests.factories.queue import WaitingRoomFactory
 from tests.factories.reservations import hold, overdue_hold, reservation
-from tests.front.conftest import JSON, KOREAN, Door, Doors
-from tests.front.test_front import queue_token, round_trips
-from tests.protections import before, unlock
+from tests.front.conftest import JSON, KOREAN, Door, Doors, data_of, round_trips, token_of
+from tests.protections import LOCK_OF_THE_KEY, before, without
+from tests.reservations.racing import meet_before
 
 PROBLEM = {"Accept": "application/problem+json"}
 LOOKS = pytest.mark.parametrize("look", [{}, KOREAN, PROBLEM], ids=["en", "ko", "problem"])
@@ -53,7 +49,7 @@ class Buyer:
     def __post_init__(self) -> None:
         self.headers = JSON | bearer(self.customer) | self.headers
         concert_id = self.performance.concert_id
-        self.headers["Queue-Token"] = queue_token(self.door.join(concert_id, self.headers))
+        self.headers |= token_of(self.door.join(concert_id, self.headers))
         admit_now(concert_id)
 
     def post(self, path: str, body: Any, key: str | None = None, **headers: str) -> Answer:
@@ -73,8 +69,7 @@ class Buyer:
 def new_performance(**options: Any) -> Performance:
     more = {"concert__title": "Night Train", "concert__seats_per_customer": 3}
     concert = WaitingRoomFactory(**more, **options).concert
-    performance: Performance = PerformanceFactory(concert=concert, seats=4)
-    return performance
+    return PerformanceFactory(concert=concert, seats=4)
 
 
 def seats_of(performance: Performance) -> list[Seat]:
@@ -82,8 +77,8 @@ def seats_of(performance: Performance) -> list[Seat]:
 
 
 def hold_id_of(answer: Answer) -> str:
-    found: str = json.loads(answer.body)["data"]["hold_id"]
-    return found
+    hold_id: str = data_of(answer)["hold_id"]
+    return hold_id
 
 
 def code_of(answer: Answer) -> str:
@@ -106,9 +101,7 @@ def teach(doors: Doors, **headers: str) -> None:
 class TestBothDoors:
     @LANGUAGES
     @pytest.mark.parametrize("key", [None, "click"])
-    def test_sell_alike(
-        self, doors: Doors, settings: LazySettings, look: dict[str, str], key: str | None
-    ) -> None:
+    def test_sell_alike(self, doors, settings, look, key):
         settings.RATE_LIMIT_ENABLED = True
 
         def buy(door: Door) -> list[Answer]:
@@ -125,7 +118,7 @@ class TestBothDoors:
         assert dict(paid.headers)["ratelimit"].startswith('"write";r=59;')
 
     @LANGUAGES
-    def test_hold_nothing_after_the_payment_alike(self, doors: Doors, look: dict[str, str]) -> None:
+    def test_hold_nothing_after_the_payment_alike(self, doors, look):
         def ask(door: Door) -> list[Answer]:
             performance = new_performance()
             buyer = Buyer(door, performance, headers=look)
@@ -138,7 +131,7 @@ class TestBothDoors:
         assert code_of(refused) == "QUEUE_TOKEN_EXPIRED"
 
     @LANGUAGES
-    def test_repeat_alike(self, doors: Doors, look: dict[str, str]) -> None:
+    def test_repeat_alike(self, doors, look):
         def repeat(door: Door) -> list[Answer]:
             performance = new_performance()
             buyer = Buyer(door, performance, headers=look)
@@ -154,9 +147,7 @@ class TestBothDoors:
         assert replayed == [False, True, False, True]
 
     @LANGUAGES
-    def test_refuse_seats_that_are_taken_alike(
-        self, doors: Doors, settings: LazySettings, look: dict[str, str]
-    ) -> None:
+    def test_refuse_seats_that_are_taken_alike(self, doors, settings, look):
         teach(doors, **look)
         settings.RATE_LIMIT_ENABLED = True
 
@@ -177,7 +168,7 @@ class TestBothDoors:
         assert [code_of(answer) for answer in answers] == [*codes, "SEAT_ALREADY_HELD"]
 
     @LOOKS
-    def test_refuse_holds_alike(self, doors: Doors, look: dict[str, str]) -> None:
+    def test_refuse_holds_alike(self, doors, look):
         teach(doors, **look)
         teach(doors)
 
@@ -218,7 +209,7 @@ class TestBothDoors:
         assert Hold.objects.count() == holds
 
     @LOOKS
-    def test_refuse_payments_alike(self, doors: Doors, look: dict[str, str]) -> None:
+    def test_refuse_payments_alike(self, doors, look):
         teach(doors, **look)
         teach(doors)
 
@@ -260,9 +251,7 @@ class TestBothDoors:
         assert Reservation.objects.count() == sold + 3
 
     @LOOKS
-    def test_refuse_one_too_many_alike(
-        self, doors: Doors, settings: LazySettings, look: dict[str, str]
-    ) -> None:
+    def test_refuse_one_too_many_alike(self, doors, settings, look):
         teach(doors)
         settings.RATE_LIMIT_ENABLED = True
         settings.RATE_LIMITS = {**settings.RATE_LIMITS, "hold": 1, "write": 1}
@@ -329,7 +318,7 @@ def unusual_holds(performance_id: int, seat_id: int) -> list[bytes]:
 @pytest.mark.django_db
 @pytest.mark.usefixtures("keep_connection")
 class TestOddBodies:
-    def test_of_holds_are_answered_alike(self, doors: Doors) -> None:
+    def test_of_holds_are_answered_alike(self, doors):
         teach(doors)
         holds = Hold.objects.count()
 
@@ -344,7 +333,7 @@ class TestOddBodies:
         assert {answer.status for answer in answers} == {400}
         assert Hold.objects.count() == holds
 
-    def test_of_holds_that_succeed_all_the_same(self, doors: Doors) -> None:
+    def test_of_holds_that_succeed_all_the_same(self, doors):
         teach(doors)
 
         def ask(door: Door) -> list[Answer]:
@@ -370,7 +359,7 @@ class TestOddBodies:
         "hold_id",
         ["null", "1", '""', '"x"', '"{0}"', '["{1}"]', '"{1}\\n"', '"urn:uuid:{1}"', '"{2}"'],
     )
-    def test_of_payments_are_answered_alike(self, doors: Doors, hold_id: str) -> None:
+    def test_of_payments_are_answered_alike(self, doors, hold_id):
         teach(doors)
         sold = Reservation.objects.count()
 
@@ -389,9 +378,7 @@ class TestOddBodies:
 
     @pytest.mark.parametrize("path", [HOLDS, RESERVATIONS])
     @pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer " + "x" * 43}])
-    def test_are_not_waited_for_without_a_login(
-        self, doors: Doors, path: str, header: dict[str, str]
-    ) -> None:
+    def test_are_not_waited_for_without_a_login(self, doors, path, header):
         teach(doors)
 
         def ask(door: Door) -> list[Answer]:
@@ -405,10 +392,10 @@ class TestOddBodies:
 
 @pytest.mark.django_db(transaction=True)
 class TestLogin:
-    """There is a copy of it in the store all the time, over which nobody writes an end."""
+    """There is a copy of it in the store all the time, over which no end is written."""
 
     @pytest.mark.parametrize("how", ["revoked", "inactive", "expired"])
-    def test_that_has_ended_buys_nothing(self, doors: Doors, how: str) -> None:
+    def test_that_has_ended_buys_nothing(self, doors, how):
         teach(doors)
         performance = new_performance()
         first, second, *_ = seats_of(performance)
@@ -436,10 +423,9 @@ class TestLogin:
 @pytest.mark.django_db(transaction=True)
 class TestCost:
     @pytest.fixture
-    def buyer(self, doors: Doors, settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> Buyer:
+    def buyer(self, doors, settings, monkeypatch) -> Buyer:
         settings.RATE_LIMIT_ENABLED = True
-        for cache in caching._all_caches:
-            monkeypatch.setattr(cache, "_clock", lambda: 0.0)
+        CacheClock(monkeypatch)
         teach(doors)
         buyer = Buyer(doors.composed, new_performance())
         buyer.hold(seats_of(buyer.performance)[0])  # its concert is known
@@ -454,9 +440,7 @@ class TestCost:
         statements = [query["sql"] for query in captured if query["sql"] not in ("BEGIN", "COMMIT")]
         return len(sent), len(statements), answer
 
-    def test_is_this_many_round_trips_to_stores_and_statements(
-        self, buyer: Buyer, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_is_this_many_round_trips_to_stores_and_statements(self, buyer, monkeypatch):
         seat = seats_of(buyer.performance)[1]
 
         # The limit, the gate, the lease. Login and key, locks and looks, hold and answer.
@@ -473,7 +457,7 @@ class TestCost:
 
 @pytest.mark.django_db(transaction=True)
 class TestEvent:
-    def test_names_the_call(self, doors: Doors) -> None:
+    def test_names_the_call(self, doors):
         teach(doors)
         buyer = Buyer(doors.composed, new_performance())
         held = buyer.hold(seats_of(buyer.performance)[0])
@@ -489,12 +473,12 @@ class TestEvent:
 @pytest.mark.django_db(transaction=True)
 class TestSurprise:
     @pytest.fixture
-    def buyer(self, doors: Doors) -> Buyer:
+    def buyer(self, doors) -> Buyer:
         teach(doors)
         return Buyer(doors.composed, new_performance())
 
     @pytest.fixture
-    def seat(self, buyer: Buyer) -> Seat:
+    def seat(self, buyer) -> Seat:
         return seats_of(buyer.performance)[0]
 
     def terminate(self, rival: Any) -> None:
@@ -503,9 +487,7 @@ class TestSurprise:
             cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [backend])
 
     @pytest.mark.parametrize("key", [None, "k"])
-    def test_of_a_connection_that_was_cut_is_none(
-        self, buyer: Buyer, seat: Seat, rival: Any, key: str | None
-    ) -> None:
+    def test_of_a_connection_that_was_cut_is_none(self, buyer, seat, rival, key):
         self.terminate(rival)
         held = buyer.hold(seat, key=key)
         self.terminate(rival)
@@ -518,12 +500,12 @@ class TestSurprise:
     @pytest.mark.parametrize("statement", ["lock_key", "lock_seats"])
     def test_before_anything_is_decided_leaves_it_to_django(
         self,
-        buyer: Buyer,
-        seat: Seat,
-        rival: Any,
-        monkeypatch: pytest.MonkeyPatch,
-        statement: str,
-    ) -> None:
+        buyer,
+        seat,
+        rival,
+        monkeypatch,
+        statement,
+    ):
         cuts = iter([self.terminate])
         before(monkeypatch, statement, lambda _: next(cuts, id)(rival))
 
@@ -535,8 +517,8 @@ class TestSurprise:
 
     @pytest.mark.parametrize("key", [None, "k"])
     def test_after_the_decision_is_told_and_nothing_is_tried_again(
-        self, buyer: Buyer, seat: Seat, rival: Any, monkeypatch: pytest.MonkeyPatch, key: str | None
-    ) -> None:
+        self, buyer, seat, rival, monkeypatch, key
+    ):
         writes: list[Any] = []
 
         def cut(_parameters: object) -> None:
@@ -553,9 +535,7 @@ class TestSurprise:
         assert buyer.hold(seat, key=key).status == 201
 
     @pytest.mark.parametrize("key", [None, "k"])
-    def test_in_the_commit_is_told_and_nothing_is_tried_again(
-        self, buyer: Buyer, seat: Seat, monkeypatch: pytest.MonkeyPatch, key: str | None
-    ) -> None:
+    def test_in_the_commit_is_told_and_nothing_is_tried_again(self, buyer, seat, monkeypatch, key):
         """Django would refuse the seat to the customer who has just got it."""
         with monkeypatch.context() as patch:
             self.lose_answer_to_commit(patch)
@@ -574,9 +554,7 @@ class TestSurprise:
 
         patch.setattr(connection, "commit", fail)
 
-    def test_in_the_commit_of_a_payment_is_no_second_payment(
-        self, buyer: Buyer, seat: Seat, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_in_the_commit_of_a_payment_is_no_second_payment(self, buyer, seat, monkeypatch):
         held = hold_id_of(buyer.hold(seat))
         with monkeypatch.context() as patch:
             self.lose_answer_to_commit(patch)
@@ -588,9 +566,7 @@ class TestSurprise:
         payments = LedgerTransaction.objects.filter(customer_id=buyer.customer.pk, amount__lt=0)
         assert payments.count() == 1
 
-    def test_of_a_lock_is_waited_for_once(
-        self, buyer: Buyer, seat: Seat, rival: Any, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_of_a_lock_is_waited_for_once(self, buyer, seat, rival, monkeypatch):
         held = hold_id_of(buyer.hold(seat))
         tries: list[Any] = []
         before(monkeypatch, "lock_seats_of_hold", tries.append)
@@ -612,7 +588,7 @@ class TestSurprise:
 class TestManyAtOnce:
     CALLS = 12
 
-    def test_with_one_key_hold_once(self, doors: Doors, race: Race) -> None:
+    def test_with_one_key_hold_once(self, doors, race):
         teach(doors)
         buyer = Buyer(doors.composed, new_performance())
         [seat, *_] = seats_of(buyer.performance)
@@ -626,15 +602,12 @@ class TestManyAtOnce:
         assert refused <= {"IDEMPOTENCY_KEY_IN_USE"}
         assert Hold.objects.filter(customer=buyer.customer).count() == 1
 
-    def test_would_hold_in_vain_without_the_lock_on_the_key(
-        self, doors: Doors, race: Race, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_would_hold_in_vain_without_the_lock_on_the_key(self, doors, race, monkeypatch):
         teach(doors)
         buyer = Buyer(doors.composed, new_performance())
         [seat, *_] = seats_of(buyer.performance)
-        unlock(monkeypatch, "lock_key")
-        meeting = threading.Barrier(self.CALLS, timeout=30)
-        before(monkeypatch, "lock_customer", lambda _: meeting.wait())
+        without(monkeypatch, LOCK_OF_THE_KEY)
+        meet_before(monkeypatch, "lock_customer", self.CALLS)
 
         answers = race([lambda: buyer.hold(seat, key="k")] * self.CALLS)
 
@@ -642,7 +615,7 @@ class TestManyAtOnce:
         assert codes == ["SEAT_ALREADY_HELD"] * (self.CALLS - 1) + ["SUCCESS"]
         assert IdempotencyRecord.objects.filter(customer_id=buyer.customer.pk).count() == 1
 
-    def test_for_one_seat_have_one_winner(self, doors: Doors, race: Race) -> None:
+    def test_for_one_seat_have_one_winner(self, doors, race):
         teach(doors)
         performance = new_performance(capacity=self.CALLS)
         [seat, *_] = seats_of(performance)

@@ -1,9 +1,13 @@
 """Events and their deliveries to consumers that exist for these tests only."""
 
+import json
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
+import redis
 from django.db.models import F
 from django.utils import timezone
 
@@ -16,6 +20,10 @@ from apps.outbox.recording import record_event
 
 TYPE = "tests.happened"
 FAR = timedelta(days=3650)
+
+
+class WorkerKilled(BaseException):
+    """Ends the call without a chance to record anything, as a killed worker does."""
 
 
 class Recorder:
@@ -68,3 +76,14 @@ def only(monkeypatch: pytest.MonkeyPatch, *consumers: Consumer) -> None:
 
 def add(monkeypatch: pytest.MonkeyPatch, consumer: Consumer) -> None:
     monkeypatch.setitem(CONSUMERS, consumer.name, consumer)
+
+
+def run_first(monkeypatch: pytest.MonkeyPatch, run: Callable[[Sequence[OutboxEvent]], Any]) -> None:
+    """Let the only consumer be one of the name "first", which is given batches of events in this way."""
+    only(monkeypatch, Consumer("first", frozenset({TYPE}), run))
+
+
+def queued(store: redis.Redis, queue: str = "default") -> list[dict[str, Any]]:
+    """Return the messages that wait in a queue of the broker."""
+    messages: Any = store.lrange(f"celery:{queue}", 0, -1)
+    return [json.loads(message) for message in messages]

@@ -1,13 +1,12 @@
 """One drain waits for a burst of events, none is forgotten, and a broker in trouble is no trouble of a sale."""
 
-import json
 import time
 
 import pytest
 import redis
 
 from apps.core.lean_store import script_client
-from apps.outbox import announcing, draining
+from apps.outbox import announcing
 from apps.outbox.announcing import (
     GATHER_SECONDS,
     SURE_SECONDS,
@@ -18,7 +17,13 @@ from apps.outbox.announcing import (
 from apps.outbox.draining import Drained
 from apps.outbox.models import EventDelivery
 from apps.outbox.tasks import relay_events
-from tests.outbox.deliveries import record
+from tests.outbox.deliveries import queued, record
+from tests.protections import (
+    CLAIMING_DELIVERIES,
+    FLAG_DROPPED_BEFORE_THE_CLAIM,
+    after,
+    without,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -31,10 +36,6 @@ AT_MOST = 2.0
 def ranked(consumer):
     """Record what the consumer of that name is given."""
     return consumer("ranking")
-
-
-def waiting(broker_store: redis.Redis) -> list[dict]:
-    return [json.loads(message) for message in broker_store.lrange("celery:default", 0, -1)]
 
 
 def times_asked(broker_store: redis.Redis) -> int:
@@ -58,14 +59,14 @@ class TestAnnounce:
     def test_enqueues_one_drain_for_a_burst(self, broker_store):
         assert [announce("ranking") for _ in range(20)] == [True] * 20
 
-        [message] = waiting(broker_store)
+        [message] = queued(broker_store)
         assert message["headers"]["task"] == "outbox.drain"
         assert message["headers"]["kwargsrepr"] == "{'consumer': 'ranking'}"
 
     def test_lets_it_wait_a_moment_for_the_rest_of_the_burst(self, broker_store):
         announce("ranking")
 
-        [message] = waiting(broker_store)
+        [message] = queued(broker_store)
         assert message["headers"]["eta"] is not None
         assert 0 < GATHER_SECONDS < 1
 
@@ -73,7 +74,7 @@ class TestAnnounce:
         announce("ranking")
         announce("token_expiry")
 
-        assert len(waiting(broker_store)) == 2
+        assert len(queued(broker_store)) == 2
 
     def test_of_a_drain_that_is_lost_holds_up_no_longer_than_its_flag(self, broker_store):
         announce("ranking")
@@ -83,11 +84,11 @@ class TestAnnounce:
         pass_time(broker_store)
         announce("ranking")
 
-        assert len(waiting(broker_store)) == 1
+        assert len(queued(broker_store)) == 1
 
 
 class TestKnownToWait:
-    """A drain that cannot have begun yet takes what is committed now, so nobody has to be asked about it."""
+    """A drain that cannot have begun yet takes what is committed now, so the broker need not be asked about it."""
 
     def test_is_not_asked_about_again(self, broker_store):
         announce("ranking")
@@ -105,7 +106,7 @@ class TestKnownToWait:
         assert announce("ranking") is True
 
         assert times_asked(broker_store) == asked
-        assert waiting(broker_store) == []
+        assert queued(broker_store) == []
 
     def test_is_not_one_that_may_have_begun(self, broker_store):
         age = GATHER_SECONDS + 0.01
@@ -136,23 +137,23 @@ class TestKnownToWait:
         # Without time passing: the twin, in which the drain begins too early.
         announce("ranking")
         assert EventDelivery.objects.due().count() == 1
-        assert len(waiting(broker_store)) == 1  # the one that has just run
+        assert len(queued(broker_store)) == 1  # the one that has just run
 
         pass_time(broker_store)
         announce("ranking")
-        assert len(waiting(broker_store)) == 2
+        assert len(queued(broker_store)) == 2
 
     def test_is_made_up_for_by_the_relay_if_it_began_too_early(self, broker_store, ranked):
         announce("ranking")
         drain_elsewhere()
         record()
         announce("ranking")
-        assert len(waiting(broker_store)) == 1
+        assert len(queued(broker_store)) == 1
 
         announcing._waits_until.clear()  # the relay runs in a worker, seconds later
         relay_events()
 
-        assert len(waiting(broker_store)) == 2
+        assert len(queued(broker_store)) == 2
 
 
 class TestDrainAnnounced:
@@ -164,55 +165,39 @@ class TestDrainAnnounced:
         announce("ranking")
 
         assert ranked.event_ids == [event.pk]
-        assert len(waiting(broker_store)) == 2
+        assert len(queued(broker_store)) == 2
 
-    def test_announces_what_is_committed_after_its_claim(self, ranked, broker_store, monkeypatch):
-        claim = draining._claim
-
-        def claim_and_sell(name):
-            claimed = claim(name)
-            if late:
-                late.pop()()
-            return claimed
+    @pytest.fixture
+    def late_sale(self, monkeypatch):
+        """Sell, and let the drain that comes for that be overtaken by another sale right after its claim."""
 
         def sell():
             record()
             announce("ranking")
 
-        late = [sell]
-        monkeypatch.setattr(draining, "_claim", claim_and_sell)
+        after(monkeypatch, CLAIMING_DELIVERIES, sell)
         sell()
-        assert len(waiting(broker_store)) == 1
+
+    def test_announces_what_is_committed_after_its_claim(self, ranked, broker_store, late_sale):
+        assert len(queued(broker_store)) == 1
 
         drain_announced(consumer="ranking")
 
         # The first event was taken, the late one has a drain of its own.
         assert len(ranked.event_ids) == 1
         assert EventDelivery.objects.due().count() == 1
-        assert len(waiting(broker_store)) == 2
+        assert len(queued(broker_store)) == 2
 
     def test_would_strand_it_if_the_flag_were_dropped_after_the_claim(
-        self, ranked, broker_store, monkeypatch
+        self, ranked, broker_store, late_sale, monkeypatch
     ):
         """The twin: the same sale, with the flag still up when it is announced."""
-        drain, drop = announcing.drain, announcing._may_be_announced_again
-
-        def drain_then_drop(**arguments):
-            record()
-            drained = drain(**arguments)
-            record()
-            announce("ranking")
-            drop("ranking")
-            return drained
-
-        monkeypatch.setattr(announcing, "_may_be_announced_again", lambda _task: None)
-        monkeypatch.setattr(announcing, "drain", drain_then_drop)
-        announce("ranking")
+        without(monkeypatch, FLAG_DROPPED_BEFORE_THE_CLAIM)
 
         drain_announced(consumer="ranking")
 
         assert EventDelivery.objects.due().count() == 1
-        assert len(waiting(broker_store)) == 1  # the one that has just run
+        assert len(queued(broker_store)) == 1  # the one that has just run
 
     def test_announces_another_if_there_is_more_than_it_may_take(
         self, ranked, broker_store, monkeypatch
@@ -221,7 +206,7 @@ class TestDrainAnnounced:
 
         drain_announced(consumer="ranking")
 
-        assert len(waiting(broker_store)) == 1
+        assert len(queued(broker_store)) == 1
 
     def test_does_its_work_when_the_flag_cannot_be_dropped(self, ranked, settings):
         event = record()

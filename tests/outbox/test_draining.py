@@ -1,20 +1,20 @@
 """Every committed event reaches every consumer once, a batch at a time."""
 
-import threading
-
 import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from apps.core.transactions import run_in_transaction
 from apps.outbox import draining
-from apps.outbox.consumers import Consumer, one_by_one
+from apps.outbox.consumers import one_by_one
 from apps.outbox.draining import BATCH_SIZE, Drained, consumers_with_due_deliveries, drain
 from apps.outbox.events import consumers_of
 from apps.outbox.models import EventDelivery, OutboxEvent
 from apps.outbox.recording import record_event
 from apps.outbox.tasks import relay_events
-from tests.outbox.deliveries import TYPE, add, delivery, only, record
+from tests.outbox.deliveries import TYPE, delivery, record, run_first
+from tests.protections import CLAIM_OF_A_DELIVERY, without
+from tests.reservations.racing import meet_before
 
 pytestmark = pytest.mark.django_db
 
@@ -33,7 +33,7 @@ class TestRecordEvent:
         assert OutboxEvent.objects.get() == event
         assert OutboxEvent.objects.get().payload == {"seats": [1, 2], "title": "밤"}
         deliveries = EventDelivery.objects.order_by("consumer")
-        assert [(one.event_id, one.consumer, one.status, one.attempts) for one in deliveries] == [
+        assert [*deliveries.values_list("event", "consumer", "status", "attempts")] == [
             (event.pk, "first", "PENDING", 0),
             (event.pk, "second", "PENDING", 0),
         ]
@@ -92,8 +92,7 @@ class TestDrain:
 
     def test_gives_the_effect_the_event_as_it_was_recorded(self, monkeypatch):
         seen: list[OutboxEvent] = []
-        only(monkeypatch)
-        add(monkeypatch, Consumer("first", frozenset({TYPE}), lambda e: seen.extend(e) or {}))
+        run_first(monkeypatch, lambda events: seen.extend(events) or {})
         event = record(payload={"seats": [1, 2], "title": "밤", "nothing": None})
 
         drain(consumer="first")
@@ -152,9 +151,8 @@ class TestDrain:
 
     def test_runs_the_effect_outside_any_transaction(self, monkeypatch):
         seen = []
-        only(monkeypatch)
-        with_count = lambda event: seen.append(len(transaction.get_connection().savepoint_ids))  # noqa: E731
-        add(monkeypatch, Consumer("first", frozenset({TYPE}), one_by_one(with_count)))
+        count = lambda _event: seen.append(len(transaction.get_connection().savepoint_ids))  # noqa: E731
+        run_first(monkeypatch, one_by_one(count))
         record()
         before = len(transaction.get_connection().savepoint_ids)
 
@@ -171,7 +169,7 @@ class TestRace:
 
         drained = race([lambda: drain(consumer="first")] * RIVALS)
 
-        assert sum(one.settled for one in drained) == 1
+        assert sum(outcome.settled for outcome in drained) == 1
         assert effect.event_ids == [event.pk]
         assert delivery().attempts == 1
 
@@ -182,7 +180,7 @@ class TestRace:
 
         drained = race([lambda: drain(consumer="first")] * RIVALS)
 
-        assert sum(one.settled for one in drained) == 12
+        assert sum(outcome.settled for outcome in drained) == 12
         assert len(effect.event_ids) == 12
         assert set(effect.event_ids) == event_ids
         assert set(EventDelivery.objects.values_list("attempts", flat=True)) == {1}
@@ -190,20 +188,14 @@ class TestRace:
     def test_of_drains_that_claim_nothing_repeats_it(self, race, consumer, monkeypatch):
         """The twin: the claim reads what is due and neither locks nor moves it."""
         effect = consumer()
-        event = record()
-        everybody_has_looked = threading.Barrier(RIVALS, timeout=30)
-
-        def look(_name):
-            found = EventDelivery.objects.due().get()
-            everybody_has_looked.wait()
-            return [draining._Claim(found.pk, 1, "", False, event)]
-
-        monkeypatch.setattr(draining, "_claim", look)
+        record()
+        without(monkeypatch, CLAIM_OF_A_DELIVERY)
+        meet_before(monkeypatch, "finish", RIVALS)
 
         drained = race([lambda: drain(consumer="first")] * RIVALS)
 
         assert len(effect.event_ids) == RIVALS
-        assert [one.settled for one in drained] == [1] * RIVALS
+        assert [outcome.settled for outcome in drained] == [1] * RIVALS
 
 
 class TestRelay:

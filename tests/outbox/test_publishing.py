@@ -1,6 +1,5 @@
 """A committed request hands its tasks over, or leaves them to the relay; it neither fails nor waits."""
 
-import json
 import time
 
 import pytest
@@ -12,6 +11,7 @@ from kombu.exceptions import EncodeError
 from apps.core.store import Breaker
 from apps.outbox import publishing
 from apps.outbox.publishing import publish
+from tests.outbox.deliveries import queued
 
 # What a committed sale may take at most; three publishes that each wait would be over it on a busy machine.
 AT_MOST = 2.0
@@ -36,9 +36,9 @@ def task(broker):
     app.close()
 
 
-def published(broker) -> list[dict]:
+def published(broker):
     with redis.Redis.from_url(broker.url) as client:
-        return [json.loads(message) for message in client.lrange("celery:default", 0, -1)]
+        return queued(client)
 
 
 class TestPublish:

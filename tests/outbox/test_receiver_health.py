@@ -1,6 +1,5 @@
 """A receiver that only fails is left alone but for a probe now and then, and gets everything when it is back."""
 
-import threading
 from contextlib import suppress
 from datetime import timedelta
 
@@ -22,7 +21,9 @@ from apps.outbox.draining import (
 from apps.outbox.models import EventDelivery, OutboxEvent, Receiver
 from apps.outbox.receiver_health import PROBE_LONGEST, UNHEALTHY_FAILURES
 from apps.outbox.replaying import replay_dead
-from tests.outbox.deliveries import TYPE, add, only, record
+from tests.outbox.deliveries import TYPE, WorkerKilled, add, only, record
+from tests.protections import CLAIM_OF_A_PROBE, without
+from tests.reservations.racing import meet_before
 
 pytestmark = pytest.mark.django_db
 
@@ -103,7 +104,7 @@ class TestSchedule:
 
 
 class TestUnhealthy:
-    def test_is_who_has_failed_some_times_in_a_row(self, down):
+    def test_is_a_receiver_that_has_failed_some_times_in_a_row(self, down):
         for _ in range(UNHEALTHY_FAILURES):
             assert not Receiver.objects.filter(unhealthy_since__isnull=False)
             record()
@@ -114,7 +115,7 @@ class TestUnhealthy:
         assert receiver.failing_since < receiver.unhealthy_since < receiver.next_probe_at
         assert receiver.last_error == "DeliveryPostponed: HTTP 404"
 
-    def test_is_nobody_who_takes_something_in_between(self, outside):
+    def test_is_no_receiver_that_takes_something_in_between(self, outside):
         for _ in range(3):
             outside.failure = DeliveryPostponed("HTTP 500", retry_after=0)
             for _ in range(UNHEALTHY_FAILURES - 1):
@@ -127,7 +128,7 @@ class TestUnhealthy:
         [receiver] = Receiver.objects.all()
         assert (receiver.failures, receiver.failing_since, receiver.recovered_at) == (0, None, None)
 
-    def test_is_who_says_that_it_is_gone(self, outside):
+    def test_is_a_receiver_that_says_that_it_is_gone(self, outside):
         outside.failure = DeliveryRefused("HTTP 410")
         for _ in range(20):
             record()
@@ -148,8 +149,8 @@ class TestUnhealthy:
 
         assert len(down.asked) == UNHEALTHY_FAILURES
         waiting = pending()[UNHEALTHY_FAILURES:]
-        assert {(one.attempts, one.last_error) for one in waiting} == {(0, "")}
-        assert all(one.next_attempt_at <= timezone.now() for one in waiting)
+        assert {(delivery.attempts, delivery.last_error) for delivery in waiting} == {(0, "")}
+        assert all(delivery.next_attempt_at <= timezone.now() for delivery in waiting)
 
     def test_is_told_in_one_line_of_log(self, down):
         for _ in range(20):
@@ -171,7 +172,7 @@ class TestUnhealthy:
             }
         ]
 
-    def test_holds_up_nobody_else(self, down, monkeypatch):
+    def test_holds_up_no_other_consumer(self, down, monkeypatch):
         inside = Outside()
         add(monkeypatch, Consumer("inside", frozenset({TYPE}), one_by_one(inside)))
         for _ in range(20):
@@ -180,7 +181,7 @@ class TestUnhealthy:
 
         assert drain(consumer="inside") == Drained(20, has_more=False)
 
-    def test_is_nobody_inside(self, monkeypatch):
+    def test_is_no_consumer_inside(self, monkeypatch):
         only(monkeypatch)
         inside = Outside()
         inside.failure = ValueError("the store is down")
@@ -251,9 +252,6 @@ class TestProbe:
         assert receiver.next_probe_at > timezone.now() + timedelta(minutes=29)
 
     def test_that_kills_its_worker_holds_the_next_one_up_for_a_claim(self, unhealthy):
-        class WorkerKilled(BaseException):
-            pass
-
         unhealthy.failure = WorkerKilled()
         let_probe()
         with suppress(WorkerKilled):
@@ -278,18 +276,12 @@ class TestProbe:
     def test_would_be_many_if_it_were_only_looked_up(self, race, unhealthy, monkeypatch):
         """The twin: each drain reads that a probe is due, and does not take it."""
         let_probe()
-        everybody_has_looked = threading.Barrier(RIVALS, timeout=30)
-
-        def look(*, consumer, seconds):
-            is_due = Receiver.objects.get().next_probe_at <= timezone.now()
-            everybody_has_looked.wait()
-            return is_due
-
-        monkeypatch.setattr(draining, "take_probe", look)
+        without(monkeypatch, CLAIM_OF_A_PROBE)
+        meet_before(monkeypatch, "claim_probe", RIVALS)
 
         race([drained] * RIVALS)
 
-        # Who comes so late that all others have claimed an event each finds none that is due.
+        # A drain that comes after all others have claimed an event each may find none that is due.
         assert len(unhealthy.asked) > 1
 
     def test_is_not_used_up_when_nothing_is_due(self, unhealthy):
@@ -318,7 +310,7 @@ def make_outage_long() -> None:
 
 class TestRecovery:
     def test_delivers_everything_in_the_order_of_the_events(self, unhealthy):
-        event_ids = [one.event_id for one in pending()]
+        event_ids = [delivery.event_id for delivery in pending()]
         make_failed_wait()
         make_outage_long()
         unhealthy.failure = None
@@ -328,7 +320,7 @@ class TestRecovery:
 
         [probe, *others] = unhealthy.told
         assert probe == event_ids[UNHEALTHY_FAILURES]
-        assert others == [one for one in event_ids if one != probe]
+        assert others == [event_id for event_id in event_ids if event_id != probe]
 
     def test_is_complete(self, unhealthy):
         unhealthy.failure = None
@@ -367,8 +359,8 @@ class TestRecovery:
 
         assert receiver_health.note_success(consumer="outside", lost_alone=LOST_ALONE)
 
-        assert all(one.next_attempt_at <= timezone.now() for one in pending())
-        assert {one.attempts for one in pending()} == {0}
+        assert all(delivery.next_attempt_at <= timezone.now() for delivery in pending())
+        assert {delivery.attempts for delivery in pending()} == {0}
 
     @pytest.mark.parametrize("error", ["", LOST_ALONE])
     def test_leaves_what_is_being_tried(self, unhealthy, error):
@@ -378,7 +370,9 @@ class TestRecovery:
 
         receiver_health.note_success(consumer="outside", lost_alone=LOST_ALONE)
 
-        assert {(one.next_attempt_at, one.attempts) for one in pending()} == {(later, 3)}
+        assert {(delivery.next_attempt_at, delivery.attempts) for delivery in pending()} == {
+            (later, 3)
+        }
 
     def test_that_does_not_last_costs_no_delivery_its_attempts(self, unhealthy):
         """A receiver that breaks down under the backlog, again and again."""
@@ -390,7 +384,7 @@ class TestRecovery:
             drained()
 
         assert not EventDelivery.objects.dead().exists()
-        assert max(one.attempts for one in pending()) <= 1
+        assert max(delivery.attempts for delivery in pending()) <= 1
 
     def test_of_a_short_outage_leaves_waits_as_they_are(self, unhealthy):
         make_failed_wait()
@@ -399,7 +393,7 @@ class TestRecovery:
 
         assert drained().settled == 20
 
-        assert {(one.attempts, one.last_error) for one in pending()} == {
+        assert {(delivery.attempts, delivery.last_error) for delivery in pending()} == {
             (1, "DeliveryPostponed: HTTP 404")
         }
 
@@ -429,7 +423,7 @@ class TestMessagesThatAreNeverTaken:
             drained()
             let_probe()
 
-        assert {one.event_id for one in pending()} == set(refused)
+        assert {delivery.event_id for delivery in pending()} == set(refused)
 
     def test_come_after_those_that_were_not_tried(self, refused):
         EventDelivery.objects.update(attempts=1, last_error="DeliveryPostponed: HTTP 422")
@@ -438,7 +432,7 @@ class TestMessagesThatAreNeverTaken:
         drained()
 
         assert not Receiver.objects.exists()
-        assert {one.event_id for one in pending()} == set(refused)
+        assert {delivery.event_id for delivery in pending()} == set(refused)
 
     def test_are_given_up_in_the_end_while_sales_go_on(self, refused):
         for _ in range(4 * MAX_ATTEMPTS):
@@ -447,7 +441,7 @@ class TestMessagesThatAreNeverTaken:
             let_probe()
             drained()
 
-        assert {one.event_id for one in EventDelivery.objects.dead()} == set(refused)
+        assert {delivery.event_id for delivery in EventDelivery.objects.dead()} == set(refused)
 
 
 def make_due_what_failed() -> None:

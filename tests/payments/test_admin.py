@@ -4,11 +4,8 @@ from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 import pytest
-from django.contrib.auth.models import Permission
-from django.db import transaction
 from django.test import Client
 from django.urls import reverse
-from pytest_django import DjangoAssertNumQueries
 
 from apps.accounts.models import User
 from apps.payments import admin_export
@@ -17,7 +14,7 @@ from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
 from apps.payments.selectors import wallet_balance
 from apps.payments.services import charge_wallet
 from tests.boxoffice.sending import send
-from tests.factories.accounts import CustomerFactory
+from tests.factories.accounts import CustomerFactory, browser_of, clerk_browser
 from tests.factories.payments import WalletFactory, pay
 
 pytestmark = pytest.mark.django_db
@@ -40,30 +37,20 @@ def admin() -> User:
 
 
 @pytest.fixture
-def browser(admin: User) -> Client:
-    browser = Client()
-    browser.force_login(admin)
-    return browser
-
-
-def clerk_with(*codenames: str) -> Client:
-    clerk = CustomerFactory(staff=True)
-    clerk.user_permissions.set(Permission.objects.filter(codename__in=codenames))
-    browser = Client()
-    browser.force_login(clerk)
-    return browser
+def browser(admin) -> Client:
+    return browser_of(admin)
 
 
 class TestMoney:
     @pytest.mark.parametrize("model", MODELS)
-    def test_is_listed(self, browser: Client, wallet: Wallet, model: str) -> None:
+    def test_is_listed(self, browser, wallet, model):
         response = browser.get(page(model, "changelist"))
 
         assert response.status_code == 200
         assert wallet.customer.email in response.content.decode()
 
     @pytest.mark.parametrize("model", MODELS)
-    def test_is_found_by_its_customer(self, browser: Client, wallet: Wallet, model: str) -> None:
+    def test_is_found_by_its_customer(self, browser, wallet, model):
         other = WalletFactory(balance=1)
 
         found = browser.get(page(model, "changelist"), {"q": wallet.customer.email})
@@ -72,10 +59,9 @@ class TestMoney:
         assert other.customer.email not in found.content.decode()
 
     @pytest.mark.parametrize("model", ["ledgertransaction", "ledgerentry"])
-    def test_is_found_by_what_was_paid(self, browser: Client, wallet: Wallet, model: str) -> None:
+    def test_is_found_by_what_was_paid(self, browser, wallet, model):
         reference = uuid4()
-        with transaction.atomic():
-            pay(customer_id=wallet.pk, amount=1_234, reference=reference)
+        pay(customer_id=wallet.pk, amount=1_234, reference=reference)
 
         found = browser.get(page(model, "changelist"), {"q": str(reference)})
 
@@ -85,17 +71,17 @@ class TestMoney:
     @pytest.mark.parametrize("model", MODELS)
     def test_is_listed_in_a_fixed_number_of_queries(
         self,
-        browser: Client,
-        model: str,
-        django_assert_max_num_queries: DjangoAssertNumQueries,
-    ) -> None:
+        browser,
+        model,
+        django_assert_max_num_queries,
+    ):
         for _ in range(10):
             WalletFactory(balance=1_000)
 
         with django_assert_max_num_queries(8):
             browser.get(page(model, "changelist"))
 
-    def test_is_shown_with_its_entries(self, browser: Client, wallet: Wallet) -> None:
+    def test_is_shown_with_its_entries(self, browser, wallet):
         booked = LedgerTransaction.objects.get()
 
         response = browser.get(page("ledgertransaction", "change", booked.pk))
@@ -103,7 +89,7 @@ class TestMoney:
         assert response.status_code == 200
         assert "cash from top-ups" in response.content.decode()
 
-    def test_cannot_be_edited_or_deleted(self, browser: Client, wallet: Wallet) -> None:
+    def test_cannot_be_edited_or_deleted(self, browser, wallet):
         booked = LedgerTransaction.objects.get()
         rows = [
             ("wallet", wallet.pk),
@@ -123,7 +109,7 @@ class TestMoney:
 class TestExport:
     url = property(lambda self: page("ledgertransaction", "changelist"))
 
-    def test_is_of_the_chosen_ones(self, browser: Client, wallet: Wallet) -> None:
+    def test_is_of_the_chosen_ones(self, browser, wallet):
         WalletFactory(balance=1)
         [booked] = LedgerTransaction.objects.filter(customer=wallet.customer)
 
@@ -139,12 +125,10 @@ class TestExport:
         assert len(lines) == 3
         assert all(str(booked.pk) in line for line in lines[1:])
 
-    def test_is_of_the_whole_filtered_list(self, browser: Client, wallet: Wallet) -> None:
+    def test_is_of_the_whole_filtered_list(self, browser, wallet):
         for _ in range(120):  # more than a page
-            with transaction.atomic():
-                charge_wallet(customer_id=wallet.pk, amount=1)
-        with transaction.atomic():
-            pay(customer_id=wallet.pk, amount=500, reference=uuid4())
+            charge_wallet(customer_id=wallet.pk, amount=1)
+        pay(customer_id=wallet.pk, amount=500, reference=uuid4())
         WalletFactory(balance=1)
         [some] = LedgerTransaction.objects.filter(customer=wallet.customer, sequence=2)
 
@@ -160,16 +144,16 @@ class TestExport:
             for line, account in zip(lines[1:], cycle(["CUSTOMER_LIABILITY", "CASH"]), strict=False)
         )
 
-    def test_is_offered_to_those_who_may_look(self, wallet: Wallet) -> None:
-        onlooker = clerk_with("view_ledgertransaction")
+    def test_is_offered_to_those_who_may_look(self, wallet):
+        onlooker = clerk_browser("view_ledgertransaction")
         [booked] = LedgerTransaction.objects.all()
 
         response = onlooker.post(self.url, {"action": "export", "_selected_action": [booked.pk]})
 
         assert response["Content-Type"] == "text/csv; charset=utf-8"
 
-    def test_is_refused_to_others(self, wallet: Wallet) -> None:
-        outsider = clerk_with("view_wallet")
+    def test_is_refused_to_others(self, wallet):
+        outsider = clerk_browser("view_wallet")
         [booked] = LedgerTransaction.objects.all()
 
         response = outsider.post(self.url, {"action": "export", "_selected_action": [booked.pk]})
@@ -183,16 +167,14 @@ class TestExportInParts:
     url = property(lambda self: reverse("admin:payments_ledgertransaction_export"))
 
     @pytest.fixture(autouse=True)
-    def _small_files(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def _small_files(self, monkeypatch) -> None:
         monkeypatch.setattr(admin_export, "ENTRIES_OF_A_FILE", 2)
 
     @pytest.fixture
-    def movements(self, wallet: Wallet) -> Wallet:
+    def movements(self, wallet) -> Wallet:
         for amount in (1, 2):
-            with transaction.atomic():
-                charge_wallet(customer_id=wallet.pk, amount=amount)
-        with transaction.atomic():
-            pay(customer_id=wallet.pk, amount=500, reference=uuid4())
+            charge_wallet(customer_id=wallet.pk, amount=amount)
+        pay(customer_id=wallet.pk, amount=500, reference=uuid4())
         WalletFactory(balance=7)
         return wallet
 
@@ -206,9 +188,7 @@ class TestExportInParts:
         assert shown.status_code == 200
         return [link["url"] for link in shown.context["links"]]
 
-    def test_is_offered_when_a_file_would_be_too_long(
-        self, browser: Client, movements: Wallet
-    ) -> None:
+    def test_is_offered_when_a_file_would_be_too_long(self, browser, movements):
         links = self.links(browser)
 
         files = [browser.get(f"{self.url}{link}") for link in links]
@@ -224,16 +204,16 @@ class TestExportInParts:
         }
         assert len(lines) == 10
 
-    def test_keeps_to_the_filters(self, browser: Client, movements: Wallet) -> None:
+    def test_keeps_to_the_filters(self, browser, movements):
         links = self.links(browser, f"type__exact=CHARGE&q={movements.customer.email}")
 
         assert len(links) == 3
         for link in links:
             assert ",CHARGE,CASH," in browser.get(f"{self.url}{link}").content.decode()
 
-    def test_is_refused_to_who_may_not_look(self, browser: Client, movements: Wallet) -> None:
+    def test_is_refused_to_who_may_not_look(self, browser, movements):
         [link, *_] = self.links(browser)
-        outsider = clerk_with("view_wallet")
+        outsider = clerk_browser("view_wallet")
 
         assert outsider.get(self.url).status_code == 403
         assert outsider.get(f"{self.url}{link}").status_code == 403
@@ -250,12 +230,10 @@ class TestExportInParts:
             "type__exact=x&_from=",
         ],
     )
-    def test_refuses_what_is_no_part(self, browser: Client, movements: Wallet, query: str) -> None:
+    def test_refuses_what_is_no_part(self, browser, movements, query):
         assert browser.get(f"{self.url}?{query}").status_code == 404
 
-    def test_leads_back_when_it_takes_too_long(
-        self, browser: Client, movements: Wallet, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_leads_back_when_it_takes_too_long(self, browser, movements, monkeypatch):
         monkeypatch.setattr(admin_export, "FILE_SECONDS", 0.0)
         read = LedgerTransactionAdmin.get_queryset
         slowly = ["pg_sleep(0.05) IS NOT NULL"]
@@ -276,7 +254,7 @@ class TestExportInParts:
 class TestAdjustment:
     form = property(lambda self: page("ledgertransaction", "add"))
 
-    def test_is_offered_at_the_wallet(self, browser: Client, wallet: Wallet) -> None:
+    def test_is_offered_at_the_wallet(self, browser, wallet):
         shown = browser.get(page("wallet", "change", wallet.pk)).content.decode()
         link = reverse("admin:payments_wallet_adjust", args=[wallet.pk])
 
@@ -287,9 +265,7 @@ class TestAdjustment:
         assert response.context["adminform"].form.initial["customer"] == str(wallet.pk)
 
     @pytest.mark.parametrize("typed", ["-4000", "-4,000", "−₩4,000", "-4,000원"])
-    def test_is_booked_with_its_reason(
-        self, browser: Client, admin: User, wallet: Wallet, typed: str
-    ) -> None:
+    def test_is_booked_with_its_reason(self, browser, admin, wallet, typed):
         response = send(
             browser,
             self.form,
@@ -306,9 +282,7 @@ class TestAdjustment:
         ("field", "value"),
         [("amount", "0"), ("amount", ""), ("amount", "x"), ("amount", "4.000"), ("reason", " ")],
     )
-    def test_needs_an_amount_and_a_reason(
-        self, browser: Client, wallet: Wallet, field: str, value: str
-    ) -> None:
+    def test_needs_an_amount_and_a_reason(self, browser, wallet, field, value):
         entered = {"customer": wallet.pk, "amount": "100", "reason": "Charged twice"}
 
         response = send(browser, self.form, entered | {field: value})
@@ -319,8 +293,8 @@ class TestAdjustment:
 
     @pytest.mark.parametrize("amount", ["-50001", "9950001", str(2**63 - 1)])
     def test_beyond_the_bounds_of_a_balance_comes_back_with_what_was_entered(
-        self, browser: Client, wallet: Wallet, amount: str
-    ) -> None:
+        self, browser, wallet, amount
+    ):
         entered = {"customer": str(wallet.pk), "amount": amount, "reason": "Charged twice"}
 
         response = send(browser, self.form, entered)
@@ -330,24 +304,22 @@ class TestAdjustment:
             k: [v] for k, v in entered.items()
         }
         shown = browser.get(response.headers["Location"])
-        assert [str(one) for one in shown.context["messages"]]
+        assert list(shown.context["messages"])
         assert wallet_balance(customer_id=wallet.pk) == 50_000
         assert not LedgerTransaction.objects.filter(type="ADJUSTMENT").exists()
 
-    def test_needs_the_right_to_it(self, wallet: Wallet) -> None:
-        onlooker = clerk_with("view_wallet", "view_ledgertransaction")
+    def test_needs_the_right_to_it(self, wallet):
+        onlooker = clerk_browser("view_wallet", "view_ledgertransaction")
         entered = {"customer": wallet.pk, "amount": "100", "reason": "Charged twice"}
 
         assert onlooker.get(self.form).status_code == 403
         assert onlooker.post(self.form, entered).status_code == 403
-        assert (
-            onlooker.get(reverse("admin:payments_wallet_adjust", args=[wallet.pk])).status_code
-            == 403
-        )
+        adjust = reverse("admin:payments_wallet_adjust", args=[wallet.pk])
+        assert onlooker.get(adjust).status_code == 403
         assert wallet_balance(customer_id=wallet.pk) == 50_000
 
-    def test_is_open_to_a_clerk_who_has_it(self, wallet: Wallet) -> None:
-        clerk = clerk_with("add_ledgertransaction", "view_ledgertransaction")
+    def test_is_open_to_a_clerk_who_has_it(self, wallet):
+        clerk = clerk_browser("add_ledgertransaction", "view_ledgertransaction")
 
         send(clerk, self.form, {"customer": wallet.pk, "amount": "100", "reason": "Sorry"})
 

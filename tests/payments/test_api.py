@@ -1,21 +1,16 @@
-import threading
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import transaction
 from django.test import Client
-from pytest_django import DjangoAssertNumQueries, Settings
 
 from apps.accounts.models import User
 from apps.api.models import IdempotencyRecord
 from apps.payments.models import LedgerTransaction, Wallet
 from apps.payments.selectors import wallet_balance
-from tests.conftest import Race
 from tests.factories.accounts import CustomerFactory, bearer
 from tests.factories.payments import WalletFactory, pay, refund
-from tests.protections import before
 
 pytestmark = pytest.mark.django_db
 
@@ -32,12 +27,12 @@ def customer() -> User:
 
 
 @pytest.fixture
-def api(customer: User) -> Client:
+def api(customer) -> Client:
     return Client(headers=bearer(customer))
 
 
 @pytest.fixture
-def charge(api: Client) -> Charge:
+def charge(api) -> Charge:
     """POST a top-up; every call has a key of its own unless it is given one."""
 
     def post(body: Any, *, key: str | None = "", **options: Any) -> Any:
@@ -56,42 +51,29 @@ def assert_nothing_charged() -> None:
 
 
 class TestBalance:
-    def test_is_nothing_before_the_first_top_up(self, api: Client) -> None:
+    def test_is_nothing_before_the_first_top_up(self, api):
         response = api.get(BALANCE)
 
         assert response.status_code == 200
         assert response.json()["code"] == "SUCCESS"
         assert response.json()["data"] == {"balance": 0}
 
-    def test_is_what_the_wallet_holds(self, api: Client, customer: User) -> None:
+    def test_is_what_the_wallet_holds(self, api, customer):
         WalletFactory(customer=customer, balance=30_000)
         WalletFactory(balance=99_000)
 
         assert api.get(BALANCE).json()["data"] == {"balance": 30_000}
 
-    def test_is_not_stored_anywhere(self, api: Client) -> None:
+    def test_is_not_stored_anywhere(self, api):
         assert api.get(BALANCE).headers["Cache-Control"] == "no-store"
 
-    def test_takes_two_queries(
-        self, api: Client, django_assert_num_queries: DjangoAssertNumQueries
-    ) -> None:
+    def test_takes_two_queries(self, api, django_assert_num_queries):
         with django_assert_num_queries(2):
             api.get(BALANCE)
 
 
-@pytest.mark.parametrize(
-    ("method", "path"), [("get", BALANCE), ("post", CHARGES), ("get", TRANSACTIONS)]
-)
-def test_strangers_are_asked_to_log_in(client: Client, method: str, path: str) -> None:
-    response = getattr(client, method)(path)
-
-    assert response.status_code == 401
-    assert response.json()["code"] == "AUTHENTICATION_REQUIRED"
-    assert response.headers["WWW-Authenticate"] == "Bearer"
-
-
 class TestCharges:
-    def test_top_up_the_balance(self, charge: Charge, customer: User) -> None:
+    def test_top_up_the_balance(self, charge, customer):
         response = charge({"amount": 30_000})
 
         assert response.status_code == 201
@@ -104,47 +86,15 @@ class TestCharges:
         }
         assert wallet_balance(customer_id=customer.pk) == 30_000
 
-    def test_speak_korean(self, charge: Charge) -> None:
+    def test_speak_korean(self, charge):
         english = charge({"amount": 1_000}).json()["message"]
         korean = charge({"amount": 1_000}, HTTP_ACCEPT_LANGUAGE="ko").headers["Content-Language"]
 
         assert english == "Balance topped up."
         assert korean == "ko"
 
-    @pytest.mark.parametrize("amount", [1, 1_000_000])
-    def test_take_amounts_up_to_the_limit(
-        self, charge: Charge, customer: User, amount: int
-    ) -> None:
-        assert charge({"amount": amount}).status_code == 201
-        assert wallet_balance(customer_id=customer.pk) == amount
-
-    @pytest.mark.parametrize(
-        "amount",
-        [
-            0,
-            -1,
-            -1_000,
-            1_000_001,
-            2**31,
-            2**63,
-            -(2**63) - 1,
-            10**30,
-            True,
-            False,
-            None,
-            "1000",
-            "",
-            "1\x00",
-            1000.0,
-            1e300,
-            0.5,
-            [],
-            [1000],
-            {},
-            {"amount": 1000},
-        ],
-    )
-    def test_refuse_any_other_amount(self, charge: Charge, amount: object) -> None:
+    @pytest.mark.parametrize("amount", [0, -1, 1_000_001, 2**63, True, None, "1000", 1000.0, []])
+    def test_refuse_any_other_amount(self, charge, amount):
         response = charge({"amount": amount})
 
         assert response.status_code == 400
@@ -152,72 +102,7 @@ class TestCharges:
         assert list(response.json()["data"]["errors"]) == ["amount"]
         assert_nothing_charged()
 
-    @pytest.mark.parametrize(
-        "body", [b"[]", b'[{"amount": 1000}]', b"null", b'"amount"', b"1000", b"1.5", b"true"]
-    )
-    def test_refuse_a_body_that_is_no_object(self, charge: Charge, body: bytes) -> None:
-        response = charge(body)
-
-        assert response.status_code == 400
-        assert response.json()["code"] == "VALIDATION_ERROR"
-        assert_nothing_charged()
-
-    @pytest.mark.parametrize(
-        "body",
-        [
-            b"{",
-            b"{'amount': 1000}",
-            b'{"amount": 1000,}',
-            b'{"amount": NaN}',
-            b'{"amount": Infinity}',
-            b'{"amount": 1000}}',
-            b'{"amount": 01000}',
-            b'{"amount": ' + b"9" * 5_000 + b"}",
-            b'{"amount": "\xff"}',
-            b"\x00",
-            b"[" * 30_000,
-            b'{"amount": ' + b"[" * 20_000 + b"]" * 20_000 + b"}",
-        ],
-        ids=range(12),
-    )
-    def test_refuse_what_is_no_json(self, charge: Charge, body: bytes) -> None:
-        response = charge(body)
-
-        assert response.status_code == 400
-        assert response.json()["code"] == "MALFORMED_REQUEST"
-        assert_nothing_charged()
-
-    @pytest.mark.parametrize("depth", [10, 300, 400, 500, 700, 800, 900, 950])
-    def test_survive_a_deep_body(self, charge: Charge, depth: int) -> None:
-        body = b'{"amount": 1000, "more": ' + b"[" * depth + b"]" * depth + b"}"
-
-        response = charge(body)
-
-        assert response.status_code in (201, 400)
-        assert LedgerTransaction.objects.count() == (1 if response.status_code == 201 else 0)
-
-    def test_refuse_an_empty_body(self, charge: Charge) -> None:
-        response = charge(b"")
-
-        assert response.status_code == 400
-        assert response.json()["code"] in ("VALIDATION_ERROR", "MALFORMED_REQUEST")
-        assert_nothing_charged()
-
-    def test_refuse_a_form(self, charge: Charge) -> None:
-        response = charge(b"amount=1000", content_type="application/x-www-form-urlencoded")
-
-        assert response.status_code == 415
-        assert response.json()["code"] == "UNSUPPORTED_MEDIA_TYPE"
-        assert_nothing_charged()
-
-    def test_refuse_a_huge_body(self, charge: Charge, settings: Settings) -> None:
-        response = charge(b'{"amount": 1000}' + b" " * settings.MAX_BODY_BYTES)
-
-        assert response.status_code == 413
-        assert response.json()["code"] == "PAYLOAD_TOO_LARGE"
-        assert_nothing_charged()
-
-    def test_refuse_to_go_above_the_limit(self, charge: Charge, customer: User) -> None:
+    def test_refuse_to_go_above_the_limit(self, charge, customer):
         WalletFactory(customer=customer, balance=9_500_000)
 
         response = charge({"amount": 500_001})
@@ -232,30 +117,9 @@ class TestCharges:
         )
         assert wallet_balance(customer_id=customer.pk) == 9_500_000
 
-    def test_are_limited(self, charge: Charge, settings: Settings) -> None:
-        settings.RATE_LIMIT_ENABLED = True
-        settings.RATE_LIMITS = settings.RATE_LIMITS | {"charge": 2}
-
-        responses = [charge({"amount": 1}) for _ in range(5)]
-
-        assert [response.status_code for response in responses[:2]] == [201, 201]
-        # One more may pass when the minute turns over meanwhile.
-        limited = [response for response in responses if response.status_code == 429]
-        assert len(limited) >= 2
-        assert limited[0].json()["code"] == "RATE_LIMITED"
-        assert int(limited[0].headers["Retry-After"]) >= 1
-        assert LedgerTransaction.objects.count() == 5 - len(limited)
-
-    @pytest.mark.parametrize("method", ["get", "put", "patch", "delete"])
-    def test_are_only_posted(self, api: Client, method: str) -> None:
-        response = getattr(api, method)(CHARGES)
-
-        assert response.status_code == 405
-        assert response.json()["code"] == "METHOD_NOT_ALLOWED"
-
 
 class TestChargesOfOneKey:
-    def test_happen_once_and_answer_the_same_bytes(self, charge: Charge, customer: User) -> None:
+    def test_happen_once_and_answer_the_same_bytes(self, charge, customer):
         first = charge({"amount": 30_000}, key="one")
         charge({"amount": 5_000}, key="other")
 
@@ -267,32 +131,7 @@ class TestChargesOfOneKey:
         assert "Idempotent-Replayed" not in first.headers
         assert wallet_balance(customer_id=customer.pk) == 35_000
 
-    def test_are_replayed_in_the_language_of_the_first(self, charge: Charge) -> None:
-        first = charge({"amount": 30_000}, key="one")
-
-        second = charge({"amount": 30_000}, key="one", HTTP_ACCEPT_LANGUAGE="ko")
-
-        assert second.content == first.content
-
-    def test_must_ask_for_the_same(self, charge: Charge, customer: User) -> None:
-        charge({"amount": 30_000}, key="one")
-
-        response = charge({"amount": 30_001}, key="one")
-
-        assert response.status_code == 422
-        assert response.json()["code"] == "IDEMPOTENCY_KEY_REUSED"
-        assert wallet_balance(customer_id=customer.pk) == 30_000
-
-    def test_belong_to_one_customer(self, charge: Charge) -> None:
-        charge({"amount": 30_000}, key="one")
-        other = CustomerFactory()
-
-        response = charge({"amount": 7_000}, headers=bearer(other) | {"Idempotency-Key": "one"})
-
-        assert response.status_code == 201
-        assert wallet_balance(customer_id=other.pk) == 7_000
-
-    def test_may_be_tried_again_after_a_refusal(self, charge: Charge, customer: User) -> None:
+    def test_may_be_tried_again_after_a_refusal(self, charge, customer):
         WalletFactory(customer=customer, balance=10_000_000)
         refused = charge({"amount": 1_000}, key="one")
         pay(customer_id=customer.pk, amount=5_000, reference=uuid4())
@@ -302,70 +141,19 @@ class TestChargesOfOneKey:
         assert (refused.status_code, response.status_code) == (409, 201)
         assert wallet_balance(customer_id=customer.pk) == 9_996_000
 
-    @pytest.mark.parametrize(
-        "key", [None, " ", "\t", "k" * 256, "kéy", "키", "key\x7f", "key\x01"], ids=range(8)
-    )
-    def test_need_a_usable_key(self, charge: Charge, key: str | None) -> None:
-        response = charge({"amount": 30_000}, key=key)
-
-        assert response.status_code == 400
-        assert response.json()["code"] == "IDEMPOTENCY_KEY_REQUIRED"
-        assert_nothing_charged()
-
-    @pytest.mark.parametrize("key", ["k", "k" * 255, "!~ [x]", str(uuid4())], ids=range(4))
-    def test_take_any_printable_key(self, charge: Charge, key: str) -> None:
-        assert charge({"amount": 30_000}, key=key).status_code == 201
-
     @pytest.mark.django_db(transaction=True)
-    def test_are_refused_while_one_is_under_way(
-        self,
-        charge: Charge,
-        customer: User,
-        race: Race,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        is_charging, was_refused = threading.Event(), threading.Event()
-
-        def wait(_parameters: object) -> None:
-            if not is_charging.is_set():
-                is_charging.set()
-                assert was_refused.wait(30)
-
-        before(monkeypatch, "lock_wallet", wait)
-
-        def second() -> Any:
-            assert is_charging.wait(30)
-            try:
-                return charge({"amount": 30_000}, key="one")
-            finally:
-                was_refused.set()
-
-        winner, loser = race([lambda: charge({"amount": 30_000}, key="one"), second])
-
-        assert winner.status_code == 201
-        assert loser.status_code == 409
-        assert loser.json()["code"] == "IDEMPOTENCY_KEY_IN_USE"
-        assert loser.json()["data"]["retryable"] is True
-        assert int(loser.headers["Retry-After"]) >= 1
-        assert wallet_balance(customer_id=customer.pk) == 30_000
-
-    @pytest.mark.django_db(transaction=True)
-    def test_happen_once_however_many_come_at_once(
-        self, charge: Charge, customer: User, race: Race
-    ) -> None:
+    def test_happen_once_however_many_come_at_once(self, charge, customer, race):
         responses = race([lambda: charge({"amount": 30_000}, key="one")] * 24)
 
         done = [response for response in responses if response.status_code == 201]
         assert {response.status_code for response in responses} <= {201, 409}
-        assert len({one.content for one in done}) == 1
-        assert sum("Idempotent-Replayed" not in one.headers for one in done) == 1
+        assert len({answer.content for answer in done}) == 1
+        assert sum("Idempotent-Replayed" not in answer.headers for answer in done) == 1
         assert wallet_balance(customer_id=customer.pk) == 30_000
         assert LedgerTransaction.objects.count() == 1
 
     @pytest.mark.django_db(transaction=True)
-    def test_happen_as_often_as_they_come_with_other_keys(
-        self, charge: Charge, customer: User, race: Race
-    ) -> None:
+    def test_happen_as_often_as_they_come_with_other_keys(self, charge, customer, race):
         """The twin: without a common key nothing holds the calls together."""
         responses = race([lambda: charge({"amount": 30_000})] * 24)
 
@@ -374,28 +162,19 @@ class TestChargesOfOneKey:
 
 
 class TestTransactions:
-    def test_are_an_empty_page_at_first(self, api: Client) -> None:
-        assert api.get(TRANSACTIONS).json()["data"] == {
-            "items": [],
-            "page": 1,
-            "page_size": 20,
-            "total": 0,
-        }
-
-    def test_tell_every_movement_newest_first(self, api: Client, customer: User) -> None:
+    def test_tell_every_movement_newest_first(self, api, customer):
         reservation_id = uuid4()
         WalletFactory(customer=customer, balance=50_000)
         WalletFactory(balance=99_000)
-        with transaction.atomic():
-            pay(customer_id=customer.pk, amount=20_000, reference=reservation_id)
-            refund(customer_id=customer.pk, amount=20_000, reference=reservation_id)
+        pay(customer_id=customer.pk, amount=20_000, reference=reservation_id)
+        refund(customer_id=customer.pk, amount=20_000, reference=reservation_id)
 
         page = api.get(TRANSACTIONS).json()["data"]
 
         assert page["total"] == 3
         assert [
-            (one["type"], one["amount"], one["balance_after"], one["reservation_id"])
-            for one in page["items"]
+            (item["type"], item["amount"], item["balance_after"], item["reservation_id"])
+            for item in page["items"]
         ] == [
             ("REFUND", 20_000, 50_000, str(reservation_id)),
             ("PAYMENT", -20_000, 30_000, str(reservation_id)),
@@ -413,38 +192,10 @@ class TestTransactions:
         assert UUID(newest["transaction_id"])
         assert newest["created_at"].endswith("Z")
 
-    def test_come_in_pages(self, api: Client, customer: User) -> None:
+    def test_come_in_pages(self, api, customer):
         WalletFactory(customer=customer, balance=5_000_000)
 
         page = api.get(TRANSACTIONS, {"page": 2, "page_size": 2}).json()["data"]
 
         assert (page["page"], page["page_size"], page["total"]) == (2, 2, 5)
-        assert [one["balance_after"] for one in page["items"]] == [3_000_000, 2_000_000]
-
-    @pytest.mark.parametrize(
-        ("name", "value"),
-        [
-            ("page", "0"),
-            ("page", "-1"),
-            ("page", "x"),
-            ("page", "1.5"),
-            ("page", "9" * 30),
-            ("page", "\x00"),
-            ("page_size", "0"),
-            ("page_size", "101"),
-        ],
-    )
-    def test_refuse_a_page_that_is_none(self, api: Client, name: str, value: str) -> None:
-        response = api.get(TRANSACTIONS, {name: value})
-
-        assert response.status_code == 400
-        assert response.json()["code"] == "VALIDATION_ERROR"
-        assert list(response.json()["data"]["errors"]) == [name]
-
-    def test_take_three_queries_however_many_there_are(
-        self, api: Client, customer: User, django_assert_num_queries: DjangoAssertNumQueries
-    ) -> None:
-        WalletFactory(customer=customer, balance=9_000_000)
-
-        with django_assert_num_queries(3):
-            api.get(TRANSACTIONS)
+        assert [item["balance_after"] for item in page["items"]] == [3_000_000, 2_000_000]

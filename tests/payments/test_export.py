@@ -61,7 +61,7 @@ def move_to(wallet: Wallet, *moments: datetime) -> None:
 
 
 class TestLedgerCsv:
-    def test_has_both_sides_of_every_movement(self, wallet: Wallet) -> None:
+    def test_has_both_sides_of_every_movement(self, wallet):
         found = rows(run())
 
         assert [
@@ -77,7 +77,7 @@ class TestLedgerCsv:
             ("ADJUSTMENT", "ADJUSTMENTS", "1000", "49000"),
         ]
 
-    def test_says_whose_and_what_for(self, wallet: Wallet) -> None:
+    def test_says_whose_and_what_for(self, wallet):
         paid, adjusted = rows(run())[2], rows(run())[6]
 
         assert paid["customer_id"] == str(wallet.pk)
@@ -91,7 +91,7 @@ class TestLedgerCsv:
         assert datetime.fromisoformat(paid["created_at"]) == booked.created_at
         assert paid["created_at"].endswith("Z")
 
-    def test_adds_up_to_what_the_books_say(self, wallet: Wallet) -> None:
+    def test_adds_up_to_what_the_books_say(self, wallet):
         found = rows(run())
 
         assert sum(int(row["amount"]) for row in found) == 0
@@ -100,7 +100,7 @@ class TestLedgerCsv:
             == ledger_totals().owed
         )
 
-    def test_begins_with_its_header_also_when_there_is_nothing(self) -> None:
+    def test_begins_with_its_header_also_when_there_is_nothing(self):
         assert run() == "\ufeff" + ",".join(HEADER) + "\n"
 
     @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ class TestLedgerCsv:
             ("환불", "환불"),
         ],
     )
-    def test_smuggles_no_formula_into_a_spreadsheet(self, reason: str, cell: str) -> None:
+    def test_smuggles_no_formula_into_a_spreadsheet(self, reason, cell):
         wallet = WalletFactory(balance=5_000)
         staff = CustomerFactory(staff=True)
         with transaction.atomic():
@@ -127,12 +127,12 @@ class TestLedgerCsv:
         assert adjusted["reason"] == cell
         assert adjusted["amount"] == "-1"  # a number stays one
 
-    def test_nor_by_an_address(self) -> None:
+    def test_nor_by_an_address(self):
         WalletFactory(customer=CustomerFactory(email="=cmd@example.com"), balance=1_000)
 
         assert rows(run())[0]["customer_email"] == "'=cmd@example.com"
 
-    def test_is_in_the_order_of_time_and_then_of_ids(self, wallet: Wallet) -> None:
+    def test_is_in_the_order_of_time_and_then_of_ids(self, wallet):
         other = WalletFactory(balance=1_000)
         moment = datetime(2026, 7, 1, tzinfo=UTC)
         move_to(wallet, *[moment + timedelta(hours=hours) for hours in (3, 1, 2, 0)])
@@ -144,7 +144,7 @@ class TestLedgerCsv:
         assert keys == sorted(keys)
         assert run() == run()
 
-    def test_tells_text_that_looks_like_the_end_of_data_from_it(self) -> None:
+    def test_tells_text_that_looks_like_the_end_of_data_from_it(self):
         wallet = WalletFactory(balance=5_000)
         staff = CustomerFactory(staff=True)
         with transaction.atomic():
@@ -153,15 +153,15 @@ class TestLedgerCsv:
         assert len(rows(run())) == 4
         assert rows(run())[2]["reason"] == "\\."
 
-    def test_ends_where_its_time_is_over(self, wallet: Wallet) -> None:
+    def test_ends_where_its_time_is_over(self, wallet):
         slow = LedgerTransaction.objects.extra(where=["pg_sleep(0.5) IS NOT NULL"])
 
         with pytest.raises(OperationalError, match="statement timeout"):
             write_ledger(slow, BytesIO(), seconds=0.05)
 
     @pytest.mark.django_db(transaction=True)
-    def test_keeps_no_transaction_from_anybody_while_it_is_read(self, wallet: Wallet) -> None:
-        """A reader pages through the lines as slowly as they like."""
+    def test_keeps_no_transaction_open_while_it_is_read(self, wallet):
+        """Let a reader page through the lines slowly."""
         open_ones: list[Any] = []
 
         class SlowReader(StringIO):
@@ -187,9 +187,7 @@ class TestParts:
         return list(parts_of(LedgerTransaction.objects.all(), entries=entries, seconds=5))
 
     @pytest.mark.parametrize("entries", [2, 4, 6, 8, 10, 1_000])
-    def test_have_every_entry_once_in_the_order_of_the_whole(
-        self, wallet: Wallet, entries: int
-    ) -> None:
+    def test_have_every_entry_once_in_the_order_of_the_whole(self, wallet, entries):
         move_to(wallet, *[datetime(2026, 7, 1, tzinfo=UTC)] * 4)  # at one moment, as imports are
         WalletFactory(balance=1_000)
         connection.check_constraints()
@@ -205,7 +203,7 @@ class TestParts:
 
         assert lines == run().splitlines()[1:]
 
-    def test_are_the_same_whatever_comes_afterwards(self, wallet: Wallet) -> None:
+    def test_are_the_same_whatever_comes_afterwards(self, wallet):
         [*_, last] = self.parts(4)
         before = between(LedgerTransaction.objects.all(), last.first, last.end).count()
 
@@ -214,13 +212,13 @@ class TestParts:
         after = between(LedgerTransaction.objects.all(), last.first, last.end).count()
         assert before == after == 2
 
-    def test_are_none_of_nothing(self) -> None:
+    def test_are_none_of_nothing(self):
         assert self.parts(4) == []
 
 
 class TestExportLedger:
     @pytest.fixture
-    def summer(self, wallet: Wallet) -> Wallet:
+    def summer(self, wallet) -> Wallet:
         """Movements at the ends of June and July, by the clock of UTC."""
         move_to(
             wallet,
@@ -243,15 +241,13 @@ class TestExportLedger:
             (["--from", "2026-08-01T00:00:00"], [4]),
         ],
     )
-    def test_takes_what_happened_in_between(
-        self, summer: Wallet, arguments: list[str], numbers: list[int]
-    ) -> None:
+    def test_takes_what_happened_in_between(self, summer, arguments, numbers):
         found = [int(row["number"]) for row in rows(run(*arguments))[::2]]
 
         assert found == numbers
 
     @pytest.mark.parametrize("by", ["id", "email", "EMAIL"])
-    def test_takes_one_customer(self, wallet: Wallet, by: str) -> None:
+    def test_takes_one_customer(self, wallet, by):
         WalletFactory(balance=1_000)
         email = wallet.customer.email
         named = {"id": str(wallet.pk), "email": email, "EMAIL": email.upper()}[by]
@@ -261,7 +257,7 @@ class TestExportLedger:
         assert len(found) == 8
         assert {row["customer_id"] for row in found} == {str(wallet.pk)}
 
-    def test_writes_a_file(self, wallet: Wallet, tmp_path: Path) -> None:
+    def test_writes_a_file(self, wallet, tmp_path):
         path = tmp_path / "ledger.csv"
         printed = run()
 
@@ -269,16 +265,14 @@ class TestExportLedger:
         assert path.read_bytes().decode() == printed
         assert list(tmp_path.iterdir()) == [path]
 
-    def test_says_on_the_side_that_it_is_complete(self, wallet: Wallet) -> None:
+    def test_says_on_the_side_that_it_is_complete(self, wallet):
         said = StringIO()
 
         call_command("export_ledger", stdout=StringIO(), stderr=said, no_color=True)
 
         assert said.getvalue() == "8 entries, complete.\n"
 
-    def test_leaves_no_file_that_is_not_complete(
-        self, wallet: Wallet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_leaves_no_file_that_is_not_complete(self, wallet, tmp_path, monkeypatch):
         path = tmp_path / "ledger.csv"
         path.write_text("of last month")
 
@@ -293,21 +287,21 @@ class TestExportLedger:
         assert path.read_text() == "of last month"
         assert list(tmp_path.iterdir()) == [path]
 
-    def test_does_not_replace_a_device(self, wallet: Wallet, tmp_path: Path) -> None:
+    def test_does_not_replace_a_device(self, wallet, tmp_path):
         assert "8 entries" in run("--output", "/dev/null")
 
         assert Path("/dev/null").is_char_device()
 
     @pytest.mark.parametrize("named", ["nobody@example.com", "999999999", "9" * 30])
-    def test_refuses_a_customer_who_does_not_exist(self, wallet: Wallet, named: str) -> None:
+    def test_refuses_a_customer_who_does_not_exist(self, wallet, named):
         with pytest.raises(CommandError, match=f"No customer '{named}'"):
             run("--customer", named)
 
     @pytest.mark.parametrize("option", ["--from", "--to"])
-    def test_refuses_what_is_no_date(self, option: str) -> None:
+    def test_refuses_what_is_no_date(self, option):
         with pytest.raises(CommandError, match="argument"):
             run(option, "yesterday")
 
-    def test_refuses_a_file_that_cannot_be_written(self, wallet: Wallet, tmp_path: Path) -> None:
+    def test_refuses_a_file_that_cannot_be_written(self, wallet, tmp_path):
         with pytest.raises(CommandError, match="cannot be written"):
             run("--output", str(tmp_path / "missing" / "ledger.csv"))

@@ -1,15 +1,14 @@
 """Money under contention. Each race has a twin without its protection that shows what it is good for."""
 
-import threading
 from collections import Counter
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
-import pgtrigger
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Sum
 
 from apps.payments.errors import BalanceLimitExceeded, InsufficientBalance
@@ -21,22 +20,19 @@ from apps.payments.selectors import (
     wallet_differences,
 )
 from apps.payments.services import charge_wallet
-from tests.conftest import Race
 from tests.factories.accounts import CustomerFactory
 from tests.factories.payments import WalletFactory, pay, refund
-from tests.protections import before, unlock, without_triggers
+from tests.protections import (
+    LOCK_OF_THE_WALLET,
+    without,
+    without_constraints,
+    without_triggers,
+)
+from tests.reservations.racing import meet_before, with_own_connection
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 RIVALS = 20
-
-
-def in_transaction(step: Callable[..., Any], **arguments: Any) -> Callable[[], Any]:
-    def run() -> Any:
-        with transaction.atomic():
-            return step(**arguments)
-
-    return run
 
 
 def kinds(outcomes: list[Any]) -> Counter[str]:
@@ -50,38 +46,20 @@ def assert_books_balance() -> None:
 
 
 @pytest.fixture
-def without_lock(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Read wallets without a lock, and let nobody write before all `rivals` have read."""
+def without_lock(monkeypatch) -> Callable[[int], None]:
+    """Read wallets without a lock, and let none be written before all `rivals` have read."""
 
     def remove(rivals: int) -> None:
-        everybody_has_read = threading.Barrier(rivals, timeout=30)
-        unlock(monkeypatch, "lock_wallet")
-        before(monkeypatch, "book", lambda _parameters: everybody_has_read.wait())
+        without(monkeypatch, LOCK_OF_THE_WALLET)
+        meet_before(monkeypatch, "book", rivals)
 
     return remove
 
 
-@contextmanager
-def without_constraint(constraint: str) -> Generator[None]:
-    model = LedgerTransaction
-    [dropped] = [one for one in model._meta.constraints if one.name == constraint]
-    with connection.schema_editor() as editor:
-        editor.remove_constraint(model, dropped)
-    try:
-        yield
-    finally:
-        with pgtrigger.ignore(), connection.cursor() as cursor:
-            cursor.execute(
-                "TRUNCATE payments_ledgerentry, payments_ledgertransaction, payments_wallet"
-            )
-        with connection.schema_editor() as editor:
-            editor.add_constraint(model, dropped)
-
-
 class TestParallelCharges:
-    def test_all_of_them_count(self, race: Race) -> None:
+    def test_all_of_them_count(self, race):
         wallet = WalletFactory(balance=1_000)
-        charge = in_transaction(charge_wallet, customer_id=wallet.pk, amount=700)
+        charge = partial(charge_wallet, customer_id=wallet.pk, amount=700)
 
         outcomes = race([charge] * RIVALS)
 
@@ -90,9 +68,9 @@ class TestParallelCharges:
         assert {outcome.sequence for outcome in outcomes} == set(range(2, RIVALS + 2))
         assert_books_balance()
 
-    def test_open_one_wallet(self, race: Race) -> None:
+    def test_open_one_wallet(self, race):
         customer = CustomerFactory()
-        charge = in_transaction(charge_wallet, customer_id=customer.pk, amount=700)
+        charge = partial(charge_wallet, customer_id=customer.pk, amount=700)
 
         outcomes = race([charge] * RIVALS)
 
@@ -100,11 +78,9 @@ class TestParallelCharges:
         assert wallet_balance(customer_id=customer.pk) == RIVALS * 700
         assert_books_balance()
 
-    def test_without_the_lock_all_but_one_are_refused_and_none_is_lost(
-        self, race: Race, without_lock: Callable[[int], None]
-    ) -> None:
+    def test_without_the_lock_all_but_one_are_refused_and_none_is_lost(self, race, without_lock):
         wallet = WalletFactory(balance=1_000)
-        charge = in_transaction(charge_wallet, customer_id=wallet.pk, amount=700)
+        charge = partial(charge_wallet, customer_id=wallet.pk, amount=700)
         without_lock(RIVALS)
 
         outcomes = race([charge] * RIVALS)
@@ -113,14 +89,12 @@ class TestParallelCharges:
         assert wallet_balance(customer_id=wallet.pk) == 1_700
         assert_books_balance()
 
-    def test_without_lock_and_constraints_money_is_lost(
-        self, race: Race, without_lock: Callable[[int], None]
-    ) -> None:
+    def test_without_lock_and_constraints_money_is_lost(self, race, without_lock):
         wallet = WalletFactory(balance=1_000)
-        charge = in_transaction(charge_wallet, customer_id=wallet.pk, amount=700)
+        charge = partial(charge_wallet, customer_id=wallet.pk, amount=700)
         without_lock(RIVALS)
 
-        with without_constraint("ledger_transaction_sequence_unique"), without_triggers():
+        with without_constraints("ledger_transaction_sequence_unique"), without_triggers():
             outcomes = race([charge] * RIVALS)
 
             assert kinds(outcomes) == {"LedgerTransaction": RIVALS}
@@ -129,9 +103,9 @@ class TestParallelCharges:
             assert booked == {"amount__sum": 1_000 + RIVALS * 700}
             assert [difference.customer_id for difference in wallet_differences()] == [wallet.pk]
 
-    def test_stop_at_the_limit(self, race: Race) -> None:
+    def test_stop_at_the_limit(self, race):
         wallet = WalletFactory(balance=9_000_000)
-        charge = in_transaction(charge_wallet, customer_id=wallet.pk, amount=200_000)
+        charge = partial(charge_wallet, customer_id=wallet.pk, amount=200_000)
 
         outcomes = race([charge] * RIVALS)
 
@@ -146,12 +120,12 @@ class TestParallelCharges:
 
 
 class TestParallelPayments:
-    def test_spend_what_there_is_and_no_more(self, race: Race) -> None:
+    def test_spend_what_there_is_and_no_more(self, race):
         wallet = WalletFactory(balance=7_000)
 
         outcomes = race(
             [
-                in_transaction(pay, customer_id=wallet.pk, amount=1_000, reference=uuid4())
+                partial(pay, customer_id=wallet.pk, amount=1_000, reference=uuid4())
                 for _ in range(RIVALS)
             ]
         )
@@ -165,16 +139,14 @@ class TestParallelPayments:
         assert wallet_balance(customer_id=wallet.pk) == 0
         assert_books_balance()
 
-    def test_without_lock_and_constraints_more_is_spent_than_there_is(
-        self, race: Race, without_lock: Callable[[int], None]
-    ) -> None:
+    def test_without_lock_and_constraints_more_is_spent_than_there_is(self, race, without_lock):
         wallet = WalletFactory(balance=1_000)
         without_lock(2)
 
-        with without_constraint("ledger_transaction_sequence_unique"), without_triggers():
+        with without_constraints("ledger_transaction_sequence_unique"), without_triggers():
             outcomes = race(
                 [
-                    in_transaction(pay, customer_id=wallet.pk, amount=1_000, reference=uuid4())
+                    partial(pay, customer_id=wallet.pk, amount=1_000, reference=uuid4())
                     for _ in range(2)
                 ]
             )
@@ -183,12 +155,11 @@ class TestParallelPayments:
             assert wallet_balance(customer_id=wallet.pk) == 0
             assert ledger_totals().paid == 2_000
 
-    def test_and_charges_lose_no_update(self, race: Race) -> None:
+    def test_and_charges_lose_no_update(self, race):
         wallet = WalletFactory(balance=10_000)
-        charges = [in_transaction(charge_wallet, customer_id=wallet.pk, amount=300)] * 10
+        charges = [partial(charge_wallet, customer_id=wallet.pk, amount=300)] * 10
         debits = [
-            in_transaction(pay, customer_id=wallet.pk, amount=1_000, reference=uuid4())
-            for _ in range(10)
+            partial(pay, customer_id=wallet.pk, amount=1_000, reference=uuid4()) for _ in range(10)
         ]
 
         outcomes = race([step for pair in zip(charges, debits, strict=True) for step in pair])
@@ -204,9 +175,9 @@ class TestParallelPayments:
             assert balance_after == running
         assert_books_balance()
 
-    def test_of_one_reference_happen_once(self, race: Race) -> None:
+    def test_of_one_reference_happen_once(self, race):
         wallet = WalletFactory(balance=10_000)
-        payment = in_transaction(pay, customer_id=wallet.pk, amount=100, reference=uuid4())
+        payment = partial(pay, customer_id=wallet.pk, amount=100, reference=uuid4())
 
         outcomes = race([payment] * RIVALS)
 
@@ -214,11 +185,11 @@ class TestParallelPayments:
         assert wallet_balance(customer_id=wallet.pk) == 9_900
         assert_books_balance()
 
-    def test_without_the_constraint_one_reference_is_paid_many_times(self, race: Race) -> None:
+    def test_without_the_constraint_one_reference_is_paid_many_times(self, race):
         wallet = WalletFactory(balance=10_000)
-        payment = in_transaction(pay, customer_id=wallet.pk, amount=100, reference=uuid4())
+        payment = partial(pay, customer_id=wallet.pk, amount=100, reference=uuid4())
 
-        with without_constraint("ledger_one_payment_per_reference"):
+        with without_constraints("ledger_one_payment_per_reference"):
             outcomes = race([payment] * RIVALS)
 
             assert kinds(outcomes) == {"LedgerTransaction": RIVALS}
@@ -226,11 +197,15 @@ class TestParallelPayments:
 
 
 class TestParallelRefunds:
-    def test_give_back_once(self, race: Race) -> None:
-        wallet = WalletFactory(balance=10_000)
-        reference = uuid4()
-        in_transaction(pay, customer_id=wallet.pk, amount=4_000, reference=reference)()
-        give_back = in_transaction(refund, customer_id=wallet.pk, amount=4_000, reference=reference)
+    @pytest.fixture
+    def paid(self):
+        """A wallet that something was paid from, and what gives it back."""
+        wallet, reference = WalletFactory(balance=10_000), uuid4()
+        pay(customer_id=wallet.pk, amount=4_000, reference=reference)
+        return wallet, partial(refund, customer_id=wallet.pk, amount=4_000, reference=reference)
+
+    def test_give_back_once(self, race, paid):
+        wallet, give_back = paid
 
         outcomes = race([give_back] * RIVALS)
 
@@ -238,42 +213,24 @@ class TestParallelRefunds:
         assert wallet_balance(customer_id=wallet.pk) == 10_000
         assert_books_balance()
 
-    def test_without_the_constraint_give_back_many_times(self, race: Race) -> None:
-        wallet = WalletFactory(balance=10_000)
-        reference = uuid4()
-        in_transaction(pay, customer_id=wallet.pk, amount=4_000, reference=reference)()
-        give_back = in_transaction(refund, customer_id=wallet.pk, amount=4_000, reference=reference)
+    def test_without_the_constraint_give_back_many_times(self, race, paid):
+        wallet, give_back = paid
 
-        with without_constraint("ledger_one_refund_per_reference"):
+        with without_constraints("ledger_one_refund_per_reference"):
             outcomes = race([give_back] * RIVALS)
 
             assert kinds(outcomes) == {"LedgerTransaction": RIVALS}
             assert wallet_balance(customer_id=wallet.pk) == 6_000 + RIVALS * 4_000
 
 
-def test_transactions_of_different_customers_do_not_wait_for_each_other(race: Race) -> None:
+def test_transactions_of_different_customers_do_not_wait_for_each_other(race):
     first, second = WalletFactory(balance=1_000), WalletFactory(balance=1_000)
-    charge = in_transaction(charge_wallet, customer_id=second.pk, amount=100)
+    charge = partial(charge_wallet, customer_id=second.pk, amount=100)
 
     with transaction.atomic():
         charge_wallet(customer_id=first.pk, amount=100)
-        [outcome] = _elsewhere(charge)
+        with ThreadPoolExecutor(1) as pool:
+            outcome = pool.submit(with_own_connection(charge)).result(30)
 
     assert outcome.balance_after == 1_100
     assert_books_balance()
-
-
-def _elsewhere(run: Callable[[], Any]) -> list[Any]:
-    """Return what `run` returns in another thread, with a connection of its own."""
-    outcomes: list[Any] = []
-
-    def work() -> None:
-        try:
-            outcomes.append(run())
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join(30)
-    return outcomes

@@ -57,7 +57,7 @@ def reconcile() -> tuple[str, str]:
 
 
 class TestSoundBooks:
-    def test_add_up(self) -> None:
+    def test_add_up(self):
         totals = ledger_totals()
 
         assert totals == LedgerTotals(
@@ -72,13 +72,13 @@ class TestSoundBooks:
         )
         assert totals.adds_up
 
-    def test_have_no_differences(self) -> None:
+    def test_have_no_differences(self):
         assert wallet_differences() == []
         assert negative_wallets() == []
         assert unbalanced_transactions() == []
         assert broken_histories() == []
 
-    def test_are_reported_as_sound(self) -> None:
+    def test_are_reported_as_sound(self):
         printed, complaints = reconcile()
 
         assert "51,000 won" in printed
@@ -86,7 +86,7 @@ class TestSoundBooks:
         assert "The books balance." in printed
         assert complaints == ""
 
-    def test_are_sound_when_empty(self) -> None:
+    def test_are_sound_when_empty(self):
         with pgtrigger.ignore(), connection.cursor() as cursor:
             cursor.execute(
                 "TRUNCATE payments_ledgerentry, payments_ledgertransaction, payments_wallet"
@@ -99,7 +99,7 @@ class TestSoundBooks:
 class TestBreach:
     """Every one is planted past the triggers, as a superuser of the database could."""
 
-    def test_of_a_balance_is_found(self, wallets: list[Wallet]) -> None:
+    def test_of_a_balance_is_found(self, wallets):
         with pgtrigger.ignore():
             Wallet.objects.filter(pk=wallets[0].pk).update(balance=43_001)
             connection.check_constraints()
@@ -112,7 +112,7 @@ class TestBreach:
         assert "The books do not balance: 2 differences." in complaints
         assert "The books balance." not in printed
 
-    def test_of_a_wallet_that_is_gone_is_found(self, wallets: list[Wallet]) -> None:
+    def test_of_a_wallet_that_is_gone_is_found(self, wallets):
         with pgtrigger.ignore():
             Wallet.objects.filter(pk=wallets[1].pk).delete()
             connection.check_constraints()
@@ -120,7 +120,7 @@ class TestBreach:
         assert wallet_differences() == [WalletDifference(wallets[1].pk, 0, 8_000)]
         assert not ledger_totals().adds_up
 
-    def test_of_an_entry_is_found(self, wallets: list[Wallet]) -> None:
+    def test_of_an_entry_is_found(self, wallets):
         broken = LedgerEntry.objects.filter(account="CASH").order_by("pk")[0]
         with pgtrigger.ignore():
             LedgerEntry.objects.filter(pk=broken.pk).update(amount=-1)
@@ -129,7 +129,7 @@ class TestBreach:
         assert unbalanced_transactions() == [broken.transaction_id]
         assert f"transaction {broken.transaction_id}: unbalanced" in reconcile()[1]
 
-    def test_of_a_transaction_without_entries_is_found(self, wallets: list[Wallet]) -> None:
+    def test_of_a_transaction_without_entries_is_found(self, wallets):
         with pgtrigger.ignore():
             booked = LedgerTransaction.objects.create(
                 customer_id=wallets[0].pk, sequence=5, type="CHARGE", amount=5, balance_after=43_005
@@ -140,7 +140,7 @@ class TestBreach:
         assert ledger_totals().difference == 5
         assert not ledger_totals().adds_up
 
-    def test_of_a_history_is_found(self, wallets: list[Wallet]) -> None:
+    def test_of_a_history_is_found(self, wallets):
         with pgtrigger.ignore():
             LedgerTransaction.objects.filter(customer=wallets[0].pk, sequence=2).update(
                 balance_after=1
@@ -149,10 +149,9 @@ class TestBreach:
 
         assert broken_histories() == [wallets[0].pk]
 
-    def test_of_the_bound_of_a_balance_is_found(self, wallets: list[Wallet]) -> None:
-        [constraint] = [
-            one for one in Wallet._meta.constraints if one.name == "wallet_balance_never_negative"
-        ]
+    def test_of_the_bound_of_a_balance_is_found(self, wallets):
+        name = "wallet_balance_never_negative"
+        [constraint] = [limit for limit in Wallet._meta.constraints if limit.name == name]
         with pgtrigger.ignore(), connection.schema_editor() as editor:
             editor.remove_constraint(Wallet, constraint)
             Wallet.objects.filter(pk=wallets[0].pk).update(balance=-1)
@@ -163,7 +162,7 @@ class TestBreach:
 
 
 class TestWhatHasMoved:
-    def test_is_expected_to_be_a_small_part(self) -> None:
+    def test_is_expected_to_be_a_small_part(self):
         """Room for a third of twenty million entries takes longer to make than the check."""
         with transaction.atomic():
             for _ in range(40):

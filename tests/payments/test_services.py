@@ -5,7 +5,6 @@ from uuid import UUID, uuid4
 import pytest
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Sum
-from pytest_django import DjangoAssertNumQueries, Settings
 
 from apps.payments.errors import BalanceLimitExceeded, InsufficientBalance
 from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
@@ -47,7 +46,7 @@ def assert_untouched(wallet: Wallet) -> None:
 
 
 class TestChargeWallet:
-    def test_adds_the_amount_and_books_it_twice(self) -> None:
+    def test_adds_the_amount_and_books_it_twice(self):
         wallet = WalletFactory(balance=1_000)
 
         booked = in_transaction(charge_wallet, customer_id=wallet.pk, amount=500)
@@ -60,7 +59,7 @@ class TestChargeWallet:
             ("CASH", None, -500),
         ]
 
-    def test_opens_the_wallet_of_a_customer_who_has_none(self) -> None:
+    def test_opens_the_wallet_of_a_customer_who_has_none(self):
         customer = CustomerFactory()
 
         booked = in_transaction(charge_wallet, customer_id=customer.pk, amount=500)
@@ -69,7 +68,7 @@ class TestChargeWallet:
         assert wallet_balance(customer_id=customer.pk) == 500
 
     @pytest.mark.parametrize("amount", [1, 1_000_000])
-    def test_takes_amounts_up_to_the_limit(self, amount: int) -> None:
+    def test_takes_amounts_up_to_the_limit(self, amount):
         customer = CustomerFactory()
 
         in_transaction(charge_wallet, customer_id=customer.pk, amount=amount)
@@ -77,7 +76,7 @@ class TestChargeWallet:
         assert wallet_balance(customer_id=customer.pk) == amount
 
     @pytest.mark.parametrize("amount", [-1, 0, 1_000_001])
-    def test_refuses_amounts_beyond_it(self, amount: int) -> None:
+    def test_refuses_amounts_beyond_it(self, amount):
         wallet = WalletFactory(balance=1_000)
 
         with pytest.raises(ValueError, match="out of bounds"):
@@ -85,14 +84,14 @@ class TestChargeWallet:
 
         assert_untouched(wallet)
 
-    def test_fills_the_wallet_to_its_limit(self) -> None:
+    def test_fills_the_wallet_to_its_limit(self):
         wallet = WalletFactory(balance=9_400_000)
 
         in_transaction(charge_wallet, customer_id=wallet.pk, amount=600_000)
 
         assert wallet_balance(customer_id=wallet.pk) == 10_000_000
 
-    def test_refuses_one_won_above_it(self) -> None:
+    def test_refuses_one_won_above_it(self):
         wallet = WalletFactory(balance=9_400_000)
 
         with pytest.raises(BalanceLimitExceeded) as refusal:
@@ -101,7 +100,7 @@ class TestChargeWallet:
         assert refusal.value.details == {"balance": 9_400_000, "limit": 10_000_000}
         assert_untouched(wallet)
 
-    def test_opens_no_wallet_for_a_top_up_that_is_refused(self, settings: Settings) -> None:
+    def test_opens_no_wallet_for_a_top_up_that_is_refused(self, settings):
         settings.BALANCE_LIMIT = 2_000
         customer = CustomerFactory()
 
@@ -110,7 +109,7 @@ class TestChargeWallet:
 
         assert not Wallet.objects.exists()
 
-    def test_keeps_to_a_lower_limit_of_the_installation(self, settings: Settings) -> None:
+    def test_keeps_to_a_lower_limit_of_the_installation(self, settings):
         settings.BALANCE_LIMIT = 2_000
         wallet = WalletFactory(balance=1_500)
 
@@ -119,7 +118,7 @@ class TestChargeWallet:
 
         assert_untouched(wallet)
 
-    def test_takes_two_statements(self, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    def test_takes_two_statements(self, django_assert_num_queries):
         wallet = WalletFactory()
 
         with transaction.atomic(), django_assert_num_queries(2):
@@ -127,7 +126,7 @@ class TestChargeWallet:
 
 
 class TestDebitWallet:
-    def test_takes_the_amount_and_books_it_twice(self) -> None:
+    def test_takes_the_amount_and_books_it_twice(self):
         wallet = WalletFactory(balance=50_000)
         reference = uuid4()
 
@@ -141,14 +140,14 @@ class TestDebitWallet:
             ("SALES_REVENUE", None, 20_000),
         ]
 
-    def test_empties_the_wallet(self) -> None:
+    def test_empties_the_wallet(self):
         wallet = WalletFactory(balance=50_000)
 
         in_transaction(pay, customer_id=wallet.pk, amount=50_000, reference=uuid4())
 
         assert wallet_balance(customer_id=wallet.pk) == 0
 
-    def test_refuses_one_won_more_than_there_is(self) -> None:
+    def test_refuses_one_won_more_than_there_is(self):
         wallet = WalletFactory(balance=50_000)
 
         with pytest.raises(InsufficientBalance) as refusal:
@@ -157,7 +156,7 @@ class TestDebitWallet:
         assert refusal.value.details == {"balance": 50_000, "required": 50_001}
         assert_untouched(wallet)
 
-    def test_refuses_a_customer_without_a_wallet_and_opens_none(self) -> None:
+    def test_refuses_a_customer_without_a_wallet_and_opens_none(self):
         customer = CustomerFactory()
 
         with pytest.raises(InsufficientBalance) as refusal:
@@ -166,7 +165,7 @@ class TestDebitWallet:
         assert refusal.value.details == {"balance": 0, "required": 1}
         assert not Wallet.objects.filter(pk=customer.pk).exists()
 
-    def test_is_done_once_for_a_reference(self) -> None:
+    def test_is_done_once_for_a_reference(self):
         wallet = WalletFactory(balance=50_000)
         reference = uuid4()
         in_transaction(pay, customer_id=wallet.pk, amount=100, reference=reference)
@@ -178,7 +177,7 @@ class TestDebitWallet:
         assert_untouched(wallet)
 
     @pytest.mark.parametrize("amount", [0, -100])
-    def test_refuses_what_is_no_payment(self, amount: int) -> None:
+    def test_refuses_what_is_no_payment(self, amount):
         wallet = WalletFactory(balance=50_000)
 
         with pytest.raises(ValueError, match="cannot be moved"):
@@ -195,7 +194,7 @@ def paid(wallet: Wallet, amount: int) -> UUID:
 
 
 class TestRefundToWallet:
-    def test_gives_the_amount_back_and_books_it_twice(self) -> None:
+    def test_gives_the_amount_back_and_books_it_twice(self):
         wallet = WalletFactory(balance=50_000)
         reference = paid(wallet, 20_000)
 
@@ -209,7 +208,7 @@ class TestRefundToWallet:
             ("REFUNDS", None, -20_000),
         ]
 
-    def test_goes_above_the_limit_because_it_is_owed(self) -> None:
+    def test_goes_above_the_limit_because_it_is_owed(self):
         wallet = WalletFactory(balance=10_000_000)
         reference = paid(wallet, 300_000)
         in_transaction(charge_wallet, customer_id=wallet.pk, amount=300_000)
@@ -221,7 +220,7 @@ class TestRefundToWallet:
         with pytest.raises(BalanceLimitExceeded):
             in_transaction(charge_wallet, customer_id=wallet.pk, amount=1)
 
-    def test_is_done_once_for_a_reference(self) -> None:
+    def test_is_done_once_for_a_reference(self):
         wallet = WalletFactory(balance=50_000)
         reference = paid(wallet, 20_000)
         in_transaction(refund, customer_id=wallet.pk, amount=100, reference=reference)
@@ -232,7 +231,7 @@ class TestRefundToWallet:
 
         assert_untouched(wallet)
 
-    def test_gives_back_no_more_than_was_paid(self) -> None:
+    def test_gives_back_no_more_than_was_paid(self):
         wallet = WalletFactory(balance=50_000)
         reference = paid(wallet, 20_000)
 
@@ -241,7 +240,7 @@ class TestRefundToWallet:
 
         assert_untouched(wallet)
 
-    def test_gives_nothing_to_somebody_who_did_not_pay(self) -> None:
+    def test_gives_nothing_to_a_customer_who_did_not_pay(self):
         reference = paid(WalletFactory(balance=50_000), 20_000)
         stranger = WalletFactory(balance=1_000)
 
@@ -253,7 +252,7 @@ class TestRefundToWallet:
 
 class TestAdjustWallet:
     @pytest.mark.parametrize(("amount", "balance"), [(250, 1_250), (-1_000, 0)])
-    def test_corrects_the_balance_and_says_who_and_why(self, amount: int, balance: int) -> None:
+    def test_corrects_the_balance_and_says_who_and_why(self, amount, balance):
         wallet = WalletFactory(balance=1_000)
         clerk = CustomerFactory(staff=True)
 
@@ -277,9 +276,7 @@ class TestAdjustWallet:
         ("balance", "amount", "error"),
         [(1_000, -1_001, InsufficientBalance), (9_999_999, 2, BalanceLimitExceeded)],
     )
-    def test_stays_within_the_bounds_of_a_balance(
-        self, balance: int, amount: int, error: type[Exception]
-    ) -> None:
+    def test_stays_within_the_bounds_of_a_balance(self, balance, amount, error):
         wallet = WalletFactory(balance=balance)
 
         with pytest.raises(error):
@@ -294,7 +291,7 @@ class TestAdjustWallet:
         assert_untouched(wallet)
 
     @pytest.mark.parametrize(("amount", "reason"), [(0, "A mistake"), (100, ""), (100, "  ")])
-    def test_refuses_what_does_not_explain_itself(self, amount: int, reason: str) -> None:
+    def test_refuses_what_does_not_explain_itself(self, amount, reason):
         wallet = WalletFactory(balance=1_000)
 
         with pytest.raises(ValueError, match="needs an amount and a reason"):
@@ -310,13 +307,13 @@ class TestAdjustWallet:
 
 
 class TestChargeNewWallets:
-    def test_opens_many_wallets_in_three_statements(
-        self, django_assert_num_queries: DjangoAssertNumQueries
-    ) -> None:
+    def test_opens_many_wallets_in_three_statements(self, django_assert_num_queries):
         customers = CustomerFactory.create_batch(3)
 
         with django_assert_num_queries(3):
-            charge_new_wallets(customer_ids=[one.pk for one in customers], amount=1_000_000)
+            charge_new_wallets(
+                customer_ids=[customer.pk for customer in customers], amount=1_000_000
+            )
 
         connection.check_constraints()
         for customer in customers:
@@ -324,7 +321,7 @@ class TestChargeNewWallets:
             [booked] = transactions_of_customer(customer_id=customer.pk)
             assert [entry[2] for entry in entries_of(booked)] == [1_000_000, -1_000_000]
 
-    def test_refuses_a_customer_who_has_one(self) -> None:
+    def test_refuses_a_customer_who_has_one(self):
         wallet = WalletFactory(balance=1_000)
 
         with pytest.raises(IntegrityError):
@@ -342,7 +339,7 @@ class TestChargeNewWallets:
     ],
     ids=["lock", "charge new"],
 )
-def test_money_moves_in_the_transaction_of_a_use_case_only(step: Callable[[int], Any]) -> None:
+def test_money_moves_in_the_transaction_of_a_use_case_only(step):
     customer = CustomerFactory()
 
     with pytest.raises(RuntimeError, match="inside a transaction"):

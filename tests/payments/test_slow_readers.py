@@ -46,7 +46,7 @@ OPEN = """
 
 @pytest.fixture
 def server() -> Generator[int]:
-    """A server with one thread, which whoever is served slowly might occupy."""
+    """A server with one thread, which a slow reader might occupy."""
     port = free_port()
     web = Child(
         name="web",
@@ -105,9 +105,7 @@ def asked(port: int, request: bytes, *, room: int = 65_536) -> socket.socket:
 
 
 class TestSlowReaders:
-    def test_occupy_neither_a_thread_nor_a_transaction(
-        self, server: int, request_bytes: bytes
-    ) -> None:
+    def test_occupy_neither_a_thread_nor_a_transaction(self, server, request_bytes):
         readers = [asked(server, request_bytes, room=4096) for _ in range(READERS)]
         beginnings = [reader.recv(2048) for reader in readers]
 
@@ -119,7 +117,7 @@ class TestSlowReaders:
         for reader in readers:
             reader.close()
 
-    def test_get_all_of_it_in_the_end(self, server: int, request_bytes: bytes) -> None:
+    def test_get_all_of_it_in_the_end(self, server, request_bytes):
         reader = asked(server, request_bytes)
         answer = http.client.HTTPResponse(reader)
         answer.begin()
@@ -130,7 +128,7 @@ class TestSlowReaders:
         assert content.count(b"\n") == 1 + 2 * MOVEMENTS
         assert content.endswith(b"\n")
 
-    def test_know_when_they_were_cut_off(self, server: int, request_bytes: bytes) -> None:
+    def test_know_when_they_were_cut_off(self, server, request_bytes):
         reader = asked(server, request_bytes)
         answer = http.client.HTTPResponse(reader)
         answer.begin()

@@ -8,13 +8,16 @@ import redis
 from apps.accounts.models import User
 from apps.concerts.models import Concert
 from apps.queue import services
-from apps.queue.core.room import SECOND, EndReason, Figures, Policy, Room, Visit
+from apps.queue.core.room import SECOND, EndReason, Figures, Finish, Policy, Room, Visit
 from apps.queue.core.tokens import TokenClaims
+from apps.queue.live import token_signer
+from apps.queue.models import WaitingRoom
 from apps.queue.services import Admission, VisitorStatus
 from tests.factories.accounts import CustomerFactory
 from tests.factories.queue import policy
 
 CONCERT = 7
+LONG_AGO = "2000-01-01T00:00:00Z"
 FROZEN_CLOCK = """
 local function clock()
   return tonumber(redis.call('GET', (KEYS[1]:gsub(':room$', ':clock'))))
@@ -57,8 +60,17 @@ class TestedRoom(Room):
     def join_all(self, *customer_ids: int) -> list[TokenClaims]:
         return [claims(customer_id, self.join(customer_id)) for customer_id in customer_ids]
 
+    def end(self, mine: TokenClaims, reason: EndReason = EndReason.COMPLETED) -> Finish:
+        """End the visit of these claims."""
+        return self.finish(
+            customer_id=mine.customer_id,
+            slot=mine.slot,
+            generation=mine.generation,
+            reason=reason,
+        )
+
     def tick(self) -> int:
-        """Admit until nobody more may come in; returns how many did."""
+        """Admit until no more visitors may come in; returns how many did."""
         admitted = 0
         while True:
             step = self.admit()
@@ -77,6 +89,25 @@ class TestedRoom(Room):
         while self.clock.now < end:
             self.clock.set(min(self.clock.now + 10 * SECOND, end))
             self.tick()
+
+
+def tick() -> int:
+    """Look after every room that is not retired, as the beat does; returns how many visitors were admitted."""
+    WaitingRoom.objects.exclude(activity="RETIRED").update(next_tick_at=LONG_AGO)
+    return services.admit_visitors()
+
+
+def policy_form(**changes: object) -> dict[str, object]:
+    """Return what a browser sends for the default policy of a room."""
+    return {
+        "opens_at_0": "",
+        "opens_at_1": "",
+        "capacity": "50",
+        "admissions_per_minute": "",
+        "lease": "00:05:00",
+        "patience": "00:05:00",
+        "lottery_window": "01:00:00",
+    } | changes
 
 
 class Visitor:
@@ -104,6 +135,11 @@ class Visitor:
         """WAITING, ACTIVE, or why it is over."""
         status = self.poll()
         return status.expired_reason or status.status
+
+    @property
+    def slot(self) -> int:
+        """The place that the token names."""
+        return token_signer().read(self.token).slot
 
     def enter(self) -> Admission:
         return services.admitted_visitor(

@@ -1,24 +1,22 @@
 from typing import Any
 
 import pytest
-from django.conf import LazySettings
 from django.test import Client
 from django.urls import reverse
 
 from apps.queue import services
 from apps.queue.models import PolicyChange, QueueExit, WaitingRoom
 from tests.boxoffice.sending import send
-from tests.factories.accounts import CustomerFactory
+from tests.factories.accounts import CustomerFactory, browser_of
 from tests.factories.queue import PolicyChangeFactory, QueueExitFactory, WaitingRoomFactory
-from tests.queue.rooms import Visitor
+from tests.queue.rooms import policy_form
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def admin(client: Client) -> Client:
-    client.force_login(CustomerFactory(admin=True))
-    return client
+def admin() -> Client:
+    return browser_of(CustomerFactory(admin=True))
 
 
 def page(name: str, *args: object) -> str:
@@ -37,12 +35,12 @@ class TestLists:
     )
     def test_take_a_fixed_number_of_queries(
         self,
-        admin: Client,
-        name: str,
-        factory: Any,
-        queries: int,
-        django_assert_num_queries: Any,
-    ) -> None:
+        admin,
+        name,
+        factory,
+        queries,
+        django_assert_num_queries,
+    ):
         factory.create_batch(3)
         url = page(f"{name}_changelist") + "?q=night"
         admin.get(url)
@@ -55,7 +53,7 @@ class TestLists:
 
         assert answer.status_code == 200
 
-    def test_an_exit_of_an_account_that_is_gone_can_be_looked_at(self, admin: Client) -> None:
+    def test_an_exit_of_an_account_that_is_gone_can_be_looked_at(self, admin):
         exit = QueueExitFactory()
         QueueExit.objects.update(customer_id=999_999)
 
@@ -64,18 +62,9 @@ class TestLists:
 
 class TestWaitingRoom:
     def edit(self, admin: Client, room: WaitingRoom, **changes: Any) -> Any:
-        values = {
-            "opens_at_0": "",
-            "opens_at_1": "",
-            "capacity": room.capacity,
-            "admissions_per_minute": "",
-            "lease": "00:05:00",
-            "patience": "00:05:00",
-            "lottery_window": "01:00:00",
-        }
-        return send(admin, page("waitingroom_change", room.pk), values | changes)
+        return send(admin, page("waitingroom_change", room.pk), policy_form(**changes))
 
-    def test_shows_what_happens_now(self, admin: Client, visitors: list[Visitor]) -> None:
+    def test_shows_what_happens_now(self, admin, visitors):
         services.admit_visitors()
 
         answer = admin.get(page("waitingroom_change", WaitingRoom.objects.get().pk))
@@ -84,7 +73,7 @@ class TestWaitingRoom:
         assert b"2 in all, 2 within the last minute" in answer.content
         assert b"All well." in answer.content
 
-    def test_opens_without_a_store(self, admin: Client, settings: LazySettings) -> None:
+    def test_opens_without_a_store(self, admin, settings):
         settings.QUEUE_URL = "redis://127.0.0.1:1/0"
 
         answer = admin.get(page("waitingroom_change", WaitingRoomFactory().pk))
@@ -92,7 +81,7 @@ class TestWaitingRoom:
         assert answer.status_code == 200
         assert b"No live figures" in answer.content
 
-    def test_edits_go_through_the_service(self, admin: Client) -> None:
+    def test_edits_go_through_the_service(self, admin):
         room = WaitingRoomFactory()
 
         self.edit(admin, room, capacity="80")
@@ -103,7 +92,7 @@ class TestWaitingRoom:
         assert change == ("capacity", "50", "80")
         assert PolicyChange.objects.get().changed_by_id == int(admin.session["_auth_user_id"])
 
-    def test_takes_figures_as_it_prints_them(self, admin: Client) -> None:
+    def test_takes_figures_as_it_prints_them(self, admin):
         room = WaitingRoomFactory()
 
         self.edit(admin, room, capacity="1,200", admissions_per_minute="６００")
@@ -111,7 +100,7 @@ class TestWaitingRoom:
         room.refresh_from_db()
         assert (room.capacity, room.admissions_per_minute) == (1_200, 600)
 
-    def test_the_state_cannot_be_edited(self, admin: Client) -> None:
+    def test_the_state_cannot_be_edited(self, admin):
         room = WaitingRoomFactory()
 
         self.edit(admin, room, state="CLOSED", generation=9)
@@ -120,7 +109,7 @@ class TestWaitingRoom:
         assert (room.state, room.generation) == ("OPEN", 1)
         assert not PolicyChange.objects.exists()
 
-    def test_what_is_out_of_bounds_is_refused_in_words(self, admin: Client) -> None:
+    def test_what_is_out_of_bounds_is_refused_in_words(self, admin):
         room = WaitingRoomFactory()
 
         answer = self.edit(admin, room, capacity=0)
@@ -128,7 +117,7 @@ class TestWaitingRoom:
         assert b"The capacity must be 1 to 100,000." in answer.content
         assert not PolicyChange.objects.exists()
 
-    def test_rooms_are_neither_added_nor_deleted(self, admin: Client) -> None:
+    def test_rooms_are_neither_added_nor_deleted(self, admin):
         room = WaitingRoomFactory()
 
         assert admin.get(page("waitingroom_add")).status_code == 403
@@ -140,7 +129,7 @@ class TestWaitingRoom:
 @pytest.mark.parametrize(
     ("name", "factory"), [("queueexit", QueueExitFactory), ("policychange", PolicyChangeFactory)]
 )
-def test_records_are_read_only(admin: Client, name: str, factory: Any) -> None:
+def test_records_are_read_only(admin, name, factory):
     record = factory()
 
     assert admin.get(page(f"{name}_add")).status_code == 403

@@ -3,16 +3,13 @@
 from collections import Counter
 
 import pytest
-import redis
-from django.test import Client
 
 from apps.concerts.models import Concert
-from apps.queue.core.room import EndReason
 from apps.queue.core.tokens import TokenClaims
 from apps.queue.live import live_room
 from tests.factories.accounts import CustomerFactory, bearer
 from tests.factories.queue import WaitingRoomFactory
-from tests.queue.rooms import CONCERT, Clock, TestedRoom, claims
+from tests.queue.rooms import CONCERT, TestedRoom, claims
 
 # What docs/waiting-room.md promises for N waiting: those near the head, and one more for every 40 of the N.
 POLLS_NEAR_THE_HEAD, SPACING_FAR_BEHIND = 3_100, 40
@@ -23,9 +20,9 @@ def advice_to(room: TestedRoom, mine: TokenClaims) -> int:
 
 
 class TestAtTheStart:
-    """Nobody knows yet how long a visit takes."""
+    """It is not known yet how long a visit takes."""
 
-    def test_whoever_may_be_next_comes_back_within_seconds(self, room: TestedRoom) -> None:
+    def test_visitors_who_may_be_next_come_back_within_seconds(self, room):
         room.set_policy(version=2, capacity=200)
         claims_of_all = room.join_all(*range(2_000))
 
@@ -36,9 +33,7 @@ class TestAtTheStart:
         assert max(advice) <= 12
 
     @pytest.mark.parametrize("capacity", [3, 200, 10_000])
-    def test_a_crowd_does_not_ask_more_often_than_promised(
-        self, room: TestedRoom, store: redis.Redis, clock: Clock, capacity: int
-    ) -> None:
+    def test_a_crowd_does_not_ask_more_often_than_promised(self, room, store, clock, capacity):
         """Worst is a room that has just opened its doors: visits are supposed to be shortest."""
         crowd = 100_000
         room.set_policy(version=2, capacity=capacity)
@@ -55,7 +50,7 @@ class TestAtTheStart:
 
         assert polls <= POLLS_NEAR_THE_HEAD + crowd / SPACING_FAR_BEHIND
 
-    def test_a_limit_per_minute_is_the_earliest_there_may_be(self, room: TestedRoom) -> None:
+    def test_a_limit_per_minute_is_the_earliest_there_may_be(self, room):
         room.set_policy(version=2, capacity=10_000, per_minute=60)
         claims_of_all = room.join_all(*range(100))
 
@@ -69,7 +64,7 @@ class TestOnceVisitsAreKnown:
     def play(
         self, room: TestedRoom, *, visits: list[int], seconds: int, crowd: int = 400
     ) -> tuple[float, Counter[str]]:
-        """A crowd polls as advised and buys soon after seeing that its turn has come; whoever leaves joins anew.
+        """A crowd polls as advised and buys soon after seeing that its turn has come; one who leaves joins anew.
 
         The time is divided into parts of equal length, and `visits` are the mean seconds of a visit in each.
 
@@ -83,9 +78,7 @@ class TestOnceVisitsAreKnown:
         for second in range(seconds):
             for who in [who for who, at in leaves_at.items() if at <= second]:
                 mine = claims_of_all[who]
-                room.finish(
-                    customer_id=who, slot=mine.slot, generation=1, reason=EndReason.COMPLETED
-                )
+                room.end(mine)
                 del leaves_at[who]
                 [claims_of_all[who]] = room.join_all(who)
                 comes_at[who] = second + advice_to(room, claims_of_all[who])
@@ -107,9 +100,7 @@ class TestOnceVisitsAreKnown:
         return in_use, counted
 
     @pytest.mark.parametrize(("visit", "in_use"), [(4, 0.7), (20, 0.9)])
-    def test_slots_are_not_empty_for_want_of_visitors_who_know(
-        self, room: TestedRoom, visit: int, in_use: float
-    ) -> None:
+    def test_slots_are_not_empty_for_want_of_visitors_who_know(self, room, visit, in_use):
         room.set_policy(version=2, capacity=40)
 
         share, counted = self.play(room, visits=[visit], seconds=80)
@@ -120,8 +111,8 @@ class TestOnceVisitsAreKnown:
 
     @pytest.mark.parametrize(("visits", "mean"), [([40], 40), ([40, 40, 40, 5], 5)])
     def test_the_wait_is_foretold_from_as_many_departures_as_there_are_slots(
-        self, room: TestedRoom, visits: list[int], mean: int
-    ) -> None:
+        self, room, visits, mean
+    ):
         """Also when a crowd that knows what it wants has come after one that took its time."""
         room.set_policy(version=2, capacity=60)
         self.play(room, visits=visits, seconds=200, crowd=120)
@@ -133,7 +124,7 @@ class TestOnceVisitsAreKnown:
         # A second passes between admission and seeing it.
         assert newcomer.wait_seconds == pytest.approx(newcomer.position * (mean + 1) / 60, rel=0.3)
 
-    def test_long_visits_let_the_crowd_rest(self, room: TestedRoom) -> None:
+    def test_long_visits_let_the_crowd_rest(self, room):
         room.set_policy(version=2, capacity=3)
         *_, last = room.join_all(*range(60))
         at_first = advice_to(room, last)
@@ -146,7 +137,7 @@ class TestOnceVisitsAreKnown:
 
 
 @pytest.mark.django_db
-def test_the_api_says_so_as_well(client: Client) -> None:
+def test_the_api_says_so_as_well(client):
     concert: Concert = WaitingRoomFactory(capacity=100).concert
     customers = CustomerFactory.create_batch(2)
 

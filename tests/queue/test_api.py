@@ -1,25 +1,24 @@
 """The HTTP contract of the waiting room."""
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.conf import LazySettings
 from django.test import Client
 from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.concerts.models import Concert
 from apps.core.caching import clear_process_caches
-from apps.queue import selectors, services
+from apps.queue import services
 from apps.queue.core.tokens import TokenClaims
 from apps.queue.live import token_signer
 from apps.queue.models import WaitingRoom
+from tests.clocks import CacheClock
 from tests.factories.accounts import CustomerFactory, bearer
 from tests.factories.concerts import ConcertFactory
-from tests.queue.rooms import Clock, Visitor
+from tests.queue.rooms import Visitor, tick
 
 pytestmark = pytest.mark.django_db
 
@@ -28,8 +27,7 @@ TOKENS, OWN_TOKEN = "/api/v1/queue/tokens", "/api/v1/queue/tokens/me"
 
 @pytest.fixture
 def customer() -> User:
-    customer: User = CustomerFactory()
-    return customer
+    return CustomerFactory()
 
 
 def join(client: Client, customer: User | None, body: Any, token: str | None = None) -> Any:
@@ -39,13 +37,8 @@ def join(client: Client, customer: User | None, body: Any, token: str | None = N
     return client.post(TOKENS, json.dumps(body), "application/json", headers=headers)
 
 
-def tick() -> int:
-    WaitingRoom.objects.update(next_tick_at="2000-01-01T00:00:00Z")
-    return services.admit_visitors()
-
-
 class TestJoining:
-    def test_answers_with_the_place(self, client: Client, customer: User, concert: Concert) -> None:
+    def test_answers_with_the_place(self, client, customer, concert):
         answer = join(client, customer, {"concert_id": concert.pk})
 
         assert answer.status_code == 201
@@ -64,40 +57,30 @@ class TestJoining:
         assert answer.headers["Retry-After"] == str(data["poll_after_seconds"])
         assert answer.headers["Cache-Control"] == "no-store"
 
-    def test_again_answers_200_with_the_same_place(
-        self, client: Client, customer: User, concert: Concert
-    ) -> None:
+    def test_again_answers_200_with_the_same_place(self, client, customer, concert):
         first = join(client, customer, {"concert_id": concert.pk}).json()["data"]
 
         again = join(client, customer, {"concert_id": concert.pk})
 
         assert again.status_code == 200
-        places = [token_signer().read(d["token"]).slot for d in (first, again.json()["data"])]
-        assert places[0] == places[1]
-
-    @pytest.mark.no_live_room
-    def test_needs_a_login(self, client: Client, concert: Concert) -> None:
-        answer = join(client, None, {"concert_id": concert.pk})
-
-        assert (answer.status_code, answer.json()["code"]) == (401, "AUTHENTICATION_REQUIRED")
+        answers = (first, again.json()["data"])
+        assert len({token_signer().read(answer["token"]).slot for answer in answers}) == 1
 
     @pytest.mark.no_live_room
     @pytest.mark.parametrize("concert_id", ["1", 1.0, True, None, 2**63, -(2**70), [1], {}])
-    def test_refuses_what_is_no_id(self, client: Client, customer: User, concert_id: Any) -> None:
+    def test_refuses_what_is_no_id(self, client, customer, concert_id):
         answer = join(client, customer, {"concert_id": concert_id})
 
         assert (answer.status_code, answer.json()["code"]) == (400, "VALIDATION_ERROR")
         assert "concert_id" in answer.json()["data"]["errors"]
 
     @pytest.mark.parametrize("concert_id", [0, -1, 2**63 - 1])
-    def test_a_concert_that_is_not_there(
-        self, client: Client, customer: User, concert_id: int
-    ) -> None:
+    def test_a_concert_that_is_not_there(self, client, customer, concert_id):
         answer = join(client, customer, {"concert_id": concert_id})
 
         assert (answer.status_code, answer.json()["code"]) == (404, "CONCERT_NOT_FOUND")
 
-    def test_before_the_lottery_window(self, client: Client, customer: User) -> None:
+    def test_before_the_lottery_window(self, client, customer):
         concert = ConcertFactory(sales_open_at=timezone.now() + timedelta(hours=2))
 
         answer = join(client, customer, {"concert_id": concert.pk})
@@ -106,21 +89,19 @@ class TestJoining:
         assert 3590 <= int(answer.headers["Retry-After"]) <= 3600
         assert answer.json()["data"]["retryable"] is True
 
-    def test_after_the_sales(self, client: Client, customer: User) -> None:
+    def test_after_the_sales(self, client, customer):
         answer = join(client, customer, {"concert_id": ConcertFactory(closed=True).pk})
 
         assert (answer.status_code, answer.json()["code"]) == (409, "SALES_CLOSED")
 
-    def test_a_closed_room(self, client: Client, customer: User, concert: Concert) -> None:
+    def test_a_closed_room(self, client, customer, concert):
         services.close_room(concert_id=concert.pk, staff_id=None)
 
         answer = join(client, customer, {"concert_id": concert.pk})
 
         assert (answer.status_code, answer.json()["code"]) == (409, "QUEUE_CLOSED")
 
-    def test_before_the_opening_shows_no_position(
-        self, client: Client, customer: User, upcoming: Concert
-    ) -> None:
+    def test_before_the_opening_shows_no_position(self, client, customer, upcoming):
         data = join(client, customer, {"concert_id": upcoming.pk}).json()["data"]
 
         assert (data["status"], data["position"], data["estimated_wait_seconds"]) == (
@@ -132,8 +113,8 @@ class TestJoining:
 
     @pytest.mark.parametrize("token", ["nonsense", "\xff\xfe", ""])
     def test_a_broken_previous_token_does_not_stand_in_the_way(
-        self, client: Client, customer: User, concert: Concert, token: str
-    ) -> None:
+        self, client, customer, concert, token
+    ):
         assert join(client, customer, {"concert_id": concert.pk}, token).status_code == 201
 
 
@@ -141,13 +122,7 @@ class TestStatus:
     def get(self, client: Client, token: str | None) -> Any:
         return client.get(OWN_TOKEN, headers={} if token is None else {"Queue-Token": token})
 
-    def test_waiting(
-        self,
-        client: Client,
-        concert: Concert,
-        time_of: Callable[[Concert], Clock],
-        django_assert_num_queries: Any,
-    ) -> None:
+    def test_waiting(self, client, concert, time_of, django_assert_num_queries):
         time_of(concert)  # the advice grows with the time for which the room has been full
         visitors = [Visitor(concert).join() for _ in range(4)]
         tick()
@@ -170,7 +145,7 @@ class TestStatus:
         assert answer.headers["Retry-After"] == "1"
         assert answer.headers["Cache-Control"] == "no-store"
 
-    def test_active(self, client: Client, visitors: list[Visitor]) -> None:
+    def test_active(self, client, visitors):
         tick()
 
         data = self.get(client, visitors[0].token).json()["data"]
@@ -184,7 +159,7 @@ class TestStatus:
         assert timedelta(minutes=4) < lease_until - datetime.now(UTC) <= timedelta(minutes=5)
         assert data["token"] != visitors[0].token
 
-    def test_expired(self, client: Client, visitors: list[Visitor]) -> None:
+    def test_expired(self, client, visitors):
         visitors[0].leave()
 
         answer = self.get(client, visitors[0].token)
@@ -195,9 +170,7 @@ class TestStatus:
         assert data["position"] is data["poll_after_seconds"] is data["expires_at"] is None
         assert "Retry-After" not in answer.headers
 
-    def test_needs_no_login_and_ignores_a_bad_one(
-        self, client: Client, visitors: list[Visitor]
-    ) -> None:
+    def test_needs_no_login_and_ignores_a_bad_one(self, client, visitors):
         answer = client.get(
             OWN_TOKEN,
             headers={"Queue-Token": visitors[0].token, "Authorization": "Bearer long-expired"},
@@ -205,21 +178,20 @@ class TestStatus:
 
         assert answer.status_code == 200
 
-    def test_without_a_token(self, client: Client) -> None:
+    def test_without_a_token(self, client):
         answer = self.get(client, None)
 
         assert (answer.status_code, answer.json()["code"]) == (403, "QUEUE_TOKEN_REQUIRED")
 
-    @pytest.mark.no_live_room
     @pytest.mark.parametrize(
         "token", ["x", "q1.k1.MTox.MTox", "\xff\xfe", "a" * 2000, "q1.k1,q1.k1"]
     )
-    def test_a_bad_token(self, client: Client, token: str) -> None:
+    def test_a_bad_token(self, client, token):
         answer = self.get(client, token)
 
         assert (answer.status_code, answer.json()["code"]) == (403, "QUEUE_TOKEN_INVALID")
 
-    def test_in_korean(self, client: Client, visitors: list[Visitor]) -> None:
+    def test_in_korean(self, client, visitors):
         answer = client.get(
             OWN_TOKEN, headers={"Queue-Token": visitors[0].token, "Accept-Language": "ko"}
         )
@@ -228,7 +200,7 @@ class TestStatus:
 
 
 class TestLeaving:
-    def test_gives_the_place_up(self, client: Client, visitors: list[Visitor]) -> None:
+    def test_gives_the_place_up(self, client, visitors):
         answer = client.delete(OWN_TOKEN, headers={"Queue-Token": visitors[0].token})
 
         assert answer.status_code == 200
@@ -236,22 +208,17 @@ class TestLeaving:
         assert visitors[0].standing == "LEFT"
         assert visitors[1].poll().position == 1
 
-    def test_without_a_token(self, client: Client) -> None:
+    def test_without_a_token(self, client):
         answer = client.delete(OWN_TOKEN)
 
         assert (answer.status_code, answer.json()["code"]) == (403, "QUEUE_TOKEN_REQUIRED")
-
-    def test_with_a_bad_token(self, client: Client) -> None:
-        answer = client.delete(OWN_TOKEN, headers={"Queue-Token": "x"})
-
-        assert (answer.status_code, answer.json()["code"]) == (403, "QUEUE_TOKEN_INVALID")
 
 
 class TestBoard:
     def get(self, client: Client, concert_id: int, **headers: str) -> Any:
         return client.get(f"/api/v1/queue/concerts/{concert_id}", headers=headers)
 
-    def test_tells_the_room_at_a_glance(self, client: Client, visitors: list[Visitor]) -> None:
+    def test_tells_the_room_at_a_glance(self, client, visitors):
         concert = visitors[0].concert
         tick()
 
@@ -269,9 +236,7 @@ class TestBoard:
             "admitted_per_minute": 2,
         }
 
-    def test_is_the_same_bytes_for_everybody(
-        self, client: Client, visitors: list[Visitor], customer: User
-    ) -> None:
+    def test_is_the_same_bytes_for_every_reader(self, client, visitors, customer):
         concert_id = visitors[0].concert.pk
         plain = self.get(client, concert_id)
 
@@ -284,7 +249,7 @@ class TestBoard:
         assert plain.headers["Content-Language"] == "en"
         assert "Vary" not in plain.headers
 
-    def test_answers_304_to_who_has_it(self, client: Client, visitors: list[Visitor]) -> None:
+    def test_answers_304_to_who_has_it(self, client, visitors):
         concert_id = visitors[0].concert.pk
         etag = self.get(client, concert_id).headers["ETag"]
 
@@ -296,21 +261,20 @@ class TestBoard:
 
     def test_a_process_reads_it_once_a_second(
         self,
-        client: Client,
-        visitors: list[Visitor],
-        django_assert_num_queries: Any,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
+        client,
+        visitors,
+        django_assert_num_queries,
+        monkeypatch,
+    ):
         concert_id = visitors[0].concert.pk
-        now = 100.0
-        monkeypatch.setattr(selectors._statuses, "_clock", lambda: now)
+        clock = CacheClock(monkeypatch)
         self.get(client, concert_id)
         visitors[0].leave()
 
-        now = 100.9
+        clock.now = 0.9
         with django_assert_num_queries(0):
             kept = self.get(client, concert_id).json()["data"]["waiting"]
-        now = 101.0
+        clock.now = 1.0
         fresh = self.get(client, concert_id).json()["data"]["waiting"]
 
         assert (kept, fresh) == (5, 4)
@@ -319,9 +283,7 @@ class TestBoard:
         ("traits", "state"),
         [({}, "OPEN"), ({"upcoming": True}, "SCHEDULED"), ({"closed": True}, "CLOSED")],
     )
-    def test_a_room_that_nobody_has_entered(
-        self, client: Client, traits: dict[str, bool], state: str
-    ) -> None:
+    def test_a_room_without_visitors(self, client, traits, state):
         concert = ConcertFactory(**traits)
 
         data = self.get(client, concert.pk).json()["data"]
@@ -334,11 +296,11 @@ class TestBoard:
     )
     def test_tells_the_state(
         self,
-        client: Client,
-        visitors: list[Visitor],
-        control: Callable[..., WaitingRoom],
-        state: str,
-    ) -> None:
+        client,
+        visitors,
+        control,
+        state,
+    ):
         concert_id = visitors[0].concert.pk
         control(concert_id=concert_id, staff_id=None)
         tick()
@@ -346,23 +308,14 @@ class TestBoard:
         assert self.get(client, concert_id).json()["data"]["state"] == state
 
     @pytest.mark.parametrize("is_known", [True, False])
-    def test_a_concert_that_is_not_there(self, client: Client, is_known: bool) -> None:
+    def test_a_concert_that_is_not_there(self, client, is_known):
         concert_id = ConcertFactory(is_published=False).pk + (0 if is_known else 1)
 
         answer = self.get(client, concert_id)
 
         assert (answer.status_code, answer.json()["code"]) == (404, "CONCERT_NOT_FOUND")
 
-    @pytest.mark.no_live_room
-    @pytest.mark.parametrize("concert_id", [2**63, 10**30])
-    def test_an_id_beyond_64_bits(self, client: Client, concert_id: int) -> None:
-        answer = self.get(client, concert_id)
-
-        assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND")
-
-    def test_counting_down_with_it_agrees_with_the_status(
-        self, client: Client, visitors: list[Visitor]
-    ) -> None:
+    def test_counting_down_with_it_agrees_with_the_status(self, client, visitors):
         concert_id = visitors[0].concert.pk
         tick()
         status = visitors[4].poll()
@@ -379,15 +332,13 @@ class TestBoard:
 
 class TestWithoutAStore:
     @pytest.fixture(autouse=True)
-    def store_url(self, settings: LazySettings) -> str:
+    def store_url(self, settings) -> str:
         """Return where the store would be."""
         url: str = settings.QUEUE_URL
         settings.QUEUE_URL = "redis://127.0.0.1:1/0"
         return url
 
-    def test_every_call_answers_503_and_says_when_to_try_again(
-        self, client: Client, customer: User, concert: Concert
-    ) -> None:
+    def test_every_call_answers_503_and_says_when_to_try_again(self, client, customer, concert):
         token = token_signer().issue(_ticket(concert, customer))
         answers = [
             join(client, customer, {"concert_id": concert.pk}),
@@ -400,24 +351,20 @@ class TestWithoutAStore:
         assert {answer.json()["code"] for answer in answers} == {"SERVICE_UNAVAILABLE"}
         assert all(int(answer.headers["Retry-After"]) >= 1 for answer in answers)
 
-    def test_a_payer_is_verified_all_the_same(self, customer: User, concert: Concert) -> None:
+    def test_a_payer_is_verified_all_the_same(self, customer, concert):
         token = token_signer().issue(_ticket(concert, customer))
 
         place = services.verify_token(token=token, customer_id=customer.pk, concert_id=concert.pk)
 
         assert (place.slot, place.generation) == (5, 1)
 
-    def test_leases_cannot_be_changed_and_nobody_fails(
-        self, customer: User, concert: Concert
-    ) -> None:
+    def test_leases_cannot_be_changed_and_no_call_fails(self, customer, concert):
         lease: Any = {"concert_id": concert.pk, "customer_id": customer.pk, "slot": 5}
 
         services.extend_lease(**lease, until=timezone.now())
         services.shorten_lease(**lease)
 
-    def test_controls_take_effect_when_it_is_back(
-        self, concert: Concert, settings: LazySettings, store_url: str, client: Client
-    ) -> None:
+    def test_controls_take_effect_when_it_is_back(self, concert, settings, store_url, client):
         services.set_capacity(concert_id=concert.pk, capacity=9, staff_id=None)
         assert services.admit_visitors() == 0
         settings.QUEUE_URL = store_url

@@ -4,7 +4,6 @@ from collections.abc import Generator
 
 import pytest
 import redis
-from django.conf import LazySettings
 from redis.crc import key_slot
 
 from apps.queue import services
@@ -21,7 +20,7 @@ NODES = 3
 
 
 @pytest.fixture
-def cluster(settings: LazySettings) -> Generator[list[redis.Redis]]:
+def cluster(settings) -> Generator[list[redis.Redis]]:
     """Three nodes that share the slots; `QUEUE_URL` names one of them."""
     servers = start_cluster(NODES)
     settings.QUEUE_URL = servers[0].url.replace("redis://", "redis+cluster://")
@@ -30,7 +29,7 @@ def cluster(settings: LazySettings) -> Generator[list[redis.Redis]]:
         server.stop()
 
 
-def test_rooms_on_different_nodes_work_as_on_one(cluster: list[redis.Redis]) -> None:
+def test_rooms_on_different_nodes_work_as_on_one(cluster):
     concerts = [WaitingRoomFactory(capacity=2).concert for _ in range(9)]
     rooms = [[Visitor(concert).join() for _ in range(4)] for concert in concerts]
 
@@ -53,7 +52,7 @@ def test_rooms_on_different_nodes_work_as_on_one(cluster: list[redis.Redis]) -> 
     assert all(node.dbsize() for node in cluster)
 
 
-def test_a_node_that_loses_everything_heals_alone(cluster: list[redis.Redis]) -> None:
+def test_a_node_that_loses_everything_heals_alone(cluster):
     concerts = [WaitingRoomFactory(capacity=1).concert for _ in range(9)]
     rooms = [[Visitor(concert).join() for _ in range(3)] for concert in concerts]
     services.admit_visitors()

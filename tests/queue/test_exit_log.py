@@ -3,10 +3,8 @@
 from datetime import timedelta
 
 import pytest
-import redis
 from django.utils import timezone
 
-from apps.concerts.models import Concert
 from apps.queue.core.room import Room
 from apps.queue.live import live_room
 from apps.queue.models import QueueExit
@@ -21,8 +19,8 @@ pytestmark = pytest.mark.django_db
 @pytest.mark.no_live_room
 class TestEndsSince:
     def test_come_in_order_of_time_and_each_once(
-        self, concert: Concert, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries
-    ) -> None:
+        self, concert, monkeypatch, django_assert_num_queries
+    ):
         monkeypatch.setattr(exit_log, "EXITS_BATCH", 2)
         now = timezone.now()
         minutes = [9, 5, 5, 5, 7, 5, 3]  # some at the same moment, more than a batch
@@ -42,13 +40,13 @@ class TestEndsSince:
         )
         assert len({end.customer_id for end in found}) == len(minutes)
 
-    def test_of_an_empty_log_are_none(self, concert: Concert) -> None:
+    def test_of_an_empty_log_are_none(self, concert):
         assert list(ends_since(timezone.now(), concert_id=concert.pk, generation=1)) == []
 
 
 class TestDrainExits:
     @pytest.fixture
-    def live(self, concert: Concert, store: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Room:
+    def live(self, concert, store, monkeypatch) -> Room:
         monkeypatch.setattr(exit_log, "EXITS_BATCH", 2)
         live = live_room(concert.pk)
         at = to_micros(timezone.now())
@@ -57,13 +55,13 @@ class TestDrainExits:
             store.xadd(f"{{queue:{concert.pk}}}:exits", {"end": end})
         return live
 
-    def test_moves_all_of_them(self, live: Room) -> None:
+    def test_moves_all_of_them(self, live):
         assert drain_exits(live, seconds=60) == 5
 
         assert QueueExit.objects.count() == 5
         assert live.exits(count=10) == []
 
-    def test_stops_when_the_time_is_over(self, live: Room) -> None:
+    def test_stops_when_the_time_is_over(self, live):
         assert drain_exits(live, seconds=-1) == 2
 
         assert QueueExit.objects.count() == 2

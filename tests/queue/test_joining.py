@@ -4,15 +4,13 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import pytest
-import redis
 
 from apps.queue.core.lottery import key_blocks
 from apps.queue.core.room import SECOND, EndReason, JoinRefusal, Room, RoomFault, VisitStatus
 from tests.factories.queue import LOTTERY_KEY, OPENED_AT
-from tests.queue.rooms import CONCERT, Clock, TestedRoom, claims
+from tests.queue.rooms import CONCERT, TestedRoom, claims
 
 WAITING_KEY = f"{{queue:{CONCERT}}}:waiting"
 
@@ -38,14 +36,14 @@ class TestCountedJoin:
     def limit(self) -> FakeLimit:
         return FakeLimit(f"{{queue:{CONCERT}}}:calls", most=1)
 
-    def test_takes_the_same_place(self, room: TestedRoom, clock: Clock, limit: FakeLimit) -> None:
+    def test_takes_the_same_place(self, room, clock, limit):
         visit = room.join(1, call=limit)
 
         assert (visit.outcome, visit.slot) == (VisitStatus.WAITING, clock.now)
         assert limit.counted == [1, 1]
         assert room.join(1) == visit._replace(is_new=False)
 
-    def test_over_the_limit_changes_nothing(self, room: TestedRoom, limit: FakeLimit) -> None:
+    def test_over_the_limit_changes_nothing(self, room, limit):
         room.join(1, call=limit)
         before = room.glance()
 
@@ -56,7 +54,7 @@ class TestCountedJoin:
         assert room.visit_of(2) is None
         assert room.glance() == before
 
-    def test_is_counted_when_it_is_refused(self, room: TestedRoom, limit: FakeLimit) -> None:
+    def test_is_counted_when_it_is_refused(self, room, limit):
         room.set_policy(version=2, state="CLOSED")
 
         assert room.join(1, call=limit).outcome is JoinRefusal.QUEUE_CLOSED
@@ -64,22 +62,18 @@ class TestCountedJoin:
 
 
 class TestJoining:
-    def test_gives_positions_in_the_order_of_arrival(self, room: TestedRoom) -> None:
+    def test_gives_positions_in_the_order_of_arrival(self, room):
         visits = [room.join(customer) for customer in (30, 10, 20)]
 
         assert [visit.position for visit in visits] == [1, 2, 3]
         assert all(visit.is_new for visit in visits)
 
-    def test_a_place_is_the_moment_of_arrival_and_never_given_twice(
-        self, room: TestedRoom, clock: Clock
-    ) -> None:
+    def test_a_place_is_the_moment_of_arrival_and_never_given_twice(self, room, clock):
         slots = [room.join(customer).slot for customer in (1, 2, 3)]
 
         assert slots == [clock.now, clock.now + 1, clock.now + 2]
 
-    def test_a_clock_that_goes_back_puts_nobody_before_others(
-        self, room: TestedRoom, clock: Clock
-    ) -> None:
+    def test_a_clock_that_goes_back_puts_no_newcomer_before_others(self, room, clock):
         [first] = room.join_all(1)
         clock.advance(minutes=-10)
 
@@ -88,7 +82,7 @@ class TestJoining:
         assert second.slot > first.slot
         assert second.position == 2
 
-    def test_joining_again_gives_back_the_same_place(self, room: TestedRoom, clock: Clock) -> None:
+    def test_joining_again_gives_back_the_same_place(self, room, clock):
         first = room.join(1)
         room.join(2)
         clock.advance(minutes=1)
@@ -97,9 +91,7 @@ class TestJoining:
 
         assert (again.slot, again.position, again.is_new) == (first.slot, 1, False)
 
-    def test_joining_again_when_active_gives_no_fresh_lease(
-        self, room: TestedRoom, clock: Clock
-    ) -> None:
+    def test_joining_again_when_active_gives_no_fresh_lease(self, room, clock):
         room.join(1)
         room.tick()
         first = room.join(1)
@@ -118,9 +110,7 @@ class TestJoining:
             ({"opens_at": OPENED_AT + 7201 * SECOND}, JoinRefusal.SALES_NOT_OPEN),
         ],
     )
-    def test_refuses_when_nobody_may_join(
-        self, room: TestedRoom, policy: dict[str, Any], refusal: JoinRefusal
-    ) -> None:
+    def test_refuses_when_joining_is_over_or_has_not_begun(self, room, policy, refusal):
         room.set_policy(version=2, **policy)
 
         refused = room.join(1)
@@ -128,14 +118,12 @@ class TestJoining:
         assert refused.outcome is refusal
         assert room.visit_of(1) is None
 
-    def test_says_when_joining_begins(self, room: TestedRoom, clock: Clock) -> None:
+    def test_says_when_joining_begins(self, room, clock):
         room.set_policy(version=2, opens_at=clock.now + 3700 * SECOND)
 
         assert room.join(1).poll_after_seconds == 100
 
-    def test_a_paused_room_keeps_places_and_gives_new_ones(
-        self, room: TestedRoom, clock: Clock
-    ) -> None:
+    def test_a_paused_room_keeps_places_and_gives_new_ones(self, room, clock):
         [first] = room.join_all(1)
         room.set_policy(version=2, state="PAUSED")
 
@@ -147,31 +135,29 @@ class TestJoining:
         assert room.touch(first).position == 1
         assert room.touch(first).wait_seconds is None
 
-    def test_a_room_that_the_store_does_not_have_says_so(self, store: redis.Redis) -> None:
+    def test_a_room_that_the_store_does_not_have_says_so(self, store):
         assert Room(store, CONCERT).join(1).outcome is RoomFault.LOST
 
 
 class TestLottery:
     @pytest.fixture
-    def early(self, room: TestedRoom, clock: Clock) -> TestedRoom:
+    def early(self, room, clock) -> TestedRoom:
         """A room that opens in half an hour."""
         room.set_policy(version=2, opens_at=clock.now + 1800 * SECOND, capacity=100)
         return room
 
-    def test_a_place_is_an_hmac_under_the_key_of_the_room(
-        self, early: TestedRoom, store: redis.Redis
-    ) -> None:
+    def test_a_place_is_an_hmac_under_the_key_of_the_room(self, early, store):
         early.join(42)
 
         digest = hmac.new(LOTTERY_KEY, f"{CONCERT}:42".encode(), hashlib.sha1).hexdigest()
         assert store.zscore(WAITING_KEY, 42) == int(digest[:12], 16) + 1
 
-    def test_shows_neither_place_nor_position_nor_wait(self, early: TestedRoom) -> None:
+    def test_shows_neither_place_nor_position_nor_wait(self, early):
         visit = early.join(1)
 
         assert (visit.slot, visit.position, visit.wait_seconds) == (0, None, None)
 
-    def test_draws_are_uniform(self, early: TestedRoom, store: redis.Redis) -> None:
+    def test_draws_are_uniform(self, early, store):
         """Chi-square over 20 bins: a fair lottery stays below 43.8 (p = 0.999 at 19 degrees of freedom).
 
         The key is fixed, so the outcome is, too; another key fails one time in a thousand.
@@ -186,7 +172,7 @@ class TestLottery:
         expected = count / len(bins)
         assert sum((found - expected) ** 2 / expected for found in bins) < 43.8
 
-    def test_draws_do_not_follow_arrival(self, early: TestedRoom, clock: Clock) -> None:
+    def test_draws_do_not_follow_arrival(self, early, clock):
         """The mean rank of the first half of 1,000 arrivals is that of all within four standard errors (36)."""
         early.join_all(*range(1000))
         early.set_policy(version=3, opens_at=clock.now)
@@ -195,12 +181,10 @@ class TestLottery:
 
         assert abs(sum(positions) / 500 - 500.5) < 4 * 9.13
 
-    def test_leaving_and_joining_again_draws_the_same(
-        self, early: TestedRoom, store: redis.Redis
-    ) -> None:
+    def test_leaving_and_joining_again_draws_the_same(self, early, store):
         [mine] = early.join_all(1)
         slot = store.zscore(WAITING_KEY, 1)
-        early.finish(customer_id=1, slot=0, generation=1, reason=EndReason.LEFT)
+        early.end(mine, EndReason.LEFT)
         assert early.touch(mine).ended_reason is EndReason.LEFT
 
         again = early.join(1)
@@ -209,7 +193,7 @@ class TestLottery:
         assert store.zscore(WAITING_KEY, 1) == slot
         assert early.touch(mine).outcome is VisitStatus.WAITING
 
-    def test_nobody_is_admitted_before_opening(self, early: TestedRoom, clock: Clock) -> None:
+    def test_no_visitor_is_admitted_before_opening(self, early, clock):
         early.join_all(*range(10))
         clock.advance(seconds=1799)
 
@@ -218,9 +202,7 @@ class TestLottery:
 
         assert (before, early.tick()) == (0, 10)
 
-    def test_later_arrivals_stand_behind_all_early_ones_in_order(
-        self, early: TestedRoom, clock: Clock
-    ) -> None:
+    def test_later_arrivals_stand_behind_all_early_ones_in_order(self, early, clock):
         early.join_all(*range(1, 6))
         clock.advance(minutes=30)
 
@@ -231,9 +213,7 @@ class TestLottery:
             *range(1, 6)
         ]
 
-    def test_the_lottery_does_not_come_back_when_the_opening_is_postponed(
-        self, early: TestedRoom, clock: Clock
-    ) -> None:
+    def test_the_lottery_does_not_come_back_when_the_opening_is_postponed(self, early, clock):
         clock.advance(minutes=30)
         [first] = early.join_all(1)
         early.set_policy(version=3, opens_at=clock.now + 60 * SECOND)
@@ -242,9 +222,7 @@ class TestLottery:
 
         assert second.slot > first.slot
 
-    def test_a_new_generation_draws_anew(
-        self, early: TestedRoom, clock: Clock, store: redis.Redis
-    ) -> None:
+    def test_a_new_generation_draws_anew(self, early, clock, store):
         early.join(1)
         first = store.zscore(WAITING_KEY, 1)
         inner, outer = key_blocks(b"another key")
@@ -259,8 +237,8 @@ class TestLottery:
         assert store.zscore(WAITING_KEY, 1) != first
 
     def test_an_early_bird_who_polls_as_advised_is_there_at_the_opening_an_hour_later(
-        self, room: TestedRoom, clock: Clock
-    ) -> None:
+        self, room, clock
+    ):
         opens_at = clock.now + 3600 * SECOND
         room.set_policy(version=2, opens_at=opens_at)
         [mine] = room.join_all(1)
@@ -273,24 +251,20 @@ class TestLottery:
 
         assert room.touch(mine).outcome is VisitStatus.ACTIVE
 
-    def test_patience_lasts_beyond_the_opening(self, early: TestedRoom, clock: Clock) -> None:
+    def test_patience_lasts_beyond_the_opening(self, early, clock):
         [mine] = early.join_all(1)
         opens_at = clock.now + 1800 * SECOND
         clock.advance(minutes=29)
 
         assert early.touch(mine).expires_at == opens_at + 300 * SECOND
 
-    def test_absent_early_birds_are_out_a_while_after_the_opening(
-        self, early: TestedRoom, clock: Clock
-    ) -> None:
+    def test_absent_early_birds_are_out_a_while_after_the_opening(self, early, clock):
         """However early they came: what holds up the others does not grow with the lottery window."""
         opens_at = clock.now + 1800 * SECOND
 
         assert early.join(1).expires_at <= opens_at + 300 * SECOND
 
-    def test_opening_earlier_than_announced_costs_nobody_the_place(
-        self, early: TestedRoom, clock: Clock
-    ) -> None:
+    def test_opening_earlier_than_announced_costs_no_visitor_the_place(self, early, clock):
         """Twenty were told to come back in half an hour; staff open now. Slots do not wait for them, places do."""
         claims_of_all = early.join_all(*range(20))
         advice = {mine: early.touch(mine).poll_after_seconds or 0 for mine in claims_of_all}
@@ -310,9 +284,7 @@ class TestLottery:
             early.tick()
             assert early.touch(mine).outcome is VisitStatus.ACTIVE
 
-    def test_after_an_opening_in_a_pause_nobody_draws_any_more(
-        self, early: TestedRoom, clock: Clock
-    ) -> None:
+    def test_after_an_opening_in_a_pause_no_place_is_drawn_any_more(self, early, clock):
         early.set_policy(version=2, state="PAUSED")
         claims_of_all = early.join_all(*range(5))
         clock.set(OPENED_AT + SECOND)
@@ -324,22 +296,20 @@ class TestLottery:
 
         assert [early.touch(mine).position for mine in claims_of_all] == before
 
-    def test_who_left_came_back_and_paid_has_paid(self, early: TestedRoom, clock: Clock) -> None:
+    def test_who_left_came_back_and_paid_has_paid(self, early, clock):
         clock.advance(minutes=29)
         [mine] = early.join_all(1)
-        early.finish(customer_id=1, slot=0, generation=1, reason=EndReason.LEFT)
+        early.end(mine, EndReason.LEFT)
         early.join(1)
         clock.advance(minutes=1)
         early.tick()
         early.touch(mine)
 
-        early.finish(customer_id=1, slot=0, generation=1, reason=EndReason.COMPLETED)
+        early.end(mine)
 
         assert early.touch(mine).ended_reason is EndReason.COMPLETED
 
-    def test_advice_reaches_to_the_opening_and_spreads_the_crowd(
-        self, early: TestedRoom, store: redis.Redis
-    ) -> None:
+    def test_advice_reaches_to_the_opening_and_spreads_the_crowd(self, early, store):
         store.zadd(WAITING_KEY, {f"x{n}": n for n in range(20_000)})
 
         advice = {early.join(customer).poll_after_seconds for customer in range(200)}
@@ -348,23 +318,21 @@ class TestLottery:
         assert max(advice, key=lambda seconds: seconds or 0) <= 1811  # type: ignore[operator]
         assert len(advice) > 8
 
-    def test_a_key_longer_than_a_block_is_refused(self) -> None:
+    def test_a_key_longer_than_a_block_is_refused(self):
         with pytest.raises(ValueError, match="block"):
             key_blocks(bytes(65))
 
 
 class TestPreviousToken:
-    def test_a_place_that_the_store_lost_is_asked_for(self, room: TestedRoom) -> None:
+    def test_a_place_that_the_store_lost_is_asked_for(self, room):
         [mine] = room.join_all(1)
         lost = replace(mine, customer_id=2)
 
         assert room.join(2, previous=lost).outcome is RoomFault.UNKNOWN
 
-    def test_a_place_that_ended_does_not_stand_in_the_way(
-        self, room: TestedRoom, clock: Clock
-    ) -> None:
+    def test_a_place_that_ended_does_not_stand_in_the_way(self, room, clock):
         [mine] = room.join_all(1)
-        room.finish(customer_id=1, slot=mine.slot, generation=1, reason=EndReason.LEFT)
+        room.end(mine, EndReason.LEFT)
         clock.advance(seconds=1)
 
         again = room.join(1, previous=mine)
@@ -372,16 +340,14 @@ class TestPreviousToken:
         assert again.is_new
         assert again.slot > mine.slot
 
-    def test_an_older_generation_does_not_count(self, room: TestedRoom) -> None:
+    def test_an_older_generation_does_not_count(self, room):
         [mine] = room.join_all(1)
         room.set_policy(version=2, generation=2, state="CLOSED")
         room.set_policy(version=3, generation=2)
 
         assert room.join(1, previous=mine).is_new
 
-    def test_the_place_in_the_room_is_given_back_whatever_the_token_says(
-        self, room: TestedRoom
-    ) -> None:
+    def test_the_place_in_the_room_is_given_back_whatever_the_token_says(self, room):
         [mine] = room.join_all(1)
 
         again = room.join(1, previous=replace(mine, slot=mine.slot + 5))

@@ -5,14 +5,12 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 from redis.cluster import RedisCluster
 
-from apps.queue.core import scripts
 from apps.queue.core.room import SECOND, EndReason, Room, VisitStatus
 from apps.queue.core.tokens import TokenClaims
 from tests.conftest import Race
@@ -23,7 +21,7 @@ CAPACITY = 7
 
 
 @pytest.fixture
-def room(store: redis.Redis) -> TestedRoom:
+def room(store) -> TestedRoom:
     """Open, with the server's clock."""
     room = TestedRoom(store, CONCERT)
     room.configure(policy(capacity=CAPACITY), epoch="first", was_stored=False)
@@ -49,10 +47,8 @@ def in_order_of_place(store: redis.Redis) -> list[int]:
 
 
 class TestJoiningAtOnce:
-    def test_places_follow_arrival_and_none_is_given_twice(
-        self, room: TestedRoom, store: redis.Redis, race: Race
-    ) -> None:
-        """50 threads, four joins each: whoever was answered before another began stands before it."""
+    def test_places_follow_arrival_and_none_is_given_twice(self, room, store, race):
+        """50 threads, four joins each: a customer who was answered before another began stands before it."""
         intervals: dict[int, tuple[float, float, int]] = {}
 
         def join(customers: range) -> None:
@@ -72,7 +68,7 @@ class TestJoiningAtOnce:
             earlier = [other for end, other in finished_before if end < began]
             assert not earlier or max(earlier) < slot
 
-    def test_one_login_gets_one_place(self, room: TestedRoom, race: Race) -> None:
+    def test_one_login_gets_one_place(self, room, race):
         visits = race([lambda: room.join(42) for _ in range(16)])
 
         assert len({visit.slot for visit in visits}) == 1
@@ -80,9 +76,7 @@ class TestJoiningAtOnce:
 
 
 class TestTickingAtOnce:
-    def test_arrival_order_and_capacity_hold_under_eight_tickers(
-        self, room: TestedRoom, store: redis.Redis, race: Race
-    ) -> None:
+    def test_arrival_order_and_capacity_hold_under_eight_tickers(self, room, store, race):
         """200 visitors pass through 7 slots while 8 threads tick and one watches."""
         arrivals = list(range(200))
         random.Random(1).shuffle(arrivals)
@@ -108,12 +102,7 @@ class TestTickingAtOnce:
                     while (visit := room.touch(mine)).outcome is not VisitStatus.ACTIVE:
                         pass
                     admitted_at.append(visit.admitted_at)
-                    room.finish(
-                        customer_id=customer,
-                        slot=mine.slot,
-                        generation=1,
-                        reason=EndReason.COMPLETED,
-                    )
+                    room.end(mine)
             finally:
                 is_over = True
 
@@ -135,14 +124,10 @@ class TestTickingAtOnce:
         active: Any = store.zcard(f"{{queue:{CONCERT}}}:active")
         return int(active)
 
-    def test_eight_ticks_admit_no_more_than_one(
-        self, room: TestedRoom, store: redis.Redis, race: Race
-    ) -> None:
+    def test_eight_ticks_admit_no_more_than_one(self, room, store, race):
         assert self.admit_at_once(store, race, room.admit) == CAPACITY
 
-    def test_the_race_is_real_when_the_budget_is_computed_outside(
-        self, room: TestedRoom, store: redis.Redis, race: Race
-    ) -> None:
+    def test_the_race_is_real_when_the_budget_is_computed_outside(self, room, store, race):
         """The same with the budget taken before the call: eight ticks that all saw seven free slots fill them eight times."""
         keys = [f"{{queue:{CONCERT}}}:{name}" for name in ("waiting", "active")]
         admit_many = store.register_script("""
@@ -160,18 +145,14 @@ class TestTickingAtOnce:
 
 
 class TestScripts:
-    def test_a_server_that_forgot_the_scripts_learns_them_again(
-        self, room: TestedRoom, store: redis.Redis
-    ) -> None:
+    def test_a_server_that_forgot_the_scripts_learns_them_again(self, room, store):
         room.join(1)
         store.script_flush()
 
         assert room.join(1).position == 1
 
     @pytest.mark.parametrize("operation", ["join", "touch", "finish"])
-    def test_one_round_trip_each(
-        self, room: TestedRoom, store: redis.Redis, operation: str
-    ) -> None:
+    def test_one_round_trip_each(self, room, store, operation):
         mine = ticket_of(1, room.join(1).slot)
         calls: dict[str, Callable[[], object]] = {
             "join": lambda: room.join(1),
@@ -189,8 +170,3 @@ class TestScripts:
         stats = server.info("commandstats")
         assert stats["cmdstat_evalsha"]["calls"] == 1
         assert "cmdstat_eval" not in stats
-
-    def test_every_script_touches_declared_keys_of_one_slot_only(self) -> None:
-        """Keys come from KEYS alone, so that a cluster can route them."""
-        for path in Path(scripts.__file__).parent.glob("*.lua"):
-            assert "{queue" not in path.read_text(), path.name

@@ -20,13 +20,14 @@ from hypothesis.stateful import (
 from apps.concerts.errors import ConcertNotFound
 from apps.concerts.publication import publish_concert, withdraw_concert
 from apps.queue import services
-from apps.queue.core.room import SECOND, EndReason, Room
+from apps.queue.core.room import SECOND, EndReason
 from apps.queue.core.tokens import TokenClaims
 from apps.queue.live import token_signer
 from apps.queue.models import WaitingRoom
 from apps.queue.services.clock import from_micros, to_micros
 from tests.factories.queue import WaitingRoomFactory
-from tests.queue.rooms import FROZEN_CLOCK, Clock
+from tests.queue.rooms import Clock
+from tests.queue.rooms import tick as tick_rooms
 
 pytestmark = pytest.mark.slow
 
@@ -110,8 +111,8 @@ class Model:
         ends = {ends[key] for ends in (self.remembered, self.recorded) if key in ends}
         later = {
             reason
-            for (one, taken), reason in self.recorded.items()
-            if one == who and taken > slot and reason != "MERGED"
+            for (customer, taken), reason in self.recorded.items()
+            if customer == who and taken > slot and reason != "MERGED"
         }
         return ends or later
 
@@ -381,8 +382,7 @@ class WaitingRoomMachine(RuleBasedStateMachine):
     @rule()
     def tick(self) -> None:
         self.model.tick()
-        WaitingRoom.objects.update(next_tick_at="2000-01-01T00:00:00Z")
-        services.admit_visitors()
+        tick_rooms()
 
     @rule(seconds=st.sampled_from([1, 5, 9, 10, 11, 15, 20, 21, 59, 60, 61, 299, 300, 700]))
     def time(self, seconds: int) -> None:
@@ -438,12 +438,8 @@ class WaitingRoomMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.django_db
-def test_no_history_differs_from_the_model(
-    store: redis.Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    defaults = Room.__init__.__kwdefaults__
-    assert defaults is not None
-    monkeypatch.setitem(defaults, "clock", FROZEN_CLOCK)
+@pytest.mark.usefixtures("time_of")
+def test_no_history_differs_from_the_model(store: redis.Redis) -> None:
     WaitingRoomMachine.store = store
 
     run_state_machine_as_test(

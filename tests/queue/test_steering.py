@@ -24,8 +24,8 @@ from apps.queue import services
 from apps.queue.core.room import Room
 from apps.queue.models import PolicyChange, QueueExit, WaitingRoom
 from tests.boxoffice.sending import send, shown_by
-from tests.factories.accounts import CustomerFactory
-from tests.queue.rooms import Visitor
+from tests.factories.accounts import CustomerFactory, browser_of, clerk_browser
+from tests.queue.rooms import policy_form
 
 pytestmark = pytest.mark.django_db
 
@@ -33,7 +33,7 @@ PAUSED = "We are looking into slow payments."
 
 
 @pytest.fixture
-def room(concert: Concert, visitors: list[Visitor]) -> WaitingRoom:
+def room(concert, visitors) -> WaitingRoom:
     return WaitingRoom.objects.get(concert=concert)
 
 
@@ -60,13 +60,12 @@ class Staff:
 
 
 @pytest.fixture
-def staff(client: Client, room: WaitingRoom) -> Staff:
-    client.force_login(CustomerFactory(admin=True))
-    return Staff(client, room)
+def staff(room) -> Staff:
+    return Staff(browser_of(CustomerFactory(admin=True)), room)
 
 
 class TestPages:
-    def test_a_pause_reaches_visitors_with_its_reason(self, staff: Staff, concert: Concert) -> None:
+    def test_a_pause_reaches_visitors_with_its_reason(self, staff, concert):
         answer = staff.steer("pause", reason=PAUSED)
 
         assert answer.status_code == 302
@@ -74,7 +73,7 @@ class TestPages:
         board = staff.client.get(reverse("waiting_room_status", args=[concert.pk])).json()["data"]
         assert (board["state"], board["pause_reason"]) == ("PAUSED", PAUSED)
 
-    def test_the_round_from_pause_to_open(self, staff: Staff, room: WaitingRoom) -> None:
+    def test_the_round_from_pause_to_open(self, staff, room):
         states = []
         for control in ("pause", "resume", "close", "open"):
             staff.steer(control, reason="round")
@@ -91,7 +90,7 @@ class TestPages:
         }
         assert LogEntry.objects.filter(object_id=str(room.pk)).count() == 4
 
-    def test_a_visitor_is_removed_by_email(self, staff: Staff, visitors: list[Visitor]) -> None:
+    def test_a_visitor_is_removed_by_email(self, staff, visitors):
         staff.steer("remove", email=f" {visitors[1].customer.email.upper()} ", reason="Tout")
 
         assert visitors[1].standing == "REMOVED"
@@ -105,7 +104,7 @@ class TestPages:
             ("elsewhere@example.com", "This visitor has no place in the waiting room."),
         ],
     )
-    def test_who_is_not_there_cannot_be_removed(self, staff: Staff, email: str, words: str) -> None:
+    def test_who_is_not_there_cannot_be_removed(self, staff, email, words):
         CustomerFactory(email="elsewhere@example.com")
 
         answer = staff.steer("remove", email=email, reason="Tout")
@@ -114,8 +113,8 @@ class TestPages:
         assert not PolicyChange.objects.exists()
 
     def test_a_removal_that_the_store_did_not_take_may_be_sent_again(
-        self, staff: Staff, visitors: list[Visitor], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+        self, staff, visitors, monkeypatch
+    ):
         url = staff.control("remove")
         form = {
             "_shown": shown_by(staff.client, url),
@@ -136,9 +135,7 @@ class TestPages:
         assert QueueExit.objects.count() == LogEntry.objects.count() == 1
 
     @pytest.mark.parametrize("control", ["pause", "close", "remove"])
-    def test_what_hurts_needs_a_reason(
-        self, staff: Staff, room: WaitingRoom, visitors: list[Visitor], control: str
-    ) -> None:
+    def test_what_hurts_needs_a_reason(self, staff, room, visitors, control):
         answer = staff.steer(control, email=visitors[0].customer.email, reason=" ")
 
         assert answer.status_code == 200
@@ -158,7 +155,7 @@ class TestPages:
             if f'href="{url.replace("x", str(staff.room.pk))}"' in page
         ]
 
-    def test_only_what_its_state_allows_is_offered(self, staff: Staff) -> None:
+    def test_only_what_its_state_allows_is_offered(self, staff):
         offered = [self.offered(staff)]
         for control in ("pause", "resume", "close"):
             staff.steer(control, reason=PAUSED)
@@ -172,8 +169,8 @@ class TestPages:
         ]
 
     def test_before_its_opening_a_room_may_be_opened_early_once_sales_are_open(
-        self, staff: Staff, concert: Concert, room: WaitingRoom
-    ) -> None:
+        self, staff, concert, room
+    ):
         WaitingRoom.objects.update(opens_at=timezone.now() + timedelta(hours=1))
         early = self.offered(staff)
         staff.steer("pause", reason=PAUSED)
@@ -187,25 +184,18 @@ class TestPages:
         assert paused == ["open_now", "resume", "close"]
         assert before_sales == ["resume", "close"]
 
-    def test_who_may_only_look_steers_nothing(self, client: Client, room: WaitingRoom) -> None:
-        from django.contrib.auth.models import Permission
-
-        clerk = CustomerFactory(staff=True)
-        clerk.user_permissions.add(Permission.objects.get(codename="view_waitingroom"))
-        client.force_login(clerk)
-        looking = Staff(client, room)
+    def test_who_may_only_look_steers_nothing(self, room):
+        looking = Staff(clerk_browser("view_waitingroom"), room)
 
         urls = [looking.control(name) for name in ("pause", "close")]
-        answers = [client.post(url, {"reason": "x"}).status_code for url in urls]
+        answers = [looking.client.post(url, {"reason": "x"}).status_code for url in urls]
 
         assert answers == [403, 403]
         assert "/steer/" not in looking.page()
         room.refresh_from_db()
         assert room.state == "OPEN"
 
-    def test_opening_before_the_sales_is_refused_with_the_date(
-        self, staff: Staff, concert: Concert, room: WaitingRoom
-    ) -> None:
+    def test_opening_before_the_sales_is_refused_with_the_date(self, staff, concert, room):
         Concert.objects.filter(pk=concert.pk).update(
             sales_open_at=timezone.now() + timedelta(days=2)
         )
@@ -215,73 +205,43 @@ class TestPages:
         assert "Sales have not opened yet. They open on" in answer.content.decode()
         assert not PolicyChange.objects.exists()
 
-    def test_saving_an_edit_does_not_ask_the_store_for_figures(
-        self, staff: Staff, room: WaitingRoom, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_saving_an_edit_does_not_ask_the_store_for_figures(self, staff, room, monkeypatch):
         url = reverse("admin:queue_waitingroom_change", args=[room.pk])
         shown = shown_by(staff.client, url)
         asked: list[int] = []
         monkeypatch.setattr(room_admin, "live_figures", asked.append)
-        values = {
-            "_shown": shown,
-            "opens_at_0": "",
-            "opens_at_1": "",
-            "capacity": "80",
-            "admissions_per_minute": "",
-            "lease": "00:05:00",
-            "patience": "00:05:00",
-            "lottery_window": "01:00:00",
-        }
+        values = policy_form(_shown=shown, capacity="80")
 
         answer = staff.client.post(url, values)
 
         assert answer.status_code == 302
         assert asked == []
 
-    def test_the_buttons_of_a_page_read_the_room_once(self, staff: Staff) -> None:
+    def test_the_buttons_of_a_page_read_the_room_once(self, staff):
         staff.page()
 
         with CaptureQueriesContext(connection) as captured:
             staff.page()
 
-        rooms = [one for one in captured if 'FROM "queue_waitingroom"' in one["sql"]]
+        rooms = [query for query in captured if 'FROM "queue_waitingroom"' in query["sql"]]
         assert len(rooms) == 2  # for the form, and for the buttons
 
-    def test_there_is_no_other_control(self, staff: Staff) -> None:
+    def test_there_is_no_other_control(self, staff):
         assert staff.client.get(staff.control("explode")).status_code == 404
 
-    def test_an_edit_of_the_policy_keeps_its_reason(self, staff: Staff, room: WaitingRoom) -> None:
-        values = {
-            "opens_at_0": "",
-            "opens_at_1": "",
-            "capacity": "80",
-            "admissions_per_minute": "",
-            "lease": "00:05:00",
-            "patience": "00:05:00",
-            "lottery_window": "01:00:00",
-            "reason": "More doors",
-        }
+    def test_an_edit_of_the_policy_keeps_its_reason(self, staff, room):
+        values = policy_form(capacity="80", reason="More doors")
         send(staff.client, reverse("admin:queue_waitingroom_change", args=[room.pk]), values)
 
         change = PolicyChange.objects.get()
         assert (change.field, change.new_value, change.reason) == ("capacity", "80", "More doors")
 
-    def test_the_form_does_not_open_before_the_sales(
-        self, staff: Staff, concert: Concert, room: WaitingRoom
-    ) -> None:
+    def test_the_form_does_not_open_before_the_sales(self, staff, concert, room):
         Concert.objects.filter(pk=concert.pk).update(
             sales_open_at=timezone.now() + timedelta(days=2)
         )
         at = timezone.localtime(timezone.now() + timedelta(days=1))
-        values = {
-            "opens_at_0": f"{at:%Y-%m-%d}",
-            "opens_at_1": f"{at:%H:%M:%S}",
-            "capacity": "50",
-            "admissions_per_minute": "",
-            "lease": "00:05:00",
-            "patience": "00:05:00",
-            "lottery_window": "01:00:00",
-        }
+        values = policy_form(opens_at_0=f"{at:%Y-%m-%d}", opens_at_1=f"{at:%H:%M:%S}")
 
         answer = send(
             staff.client, reverse("admin:queue_waitingroom_change", args=[room.pk]), values
@@ -302,7 +262,7 @@ def room_command(concert_id: int, control: str, *arguments: object) -> dict[str,
 
 
 class TestCommand:
-    def test_shows_policy_figures_and_changes(self, concert: Concert, room: WaitingRoom) -> None:
+    def test_shows_policy_figures_and_changes(self, concert, room):
         services.set_capacity(concert_id=concert.pk, capacity=7, actor="root", reason="why")
 
         seen = room_command(concert.pk, "show")
@@ -311,14 +271,14 @@ class TestCommand:
         [change] = seen["changes"]
         assert (change["field"], change["by"], change["reason"]) == ("capacity", "root", "why")
 
-    def test_shows_lines_for_people(self, concert: Concert, room: WaitingRoom) -> None:
+    def test_shows_lines_for_people(self, concert, room):
         printed = StringIO()
 
         call_command("room", str(concert.pk), "show", stdout=printed)
 
         assert "capacity                2" in printed.getvalue()
 
-    def test_steers(self, concert: Concert, visitors: list[Visitor], room: WaitingRoom) -> None:
+    def test_steers(self, concert, visitors, room):
         paused = room_command(concert.pk, "pause", "--reason", PAUSED)
         resumed = room_command(concert.pk, "resume")
         changed = room_command(concert.pk, "capacity", "1,000")
@@ -338,9 +298,7 @@ class TestCommand:
         assert (closed["state"], opened["state"]) == ("CLOSED", "OPEN")
         assert all("(command line)" in change["by"] for change in opened["changes"])
 
-    def test_takes_the_concert_offline_and_publishes_it(
-        self, concert: Concert, visitors: list[Visitor], room: WaitingRoom
-    ) -> None:
+    def test_takes_the_concert_offline_and_publishes_it(self, concert, visitors, room):
         offline = room_command(concert.pk, "withdraw", "--reason", PAUSED)
         online = room_command(concert.pk, "publish")
 
@@ -351,14 +309,14 @@ class TestCommand:
         assert [change["field"] for change in online["changes"]] == ["is_published"] * 2
         assert all("(command line)" in change["by"] for change in online["changes"])
 
-    def test_names_the_account_that_acts(self, concert: Concert, room: WaitingRoom) -> None:
+    def test_names_the_account_that_acts(self, concert, room):
         clerk = CustomerFactory(staff=True)
 
         seen = room_command(concert.pk, "capacity", 9, "--by", clerk.email)
 
         assert seen["changes"][0]["by"] == clerk.email
 
-    def test_opens_at_a_time_of_the_venue(self, concert: Concert, room: WaitingRoom) -> None:
+    def test_opens_at_a_time_of_the_venue(self, concert, room):
         venue = ZoneInfo(settings.VENUE_TIME_ZONE)
         at = timezone.localtime(timezone.now() + timedelta(hours=1), venue).replace(microsecond=0)
 
@@ -386,22 +344,18 @@ class TestCommand:
             (["capacity", "9", "--by", "nobody@example.com"], "There is no account of staff"),
         ],
     )
-    def test_refuses_in_words_and_changes_nothing(
-        self, concert: Concert, room: WaitingRoom, arguments: list[str], words: str
-    ) -> None:
+    def test_refuses_in_words_and_changes_nothing(self, concert, room, arguments, words):
         with pytest.raises(CommandError, match=words):
             room_command(concert.pk, *arguments)
 
         assert not PolicyChange.objects.exists()
         assert WaitingRoom.objects.get().version == room.version
 
-    def test_refuses_a_concert_that_is_not_there(self) -> None:
+    def test_refuses_a_concert_that_is_not_there(self):
         with pytest.raises(CommandError, match="There is no concert 4711"):
             room_command(4711, "show")
 
-    def test_refuses_opening_before_the_sales_and_tells_the_time_of_the_venue(
-        self, upcoming: Concert
-    ) -> None:
+    def test_refuses_opening_before_the_sales_and_tells_the_time_of_the_venue(self, upcoming):
         opens_at = timezone.localtime(upcoming.sales_open_at, ZoneInfo(settings.VENUE_TIME_ZONE))
 
         with pytest.raises(

@@ -3,7 +3,6 @@
 from uuid import uuid4
 
 import pytest
-import redis
 from django.db import transaction
 from django.utils import timezone
 
@@ -33,15 +32,15 @@ def paid(visitor: Visitor) -> OutboxEvent:
         )
 
 
-def test_beat_admits(visitors: list[Visitor]) -> None:
+def test_beat_admits(visitors):
     admit_visitors(from_a_newer_caller=True)
 
     assert visitors[0].standing == "ACTIVE"
 
 
 def test_a_confirmed_reservation_enqueues_the_end_of_the_visit(
-    broker_store: redis.Redis,
-) -> None:
+    broker_store,
+):
     event_id = uuid4()
 
     reservation_confirmed.send(
@@ -52,7 +51,7 @@ def test_a_confirmed_reservation_enqueues_the_end_of_the_visit(
     assert any(b"token_expiry" in message for message in messages)  # type: ignore[union-attr]
 
 
-def test_the_task_ends_the_visit_once(visitors: list[Visitor]) -> None:
+def test_the_task_ends_the_visit_once(visitors):
     admit_visitors()
     visitors[0].poll()
     event = paid(visitors[0])
@@ -65,9 +64,7 @@ def test_the_task_ends_the_visit_once(visitors: list[Visitor]) -> None:
     assert visitors[0].standing == "COMPLETED"
 
 
-def test_without_a_store_the_delivery_is_tried_again_later(
-    visitors: list[Visitor], settings: object
-) -> None:
+def test_without_a_store_the_delivery_is_tried_again_later(visitors, settings):
     admit_visitors()
     visitors[0].poll()
     event = paid(visitors[0])

@@ -1,7 +1,6 @@
 """A concert that is taken offline for a while: every place is kept, and everything goes on when it is published again."""
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +17,7 @@ from apps.queue.errors import QueueClosed
 from apps.queue.models import PolicyChange, QueueExit, WaitingRoom
 from tests.factories.accounts import CustomerFactory, bearer
 from tests.factories.concerts import ConcertFactory
-from tests.queue.rooms import Clock, TestedRoom, Visitor
+from tests.queue.rooms import Clock, Visitor, tick
 
 pytestmark = pytest.mark.django_db
 
@@ -38,18 +37,13 @@ def publish(concert: Concert, **by: Any) -> None:
     clear_process_caches()
 
 
-def tick() -> int:
-    WaitingRoom.objects.update(next_tick_at="2000-01-01T00:00:00Z")
-    return services.admit_visitors()
-
-
 @pytest.fixture
-def store_time(concert: Concert, time_of: Callable[[Concert], Clock]) -> Clock:
+def store_time(concert, time_of) -> Clock:
     return time_of(concert)
 
 
 class TestWaiting:
-    def test_places_survive_as_in_a_pause(self, concert: Concert, visitors: list[Visitor]) -> None:
+    def test_places_survive_as_in_a_pause(self, concert, visitors):
         withdraw(concert)
 
         assert tick() == 0
@@ -59,9 +53,7 @@ class TestWaiting:
         assert [visitor.standing for visitor in visitors] == ["ACTIVE"] * 2 + ["WAITING"] * 3
         assert not QueueExit.objects.exists()
 
-    def test_it_takes_effect_with_the_commit(
-        self, concert: Concert, visitors: list[Visitor]
-    ) -> None:
+    def test_it_takes_effect_with_the_commit(self, concert, visitors):
         withdraw(concert)
         assert services.admit_now(concert.pk) == 0
 
@@ -69,8 +61,8 @@ class TestWaiting:
         assert services.admit_now(concert.pk) == 2
 
     def test_who_polls_as_advised_waits_for_as_long_as_it_takes(
-        self, store_time: Clock, concert: Concert, visitors: list[Visitor]
-    ) -> None:
+        self, store_time, concert, visitors
+    ):
         withdraw(concert)
 
         for _ in range(12):
@@ -78,9 +70,7 @@ class TestWaiting:
             tick()
             assert [visitor.poll().status for visitor in visitors] == ["WAITING"] * 5
 
-    def test_who_goes_away_loses_the_place_as_in_a_pause(
-        self, store_time: Clock, concert: Concert, visitors: list[Visitor]
-    ) -> None:
+    def test_who_goes_away_loses_the_place_as_in_a_pause(self, store_time, concert, visitors):
         withdraw(concert)
         for _ in range(40):
             store_time.advance(seconds=10)
@@ -90,8 +80,8 @@ class TestWaiting:
         assert [visitor.standing for visitor in visitors] == ["WAITING"] + ["TIMED_OUT"] * 4
 
     def test_a_place_is_given_back_and_newcomers_are_not_told_that_there_is_anything(
-        self, concert: Concert, visitors: list[Visitor]
-    ) -> None:
+        self, concert, visitors
+    ):
         withdraw(concert)
 
         visitors[2].token = ""
@@ -99,7 +89,7 @@ class TestWaiting:
         with pytest.raises(ConcertNotFound):
             Visitor(concert).join()
 
-    def test_leaving_is_possible(self, concert: Concert, visitors: list[Visitor]) -> None:
+    def test_leaving_is_possible(self, concert, visitors):
         withdraw(concert)
 
         visitors[0].leave()
@@ -107,9 +97,7 @@ class TestWaiting:
         assert [visitors[0].standing, visitors[1].poll().position] == ["LEFT", 1]
 
     @pytest.mark.parametrize("rejoins", [True, False])
-    def test_it_heals_meanwhile(
-        self, store_time: Clock, concert: Concert, visitors: list[Visitor], rejoins: bool
-    ) -> None:
+    def test_it_heals_meanwhile(self, store_time, concert, visitors, rejoins):
         withdraw(concert)
         store_time.lose_everything()
 
@@ -122,9 +110,7 @@ class TestWaiting:
         with pytest.raises(ConcertNotFound):
             Visitor(concert).join()
 
-    def test_a_room_that_was_paused_is_paused_again_afterwards(
-        self, concert: Concert, visitors: list[Visitor]
-    ) -> None:
+    def test_a_room_that_was_paused_is_paused_again_afterwards(self, concert, visitors):
         services.pause_room(concert_id=concert.pk, reason="Slow payments")
         withdraw(concert)
         publish(concert)
@@ -137,9 +123,7 @@ class TestWaiting:
             "",
         )
 
-    def test_closing_is_for_good_all_the_same(
-        self, concert: Concert, visitors: list[Visitor]
-    ) -> None:
+    def test_closing_is_for_good_all_the_same(self, concert, visitors):
         withdraw(concert)
         with TestCase.captureOnCommitCallbacks(execute=True):
             services.close_room(concert_id=concert.pk, reason="Off")
@@ -150,9 +134,7 @@ class TestWaiting:
             Visitor(concert).join()
 
     @pytest.mark.parametrize("moment", ["upcoming", "closed"])
-    def test_joining_tells_neither_when_sales_open_nor_that_they_are_over(
-        self, moment: str
-    ) -> None:
+    def test_joining_tells_neither_when_sales_open_nor_that_they_are_over(self, moment):
         concert = ConcertFactory(**{moment: True})
         services.get_or_create_waiting_room(concert.pk)
         withdraw(concert)
@@ -163,7 +145,7 @@ class TestWaiting:
 
 class TestTurns:
     @pytest.fixture
-    def inside(self, store_time: Clock, visitors: list[Visitor]) -> Visitor:
+    def inside(self, store_time, visitors) -> Visitor:
         """Has used a minute of the five."""
         tick()
         visitors[0].poll()
@@ -179,9 +161,7 @@ class TestTurns:
             for visitor in visitors:
                 visitor.poll()
 
-    def test_stand_still_and_begin_anew(
-        self, store_time: Clock, concert: Concert, visitors: list[Visitor], inside: Visitor
-    ) -> None:
+    def test_stand_still_and_begin_anew(self, store_time, concert, visitors, inside):
         withdraw(concert)
         self.wait_offline(store_time, 8, *visitors[2:])
         assert inside.standing == "ACTIVE"
@@ -202,9 +182,7 @@ class TestTurns:
         WaitingRoom.objects.filter(concert=concert).update(resumed_at=at)
         tick()
 
-    def test_end_as_ever_afterwards(
-        self, store_time: Clock, concert: Concert, visitors: list[Visitor], inside: Visitor
-    ) -> None:
+    def test_end_as_ever_afterwards(self, store_time, concert, visitors, inside):
         withdraw(concert)
         self.wait_offline(store_time, 8, *visitors[2:])
         self.set_time_of_publishing(store_time, concert)
@@ -217,8 +195,8 @@ class TestTurns:
         assert [visitor.standing for visitor in visitors[2:4]] == ["ACTIVE"] * 2
 
     def test_of_who_was_called_and_did_not_come_yet_leaves_a_minute(
-        self, store_time: Clock, concert: Concert, visitors: list[Visitor]
-    ) -> None:
+        self, store_time, concert, visitors
+    ):
         tick()
         withdraw(concert)
         self.wait_offline(store_time, 10, *visitors[2:])
@@ -231,9 +209,7 @@ class TestTurns:
         tick()
         assert visitors[1].standing == "TIMED_OUT"
 
-    def test_survive_the_loss_of_the_store(
-        self, store_time: Clock, concert: Concert, visitors: list[Visitor], inside: Visitor
-    ) -> None:
+    def test_survive_the_loss_of_the_store(self, store_time, concert, visitors, inside):
         withdraw(concert)
         self.wait_offline(store_time, 8, *visitors[2:])
         store_time.lose_everything()
@@ -243,16 +219,14 @@ class TestTurns:
         store_time.lose_everything()
         assert inside.standing == "ACTIVE"
 
-    def test_are_not_begun_by_anybody_meanwhile(
-        self, concert: Concert, visitors: list[Visitor], inside: Visitor
-    ) -> None:
+    def test_are_begun_by_no_visitor_meanwhile(self, concert, visitors, inside):
         withdraw(concert)
         inside.leave()
 
         assert tick() == 0
         assert visitors[2].standing == "WAITING"
 
-    def test_paying_for_a_hold_ends_them_as_ever(self, concert: Concert, inside: Visitor) -> None:
+    def test_paying_for_a_hold_ends_them_as_ever(self, concert, inside):
         withdraw(concert)
 
         inside.pay()
@@ -263,7 +237,7 @@ class TestTurns:
 class TestCore:
     """The scripts alone."""
 
-    def test_a_lease_that_a_hold_extended_is_kept(self, room: TestedRoom, clock: Clock) -> None:
+    def test_a_lease_that_a_hold_extended_is_kept(self, room, clock):
         [mine] = room.join_all(1)
         room.tick()
         room.touch(mine)
@@ -277,9 +251,7 @@ class TestCore:
         room.shorten_lease(customer_id=1, slot=mine.slot)
         assert room.touch(mine).expires_at == clock.now + 300 * SECOND
 
-    def test_without_a_new_beginning_the_turn_would_be_over(
-        self, room: TestedRoom, clock: Clock
-    ) -> None:
+    def test_without_a_new_beginning_the_turn_would_be_over(self, room, clock):
         """The twin: what a pause does to a turn, which goes on meanwhile."""
         [mine] = room.join_all(1)
         room.tick()
@@ -290,7 +262,7 @@ class TestCore:
 
         assert room.touch(mine).ended_reason is EndReason.TIMED_OUT
 
-    def test_an_unknown_newcomer_gets_no_place(self, room: TestedRoom) -> None:
+    def test_an_unknown_newcomer_gets_no_place(self, room):
         room.join_all(1)
         room.set_policy(version=2, state=WITHDRAWN)
 
@@ -305,9 +277,7 @@ class TestApi:
         body, headers = json.dumps({"concert_id": visitor.concert.pk}), bearer(visitor.customer)
         return client.post(TOKENS, body, "application/json", headers=headers)
 
-    def test_a_place_is_told_and_a_newcomer_is_not_let_in(
-        self, client: Client, concert: Concert, visitors: list[Visitor]
-    ) -> None:
+    def test_a_place_is_told_and_a_newcomer_is_not_let_in(self, client, concert, visitors):
         withdraw(concert)
 
         slot = client.get(OWN_TOKEN, headers={"Queue-Token": visitors[1].token})
@@ -321,8 +291,8 @@ class TestApi:
         assert (new.status_code, new.json()["code"]) == (404, "CONCERT_NOT_FOUND")
 
     def test_the_board_is_told_with_the_reason_to_those_with_a_place(
-        self, client: Client, concert: Concert, visitors: list[Visitor]
-    ) -> None:
+        self, client, concert, visitors
+    ):
         withdraw(concert)
         board = f"/api/v1/queue/concerts/{concert.pk}"
 
@@ -337,9 +307,7 @@ class TestApi:
         publish(concert)
         assert client.get(board).json()["data"]["state"] == "OPEN"
 
-    def test_nothing_is_to_be_seen_or_held(
-        self, client: Client, concert: Concert, visitors: list[Visitor]
-    ) -> None:
+    def test_nothing_is_to_be_seen_or_held(self, client, concert, visitors):
         tick()
         visitor = visitors[0]
         visitor.poll()
@@ -352,7 +320,7 @@ class TestApi:
 
 
 class TestRecords:
-    def test_say_who_and_when_and_why(self, concert: Concert, visitors: list[Visitor]) -> None:
+    def test_say_who_and_when_and_why(self, concert, visitors):
         staff = CustomerFactory(staff=True)
         withdraw(concert, staff_id=staff.pk)
         publish(concert, actor="root (command line)", reason="Settled")
@@ -373,20 +341,18 @@ class TestRecords:
             ("is_published", "False", "True", None, "root (command line)", "Settled"),
         ]
 
-    def test_there_is_nothing_to_do_twice(self, concert: Concert) -> None:
+    def test_there_is_nothing_to_do_twice(self, concert):
         withdraw(concert)
 
         assert not withdraw_concert(concert_id=concert.pk, reason="Again")
         assert WaitingRoom.objects.get(concert=concert).withdrawal_reason == REASON
         assert PolicyChange.objects.count() == 1
 
-    def test_a_concert_that_is_not_there_is_refused(self) -> None:
+    def test_a_concert_that_is_not_there_is_refused(self):
         with pytest.raises(ConcertNotFound):
             withdraw_concert(concert_id=0)
 
-    def test_stakes_name_those_who_wait_and_those_who_choose(
-        self, concert: Concert, visitors: list[Visitor]
-    ) -> None:
+    def test_stakes_name_those_who_wait_and_those_who_choose(self, concert, visitors):
         tick()
 
         waiting, choosing = stakes_of(concert.pk)

@@ -9,7 +9,7 @@ OK = b"HTTP/1.1 200 OK\r\n"
 
 
 class Server:
-    """Reads a request and then sends `parts`, one every `pace` seconds, to everybody who connects."""
+    """Read a request and then send `parts`, one every `pace` seconds, to each client that connects."""
 
     def __init__(self, parts: Callable[[], Iterator[bytes]], *, pace: float, reads: bool) -> None:
         self.sent = 0

@@ -27,7 +27,7 @@ STARTS_AT = timezone.now().replace(microsecond=0) + timedelta(days=30)
 
 
 @pytest.fixture(params=[STARTS_AT, STARTS_AT + timedelta(microseconds=70)], ids=["whole", "micro"])
-def performance(request: Any) -> Performance:
+def performance(request) -> Performance:
     made: Performance = PerformanceFactory(
         seats=3,
         starts_at=request.param,
@@ -42,7 +42,7 @@ def performance(request: Any) -> Performance:
 
 
 @pytest.fixture
-def visitor(performance: Performance) -> Visitor:
+def visitor(performance) -> Visitor:
     return admitted_visitor(performance.concert_id, balance=500_000)
 
 
@@ -61,14 +61,14 @@ def rendered(message: str, data: Any) -> bytes:
     return as_json(envelope("SUCCESS", message, data))
 
 
-def test_of_a_hold(visitor: Visitor, performance: Performance) -> None:
+def test_of_a_hold(visitor, performance):
     answer = held(visitor, performance)
 
     hold = hold_of(customer_id=visitor.customer.pk, hold_id=answer.json()["data"]["hold_id"])
     assert answer.content == rendered("Seats held.", HoldSerializer(hold).data)
 
 
-def test_of_the_best_seats(visitor: Visitor, performance: Performance) -> None:
+def test_of_the_best_seats(visitor, performance):
     answer = visitor.post(
         "/holds/best-available", {"performance_id": performance.pk, "quantity": 1}
     )
@@ -77,7 +77,7 @@ def test_of_the_best_seats(visitor: Visitor, performance: Performance) -> None:
     assert answer.content == rendered("Seats held.", HoldSerializer(hold).data)
 
 
-def test_of_a_release(visitor: Visitor, performance: Performance) -> None:
+def test_of_a_release(visitor, performance):
     hold_id = held(visitor, performance).json()["data"]["hold_id"]
 
     answer = visitor.delete(f"/holds/{hold_id}")
@@ -86,7 +86,7 @@ def test_of_a_release(visitor: Visitor, performance: Performance) -> None:
     assert answer.content == rendered("Hold released.", HoldSerializer(hold).data)
 
 
-def test_of_a_payment(visitor: Visitor, performance: Performance) -> None:
+def test_of_a_payment(visitor, performance):
     answer = paid(visitor, performance)
 
     reserved = reservation_of(
@@ -98,7 +98,7 @@ def test_of_a_payment(visitor: Visitor, performance: Performance) -> None:
     assert answer.content == rendered("Reservation confirmed.", expected)
 
 
-def test_of_a_cancellation(visitor: Visitor, performance: Performance) -> None:
+def test_of_a_cancellation(visitor, performance):
     reservation_id = paid(visitor, performance).json()["data"]["reservation_id"]
 
     answer = visitor.post(f"/reservations/{reservation_id}/cancel", key="cancel")
@@ -109,14 +109,14 @@ def test_of_a_cancellation(visitor: Visitor, performance: Performance) -> None:
     )
 
 
-def test_of_a_top_up(visitor: Visitor) -> None:
+def test_of_a_top_up(visitor):
     answer = visitor.post("/balance/charges", {"amount": 1_000}, key="charge")
 
     booked = LedgerTransaction.objects.get(amount=1_000)
     assert answer.content == rendered("Balance topped up.", ChargedSerializer(booked).data)
 
 
-def test_are_kept_as_they_were_given(visitor: Visitor, performance: Performance) -> None:
+def test_are_kept_as_they_were_given(visitor, performance):
     first = paid(visitor, performance)
     Concert.objects.update(title="Another")
 

@@ -22,21 +22,6 @@ pytestmark = pytest.mark.django_db
 REUSED = "IDEMPOTENCY_KEY_REUSED"
 
 
-@pytest.fixture
-def performance():
-    return PerformanceFactory(seats=4, concert__seats_per_customer=2)
-
-
-@pytest.fixture
-def seats(performance):
-    return list(Seat.objects.of_performance(performance.pk).in_map_order())
-
-
-@pytest.fixture
-def visitor(performance):
-    return admitted_visitor(performance.concert_id)
-
-
 def ids(seats):
     return [seat.pk for seat in seats]
 
@@ -63,7 +48,7 @@ GATED_READS = [
 
 class TestTheGate:
     @pytest.mark.parametrize("path", GATED_READS)
-    def test_lets_nobody_through_without_an_active_token(self, performance, path):
+    def test_refuses_a_visitor_without_an_active_token(self, performance, path):
         path = path.format(concert=performance.concert_id, performance=performance.pk)
         waiting = Visitor(CustomerFactory())
 
@@ -76,7 +61,7 @@ class TestTheGate:
         assert waiting.get(path).status_code == 200
 
     @pytest.mark.parametrize("path", GATED_READS)
-    def test_refuses_the_token_of_somebody_else(self, performance, visitor, path):
+    def test_refuses_the_token_of_another_customer(self, performance, visitor, path):
         path = path.format(concert=performance.concert_id, performance=performance.pk)
         thief = Visitor(CustomerFactory())
         thief.headers["Queue-Token"] = visitor.headers["Queue-Token"]
@@ -118,12 +103,10 @@ class TestTheGate:
 
 class TestPerformances:
     def test_lists_dates_with_what_is_left(self, performance, seats, visitor):
-        later = PerformanceFactory(
-            seats=1, concert=performance.concert, starts_at=performance.starts_at + timedelta(1)
-        )
+        later = performance.concert.performances.exclude(pk=performance.pk).get()
         hold(CustomerFactory(), seats[:1])
         overdue_hold(CustomerFactory(), seats[1:2])
-        reservation(CustomerFactory(), [later.seats.get()])
+        reservation(CustomerFactory(), later.seats.all())
 
         answer = visitor.get(f"/concerts/{performance.concert_id}/performances")
 
@@ -139,20 +122,11 @@ class TestPerformances:
         assert (second["seats_available"], second["reservable"]) == (0, False)
 
     def test_a_date_that_has_begun_is_not_reservable(self, performance, visitor):
-        begin_at(Performance.objects.all(), timezone.now())
+        begin_at(Performance.objects.filter(pk=performance.pk), timezone.now())
 
         answer = visitor.get(f"/concerts/{performance.concert_id}/performances")
 
         assert answer.json()["data"]["items"][0]["reservable"] is False
-
-    @pytest.mark.parametrize("dates", [1, 8])
-    def test_takes_the_same_queries_for_any_number_of_dates(
-        self, performance, visitor, dates, django_assert_num_queries
-    ):
-        PerformanceFactory.create_batch(dates, seats=2, concert=performance.concert)
-
-        with django_assert_num_queries(4):  # login, concert, claims, dates
-            visitor.get(f"/concerts/{performance.concert_id}/performances")
 
 
 class TestSeats:
@@ -213,7 +187,7 @@ class TestSeatMapAndAvailability:
         assert current["statuses"] == "AHAR"
 
     @pytest.mark.parametrize("resource", ["seat-map", "availability"])
-    def test_answer_304_to_whoever_has_it(self, performance, visitor, resource):
+    def test_answer_304_to_a_reader_who_has_it(self, performance, visitor, resource):
         path = f"/performances/{performance.pk}/{resource}"
         first = visitor.get(path)
 
@@ -267,27 +241,6 @@ class TestHolds:
         assert visitor.get(f"/holds/{stale.pk}").json()["data"]["status"] == "EXPIRED"
         assert refused(visitor.delete(f"/holds/{stale.pk}"), 409, "HOLD_EXPIRED")
 
-    @pytest.mark.parametrize(
-        "body",
-        [
-            {},
-            [],
-            {"performance_id": "1", "seat_ids": [1]},
-            {"performance_id": True, "seat_ids": [1]},
-            {"performance_id": 1.0, "seat_ids": [1]},
-            {"performance_id": 1, "seat_ids": []},
-            {"performance_id": 1, "seat_ids": "1"},
-            {"performance_id": 1, "seat_ids": [1, 1]},
-            {"performance_id": 1, "seat_ids": [0]},
-            {"performance_id": 1, "seat_ids": [2**63]},
-            {"performance_id": 1, "seat_ids": list(range(1, 12))},
-            {"performance_id": 1, "seat_ids": [[1]]},
-        ],
-    )
-    def test_refuses_what_makes_no_sense(self, visitor, body):
-        assert refused(visitor.post("/holds", body), 400, "VALIDATION_ERROR")
-        assert not Hold.objects.exists()
-
     def test_gives_each_refusal_its_code(self, performance, seats, visitor):
         def post(seat_ids):
             body = {"performance_id": performance.pk, "seat_ids": seat_ids}
@@ -304,7 +257,7 @@ class TestHolds:
         assert refused(post([*ids(seats[2:]), 2**62]), 409, "SEAT_LIMIT_EXCEEDED")
         assert refused(post([2**62]), 404, "SEAT_NOT_FOUND")
 
-    def test_says_nothing_false_of_a_seat_that_one_holds_oneself(self, performance, seats, visitor):
+    def test_says_nothing_false_of_a_seat_of_ones_own(self, performance, seats, visitor):
         held_over_api(visitor, performance, seats[:1])
         hold(CustomerFactory(), seats[1:2])
         asked = [{"performance_id": performance.pk, "seat_ids": [seat.pk]} for seat in seats[:2]]
@@ -313,16 +266,6 @@ class TestHolds:
 
         assert refused(own, 409, "SEAT_ALREADY_HELD")
         assert own.json()["message"] == others.json()["message"] == "This seat is held already."
-
-    def test_repeats_the_answer_for_the_same_key(self, performance, seats, visitor):
-        body = {"performance_id": performance.pk, "seat_ids": ids(seats[:1])}
-
-        first = visitor.post("/holds", body, key="click-1")
-        again = visitor.post("/holds", body, key="click-1")
-
-        assert again.content == first.content
-        assert again["Idempotent-Replayed"] == "true"
-        assert Hold.objects.count() == 1
 
     @pytest.mark.parametrize("path", ["/holds", "/holds/best-available"])
     def test_repeats_the_answer_also_when_the_turn_is_over(self, performance, seats, visitor, path):
@@ -385,17 +328,6 @@ class TestHolds:
 
         assert refused(visitor.post("/holds/best-available", body), 409, "NOT_ENOUGH_SEATS")
 
-    def test_the_hold_of_another_customer_is_404(self, seats, visitor):
-        foreign = hold(CustomerFactory(), seats[:1])
-
-        assert refused(visitor.get(f"/holds/{foreign.pk}"), 404, "HOLD_NOT_FOUND")
-        assert refused(visitor.delete(f"/holds/{foreign.pk}"), 404, "HOLD_NOT_FOUND")
-        assert refused(
-            visitor.post("/reservations", {"hold_id": str(foreign.pk)}, key="k"),
-            404,
-            "HOLD_NOT_FOUND",
-        )
-
     @pytest.mark.django_db(transaction=True)
     def test_holding_extends_the_lease_and_releasing_takes_it_back(
         self, performance, seats, visitor
@@ -447,19 +379,6 @@ class TestReservations:
         assert refused(visitor.post("/reservations", body, key="pay-2"), 409, "HOLD_NOT_LIVE")
         assert Wallet.objects.get(pk=visitor.customer.pk).balance == 950_000
 
-    def test_a_key_stands_for_one_request(self, seats, visitor):
-        first, second = hold(visitor.customer, seats[:1]), hold(visitor.customer, seats[1:2])
-        visitor.post("/reservations", {"hold_id": str(first.pk)}, key="pay-1")
-
-        answer = visitor.post("/reservations", {"hold_id": str(second.pk)}, key="pay-1")
-
-        assert refused(answer, 422, "IDEMPOTENCY_KEY_REUSED")
-
-    def test_needs_a_key(self, seats, visitor):
-        body = {"hold_id": str(hold(visitor.customer, seats[:1]).pk)}
-
-        assert refused(visitor.post("/reservations", body), 400, "IDEMPOTENCY_KEY_REQUIRED")
-
     def test_says_what_is_missing(self, performance, seats):
         poor = admitted_visitor(performance.concert_id, balance=20_000)
         made = held_over_api(poor, performance, seats[:1])
@@ -472,13 +391,6 @@ class TestReservations:
         poor.post("/balance/charges", {"amount": 30_000}, key="charge-1")
         paid = poor.post("/reservations", {"hold_id": made["hold_id"]}, key="pay-1")
         assert paid.status_code == 201
-
-    def test_an_expired_hold_cannot_be_paid(self, seats, visitor):
-        stale = overdue_hold(visitor.customer, seats[:1])
-
-        answer = visitor.post("/reservations", {"hold_id": str(stale.pk)}, key="k")
-
-        assert refused(answer, 409, "HOLD_EXPIRED")
 
     def test_works_when_the_token_has_ended(self, performance, seats, visitor):
         made = held_over_api(visitor, performance, seats[:1])
@@ -527,7 +439,7 @@ class TestReservations:
         assert pay(made["hold_id"], own, "used").status_code == 201
         assert Reservation.objects.count() == 1
 
-    def test_lists_own_ones_newest_first_and_by_status(self, seats, visitor):
+    def test_lists_ones_own_newest_first_and_by_status(self, seats, visitor):
         first = reservation(visitor.customer, seats[:1])
         second = reservation(visitor.customer, seats[1:2])
         reservation(CustomerFactory(), seats[2:3])
@@ -541,27 +453,6 @@ class TestReservations:
         assert listed("?status=CANCELLED") == ([str(first.pk)], 1)
         assert listed("?page=2&page_size=1") == ([str(first.pk)], 2)
         assert refused(visitor.get("/reservations?status=PAID"), 400, "VALIDATION_ERROR")
-
-    @pytest.mark.parametrize("owned", [1, 4])
-    def test_takes_the_same_queries_for_any_number(
-        self, seats, visitor, owned, django_assert_num_queries
-    ):
-        Concert.objects.update(seats_per_customer=4)
-        for seat in seats[:owned]:
-            reservation(visitor.customer, [seat])
-
-        with django_assert_num_queries(4):  # login, page, tickets with seats, total
-            visitor.get("/reservations")
-
-    def test_what_belongs_to_somebody_else_is_404(self, seats, visitor):
-        foreign = reservation(CustomerFactory(), seats[:1])
-        ticket = foreign.tickets.get()
-
-        path = f"/reservations/{foreign.pk}"
-        assert refused(visitor.get(path), 404, "RESERVATION_NOT_FOUND")
-        assert refused(visitor.post(f"{path}/cancel", key="c"), 404, "RESERVATION_NOT_FOUND")
-        assert refused(visitor.get(f"/tickets/{ticket.pk}/qr.svg"), 404, "NOT_FOUND")
-        assert refused(visitor.get(f"/reservations/{uuid4()}"), 404, "RESERVATION_NOT_FOUND")
 
 
 class TestCancelling:
@@ -591,9 +482,11 @@ class TestCancelling:
 
         assert refused(visitor.get(path), 404, "NOT_FOUND")
 
-    def test_is_refused_too_late(self, seats, visitor):
+    def test_is_refused_too_late(self, performance, seats, visitor):
         reserved = reservation(visitor.customer, seats[:1])
-        begin_at(Performance.objects.all(), timezone.now() + timedelta(hours=23))
+        begin_at(
+            Performance.objects.filter(pk=performance.pk), timezone.now() + timedelta(hours=23)
+        )
 
         answer = visitor.post(f"/reservations/{reserved.pk}/cancel", key="c")
 
@@ -624,7 +517,7 @@ class TestWithAFrozenQueueStore:
 
 @pytest.mark.django_db(transaction=True)
 class TestWithAQueueStoreThatTakesNoWrites:
-    def test_nobody_is_let_in_and_nothing_is_a_500(self, performance, seats, store, visitor):
+    def test_no_visitor_is_let_in_and_nothing_is_a_500(self, performance, seats, store, visitor):
         made = held_over_api(visitor, performance, seats[:1])
         store.config_set("min-replicas-to-write", 1)
 

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import pytest
@@ -17,7 +16,7 @@ from apps.core.caching import clear_process_caches
 from apps.reservations import selectors
 from apps.reservations.selectors import Availability, availability, seats_with_states
 from apps.reservations.services import cancel_reservation, release_hold
-from tests.conftest import Race
+from tests.clocks import CacheClock
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.reservations import hold, overdue_hold, reservation
@@ -36,7 +35,7 @@ def performance() -> Performance:
 
 
 @pytest.fixture
-def seats(performance: Performance) -> list[Seat]:
+def seats(performance) -> list[Seat]:
     return list(Seat.objects.of_performance(performance.pk).in_map_order())
 
 
@@ -46,9 +45,7 @@ def current(performance: Performance) -> str:
 
 
 class TestAvailability:
-    def test_has_a_letter_for_every_state_of_a_seat(
-        self, performance: Performance, seats: Sequence[Seat]
-    ) -> None:
+    def test_has_a_letter_for_every_state_of_a_seat(self, performance, seats):
         customers = CustomerFactory.create_batch(9)
         hold(customers[0], seats[0:2])
         overdue_hold(customers[1], seats[2:3])
@@ -69,31 +66,27 @@ class TestAvailability:
             performance_id=performance.pk, customer_id=customers[0].pk
         )] == [*current(performance)]  # fmt: skip
 
-    def test_of_other_dates_is_not_told(
-        self, performance: Performance, seats: Sequence[Seat]
-    ) -> None:
+    def test_of_other_dates_is_not_told(self, performance, seats):
         other = Performance.objects.exclude(pk=performance.pk).get()
         reservation(CustomerFactory(), list(other.seats.all())[:1])
 
         assert current(performance) == "A" * 12
 
     @pytest.mark.parametrize("seats_made", [0, 1])
-    def test_of_hardly_any_seats(self, seats_made: int) -> None:
+    def test_of_hardly_any_seats(self, seats_made):
         assert current(PerformanceFactory(seats=seats_made)) == "A" * seats_made
 
-    def test_of_nothing_is_empty(self) -> None:
+    def test_of_nothing_is_empty(self):
         assert availability(123_456_789).statuses == ""
 
-    def test_follows_the_order_of_the_map_and_not_of_the_table(
-        self, performance: Performance, seats: Sequence[Seat]
-    ) -> None:
+    def test_follows_the_order_of_the_map_and_not_of_the_table(self, performance, seats):
         reservation(CustomerFactory(), seats[1:2])
         # Rows that are written again move to the end of the table.
         Seat.objects.filter(pk=seats[0].pk).update(price=1)
 
         assert current(performance) == "AR" + "A" * 10
 
-    def test_takes_one_query_and_none_while_it_is_kept(self, performance: Performance) -> None:
+    def test_takes_one_query_and_none_while_it_is_kept(self, performance):
         with CaptureQueriesContext(connection) as first:
             availability(performance.pk)
         with CaptureQueriesContext(connection) as second:
@@ -103,9 +96,7 @@ class TestAvailability:
 
 
 class TestBytes:
-    def test_are_the_answer_of_the_api_and_of_the_page(
-        self, performance: Performance, seats: Sequence[Seat]
-    ) -> None:
+    def test_are_the_answer_of_the_api_and_of_the_page(self, performance, seats):
         hold(CustomerFactory(), seats[:1])
 
         found = availability(performance.pk)
@@ -119,7 +110,7 @@ class TestBytes:
         }
         assert b" " not in found.data
 
-    def test_are_put_into_the_envelope_as_they_are(self) -> None:
+    def test_are_put_into_the_envelope_as_they_are(self):
         body = success_body('Ein "Wort" 예매', b'{"a":1}')
 
         assert body == '{"code":"SUCCESS","message":"Ein \\"Wort\\" 예매","data":{"a":1}}'.encode()
@@ -127,27 +118,15 @@ class TestBytes:
 
 class TestAge:
     @pytest.fixture
-    def clock(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-        now = 0.0
+    def clock(self, monkeypatch):
+        return CacheClock(monkeypatch)
 
-        def move(seconds: float) -> None:
-            nonlocal now
-            now += seconds
-
-        monkeypatch.setattr(selectors._availabilities, "_clock", lambda: now)
-        return move
-
-    def test_is_a_second_at_most(
-        self,
-        performance: Performance,
-        seats: Sequence[Seat],
-        clock: Callable[[float], None],
-    ) -> None:
+    def test_is_a_second_at_most(self, performance, seats, clock):
         before = availability(performance.pk)
         reservation(CustomerFactory(), seats[:1])
 
         kept = availability(performance.pk)
-        clock(0.8)
+        clock.now = 0.8
         after = availability(performance.pk)
 
         assert kept is before
@@ -155,11 +134,8 @@ class TestAge:
         assert after.version != before.version
 
     def test_is_kept_short_by_one_reader_while_the_others_do_not_wait(
-        self,
-        performance: Performance,
-        clock: Callable[[float], None],
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
+        self, performance, clock, monkeypatch
+    ):
         before = availability(performance.pk)
         started, release = threading.Event(), threading.Event()
 
@@ -169,7 +145,7 @@ class TestAge:
             return before
 
         monkeypatch.setattr(selectors, "_current_availability", slow)
-        clock(0.6)
+        clock.now = 0.6
         reader = threading.Thread(target=lambda: availability(performance.pk))
         reader.start()
         assert started.wait(10)
@@ -181,9 +157,7 @@ class TestAge:
         reader.join(10)
 
     @pytest.mark.django_db(transaction=True)
-    def test_is_read_once_for_a_crowd(
-        self, performance: Performance, race: Race, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_is_read_once_for_a_crowd(self, performance, race, monkeypatch):
         read, times = selectors._current_availability, []
 
         def counted(performance_id: int) -> Availability:
@@ -194,5 +168,5 @@ class TestAge:
 
         found = race([lambda: availability(performance.pk)] * 8)
 
-        assert {one.statuses for one in found} == {"A" * 12}
+        assert {kept.statuses for kept in found} == {"A" * 12}
         assert times == [performance.pk]

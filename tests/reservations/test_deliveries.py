@@ -2,8 +2,6 @@
 
 from functools import partial
 from itertools import permutations
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,72 +9,55 @@ from apps.concerts import ranking_store
 from apps.concerts.models import RankingEntry
 from apps.concerts.selectors import RankingWindow, popular_answers, popular_concerts
 from apps.concerts.services import block_seats, ranking_drift, rebuild_ranking, unblock_seats
-from apps.core.lean_store import Script
-from apps.core.transactions import run_in_transaction
 from apps.outbox.draining import drain
 from apps.outbox.events import CONSUMERS
 from apps.outbox.models import EventDelivery, OutboxEvent
 from apps.queue.models import QueueExit
-from apps.reservations.models import Reservation
-from apps.reservations.services import cancel_reservation, confirm_reservation, external_sync
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.payments import WalletFactory
 from tests.factories.queue import WaitingRoomFactory
-from tests.factories.reservations import hold, reservation
+from tests.factories.reservations import cancel, confirm, hold, reservation
 from tests.factories.visitors import admitted_visitor
 from tests.outbox.deliveries import deliver, make_due
+from tests.protections import MEMORY_OF_THE_RANKING, without
+from tests.reservations.platform import serving
 from tests.reservations.racing import breaches
 
 TIMES = 5
 
 
-class Platform:
-    """The outside platform as far as it matters here: it takes everything and remembers the id of each message."""
-
-    status_code = 204
-
-    def __init__(self) -> None:
-        self.received: list[str] = []
-
-    def post(self, *, message_id: Any, **_message: Any) -> "Platform":
-        self.received.append(str(message_id))
-        return self
+@pytest.fixture
+def platform(settings):
+    with serving() as platform:
+        settings.WEBHOOK_URL = platform.url
+        yield platform
 
 
 @pytest.fixture
-def platform(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Platform:
-    platform = Platform()
-    settings.WEBHOOK_URL = "http://platform.example/"
-    monkeypatch.setattr(external_sync, "post_message", platform.post)
-    return platform
-
-
-@pytest.fixture
-def visitor() -> Any:
-    """Held two seats and one, bought the two, cancelled them, and bought the one; nobody has been told yet."""
+def visitor():
+    """Held two seats and one, bought the two, cancelled them, and bought the one; no consumer has been told yet."""
     performance = PerformanceFactory(seats=3, concert__seats_per_customer=3)
     WaitingRoomFactory(concert=performance.concert, capacity=1)
     rebuild_ranking()
     visitor = admitted_visitor(performance.concert_id)
     visitor.get("/queue/tokens/me")
-    two, one = (best(visitor, performance, quantity) for quantity in (2, 1))
-    sold = buy(visitor, two)
+    pair, single = (best(visitor, performance, quantity) for quantity in (2, 1))
+    sold = buy(visitor, pair)
     answer = visitor.post(f"/reservations/{sold['reservation_id']}/cancel", key="cancel")
     assert answer.status_code == 200, answer.content
-    buy(visitor, one)
+    buy(visitor, single)
     return visitor
 
 
-def best(visitor: Any, performance: Any, quantity: int) -> str:
+def best(visitor, performance, quantity):
     body = {"performance_id": performance.pk, "quantity": quantity}
     answer = visitor.post("/holds/best-available", body)
     assert answer.status_code == 201, answer.content
-    hold_id: str = answer.json()["data"]["hold_id"]
-    return hold_id
+    return answer.json()["data"]["hold_id"]
 
 
-def buy(visitor: Any, hold_id: str) -> Any:
+def buy(visitor, hold_id):
     answer = visitor.post("/reservations", {"hold_id": hold_id}, key=f"pay-{hold_id}")
     assert answer.status_code == 201, answer.content
     return answer.json()["data"]
@@ -92,7 +73,7 @@ def ranking() -> list[int]:
     return [item.reservations for item in popular_concerts(window=RankingWindow.ALL, limit=9)]
 
 
-def as_if_each_had_come_once(visitor: Any) -> bool:
+def as_if_each_had_come_once(visitor):
     assert sorted(RankingEntry.objects.values_list("reservations", "seats")) == [
         (-1, -2),
         (1, 1),
@@ -111,18 +92,16 @@ def as_if_each_had_come_once(visitor: Any) -> bool:
 @pytest.mark.django_db
 @pytest.mark.parametrize("order", [*permutations(range(3))], ids=str)
 class TestFiveTimesInAnyOrder:
-    def test_delivered(self, visitor: Any, platform: Platform, order: tuple[int, ...]) -> None:
+    def test_delivered(self, visitor, platform, order):
         for event in [events()[slot] for slot in order] * TIMES:
             for consumer in CONSUMERS.values():
                 deliver(consumer=consumer.name, event_id=event.pk)
 
         assert set(EventDelivery.objects.values_list("status", "attempts")) == {("DONE", 1)}
-        assert sorted(platform.received) == sorted(str(event.pk) for event in events())
+        assert sorted(platform.message_ids) == sorted(str(event.pk) for event in events())
         assert as_if_each_had_come_once(visitor)
 
-    def test_with_effects_that_run_each_time(
-        self, visitor: Any, platform: Platform, order: tuple[int, ...]
-    ) -> None:
+    def test_with_effects_that_run_each_time(self, visitor, platform, order):
         """As if every claim had lapsed just after its effect: what is guaranteed is at least once."""
         for _ in range(TIMES):
             for consumer in CONSUMERS.values():
@@ -135,20 +114,14 @@ class TestFiveTimesInAnyOrder:
 
         # The platform recognizes a repetition by its id.
         assert len(platform.received) == 3 * (TIMES + 1)
-        assert set(platform.received) == {str(event.pk) for event in events()}
+        assert set(platform.message_ids) == {str(event.pk) for event in events()}
         assert as_if_each_had_come_once(visitor)
 
 
 @pytest.mark.django_db
-def test_a_ranking_that_forgot_its_events_would_count_them_all(
-    visitor: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_ranking_that_forgot_its_events_would_count_them_all(visitor, monkeypatch):
     """The twin: the same script without its memory."""
-    script = Path(ranking_store.__file__).with_name("ranking_count.lua").read_text()
-    forgetful = tmp_path / "forgetful.lua"
-    forgetful.write_text(script.replace("ARGV[i]) == 0", "ARGV[i]) < 0"))
-    assert forgetful.read_text() != script
-    monkeypatch.setattr(ranking_store, "_COUNT", Script(forgetful))
+    without(monkeypatch, MEMORY_OF_THE_RANKING)
     [ranked] = [consumer for consumer in CONSUMERS.values() if consumer.name == "ranking"]
 
     for event in events() * TIMES:
@@ -159,12 +132,12 @@ def test_a_ranking_that_forgot_its_events_would_count_them_all(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_many_drains_at_once(visitor: Any, platform: Platform, race: Any) -> None:
+def test_many_drains_at_once(visitor, platform, race):
     calls = [partial(drain, consumer=consumer.name) for consumer in CONSUMERS.values()] * 4
 
     drained = race(calls)
 
-    assert sum(one.settled for one in drained) == EventDelivery.objects.count() == 8
+    assert sum(outcome.settled for outcome in drained) == EventDelivery.objects.count() == 8
     assert len(platform.received) == 3
     assert as_if_each_had_come_once(visitor)
 
@@ -172,29 +145,26 @@ def test_many_drains_at_once(visitor: Any, platform: Platform, race: Any) -> Non
 @pytest.mark.django_db
 class TestSoldOut:
     @pytest.fixture
-    def performance(self) -> Any:
+    def performance(self):
         return PerformanceFactory(seats=2)
 
-    def sell(self, seat: Any) -> Reservation:
+    def sell(self, seat):
         sold = reservation(CustomerFactory(), [seat])
         make_due()
         drain(consumer="ranking")
         return sold
 
-    def is_sold_out(self, performance: Any) -> bool:
+    def is_sold_out(self, performance):
         performance.refresh_from_db()
         return performance.sold_out_at is not None
 
     @pytest.mark.parametrize("is_blocked_first", [False, True])
-    def test_a_seat_that_is_sold_and_blocked_counts_once(
-        self, performance: Any, is_blocked_first: bool
-    ) -> None:
+    def test_a_seat_that_is_sold_and_blocked_counts_once(self, performance, is_blocked_first):
         first, second = performance.seats.order_by("pk")
         held = hold(WalletFactory(balance=50_000).customer, [first])
         if is_blocked_first:
             block_seats(seat_ids=[first.pk])
-        pay = partial(confirm_reservation, customer_id=held.customer_id, hold_id=held.pk)
-        run_in_transaction(pay)
+        confirm(held)
         make_due()
         drain(consumer="ranking")
         block_seats(seat_ids=[first.pk])
@@ -203,12 +173,11 @@ class TestSoldOut:
         self.sell(second)
         assert self.is_sold_out(performance)
 
-    def test_a_cancelled_seat_that_is_blocked_is_not_for_sale(self, performance: Any) -> None:
+    def test_a_cancelled_seat_that_is_blocked_is_not_for_sale(self, performance):
         first, second = performance.seats.order_by("pk")
         sold = self.sell(first)
         self.sell(second)
-        cancel = partial(cancel_reservation, customer_id=sold.customer_id, reservation_id=sold.pk)
-        run_in_transaction(cancel)
+        cancel(sold)
         make_due()
         drain(consumer="ranking")
         assert not self.is_sold_out(performance)

@@ -1,4 +1,4 @@
-"""A hold that expires while somebody pays for it: the moment decides, neither the waiting nor the sweep."""
+"""A hold that expires while its customer pays for it: the moment decides, neither the waiting nor the sweep."""
 
 import time
 from datetime import timedelta
@@ -8,9 +8,9 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from apps.concerts.models import Seat
+from apps.concerts.models import Concert
 from apps.core.database import Statement
-from apps.core.transactions import database_now, run_in_transaction, run_steps
+from apps.core.transactions import database_now, run_steps
 from apps.payments.models import LedgerTransaction, Wallet
 from apps.payments.services import lock_or_open_wallet
 from apps.reservations.errors import (
@@ -19,59 +19,33 @@ from apps.reservations.errors import (
     SeatAlreadyReserved,
     SeatLimitExceeded,
 )
-from apps.reservations.models import Hold, HoldQuerySet, Reservation, SeatClaim
-from apps.reservations.services import (
-    HeldSeats,
-    confirm_reservation,
-    confirming,
-    expire_holds,
-    expiring,
-    release_hold,
-)
+from apps.reservations.models import Hold, Reservation, SeatClaim
+from apps.reservations.services import HeldSeats, expire_holds, release_hold
+from tests.clocks import DatabaseClock
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
-from tests.factories.payments import WalletFactory
-from tests.factories.reservations import hold
-from tests.protections import change, stop_clock, unlock
-from tests.reservations.clock import DatabaseClock
+from tests.factories.reservations import confirm, hold
+from tests.protections import (
+    CONDITION_OF_A_SWEEP,
+    LOCK_OF_THE_CUSTOMER,
+    LOCKS_OF_A_SWEEP,
+    TIME_OF_A_PAYMENT,
+    TIME_OF_A_SWEEP,
+    before,
+    replace,
+    stop_clock,
+    without,
+)
 from tests.reservations.racing import (
     breaches,
+    outcome,
     outcome_of,
-    pause_before,
     refusals,
     wait_until_blocked,
     winners,
 )
 
 MICROSECOND = timedelta(microseconds=1)
-
-
-@pytest.fixture
-def seats():
-    performance = PerformanceFactory(seats=2, concert__seats_per_customer=1)
-    return list(Seat.objects.of_performance(performance.pk).in_map_order())
-
-
-@pytest.fixture
-def customer():
-    return WalletFactory(balance=1_000_000).customer
-
-
-@pytest.fixture
-def held(customer, seats):
-    return hold(customer, seats[:1])
-
-
-def pay(customer, held):
-    call = partial(confirm_reservation, customer_id=customer.pk, hold_id=held.pk)
-    return run_in_transaction(call)
-
-
-def outcome(call):
-    try:
-        return call()
-    except Exception as refusal:
-        return refusal
 
 
 def nothing_was_paid(customer):
@@ -83,16 +57,16 @@ def nothing_was_paid(customer):
 
 @pytest.mark.django_db
 class TestTheInstant:
-    """With a clock that stands still: until the last microsecond the hold is its owner's, from `expires_at` on it is nobody's."""
+    """With a clock that stands still: until the last microsecond the hold is its owner's, from `expires_at` on it is over."""
 
     @pytest.fixture
     def clock(self):
         return DatabaseClock()
 
-    def test_one_microsecond_before_it_is_paid(self, clock, customer, held):
+    def test_one_microsecond_before_it_is_paid(self, clock, held):
         clock.set(held.expires_at - MICROSECOND)
 
-        reserved = pay(customer, held).reservation
+        reserved = confirm(held).reservation
 
         assert reserved.reserved_at == held.expires_at - MICROSECOND
 
@@ -101,21 +75,21 @@ class TestTheInstant:
         clock.set(held.expires_at + late)
 
         with pytest.raises(HoldExpired):
-            pay(customer, held)
+            confirm(held)
 
         assert nothing_was_paid(customer)
 
     @pytest.mark.parametrize("late", [-MICROSECOND, timedelta(0), MICROSECOND])
     @pytest.mark.parametrize("is_swept_first", [False, True])
     def test_there_is_none_at_which_both_the_owner_and_a_stranger_may_have_the_seat(
-        self, clock, customer, seats, held, late, is_swept_first
+        self, clock, seats, held, late, is_swept_first
     ):
         clock.set(held.expires_at + late)
         if is_swept_first:
             assert expire_holds() == (late >= timedelta(0))
 
-        payment = outcome(lambda: pay(customer, held))
-        taken = outcome(lambda: hold(CustomerFactory(), seats[:1]))
+        payment = outcome(partial(confirm, held))
+        taken = outcome(partial(hold, CustomerFactory(), seats[:1]))
 
         kinds = type(payment).__name__, type(taken).__name__
         if late < timedelta(0):
@@ -127,7 +101,7 @@ class TestTheInstant:
     def test_is_the_same_for_a_release_and_for_a_stranger(self, clock, customer, seats, held, late):
         clock.set(held.expires_at + late)
 
-        taken = outcome(lambda: hold(CustomerFactory(), seats[:1]))
+        taken = outcome(partial(hold, CustomerFactory(), seats[:1]))
         released = outcome(partial(release_hold, customer_id=customer.pk, hold_id=held.pk))
 
         kinds = type(taken), type(released)
@@ -145,7 +119,7 @@ class TestHoldThatExpiresWhileItsPaymentWaits:
             Hold.objects.filter(pk=held.pk).update(expires_at=end)
             with transaction.atomic():
                 run_steps(lock_or_open_wallet(customer_id=customer.pk))
-                payment = elsewhere(partial(pay, customer, held))
+                payment = elsewhere(partial(confirm, held))
                 wait_until_blocked()
                 while database_now() <= end:
                     time.sleep(0.02)
@@ -161,8 +135,8 @@ class TestHoldThatExpiresWhileItsPaymentWaits:
         self, outcome_of_waiting, monkeypatch
     ):
         began_at = timezone.now()
-        stopped = f"SELECT '{began_at.isoformat()}'::timestamptz"
-        monkeypatch.setattr(confirming, "CLOCK", Statement("clock", stopped))
+        stopped = Statement("clock", f"SELECT '{began_at.isoformat()}'::timestamptz")
+        replace(monkeypatch, TIME_OF_A_PAYMENT, by=stopped)
 
         paid = outcome_of_waiting()
 
@@ -175,17 +149,16 @@ class TestHoldThatIsCountedWhileItIsPaid:
     """Another hold request of the same customer must not take the hold for overdue while its payment is about to commit."""
 
     @pytest.fixture
-    def outcomes(self, elsewhere, customer, seats, held, monkeypatch):
+    def outcomes(self, elsewhere, stopped_before, customer, seats, held, monkeypatch):
+        Concert.objects.update(seats_per_customer=1)
+
         def meet(*, until):
             # The payment has read its time; for the request that comes after it the hold is over.
             stop_clock(monkeypatch, held.expires_at, "count_seats_of_customer", "read_seats")
-            is_paying, may_go_on = pause_before(monkeypatch, "book")
-            payment = elsewhere(partial(pay, customer, held))
-            assert is_paying.wait(20)
-            another = elsewhere(partial(hold, customer, seats[1:]))
+            payment = stopped_before("book", partial(confirm, held))
+            another = elsewhere(partial(hold, customer, seats[1:2]))
             until(another)
-            may_go_on.set()
-            return outcome_of(payment), outcome_of(another)
+            return payment.finish(), outcome_of(another)
 
         return meet
 
@@ -197,7 +170,7 @@ class TestHoldThatIsCountedWhileItIsPaid:
         assert breaches() == []
 
     def test_without_the_lock_the_customer_gets_both(self, outcomes, monkeypatch):
-        unlock(monkeypatch, "lock_customer")
+        without(monkeypatch, LOCK_OF_THE_CUSTOMER)
 
         assert len(winners(outcomes(until=outcome_of))) == 2
         assert breaches() == ["seat_limit_kept"]
@@ -208,19 +181,15 @@ class TestSweepAndPayment:
     @pytest.fixture
     def sweep_says_overdue(self, held, monkeypatch):
         """For the sweep the hold is over; the payment has read its time a moment before."""
-        monkeypatch.setattr(expiring, "database_now", lambda: held.expires_at)
+        replace(monkeypatch, TIME_OF_A_SWEEP, by=lambda: held.expires_at)
 
-    def test_a_sweep_leaves_what_is_being_paid(
-        self, elsewhere, customer, held, sweep_says_overdue, monkeypatch
-    ):
-        is_paying, may_go_on = pause_before(monkeypatch, "book")
-        payment = elsewhere(partial(pay, customer, held))
-        assert is_paying.wait(20)
+    @pytest.mark.usefixtures("sweep_says_overdue")
+    def test_a_sweep_leaves_what_is_being_paid(self, stopped_before, held):
+        payment = stopped_before("book", partial(confirm, held))
 
         assert expire_holds() == 0
-        may_go_on.set()
 
-        assert outcome_of(payment).reservation.status == Reservation.Status.CONFIRMED
+        assert payment.finish().reservation.status == Reservation.Status.CONFIRMED
         assert expire_holds() == 0
         held.refresh_from_db()
         assert held.status == Hold.Status.CONFIRMED
@@ -228,42 +197,27 @@ class TestSweepAndPayment:
         assert breaches() == []
 
     def test_a_payment_waits_for_the_sweep_and_is_refused(
-        self, elsewhere, customer, held, monkeypatch
+        self, elsewhere, stopped_before, customer, held
     ):
         Hold.objects.filter(pk=held.pk).update(
             held_at=timezone.now() - timedelta(minutes=5), expires_at=timezone.now()
         )
-        has_locked, may_go_on = pause_before(monkeypatch, "end_overdue_holds")
-        sweep = elsewhere(expire_holds)
-        assert has_locked.wait(20)
-        payment = elsewhere(partial(pay, customer, held))
+        sweep = stopped_before("end_overdue_holds", expire_holds)
+        payment = elsewhere(partial(confirm, held))
         wait_until_blocked()
-        may_go_on.set()
 
-        assert outcome_of(sweep) == 1
+        assert sweep.finish() == 1
         assert isinstance(outcome_of(payment), HoldExpired)
         assert nothing_was_paid(customer)
         assert breaches() == []
 
     @pytest.mark.usefixtures("sweep_says_overdue")
     def test_without_lock_and_condition_a_sweep_gives_the_seats_of_a_paid_hold_away(
-        self, elsewhere, customer, seats, held, monkeypatch
+        self, stopped_before, seats, held, monkeypatch
     ):
-        def find(self, **_lock):
-            found = list(self.values_list("pk", flat=True))
-            may_go_on.set()
-            outcome_of(payment)
-            return Hold.objects.filter(pk__in=found)
-
-        monkeypatch.setattr(HoldQuerySet, "select_for_update", find)
-        change(
-            monkeypatch,
-            "end_overdue_holds",
-            ("AND status = 'HELD' AND expires_at <= %(at)s", ""),
-        )
-        is_paying, may_go_on = pause_before(monkeypatch, "book")
-        payment = elsewhere(partial(pay, customer, held))
-        assert is_paying.wait(20)
+        without(monkeypatch, LOCKS_OF_A_SWEEP, CONDITION_OF_A_SWEEP)
+        payment = stopped_before("book", partial(confirm, held))
+        before(monkeypatch, "end_overdue_holds", lambda _: payment.finish())
 
         expire_holds()
 
@@ -272,7 +226,7 @@ class TestSweepAndPayment:
         assert hold(CustomerFactory(), seats[:1])
         assert "reservation_is_its_hold" in breaches()
 
-    def test_many_sweeps_at_once_end_each_hold_once(self, race, seats):
+    def test_many_sweeps_at_once_end_each_hold_once(self, race):
         performance = PerformanceFactory(seats=40, concert__seats_per_customer=1)
         crowd = CustomerFactory.create_batch(40)
         for customer, seat in zip(crowd, performance.seats.all(), strict=True):

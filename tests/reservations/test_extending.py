@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from apps.concerts.models import Concert, Performance, Seat
+from apps.concerts.models import Concert, Performance
 from apps.outbox.draining import drain
 from apps.payments.models import LedgerTransaction
 from apps.queue.services import close_room, remove_visitor
@@ -21,30 +21,28 @@ from apps.reservations.errors import (
     SeatAlreadyHeld,
 )
 from apps.reservations.models import Hold
-from apps.reservations.services import (
-    HeldSeats,
-    confirm_reservation,
-    expire_holds,
-    extend_hold,
-    release_hold,
-)
-from tests.conftest import StartValkey
+from apps.reservations.services import HeldSeats, expire_holds, extend_hold, release_hold
+from tests.clocks import DatabaseClock
 from tests.factories.accounts import CustomerFactory
-from tests.factories.concerts import PerformanceFactory, begin_at
-from tests.factories.payments import WalletFactory
-from tests.factories.reservations import hold, overdue_hold
-from tests.factories.visitors import Visitor, admitted_visitor
-from tests.protections import stop_clock, unlock
-from tests.reservations.clock import DatabaseClock
+from tests.factories.concerts import begin_at
+from tests.factories.reservations import confirm, hold, overdue_hold
+from tests.protections import (
+    LOCKS_OF_A_HOLD,
+    LOCKS_OF_OVERDUE_HOLDS,
+    TIME_OF_A_SWEEP,
+    replace,
+    stop_clock,
+    without,
+    without_constraints,
+)
 from tests.reservations.racing import (
     breaches,
     meet_before,
+    outcome,
     outcome_of,
-    pause_before,
     refusals,
     wait_until_blocked,
     winners,
-    without_constraints,
 )
 
 pytestmark = pytest.mark.django_db
@@ -53,39 +51,8 @@ MICROSECOND = timedelta(microseconds=1)
 Reason = HoldNotExtendable.Reason
 
 
-@pytest.fixture
-def performance():
-    return PerformanceFactory(seats=3, concert__seats_per_customer=2)
-
-
-@pytest.fixture
-def seats(performance):
-    return list(Seat.objects.of_performance(performance.pk).in_map_order())
-
-
-@pytest.fixture
-def customer():
-    return WalletFactory(balance=1_000_000).customer
-
-
-@pytest.fixture
-def held(customer, seats):
-    return hold(customer, seats[:1])
-
-
 def extend(held) -> HeldSeats:
     return extend_hold(customer_id=held.customer_id, hold_id=held.pk)
-
-
-def pay(held):
-    return confirm_reservation(customer_id=held.customer_id, hold_id=held.pk)
-
-
-def outcome(call):
-    try:
-        return call()
-    except Exception as refusal:
-        return refusal
 
 
 def is_as_it_was(held) -> bool:
@@ -101,9 +68,7 @@ def is_as_it_was(held) -> bool:
 
 class TestExtendHold:
     def test_gives_as_much_time_again(self, held, settings):
-        settings.HOLD_TIME = timedelta(
-            hours=3
-        )  # what it was given at first counts, not what others are given now
+        settings.HOLD_TIME = timedelta(hours=3)  # of holds that are made from now on
 
         extended = extend(held)
 
@@ -116,21 +81,21 @@ class TestExtendHold:
         assert [seat.seat_id for seat in extended.seats] == [held.claims.get().seat_id]
         assert breaches() == []
 
-    def test_keeps_the_seats_after_the_first_end(self, held, seats, customer):
+    def test_keeps_the_seats_after_the_first_end(self, held, seats):
         clock = DatabaseClock()
         extend(held)
         clock.set(held.expires_at + MICROSECOND)
 
         assert expire_holds() == 0
         assert isinstance(outcome(partial(hold, CustomerFactory(), seats[:1])), SeatAlreadyHeld)
-        assert pay(held).reservation.reserved_at == held.expires_at + MICROSECOND
+        assert confirm(held).reservation.reserved_at == held.expires_at + MICROSECOND
 
-    def test_ends_for_good_afterwards(self, held, seats):
+    def test_ends_for_good_afterwards(self, held):
         clock = DatabaseClock()
         until = extend(held).hold.expires_at
         clock.set(until)
 
-        assert isinstance(outcome(partial(pay, held)), HoldExpired)
+        assert isinstance(outcome(partial(confirm, held)), HoldExpired)
         assert expire_holds() == 1
         ended = Hold.objects.get(pk=held.pk)
         assert (ended.status, ended.ended_at) == (Hold.Status.EXPIRED, until)
@@ -163,7 +128,7 @@ class TestExtendHold:
         assert is_as_it_was(over)
 
     @pytest.mark.parametrize(
-        "end", [pay, lambda held: release_hold(customer_id=held.customer_id, hold_id=held.pk)]
+        "end", [confirm, lambda held: release_hold(customer_id=held.customer_id, hold_id=held.pk)]
     )
     def test_refuses_what_was_paid_or_given_back(self, held, end):
         end(held)
@@ -174,7 +139,7 @@ class TestExtendHold:
 
         assert is_as_it_was(held)
 
-    def test_refuses_the_hold_of_somebody_else(self, held):
+    def test_refuses_the_hold_of_another_customer(self, held):
         stranger = CustomerFactory()
 
         for hold_id in (held.pk, uuid4()):
@@ -248,10 +213,6 @@ class TestConstraint:
 
 class TestOverTheApi:
     @pytest.fixture
-    def visitor(self, performance):
-        return admitted_visitor(performance.concert_id)
-
-    @pytest.fixture
     def made(self, visitor, performance, seats):
         body = {"performance_id": performance.pk, "seat_ids": [seats[0].pk]}
         answer = visitor.post("/holds", body)
@@ -289,9 +250,7 @@ class TestOverTheApi:
         assert self.extend(visitor, made, key="longer-2").status_code == 409
         assert breaches() == []
 
-    def test_needs_neither_place_nor_store(
-        self, visitor, made, valkey_server: StartValkey, settings
-    ):
+    def test_needs_neither_place_nor_store(self, visitor, made, valkey_server, settings):
         del visitor.headers["Queue-Token"]
         server = valkey_server()
         settings.QUEUE_URL = server.url
@@ -352,12 +311,6 @@ class TestOverTheApi:
 
         assert visitor.get(f"/holds/{made['hold_id']}").json()["data"]["extendable"] is False
 
-    def test_the_hold_of_another_customer_is_404(self, made):
-        answer = Visitor(CustomerFactory()).post(f"/holds/{made['hold_id']}/extend")
-
-        assert (answer.status_code, answer.json()["code"]) == (404, "HOLD_NOT_FOUND")
-        assert Hold.objects.get().extended_at is None
-
 
 @pytest.mark.django_db(transaction=True)
 class TestExtendedTwiceAtOnce:
@@ -371,7 +324,7 @@ class TestExtendedTwiceAtOnce:
 
     @pytest.fixture
     def unlocked(self, race, held, monkeypatch):
-        unlock(monkeypatch, "lock_customer_of_hold", "lock_seats_of_hold", "lock_hold")
+        without(monkeypatch, LOCKS_OF_A_HOLD)
         meet_before(monkeypatch, "extend", 2)
         return lambda: race([partial(extend, held)] * 2)
 
@@ -392,72 +345,54 @@ class TestExtendedTwiceAtOnce:
 
 @pytest.mark.django_db(transaction=True)
 class TestExtensionAndPayment:
-    """Whichever comes first, the other waits for it; both may succeed in one order only."""
+    """The second waits for the first; both may succeed in one order only."""
 
-    def test_what_is_paid_meanwhile_is_not_extended(self, elsewhere, held, monkeypatch):
-        is_paying, may_go_on = pause_before(monkeypatch, "book")
-        payment = elsewhere(partial(pay, held))
-        assert is_paying.wait(20)
+    def test_what_is_paid_meanwhile_is_not_extended(self, elsewhere, stopped_before, held):
+        payment = stopped_before("book", partial(confirm, held))
         extension = elsewhere(partial(extend, held))
         wait_until_blocked()
-        may_go_on.set()
 
-        assert outcome_of(payment).reservation
+        assert payment.finish().reservation
         assert isinstance(outcome_of(extension), HoldNotLive)
         assert LedgerTransaction.objects.filter(type="PAYMENT").count() == 1
         assert breaches() == []
 
     def test_what_is_extended_meanwhile_is_paid_after_its_first_end(
-        self, elsewhere, held, monkeypatch
+        self, elsewhere, stopped_before, held
     ):
-        is_extending, may_go_on = pause_before(monkeypatch, "extend")
-        extension = elsewhere(partial(extend, held))
-        assert is_extending.wait(20)
-        payment = elsewhere(partial(pay, held))
+        extension = stopped_before("extend", partial(extend, held))
+        payment = elsewhere(partial(confirm, held))
         wait_until_blocked()
-        may_go_on.set()
 
-        assert outcome_of(extension).hold.extended_from == held.expires_at
+        assert extension.finish().hold.extended_from == held.expires_at
         assert outcome_of(payment).reservation
         assert breaches() == []
 
-    def test_without_locks_a_paid_hold_is_extended(self, elsewhere, held, monkeypatch):
-        unlock(monkeypatch, "lock_customer_of_hold", "lock_seats_of_hold", "lock_hold")
-        is_extending, may_go_on = pause_before(monkeypatch, "extend")
-        extension = elsewhere(partial(extend, held))
-        assert is_extending.wait(20)
-        pay(held)
-        may_go_on.set()
+    def test_without_locks_a_paid_hold_is_extended(self, stopped_before, held, monkeypatch):
+        without(monkeypatch, LOCKS_OF_A_HOLD)
+        extension = stopped_before("extend", partial(extend, held))
+        confirm(held)
 
-        assert outcome_of(extension).hold
+        assert extension.finish().hold
         assert Hold.objects.get().status == Hold.Status.CONFIRMED
         assert Hold.objects.get().extended_at is not None
 
 
 @pytest.mark.django_db(transaction=True)
 class TestExtensionAndTheEnd:
-    """The extension has read its time while the hold was live; for everybody after it, it would be over."""
+    """The extension has read its time while the hold was live; for all who come after it, it would be over."""
 
     @pytest.fixture
-    def extension(self, elsewhere, held, monkeypatch):
-        is_extending, may_go_on = pause_before(monkeypatch, "extend")
-        extension = elsewhere(partial(extend, held))
-        assert is_extending.wait(20)
+    def extension(self, stopped_before, held, monkeypatch):
+        extension = stopped_before("extend", partial(extend, held))
         stop_clock(monkeypatch, held.expires_at, "lock_seats", "read_seats")
-
-        def finish():
-            may_go_on.set()
-            return outcome_of(extension)
-
-        return finish
+        return extension
 
     def test_a_sweep_leaves_it(self, extension, held, monkeypatch):
-        monkeypatch.setattr(
-            "apps.reservations.services.expiring.database_now", lambda: held.expires_at
-        )
+        replace(monkeypatch, TIME_OF_A_SWEEP, by=lambda: held.expires_at)
 
         assert expire_holds() == 0
-        assert extension().hold.expires_at > held.expires_at
+        assert extension.finish().hold.expires_at > held.expires_at
         assert expire_holds() == 0
         assert breaches() == []
 
@@ -465,21 +400,16 @@ class TestExtensionAndTheEnd:
         click = outcome(partial(hold, CustomerFactory(), seats[:1]))
 
         assert isinstance(click, SeatAlreadyHeld)
-        assert extension().hold.expires_at > held.expires_at
+        assert extension.finish().hold.expires_at > held.expires_at
         assert breaches() == []
 
-    def test_without_the_lock_on_seats_a_stranger_ends_it(
-        self, elsewhere, held, seats, monkeypatch
-    ):
-        unlock(monkeypatch, "lock_seats_of_hold", "lock_hold", "lock_overdue_holds")
+    def test_without_the_locks_a_stranger_ends_it(self, stopped_before, held, seats, monkeypatch):
+        without(monkeypatch, LOCKS_OF_A_HOLD, LOCKS_OF_OVERDUE_HOLDS)
         stop_clock(monkeypatch, held.expires_at, "lock_seats", "read_seats")
-        is_extending, may_go_on = pause_before(monkeypatch, "extend")
-        extension = elsewhere(partial(extend, held))
-        assert is_extending.wait(20)
+        extension = stopped_before("extend", partial(extend, held))
 
         assert hold(CustomerFactory(), seats[:1])
-        may_go_on.set()
 
-        assert isinstance(outcome_of(extension), HeldSeats)
+        assert isinstance(extension.finish(), HeldSeats)
         assert Hold.objects.get(pk=held.pk).status == Hold.Status.EXPIRED
         assert breaches() == ["hold_extended_once"]

@@ -1,14 +1,11 @@
 """Against a real HTTP server on loopback that answers as it is told."""
 
 import os
-import threading
 import time
 from base64 import b64encode
-from collections.abc import Generator
 from datetime import timedelta
 from email.utils import format_datetime
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from uuid import uuid4
 
 import httpx
@@ -27,83 +24,21 @@ from apps.reservations.services.external_sync import MESSAGES_AT_ONCE
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.reservations import reservation
+from tests.outbox.deliveries import delivery as delivery_of
+from tests.reservations.platform import LONG, serving
 
 pytestmark = pytest.mark.django_db
 
 FIRST_SECRET = "whsec_Zmlyc3Qtc2VjcmV0LWZvci10aGUtdGVzdHM="
 SECOND_SECRET = "whsec_c2Vjb25kLXNlY3JldC1mb3ItdGhlLXRlc3Q="
-LONG = 10_000_000
-
-
-class Platform:
-    """The outside platform: keeps what it received, answers with `status` and `answer_headers`.
-
-    `protocol` says whether connections are kept; `close_after` cuts them after so many answers, without a word. `raw` is sent
-    instead of an answer: `quick` bytes of it at once, the others one every `pace` seconds.
-    """
-
-    def __init__(self) -> None:
-        self.protocol = "HTTP/1.0"
-        self.close_after = 0
-        self.connections = 0
-        self.refused: set[str] = set()
-        self.received: list[tuple[str, dict[str, str], bytes]] = []
-        self.status = 204
-        self.raw, self.quick, self.pace = b"", LONG, 0.05
-        self.answer_headers: dict[str, str] = {}
-
-    def handler(platform):  # noqa: N805
-        class Handler(BaseHTTPRequestHandler):
-            def setup(self) -> None:
-                super().setup()
-                self.protocol_version = platform.protocol
-                self.answered = 0
-                platform.connections += 1
-
-            def do_POST(self) -> None:
-                self.answered += 1
-                if platform.close_after and self.answered > platform.close_after:
-                    self.close_connection = True
-                    return
-                body = self.rfile.read(int(self.headers["content-length"]))
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                platform.received.append((self.path, headers, body))
-                if platform.raw:
-                    self.send_raw()
-                    return
-                is_refused = headers["webhook-id"] in platform.refused
-                self.send_response(410 if is_refused else platform.status)
-                for name, value in platform.answer_headers.items():
-                    self.send_header(name, value)
-                self.send_header("content-length", "0")
-                self.end_headers()
-
-            def send_raw(self) -> None:
-                raw = platform.raw
-                try:
-                    self.wfile.write(raw[: platform.quick])
-                    for byte in raw[platform.quick :]:
-                        self.wfile.write(bytes([byte]))
-                        time.sleep(platform.pace)
-                except OSError:
-                    self.close_connection = True
-
-            def log_message(self, *args: object) -> None: ...
-
-        return Handler
 
 
 @pytest.fixture
-def platform(settings) -> Generator[Platform]:
-    platform = Platform()
-    with ThreadingHTTPServer(("127.0.0.1", 0), platform.handler()) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        settings.WEBHOOK_URL = f"http://127.0.0.1:{server.server_port}/hook"
+def platform(settings):
+    with serving() as platform:
+        settings.WEBHOOK_URL = platform.url
         settings.WEBHOOK_SECRETS = [FIRST_SECRET]
         yield platform
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -114,8 +49,7 @@ def sold():
     return OutboxEvent.objects.get()
 
 
-def delivery() -> EventDelivery:
-    return EventDelivery.objects.get(consumer="external_sync")
+delivery = partial(delivery_of, "external_sync")
 
 
 def answer(body: bytes, status: bytes = b"200 OK") -> bytes:
@@ -146,9 +80,8 @@ class TestSyncExternally:
         with structlog.contextvars.bound_contextvars(request_id="of the drain"):
             drain_announced(consumer="external_sync")
 
-        named = {
-            headers["webhook-id"]: headers["x-request-id"] for _, headers, _ in platform.received
-        }
+        ids = [message.headers["x-request-id"] for message in platform.received]
+        named = dict(zip(platform.message_ids, ids, strict=True))
         assert named == {
             str(event.pk): event.payload["request_id"] for event in OutboxEvent.objects.all()
         }
@@ -228,7 +161,7 @@ class TestSyncExternally:
         wait = delivery().next_attempt_at - timezone.now()
         assert timedelta(minutes=minutes - 1) < wait < timedelta(minutes=minutes + 1)
 
-    def test_tries_again_later_when_nobody_answers(self, platform, sold, settings):
+    def test_tries_again_later_when_there_is_no_platform(self, platform, sold, settings):
         settings.WEBHOOK_URL = "http://127.0.0.1:1/hook"
 
         drain(consumer="external_sync")
@@ -306,7 +239,7 @@ class TestConnection:
             post(headers={"webhook-id": "2"})
 
     def test_that_is_fresh_and_fails_is_not_tried_twice(self, keeping):
-        keeping.close_after = -1  # answers nobody
+        keeping.close_after = -1  # answers nothing
 
         with pytest.raises(httpx.RemoteProtocolError):
             self.send()
@@ -423,7 +356,7 @@ class TestBatch:
         refused = len(platform.received)
         assert UNHEALTHY_FAILURES <= refused < UNHEALTHY_FAILURES + MESSAGES_AT_ONCE
         untouched = EventDelivery.objects.filter(consumer="external_sync", attempts=0)
-        assert {one.status for one in untouched} == {"PENDING"}
+        assert {delivery.status for delivery in untouched} == {"PENDING"}
         assert len(untouched) == 20 - refused
 
     def test_is_delivered_as_soon_as_the_platform_is_back(self, platform, many):
@@ -439,15 +372,16 @@ class TestBatch:
         assert (drained.settled, drained.has_more) == (20, False)
         assert len(platform.received) == refused + 20
 
-    def test_has_an_outcome_for_each_message(self, platform):
-        performance = PerformanceFactory(seats=3)
-        for seat in performance.seats.all():
-            reservation(CustomerFactory(), [seat])
+    def test_has_an_outcome_for_each_message(self, platform, many):
         events = list(OutboxEvent.objects.order_by("occurred_at"))
         platform.refused = {str(events[1].pk)}
 
-        assert drain(consumer="external_sync").settled == 2
+        assert drain(consumer="external_sync").settled == 19
 
-        assert len(platform.received) == 3
-        statuses = EventDelivery.objects.filter(consumer="external_sync").order_by("pk")
-        assert [status.status for status in statuses] == ["DONE", "DEAD", "DONE"]
+        assert len(platform.received) == 20
+        deliveries = EventDelivery.objects.filter(consumer="external_sync").order_by("pk")
+        assert [delivery.status for delivery in deliveries] == [
+            "DONE",
+            "DEAD",
+            *["DONE"] * 18,
+        ]

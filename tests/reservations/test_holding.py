@@ -1,4 +1,5 @@
 from datetime import timedelta
+from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -7,7 +8,6 @@ from django.utils import timezone
 
 from apps.concerts.errors import SalesClosed, SalesNotOpen, SeatNotFound
 from apps.concerts.models import Concert, Performance, Seat
-from apps.core.transactions import run_in_transaction
 from apps.reservations.errors import (
     HoldExpired,
     HoldNotFound,
@@ -18,33 +18,12 @@ from apps.reservations.errors import (
     SeatLimitExceeded,
 )
 from apps.reservations.models import Hold, SeatClaim
-from apps.reservations.services import (
-    HeldSeats,
-    expire_holds,
-    expiring,
-    hold_best_available,
-    release_hold,
-)
+from apps.reservations.services import HeldSeats, expire_holds, expiring, release_hold
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory, SeatFactory, begin_at
-from tests.factories.reservations import hold, overdue_hold, reservation
+from tests.factories.reservations import confirm, hold, hold_best, overdue_hold, reservation
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def customer():
-    return CustomerFactory()
-
-
-@pytest.fixture
-def performance():
-    return PerformanceFactory(seats=4, concert__seats_per_customer=2)
-
-
-@pytest.fixture
-def seats(performance):
-    return list(Seat.objects.of_performance(performance.pk).in_map_order())
 
 
 def live_claims() -> int:
@@ -59,9 +38,11 @@ class TestHoldSeats:
         assert made.expires_at - made.held_at == settings.HOLD_TIME
         assert made.total_price == 100_000
         assert made.seat_limit == 2
-        assert sorted(made.claims.values_list("seat_id", flat=True)) == [s.pk for s in seats[:2]]
+        assert sorted(made.claims.values_list("seat_id", flat=True)) == [
+            seat.pk for seat in seats[:2]
+        ]
 
-    def test_refuses_a_seat_that_somebody_holds(self, customer, seats):
+    def test_refuses_a_seat_that_another_customer_holds(self, customer, seats):
         hold(CustomerFactory(), seats[:1])
 
         with pytest.raises(SeatAlreadyHeld) as refusal:
@@ -78,19 +59,17 @@ class TestHoldSeats:
 
         assert live_claims() == 1
 
-    def test_refuses_a_seat_that_is_sold(self, customer, seats):
-        reservation(CustomerFactory(), seats[:1])
+    @pytest.mark.parametrize("is_sold", [True, False], ids=["sold", "kept back by staff"])
+    def test_refuses_a_seat_that_is_not_for_sale(self, customer, seats, is_sold):
+        if is_sold:
+            reservation(CustomerFactory(), seats[:1])
+        else:
+            Seat.objects.filter(pk=seats[0].pk).update(is_blocked=True)
 
         with pytest.raises(SeatAlreadyReserved):
             hold(customer, seats[:1])
 
-    def test_refuses_a_seat_that_staff_keep_back(self, customer, seats):
-        Seat.objects.filter(pk=seats[0].pk).update(is_blocked=True)
-
-        with pytest.raises(SeatAlreadyReserved):
-            hold(customer, seats[:1])
-
-        assert live_claims() == 0
+        assert live_claims() == is_sold
 
     def test_takes_over_a_seat_whose_hold_is_overdue_though_not_swept(self, customer, seats):
         stale = overdue_hold(CustomerFactory(), seats[:2])
@@ -104,10 +83,9 @@ class TestHoldSeats:
 
     def test_refuses_more_seats_than_the_concert_allows(self, customer, seats):
         hold(customer, seats[:1])
-        reservation_seats = seats[1:3]
 
         with pytest.raises(SeatLimitExceeded) as refusal:
-            hold(customer, reservation_seats)
+            hold(customer, seats[1:3])
 
         assert refusal.value.details == {"limit": 2, "taken": 1}
         assert live_claims() == 1
@@ -162,17 +140,6 @@ class TestHoldSeats:
 
 
 class TestHoldBestAvailable:
-    def best(self, customer, performance, quantity, grade=None):
-        return run_in_transaction(
-            lambda: hold_best_available(
-                customer_id=customer.pk,
-                performance_id=performance.pk,
-                quantity=quantity,
-                grade=grade,
-                admission=None,
-            )
-        )
-
     def numbers(self, held: HeldSeats) -> list[int]:
         assert [seat.seat_id for seat in held.seats] == list(
             held.hold.claims.order_by("seat_id").values_list("seat_id", flat=True)
@@ -182,18 +149,18 @@ class TestHoldBestAvailable:
     def test_takes_neighbours_in_the_middle(self, customer):
         performance = PerformanceFactory(seats=6, concert__seats_per_customer=2)
 
-        assert self.numbers(self.best(customer, performance, 2)) == [3, 4]
+        assert self.numbers(hold_best(customer, performance, 2)) == [3, 4]
 
     def test_passes_over_gaps(self, customer, performance, seats):
         hold(CustomerFactory(), [seats[1]])
 
-        assert self.numbers(self.best(customer, performance, 2)) == [3, 4]
+        assert self.numbers(hold_best(customer, performance, 2)) == [3, 4]
 
     def test_takes_scattered_seats_when_no_neighbours_are_left(self, customer, performance, seats):
         hold(CustomerFactory(), [seats[1]])
         hold(CustomerFactory(), [seats[3]])
 
-        assert self.numbers(self.best(customer, performance, 2)) == [1, 3]
+        assert self.numbers(hold_best(customer, performance, 2)) == [1, 3]
 
     def test_seats_of_two_rows_are_no_neighbours(self, customer):
         performance = PerformanceFactory(concert__seats_per_customer=2)
@@ -201,7 +168,7 @@ class TestHoldBestAvailable:
         SeatFactory(performance=performance, row="B", number=2, y=2)
         SeatFactory(performance=performance, row="B", number=3, y=2)
 
-        assert self.numbers(self.best(customer, performance, 2)) == [2, 3]
+        assert self.numbers(hold_best(customer, performance, 2)) == [2, 3]
 
     def test_prefers_the_best_grade_and_the_front_row(self, customer):
         performance = PerformanceFactory()
@@ -209,27 +176,27 @@ class TestHoldBestAvailable:
         SeatFactory(performance=performance, row="C", number=3, y=3, grade="VIP")
         SeatFactory(performance=performance, row="B", number=2, y=2, grade="VIP")
 
-        assert self.numbers(self.best(customer, performance, 1)) == [2]
+        assert self.numbers(hold_best(customer, performance, 1)) == [2]
 
     def test_keeps_to_the_grade_that_is_asked_for(self, customer):
         performance = PerformanceFactory()
         SeatFactory(performance=performance, number=1, grade="VIP")
         SeatFactory(performance=performance, number=2, grade="S")
 
-        assert self.numbers(self.best(customer, performance, 1, grade="S")) == [2]
+        assert self.numbers(hold_best(customer, performance, 1, grade="S")) == [2]
 
     def test_takes_a_seat_whose_hold_is_overdue(self, customer):
         performance = PerformanceFactory(seats=1)
         overdue_hold(CustomerFactory(), list(performance.seats.all()))
 
-        assert self.numbers(self.best(customer, performance, 1)) == [1]
+        assert self.numbers(hold_best(customer, performance, 1)) == [1]
 
     def test_refuses_when_too_few_are_free(self, customer, performance, seats):
         hold(CustomerFactory(), seats[:2])
         hold(CustomerFactory(), [seats[2]])
 
         with pytest.raises(NotEnoughSeats):
-            self.best(customer, performance, 2)
+            hold_best(customer, performance, 2)
 
         assert live_claims() == 3
 
@@ -244,38 +211,34 @@ class TestReleaseHold:
         assert live_claims() == 0
         hold(CustomerFactory(), seats[:2])
 
-    def test_refuses_the_hold_of_somebody_else(self, customer, seats):
+    def test_refuses_the_hold_of_another_customer(self, customer, seats):
         made = hold(CustomerFactory(), seats[:1])
 
-        with pytest.raises(HoldNotFound):
-            release_hold(customer_id=customer.pk, hold_id=made.pk)
+        for hold_id in (made.pk, uuid4()):
+            with pytest.raises(HoldNotFound):
+                release_hold(customer_id=customer.pk, hold_id=hold_id)
 
         assert live_claims() == 1
 
-    def test_refuses_what_does_not_exist(self, customer):
-        with pytest.raises(HoldNotFound):
-            release_hold(customer_id=customer.pk, hold_id=uuid4())
+    @pytest.mark.parametrize(
+        ("end", "refusal"),
+        [("release", HoldNotLive), ("pay", HoldNotLive), ("expire", HoldExpired)],
+    )
+    def test_refuses_a_hold_that_is_over(self, customer, seats, end, refusal):
+        make = overdue_hold if end == "expire" else hold
+        release = partial(
+            release_hold, customer_id=customer.pk, hold_id=make(customer, seats[:1]).pk
+        )
+        if end == "release":
+            release()
+        elif end == "pay":
+            confirm(Hold.objects.get())
+        before = list(SeatClaim.objects.values())
 
-    def test_refuses_a_second_time(self, customer, seats):
-        made = hold(customer, seats[:1])
-        release_hold(customer_id=customer.pk, hold_id=made.pk)
+        with pytest.raises(refusal):
+            release()
 
-        with pytest.raises(HoldNotLive):
-            release_hold(customer_id=customer.pk, hold_id=made.pk)
-
-    def test_refuses_a_paid_hold(self, customer, seats):
-        paid = reservation(customer, seats[:1])
-
-        with pytest.raises(HoldNotLive):
-            release_hold(customer_id=customer.pk, hold_id=paid.hold_id)
-
-        assert live_claims() == 1
-
-    def test_refuses_an_overdue_hold(self, customer, seats):
-        made = overdue_hold(customer, seats[:1])
-
-        with pytest.raises(HoldExpired):
-            release_hold(customer_id=customer.pk, hold_id=made.pk)
+        assert list(SeatClaim.objects.values()) == before
 
 
 class TestExpireHolds:

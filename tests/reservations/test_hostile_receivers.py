@@ -120,7 +120,7 @@ UNANSWERED = {
     ),
     "1xx now and then": (after(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), PACE, httpx.ReadTimeout),
     "no HTTP": (after(b"", FLOOD), 0, httpx.TransportError),
-    "an upgrade that nobody asked for": (
+    "an upgrade that was not asked for": (
         after(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n", FLOOD),
         0,
         httpx.TransportError,
@@ -186,7 +186,7 @@ class TestAnswer:
 class TestRequest:
     """A message that fits into no buffer, so that the other side has to read it."""
 
-    def test_that_nobody_reads_is_given_up(self, serve):
+    def test_that_is_not_read_is_given_up(self, serve):
         serve(lambda: iter(()), reads=False)
 
         with pytest.raises(httpx.WriteTimeout):
@@ -233,8 +233,19 @@ class TestConnect:
             return listener.getsockname()[1]
 
         yield fill
-        for one in open_sockets:
-            one.close()
+        for connection in open_sockets:
+            connection.close()
+
+    def resolve(self, monkeypatch, settings, addresses, port):
+        """Give the platform a name with these addresses."""
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in addresses]
+        names, look_up = {"platform.example": found}, socket.getaddrinfo
+        monkeypatch.setattr(
+            socket,
+            "getaddrinfo",
+            lambda host, *rest, **kind: names.get(host) or look_up(host, *rest, **kind),
+        )
+        settings.WEBHOOK_URL = f"http://platform.example:{port}/"
 
     def test_that_is_never_accepted_is_given_up(self, full, settings):
         settings.WEBHOOK_URL = f"http://127.0.0.1:{full('127.0.0.1')}/"
@@ -247,16 +258,7 @@ class TestConnect:
         addresses = [f"127.0.0.{n}" for n in range(2, 40)]
         for address in addresses[1:]:
             full(address, port)
-        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, port)) for one in addresses]
-        look_up = socket.getaddrinfo
-        monkeypatch.setattr(
-            socket,
-            "getaddrinfo",
-            lambda host, *rest, **kind: (
-                found if host == "platform.example" else look_up(host, *rest, **kind)
-            ),
-        )
-        settings.WEBHOOK_URL = f"http://platform.example:{port}/"
+        self.resolve(monkeypatch, settings, addresses, port)
 
         began_at = time.monotonic()
         with pytest.raises(httpx.ConnectTimeout):
@@ -267,23 +269,11 @@ class TestConnect:
     def test_tries_the_next_address_of_a_name(self, serve, settings, monkeypatch):
         server = serve(lambda: iter([OK + b"content-length: 0\r\n\r\n"]))
         port = int(server.url.split(":")[2].partition("/")[0])
-        found = [
-            (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
-            for address in ("127.0.0.99", "127.0.0.1")
-        ]
-        look_up = socket.getaddrinfo
-        monkeypatch.setattr(
-            socket,
-            "getaddrinfo",
-            lambda host, *rest, **kind: (
-                found if host == "platform.example" else look_up(host, *rest, **kind)
-            ),
-        )
-        settings.WEBHOOK_URL = f"http://platform.example:{port}/"
+        self.resolve(monkeypatch, settings, ["127.0.0.99", "127.0.0.1"], port)
 
         assert send().status_code == 200
 
-    def test_with_a_name_that_nobody_resolves_is_given_up(self, settings, monkeypatch):
+    def test_with_a_name_that_is_never_resolved_is_given_up(self, settings, monkeypatch):
         over = threading.Event()
 
         def never(*_arguments, **_kind):

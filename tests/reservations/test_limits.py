@@ -1,4 +1,4 @@
-"""Test what one customer may hold without having paid, and what nobody could pay."""
+"""Test what one customer may hold without having paid, and that no hold costs more than a wallet can have."""
 
 from uuid import uuid4
 
@@ -16,16 +16,11 @@ from apps.reservations.errors import (
     UnpaidLimitExceeded,
 )
 from apps.reservations.models import Hold
-from apps.reservations.services import (
-    confirm_reservation,
-    hold_best_available,
-    release_hold,
-    top_up_for_hold,
-)
+from apps.reservations.services import release_hold, top_up_for_hold
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import ConcertFactory, PerformanceFactory
 from tests.factories.payments import WalletFactory
-from tests.factories.reservations import hold, overdue_hold, reservation
+from tests.factories.reservations import confirm, hold, hold_best, overdue_hold, reservation
 from tests.factories.visitors import admitted_visitor
 
 pytestmark = pytest.mark.django_db
@@ -34,11 +29,10 @@ pytestmark = pytest.mark.django_db
 class TestUnpaidSeats:
     @pytest.fixture
     def concert(self) -> Concert:
-        concert: Concert = ConcertFactory(seats_per_customer=2)
-        return concert
+        return ConcertFactory(seats_per_customer=2)
 
     @pytest.fixture
-    def dates(self, concert: Concert) -> list[list[Seat]]:
+    def dates(self, concert) -> list[list[Seat]]:
         """The seats of three dates."""
         made = [PerformanceFactory(concert=concert, seats=3) for _ in range(3)]
         return [list(date.seats.order_by("pk")) for date in made]
@@ -59,13 +53,7 @@ class TestUnpaidSeats:
         hold(customer, dates[0][:2])
 
         with pytest.raises(UnpaidLimitExceeded):
-            hold_best_available(
-                customer_id=customer.pk,
-                performance_id=dates[1][0].performance_id,
-                quantity=1,
-                grade=None,
-                admission=None,
-            )
+            hold_best(customer, dates[1][0].performance, 1)
 
     def test_do_not_include_what_is_paid_given_back_or_over(self, dates):
         customer = WalletFactory(balance=1_000_000).customer
@@ -125,7 +113,7 @@ class TestPriceLimit:
         )
         return performance
 
-    def test_a_hold_that_nobody_can_pay_is_refused(self, performance):
+    def test_a_hold_that_no_customer_can_pay_is_refused(self, performance):
         with pytest.raises(PriceLimitExceeded) as refusal:
             hold(CustomerFactory(), list(performance.seats.all()))
 
@@ -134,13 +122,7 @@ class TestPriceLimit:
 
     def test_so_are_the_best(self, performance):
         with pytest.raises(PriceLimitExceeded):
-            hold_best_available(
-                customer_id=CustomerFactory().pk,
-                performance_id=performance.pk,
-                quantity=8,
-                grade=None,
-                admission=None,
-            )
+            hold_best(CustomerFactory(), performance, 8)
 
         assert not Hold.objects.exists()
 
@@ -162,11 +144,6 @@ class TestPriceLimit:
 
 
 class TestTopUpForHold:
-    @pytest.fixture
-    def seats(self) -> list[Seat]:
-        performance = PerformanceFactory(seats=3, concert__seats_per_customer=2)
-        return list(performance.seats.order_by("pk"))
-
     def top_up(self, held: Hold, amount: int):
         return top_up_for_hold(customer_id=held.customer_id, hold_id=held.pk, amount=amount)
 
@@ -189,7 +166,7 @@ class TestTopUpForHold:
         customer = WalletFactory(balance=100_000).customer
         held = overdue_hold(customer, seats[:2]) if end == "over" else hold(customer, seats[:2])
         if end == "pay":
-            confirm_reservation(customer_id=customer.pk, hold_id=held.pk)
+            confirm(held)
         elif end == "release":
             release_hold(customer_id=customer.pk, hold_id=held.pk)
         before = LedgerTransaction.objects.count()
@@ -199,7 +176,7 @@ class TestTopUpForHold:
 
         assert LedgerTransaction.objects.count() == before
 
-    def test_refuses_the_hold_of_somebody_else(self, seats):
+    def test_refuses_the_hold_of_another_customer(self, seats):
         held = hold(CustomerFactory(), seats[:2])
 
         for hold_id in (held.pk, uuid4()):

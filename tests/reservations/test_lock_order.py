@@ -45,7 +45,12 @@ from tests.factories.payments import WalletFactory
 from tests.factories.queue import WaitingRoomFactory
 from tests.factories.reservations import hold, overdue_hold, reservation
 from tests.outbox.deliveries import make_due
-from tests.protections import change, statements, unlock
+from tests.protections import (
+    LOCK_OF_THE_WALLET,
+    ORDER_OF_THE_SEATS_OF_A_HOLD,
+    statements,
+    without,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -134,7 +139,7 @@ class Recorder:
                 self.places.add((FILES[sql.name], sql.name))
         written = {TABLES.get(table) for table in re.findall(r'(?<!KEY )UPDATE "?(\w+)', sql)}
         needed = written & {"seats", "holds", "wallet"}
-        if needed - {one.kind for one in self.locks}:
+        if needed - {lock.kind for lock in self.locks}:
             self.unlocked_writes.append(sql)
         return result
 
@@ -157,7 +162,9 @@ class Recorder:
         )
         if not found:
             return None
-        [(no_key, alias, mode)] = {one.groups() for one in found}  # locks of one kind in one mode
+        [(no_key, alias, mode)] = {
+            match.groups() for match in found
+        }  # locks of one kind in one mode
         assert no_key or alias == "old", f"keys are locked, too: {sql}"  # a purge deletes rows
         tables = re.findall(r'(?:FROM|JOIN) "?(\w+)"?(?: (\w+))?', sql[: found[0].start()])
         table = next(table for table, other in tables if alias in (None, table, other))
@@ -166,7 +173,7 @@ class Recorder:
         if rows:
             cursor.scroll(0, mode="absolute")  # for whom they are meant
         keys = ("customer_id",) if kind == "wallet" else ("id", "pk")
-        places = [place for place, one in enumerate(cursor.description) if one.name in keys]
+        places = [place for place, column in enumerate(cursor.description) if column.name in keys]
         ids = [row[places[0]] for row in rows if places]
         return Lock(kind, mode or "waits", ids, "ORDER BY" in sql)
 
@@ -205,7 +212,7 @@ def seats_in_disorder(count: int = 3) -> list[Seat]:
 def stale_holds(seats: list[Seat]) -> None:
     """An overdue hold on each, lying in their table by descending id."""
     holds = [overdue_hold(CustomerFactory(), [seat]) for seat in seats]
-    for stale in sorted(holds, key=lambda one: one.pk, reverse=True):
+    for stale in sorted(holds, key=lambda hold: hold.pk, reverse=True):
         Hold.objects.filter(pk=stale.pk).update(seat_limit=F("seat_limit"))
 
 
@@ -222,35 +229,14 @@ def once(customer: User, decide: Callable[[], Steps[Any]]) -> Callable[[], objec
     )
 
 
-def holding() -> Callable[[], object]:
+def holding(
+    service: Any, choose: Callable[[list[Seat]], dict[str, object]]
+) -> Callable[[], object]:
     seats, customer = seats_in_disorder(), CustomerFactory()
     stale_holds(seats)
-    return once(
-        customer,
-        partial(
-            reservations.hold_seats.decide,
-            customer_id=customer.pk,
-            performance_id=seats[0].performance_id,
-            seat_ids=[seat.pk for seat in seats],
-            admission=None,
-        ),
-    )
-
-
-def holding_the_best() -> Callable[[], object]:
-    seats, customer = seats_in_disorder(), CustomerFactory()
-    stale_holds(seats)
-    return once(
-        customer,
-        partial(
-            reservations.hold_best_available.decide,
-            customer_id=customer.pk,
-            performance_id=seats[0].performance_id,
-            quantity=len(seats),
-            grade=None,
-            admission=None,
-        ),
-    )
+    hold_some = partial(service.decide, customer_id=customer.pk, admission=None)
+    performance_id = seats[0].performance_id
+    return once(customer, partial(hold_some, performance_id=performance_id, **choose(seats)))
 
 
 def releasing() -> Callable[[], object]:
@@ -330,7 +316,7 @@ def deleting(kind: str) -> Callable[[], object]:
         "performance": [seat.performance for seat in seats],
         "concert": [seat.performance.concert for seat in seats],
     }
-    ids = list(dict.fromkeys(one.pk for one in reversed(of_kind[kind])))
+    ids = list(dict.fromkeys(row.pk for row in reversed(of_kind[kind])))
     return partial(run_in_transaction, partial(delete, ids=ids))
 
 
@@ -406,8 +392,14 @@ def purging() -> Callable[[], object]:
 
 
 USE_CASES: dict[str, Callable[[], Callable[[], object]]] = {
-    "hold_seats": holding,
-    "hold_best_available": holding_the_best,
+    "hold_seats": partial(
+        holding, reservations.hold_seats, lambda seats: {"seat_ids": [seat.pk for seat in seats]}
+    ),
+    "hold_best_available": partial(
+        holding,
+        reservations.hold_best_available,
+        lambda seats: {"quantity": len(seats), "grade": None},
+    ),
     "release_hold": releasing,
     "extend_hold": extending,
     "top_up_for_hold": topping_up_to_pay,
@@ -446,16 +438,16 @@ USE_CASES: dict[str, Callable[[], Callable[[], object]]] = {
 
 
 @pytest.mark.parametrize("name", USE_CASES)
-def test_locks_as_the_page_says(name: str) -> None:
+def test_locks_as_the_page_says(name):
     recorder = recorded(USE_CASES[name]())
 
     assert recorder.sequence == DOCUMENTED[name]
     ranks = [KINDS.index(kind) for kind, _ in recorder.sequence if kind in KINDS]
     assert ranks == sorted(ranks)
     assert all(len(lock.ids) >= 3 for lock in recorder.locks if lock.kind == "seats")
-    # Who skips what is locked waits for nobody, so any order will do.
+    # A statement that skips what is locked does not wait, so any order will do.
     waiting = [lock for lock in recorder.locks if lock.mode != "SKIP LOCKED"]
-    for kind, group in groupby(waiting, key=lambda one: one.kind):
+    for kind, group in groupby(waiting, key=lambda lock: lock.kind):
         locks = list(group)
         assert all(lock.is_ordered or len(lock.ids) < 2 for lock in locks), kind
         ids = [pk for lock in locks for pk in lock.ids]
@@ -464,15 +456,15 @@ def test_locks_as_the_page_says(name: str) -> None:
 
 
 class TestThePage:
-    def test_lists_the_kinds_in_the_order_of_its_table(self) -> None:
+    def test_lists_the_kinds_in_the_order_of_its_table(self):
         page = (ROOT / "docs" / "locking.md").read_text()
 
         assert re.findall(r"^\d\. \*\*([a-z ]+)\*\*", page, flags=re.MULTILINE) == KINDS
 
-    def test_has_the_use_cases_that_are_tried_here(self) -> None:
+    def test_has_the_use_cases_that_are_tried_here(self):
         assert DOCUMENTED.keys() == USE_CASES.keys()
 
-    def test_knows_every_place_that_takes_a_lock(self) -> None:
+    def test_knows_every_place_that_takes_a_lock(self):
         reached = set()
         for prepare in USE_CASES.values():
             reached |= recorded(prepare()).places
@@ -505,7 +497,7 @@ def _locking_sql(text: str) -> bool:
     return bool(re.search(r"pg_\w*advisory|FOR (NO KEY )?UPDATE|LOCK TABLE", text))
 
 
-def test_a_name_stands_for_one_statement() -> None:
+def test_a_name_stands_for_one_statement():
     names = [name for _, name in statements()]
 
     assert len(names) == len(set(names)) > 20
@@ -514,7 +506,7 @@ def test_a_name_stands_for_one_statement() -> None:
 class TestTheRecorder:
     """Twins of the tests above: what they would not want to see is seen."""
 
-    def test_sees_rows_that_come_in_descending_order(self) -> None:
+    def test_sees_rows_that_come_in_descending_order(self):
         seats = seats_in_disorder()
         rows = Seat.objects.filter(pk__in=[seat.pk for seat in seats])
 
@@ -526,7 +518,7 @@ class TestTheRecorder:
 
         assert taken == Lock("seats", "waits", [seat.pk for seat in seats], True)
 
-    def test_sees_rows_that_are_not_ordered(self) -> None:
+    def test_sees_rows_that_are_not_ordered(self):
         seats = seats_in_disorder()
 
         def lock() -> None:
@@ -538,26 +530,24 @@ class TestTheRecorder:
         assert (taken.mode, taken.is_ordered) == ("NOWAIT", False)
         assert taken.ids == [seat.pk for seat in seats]
 
-    def test_sees_what_a_pipeline_locks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_sees_what_a_pipeline_locks(self, monkeypatch):
         pay = paying()
-        change(monkeypatch, "lock_seats_of_hold", ("ORDER BY seat.id", "ORDER BY seat.id DESC"))
+        without(monkeypatch, ORDER_OF_THE_SEATS_OF_A_HOLD)
 
         [seats] = [lock for lock in recorded(pay).locks if lock.kind == "seats"]
 
         assert seats.ids == sorted(seats.ids, reverse=True)
         assert len(seats.ids) == 3
 
-    def test_sees_what_a_pipeline_changes_without_a_lock(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_sees_what_a_pipeline_changes_without_a_lock(self, monkeypatch):
         pay = paying()
-        unlock(monkeypatch, "lock_wallet")
+        without(monkeypatch, LOCK_OF_THE_WALLET)
 
         [book] = recorded(pay).unlocked_writes
 
         assert "UPDATE payments_wallet" in book
 
-    def test_sees_a_change_without_a_lock(self) -> None:
+    def test_sees_a_change_without_a_lock(self):
         seats_in_disorder(1)
 
         assert recorded(lambda: Seat.objects.update(x=5)).unlocked_writes

@@ -1,4 +1,4 @@
-"""Which concerts have hardly a seat left."""
+"""Test which concerts have hardly a seat left."""
 
 from datetime import timedelta
 
@@ -20,8 +20,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def performance() -> Performance:
     """One seat more than few."""
-    made: Performance = PerformanceFactory(seats=FEW_SEATS + 1)
-    return made
+    return PerformanceFactory(seats=FEW_SEATS + 1)
 
 
 def is_nearly_sold_out(concert: Concert) -> bool:
@@ -30,47 +29,43 @@ def is_nearly_sold_out(concert: Concert) -> bool:
 
 
 class TestNearlySoldOut:
-    def test_is_not_who_has_one_seat_more_than_few(self, performance: Performance) -> None:
+    def test_is_none_that_has_one_seat_more_than_few(self, performance):
         assert not is_nearly_sold_out(performance.concert)
 
     @pytest.mark.parametrize("take", [hold, reservation])
-    def test_counts_seats_that_somebody_holds_or_has(
-        self, take: type, performance: Performance
-    ) -> None:
+    def test_counts_seats_that_are_held_or_sold(self, take, performance):
         take(CustomerFactory(), list(Seat.objects.of_performance(performance.pk)[:1]))
 
         assert is_nearly_sold_out(performance.concert)
 
-    def test_counts_seats_that_are_blocked(self, performance: Performance) -> None:
+    def test_counts_seats_that_are_blocked(self, performance):
         Seat.objects.filter(performance=performance, number=1).update(is_blocked=True)
 
         assert is_nearly_sold_out(performance.concert)
 
-    def test_counts_no_hold_whose_time_is_over(self, performance: Performance) -> None:
+    def test_counts_no_hold_whose_time_is_over(self, performance):
         overdue_hold(CustomerFactory(), list(Seat.objects.of_performance(performance.pk)[:1]))
 
         assert not is_nearly_sold_out(performance.concert)
 
-    def test_counts_no_date_that_has_begun(self, performance: Performance) -> None:
+    def test_counts_no_date_that_has_begun(self, performance):
         PerformanceFactory(concert=performance.concert, seats=1)
         a_minute_ago = timezone.now() - timedelta(minutes=1)
         begin_at(Performance.objects.filter(pk=performance.pk), a_minute_ago)
 
         assert is_nearly_sold_out(performance.concert)
 
-    def test_adds_up_the_dates(self, performance: Performance) -> None:
+    def test_adds_up_the_dates(self, performance):
         concert = ConcertFactory()
         for _ in range(2):
             PerformanceFactory(concert=concert, seats=FEW_SEATS // 2 + 1)
 
         assert not is_nearly_sold_out(concert)
 
-    def test_is_nobody_without_seats(self) -> None:
+    def test_is_no_concert_without_seats(self):
         assert not is_nearly_sold_out(PerformanceFactory().concert)
 
-    def test_answers_for_many_with_one_query_and_keeps_the_answer(
-        self, performance: Performance
-    ) -> None:
+    def test_answers_for_many_with_one_query_and_keeps_the_answer(self, performance):
         few = PerformanceFactory(seats=FEW_SEATS).concert_id
         asked = [performance.concert_id, few]
         clear_process_caches()

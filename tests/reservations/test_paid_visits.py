@@ -7,24 +7,18 @@ from functools import partial
 import pytest
 from django.utils import timezone
 
-from apps.concerts.models import Seat
+from apps.concerts.models import Concert
 from apps.outbox.draining import drain
 from apps.queue.errors import QueueTokenExpired
 from apps.queue.services import Admission
 from apps.queue.services.admission import admit_now
 from apps.reservations.models import Hold, Reservation, SeatClaim
-from apps.reservations.services import (
-    cancel_reservation,
-    confirm_reservation,
-    extensions_of,
-    hold_best_available,
-)
+from apps.reservations.services import extensions_of
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.payments import WalletFactory
-from tests.factories.reservations import hold
-from tests.factories.visitors import admitted_visitor
-from tests.protections import unlock
-from tests.reservations.racing import breaches, outcome_of, pause_before, wait_until_blocked
+from tests.factories.reservations import cancel, confirm, hold, hold_best
+from tests.protections import LOCK_OF_THE_CUSTOMER, without
+from tests.reservations.racing import breaches, outcome_of, wait_until_blocked
 
 pytestmark = pytest.mark.django_db
 
@@ -32,18 +26,9 @@ COMPLETED = {"expired_reason": "COMPLETED"}
 
 
 @pytest.fixture
-def performance():
-    return PerformanceFactory(seats=6, concert__seats_per_customer=4)
-
-
-@pytest.fixture
-def seats(performance):
-    return list(Seat.objects.of_performance(performance.pk).in_map_order())
-
-
-@pytest.fixture
-def customer():
-    return WalletFactory(balance=1_000_000).customer
+def performance(performance):
+    Concert.objects.update(seats_per_customer=4)
+    return performance
 
 
 @pytest.fixture
@@ -67,25 +52,12 @@ def claim(customer, admission):
     return partial(hold, customer, admission=admission)
 
 
-def pay(held):
-    return confirm_reservation(customer_id=held.customer_id, hold_id=held.pk).reservation
-
-
-def best(admission, performance, quantity=1):
-    return hold_best_available(
-        customer_id=admission.customer_id,
-        performance_id=performance.pk,
-        quantity=quantity,
-        grade=None,
-        admission=admission,
-    ).hold
-
-
 class TestNewHolds:
-    def test_are_refused_after_a_payment(self, claim, admission, performance, seats):
-        pay(claim(seats[:1]))
+    def test_are_refused_after_a_payment(self, claim, customer, admission, performance, seats):
+        confirm(claim(seats[:1]))
+        best = partial(hold_best, customer, performance, 1, admission=admission)
 
-        for attempt in (partial(claim, seats[1:2]), partial(best, admission, performance)):
+        for attempt in (partial(claim, seats[1:2]), best):
             with pytest.raises(QueueTokenExpired) as refusal:
                 attempt()
             assert refusal.value.details == COMPLETED
@@ -93,21 +65,16 @@ class TestNewHolds:
         assert Hold.objects.count() == SeatClaim.objects.count() == 1
 
     def test_are_refused_for_the_other_dates(self, claim, performance, seats):
-        other = PerformanceFactory(
-            seats=1,
-            concert=performance.concert,
-            starts_at=performance.starts_at + timedelta(days=1),
-        )
-        pay(claim(seats[:1]))
+        other = performance.concert.performances.exclude(pk=performance.pk).get()
+        confirm(claim(seats[:1]))
 
         with pytest.raises(QueueTokenExpired):
-            claim([other.seats.get()])
+            claim(other.seats.all()[:1])
 
         assert Hold.objects.count() == 1
 
     def test_are_refused_though_the_reservation_was_cancelled(self, claim, seats):
-        paid = pay(claim(seats[:1]))
-        cancel_reservation(customer_id=paid.customer_id, reservation_id=paid.pk)
+        cancel(confirm(claim(seats[:1])).reservation)
 
         with pytest.raises(QueueTokenExpired):
             claim(seats[:1])
@@ -119,26 +86,26 @@ class TestNewHolds:
         assert claim(seats[1:2])
 
     def test_are_possible_in_the_next_visit(self, claim, admission, seats):
-        pay(claim(seats[:1]))
+        confirm(claim(seats[:1]))
 
         for later in (replace(admission, slot=1), replace(admission, generation=2)):
             assert claim(seats[later.slot + 1 : later.slot + 2], admission=later)
 
     def test_are_possible_at_another_concert(self, claim, admission, seats):
         other = PerformanceFactory(seats=1)
-        pay(claim(seats[:1]))
+        confirm(claim(seats[:1]))
 
         visit = replace(admission, concert_id=other.concert_id)
         assert claim([other.seats.get()], admission=visit)
 
     def test_are_possible_for_other_customers(self, claim, admission, seats):
-        pay(claim(seats[:1]))
+        confirm(claim(seats[:1]))
 
         other = WalletFactory().customer
         assert hold(other, seats[1:2], admission=replace(admission, customer_id=other.pk))
 
     def test_are_possible_at_the_box_office(self, customer, seats):
-        pay(hold(customer, seats[:1]))
+        confirm(hold(customer, seats[:1]))
 
         assert hold(customer, seats[1:2])
 
@@ -146,9 +113,9 @@ class TestNewHolds:
 class TestWhatIsHeldAlready:
     def test_can_be_paid_for(self, claim, seats):
         first, second = claim(seats[:1]), claim(seats[1:2])
-        pay(first)
+        confirm(first)
 
-        assert pay(second)
+        assert confirm(second)
         assert Reservation.objects.count() == 2
         assert breaches() == []
 
@@ -156,12 +123,12 @@ class TestWhatIsHeldAlready:
         first, second = claim(seats[:1]), claim(seats[1:2])
         now = timezone.now()
         assert extensions_of([first, second], at=now).keys() == {first.pk, second.pk}
-        pay(first)
+        confirm(first)
 
         assert extensions_of([second], at=now) == {}
 
     def test_may_be_extended_after_a_payment_in_another_visit(self, claim, admission, seats):
-        pay(claim(seats[:1]))
+        confirm(claim(seats[:1]))
         held = claim(seats[1:2], admission=replace(admission, generation=2))
 
         assert held.pk in extensions_of([held], at=timezone.now())
@@ -176,18 +143,14 @@ class TestWhatIsHeldAlready:
 
 @pytest.mark.django_db(transaction=True)
 class TestOverTheApi:
-    """No worker runs here, so the room hears of a sale when the test says so."""
-
-    @pytest.fixture
-    def visitor(self, performance):
-        return admitted_visitor(performance.concert_id)
+    """There is no worker, so the room hears of a sale when the test says so."""
 
     @pytest.fixture
     def attempts(self, visitor, performance, seats):
         def attempt(seat):
-            one = {"performance_id": performance.pk, "seat_ids": [seat.pk]}
+            chosen = {"performance_id": performance.pk, "seat_ids": [seat.pk]}
             best = {"performance_id": performance.pk, "quantity": 1}
-            return [visitor.post("/holds", one), visitor.post("/holds/best-available", best)]
+            return [visitor.post("/holds", chosen), visitor.post("/holds/best-available", best)]
 
         return attempt
 
@@ -200,10 +163,10 @@ class TestOverTheApi:
         assert visitor.get("/queue/tokens/me").json()["data"]["status"] == "ACTIVE"
         made = Hold.objects.count()
 
-        before = attempts(seats[4])
+        before = attempts(seats[3])
         drain(consumer="token_expiry")
         assert visitor.get("/queue/tokens/me").json()["data"]["status"] == "EXPIRED"
-        afterwards = attempts(seats[4])
+        afterwards = attempts(seats[3])
 
         for answer in before + afterwards:
             refusal = answer.json()
@@ -219,7 +182,7 @@ class TestOverTheApi:
         visitor.join(performance.concert_id)
         admit_now(performance.concert_id)
 
-        assert [answer.status_code for answer in attempts(seats[4])] == [201, 201]
+        assert [answer.status_code for answer in attempts(seats[3])] == [201, 201]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -227,30 +190,24 @@ class TestPaymentAndNewHold:
     """The hold is asked for while the payment is under way, in another tab."""
 
     def test_a_hold_waits_for_the_payment_and_is_refused(
-        self, elsewhere, claim, seats, monkeypatch
+        self, elsewhere, stopped_before, claim, seats
     ):
         first = claim(seats[:1])
-        is_paying, may_go_on = pause_before(monkeypatch, "confirm")
-        payment = elsewhere(partial(pay, first))
-        assert is_paying.wait(20)
+        payment = stopped_before("confirm", partial(confirm, first))
         second = elsewhere(partial(claim, seats[1:2]))
         wait_until_blocked()
-        may_go_on.set()
 
-        assert outcome_of(payment)
+        assert payment.finish().reservation
         assert isinstance(outcome_of(second), QueueTokenExpired)
         assert Hold.objects.get() == first
 
     def test_without_the_lock_on_the_customer_it_is_held(
-        self, elsewhere, claim, seats, monkeypatch
+        self, stopped_before, claim, seats, monkeypatch
     ):
         first = claim(seats[:1])
-        unlock(monkeypatch, "lock_customer")
-        is_paying, may_go_on = pause_before(monkeypatch, "confirm")
-        payment = elsewhere(partial(pay, first))
-        assert is_paying.wait(20)
+        without(monkeypatch, LOCK_OF_THE_CUSTOMER)
+        payment = stopped_before("confirm", partial(confirm, first))
         second = claim(seats[1:2])
-        may_go_on.set()
 
-        assert outcome_of(payment)
+        assert payment.finish().reservation
         assert Hold.objects.get(pk=second.pk).status == Hold.Status.HELD

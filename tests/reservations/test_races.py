@@ -1,24 +1,17 @@
-"""Test what happens when everybody clicks at once; each race has twins that take its protection away and show the breach."""
+"""Test what happens when a crowd clicks at once; each race has twins that take its protection away and show the breach."""
 
 import threading
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from apps.concerts.models import Seat
-from apps.core import transactions
+from apps.concerts.models import Concert, Seat
 from apps.core.errors import ServiceUnavailable
-from apps.core.transactions import (
-    DEADLOCK_DETECTED,
-    LOCK_NOT_AVAILABLE,
-    run_in_transaction,
-    sqlstate,
-)
+from apps.core.transactions import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, sqlstate
 from apps.payments.models import LedgerTransaction, Wallet
 from apps.reservations.errors import (
     AlreadyCancelled,
@@ -30,29 +23,33 @@ from apps.reservations.errors import (
     UnpaidLimitExceeded,
 )
 from apps.reservations.models import Hold, Reservation, SeatClaim
-from apps.reservations.services import (
-    best_available,
-    cancel_reservation,
-    confirm_reservation,
-    hold_best_available,
-)
+from apps.reservations.services import best_available
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
-from tests.factories.payments import WalletFactory
-from tests.factories.reservations import hold, reservation
-from tests.factories.visitors import admitted_visitor
-from tests.protections import before, change, unlock
+from tests.factories.reservations import cancel, confirm, hold, hold_best, reservation
+from tests.protections import (
+    LOCK_OF_THE_BEST_SEATS,
+    LOCK_OF_THE_CUSTOMER,
+    LOCK_OF_THE_CUSTOMER_FOR_ALL_DATES,
+    LOCK_OF_THE_KEY,
+    LOCKS_OF_A_HOLD,
+    LOCKS_OF_SEATS,
+    LOCKS_OF_THE_FREE_SEATS,
+    LOCKS_OF_UNCLAIMED_SEATS_ONLY,
+    PATIENCE_OF_A_PAYMENT,
+    RETRY_OF_A_DEADLOCK,
+    before,
+    without,
+    without_constraints,
+)
 from tests.reservations.racing import (
     PATIENCE,
     breaches,
     meet_before,
     outcome_of,
-    pause_before,
     refusals,
     wait_until_blocked,
     winners,
-    without_constraints,
-    without_locks,
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -62,28 +59,14 @@ CLICKS = 24
 
 
 @pytest.fixture
-def seats():
-    performance = PerformanceFactory(seats=2, concert__seats_per_customer=1)
-    return list(Seat.objects.of_performance(performance.pk).in_map_order())
-
-
-@pytest.fixture
-def customer():
-    return WalletFactory(balance=1_000_000).customer
+def seats(seats):
+    """Two, of which a customer may have one."""
+    Concert.objects.update(seats_per_customer=1)
+    return seats[:2]
 
 
 def balance(customer):
     return Wallet.objects.get(pk=customer.pk).balance
-
-
-def pay(customer, held):
-    call = partial(confirm_reservation, customer_id=customer.pk, hold_id=held.pk)
-    return run_in_transaction(call)
-
-
-def cancel(customer, reserved):
-    call = partial(cancel_reservation, customer_id=customer.pk, reservation_id=reserved.pk)
-    return run_in_transaction(call)
 
 
 class TestOneSeatAndManyCustomers:
@@ -101,7 +84,7 @@ class TestOneSeatAndManyCustomers:
         assert breaches() == []
 
     def test_without_the_lock_the_constraint_still_lets_one_through(self, outcomes, monkeypatch):
-        unlock(monkeypatch, "lock_seats")
+        without(monkeypatch, LOCKS_OF_SEATS)
         meet_before(monkeypatch, "hold", CROWD)
 
         found = outcomes()
@@ -112,8 +95,8 @@ class TestOneSeatAndManyCustomers:
         assert SeatClaim.objects.open().count() == 1
         assert breaches() == []
 
-    def test_without_lock_and_constraint_everybody_gets_it(self, outcomes, monkeypatch):
-        unlock(monkeypatch, "lock_seats")
+    def test_without_lock_and_constraint_all_of_them_get_it(self, outcomes, monkeypatch):
+        without(monkeypatch, LOCKS_OF_SEATS)
         meet_before(monkeypatch, "hold", CROWD)
 
         with without_constraints("seat_claimed_once"):
@@ -127,11 +110,11 @@ class TestSeatsInOppositeOrder:
     def outcomes(self, race):
         performance = PerformanceFactory(seats=2, concert__seats_per_customer=2)
         first, second = Seat.objects.of_performance(performance.pk).in_map_order()
-        one, other = CustomerFactory.create_batch(2)
-        contestants = [partial(hold, one, [first, second]), partial(hold, other, [second, first])]
+        left, right = CustomerFactory.create_batch(2)
+        contestants = [partial(hold, left, [first, second]), partial(hold, right, [second, first])]
         return lambda: race(contestants)
 
-    def test_nobody_waits_for_the_other(self, outcomes):
+    def test_neither_waits_for_the_other(self, outcomes):
         found = outcomes()
 
         assert len(winners(found)) == 1
@@ -142,22 +125,22 @@ class TestSeatsInOppositeOrder:
     def test_locked_in_the_order_of_the_request_and_waited_for_they_deadlock(
         self, outcomes, monkeypatch
     ):
-        both_have_one = threading.Barrier(2)
+        each_has_one = threading.Barrier(2)
 
         def lock_one_by_one(parameters):
             first, second = parameters["seat_ids"]
             Seat.objects.lock().get(pk=first)
-            both_have_one.wait(20)
+            each_has_one.wait(PATIENCE)
             Seat.objects.lock().get(pk=second)
 
         before(monkeypatch, "lock_seats", lock_one_by_one)
-        monkeypatch.setattr(transactions, "ATTEMPTS", 1)
+        without(monkeypatch, RETRY_OF_A_DEADLOCK)
 
         found = outcomes()
 
         assert len(winners(found)) == 1
         assert refusals(found) == [ServiceUnavailable]
-        [victim] = [one for one in found if isinstance(one, Exception)]
+        [victim] = [outcome for outcome in found if isinstance(outcome, Exception)]
         assert sqlstate(victim.__cause__) == DEADLOCK_DETECTED
 
 
@@ -172,7 +155,7 @@ class TestOneCustomerAndTwoRequests:
         assert breaches() == []
 
     def test_without_the_lock_both_pass_the_limit(self, race, seats, monkeypatch):
-        unlock(monkeypatch, "lock_customer")
+        without(monkeypatch, LOCK_OF_THE_CUSTOMER)
         meet_before(monkeypatch, "lock_seats", 2)
         customer = CustomerFactory()
 
@@ -183,7 +166,7 @@ class TestOneCustomerAndTwoRequests:
 
 
 class TestOneCustomerAndTwoDates:
-    """Nobody holds more without having paid than the concert allows, all dates together."""
+    """A customer holds no more without having paid than the concert allows, all dates together."""
 
     @pytest.fixture
     def outcomes(self, race, seats):
@@ -200,9 +183,7 @@ class TestOneCustomerAndTwoDates:
         assert breaches() == []
 
     def test_a_lock_for_each_date_would_let_both_pass(self, outcomes, monkeypatch):
-        change(
-            monkeypatch, "lock_customer", ("'hold ' ||", "'hold ' || %(performance_id)s::text ||")
-        )
+        without(monkeypatch, LOCK_OF_THE_CUSTOMER_FOR_ALL_DATES)
         meet_before(monkeypatch, "lock_seats", 2)
 
         assert len(winners(outcomes())) == 2
@@ -210,12 +191,8 @@ class TestOneCustomerAndTwoDates:
 
 
 class TestOneHoldPaidManyTimesAtOnce:
-    @pytest.fixture
-    def held(self, customer, seats):
-        return hold(customer, seats[:1])
-
     def test_one_payment_is_taken(self, race, customer, held):
-        outcomes = race([partial(pay, customer, held)] * CLICKS)
+        outcomes = race([partial(confirm, held)] * CLICKS)
 
         assert len(winners(outcomes)) == 1
         assert refusals(outcomes) == [HoldNotLive] * (CLICKS - 1)
@@ -223,11 +200,14 @@ class TestOneHoldPaidManyTimesAtOnce:
         assert Reservation.objects.count() == 1
         assert breaches() == []
 
-    def test_without_locks_the_constraint_keeps_it_at_one(self, race, customer, held, monkeypatch):
-        without_locks(monkeypatch)
+    @pytest.fixture
+    def unlocked(self, race, held, monkeypatch):
+        without(monkeypatch, LOCKS_OF_A_HOLD)
         meet_before(monkeypatch, "lock_wallet", 2)
+        return lambda: race([partial(confirm, held)] * 2)
 
-        outcomes = race([partial(pay, customer, held)] * 2)
+    def test_without_locks_the_constraint_keeps_it_at_one(self, unlocked, customer):
+        outcomes = unlocked()
 
         # Both had found the hold live. A constraint undoes the second, money and all.
         assert len(winners(outcomes)) == 1
@@ -236,14 +216,9 @@ class TestOneHoldPaidManyTimesAtOnce:
         assert LedgerTransaction.objects.filter(amount__lt=0).count() == 1
         assert breaches() == []
 
-    def test_without_locks_and_constraint_it_is_paid_twice(self, race, customer, held, monkeypatch):
-        without_locks(monkeypatch)
-        meet_before(monkeypatch, "lock_wallet", 2)
-
+    def test_without_locks_and_constraint_it_is_paid_twice(self, unlocked, customer, held):
         with without_constraints("reservations_reservation_hold_id_key"):
-            outcomes = race([partial(pay, customer, held)] * 2)
-
-            assert len(winners(outcomes)) == 2
+            assert len(winners(unlocked())) == 2
             assert balance(customer) == 900_000
             assert Reservation.objects.filter(hold=held).count() == 2
             assert breaches() != []
@@ -255,53 +230,43 @@ class TestOneReservationCancelledManyTimesAtOnce:
         return reservation(customer, seats[:1])
 
     def test_one_refund_is_given(self, race, customer, reserved):
-        outcomes = race([partial(cancel, customer, reserved)] * CLICKS)
+        outcomes = race([partial(cancel, reserved)] * CLICKS)
 
         assert len(winners(outcomes)) == 1
         assert refusals(outcomes) == [AlreadyCancelled] * (CLICKS - 1)
         assert balance(customer) == 1_000_000
         assert breaches() == []
 
-    def test_without_locks_the_constraint_keeps_it_at_one(
-        self, race, customer, reserved, monkeypatch
-    ):
-        without_locks(monkeypatch)
+    @pytest.fixture
+    def unlocked(self, race, reserved, monkeypatch):
+        without(monkeypatch, LOCKS_OF_A_HOLD)
         meet_before(monkeypatch, "lock_wallet", 2)
+        return lambda: race([partial(cancel, reserved)] * 2)
 
-        outcomes = race([partial(cancel, customer, reserved)] * 2)
+    def test_without_locks_the_constraint_keeps_it_at_one(self, unlocked, customer):
+        outcomes = unlocked()
 
         assert len(winners(outcomes)) == 1
         assert [kind.__name__ for kind in refusals(outcomes)] == ["IntegrityError"]
         assert balance(customer) == 1_000_000
         assert breaches() == []
 
-    def test_without_locks_and_constraint_it_is_refunded_twice(
-        self, race, customer, reserved, monkeypatch
-    ):
-        without_locks(monkeypatch)
-        meet_before(monkeypatch, "lock_wallet", 2)
-
+    def test_without_locks_and_constraint_it_is_refunded_twice(self, unlocked, customer):
         with without_constraints("ledger_one_refund_per_reference"):
-            outcomes = race([partial(cancel, customer, reserved)] * 2)
-
-            assert len(winners(outcomes)) == 2
+            assert len(winners(unlocked())) == 2
             assert balance(customer) == 1_050_000
             assert breaches() != []
 
 
 class TestPaymentAndAStranger:
-    """Somebody else is at work on the seats for a moment: the owner's payment waits for it and succeeds."""
+    """A stranger is at work on the seats for a moment: the owner's payment waits for it and succeeds."""
 
     @pytest.fixture
-    def held(self, customer, seats):
-        return hold(customer, seats[:1])
-
-    @pytest.fixture
-    def payment(self, elsewhere, customer, held):
+    def payment(self, elsewhere, held):
         def meet(*, until):
             with transaction.atomic():
                 Seat.objects.lock().get(pk=held.claims.get().seat_id)
-                payment = elsewhere(partial(pay, customer, held))
+                payment = elsewhere(partial(confirm, held))
                 until(payment)
             return outcome_of(payment)
 
@@ -314,7 +279,7 @@ class TestPaymentAndAStranger:
         assert balance(customer) == 950_000
 
     def test_a_payment_that_did_not_wait_would_be_refused(self, payment, customer, monkeypatch):
-        change(monkeypatch, "lock_seats_of_hold", ("OF seat", "OF seat NOWAIT"))
+        without(monkeypatch, PATIENCE_OF_A_PAYMENT)
 
         refusal = payment(until=outcome_of)
 
@@ -323,15 +288,13 @@ class TestPaymentAndAStranger:
         assert balance(customer) == 1_000_000
 
     @pytest.fixture
-    def payment_and_click(self, elsewhere, customer, seats, held, monkeypatch):
+    def payment_and_click(self, elsewhere, stopped_before, seats, held):
         def meet(*, until):
-            has_looked, may_go_on = pause_before(monkeypatch, "read_seats")
-            click = elsewhere(partial(hold, CustomerFactory(), seats[:1]))
-            assert has_looked.wait(20)
-            payment = elsewhere(partial(pay, customer, held))
+            click = stopped_before("read_seats", partial(hold, CustomerFactory(), seats[:1]))
+            payment = elsewhere(partial(confirm, held))
             until(payment)
-            may_go_on.set()
-            return outcome_of(payment), outcome_of(click)
+            clicked = click.finish()
+            return outcome_of(payment), clicked
 
         return meet
 
@@ -344,7 +307,7 @@ class TestPaymentAndAStranger:
         assert isinstance(click, SeatAlreadyReserved)
 
     def test_a_click_that_locked_it_would(self, payment_and_click, monkeypatch):
-        change(monkeypatch, "lock_seats", ("NOT EXISTS", "true OR NOT EXISTS"))
+        without(monkeypatch, LOCKS_OF_UNCLAIMED_SEATS_ONLY)
 
         paid, click = payment_and_click(until=lambda _payment: wait_until_blocked())
 
@@ -356,14 +319,13 @@ class TestOneKeyManyTimesAtOnce:
     """Through the API: a customer whose browser sends the same payment again and again."""
 
     @pytest.fixture
-    def clicks(self, race, seats):
-        visitor = admitted_visitor(seats[0].performance.concert_id)
+    def clicks(self, race, seats, visitor):
         body = {"performance_id": seats[0].performance_id, "seat_ids": [seats[0].pk]}
         wanted = {"hold_id": visitor.post("/holds", body).json()["data"]["hold_id"]}
         click = partial(visitor.post, "/reservations", wanted, key=str(uuid4()))
         return lambda: (race([click] * CLICKS), click)
 
-    def test_one_effect_and_the_same_bytes_for_everybody(self, clicks):
+    def test_one_effect_and_the_same_bytes_for_each(self, clicks):
         answers, click = clicks()
 
         paid = [answer for answer in answers if answer.status_code == 201]
@@ -377,31 +339,24 @@ class TestOneKeyManyTimesAtOnce:
         assert Reservation.objects.count() == 1
         assert LedgerTransaction.objects.filter(amount__lt=0).count() == 1
 
-    def test_who_waits_behind_the_first_is_given_its_answer(self, seats, elsewhere, monkeypatch):
-        visitor = admitted_visitor(seats[0].performance.concert_id)
+    def test_a_call_that_waits_behind_the_first_is_given_its_answer(
+        self, seats, visitor, elsewhere, stopped_before
+    ):
         body = {"performance_id": seats[0].performance_id, "seat_ids": [seats[0].pk]}
         click = partial(visitor.post, "/holds", body, key="click")
-        is_holding, may_go_on = threading.Event(), threading.Event()
 
-        def wait(_parameters):
-            is_holding.set()
-            assert may_go_on.wait(30)
-
-        before(monkeypatch, "keep_answer", wait)
-        first = elsewhere(click)
-        assert is_holding.wait(30)
+        first = stopped_before("keep_answer", click)
         second = elsewhere(click)
         wait_until_blocked()
-        may_go_on.set()
 
-        assert second.result().content == first.result().content
+        assert first.finish().content == second.result().content
         assert second.result()["Idempotent-Replayed"] == "true"
         assert Hold.objects.count() == 1
 
     def test_without_the_lock_on_the_key_a_buyer_is_told_that_the_hold_is_over(
         self, clicks, monkeypatch
     ):
-        unlock(monkeypatch, "lock_key")
+        without(monkeypatch, LOCK_OF_THE_KEY)
         # All of them have looked for a stored answer by then.
         meet_before(monkeypatch, "lock_customer_of_hold", CLICKS)
 
@@ -418,27 +373,18 @@ class TestBestAvailableAndManyCustomers:
     def outcomes(self, race):
         performance = PerformanceFactory(seats=4 * self.CROWD, concert__seats_per_customer=4)
         crowd = CustomerFactory.create_batch(self.CROWD)
-        return lambda: race([partial(best_four, customer, performance) for customer in crowd])
+        calls = [partial(hold_best, customer, performance, 4) for customer in crowd]
+        return lambda: race(calls)
 
-    def test_everybody_gets_seats_while_there_are_enough(self, outcomes):
+    def test_each_gets_seats_while_there_are_enough(self, outcomes):
         assert refusals(outcomes()) == []
         assert SeatClaim.objects.live(at=timezone.now()).count() == 4 * self.CROWD
 
     def test_without_the_lock_some_are_sent_away(self, outcomes, monkeypatch):
-        unlock(monkeypatch, "lock_best_seats")
+        without(monkeypatch, LOCK_OF_THE_BEST_SEATS)
         meet_before(monkeypatch, "claimed_among", self.CROWD)
 
         assert NotEnoughSeats in refusals(outcomes())
-
-
-def best_four(customer, performance) -> Any:
-    return best(customer, performance, 4)
-
-
-def best(customer, performance, quantity) -> Any:
-    arguments = {"customer_id": customer.pk, "performance_id": performance.pk, "quantity": quantity}
-    call = partial(hold_best_available, **arguments, grade=None, admission=None)
-    return run_in_transaction(call)
 
 
 class TestBestAvailableAndSeatsThatOthersAreAtWorkOn:
@@ -482,19 +428,19 @@ class TestBestAvailableAndSeatsThatOthersAreAtWorkOn:
         performance, seats = self.hall(12, free=[1, 2, 4, 6, 8, 10])
 
         with at_work_on([seats[number] for number in busy]):
-            held = best(customer, performance, 2)
+            held = hold_best(customer, performance, 2)
 
         assert {seat.number for seat in held.seats} <= {1, 2, 4, 6, 8, 10} - set(busy)
         assert len(held.seats) == SeatClaim.objects.live(at=timezone.now()).count() == 2
 
-    def test_without_the_locks_a_pair_is_taken_that_somebody_is_at_work_on(
+    def test_without_the_locks_a_pair_is_taken_that_another_request_is_at_work_on(
         self, at_work_on, customer, monkeypatch
     ):
-        unlock(monkeypatch, "lock_free_seats")
+        without(monkeypatch, LOCKS_OF_THE_FREE_SEATS)
         performance, seats = self.hall(12, free=[1, 2, 4, 6, 8, 10])
 
         with at_work_on([seats[1], seats[2]]):
-            held = best(customer, performance, 2)
+            held = hold_best(customer, performance, 2)
 
         assert [seat.number for seat in held.seats] == [1, 2]
 
@@ -505,7 +451,7 @@ class TestBestAvailableAndSeatsThatOthersAreAtWorkOn:
         performance, seats = self.hall(5, free=[1, 3, 5])
 
         with at_work_on([seats[busy]]):
-            held = best(customer, performance, 2)
+            held = hold_best(customer, performance, 2)
 
         assert [seat.number for seat in held.seats] == sorted({1, 3, 5} - {busy})
 
@@ -513,7 +459,7 @@ class TestBestAvailableAndSeatsThatOthersAreAtWorkOn:
         performance, seats = self.hall(50)
 
         with at_work_on([seats[number] for number in range(14, 38)]):
-            held = best(customer, performance, 2)
+            held = hold_best(customer, performance, 2)
 
         first, second = (seat.number for seat in held.seats)
         assert second == first + 1
@@ -527,7 +473,7 @@ class TestBestAvailableAndSeatsThatOthersAreAtWorkOn:
         performance, seats = self.hall(40)
 
         with at_work_on([seats[number] for number in range(1, 39)]):
-            held = best(customer, performance, quantity)
+            held = hold_best(customer, performance, quantity)
 
         assert {seat.number for seat in held.seats} <= {39, 40}
         assert len(held.seats) == quantity
@@ -536,6 +482,6 @@ class TestBestAvailableAndSeatsThatOthersAreAtWorkOn:
         performance, seats = self.hall(5, free=[1, 2, 4])
 
         with at_work_on([seats[2], seats[4]]), pytest.raises(NotEnoughSeats):
-            best(customer, performance, 2)
+            hold_best(customer, performance, 2)
 
         assert not SeatClaim.objects.exists()

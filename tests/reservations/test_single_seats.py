@@ -1,18 +1,15 @@
 """Free seats that a choice leaves without a free neighbour: avoided, and refused where the concert says so."""
 
-from functools import partial
-
 import pytest
 from django.utils import timezone
 
 from apps.concerts.models import Concert, Performance, Seat
 from apps.reservations.errors import SeatAlreadyHeld, SingleSeatLeft
 from apps.reservations.models import SeatClaim
-from apps.reservations.services import hold_best_available
 from apps.reservations.services.single_seats import singles_left
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory, SeatFactory
-from tests.factories.reservations import hold, overdue_hold, reservation
+from tests.factories.reservations import hold, hold_best, overdue_hold, reservation
 from tests.factories.visitors import admitted_visitor
 
 
@@ -34,14 +31,14 @@ from tests.factories.visitors import admitted_visitor
         ("123 56", "12", "3"),
         ("12 4", "1", "2"),
         ("12", "1", ""),
-        # What was single before is not the fault of anybody.
+        # What was single before is not the fault of the choice.
         ("1 3456", "34", ""),
         ("1 345", "34", ""),
         ("1 345", "4", "35"),
         ("1 3", "1", ""),
     ],
 )
-def test_a_choice_leaves(free: str, chosen: str, left: str) -> None:
+def test_a_choice_leaves(free, chosen, left):
     numbers = [place for place, seat in enumerate(free) if seat != " "]
     places = {free[place]: place for place in numbers}
 
@@ -60,14 +57,8 @@ def numbers(held) -> list[int]:
 
 @pytest.mark.django_db
 class TestBestAvailable:
-    def best(self, performance: Performance, quantity: int, grade: str | None = None):
-        return hold_best_available(
-            customer_id=CustomerFactory().pk,
-            performance_id=performance.pk,
-            quantity=quantity,
-            grade=grade,
-            admission=None,
-        )
+    def best(self, performance, quantity):
+        return hold_best(CustomerFactory(), performance, quantity)
 
     def test_leaves_none_single_in_a_row_of_five(self):
         performance = PerformanceFactory(seats=5, concert__seats_per_customer=4)
@@ -115,8 +106,7 @@ class TestBestAvailable:
 class TestChoiceOnTheMap:
     @pytest.fixture
     def performance(self) -> Performance:
-        performance: Performance = PerformanceFactory(seats=5, concert__seats_per_customer=4)
-        return performance
+        return PerformanceFactory(seats=5, concert__seats_per_customer=4)
 
     def refuse(self) -> None:
         Concert.objects.update(single_seats="REFUSE")
@@ -143,16 +133,16 @@ class TestChoiceOnTheMap:
 
     def test_sees_what_is_held_sold_and_kept_back(self, performance):
         self.refuse()
-        one, two, three, four, five = row_of(performance)
-        reservation(CustomerFactory(), [one])
-        Seat.objects.filter(pk=five.pk).update(is_blocked=True)
+        first, second, middle, fourth, last = row_of(performance)
+        reservation(CustomerFactory(), [first])
+        Seat.objects.filter(pk=last.pk).update(is_blocked=True)
 
         # Three are left: two of them leave one in any case; the middle one leaves two.
         with pytest.raises(SingleSeatLeft):
-            hold(CustomerFactory(), [three])
-        assert hold(CustomerFactory(), [three, four])
+            hold(CustomerFactory(), [middle])
+        assert hold(CustomerFactory(), [middle, fourth])
         # What is left was single before.
-        assert hold(CustomerFactory(), [two])
+        assert hold(CustomerFactory(), [second])
 
     def test_takes_what_is_overdue_for_free(self, performance):
         self.refuse()
@@ -172,7 +162,7 @@ class TestChoiceOnTheMap:
 
         assert refusal.value.details["seats"] == [{"section": "1", "row": "B", "number": 5}]
 
-    def test_is_free_where_nobody_may_have_two(self, performance):
+    def test_is_free_where_no_customer_may_have_two(self, performance):
         Concert.objects.update(single_seats="REFUSE", seats_per_customer=1)
 
         assert hold(CustomerFactory(), row_of(performance)[1:2])
@@ -198,6 +188,5 @@ class TestChoiceOnTheMap:
         self.refuse()
         hold(CustomerFactory(), row_of(performance)[:2])
 
-        call = partial(hold_best_available, performance_id=performance.pk, quantity=2, grade=None)
-        assert call(customer_id=CustomerFactory().pk, admission=None)
+        assert hold_best(CustomerFactory(), performance, 2)
         assert SeatClaim.objects.live(at=timezone.now()).count() == 4

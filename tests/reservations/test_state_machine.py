@@ -55,10 +55,10 @@ from apps.reservations.services import (
     hold_seats,
     release_hold,
 )
+from tests.clocks import DatabaseClock
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory, SeatFactory
 from tests.outbox.deliveries import deliver
-from tests.reservations.clock import DatabaseClock
 from tests.reservations.racing import breaches
 from tests.reservations.sale_model import (
     CUSTOMERS,
@@ -141,7 +141,7 @@ class SaleMachine(RuleBasedStateMachine):
         return made[0]
 
     def note_event(self, type: str, change: int) -> None:
-        event = OutboxEvent.objects.exclude(pk__in=[one.id for one in self.model.events]).get()
+        event = OutboxEvent.objects.exclude(pk__in=[event.id for event in self.model.events]).get()
         assert (event.type, event.occurred_at) == (type, self.model.now)
         pending = {consumer.name for consumer in CONSUMERS.values() if type in consumer.event_types}
         self.model.events.append(ModelEvent(event.pk, self.model.now, change, pending))
@@ -335,7 +335,7 @@ class SaleMachine(RuleBasedStateMachine):
     # --- What is true after every step --------------------------------------------------------------------------------
 
     @invariant()
-    def everybody_sees_what_the_model_says(self) -> None:
+    def customers_see_what_the_model_says(self) -> None:
         for who in (0, 1):
             states = seats_with_states(
                 performance_id=self.performance.pk, customer_id=self.customers[who].pk
@@ -357,9 +357,8 @@ class SaleMachine(RuleBasedStateMachine):
         sold = [hold for hold in self.model.holds if hold.reservation_id]
         assert totals.paid == sum(hold.price for hold in sold)
         assert totals.refunded == sum(hold.price for hold in sold if hold.is_cancelled)
-        with (
-            connection.cursor() as cursor
-        ):  # the triggers that wait for a commit, which never comes here
+        # The triggers that wait for a commit, which never comes here.
+        with connection.cursor() as cursor:
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
             cursor.execute("SET CONSTRAINTS ALL DEFERRED")
 

@@ -30,7 +30,7 @@ def longest_run(task: Any) -> float:
 
 class TestNoWorkIsLost:
     @pytest.mark.parametrize("name", OURS)
-    def test_a_task_is_acknowledged_when_it_is_done(self, name: str) -> None:
+    def test_a_task_is_acknowledged_when_it_is_done(self, name):
         task = app.tasks[name]
 
         assert task.acks_late is (name != OF_THE_NIGHT)
@@ -38,7 +38,7 @@ class TestNoWorkIsLost:
         assert task.ignore_result is True
 
     @pytest.mark.parametrize("name", OURS)
-    def test_a_task_ends_before_the_broker_gives_it_to_somebody_else(self, name: str) -> None:
+    def test_a_task_ends_before_the_broker_gives_it_to_another_worker(self, name):
         task = app.tasks[name]
 
         soft_limit = task.soft_time_limit or app.conf.task_soft_time_limit
@@ -46,7 +46,7 @@ class TestNoWorkIsLost:
         is_given_away_at = app.conf.broker_transport_options["visibility_timeout"]
         assert longest_run(task) < is_given_away_at or not task.acks_late
 
-    def test_an_effect_on_a_batch_ends_before_its_claim_does(self) -> None:
+    def test_an_effect_on_a_batch_ends_before_its_claim_does(self):
         assert (
             draining.CLAIM_TIMEOUT.total_seconds()
             > consumers.EFFECTS_SECONDS + settings.WEBHOOK_TIMEOUT
@@ -57,12 +57,12 @@ class TestNoWorkIsLost:
             < app.conf.task_soft_time_limit
         )
 
-    def test_a_worker_takes_no_more_than_it_works_on(self) -> None:
+    def test_a_worker_takes_no_more_than_it_works_on(self):
         assert app.conf.worker_prefetch_multiplier == 1
 
 
 class TestNoRequestWaits:
-    def test_publishing_is_tried_once_and_briefly(self) -> None:
+    def test_publishing_is_tried_once_and_briefly(self):
         options = app.conf.broker_transport_options
 
         assert app.conf.task_publish_retry is False
@@ -72,7 +72,7 @@ class TestNoRequestWaits:
 
 
 def queue_of_message(store: redis.Redis) -> str:
-    """The one queue in which something waits."""
+    """Return the one queue in which something waits."""
     [key] = [key.decode() for key in store.keys("celery:*") if store.type(key) == b"list"]  # type: ignore[union-attr]
     return key.removeprefix("celery:")
 
@@ -81,7 +81,7 @@ class TestNothingOutsideDelaysWhatIsInside:
     """Queues as messages really get them, and the processes that consume them."""
 
     @pytest.mark.parametrize("entry", BEAT_SCHEDULE.values(), ids=BEAT_SCHEDULE)
-    def test_beat_lets_nothing_pile_up(self, store: redis.Redis, entry: dict[str, Any]) -> None:
+    def test_beat_lets_nothing_pile_up(self, store, entry):
         app.tasks[entry["task"]].apply_async(**entry["options"])
 
         assert queue_of_message(store) == entry["options"]["queue"]
@@ -97,12 +97,12 @@ class TestNothingOutsideDelaysWhatIsInside:
             ("concerts.rebuild_lost_ranking", "default"),
         ],
     )
-    def test_beat_sends_what_must_not_wait_to_other_queues(self, task: str, queue: str) -> None:
-        [entry] = [one for one in BEAT_SCHEDULE.values() if one["task"] == task]
+    def test_beat_sends_what_must_not_wait_to_other_queues(self, task, queue):
+        [entry] = [entry for entry in BEAT_SCHEDULE.values() if entry["task"] == task]
 
         assert entry["options"]["queue"] == queue
 
-    def test_so_has_what_the_relay_starts(self, store: redis.Redis) -> None:
+    def test_so_has_what_the_relay_starts(self, store):
         queues = {}
         for consumer in CONSUMERS.values():
             store.flushall()
@@ -115,12 +115,12 @@ class TestNothingOutsideDelaysWhatIsInside:
             "external_sync": "external",
         }
 
-    def test_expiry_does_not_meet_it(self, store: redis.Redis) -> None:
+    def test_expiry_does_not_meet_it(self, store):
         assert publish(expire_holds)
         assert queue_of_message(store) == "default"
 
 
-def test_a_task_carries_the_request_id_of_its_cause(store: redis.Redis) -> None:
+def test_a_task_carries_the_request_id_of_its_cause(store):
     with structlog.contextvars.bound_contextvars(request_id="r-1"):
         assert publish(expire_holds)
 

@@ -15,6 +15,7 @@ from apps.reservations.models import Hold, SeatClaim
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.reservations import hold
+from tests.protections import READING_A_HALL, replace
 
 pytestmark = pytest.mark.django_db
 
@@ -39,7 +40,7 @@ def customer() -> User:
 
 
 @pytest.fixture
-def performance(customer: User) -> Performance:
+def performance(customer) -> Performance:
     """Came after the statistics were taken, and has sold all of its seats but one since."""
     _sell_out(PerformanceFactory(seats=SEATS + 1), customer)
     with connection.cursor() as cursor:
@@ -90,38 +91,35 @@ def _rows_read_by(read: Callable[[], object]) -> int:
 
 
 @pytest.mark.parametrize("name", READS)
-def test_reading_takes_each_row_once(name: str, performance: Performance, customer: User) -> None:
+def test_reading_takes_each_row_once(name, performance, customer):
     # There are two performances; a seat has a hold and a claim.
     assert _rows_read_by(lambda: READS[name](performance, customer)) <= 6 * (SEATS + 1)
 
 
-def test_would_take_rows_again_and_again_with_nested_loops(
-    performance: Performance, customer: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_would_take_rows_again_and_again_with_nested_loops(performance, customer, monkeypatch):
     def read_plainly(statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
         with connection.cursor() as cursor:
             cursor.execute(statement, parameters)
             rows: list[tuple[Any, ...]] = cursor.fetchall()
             return rows
 
-    monkeypatch.setattr(selectors, "_read_hall", read_plainly)
+    replace(monkeypatch, READING_A_HALL, by=read_plainly)
 
     assert _rows_read_by(lambda: READS["availability"](performance, customer)) > 20 * SEATS
 
 
-def test_holding_a_seat_reads_no_others(performance: Performance) -> None:
+def test_holding_a_seat_reads_no_others(performance):
     buyer = CustomerFactory()
     free = Seat.objects.of_performance(performance.pk).in_map_order().last()
     assert free is not None
 
-    assert (
-        _rows_read_by(lambda: hold(buyer, [free])) < 30
-    )  # planning looks at the ends of indexes, too
+    # Planning looks at the ends of indexes, too.
+    assert _rows_read_by(lambda: hold(buyer, [free])) < 30
 
 
 def test_holding_where_no_single_seat_may_be_left_reads_one_row_of_seats(
-    performance: Performance,
-) -> None:
+    performance,
+):
     seats = list(Seat.objects.in_map_order())
     for number, seat in enumerate(seats):
         seat.row = str(number // 10)

@@ -9,8 +9,6 @@ from typing import Any
 
 import httpx
 import pytest
-import redis
-from django.conf import LazySettings
 from django.db import connection, transaction
 
 from apps.concerts.models import Performance
@@ -36,7 +34,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 CALLS = ("connect", "send", "sendall", "recv", "recv_into")
 
 
-# Who has locked or written a row has a transaction number; who only reads has none.
+# A session that has locked or written a row has a transaction number; one that only reads has none.
 LOCKED = """
 SELECT pg_current_xact_id_if_assigned() IS NOT NULL
     OR EXISTS (SELECT FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory')
@@ -65,7 +63,7 @@ class Watch:
 
 
 @pytest.fixture
-def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
+def watch(monkeypatch) -> Watch:
     watch = Watch()
     for name in CALLS:
         monkeypatch.setattr(socket.socket, name, watch.around(name, getattr(socket.socket, name)))
@@ -75,8 +73,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
 
 @pytest.fixture
 def performance() -> Performance:
-    performance: Performance = PerformanceFactory(seats=9, concert__seats_per_customer=6)
-    return performance
+    return PerformanceFactory(seats=9, concert__seats_per_customer=6)
 
 
 def answered(response: Any, status: int) -> Any:
@@ -84,7 +81,7 @@ def answered(response: Any, status: int) -> Any:
     return response.json()["data"]
 
 
-def test_customers_calls_send_nothing(watch: Watch, performance: Performance) -> None:
+def test_customers_calls_send_nothing(watch, performance):
     seat_ids = list(performance.seats.order_by("pk").values_list("pk", flat=True))
     overdue_hold(CustomerFactory(), list(performance.seats.filter(pk=seat_ids[2])))
     visitor = Visitor(CustomerFactory(password=PASSWORD))
@@ -123,7 +120,7 @@ def test_customers_calls_send_nothing(watch: Watch, performance: Performance) ->
 @pytest.mark.usefixtures("sold")
 class TestWhatComesAfter:
     @pytest.fixture
-    def sold(self, performance: Performance) -> None:
+    def sold(self, performance) -> None:
         visitor = Visitor(CustomerFactory())
         visitor.join(performance.concert_id)
         queue.admit_visitors()
@@ -132,7 +129,7 @@ class TestWhatComesAfter:
         held = answered(visitor.post("/holds/best-available", best), 201)
         answered(visitor.post("/reservations", {"hold_id": held["hold_id"]}, key="r"), 201)
 
-    def test_effects_of_events_run_unlocked(self, watch: Watch, settings: LazySettings) -> None:
+    def test_effects_of_events_run_unlocked(self, watch, settings):
         settings.WEBHOOK_URL = "http://127.0.0.1:1/"
         rebuild_ranking()
 
@@ -145,9 +142,7 @@ class TestWhatComesAfter:
         assert watch.while_locked == []
 
     @pytest.mark.parametrize("entry", BEAT_SCHEDULE.values(), ids=BEAT_SCHEDULE)
-    def test_beat_locks_nothing_meanwhile(
-        self, watch: Watch, performance: Performance, entry: dict[str, Any]
-    ) -> None:
+    def test_beat_locks_nothing_meanwhile(self, watch, performance, entry):
         overdue_hold(CustomerFactory(), list(performance.seats.order_by("pk")[:1]))
         make_due()
         app.loader.import_default_modules()
@@ -157,7 +152,7 @@ class TestWhatComesAfter:
         assert watch.while_locked == []
 
 
-def test_staff_lock_nothing_meanwhile(watch: Watch, performance: Performance) -> None:
+def test_staff_lock_nothing_meanwhile(watch, performance):
     staff = CustomerFactory(staff=True)
     seat_ids = list(performance.seats.values_list("pk", flat=True))
     room = {"concert_id": performance.concert_id, "staff_id": staff.pk}
@@ -194,9 +189,7 @@ class TestTheWatch:
         ],
         ids=["store", "sleep", "task", "http"],
     )
-    def test_sees(
-        self, watch: Watch, store: redis.Redis, performance: Performance, call: Callable[..., Any]
-    ) -> None:
+    def test_sees(self, watch, store, performance, call):
         with transaction.atomic():
             list(Performance.objects.all())
             with suppress(httpx.ConnectError):

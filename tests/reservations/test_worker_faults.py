@@ -1,10 +1,7 @@
 """Real workers that are killed with -9 in the middle of an effect, and two beats at once: everything happens once in the end."""
 
-import threading
-from collections.abc import Generator
 from datetime import timedelta
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from django.db import connection, transaction
@@ -29,9 +26,10 @@ from tests.factories.payments import WalletFactory
 from tests.factories.queue import WaitingRoomFactory
 from tests.factories.reservations import overdue_hold, reservation
 from tests.factories.visitors import Visitor
-from tests.outbox.deliveries import make_due
+from tests.outbox.deliveries import delivery, make_due
 from tests.reservations import workers
 from tests.reservations.hostile import OK, Server, after, single_bytes
+from tests.reservations.platform import serving
 from tests.reservations.racing import breaches, wait_until_blocked
 from tests.reservations.workers import senders_of, started, wait_until, worker
 
@@ -50,51 +48,16 @@ def seats_of(performance):
     return list(performance.seats.order_by("pk"))
 
 
-def delivery(consumer):
-    return EventDelivery.objects.get(consumer=consumer)
-
-
 def is_done(consumer):
     return lambda: delivery(consumer).status == DONE
 
 
-class Platform(ThreadingHTTPServer):
-    """An outside platform on loopback that takes messages, and answers none of them before it is told to."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), PlatformHandler)
-        self.received: list[str] = []
-        self.may_answer = threading.Event()
-        self.url = f"http://127.0.0.1:{self.server_port}/"
-
-    def handle_error(self, *_: object) -> None:
-        """Whoever asked may have been killed."""
-
-
-class PlatformHandler(BaseHTTPRequestHandler):
-    server: Platform
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["content-length"]))
-        self.server.received.append(str(self.headers["webhook-id"]))
-        self.server.may_answer.wait(60)
-        self.send_response(204)
-        self.end_headers()
-
-    def log_message(self, *args: object) -> None: ...
-
-
 @pytest.fixture
-def platform() -> Generator[Platform]:
-    with Platform() as platform:
-        thread = threading.Thread(target=platform.serve_forever, args=(0.01,))
-        thread.start()
+def platform():
+    """A platform that answers nothing before it is told to."""
+    with serving() as platform:
+        platform.may_answer.clear()
         yield platform
-        platform.may_answer.set()
-        platform.shutdown()
-        thread.join()
 
 
 def test_a_child_that_is_killed_in_the_middle_of_an_effect(elsewhere, performance):
@@ -108,10 +71,9 @@ def test_a_child_that_is_killed_in_the_middle_of_an_effect(elsewhere, performanc
             process.kill_pool()
 
             assert (delivery("ranking").status, delivery("ranking").attempts) == (PENDING, 1)
-            make_due(
-                CLAIM_TIMEOUT
-            )  # or the task that comes back would leave it to whoever claimed it
-        # Nobody sends it again: the broker gives back what the dead child had not acknowledged.
+            # Or the task that comes back would leave it to the dead child, which has claimed it.
+            make_due(CLAIM_TIMEOUT)
+        # It is not sent again: the broker gives back what the dead child had not acknowledged.
         wait_until(is_done("ranking"), "the task that came back")
     assert delivery("ranking").attempts == 2
     assert RankingEntry.objects.get().seats == 2
@@ -141,7 +103,7 @@ def test_a_worker_that_is_killed_while_the_platform_hangs(performance, platform)
             wait_until(is_done("external_sync"), "the relay")
     event_id = OutboxEvent.objects.get().pk
     assert drain(consumer="external_sync").settled == 0  # the lost task comes back
-    assert platform.received == [str(event_id)] * 2
+    assert platform.message_ids == [str(event_id)] * 2
     assert delivery("external_sync").attempts == 2
     assert breaches() == []
 
@@ -154,7 +116,7 @@ def test_a_platform_that_never_ends_an_answer_holds_up_nothing_else(performance)
     address = {"WEBHOOK_URL": platform.url, "WEBHOOK_TIMEOUT_SECONDS": "0.5"}
     try:
         with worker("default,external", **address):
-            wait_until(is_unhealthy, "somebody to notice")
+            wait_until(is_unhealthy, "an unhealthy receiver")
             wait_until(is_all_done("ranking"), "the ranking")
             verify_invariants.delay()
             wait_until(JobProgress.objects.filter(pk=JOB).exists, "the check of the invariants")
@@ -199,7 +161,7 @@ def test_two_beats_at_once(performance):
             wait_until(lambda: live_figures(performance.concert_id).active, "admission")
     assert live_figures(performance.concert_id).active == 3
     assert admissions_above_capacity() == []
-    ended = Hold.objects.filter(pk__in=[one.pk for one in stale], status="EXPIRED")
+    ended = Hold.objects.filter(pk__in=[hold.pk for hold in stale], status="EXPIRED")
     assert ended.filter(ended_at=F("expires_at")).count() == 3
     assert set(EventDelivery.objects.values_list("attempts", flat=True)) == {1}
     assert RankingEntry.objects.count() == 3

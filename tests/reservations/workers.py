@@ -31,13 +31,15 @@ class Process(Child):
         return self._known
 
     def survivors(self) -> list[psutil.Process]:
-        """Children that run on, as far as `pool` has met them."""
+        """Return the children that run on, as far as `pool` has met them."""
         return [
-            one for one in self._known if one.is_running() and one.status() != psutil.STATUS_ZOMBIE
+            child
+            for child in self._known
+            if child.is_running() and child.status() != psutil.STATUS_ZOMBIE
         ]
 
     def kill_pool(self) -> None:
-        """SIGKILL to the children that run the tasks."""
+        """Send SIGKILL to the children that run the tasks."""
         for child in self.pool():
             child.kill()
 
@@ -109,7 +111,7 @@ def database_url() -> str:
 
 
 def senders_of(task: str) -> set[str]:
-    """Which processes have put this task into the default queue, as far as nobody has taken it."""
+    """Return the processes that have put this task into the default queue, as far as no worker has taken it."""
     with redis.Redis.from_url(settings.BROKER_URL) as client:
         waiting = client.lrange("celery:default", 0, -1)
     headers = [json.loads(message)["headers"] for message in waiting]

@@ -1,8 +1,11 @@
-"""The database's clock, stopped and moved by hand."""
+"""Clocks that a test stops and moves: the database's, and that of what a process keeps. The store's is in `tests/queue/rooms.py`."""
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from django.db import connection
+
+from apps.core import caching
 
 # Found before PostgreSQL's own functions, because its catalogue is named last in the search path.
 _STOPPED = """
@@ -34,3 +37,12 @@ class DatabaseClock:
 
     def advance(self, span: timedelta) -> None:
         self.set(self.now + span)
+
+
+class CacheClock:
+    """The time by which process caches keep what they have, in seconds; it stands still until `now` is set."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        for cache in caching._all_caches:
+            monkeypatch.setattr(cache, "_clock", lambda: self.now)
