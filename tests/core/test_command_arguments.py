@@ -75,7 +75,7 @@ def contents():
     )
     with connection.cursor() as cursor:
         cursor.execute(digests)
-        return cursor.fetchall()
+        return dict(cursor.fetchall())  # they may be digested in parallel, in any order
 
 
 @pytest.fixture
