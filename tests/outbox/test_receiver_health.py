@@ -1,5 +1,6 @@
 """A receiver that only fails is left alone but for a probe now and then, and gets everything when it is back."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 
@@ -23,7 +24,6 @@ from apps.outbox.receiver_health import PROBE_LONGEST, UNHEALTHY_FAILURES
 from apps.outbox.replaying import replay_dead
 from tests.outbox.deliveries import TYPE, WorkerKilled, add, only, record
 from tests.protections import CLAIM_OF_A_PROBE, without
-from tests.reservations.racing import meet_before
 
 pytestmark = pytest.mark.django_db
 
@@ -32,15 +32,19 @@ RIVALS = 4
 
 
 class Outside:
-    """A receiver that is up or down; `told` are the events that it took, `asked` all that it was sent."""
+    """A receiver that is up or down; `told` are the events that it took, `asked` all that it was sent, `meanwhile` is called once."""
 
     def __init__(self) -> None:
         self.failure: Exception | None = None
         self.told: list = []
         self.asked: list = []
+        self.meanwhile: Callable[[], object] | None = None
 
     def __call__(self, event: OutboxEvent) -> None:
         self.asked.append(event.pk)
+        if meanwhile := self.meanwhile:
+            self.meanwhile = None
+            meanwhile()
         if self.failure:
             raise self.failure
         self.told.append(event.pk)
@@ -272,17 +276,23 @@ class TestProbe:
 
         assert len(unhealthy.asked) == 1
 
-    @pytest.mark.django_db(transaction=True)
-    def test_would_be_many_if_it_were_only_looked_up(self, race, unhealthy, monkeypatch):
+    def test_is_taken_before_the_receiver_is_asked(self, unhealthy):
+        let_probe()
+        unhealthy.meanwhile = drained
+
+        drained()
+
+        assert len(unhealthy.asked) == 1
+
+    def test_would_be_two_if_it_were_only_looked_up(self, unhealthy, monkeypatch):
         """The twin: each drain reads that a probe is due, and does not take it."""
         let_probe()
         without(monkeypatch, CLAIM_OF_A_PROBE)
-        meet_before(monkeypatch, "claim_probe", RIVALS)
+        unhealthy.meanwhile = drained
 
-        race([drained] * RIVALS)
+        drained()
 
-        # A drain that comes after all others have claimed an event each may find none that is due.
-        assert len(unhealthy.asked) > 1
+        assert len(unhealthy.asked) == 2
 
     def test_is_not_used_up_when_nothing_is_due(self, unhealthy):
         EventDelivery.objects.update(next_attempt_at=timezone.now() + timedelta(hours=1))

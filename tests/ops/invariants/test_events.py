@@ -196,7 +196,7 @@ class TestDeliveriesTried:
         expect_broken(
             "deliveries_tried",
             f"event {dead.event_id}: given up by external_sync after {attempts} attempts,"
-            " though nobody refused it",
+            " though it was never refused",
         )
 
     @pytest.mark.parametrize(

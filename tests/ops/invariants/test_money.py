@@ -259,7 +259,7 @@ class TestReservationPaid:
             Wallet.objects.filter(pk=sold.customer_id).update(balance=900_000, version=2)
 
         expect_broken(
-            "reservation_paid", f"reservation {sold.pk}: paid by or refunded to somebody else"
+            "reservation_paid", f"reservation {sold.pk}: paid by or refunded to another customer"
         )
 
     def test_an_entry_for_another_customer_is_found(self, sold: Reservation) -> None:
