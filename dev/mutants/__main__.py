@@ -71,20 +71,21 @@ class Tree:
         }
         self.log = folder / "pytest.log"
         self.database = "--create-db"
-        self.seconds: dict[tuple[str, ...], float] = {}
+        self.seconds: dict[frozenset[str], float] = {}
 
     def notices(self, mutant: Mutant, tests: tuple[str, ...]) -> bool:
         """Tell whether one of the tests fails, or does not end, with this mistake."""
-        if tests not in self.seconds:
+        all_tests = frozenset(tests)
+        if all_tests not in self.seconds:
             begun_at = time.monotonic()
             if not self._passes(tests, timeout=None):
                 raise SystemExit(f"Without any mistake:\n{self.log.read_text()[-2000:]}")
-            self.seconds[tests] = time.monotonic() - begun_at
+            self.seconds[all_tests] = time.monotonic() - begun_at
         path = self.folder / mutant.path
         source = path.read_text()
         try:
             self._write(path, mutant.edit.applied_to(source))
-            return not self._passes(tests, timeout=self.seconds[tests] * TIMES + SECONDS)
+            return not self._passes(tests, timeout=self.seconds[all_tests] * TIMES + SECONDS)
         finally:
             self._write(path, source)
 
@@ -116,13 +117,14 @@ class Tree:
 
 
 def witnesses_in(root: Path) -> dict[str, tuple[str, ...]]:
-    """Return by path of the code the tests to run, those that fail soonest first."""
+    """Return by path of the code the tests to run, those that fail soonest first: of the same name, then as in the table."""
     table = tomllib.loads((root / "dev/mutants/tests.toml").read_text())
     found: dict[str, tuple[str, ...]] = {}
     for rule in table["beside"]:
         for pattern in rule["code"]:
             for path in sorted(root.glob(pattern)):
-                found.setdefault(path.relative_to(root).as_posix(), tuple(rule["tests"]))
+                tests = sorted(rule["tests"], key=lambda test, path=path: path.stem not in test)  # type: ignore[misc]
+                found.setdefault(path.relative_to(root).as_posix(), tuple(tests))
     return found
 
 
