@@ -19,8 +19,9 @@ import tempfile
 import time
 import tomllib
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import contextmanager, suppress
 from importlib.util import cache_from_source
 from pathlib import Path, PurePath
 from queue import SimpleQueue
@@ -31,25 +32,12 @@ from dev.stack.servers import PostgresServer, free_port, temporary_root
 
 ROOT = Path(__file__).parents[2]
 WANTED = 0.9
-TIMES, SECONDS = (
-    3,
-    30.0,
-)  # longer than tests take without a mistake, after which they count as failed
+SPAN = 3.0  # times what tests take without a mistake: after that they count as failed
 # Only the plugins that these tests need: most of the time of a short run is its imports.
-PYTEST = [
-    *(
-        sys.executable,
-        "-m",
-        "pytest",
-        "-x",
-        "-q",
-        "-p",
-        "pytest_django.plugin",
-        "-p",
-        "time_machine",
-    ),
-    *("-p", "no:cacheprovider", "-k", "not cluster and not state_machine"),
-]
+PYTEST = (
+    f"{sys.executable} -m pytest -x -q -p pytest_django.plugin -p time_machine -p no:cacheprovider"
+)
+CHOICE = ("-k", "not cluster and not state_machine")  # the others notice the same, and sooner
 
 
 class Mutant(NamedTuple):
@@ -65,27 +53,25 @@ class Tree:
     def __init__(self, root: Path, folder: Path, database_url: str) -> None:
         hidden = shutil.ignore_patterns(".*", "__pycache__", "results", "screenshots")
         self.folder = Path(shutil.copytree(root, folder, ignore=hidden))
-        self.environment = os.environ | {
-            "TEST_DATABASE_URL": database_url,
-            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-        }
+        settings = {"TEST_DATABASE_URL": database_url, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        self.environment = os.environ | settings
         self.log = folder / "pytest.log"
         self.database = "--create-db"
         self.seconds: dict[frozenset[str], float] = {}
 
     def notices(self, mutant: Mutant, tests: tuple[str, ...]) -> bool:
         """Tell whether one of the tests fails, or does not end, with this mistake."""
-        all_tests = frozenset(tests)
-        if all_tests not in self.seconds:
+        key = frozenset(tests)
+        if key not in self.seconds:
             begun_at = time.monotonic()
-            if not self._passes(tests, timeout=None):
+            if not self._passes(tests):
                 raise SystemExit(f"Without any mistake:\n{self.log.read_text()[-2000:]}")
-            self.seconds[all_tests] = time.monotonic() - begun_at
+            self.seconds[key] = time.monotonic() - begun_at
         path = self.folder / mutant.path
         source = path.read_text()
         try:
             self._write(path, mutant.edit.applied_to(source))
-            return not self._passes(tests, timeout=self.seconds[all_tests] * TIMES + SECONDS)
+            return not self._passes(tests, timeout=self.seconds[key] * SPAN + 30.0)
         finally:
             self._write(path, source)
 
@@ -94,10 +80,10 @@ class Tree:
         # Python knows a module by second and size, which a mistake may have in common with the truth.
         Path(cache_from_source(str(path))).unlink(missing_ok=True)
 
-    def _passes(self, tests: tuple[str, ...], *, timeout: float | None) -> bool:
+    def _passes(self, tests: tuple[str, ...], timeout: float | None = None) -> bool:
         with self.log.open("w") as log:
             process = subprocess.Popen(
-                [*PYTEST, self.database, *tests],
+                [*PYTEST.split(), *CHOICE, self.database, *tests],
                 cwd=self.folder,
                 env=self.environment,
                 stdout=log,
@@ -182,23 +168,33 @@ def survivors_of(root: Path, mutants: list[Mutant], database_url: str, jobs: int
 def report(mutants: list[Mutant], survivors: list[Mutant]) -> float:
     """Print how many were noticed in each file; return the share of all."""
     planted, survived = (Counter(mutant.path for mutant in some) for some in (mutants, survivors))
-    for path, count in sorted(planted.items()):
-        killed = count - survived[path]
-        print(f"{killed:5} of {count:5}  {killed / count:4.0%}  {path}")
-    killed = len(mutants) - len(survivors)
-    print(f"{killed:5} of {len(mutants):5}  {killed / len(mutants):4.0%}  killed in all")
-    return killed / len(mutants)
+    lines = [(planted[path], survived[path], path) for path in sorted(planted)]
+    for count, left, name in [*lines, (len(mutants), len(survivors), "killed in all")]:
+        print(f"{count - left:5} of {count:5}  {1 - left / count:4.0%}  {name}")
+    return 1 - len(survivors) / len(mutants)
 
 
-def postgres(folder: Path) -> PostgresServer:
-    folder.chmod(0o755)
-    return PostgresServer(
-        home=folder,
-        log_path=folder / "postgres.log",
-        password="tests",  # noqa: S106
-        port=free_port(),
-        settings={"fsync": "off", "full_page_writes": "off", "max_connections": "300"},
-    )
+@contextmanager
+def database() -> Iterator[str]:
+    """Yield the address of a PostgreSQL, started for this if the environment names none."""
+    if url := os.environ.get("TEST_DATABASE_URL"):
+        yield url
+        return
+    with tempfile.TemporaryDirectory(prefix="encore-mutants-", dir=temporary_root()) as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # PostgreSQL does not run as root
+        server = PostgresServer(
+            home=folder,
+            log_path=folder / "postgres.log",
+            password="tests",  # noqa: S106
+            port=free_port(),
+            settings={"fsync": "off", "full_page_writes": "off", "max_connections": "300"},
+        )
+        server.start()
+        try:
+            yield server.url
+        finally:
+            server.stop()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -223,15 +219,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.list:
         print(*(f"{mutant.path}:{mutant.line}: {mutant.shown}" for mutant in mutants), sep="\n")
         return 0
-    with ExitStack() as stack:
-        database_url = os.environ.get("TEST_DATABASE_URL", "")
-        if not database_url:
-            folder = tempfile.TemporaryDirectory(prefix="encore-mutants-", dir=temporary_root())
-            server = postgres(Path(stack.enter_context(folder)))
-            stack.callback(server.stop)
-            server.start()
-            database_url = server.url
-        survivors = survivors_of(ROOT, mutants, database_url, options.jobs)
+    with database() as url:
+        survivors = survivors_of(ROOT, mutants, url, options.jobs)
     return 0 if report(mutants, survivors) >= WANTED else 1
 
 
