@@ -53,7 +53,7 @@ _OPPOSITES = {
     "least": "greatest",
     "greatest": "least",
 }
-_OPERATOR = re.compile(r"is not|not in|[<>=!]=|//|[<>+\-*/&|%]|\b(?:is|in|and|or)\b")
+_OPERATOR = re.compile(r"is not|not in|[<>=!]=|//|\*\*|[<>+\-*/&|%]|\b(?:is|in|and|or)\b")
 _NUMBER = re.compile(r"(?<![\w.%\[])(?<!OFFSET )(?<!\+ 0)\d+(\.\d+)?(?![\w.])")
 _SILENT = {"logger", "_", "gettext_lazy"}  # their words are no concern of the tests
 _CONDITIONS = {"filter", "exclude", "get", "Q"}
@@ -109,7 +109,10 @@ def _python(source: str) -> Iterator[Edit]:
 
     def flipped(left: ast.AST, right: ast.AST) -> Iterator[Edit]:
         found = _OPERATOR.search(source, span(left)[1], span(right)[0])
-        if found and found[0] in _OPPOSITES:
+        is_of_a_clock = "monotonic()" in text(left) + text(
+            right
+        )  # at the very instant: who could tell?
+        if found and found[0] in _OPPOSITES and not is_of_a_clock:
             yield Edit(*found.span(), _OPPOSITES[found[0]])
 
     def swapped(values: list[ast.expr]) -> Iterator[Edit]:
@@ -174,7 +177,9 @@ def _heard(node: ast.AST) -> Iterator[ast.AST]:
     for name, value in ast.iter_fields(node):
         for child in value if isinstance(value, list) else [value]:
             match child:
-                case ast.Expr(value=ast.Constant()) | ast.Call(func=ast.Name(id="_")):
+                case ast.Expr(value=ast.Constant()) | ast.keyword(arg="strict"):
+                    continue
+                case ast.Call(func=ast.Name(id="_" | "dataclass")):
                     continue
                 case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id="logger")))):
                     continue
@@ -202,9 +207,7 @@ _SQL_PHRASES = {
     r"\bON CONFLICT( \([^)]*\))? DO NOTHING": "",
     r"\bclaim\.price\b": "seat.price",
 }
-_SQL_WORDS = (
-    r"\b(?:least|greatest|min|max|TRUE|FALSE|ASC|DESC)\b|(?<= )(?:<=|>=|<|>|[-+*/])(?= )(?! 0\b)"
-)
+_SQL_WORDS = r"\b(?:least|greatest|min|max|TRUE|FALSE|ASC|DESC)\b|(?<= )(?:<=|>=|<|>|[-+*/])(?= )(?! 0\b| statement_timestamp)"
 _SQL_TOKEN = re.compile(r"[A-Za-z_][\w.]*|%\(\w+\)s|[(),;]|[^\s(),;]+")
 _WHERE = {"WHERE", "ON", "WHEN", "HAVING", "AND", "OR"}
 _OTHER_CLAUSE = re.compile(
@@ -225,7 +228,7 @@ def _sql(text: str) -> Iterator[Edit]:
             if clause == "SET":
                 assignments.append((start, ended_at))
                 clauses[-1] = (clause, token.end() + 1)
-            elif clause in _WHERE and word != ",":
+            elif clause in _WHERE and word != "," and start < ended_at:
                 yield Edit(start, ended_at, "FALSE" if clause == "OR" else "TRUE")
         if word in ("(", "CASE"):
             clauses.append(("", 0))

@@ -1,5 +1,6 @@
 """A worker that dies between two steps of a drain: what it claimed is given back by the clock, and marked once."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -106,3 +107,25 @@ def test_what_was_not_begun_and_could_not_be_given_back_is_claimed_again(consume
 
     assert drain(consumer="first").settled == 2
     assert effect.event_ids == events
+
+
+def test_what_loses_its_worker_is_tried_with_others_three_times_then_alone(monkeypatch):
+    only(monkeypatch)
+    batches: list[int] = []
+
+    def effect(events):
+        batches.append(len(events))
+        if poison in events:
+            raise WorkerKilled
+        return {}
+
+    add(monkeypatch, Consumer("first", frozenset({TYPE}), effect))
+    poison, *_others = [record() for _ in range(4)]
+    for _ in range(5):
+        make_due()
+        with suppress(WorkerKilled):
+            drain(consumer="first")
+
+    assert batches == [4, 4, 4, 1, 1]
+    assert drain(consumer="first").settled == 3
+    assert stored("status", "attempts")[1:] == [("DONE", 4)] * 3
