@@ -1,4 +1,4 @@
-"""Waits to the second: with clocks that stand still, and with no jitter."""
+"""Waits to the second: with clocks that stand still, and with a jitter that is known."""
 
 import json
 from datetime import datetime, timedelta
@@ -22,17 +22,18 @@ OUTSIDE = [
     *(5, 15, 40, MINUTE, 3 * MINUTE, 10 * MINUTE, 45 * MINUTE),
     *(HOUR, 2 * HOUR, 4 * HOUR, 8 * HOUR, 12 * HOUR, 20 * HOUR, 24 * HOUR),
 ]
+JITTER = 1.25
 NOW = "statement_timestamp()"
 
 
 @pytest.fixture
 def now(monkeypatch) -> datetime:
-    """The moment at which failures are noted; the jitter is none."""
+    """The moment at which failures are noted; the jitter is known."""
     now = timezone.now()
     for name in ("fail", "note_failures"):
         change(monkeypatch, name, (NOW, f"'{now.isoformat()}'::timestamptz"))
     for module in (draining, receiver_health):
-        monkeypatch.setattr(module, "JITTER", (1.0, 1.0))
+        monkeypatch.setattr(module, "JITTER", (JITTER, JITTER))
     return now
 
 
@@ -59,21 +60,21 @@ def waits_after_each_attempt(now) -> list[float]:
 def test_are_those_of_the_schedule(monkeypatch, now, is_outside, schedule):
     fail_with(monkeypatch, DeliveryPostponed("busy", retry_after=0), is_outside=is_outside)
 
-    assert waits_after_each_attempt(now) == schedule
+    assert waits_after_each_attempt(now) == [JITTER * wait for wait in schedule]
 
 
 @pytest.mark.parametrize(("is_outside", "schedule"), [(False, INSIDE), (True, OUTSIDE)])
 def test_are_no_shorter_than_what_the_other_side_asks_for(monkeypatch, now, is_outside, schedule):
     fail_with(monkeypatch, DeliveryPostponed("busy", retry_after=100), is_outside=is_outside)
 
-    assert waits_after_each_attempt(now) == [max(100, wait) for wait in schedule]
+    assert waits_after_each_attempt(now) == [max(100, JITTER * wait) for wait in schedule]
 
 
 @pytest.mark.parametrize(
     ("failing", "asked", "wait"),
     [
-        *((0, 0, 5), (16, 0, 5), (24, 0, 6), (400, 0, 100), (1_196, 0, 299), (5_000, 0, 300)),
-        *((24, 70, 70), (5_000, 70, 300), (5_000, 400, 400)),
+        *((0, 0, 6.25), (16, 0, 6.25), (24, 0, 7.5), (400, 0, 125), (1_196, 0, 373.75)),
+        *((5_000, 0, 375), (24, 70, 70), (5_000, 70, 375), (5_000, 400, 400)),
     ],
 )
 def test_of_the_next_probe(monkeypatch, now, failing, asked, wait):

@@ -1,15 +1,19 @@
 """Two platforms outside that are told of the same events: how one is says nothing of the other."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from django.db import connections
 from django.db.models import F
 from django.utils import timezone
 
 from apps.outbox.consumers import Consumer, DeliveryPostponed, one_by_one
-from apps.outbox.draining import drain
+from apps.outbox.draining import LOST_ALONE, drain
 from apps.outbox.models import EventDelivery, Receiver
+from apps.outbox.receiver_health import SQL, note_success
 from tests.outbox.deliveries import TYPE, add, only, record
+from tests.reservations.racing import wait_until_blocked
 
 pytestmark = pytest.mark.django_db
 
@@ -102,3 +106,38 @@ def test_no_probe_is_taken_when_all_that_is_due_is_done(failures):
     assert drain(consumer="first").settled == 0
 
     assert everything_of("first") == first
+
+
+def test_a_probe_is_what_is_due_though_others_were_tried_less(failures):
+    due = record()
+    EventDelivery.objects.filter(event=due).update(attempts=3, last_error="HTTP 500")
+    failures["first"] = None
+    let_probe("first")
+
+    assert drain(consumer="first").settled == 7
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_successes_at_once_one_ends_it(rival):
+    past = timezone.now() - timedelta(hours=1)
+    for name in ("first", "second"):
+        Receiver.objects.create(
+            consumer=name, failures=9, failing_since=past, unhealthy_since=past, next_probe_at=past
+        )
+    rival.set_autocommit(False)
+    with rival.cursor() as cursor, ThreadPoolExecutor() as pool:
+        cursor.execute(str(SQL["note_success"]), {"consumer": "first"})
+        assert cursor.fetchone()[0] > 3_000
+
+        def late() -> bool:
+            try:
+                return note_success(consumer="first", lost_alone=LOST_ALONE)
+            finally:
+                connections.close_all()
+
+        second = pool.submit(late)
+        wait_until_blocked()
+        rival.commit()
+
+        assert second.result() is False
+    assert Receiver.objects.get(pk="second").unhealthy_since == past
