@@ -92,6 +92,21 @@ def test_of_the_next_probe(monkeypatch, now, failing, asked, wait):
     assert receiver.last_error == "DeliveryPostponed: busy"
 
 
+@pytest.mark.parametrize("failures", [4, 5])
+def test_begin_with_five_failures_in_a_row(monkeypatch, now, failures):
+    fail_with(monkeypatch, DeliveryPostponed("busy", retry_after=0), is_outside=True)
+
+    for _ in range(failures):
+        record()
+        drain(consumer="first")
+
+    receiver = Receiver.objects.get()
+    assert (receiver.failures, receiver.unhealthy_since) == (
+        failures,
+        now if failures == 5 else None,
+    )
+
+
 def test_of_a_claim_that_is_a_probe(monkeypatch, now):
     """Neither is tried again, nor another one, before the claim has lapsed."""
     claimed: list[timedelta] = []

@@ -7,6 +7,8 @@ import pytest
 from django.db.models import F
 from django.utils import timezone
 
+from apps.outbox import draining
+from apps.outbox import events as events_module
 from apps.outbox.consumers import Consumer
 from apps.outbox.draining import Drained, drain
 from apps.outbox.models import EventDelivery
@@ -129,3 +131,20 @@ def test_what_loses_its_worker_is_tried_with_others_three_times_then_alone(monke
     assert batches == [4, 4, 4, 1, 1]
     assert drain(consumer="first").settled == 3
     assert stored("status", "attempts")[1:] == [("DONE", 4)] * 3
+
+
+def test_what_is_given_back_is_as_it_was_each_by_its_own_event(consumer):
+    effect = consumer("first")
+    effect.failures = [ValueError("the first"), ValueError("the second")]
+    events = [record() for _ in range(4)]
+    drain(consumer="first")
+    EventDelivery.objects.update(status="PENDING", done_at=None)
+    make_due()
+    before_the_claim = stored("attempts", "last_error")
+    claims = draining._claim(events_module.CONSUMERS["first"])
+
+    assert draining._give_back(claims[:3]) == 3
+
+    assert stored("attempts", "last_error")[:3] == before_the_claim[:3]
+    assert stored("next_attempt_at")[:3] == [(event.occurred_at,) for event in events[:3]]
+    assert stored("attempts", "last_error")[3:] == [(2, "")]

@@ -1,6 +1,9 @@
 """What a live room answers, to the last figure, by a clock that stands still and with jitter that is known."""
 
+from dataclasses import replace
+
 import pytest
+import redis
 
 from apps.queue.core import room as room_module
 from apps.queue.core.room import (
@@ -13,8 +16,9 @@ from apps.queue.core.room import (
     Visit,
     VisitStatus,
 )
+from apps.queue.core.tokens import TokenClaims
 from tests.factories.queue import OPENED_AT
-from tests.queue.rooms import Clock, TestedRoom, claims
+from tests.queue.rooms import CONCERT, Clock, TestedRoom, claims
 
 STORES = ["node"]
 
@@ -284,3 +288,126 @@ class TestLeases:
             assert not room.shorten_lease(**visit)
 
         assert room.touch(mine).expires_at == NOW + LEASE
+
+
+class TestMerging:
+    """Of two places of one customer, after a loss of the store, the older one is the one."""
+
+    @pytest.fixture
+    def places(self, room: TestedRoom, clock: Clock) -> tuple[TokenClaims, TokenClaims]:
+        """The one that is in the room, and a later one that only a token tells of; others have theirs."""
+        room.join_all(2)
+        clock.advance(seconds=1)
+        [mine] = room.join_all(1)
+        room.join_all(3)
+        clock.advance(seconds=9)
+        return mine, replace(mine, slot=mine.slot + 5)
+
+    @pytest.mark.parametrize("how", ["join", "touch", "restore"])
+    def test_ends_the_later_one_once(
+        self, room: TestedRoom, clock: Clock, places: tuple[TokenClaims, TokenClaims], how: str
+    ) -> None:
+        mine, later = places
+        ask = {"join": lambda: room.join(1, previous=later), "touch": lambda: room.touch(later)}
+        ask["restore"] = lambda: room.restore(later)
+
+        for _ in range(2):
+            answer = ask[how]()
+            assert (answer.outcome, answer.slot, answer.position) == ("WAITING", mine.slot, 2)
+            clock.advance(seconds=1)
+
+        [end] = room.exits(count=9)
+        assert (end.customer_id, end.slot, end.generation, end.reason) == (
+            *(1, later.slot, 1),
+            EndReason.MERGED,
+        )
+        assert (end.joined_at, end.admitted_at) == (later.slot, 0)
+        assert end.ended_at == NOW + 10 * SECOND
+        assert room.glance().waiting == 3
+
+    def test_leaves_places_of_other_generations_alone(
+        self, room: TestedRoom, places: tuple[TokenClaims, TokenClaims]
+    ) -> None:
+        mine, later = places
+
+        answer = room.join(1, previous=replace(later, generation=0))
+
+        assert answer.slot == mine.slot
+        assert room.exits(count=9) == []
+
+    def test_by_restoring_the_older_one_ends_the_later_one_in_the_room(
+        self, room: TestedRoom, places: tuple[TokenClaims, TokenClaims]
+    ) -> None:
+        mine, _ = places
+        older = replace(mine, slot=mine.slot - 7)
+
+        answer = room.restore(older)
+
+        assert (answer.outcome, answer.slot, answer.position) == ("WAITING", older.slot, 2)
+        [end] = room.exits(count=9)
+        assert (end.slot, end.reason) == (mine.slot, EndReason.MERGED)
+        assert room.glance().waiting == 3
+
+
+class TestRestoring:
+    """A token of a place or a lease that the store has lost."""
+
+    @pytest.fixture
+    def lost(self, room: TestedRoom) -> TokenClaims:
+        """Was admitted a minute ago, into a lease of ten minutes; three others wait."""
+        room.join_all(2, 3, 4)
+        began_at = NOW - 60 * SECOND
+        return TokenClaims(CONCERT, 1, began_at - 7, 1, 0, NOW + 540 * SECOND, began_at)
+
+    def test_into_the_lease_that_it_proves(
+        self, room: TestedRoom, store: redis.Redis, lost: TokenClaims
+    ) -> None:
+        answer = room.restore(lost)
+
+        assert (answer.outcome, answer.slot, answer.position) == ("ACTIVE", lost.slot, 0)
+        assert (answer.expires_at, answer.admitted_at) == (lost.lease_until, lost.admitted_at)
+        assert answer.new_holds_until == lost.admitted_at + 2 * LEASE
+        assert room.exits(count=9) == []
+        assert (room.glance().active, room.glance().waiting) == (1, 3)
+
+    @pytest.mark.parametrize(("capacity", "outcome"), [(2, "WAITING"), (3, "ACTIVE")])
+    def test_needs_a_slot_that_is_free(
+        self, room: TestedRoom, lost: TokenClaims, capacity: int, outcome: str
+    ) -> None:
+        room.set_policy(version=2, capacity=2)
+        room.admit()
+        room.set_policy(version=3, capacity=capacity)
+
+        answer = room.restore(lost)
+
+        assert (answer.outcome, answer.slot) == (outcome, lost.slot)
+        assert answer.position == (1 if outcome == "WAITING" else 0)
+
+    @pytest.mark.parametrize(("microseconds", "outcome"), [(-1, "ACTIVE"), (0, "EXPIRED")])
+    def test_not_when_the_lease_is_over(
+        self,
+        room: TestedRoom,
+        clock: Clock,
+        lost: TokenClaims,
+        microseconds: int,
+        outcome: str,
+    ) -> None:
+        clock.set(lost.lease_until + microseconds)
+
+        answer = room.restore(lost)
+
+        assert answer.outcome == outcome
+        if outcome == "EXPIRED":
+            assert answer.ended_reason is EndReason.TIMED_OUT
+            [end] = room.exits(count=9)
+            assert (end.customer_id, end.slot, end.admitted_at) == (1, lost.slot, lost.admitted_at)
+            assert room.touch(lost).outcome is VisitStatus.EXPIRED
+
+    def test_puts_newcomers_behind_a_place_from_the_future(
+        self, room: TestedRoom, lost: TokenClaims
+    ) -> None:
+        ahead = replace(lost, slot=NOW + 900 * SECOND, lease_until=0, admitted_at=0)
+
+        assert room.restore(ahead).position == 4
+
+        assert room.join(9).slot == ahead.slot + 1
