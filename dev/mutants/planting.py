@@ -156,7 +156,7 @@ def _python(source: str) -> Iterator[Edit]:
                 for part in parts if name in _CONDITIONS and len(parts) > 1 else []:
                     comma = re.compile(r"\s*,?\s*").match(source, span(part)[1])
                     yield Edit(span(part)[0], comma.end() if comma else span(part)[1], "")
-                yield from swapped(node.args)
+                yield from swapped(node.args if name not in _OPPOSITES else [])
                 yield from swapped([keyword.value for keyword in node.keywords])
         match node:
             case (
@@ -249,7 +249,7 @@ _LUA_PHRASES = {
     r"\bnot ": "",
     r"==": "~=",
     r"\b(if|elseif) (?!not )((?:(?![=~]=).)*) then": "{1} not ({2}) then",
-    r"(?m)^ *+(?!local|return|if|for|else)[\w.\[\]#+, ]+ = [^\n{(]*(?:\([^\n]*\))?$": "",
+    r"(?m)^ *+(?!local|return|if|for|else)[\w.\[\]#+, ]+ = [^\n{(]*(?:\([^\n]*\))?(?<![,}])(?<!}\))$": "",
     r"(?m)^ *+(?!local|return|if|for|else)[a-z_][\w.]*(\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\))$": "",
 }
 _LUA_WORDS = r"<=|>=|~=|(?<= )[<>](?= )|(?<= )[-+*/](?= )|\b(?:and|or|true|false)\b|(?<=math\.)(?:min|max|floor|ceil)"
