@@ -54,7 +54,7 @@ _OPPOSITES = {
     "greatest": "least",
 }
 _OPERATOR = re.compile(r"is not|not in|[<>=!]=|//|\*\*|[<>+\-*/&|%]|\b(?:is|in|and|or)\b")
-_NUMBER = re.compile(r"(?<![\w.%\[])(?<!OFFSET )(?<!\+ 0)\d+(\.\d+)?(?![\w.])")
+_NUMBER = re.compile(r"(?<![\w.%\[])(?<!OFFSET )(?<!math\.max\()\d+(\.\d+)?(?![\w.])")
 _SILENT = {"logger", "_", "gettext_lazy"}  # their words are no concern of the tests
 _CONDITIONS = {"filter", "exclude", "get", "Q"}
 _DROPPED = {"lock", "select_for_update", "published"}
