@@ -109,11 +109,10 @@ def _python(source: str) -> Iterator[Edit]:
 
     def flipped(left: ast.AST, right: ast.AST) -> Iterator[Edit]:
         found = _OPERATOR.search(source, span(left)[1], span(right)[0])
-        is_of_a_clock = "monotonic()" in text(left) + text(
-            right
-        )  # at the very instant: who could tell?
-        if found and found[0] in _OPPOSITES and not is_of_a_clock:
-            yield Edit(*found.span(), _OPPOSITES[found[0]])
+        if found and found[0] in _OPPOSITES:
+            is_by_a_clock = re.search(r"monotonic\(\)|now\(\)", text(left) + text(right))
+            turned = {"<": ">", ">": "<"}.get(found[0][0]) if is_by_a_clock else None
+            yield Edit(*found.span(), turned or _OPPOSITES[found[0]])
 
     def swapped(values: list[ast.expr]) -> Iterator[Edit]:
         for one, other in pairwise(values):
