@@ -206,7 +206,7 @@ _SQL_PHRASES = {
     r"\bON CONFLICT( \([^)]*\))? DO NOTHING": "",
     r"\bclaim\.price\b": "seat.price",
 }
-_SQL_WORDS = r"\b(?:least|greatest|min|max|TRUE|FALSE|ASC|DESC)\b|(?<= )(?:<=|>=|<|>|[-+*/])(?= )(?! 0\b| statement_timestamp)"
+_SQL_WORDS = r"\b(?:least|greatest|min|max|TRUE|FALSE|ASC|DESC)\b|(?<= )(?:<=|>=|<|>|[-+*/])(?= )(?! 0\b| statement_timestamp| %\(since\)s)"
 _SQL_TOKEN = re.compile(r"[A-Za-z_][\w.]*|%\(\w+\)s|[(),;]|[^\s(),;]+")
 _WHERE = {"WHERE", "ON", "WHEN", "HAVING", "AND", "OR"}
 _OTHER_CLAUSE = re.compile(
