@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from apps.concerts.errors import PerformanceNotFound
 from apps.reservations.errors import NotEnoughSeats, SeatAlreadyHeld, SeatAlreadyReserved
 from apps.reservations.models import Hold, SeatClaim
 from apps.reservations.services import hold_best_available
@@ -156,3 +157,25 @@ class TestNamedSeats:
         if state == "OVERDUE":
             assert theirs.ended_at == theirs.expires_at
             assert {claim.ended_at for claim in theirs.claims.all()} == {theirs.expires_at}
+
+
+class TestPerformance:
+    """It was there when the visitor was let in, and is gone or offline under the locks."""
+
+    @pytest.mark.parametrize("change", ["withdrawn", "another"])
+    def test_that_is_not_for_sale_any_more_is_refused(self, performance, change):
+        seats = list(performance.seats.order_by("pk")[:2])
+        asked = performance.pk
+        if change == "withdrawn":
+            type(performance.concert).objects.update(is_published=False)
+        else:
+            asked += 1_000_000
+        before_that = Hold.objects.count()
+
+        with pytest.raises(PerformanceNotFound):
+            hold(CustomerFactory(), seats, performance_id=asked)
+        performance.pk = asked
+        with pytest.raises(PerformanceNotFound):
+            best(performance, 1)
+
+        assert Hold.objects.count() == before_that
