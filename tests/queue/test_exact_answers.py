@@ -411,3 +411,104 @@ class TestRestoring:
         assert room.restore(ahead).position == 4
 
         assert room.join(9).slot == ahead.slot + 1
+
+
+class TestAdvice:
+    """When to ask again, without jitter and with all of it, and how long it takes as visits are now."""
+
+    def ask(self, room: TestedRoom, store: redis.Redis, position: int) -> Visit:
+        """Let so many wait, the last of them be asked."""
+        slots = {str(1_000 + n): NOW + 10 + n for n in range(1, position + 1)}
+        store.zadd(f"{{queue:{CONCERT}}}:waiting", slots)
+        last = 1_000 + position
+        mine = TokenClaims(CONCERT, last, slots[str(last)], generation=1, issued_at=0)
+        return room.touch(mine)
+
+    @pytest.fixture
+    def full(self, room: TestedRoom) -> TestedRoom:
+        """Three are inside, since now, and one more waits."""
+        room.join_all(1, 2, 3, 4)
+        assert room.admit().admitted == 3
+        return room
+
+    @pytest.mark.parametrize(
+        ("jitter", "position", "seconds", "advice"),
+        [
+            # Two thirds of the position * (2 + seconds) / 3, four fifths of that, rounded.
+            *((0.0, 59, 0, 21), (0.0, 29, 4, 32), (0.0, 9, 14, 28), (0.0, 1, 14, 6)),
+            *((0.0, 0, 10, 2), (0.0, 0, 0, 1)),
+            # All of it.
+            *((1.0, 59, 0, 27), (1.0, 29, 4, 40), (1.0, 9, 14, 36)),
+            # No longer than this.
+            *((0.0, 199, 0, 40), (1.0, 199, 0, 50), (1.0, 9, 19, 47)),
+        ],
+    )
+    def test_follows_the_shortest_wait_there_may_be(
+        self,
+        full: TestedRoom,
+        store: redis.Redis,
+        clock: Clock,
+        monkeypatch: pytest.MonkeyPatch,
+        jitter: float,
+        position: int,
+        seconds: int,
+        advice: int,
+    ) -> None:
+        monkeypatch.setattr(room_module.random, "random", lambda: jitter)
+        clock.advance(seconds=seconds)
+
+        answer = self.ask(full, store, position) if position else full.join(4)
+
+        assert answer.position == position + 1  # behind the one who waited before
+        assert answer.poll_after_seconds == advice
+        assert answer.wait_seconds == answer.position * 100
+
+    @pytest.mark.usefixtures("jitter")
+    @pytest.mark.parametrize(("position", "advice"), [(499, 1), (9_000, 14), (24_000, 38)])
+    def test_keeps_the_crowd_from_asking_at_once(
+        self, room: TestedRoom, store: redis.Redis, position: int, advice: int
+    ) -> None:
+        """There is room for all of them, but at a distance of 500 positions to a second."""
+        room.set_policy(version=2, capacity=30_000)
+
+        assert self.ask(room, store, position).poll_after_seconds == advice
+
+    @pytest.mark.usefixtures("jitter")
+    def test_follows_the_limit_per_minute(self, full: TestedRoom, store: redis.Redis) -> None:
+        """Six at once, then one a second: far fewer than there are slots."""
+        full.set_policy(version=2, capacity=10_000, per_minute=60)
+
+        answer = self.ask(full, store, 35)
+
+        assert (answer.position, answer.poll_after_seconds) == (36, 16)
+        assert answer.wait_seconds == 36
+
+
+class TestInterruptions:
+    """After a gap in ticks nobody is dropped for a while: who tried to be seen may not have been."""
+
+    @pytest.mark.parametrize(
+        ("gap", "patience", "dropped_after"),
+        [(20, 30, 30), (21, 30, 121), (21, 60, 121), (21, 130, 151)],
+    )
+    def test_longer_than_twenty_seconds_give_grace(
+        self, room: TestedRoom, clock: Clock, gap: int, patience: int, dropped_after: int
+    ) -> None:
+        room.set_policy(version=2, patience=patience * SECOND)
+        insiders = room.join_all(1, 2, 3)
+        room.tick()
+        for mine in insiders:
+            room.touch(mine)
+        room.join(4)
+        clock.set(NOW + gap * SECOND)
+        room.tick()
+
+        seconds = gap
+        while room.glance().waiting:
+            seconds += 1
+            clock.set(NOW + seconds * SECOND)
+            room.tick()
+
+        assert seconds == dropped_after
+        [end] = room.exits(count=9)
+        assert (end.customer_id, end.reason) == (4, EndReason.TIMED_OUT)
