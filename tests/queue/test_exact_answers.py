@@ -1,5 +1,6 @@
 """What a live room answers, to the last figure, by a clock that stands still and with jitter that is known."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -512,3 +513,105 @@ class TestInterruptions:
         assert seconds == dropped_after
         [end] = room.exits(count=9)
         assert (end.customer_id, end.reason) == (4, EndReason.TIMED_OUT)
+
+
+class TestMeanVisit:
+    """Time spent inside by departures, of the last two minutes or the last departures, whichever is less past."""
+
+    def known(self, store: redis.Redis) -> dict[str, float]:
+        names = ("presence", "leaving", "mean_visit", "departures_counted", "full_since")
+        values = store.hmget(f"{{queue:{CONCERT}}}:room", *names)
+        return {name: float(value) for name, value in zip(names, values, strict=True)}
+
+    @pytest.mark.parametrize(
+        ("capacity", "left", "weight"),
+        [
+            (40, 0, 10 / 120),
+            (40, 3, 10 / 120),  # 3 / 50 is less
+            (40, 30, 30 / 50),
+            (100, 30, 30 / 100),
+        ],
+    )
+    def test_fades_by_time_or_by_departures(
+        self,
+        room: TestedRoom,
+        store: redis.Redis,
+        clock: Clock,
+        capacity: int,
+        left: int,
+        weight: float,
+    ) -> None:
+        room.set_policy(version=2, capacity=capacity)
+        insiders = room.join_all(*range(1, capacity + 1))
+        room.tick()
+        clock.advance(seconds=10)
+        room.tick()
+        assert self.known(store) == {
+            "presence": capacity * 10,
+            "leaving": 0,
+            "mean_visit": 300,  # nobody has left yet: no longer than a lease
+            "departures_counted": 0,
+            "full_since": 0,  # nobody waits
+        }
+        clock.advance(seconds=5)
+        for mine in insiders[:left]:
+            room.finish(
+                customer_id=mine.customer_id, slot=mine.slot, generation=1, reason=EndReason.LEFT
+            )
+        clock.advance(seconds=5)
+        room.tick()
+
+        known = self.known(store)
+        presence = capacity * 10 * math.exp(-weight) + (capacity - left + left / 2) * 10
+        assert known["presence"] == pytest.approx(presence)
+        assert known["leaving"] == left
+        mean = (0.02 * 300 + presence) / (0.02 + left)
+        assert known["mean_visit"] == pytest.approx(min(300, mean))
+        assert known["departures_counted"] == left
+
+    def test_knows_since_when_the_room_is_full(
+        self, room: TestedRoom, store: redis.Redis, clock: Clock
+    ) -> None:
+        room.join_all(1, 2, 3, 4, 5)
+        clock.advance(seconds=1)
+        room.tick()
+        assert self.known(store)["full_since"] == NOW + 1 * SECOND
+        clock.advance(seconds=4)
+        room.tick()
+        assert self.known(store)["full_since"] == NOW + 1 * SECOND
+        room.set_policy(version=2, state="PAUSED")
+        room.tick()
+        assert self.known(store)["full_since"] == 0
+
+
+class TestPace:
+    """A limit of 100 in a minute is one of 10 in any six seconds; each second counts as a whole."""
+
+    def test_is_kept_second_by_second(self, room: TestedRoom, clock: Clock) -> None:
+        room.set_policy(version=2, capacity=1_000, per_minute=100, patience=7_200 * SECOND)
+        room.join_all(*range(300))
+        admitted = []
+        for second in range(130):
+            clock.set(NOW + second * SECOND + 500_000)
+            admitted.append(room.tick())
+
+        assert admitted[:15] == [10, 0, 0, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0, 0, 10]
+        assert all(sum(admitted[first : first + 7]) <= 10 for first in range(124))
+        assert all(sum(admitted[first : first + 61]) <= 100 for first in range(70))
+        assert sum(admitted) == 190
+
+    def test_of_a_minute_is_used_up_by_a_burst_before_the_limit(
+        self, room: TestedRoom, clock: Clock
+    ) -> None:
+        room.set_policy(version=2, capacity=1_000, patience=7_200 * SECOND)
+        room.join_all(*range(8))
+        assert room.tick() == 8
+        room.join_all(*range(100, 130))
+        room.set_policy(version=3, capacity=1_000, per_minute=10, patience=7_200 * SECOND)
+        admitted = {}
+        for second in range(1, 75):
+            clock.set(NOW + second * SECOND)
+            if count := room.tick():
+                admitted[second] = count
+
+        assert admitted == {7: 1, 14: 1, 61: 1, 68: 1}
