@@ -11,51 +11,18 @@ from itertools import accumulate, pairwise
 from pathlib import PurePath
 from typing import NamedTuple
 
+_PAIRS: list[tuple[str, str]] = re.findall(
+    r"([^;]+),([^;]+)",
+    "<,<=;>,>=;==,!=;is,is not;in,not in;and,or;true,false;TRUE,FALSE;+,-;*,/;&,|;min,max;any,all;"
+    "floor,ceil;least,greatest;ASC,DESC;first,last;filter,exclude",
+)
 _OPPOSITES = {
-    "<": "<=",
-    "<=": "<",
-    ">": ">=",
-    ">=": ">",
-    "==": "!=",
-    "!=": "==",
-    "~=": "==",
-    "<>": "=",
-    "and": "or",
-    "or": "and",
-    "is": "is not",
-    "is not": "is",
-    "in": "not in",
-    "not in": "in",
-    "+": "-",
-    "-": "+",
-    "*": "/",
-    "/": "*",
-    "//": "*",
-    "&": "|",
-    "|": "&",
-    "%": "//",
-    "min": "max",
-    "max": "min",
-    "any": "all",
-    "all": "any",
-    "floor": "ceil",
-    "ceil": "floor",
-    "first": "last",
-    "last": "first",
-    "filter": "exclude",
-    "exclude": "filter",
-    "true": "false",
-    "false": "true",
-    "TRUE": "FALSE",
-    "FALSE": "TRUE",
-    "ASC": "DESC",
-    "DESC": "ASC",
-    "least": "greatest",
-    "greatest": "least",
+    **dict(_PAIRS),
+    **{other: one for one, other in _PAIRS},
+    **{"~=": "==", "<>": "=", "//": "*", "%": "//"},
 }
 _OPERATOR = re.compile(r"is not|not in|[<>=!]=|//|\*\*|[<>+\-*/&|%]|\b(?:is|in|and|or)\b")
 _NUMBER = re.compile(r"(?<![\w.%\[])(?<!OFFSET )(?<!math\.max\()\d+(\.\d+)?(?![\w.])")
-_SILENT = {"logger", "_", "gettext_lazy"}  # their words are no concern of the tests
 _CONDITIONS = {"filter", "exclude", "get", "Q"}
 _DROPPED = {"lock", "select_for_update", "published"}
 _DECORATORS = {"requires_transaction", "use_case"}
@@ -244,7 +211,6 @@ def _sql(text: str) -> Iterator[Edit]:
 
 _LUA_HIDDEN = re.compile(r"--[^\n]*|'[^'\n]*'")
 _LUA_PHRASES = {
-    r"(?<== )=(?= )": "",
     r"\bnot ": "",
     r"==": "~=",
     r"\b(if|elseif) (?!not )((?:(?![=~]=).)*) then": "{1} not ({2}) then",
