@@ -19,7 +19,10 @@ _PAIRS: list[tuple[str, str]] = re.findall(
 _OPPOSITES = {
     **dict(_PAIRS),
     **{other: one for one, other in _PAIRS},
-    **{"~=": "==", "<>": "=", "//": "*", "%": "//"},
+    "~=": "==",
+    "<>": "=",
+    "//": "*",
+    "%": "//",
 }
 _OPERATOR = re.compile(r"is not|not in|[<>=!]=|//|\*\*|[<>+\-*/&|%]|\b(?:is|in|and|or)\b")
 _NUMBER = re.compile(r"(?<![\w.%\[])(?<!OFFSET )(?<!math\.max\()\d+(\.\d+)?(?![\w.])")
