@@ -7,6 +7,8 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from apps.concerts.models import Performance, Seat
+from apps.outbox.models import OutboxEvent
+from apps.queue.services import Admission
 from apps.reservations.models import Hold, Reservation, SeatClaim
 from apps.reservations.services import cancel_reservation, confirm_reservation, release_hold
 from tests.factories.concerts import ConcertFactory, PerformanceFactory
@@ -154,3 +156,96 @@ class TestOneOfSeveral:
         mine.refresh_from_db()
         ended = SeatClaim.objects.exclude(ended_at=None).values_list("ended_at", flat=True)
         assert set(ended) == {mine.cancelled_at}
+
+
+class TestWhatIsTold:
+    """Of two customers with a sale each; whatever could be mixed up differs."""
+
+    @pytest.fixture
+    def holds(self, customers, dates):
+        now = timezone.now()
+        return [
+            hold(
+                customer,
+                [seat(date, place + 1), seat(date, place + 3)],
+                admission=Admission(
+                    concert_id=date.concert_id,
+                    customer_id=customer.pk,
+                    generation=70 + place,
+                    slot=90_000 + place,
+                    admitted_at=now,
+                    lease_until=now + timedelta(minutes=5),
+                    new_holds_until=now + timedelta(minutes=10),
+                    seen_at=now,
+                ),
+            )
+            for place, (customer, date) in enumerate(zip(customers, dates[1:], strict=True))
+        ]
+
+    @pytest.mark.parametrize("place", [0, 1])
+    def test_is_the_sale_and_then_its_cancellation(self, holds, place):
+        mine = holds[place]
+        sold = confirm_reservation(customer_id=mine.customer_id, hold_id=mine.pk)
+        cancelled = cancel_reservation(
+            customer_id=mine.customer_id, reservation_id=sold.reservation.pk
+        ).reservation
+
+        first, second = OutboxEvent.objects.order_by("pk")
+        payload = {
+            "reservation_id": str(sold.reservation.pk),
+            "concert_id": mine.performance.concert_id,
+            "performance_id": mine.performance_id,
+            "customer_id": mine.customer_id,
+            "seats": [
+                {
+                    "seat_id": one.pk,
+                    "section": "1",
+                    "row": "A",
+                    "number": one.number,
+                    "grade": "R",
+                    "price": 50_000,
+                }
+                for one in (seat(mine.performance, place + 1), seat(mine.performance, place + 3))
+            ],
+            "seat_count": 2,
+            "total_price": 100_000,
+            "queue_slot": 90_000 + place,
+            "queue_generation": 70 + place,
+            "request_id": None,
+        }
+        for event, type, at in (
+            (first, "reservation.confirmed", sold.reservation.reserved_at),
+            (second, "reservation.cancelled", cancelled.cancelled_at),
+        ):
+            assert (event.type, event.occurred_at) == (type, at)
+            said_at = parse_datetime(event.payload.pop("occurred_at"))
+            assert said_at == at
+            assert event.payload == payload
+
+    def test_is_the_performance_and_the_reservation_as_they_are(self, holds):
+        mine = holds[1]
+        performance = mine.performance
+
+        sold = confirm_reservation(customer_id=mine.customer_id, hold_id=mine.pk)
+        cancelled = cancel_reservation(
+            customer_id=mine.customer_id, reservation_id=sold.reservation.pk
+        )
+
+        found = sold.hold
+        assert (found.concert_id, found.title, found.venue) == (
+            performance.concert_id,
+            performance.concert.title,
+            performance.concert.venue,
+        )
+        assert (found.starts_at, found.ends_at) == (performance.starts_at, performance.ends_at)
+        assert (found.hold.held_at, found.hold.expires_at) == (mine.held_at, mine.expires_at)
+        assert found.hold.seat_limit == 4
+        stored = Reservation.objects.get()
+        for name in ("hold_id", "customer_id", "performance_id", "total_price", "reserved_at"):
+            assert getattr(sold.reservation, name) == getattr(stored, name)
+            assert getattr(cancelled.reservation, name) == getattr(stored, name)
+        assert (cancelled.reservation.status, cancelled.reservation.cancelled_at) == (
+            stored.status,
+            stored.cancelled_at,
+        )
+        assert (cancelled.refunded_amount, cancelled.balance) == (100_000, 1_000_000)
