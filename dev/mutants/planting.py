@@ -43,10 +43,11 @@ class Edit(NamedTuple):
         return source[: self.start] + self.text + source[self.end :]
 
     def shown(self, source: str) -> str:
-        """Return the lines that it touches as they are and as they would be, by which a mutant is known."""
+        """Return the lines that it touches, before and after and without comments, by which a mutant is known."""
         first, last = source.rfind("\n", 0, self.start) + 1, (source + "\n").find("\n", self.end)
         after = source[first : self.start] + self.text + source[self.end : last]
-        return " => ".join(" ".join(lines.split()) for lines in (source[first:last], after))
+        code = (re.sub(r"(?m) +(?:#|--) .*$", "", lines) for lines in (source[first:last], after))
+        return " => ".join(" ".join(lines.split()) for lines in code)
 
 
 def edits(path: PurePath, source: str) -> list[Edit]:

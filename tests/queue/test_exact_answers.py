@@ -161,7 +161,7 @@ class TestSteps:
         clock.set(NOW + 60 * SECOND)
         assert room.admit() == Step(True, 2, 0, 3, has_more=False, present=2)
 
-    @pytest.mark.parametrize(("batch", "has_more"), [(2, True), (3, True), (4, False)])
+    @pytest.mark.parametrize(("batch", "has_more"), [(1, True), (2, True), (3, True), (4, False)])
     def test_say_whether_they_stopped_half_way(
         self, room: TestedRoom, batch: int, has_more: bool
     ) -> None:
