@@ -21,7 +21,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib.util import cache_from_source
 from pathlib import Path, PurePath
 from queue import SimpleQueue
@@ -55,6 +55,7 @@ class Tree:
         self.environment = os.environ | settings
         self.log = folder / "pytest.log"
         self.database = "--create-db"
+        self.process: subprocess.Popen[bytes] | None = None
         self.seconds: dict[frozenset[str], float] = {}
 
     def notices(self, mutant: Mutant, tests: tuple[str, ...]) -> bool:
@@ -80,7 +81,7 @@ class Tree:
 
     def _passes(self, tests: tuple[str, ...], timeout: float | None = None) -> bool:
         with self.log.open("w") as log:
-            process = subprocess.Popen(
+            self.process = subprocess.Popen(
                 [*PYTEST.split(), *CHOICE, self.database, *tests],
                 cwd=self.folder,
                 env=self.environment,
@@ -90,14 +91,17 @@ class Tree:
             )
         try:
             self.database = "--reuse-db"
-            return process.wait(timeout) == 0
+            return self.process.wait(timeout) == 0
         except subprocess.TimeoutExpired:
             self.database = "--create-db"  # nobody has tidied up
+            self.stop()
             return False
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+
+    def stop(self) -> None:
+        """End the tests that run now, with the servers that they have started."""
+        if self.process and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
 
 
 def witnesses_in(root: Path) -> dict[str, tuple[str, ...]]:
@@ -153,12 +157,18 @@ def survivors_of(root: Path, mutants: list[Mutant], database_url: str, jobs: int
         tempfile.TemporaryDirectory(prefix="encore-mutants-") as folder,
         ThreadPoolExecutor(jobs) as pool,
     ):
-        for job in range(jobs):
-            trees.put(Tree(root, Path(folder, str(job)), f"{database_url}_mutants_{job}"))
+        copies = [
+            Tree(root, Path(folder, str(job)), f"{database_url}_mutants_{job}")
+            for job in range(jobs)
+        ]
+        for tree in copies:
+            trees.put(tree)
         try:
             list(pool.map(attempt, mutants))
         except BaseException:
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+            for tree in copies:
+                tree.stop()
             raise
     return survivors
 
@@ -224,4 +234,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
