@@ -177,6 +177,7 @@ class TestConfiguring:
         clock.lose_everything()
         lost_at = clock.now
 
+        assert room.admit() == Step(False, 0, 0, 0, has_more=False, present=0)
         assert self.since(room, was_stored=True) == lost_at - 600 * SECOND
         room.join(1)
         assert room.admit() == Step(False, 0, 0, 0, has_more=False, present=0)

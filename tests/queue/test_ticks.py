@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from django.conf import LazySettings
 from django.utils import timezone
 
 from apps.concerts.models import Concert
@@ -118,6 +119,25 @@ class TestNextTick:
         services.admit_visitors()
 
         assert ticked[:4] == [rooms[at].pk for at in (3, 2, 1, 0)]
+
+    def test_comes_all_the_same_when_the_store_is_away(
+        self, visitors: list[Visitor], settings: LazySettings
+    ) -> None:
+        other = Visitor(WaitingRoomFactory().concert).join()
+        url = settings.QUEUE_URL
+        settings.QUEUE_URL = "redis://127.0.0.1:1/0"
+        WaitingRoom.objects.update(next_tick_at=timezone.now() - timedelta(minutes=1))
+        before = timezone.now()
+
+        assert services.admit_visitors() == 0
+
+        rooms = list(WaitingRoom.objects.all())
+        assert all(before < room.next_tick_at < before + timedelta(minutes=1) for room in rooms)
+        assert services.admit_now(visitors[0].concert.pk) == 0
+        settings.QUEUE_URL = url
+        WaitingRoom.objects.update(next_tick_at=timezone.now())
+        assert services.admit_visitors() == 3
+        assert other.standing == visitors[0].standing == "ACTIVE"
 
 
 class TestCorrections:
