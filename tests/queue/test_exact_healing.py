@@ -247,8 +247,10 @@ class TestRememberedEnds:
     def test_are_kept_for_ten_minutes(
         self, room: TestedRoom, clock: Clock, seconds: int, outcome: str
     ) -> None:
-        mine, _ = room.join_all(1, 2)
+        mine, other = room.join_all(1, 2)
         room.finish(customer_id=1, slot=mine.slot, generation=1, reason=EndReason.REMOVED)
+        clock.set(NOW + 300 * SECOND)
+        room.finish(customer_id=2, slot=other.slot, generation=1, reason=EndReason.LEFT)
         clock.set(NOW + seconds * SECOND)
         room.tick()
 
@@ -256,6 +258,7 @@ class TestRememberedEnds:
 
         assert answer.outcome == outcome
         assert answer.ended_reason == (EndReason.REMOVED if seconds == 599 else None)
+        assert room.touch(other).ended_reason is EndReason.LEFT
 
     @pytest.mark.parametrize("reason", [reason for reason in EndReason if reason != "CLOSED"])
     def test_tell_how_and_the_first_counts(self, room: TestedRoom, reason: EndReason) -> None:
