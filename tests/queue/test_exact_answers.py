@@ -156,6 +156,26 @@ class TestSteps:
         clock.set(NOW + 60 * SECOND)
         assert room.admit() == Step(True, 2, 0, 3, has_more=False, present=2)
 
+    @pytest.mark.parametrize("batch", [2, 100])
+    def test_count_whom_they_dropped(self, room: TestedRoom, clock: Clock, batch: int) -> None:
+        room.set_policy(version=2, patience=30 * SECOND)
+        insiders = room.join_all(1, 2, 3)
+        room.tick()
+        for mine in insiders:
+            room.touch(mine)
+        room.join_all(4, 5, 6)
+        for passed in (10, 20):
+            clock.set(NOW + passed * SECOND)
+            assert room.admit(batch=batch) == Step(True, 0, 0, 0, has_more=False, present=6)
+        clock.set(NOW + 30 * SECOND)
+
+        steps = [room.admit(batch=batch) for _ in range(3)]
+
+        assert [step.dropped for step in steps] == ([2, 1, 0] if batch == 2 else [3, 0, 0])
+        assert [step.has_more for step in steps] == [batch == 2, False, False]
+        assert steps[-1] == Step(True, 0, 0, 0, has_more=False, present=3)
+        assert [end.customer_id for end in room.exits(count=9)] == [4, 5, 6]
+
     @pytest.mark.parametrize(("batch", "has_more"), [(1, True), (2, True), (3, True), (4, False)])
     def test_say_whether_they_stopped_half_way(
         self, room: TestedRoom, batch: int, has_more: bool
