@@ -4,10 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.db import connections
+from django.db import connection, connections
 from django.db.models import F
 from django.utils import timezone
 
+from apps.outbox import receiver_health
 from apps.outbox.consumers import Consumer, DeliveryPostponed, one_by_one
 from apps.outbox.draining import LOST_ALONE, drain
 from apps.outbox.models import EventDelivery, Receiver
@@ -141,3 +142,24 @@ def test_of_two_successes_at_once_one_ends_it(rival):
 
         assert second.result() is False
     assert Receiver.objects.get(pk="second").unhealthy_since == past
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_one_drain_releases_another_leaves_alone(failures, rival):
+    """So that no delivery gets two attempts back for one."""
+    EventDelivery.objects.update(attempts=3)
+    waiting = {"consumer": "first", "limit": 4, "lost_alone": LOST_ALONE}
+    rival.set_autocommit(False)
+    with rival.cursor() as theirs, connection.cursor() as cursor:
+        theirs.execute(str(SQL["release_waiting"]), waiting)
+        assert len(theirs.fetchall()) == 4
+        cursor.execute("SET lock_timeout = '5s'")  # nobody is waited for
+
+        assert receiver_health._release("first", LOST_ALONE) == 2
+
+        cursor.execute("RESET lock_timeout")
+        rival.commit()
+    assert set(EventDelivery.objects.values_list("consumer", "attempts")) == {
+        ("first", 2),
+        ("second", 3),
+    }
