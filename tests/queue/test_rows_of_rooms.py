@@ -11,7 +11,7 @@ from django.utils import timezone
 from apps.concerts.models import Concert
 from apps.queue import services
 from apps.queue.core.lottery import key_blocks
-from apps.queue.live import live_room
+from apps.queue.live import live_room, token_signer
 from apps.queue.models import PolicyChange, QueueExit, WaitingRoom
 from apps.queue.services.clock import to_micros
 from apps.queue.services.exit_log import move_exits, recorded_end
@@ -240,3 +240,34 @@ class TestRecordedEnd:
             for row in rows
         ] == ends
         assert {row.concert_id for row in rows} == {concert.pk}
+
+
+class TestServerThatBeganAnew:
+    """What the room tells may be old: whoever joins without a token is believed once the exit log was asked."""
+
+    @pytest.fixture
+    def stale(self, concert: Concert, visitors: list[Visitor], store: redis.Redis) -> list[Visitor]:
+        """The second has left since the file that the server came back from."""
+        store.hset(f"{{queue:{concert.pk}}}:room", "run_id", "another")
+        claims = token_signer().read(visitors[1].token)
+        QueueExitFactory(
+            concert=concert, customer=visitors[1].customer, slot=claims.slot, reason="LEFT"
+        )
+        return visitors
+
+    def join(self, visitor: Visitor) -> services.VisitorStatus:
+        return services.join_queue(
+            customer_id=visitor.customer.pk, concert_id=visitor.concert.pk, previous_token=None
+        )
+
+    def test_gives_the_place_back_to_who_has_not_ended(self, stale: list[Visitor]) -> None:
+        joined = self.join(stale[2])
+
+        assert (joined.status, joined.is_new, joined.position) == ("WAITING", False, 3)
+        assert token_signer().read(joined.token).slot == token_signer().read(stale[2].token).slot
+
+    def test_gives_a_new_place_to_who_has(self, stale: list[Visitor]) -> None:
+        joined = self.join(stale[1])
+
+        assert (joined.status, joined.is_new, joined.position) == ("WAITING", True, 5)
+        assert token_signer().read(joined.token).slot > token_signer().read(stale[4].token).slot
