@@ -19,7 +19,7 @@ from apps.queue import services
 from apps.queue.core.room import Room
 from apps.queue.live import live_room, token_signer
 from apps.queue.models import QueueExit, WaitingRoom
-from apps.queue.services import finishing
+from apps.queue.services import finishing, visits
 from apps.queue.services.clock import to_micros
 from apps.queue.services.exit_log import drain_exits, move_exits
 from apps.queue.services.finishing import finish_paid_visits
@@ -211,3 +211,23 @@ class TestMakingARoom:
         assert WaitingRoom.objects.get().epoch_stored_at is not None
         assert second.standing == "ACTIVE"
         assert live_room(concert.pk).visit_of(visitor.customer.pk) is None
+
+
+class TestJoining:
+    """Make the live room anew, then take a place in it."""
+
+    def test_is_refused_for_the_moment_when_the_store_is_lost_in_between(
+        self, concert: Concert, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        revive = visits._revive
+
+        def revive_and_lose(concert_id: int) -> None:
+            revive(concert_id)
+            live_room(concert_id).drop()
+
+        with monkeypatch.context() as patch:
+            patch.setattr(visits, "_revive", revive_and_lose)
+            with pytest.raises(ServiceUnavailable):
+                visitor.join()
+
+        assert visitor.join().poll().status == "WAITING"
