@@ -1,0 +1,42 @@
+"""A hold that was paid for at the very moment at which it was over was paid too late."""
+
+import pytest
+from django.db import connection
+from django.db.models import F
+
+from apps.ops.invariants.seats import reservations_unlike_their_holds
+from apps.reservations.models import Hold
+from tests.factories.accounts import CustomerFactory
+from tests.factories.concerts import PerformanceFactory
+from tests.factories.reservations import reservation
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def sold():
+    """Two sales, past the constraint that would refuse what follows."""
+    seats = list(PerformanceFactory(seats=2).seats.order_by("pk"))
+    sold = [reservation(CustomerFactory(), [seat]) for seat in seats]
+    connection.check_constraints()
+    name = "hold_confirmed_before_it_expired"
+    [constraint] = [one for one in Hold._meta.constraints if one.name == name]
+    with connection.schema_editor() as editor:
+        editor.remove_constraint(Hold, constraint)
+    assert reservations_unlike_their_holds(None).breaches == 0
+    return sold
+
+
+@pytest.mark.parametrize("field", ["reserved_at", "ended_at"])
+def test_is_found(sold, field):
+    mine = sold[1]
+    hold = Hold.objects.filter(pk=mine.hold_id)
+    if field == "ended_at":
+        hold.update(ended_at=F("expires_at"))
+    else:
+        type(mine).objects.filter(pk=mine.pk).update(reserved_at=hold.get().expires_at)
+
+    [found] = reservations_unlike_their_holds(None).examples
+
+    assert str(mine.pk) in found
+    assert "confirmed when its hold was over" in found
