@@ -50,7 +50,7 @@ test: development  ## run every test against servers of its own; ARGS="-k seats"
 .PHONY: check
 check: lint  ## run lint and the tests that take little time, before each commit; ARGS="-k seats" narrows it
 	@$(PYTEST) -m 'not slow and not browser' $(ARGS)
-	@echo 'Left out: tests of stacks, killed processes and long histories, and those in a browser. `make test` runs them.'
+	@echo 'Left out: tests of processes, of long histories, of all pages of staff, and in a browser. `make test` runs them.'
 
 LINT_TARGETS := lint-code lint-format lint-types lint-imports lint-dependencies lint-templates \
 	lint-migrations lint-deployment lint-openapi lint-messages
@@ -132,6 +132,10 @@ bench-seat-map: development  ## open halls of up to 50,000 seats in a browser; A
 .PHONY: drill
 drill: development  ## break a stack of its own in every way, compare answers with the database; ARGS="--seed 7"
 	@exec $(VENV_PYTHON) -m dev.drill $(ARGS)
+
+.PHONY: mutants
+mutants: development  ## plant mistakes, one at a time, and name those that no test notices; ARGS="--sample 200 --jobs 2"
+	@exec $(VENV_PYTHON) -m dev.mutants $(ARGS)
 
 .PHONY: explain
 explain: embedded  ## explain the hot queries; ARGS=--write refreshes the table in docs/database.md

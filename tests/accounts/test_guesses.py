@@ -423,6 +423,7 @@ DOORS = [api_login, page_login, staff_login]
 Door = Callable[..., Any]
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 class TestDoor:
     @pytest.mark.parametrize("door", DOORS)

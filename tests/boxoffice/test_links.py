@@ -15,7 +15,7 @@ from tests.boxoffice.test_site import MODELS, a_sale_and_a_cancellation
 from tests.factories.accounts import CustomerFactory
 from tests.factories.queue import WaitingRoomFactory
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 LINK = re.compile(r'(?:href|action)="((?:/admin/|\?|\.\./)[^"#]*)"')
 

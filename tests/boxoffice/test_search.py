@@ -32,7 +32,7 @@ from tests.factories.concerts import PerformanceFactory, RankingEntryFactory, Se
 from tests.factories.queue import PolicyChangeFactory, QueueExitFactory, WaitingRoomFactory
 from tests.factories.reservations import hold, reservation
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 VENUE = ZoneInfo(settings.VENUE_TIME_ZONE)
 OURS = sorted(

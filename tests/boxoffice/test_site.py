@@ -17,7 +17,7 @@ from tests.factories.concerts import PerformanceFactory
 from tests.factories.reservations import hold, reservation
 from tests.factories.visitors import admitted_visitor
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 MODELS = sorted(
     (model for model in admin.site._registry if model.__module__.startswith("apps.")),

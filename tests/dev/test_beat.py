@@ -14,6 +14,8 @@ from concert_project.beat import FileScheduler, Ticking
 from concert_project.celery import app as celery_app
 from tests.reservations.workers import started, wait_until
 
+pytestmark = pytest.mark.slow
+
 NIGHTLY = "verify all invariants"
 
 

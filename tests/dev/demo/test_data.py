@@ -32,7 +32,7 @@ from dev.demo.loadtest import hall_of
 from dev.demo.management.commands import load_demo
 from tests.factories.accounts import CustomerFactory
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 
 @pytest.fixture(autouse=True)

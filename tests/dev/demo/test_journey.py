@@ -17,7 +17,7 @@ from concert_project.celery import app
 from dev.demo.journey import TOP_UP, Journey, JourneyFailed
 from tests.factories.concerts import ConcertFactory, PerformanceFactory
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 STEPS = (
     "Register",
