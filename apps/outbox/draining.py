@@ -52,7 +52,7 @@ WAITS_OUTSIDE = (
     *(HOUR, 2 * HOUR, 4 * HOUR, 8 * HOUR, 12 * HOUR, 20 * HOUR, 24 * HOUR),
 )
 MAX_ATTEMPTS = len(WAITS_OUTSIDE) + 1
-# What has lost this many workers is taken alone, so that it can take no others with it.
+# What has lost more workers than these is taken alone, so that it can take no others with it.
 LOST_WORKERS_MAX = 2
 LOST_ALONE = "The worker was lost, with this delivery alone."
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from apps.core.database import fetch_all, fetch_one, load_statements
+from apps.core.transactions import run_in_transaction
 
 logger = structlog.get_logger(__name__)
 
@@ -63,13 +64,20 @@ def note_success(*, consumer: str, lost_alone: str) -> bool:
     """Record that the receiver of `consumer` took something after a failure; says whether it was unhealthy until now.
 
     If so, and for `RELEASE_AFTER` seconds, whatever waits for another attempt is due at once. Deliveries whose last error is
-    `lost_alone` have not failed there.
+    `lost_alone` have not failed there. A worker that dies on the way leaves all of it to the next success.
     """
-    found = fetch_one(SQL["note_success"], {"consumer": consumer})
-    if found is None or found[0] is None:
+
+    def recover() -> tuple[float, int] | None:
+        found = fetch_one(SQL["note_success"], {"consumer": consumer})
+        if found is None or found[0] is None:
+            return None
+        [seconds] = found
+        return seconds, _release(consumer, lost_alone) if seconds >= RELEASE_AFTER else 0
+
+    recovery = run_in_transaction(recover)
+    if recovery is None:
         return False
-    [seconds] = found
-    released = _release(consumer, lost_alone) if seconds >= RELEASE_AFTER else 0
+    seconds, released = recovery
     logger.info(
         "receiver_recovered", consumer=consumer, seconds=round(seconds, 1), released=released
     )

@@ -35,7 +35,7 @@ WANTED = 0.9
 SPAN = 3.0  # times what tests take without a mistake: after that they count as failed
 # Only the plugins that these tests need: most of the time of a short run is its imports.
 PYTEST = f"{sys.executable} -m pytest -x -q --tb=line -p pytest_django.plugin -p time_machine -p no:cacheprovider"
-CHOICE = ("-k", "not cluster and not state_machine")  # the others notice the same, and sooner
+CHOICE = ("-m", "not slow", "-k", "not cluster")  # the others notice the same, and later
 
 
 class Mutant(NamedTuple):

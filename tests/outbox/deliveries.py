@@ -26,6 +26,10 @@ class WorkerKilled(BaseException):
     """Ends the call without a chance to record anything, as a killed worker does."""
 
 
+def die(*_: object) -> None:
+    raise WorkerKilled
+
+
 class Recorder:
     """A consumer's effect that remembers its events and fails as often as it is told to."""
 

@@ -12,20 +12,12 @@ from apps.outbox import events as events_module
 from apps.outbox.consumers import Consumer
 from apps.outbox.draining import Drained, drain
 from apps.outbox.models import EventDelivery
-from tests.outbox.deliveries import TYPE, add, make_due, only, record
+from tests.outbox.deliveries import TYPE, WorkerKilled, add, die, make_due, only, record
 from tests.protections import before, change
 
 pytestmark = pytest.mark.django_db
 
 A_CLAIM = timedelta(seconds=20)
-
-
-class WorkerKilled(BaseException):
-    """Ends the call without a chance to record anything."""
-
-
-def die(_: object) -> None:
-    raise WorkerKilled
 
 
 def stored(*fields: str) -> list[tuple]:

@@ -22,8 +22,8 @@ from apps.outbox.draining import (
 from apps.outbox.models import EventDelivery, OutboxEvent, Receiver
 from apps.outbox.receiver_health import PROBE_LONGEST, UNHEALTHY_FAILURES
 from apps.outbox.replaying import replay_dead
-from tests.outbox.deliveries import TYPE, WorkerKilled, add, only, record
-from tests.protections import CLAIM_OF_A_PROBE, without
+from tests.outbox.deliveries import TYPE, WorkerKilled, add, die, only, record
+from tests.protections import CLAIM_OF_A_PROBE, before, without
 
 pytestmark = pytest.mark.django_db
 
@@ -371,6 +371,21 @@ class TestRecovery:
 
         assert all(delivery.next_attempt_at <= timezone.now() for delivery in pending())
         assert {delivery.attempts for delivery in pending()} == {0}
+
+    @pytest.mark.django_db(transaction=True)
+    def test_is_left_to_the_next_success_by_a_worker_that_dies_on_the_way(
+        self, unhealthy, monkeypatch
+    ):
+        make_failed_wait()
+        make_outage_long()
+        with monkeypatch.context() as patch:
+            before(patch, "release_waiting", die)
+            with pytest.raises(WorkerKilled):
+                receiver_health.note_success(consumer="outside", lost_alone=LOST_ALONE)
+
+        assert Receiver.objects.get().unhealthy_since is not None
+        assert receiver_health.note_success(consumer="outside", lost_alone=LOST_ALONE)
+        assert all(delivery.next_attempt_at <= timezone.now() for delivery in pending())
 
     @pytest.mark.parametrize("error", ["", LOST_ALONE])
     def test_leaves_what_is_being_tried(self, unhealthy, error):

@@ -1,5 +1,7 @@
 """What a live room answers, to the last figure, by a clock that stands still and with jitter that is known."""
 
+from typing import Any
+
 import pytest
 
 from apps.queue.core import room as room_module
@@ -117,7 +119,7 @@ class TestVisits:
         first, second = room.join_all(1, 2)
         room.admit()
         clock.advance(seconds=20)
-        finish = {"generation": 1, "reason": EndReason.LEFT}
+        finish: dict[str, Any] = {"generation": 1, "reason": EndReason.LEFT}
 
         assert room.finish(customer_id=1, slot=second.slot, **finish) == Finish(False, 0, clock.now)
         assert room.finish(customer_id=1, slot=first.slot, **finish) == Finish(True, NOW, clock.now)
@@ -234,7 +236,7 @@ class TestFigures:
         ],
     )
     def test_tell_the_state_by_the_clock(
-        self, room: TestedRoom, changes: dict[str, object], state: str
+        self, room: TestedRoom, changes: dict[str, Any], state: str
     ) -> None:
         room.set_policy(version=2, **changes)
 

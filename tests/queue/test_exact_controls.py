@@ -281,6 +281,6 @@ class TestGate:
         with pytest.raises(QueueTokenInvalid):
             services.concert_of_token(**token, customer_id=other.customer.pk)
         for wrong in ({"customer_id": other.customer.pk}, {"concert_id": mine.concert.pk + 1}):
-            own = {"customer_id": mine.customer.pk, "concert_id": mine.concert.pk}
+            own: dict[str, Any] = {"customer_id": mine.customer.pk, "concert_id": mine.concert.pk}
             with pytest.raises(QueueTokenInvalid):
-                services.verify_token(**token, **own | wrong)
+                services.verify_token(token=mine.token, **own | wrong)

@@ -1,6 +1,7 @@
 """What a live room makes of losses, tokens from before and ends on record, to the last figure."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import redis
@@ -238,7 +239,8 @@ class TestConfiguring:
         assert (room.glance().active, room.glance().waiting) == (0, 0)
         assert room.touch(mine).ended_reason is EndReason.CLOSED
         assert room.touch(replace(mine, generation=3)).outcome == "LOST"
-        names = {key.rsplit(b":", 1)[1] for key in store.keys(f"{{queue:{CONCERT}}}:*")}
+        keys: list[Any] = store.keys(f"{{queue:{CONCERT}}}:*")
+        names = {key.rsplit(b":", 1)[1] for key in keys}
         assert names == {b"room", b"pace", b"clock"}
 
 

@@ -1,6 +1,7 @@
 """When visitors are told to ask again, and how a room reckons visits and pace: by what they are defined as."""
 
 import math
+from typing import Any
 
 import pytest
 import redis
@@ -131,7 +132,7 @@ class TestMeanVisit:
 
     def known(self, store: redis.Redis) -> dict[str, float]:
         names = ("presence", "leaving", "mean_visit", "departures_counted", "full_since")
-        values = store.hmget(f"{{queue:{CONCERT}}}:room", *names)
+        values: list[Any] = store.hmget(f"{{queue:{CONCERT}}}:room", *names)
         return {name: float(value) for name, value in zip(names, values, strict=True)}
 
     @pytest.mark.parametrize(

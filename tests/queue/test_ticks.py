@@ -1,7 +1,7 @@
 """When rooms are looked at again, and that a batch of ends is corrected each by its own time."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.conf import LazySettings
@@ -27,7 +27,7 @@ class TestNextTick:
     @pytest.fixture
     def rooms(self) -> list[WaitingRoom]:
         """Due since a minute, but for one that is due in an hour and one that is retired."""
-        rooms = [WaitingRoomFactory() for _ in range(32)]
+        rooms: list[WaitingRoom] = WaitingRoomFactory.create_batch(32)
         WaitingRoom.objects.update(next_tick_at=timezone.now() - timedelta(minutes=1))
         later, retired = rooms[-2:]
         WaitingRoom.objects.filter(pk=later.pk).update(next_tick_at=self.later)
@@ -106,7 +106,12 @@ class TestNextTick:
     def test_comes_first_for_whom_it_is_due_longest(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(admission, "SHARE", 1)
         ticked: list[int] = []
-        monkeypatch.setattr(admission, "_tick_room", lambda room: ticked.append(room.pk) or 0)
+
+        def tick_room(room: WaitingRoom) -> int:
+            ticked.append(room.pk)
+            return 0
+
+        monkeypatch.setattr(admission, "_tick_room", tick_room)
         rooms = [WaitingRoomFactory() for _ in range(4)]
         now = timezone.now()
         for room, (ago, activity) in zip(
@@ -150,7 +155,7 @@ class TestCorrections:
         clock = time_of(concert)
         clock.set(token_signer().read(visitors[4].token).slot + 1_000_000)
         old = QueueExitFactory(concert=concert)
-        admitted_at = []
+        admitted_at: list[datetime] = []
         for visitor in visitors[:2]:
             services.set_capacity(concert_id=concert.pk, capacity=len(admitted_at) + 1)
             WaitingRoom.objects.update(next_tick_at=timezone.now())
