@@ -4,9 +4,9 @@ PYTHON ?= $(shell command -v python3 || command -v python3.11 || command -v pyth
 	command -v python3.13 || command -v python || echo python3)
 VENV_PYTHON := .venv/bin/python
 MANAGE := $(VENV_PYTHON) manage.py
-# Tests wait for processes, browsers and clocks a third of their time, so there is a worker more than cores. Long ones come first
+# Tests wait for processes, browsers and clocks a third of their time, so there are two workers more than cores. Long ones come first
 # (tests/conftest.py), and not the classes with the most tests.
-PYTEST := $(VENV_PYTHON) -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist loadscope --no-loadscope-reorder
+PYTEST := $(VENV_PYTHON) -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 2)) --dist loadscope --no-loadscope-reorder
 SOURCES := apps concert_project dev tests manage.py
 
 # Checks read the settings without any server, so they get values that lead nowhere.
