@@ -33,7 +33,7 @@ StartValkey = Callable[..., ValkeyServer]
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run what takes long first: at the end it would keep one worker while the others have nothing left to do."""
+    """Run long tests first: at the end they would keep one worker while the others have nothing left to do."""
     long = ("slow", "browser")
     items.sort(key=lambda item: not any(item.get_closest_marker(name) for name in long))
 
@@ -84,7 +84,7 @@ def _delete_instead_of_truncate() -> Generator[None]:
     ]
     statements = [
         "SET LOCAL session_replication_role = replica",  # no trigger: the ledger's refuse it
-        # As truncating does: wait for whoever has written here and has not committed.
+        # As truncating does: wait for every transaction that has written here and has not committed.
         f"LOCK TABLE {', '.join(tables)} IN SHARE ROW EXCLUSIVE MODE",
         *(f"DELETE FROM {table}" for table in tables),  # noqa: S608
     ]

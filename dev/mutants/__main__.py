@@ -1,4 +1,4 @@
-"""Plant plausible mistakes, one at a time, in a copy of the code; run the tests beside each; say which mistakes nobody notices.
+"""Plant plausible mistakes, one at a time, in a copy of the code; run the tests beside each; say which mistakes no test notices.
 
   python -m dev.mutants --only apps/payments             every mistake in there
   python -m dev.mutants --sample 200 --seed 7            some of all, the same ones again for the same seed
@@ -93,7 +93,7 @@ class Tree:
             self.database = "--reuse-db"
             return self.process.wait(timeout) == 0
         except subprocess.TimeoutExpired:
-            self.database = "--create-db"  # nobody has tidied up
+            self.database = "--create-db"  # the run that was killed has not tidied up
             self.stop()
             return False
 

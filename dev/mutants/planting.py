@@ -1,6 +1,6 @@
 """Plausible mistakes as small changes of text: in Python by its syntax tree, in SQL and Lua by turns of phrase.
 
-What is planted need not be understood, only be wrong. A mistake that another one implies is left out: whoever notices that a
+What is planted need not be understood, only be wrong. A mistake that another one implies is left out: a test that notices that a
 condition is gone notices, too, that it was turned round.
 """
 

@@ -12,7 +12,7 @@ from django.test import Client
 
 from tests.api.conftest import Caller
 
-# Throwaway values; nobody listens at these addresses.
+# Throwaway values; no server listens at these addresses.
 PRODUCTION = {
     "DJANGO_SETTINGS_MODULE": "concert_project.settings.production",
     "SECRET_KEY": "only-for-this-test-" + "k7" * 30,
@@ -186,7 +186,7 @@ class TestMethods:
         assert head["Content-Type"] == got["Content-Type"]
 
     def test_a_method_cannot_be_smuggled_in(self, world):
-        """Whoever may only GET must not turn it into something else by a header or a parameter."""
+        """Turn a GET into nothing else, by header or parameter."""
         overridden = world.owner(
             f"GET /holds/{world.hold.pk}?_method=DELETE",
             headers={"X-HTTP-Method-Override": "DELETE"},

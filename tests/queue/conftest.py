@@ -96,7 +96,7 @@ def visitor(concert: Concert) -> Visitor:
 
 @pytest.fixture
 def visitors(concert: Concert) -> list[Visitor]:
-    """Five who joined in this order; nobody is admitted yet."""
+    """Five visitors who joined in this order; none is admitted yet."""
     return [Visitor(concert).join() for _ in range(5)]
 
 
