@@ -17,6 +17,15 @@ def test_a_cookie_that_is_no_session_key_is_none(client, key):
     assert answer.status_code == 200
 
 
+@pytest.mark.parametrize("host", ["a b", "", "elsewhere.example", "x" * 300])
+@pytest.mark.parametrize("path", ["/api/v1/concerts", "/"])
+def test_a_host_that_is_not_ours_is_a_400_without_a_traceback(client, caplog, host, path):
+    answer = client.get(path, headers={"Host": host})
+
+    assert answer.status_code == 400
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 @pytest.mark.parametrize("header", ["If-Match", "If-Unmodified-Since"])
 @pytest.mark.parametrize("path", ["/api/v1/concerts", "/api/v1/concerts/popular"])
 def test_conditions_on_changing_mean_nothing_here(client, header, path):
