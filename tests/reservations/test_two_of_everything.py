@@ -281,25 +281,26 @@ def test_a_hold_that_has_ended_is_in_nobodys_way(dates, customers, monkeypatch, 
 
 @pytest.mark.django_db(transaction=True)
 class TestLocks:
-    @pytest.mark.parametrize("way", ["named", "with one of another date", "best", "release"])
+    @pytest.mark.parametrize("way", ["named", "with those of other dates", "best", "release"])
     def test_are_of_the_chosen_seats_only(self, dates, customers, rival, way):
         customer = customers[0]
-        _, *chosen = dates[0].seats.order_by("pk")[:3]
+        _, *chosen = dates[1].seats.order_by("pk")[:3]
         if way == "release":
             made = hold(customer, chosen)
-            hold(customer, [seat(dates[0], 6)])
+            hold(customer, [seat(dates[1], 6)])
 
         with transaction.atomic():
             if way == "named":
                 hold(customer, chosen)
             elif way == "best":
-                found = hold_best(customer, dates[0], 2)
+                found = hold_best(customer, dates[1], 2)
                 chosen = Seat.objects.filter(pk__in=[one.seat_id for one in found.seats])
             elif way == "release":
                 release_hold(customer_id=customer.pk, hold_id=made.pk)
             else:
+                mixed = [seat(dates[0], 1), *chosen, seat(dates[2], 1)]
                 with pytest.raises(SeatNotFound):
-                    hold(customer, [*chosen, seat(dates[1], 1)])
+                    hold(customer, mixed, performance_id=dates[1].pk)
             with rival.cursor() as cursor:
                 cursor.execute("SELECT id FROM concerts_seat FOR NO KEY UPDATE SKIP LOCKED")
                 left = {pk for [pk] in cursor.fetchall()}
