@@ -1,7 +1,11 @@
 """An answer is stored under customer, operation and key together, and given back for the same request only."""
 
+import time
+from types import SimpleNamespace
+
 import pytest
 
+from apps.api import idempotency
 from apps.api.idempotency import StoredAnswer, idempotent, stored_answer
 from apps.core.errors import IdempotencyKeyReused
 from tests.factories.accounts import CustomerFactory
@@ -29,8 +33,8 @@ def others(first):
     ]
 
 
-def call(asked, status=201, body=b"one"):
-    return idempotent(**asked, effect=lambda: None, render=lambda _: (status, body))
+def call(asked, status=201, body=b"one", **options):
+    return idempotent(**asked, effect=lambda: None, render=lambda _: (status, body), **options)
 
 
 def test_is_that_of_the_call_that_had_the_effect(first, others):
@@ -69,3 +73,34 @@ def test_without_a_key_nothing_is_stored(first):
 
     assert had == [1, 1]
     assert stored_answer(**first) is None
+
+
+def test_is_said_only_after_admission(first):
+    admitted = []
+
+    assert call(first, admit=lambda: admitted.append(1)).is_replay is False
+    assert admitted == []
+    assert call(first, admit=lambda: admitted.append(1)).is_replay is True
+    assert admitted == [1]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_a_call_under_way_is_waited_for(first, rival, monkeypatch):
+    """It is looked for every tenth of a second; the other call ends without an answer."""
+    waits, admitted = [], []
+    with rival.cursor() as cursor:
+        name = "{customer_id}\n{operation}\n{key}".format(**first)
+        cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [name])
+
+        def sleep(seconds):
+            waits.append(seconds)
+            if len(waits) == 3:
+                cursor.execute("SELECT pg_advisory_unlock_all()")
+
+        clock = SimpleNamespace(monotonic=time.monotonic, sleep=sleep)
+        monkeypatch.setattr(idempotency, "time", clock)
+        answer = call(first, admit=lambda: admitted.append(1), wait_seconds=60)
+
+    assert answer == StoredAnswer(201, b"one", is_replay=False)
+    assert waits == [0.1] * 3
+    assert admitted == [1] * 3

@@ -1,10 +1,12 @@
-"""A hold that was paid for at the very moment at which it was over was paid too late."""
+"""Moments to the microsecond: a hold that was paid for when it was over was paid too late; what is recent begins with its first moment."""
 
 import pytest
 from django.db import connection
 from django.db.models import F
 
+from apps.ops.invariants.events import untold_reservations
 from apps.ops.invariants.seats import reservations_unlike_their_holds
+from apps.outbox.models import EventDelivery, OutboxEvent
 from apps.reservations.models import Hold
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
@@ -40,3 +42,13 @@ def test_is_found(sold, field):
 
     assert str(mine.pk) in found
     assert "confirmed when its hold was over" in found
+
+
+def test_a_sale_at_the_first_moment_of_what_is_recent_is_told(sold):
+    since = sold[0].reserved_at
+    assert untold_reservations(since).breaches == 0
+
+    EventDelivery.objects.all().delete()
+    OutboxEvent.objects.all().delete()
+
+    assert untold_reservations(since).breaches == 2

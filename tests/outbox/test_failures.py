@@ -284,6 +284,17 @@ class TestBatch:
 
         assert (delivery().attempts, delivery().next_attempt_at) == (2, claimed_until)
 
+    def test_marks_nothing_that_it_has_not_claimed_itself(self, consumer):
+        effect = consumer()
+        events = [record(), record()]
+        claim, _ = draining._claim(CONSUMERS["first"])
+        EventDelivery.objects.filter(pk=claim.delivery_id).update(attempts=2)
+
+        draining._run_suspect(CONSUMERS["first"], claim)
+
+        assert effect.event_ids == [events[0].pk]
+        assert set(EventDelivery.objects.values_list("last_error", flat=True)) == {""}
+
     def test_of_many_threads_has_an_outcome_for_each(self):
         events = [OutboxEvent(type=TYPE, payload={"n": n}) for n in range(20)]
 

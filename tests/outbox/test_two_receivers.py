@@ -2,9 +2,10 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 
 import pytest
-from django.db import connection, connections
+from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
@@ -12,9 +13,9 @@ from apps.outbox import receiver_health
 from apps.outbox.consumers import Consumer, DeliveryPostponed, one_by_one
 from apps.outbox.draining import LOST_ALONE, drain
 from apps.outbox.models import EventDelivery, Receiver
-from apps.outbox.receiver_health import SQL, note_success
+from apps.outbox.receiver_health import SQL, note_success, take_probe
 from tests.outbox.deliveries import TYPE, add, only, record
-from tests.reservations.racing import wait_until_blocked
+from tests.reservations.racing import wait_until_blocked, with_own_connection
 
 pytestmark = pytest.mark.django_db
 
@@ -118,6 +119,37 @@ def test_a_probe_is_what_is_due_though_others_were_tried_less(failures):
     assert drain(consumer="first").settled == 7
 
 
+def test_no_probe_is_taken_of_one_that_is_not_unhealthy(failures):
+    """Others may be at work on all that is due."""
+    record()
+    let_probe("first")
+    Receiver.objects.filter(pk="first").update(unhealthy_since=None)
+
+    assert take_probe(consumer="first", seconds=20) is False
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE outbox_eventdelivery SET status = 'DEAD' WHERE id = %s",
+        "UPDATE outbox_eventdelivery SET next_attempt_at = now() + interval '1 hour' WHERE id = %s",
+    ],
+)
+@pytest.mark.django_db(transaction=True)
+def test_a_probe_is_nothing_that_others_are_done_with_meanwhile(failures, rival, change):
+    due = EventDelivery.objects.filter(event=record(), consumer="first")
+    let_probe("first")
+    rival.set_autocommit(False)
+    with rival.cursor() as cursor, ThreadPoolExecutor() as pool:
+        cursor.execute(change, [due.get().pk])
+        drained = pool.submit(with_own_connection(lambda: drain(consumer="first")))
+        wait_until_blocked()
+        rival.commit()
+        drained.result()
+
+    assert due.get().attempts == 0
+
+
 @pytest.mark.django_db(transaction=True)
 def test_of_two_successes_at_once_one_ends_it(rival):
     past = timezone.now() - timedelta(hours=1)
@@ -130,13 +162,8 @@ def test_of_two_successes_at_once_one_ends_it(rival):
         cursor.execute(str(SQL["note_success"]), {"consumer": "first"})
         assert cursor.fetchone()[0] > 3_000
 
-        def late() -> bool:
-            try:
-                return note_success(consumer="first", lost_alone=LOST_ALONE)
-            finally:
-                connections.close_all()
-
-        second = pool.submit(late)
+        late = partial(note_success, consumer="first", lost_alone=LOST_ALONE)
+        second = pool.submit(with_own_connection(late))
         wait_until_blocked()
         rival.commit()
 

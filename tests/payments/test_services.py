@@ -14,6 +14,7 @@ from apps.payments.services import (
     charge_new_wallets,
     charge_wallet,
     lock_or_open_wallet,
+    top_up_wallet,
 )
 from tests.factories.accounts import CustomerFactory
 from tests.factories.payments import WalletFactory, pay, refund
@@ -176,12 +177,13 @@ class TestDebitWallet:
 
         assert_untouched(wallet)
 
+    @pytest.mark.parametrize("step", [pay, refund])
     @pytest.mark.parametrize("amount", [0, -100])
-    def test_refuses_what_is_no_payment(self, amount):
+    def test_refuses_what_is_no_payment(self, step, amount):
         wallet = WalletFactory(balance=50_000)
 
         with pytest.raises(ValueError, match="cannot be moved"):
-            in_transaction(pay, customer_id=wallet.pk, amount=amount, reference=uuid4())
+            in_transaction(step, customer_id=wallet.pk, amount=amount, reference=uuid4())
 
         assert_untouched(wallet)
 
@@ -274,7 +276,7 @@ class TestAdjustWallet:
 
     @pytest.mark.parametrize(
         ("balance", "amount", "error"),
-        [(1_000, -1_001, InsufficientBalance), (9_999_999, 2, BalanceLimitExceeded)],
+        [(1_000, -1_001, InsufficientBalance), (10_000_000, 1, BalanceLimitExceeded)],
     )
     def test_stays_within_the_bounds_of_a_balance(self, balance, amount, error):
         wallet = WalletFactory(balance=balance)
@@ -335,9 +337,10 @@ class TestChargeNewWallets:
     "step",
     [
         lambda customer_id: lock_or_open_wallet(customer_id=customer_id),
+        lambda customer_id: top_up_wallet(customer_id=customer_id, amount=1),
         lambda customer_id: charge_new_wallets(customer_ids=[customer_id], amount=1),
     ],
-    ids=["lock", "charge new"],
+    ids=["lock", "top up", "charge new"],
 )
 def test_money_moves_in_the_transaction_of_a_use_case_only(step):
     customer = CustomerFactory()

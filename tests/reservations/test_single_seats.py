@@ -5,11 +5,11 @@ from django.utils import timezone
 
 from apps.concerts.models import Concert, Performance, Seat
 from apps.reservations.errors import SeatAlreadyHeld, SingleSeatLeft
-from apps.reservations.models import SeatClaim
+from apps.reservations.models import Hold, SeatClaim
 from apps.reservations.services.single_seats import singles_left
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory, SeatFactory
-from tests.factories.reservations import hold, hold_best, overdue_hold, reservation
+from tests.factories.reservations import cancel, hold, hold_best, overdue_hold, reservation
 from tests.factories.visitors import admitted_visitor
 
 
@@ -106,7 +106,10 @@ class TestBestAvailable:
 class TestChoiceOnTheMap:
     @pytest.fixture
     def performance(self) -> Performance:
-        return PerformanceFactory(seats=5, concert__seats_per_customer=4)
+        """Five seats in a row; on another date all of them are free."""
+        made: Performance = PerformanceFactory(seats=5, concert__seats_per_customer=4)
+        PerformanceFactory(seats=5, concert=made.concert)
+        return made
 
     def refuse(self) -> None:
         Concert.objects.update(single_seats="REFUSE")
@@ -144,9 +147,15 @@ class TestChoiceOnTheMap:
         # What is left was single before.
         assert hold(CustomerFactory(), [second])
 
-    def test_takes_what_is_overdue_for_free(self, performance):
+    @pytest.mark.parametrize("end", ["a second ago", "just now", "cancelled"])
+    def test_takes_what_is_over_for_free(self, performance, end):
         self.refuse()
-        overdue_hold(CustomerFactory(), row_of(performance)[3:])
+        if end == "cancelled":
+            cancel(reservation(CustomerFactory(), row_of(performance)[3:]))
+        else:
+            overdue_hold(CustomerFactory(), row_of(performance)[3:])
+        if end == "just now":
+            Hold.objects.update(expires_at=timezone.now())
 
         with pytest.raises(SingleSeatLeft):
             hold(CustomerFactory(), row_of(performance)[1:3])

@@ -1,20 +1,27 @@
 """Customers with holds on several dates of several concerts: each step concerns its own hold, and the dates of one concert together."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
+from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from apps.concerts.errors import SeatNotFound
 from apps.concerts.models import Performance, Seat
 from apps.outbox.models import OutboxEvent
 from apps.queue.services import Admission
+from apps.reservations.errors import HoldNotFound
 from apps.reservations.models import Hold, Reservation, SeatClaim
 from apps.reservations.services import cancel_reservation, confirm_reservation, release_hold
+from apps.reservations.services.locking import hold_locks
+from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import ConcertFactory, PerformanceFactory
 from tests.factories.payments import WalletFactory
-from tests.factories.reservations import hold, reservation
+from tests.factories.reservations import hold, hold_best, reservation
 from tests.factories.visitors import admitted_visitor
+from tests.protections import stop_clock
 
 pytestmark = pytest.mark.django_db
 
@@ -124,6 +131,7 @@ class TestOneOfSeveral:
         ended = SeatClaim.objects.exclude(ended_at=None).values_list("ended_at", flat=True)
         mine.refresh_from_db()
         assert set(ended) == {mine.ended_at}
+        assert mine.ended_at > mine.held_at
 
     @pytest.mark.parametrize("place", [1, 4])
     def test_is_paid_and_no_other(self, holds, place):
@@ -249,3 +257,67 @@ class TestWhatIsTold:
             stored.cancelled_at,
         )
         assert (cancelled.refunded_amount, cancelled.balance) == (100_000, 1_000_000)
+
+
+@pytest.mark.parametrize("way", ["named", "best", "at its last instant"])
+def test_a_hold_that_has_ended_is_in_nobodys_way(dates, customers, monkeypatch, way):
+    """It was live when the transaction began, which is the one of the test."""
+    seats = list(dates[0].seats.order_by("pk"))
+    for place, customer in enumerate([*customers, CustomerFactory()]):
+        hold(customer, seats[2 * place : 2 * place + 2])
+    until = timezone.now()
+    Hold.objects.update(expires_at=until)
+    if way == "at its last instant":
+        stop_clock(monkeypatch, until, "count_seats_of_customer", "read_seats")
+
+    made = (
+        hold_best(customers[0], dates[0], 4).hold
+        if way == "best"
+        else hold(customers[0], seats[:4])
+    )
+
+    assert made.claims.filter(ended_at=None).count() == 4
+
+
+@pytest.mark.django_db(transaction=True)
+class TestLocks:
+    @pytest.mark.parametrize("way", ["named", "with those of other dates", "best", "release"])
+    def test_are_of_the_chosen_seats_only(self, dates, customers, rival, way):
+        customer = customers[0]
+        _, *chosen = dates[1].seats.order_by("pk")[:3]
+        if way == "release":
+            made = hold(customer, chosen)
+            hold(customer, [seat(dates[1], 6)])
+
+        with transaction.atomic():
+            if way == "named":
+                hold(customer, chosen)
+            elif way == "best":
+                found = hold_best(customer, dates[1], 2)
+                chosen = Seat.objects.filter(pk__in=[one.seat_id for one in found.seats])
+            elif way == "release":
+                release_hold(customer_id=customer.pk, hold_id=made.pk)
+            else:
+                mixed = [seat(dates[0], 1), *chosen, seat(dates[2], 1)]
+                with pytest.raises(SeatNotFound):
+                    hold(customer, mixed, performance_id=dates[1].pk)
+            with rival.cursor() as cursor:
+                cursor.execute("SELECT id FROM concerts_seat FOR NO KEY UPDATE SKIP LOCKED")
+                left = {pk for [pk] in cursor.fetchall()}
+
+        assert left == {one.pk for one in Seat.objects.all()} - {one.pk for one in chosen}
+
+    def test_of_a_strangers_hold_are_not_waited_for(self, dates, customers, rival):
+        mine = hold(customers[0], [seat(dates[0], 1)])
+        release = partial(release_hold, customer_id=customers[1].pk, hold_id=mine.pk)
+        rival.set_autocommit(False)
+        with rival.cursor() as theirs, connection.cursor() as cursor:
+            for statement, parameters in hold_locks(customer_id=mine.customer_id, hold_id=mine.pk):
+                theirs.execute(str(statement), parameters)
+            cursor.execute("SET lock_timeout = '2s'")
+
+            with pytest.raises(HoldNotFound):
+                release()
+
+            cursor.execute("RESET lock_timeout")
+            rival.rollback()
