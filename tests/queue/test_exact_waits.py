@@ -200,6 +200,7 @@ class TestMeanVisit:
         assert before["leaving"] == before["departures_counted"] == 1
 
         clock.advance(hours=1)
+        room.tick()
         room.join(2)
         room.tick()
 
