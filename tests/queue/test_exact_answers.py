@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import redis
 
 from apps.queue.core import room as room_module
 from apps.queue.core.room import (
@@ -16,7 +17,7 @@ from apps.queue.core.room import (
     VisitStatus,
 )
 from tests.factories.queue import OPENED_AT
-from tests.queue.rooms import Clock, TestedRoom, claims
+from tests.queue.rooms import CONCERT, Clock, TestedRoom, claims
 
 STORES = ["node"]
 
@@ -115,7 +116,7 @@ class TestVisits:
             assert (end.customer_id, end.slot, end.generation, end.reason) == (1, NOW, 1, reason)
             assert (end.joined_at, end.admitted_at, end.ended_at) == (NOW, NOW, clock.now)
 
-    def test_who_is_over(self, room: TestedRoom, clock: Clock) -> None:
+    def test_who_is_over(self, room: TestedRoom, store: redis.Redis, clock: Clock) -> None:
         first, second = room.join_all(1, 2)
         room.admit()
         clock.advance(seconds=20)
@@ -127,6 +128,7 @@ class TestVisits:
 
         over = visit(VisitStatus.EXPIRED, clock.now, NOW, ended_reason=EndReason.LEFT)
         assert room.touch(first) == over
+        assert store.hkeys(f"{{queue:{CONCERT}}}:visits") == [b"2"]
         assert room.touch(second).outcome is VisitStatus.ACTIVE
 
     def test_who_comes_too_early(self, room: TestedRoom, clock: Clock) -> None:
@@ -152,14 +154,23 @@ class TestSteps:
         assert room.admit() == Step(True, 0, 0, 0, has_more=False, present=6)
         room.finish(customer_id=2, slot=NOW + 1, generation=1, reason=EndReason.COMPLETED)
         assert room.admit() == Step(True, 1, 0, 0, has_more=False, present=5)
+        assert room.glance().admitted_total == room.glance().admitted_per_minute == 4
         for passed in range(10, 60, 10):
             clock.set(NOW + passed * SECOND)
             assert room.admit() == Step(True, 0, 0, 0, has_more=False, present=5)
         clock.set(NOW + 60 * SECOND)
-        assert room.admit() == Step(True, 2, 0, 3, has_more=False, present=2)
+        assert [room.admit(batch=2) for _ in range(3)] == [
+            Step(True, 0, 0, 2, has_more=True, present=3),
+            Step(True, 1, 0, 1, has_more=True, present=2),
+            Step(True, 1, 0, 0, has_more=False, present=2),
+        ]
 
-    @pytest.mark.parametrize("batch", [2, 100])
-    def test_count_whom_they_dropped(self, room: TestedRoom, clock: Clock, batch: int) -> None:
+    @pytest.mark.parametrize(
+        ("batch", "dropped"), [(1, [0, 0, 0, 1, 1, 1, 0]), (2, [0, 1, 2, 0]), (100, [3, 0])]
+    )
+    def test_count_whom_they_dropped(
+        self, room: TestedRoom, clock: Clock, batch: int, dropped: list[int]
+    ) -> None:
         room.set_policy(version=2, patience=30 * SECOND)
         insiders = room.join_all(1, 2, 3)
         room.tick()
@@ -171,13 +182,41 @@ class TestSteps:
             assert room.admit(batch=batch) == Step(True, 0, 0, 0, has_more=False, present=6)
         clock.set(NOW + 30 * SECOND)
 
-        steps = [room.admit(batch=batch) for _ in range(4)]
+        steps = [room.admit(batch=batch) for _ in dropped]
 
-        # Those inside were seen first, and are forgotten with the others: three of six in three steps.
-        assert [step.dropped for step in steps] == ([0, 1, 2, 0] if batch == 2 else [3, 0, 0, 0])
-        assert [step.has_more for step in steps] == [*[batch == 2] * 3, False]
+        # Those inside were seen first, and are forgotten with the others.
+        assert [step.dropped for step in steps] == dropped
+        assert [step.has_more for step in steps] == [*[batch < 6] * (len(dropped) - 1), False]
         assert steps[-1] == Step(True, 0, 0, 0, has_more=False, present=3)
         assert [end.customer_id for end in room.exits(count=9)] == [4, 5, 6]
+
+    @pytest.mark.parametrize("gap", [10, 21])
+    @pytest.mark.parametrize("is_over", [False, True])
+    def test_drop_whose_patience_is_over_when_there_is_room_again(
+        self, room: TestedRoom, clock: Clock, gap: int, is_over: bool
+    ) -> None:
+        """After an outage of more than twenty seconds, whose grace is."""
+        room.set_policy(version=2, state="PAUSED", patience=30 * SECOND)
+        impatient = room.join_all(1, 2)
+        room.tick()
+        clock.set(NOW + gap * SECOND)
+        room.tick()
+        until = NOW + (30 if gap == 10 else 121) * SECOND
+        while clock.now < until - 10 * SECOND:
+            clock.advance(seconds=10)
+            room.tick()
+        room.join_all(3, 4, 5, 6)
+        clock.set(until - (not is_over))
+        room.set_policy(version=3, patience=30 * SECOND)
+
+        step = room.admit()
+
+        dropped = len(impatient) if is_over else 0
+        assert step == Step(True, 3, dropped, 0, has_more=False, present=6 - dropped)
+        ends = [(end.customer_id, end.slot, end.reason) for end in room.exits(count=9)]
+        assert ends == [
+            (mine.customer_id, mine.slot, EndReason.TIMED_OUT) for mine in impatient[:dropped]
+        ]
 
     @pytest.mark.parametrize(("batch", "has_more"), [(1, True), (2, True), (3, True), (4, False)])
     def test_say_whether_they_stopped_half_way(

@@ -139,15 +139,45 @@ class TestRestoring:
         outcome: str,
     ) -> None:
         clock.set(lost.lease_until + microseconds)
+        if outcome == "EXPIRED":
+            assert room.tick() == 3  # so that there is no slot for it either
 
         answer = room.restore(lost)
 
         assert answer.outcome == outcome
-        if outcome == "EXPIRED":
+        if outcome == "ACTIVE":
+            assert answer.expires_at == lost.lease_until
+        else:
             assert answer.ended_reason is EndReason.TIMED_OUT
             [end] = room.exits(count=9)
             assert (end.customer_id, end.slot, end.admitted_at) == (1, lost.slot, lost.admitted_at)
             assert room.touch(lost).outcome is VisitStatus.EXPIRED
+
+    @pytest.mark.parametrize("later", [0, 5])
+    def test_of_a_lease_that_is_over_ends_that_place_and_no_later_one(
+        self, room: TestedRoom, lost: TokenClaims, later: int
+    ) -> None:
+        [mine] = room.join_all(1)
+        over = replace(lost, slot=mine.slot - later, lease_until=NOW - 1)
+
+        assert room.restore(over).ended_reason is EndReason.TIMED_OUT
+
+        assert room.glance().waiting == (4 if later else 3)
+        [end] = room.exits(count=9)
+        assert (end.customer_id, end.slot, end.reason) == (1, over.slot, EndReason.TIMED_OUT)
+
+    def test_into_what_a_turn_has_since_the_concert_is_back(
+        self, room: TestedRoom, clock: Clock, lost: TokenClaims
+    ) -> None:
+        room.set_policy(version=2, resumed_at=NOW + 10 * SECOND)
+        clock.advance(seconds=71)
+        over = replace(lost, lease_until=NOW + 1)
+        waiting = replace(lost, customer_id=5, slot=NOW - 1, lease_until=0, admitted_at=0)
+
+        answer, other = room.restore(over), room.restore(waiting)
+
+        assert (answer.outcome, answer.expires_at) == ("ACTIVE", NOW + 10 * SECOND + LEASE)
+        assert (other.outcome, other.position) == ("WAITING", 1)
 
     def test_puts_newcomers_behind_a_place_from_the_future(
         self, room: TestedRoom, lost: TokenClaims
@@ -155,6 +185,7 @@ class TestRestoring:
         ahead = replace(lost, slot=NOW + 900 * SECOND, lease_until=0, admitted_at=0)
 
         assert room.restore(ahead).position == 4
+        room.tick()
 
         assert room.join(9).slot == ahead.slot + 1
 
@@ -245,22 +276,32 @@ class TestConfiguring:
 
 
 class TestRememberedEnds:
-    @pytest.mark.parametrize(("seconds", "outcome"), [(599, "EXPIRED"), (601, "UNKNOWN")])
-    def test_are_kept_for_ten_minutes(
-        self, room: TestedRoom, clock: Clock, seconds: int, outcome: str
+    @pytest.mark.parametrize(("passed", "outcome"), [(999, "EXPIRED"), (1_000, "UNKNOWN")])
+    def test_are_kept_for_ten_minutes_and_a_millisecond(
+        self, room: TestedRoom, clock: Clock, passed: int, outcome: str
     ) -> None:
         mine, other = room.join_all(1, 2)
         room.finish(customer_id=1, slot=mine.slot, generation=1, reason=EndReason.REMOVED)
         clock.set(NOW + 300 * SECOND)
         room.finish(customer_id=2, slot=other.slot, generation=1, reason=EndReason.LEFT)
-        clock.set(NOW + seconds * SECOND)
+        clock.set(NOW + 600 * SECOND + passed)
         room.tick()
 
         answer = room.touch(mine)
 
         assert answer.outcome == outcome
-        assert answer.ended_reason == (EndReason.REMOVED if seconds == 599 else None)
+        assert answer.ended_reason == (EndReason.REMOVED if passed == 999 else None)
         assert room.touch(other).ended_reason is EndReason.LEFT
+
+    @pytest.mark.parametrize("more", [0, 1])
+    def test_are_forgotten_a_thousand_at_a_time(
+        self, room: TestedRoom, store: redis.Redis, more: int
+    ) -> None:
+        store.zadd(f"{{queue:{CONCERT}}}:ended", {f"{n}:1": 9 for n in range(1_000 + more)})
+
+        assert room.admit().has_more is bool(more)
+
+        assert store.zcard(f"{{queue:{CONCERT}}}:ended") == more
 
     @pytest.mark.parametrize("reason", [reason for reason in EndReason if reason != "CLOSED"])
     def test_tell_how_and_the_first_counts(self, room: TestedRoom, reason: EndReason) -> None:

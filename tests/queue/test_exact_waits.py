@@ -181,10 +181,35 @@ class TestMeanVisit:
         assert known["mean_visit"] == pytest.approx(min(300, mean))
         assert known["departures_counted"] == left
 
+        clock.advance(seconds=10)
+        room.tick()
+        known, faded = self.known(store), math.exp(-10 / 120)
+        assert known["presence"] == pytest.approx(presence * faded + (capacity - left) * 10)
+        assert known["leaving"] == pytest.approx(left * faded)
+
+    def test_is_kept_while_nobody_is_there(
+        self, room: TestedRoom, store: redis.Redis, clock: Clock
+    ) -> None:
+        [mine] = room.join_all(1)
+        room.tick()
+        clock.advance(seconds=10)
+        room.end(mine)
+        room.tick()
+        before = self.known(store)
+        assert before["presence"] == 5  # half of what it would be if it had stayed
+        assert before["leaving"] == before["departures_counted"] == 1
+
+        clock.advance(hours=1)
+        room.tick()
+        room.join(2)
+        room.tick()
+
+        assert self.known(store) == before
+
     def test_knows_since_when_the_room_is_full(
         self, room: TestedRoom, store: redis.Redis, clock: Clock
     ) -> None:
-        room.join_all(1, 2, 3, 4, 5)
+        room.join_all(1, 2, 3, 4)
         clock.advance(seconds=1)
         room.tick()
         assert self.known(store)["full_since"] == NOW + 1 * SECOND
@@ -199,18 +224,23 @@ class TestMeanVisit:
 class TestPace:
     """A limit of 100 in a minute is one of 10 in any six seconds; each second counts as a whole."""
 
-    def test_is_kept_second_by_second(self, room: TestedRoom, clock: Clock) -> None:
+    def test_is_kept_second_by_second(
+        self, room: TestedRoom, store: redis.Redis, clock: Clock
+    ) -> None:
         room.set_policy(version=2, capacity=1_000, per_minute=100, patience=7_200 * SECOND)
         room.join_all(*range(300))
         admitted = []
         for second in range(130):
             clock.set(NOW + second * SECOND + 500_000)
             admitted.append(room.tick())
+            assert room.tick() == 0
 
         assert admitted[:15] == [10, 0, 0, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0, 0, 10]
         assert all(sum(admitted[first : first + 7]) <= 10 for first in range(124))
         assert all(sum(admitted[first : first + 61]) <= 100 for first in range(70))
         assert sum(admitted) == 190
+        kept: list[Any] = store.hkeys(f"{{queue:{CONCERT}}}:pace")
+        assert {int(at) - NOW // SECOND for at in kept} == {*range(70, 130, 7)}
 
     def test_of_a_minute_is_used_up_by_a_burst_before_the_limit(
         self, room: TestedRoom, clock: Clock

@@ -222,6 +222,13 @@ class TestLottery:
 
         assert second.slot > first.slot
 
+    def test_the_lottery_is_over_at_the_first_look_though_nobody_has_come(self, early, clock):
+        clock.advance(minutes=30)
+        early.tick()
+        early.set_policy(version=3, opens_at=clock.now + 60 * SECOND)
+
+        assert early.join(1).slot == clock.now + 1
+
     def test_a_new_generation_draws_anew(self, early, clock, store):
         early.join(1)
         first = store.zscore(WAITING_KEY, 1)

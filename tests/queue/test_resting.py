@@ -128,7 +128,9 @@ class TestManyRooms:
         with CaptureQueriesContext(connection) as queries:
             services.admit_visitors()
 
-        for claim in [query["sql"] for query in queries if "SKIP LOCKED" in query["sql"]]:
+        claims = [query["sql"] for query in queries if "SKIP LOCKED" in query["sql"]]
+        assert claims
+        for claim in claims:
             with connection.cursor() as cursor:
                 cursor.execute(f"EXPLAIN {claim}")
                 plan = "\n".join(row[0] for row in cursor.fetchall())

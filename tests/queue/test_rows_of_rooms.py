@@ -183,6 +183,14 @@ class TestEarlyEnd:
 
         assert QueueExit.objects.get().reason == reason
 
+    def test_is_kept_for_who_is_back_after_the_opening(self, concert: Concert) -> None:
+        visitor = Visitor(concert)
+        QueueExitFactory(concert=concert, customer=visitor.customer, slot=0, reason="LEFT")
+
+        visitor.join()
+
+        assert QueueExit.objects.get().slot == 0
+
 
 class TestRecordedEnd:
     """The end of a visit, or of a later one of the same customer in the same room."""

@@ -10,6 +10,7 @@ from django.utils import timezone
 from apps.concerts.models import Concert
 from apps.outbox.models import OutboxEvent
 from apps.queue import services
+from apps.queue.core.room import Room, Step
 from apps.queue.live import token_signer
 from apps.queue.models import QueueExit, WaitingRoom
 from apps.queue.services import admission
@@ -124,6 +125,86 @@ class TestNextTick:
         services.admit_visitors()
 
         assert ticked[:4] == [rooms[at].pk for at in (3, 2, 1, 0)]
+
+    def test_comes_for_so_many_that_rest(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(admission, "SHARE", 2)
+        monkeypatch.setattr(admission, "RESTING_PER_CALL", 3)
+        monkeypatch.setattr(admission, "SECONDS_PER_CALL", 10.0)
+        WaitingRoomFactory.create_batch(5)
+        at = timezone.now() - timedelta(minutes=1)
+        WaitingRoom.objects.update(activity="RESTING", next_tick_at=at)
+
+        for left in (2, 0):
+            services.admit_visitors()
+            assert WaitingRoom.objects.filter(next_tick_at=at).count() == left
+
+    def test_is_soon_for_who_came_in_while_nobody_was_found(
+        self, concert: Concert, visitors: list[Visitor], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Two are inside and two wait by the time of the second look."""
+        visitors[4].leave()
+        services.admit_now(concert.pk)
+        monkeypatch.setattr(admission, "_admit", lambda _live: (0, 0))
+        monkeypatch.setattr(admission, "drain_exits", lambda _live, seconds: 0)
+        WaitingRoom.objects.update(activity="AWAKE", next_tick_at=timezone.now())
+
+        services.admit_visitors()
+
+        room = WaitingRoom.objects.get()
+        assert (room.activity, room.next_tick_at <= timezone.now()) == ("AWAKE", True)
+
+    def test_that_was_asked_for_since_the_claim_stays(
+        self, concert: Concert, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        services.admit_visitors()  # makes the live room
+        WaitingRoom.objects.update(activity="AWAKE", next_tick_at=timezone.now())
+        rooms = WaitingRoom.objects.with_concert
+
+        def ask_first() -> object:
+            WaitingRoom.objects.update(next_tick_at=self.later)
+            return rooms()
+
+        monkeypatch.setattr(WaitingRoom.objects, "with_concert", ask_first)
+        services.admit_visitors()
+
+        room = WaitingRoom.objects.get()
+        assert (room.activity, room.next_tick_at) == ("AWAKE", self.later)
+
+    def test_takes_no_more_steps_than_there_is_to_do(
+        self, concert: Concert, visitors: list[Visitor], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(admission, "SECONDS_PER_ROOM", 10.0)
+        steps: list[Step] = []
+        admit = Room.admit
+
+        def one_at_a_time(room: Room) -> Step:
+            steps.append(admit(room, batch=1))
+            return steps[-1]
+
+        monkeypatch.setattr(Room, "admit", one_at_a_time)
+
+        assert services.admit_now(concert.pk) == 2
+
+        assert [(step.admitted, step.has_more) for step in steps] == [
+            *[(1, True)] * 2,
+            (0, False),
+        ]
+
+    def test_is_asked_for_by_who_is_new_and_first(
+        self, concert: Concert, visitors: list[Visitor], upcoming: Concert
+    ) -> None:
+        early = [Visitor(upcoming).join() for _ in range(2)]
+        for visitor, is_woken in (
+            *((visitors[0], False), (Visitor(concert), False), (early[0], False)),
+            (Visitor(upcoming), True),
+            (Visitor(WaitingRoomFactory().concert), True),
+        ):
+            WaitingRoom.objects.update(activity="RESTING", next_tick_at=self.later)
+            visitor.join()
+            awake = WaitingRoom.objects.filter(activity="AWAKE", next_tick_at__lt=self.later)
+            assert list(awake.values_list("concert_id", flat=True)) == (
+                [visitor.concert.pk] if is_woken else []
+            )
 
     def test_comes_all_the_same_when_the_store_is_away(
         self, visitors: list[Visitor], settings: LazySettings

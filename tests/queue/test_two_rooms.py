@@ -68,8 +68,9 @@ class TestEnd:
     def test_of_one_visit_leaves_the_other(
         self, visitors: list[Visitor], others: list[Visitor]
     ) -> None:
-        visitors[0].leave()
+        left = services.leave_queue(token=visitors[0].token)
 
+        assert (left.token, left.expired_reason) == (visitors[0].token, "LEFT")
         assert visitors[0].standing == "LEFT"
         assert others[1].standing == "WAITING"
         assert [visitor.poll().position for visitor in visitors[1:]] == [1, 2, 3, 4]
