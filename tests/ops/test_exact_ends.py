@@ -22,7 +22,7 @@ def sold():
     sold = [reservation(CustomerFactory(), [seat]) for seat in seats]
     connection.check_constraints()
     name = "hold_confirmed_before_it_expired"
-    [constraint] = [one for one in Hold._meta.constraints if one.name == name]
+    [constraint] = [known for known in Hold._meta.constraints if known.name == name]
     with connection.schema_editor() as editor:
         editor.remove_constraint(Hold, constraint)
     assert reservations_unlike_their_holds(None).breaches == 0

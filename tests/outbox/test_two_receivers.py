@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def failures(monkeypatch) -> dict[str, Exception | None]:
-    """What each answers; both are down, and known to be, with a backlog that waits."""
+    """Return the answers of each; both are down, and known to be, with a backlog that waits."""
     failures: dict[str, Exception | None] = dict.fromkeys(
         ("first", "second"), DeliveryPostponed("busy", retry_after=0)
     )

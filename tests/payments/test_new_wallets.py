@@ -26,10 +26,12 @@ def test_take_no_more_than_either_limit(
 
     with transaction.atomic():
         if is_allowed:
-            charge_new_wallets(customer_ids=[one.pk for one in customers], amount=amount)
+            charge_new_wallets(customer_ids=[customer.pk for customer in customers], amount=amount)
         else:
             with pytest.raises(ValueError, match="out of bounds"):
-                charge_new_wallets(customer_ids=[one.pk for one in customers], amount=amount)
+                charge_new_wallets(
+                    customer_ids=[customer.pk for customer in customers], amount=amount
+                )
 
     assert Wallet.objects.count() == (2 if is_allowed else 0)
 
@@ -37,7 +39,7 @@ def test_take_no_more_than_either_limit(
 def test_look_like_those_that_were_charged_one_by_one() -> None:
     *many, alone = CustomerFactory.create_batch(3)
     with transaction.atomic():
-        charge_new_wallets(customer_ids=[one.pk for one in many], amount=7_000)
+        charge_new_wallets(customer_ids=[customer.pk for customer in many], amount=7_000)
     charge_wallet(customer_id=alone.pk, amount=7_000)
 
     def books(customer_id: int) -> list[object]:

@@ -1,4 +1,4 @@
-"""What a live room answers, to the last figure, by a clock that stands still and with jitter that is known."""
+"""Answers of a live room, to the last figure, by a clock that stands still and with jitter that is known."""
 
 from typing import Any
 

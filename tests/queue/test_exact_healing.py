@@ -1,4 +1,4 @@
-"""What a live room makes of losses, tokens from before and ends on record, to the last figure."""
+"""Losses, tokens from before and ends on record in a live room, to the last figure."""
 
 from dataclasses import replace
 from typing import Any

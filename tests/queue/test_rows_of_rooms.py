@@ -1,4 +1,4 @@
-"""What the rows say of a room and of its visits is of that room, that visitor and that visit."""
+"""Rows of a room and of its visits: each of that room, that visitor and that visit."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -150,7 +150,7 @@ class TestScheduling:
 
 
 class TestEarlyEnd:
-    """Whoever left before the opening and is back in time has not left."""
+    """Forget that a visitor left who is back before the opening."""
 
     @pytest.fixture
     def early(self, upcoming: Concert, time_of: Callable[[Concert], Clock]) -> Visitor:
@@ -251,7 +251,7 @@ class TestRecordedEnd:
 
 
 class TestServerThatBeganAnew:
-    """What the room tells may be old: whoever joins without a token is believed once the exit log was asked."""
+    """Trust no stale answer of the room: a visitor who joins without a token is believed once the exit log was asked."""
 
     @pytest.fixture
     def stale(self, concert: Concert, visitors: list[Visitor], store: redis.Redis) -> list[Visitor]:

@@ -1,4 +1,4 @@
-"""What a seat costs is agreed on when it is held: whatever staff change afterwards, that is paid, printed, told and given back."""
+"""The price of a seat is agreed on when it is held: paid, printed, told and given back whatever staff change afterwards."""
 
 import pytest
 from django.db.models import F

@@ -206,14 +206,17 @@ class TestWhatIsTold:
             "customer_id": mine.customer_id,
             "seats": [
                 {
-                    "seat_id": one.pk,
+                    "seat_id": ticket_seat.pk,
                     "section": "1",
                     "row": "A",
-                    "number": one.number,
+                    "number": ticket_seat.number,
                     "grade": "R",
                     "price": 50_000,
                 }
-                for one in (seat(mine.performance, place + 1), seat(mine.performance, place + 3))
+                for ticket_seat in (
+                    seat(mine.performance, place + 1),
+                    seat(mine.performance, place + 3),
+                )
             ],
             "seat_count": 2,
             "total_price": 100_000,
@@ -294,7 +297,7 @@ class TestLocks:
                 hold(customer, chosen)
             elif way == "best":
                 found = hold_best(customer, dates[1], 2)
-                chosen = Seat.objects.filter(pk__in=[one.seat_id for one in found.seats])
+                chosen = Seat.objects.filter(pk__in=[seat.seat_id for seat in found.seats])
             elif way == "release":
                 release_hold(customer_id=customer.pk, hold_id=made.pk)
             else:
