@@ -3,10 +3,6 @@
 
 import os
 import sys
-from contextlib import suppress
-
-# They start servers of their own, so they run without any stack, too.
-STANDALONE_COMMANDS = ("fault_drill", "queue_benchmark")
 
 
 def main() -> None:
@@ -15,12 +11,6 @@ def main() -> None:
     except UnicodeEncodeError as error:  # Django's own commands would hand it to the database
         raise SystemExit("An argument is not in UTF-8.") from error
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "concert_project.settings.local")
-    if sys.argv[1:2] and sys.argv[1] in STANDALONE_COMMANDS:
-        with suppress(ImportError):  # no deployment has these servers: there, a stack is named
-            from dev.stack.environment import settings_without_servers
-
-            for name, value in settings_without_servers().items():
-                os.environ.setdefault(name, value)
     try:
         from django.core.management import execute_from_command_line
     except ImportError as error:

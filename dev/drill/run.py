@@ -73,7 +73,7 @@ class Drill:
 
     def _set_published(self, is_published: bool) -> None:
         change = publish_concert if is_published else withdraw_concert
-        change(concert_id=self._concert_id, actor="fault_drill", reason="A fault is drilled.")
+        change(concert_id=self._concert_id, actor="drill", reason="A fault is drilled.")
 
     def close(self) -> None:
         for customer in self._customers.values():

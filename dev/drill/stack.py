@@ -25,7 +25,7 @@ SETTINGS = {
     # Short enough for a frozen process to be replaced while customers still shop.
     "WATCHDOG_SECONDS": "10",
 }
-APPLICATION_NAME = "fault_drill"
+APPLICATION_NAME = "drill"
 TEND_SECONDS = 0.05
 
 

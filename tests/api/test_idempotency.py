@@ -15,7 +15,7 @@ from apps.core.transactions import use_case
 from apps.outbox.models import OutboxEvent
 from tests.factories.accounts import CustomerFactory, bearer
 from tests.probes import API, note
-from tests.protections import unlock
+from tests.protections import LOCK_OF_THE_KEY, without
 
 pytestmark = [pytest.mark.urls("tests.probes"), pytest.mark.django_db]
 
@@ -202,7 +202,7 @@ class TestRace:
         assert effects() == 1
 
     def test_without_the_lock_is_decided_by_the_constraint(self, contest, monkeypatch):
-        unlock(monkeypatch, "lock_key")
+        without(monkeypatch, LOCK_OF_THE_KEY)
 
         outcomes = contest(threading.Barrier(RIVALS, timeout=30).wait)
 
@@ -210,7 +210,7 @@ class TestRace:
         assert effects() == 1
 
     def test_without_lock_and_constraint_has_many_effects(self, contest, monkeypatch):
-        unlock(monkeypatch, "lock_key")
+        without(monkeypatch, LOCK_OF_THE_KEY)
 
         with without_constraint():
             outcomes = contest(threading.Barrier(RIVALS, timeout=30).wait)

@@ -27,7 +27,7 @@ def jitter(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class TestAdvice:
-    """When to ask again, without jitter and with all of it, and how long it takes as visits are now."""
+    """Tell when to ask again, without jitter and with all of it, and how long it takes as visits are now."""
 
     def ask(self, room: TestedRoom, store: redis.Redis, position: int) -> Visit:
         """Let so many wait, the last of them be asked."""
