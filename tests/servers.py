@@ -35,6 +35,8 @@ CLUSTER_TIMEOUT = 30.0
 
 # Nothing that a test writes has to survive a crash of the machine.
 POSTGRES_SETTINGS = {
+    # Tests end by emptying tables. Statistics of that moment would make slow plans of the next test's rows.
+    "autovacuum": "off",
     "fsync": "off",
     "full_page_writes": "off",
     "synchronous_commit": "off",
