@@ -8,8 +8,8 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.accounts.models import User
-from apps.payments import admin_export
-from apps.payments.admin import LedgerTransactionAdmin
+from apps.payments.admin import export
+from apps.payments.admin.ledger import LedgerTransactionAdmin
 from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
 from apps.payments.selectors import wallet_balance
 from apps.payments.services import charge_wallet
@@ -168,7 +168,7 @@ class TestExportInParts:
 
     @pytest.fixture(autouse=True)
     def _small_files(self, monkeypatch) -> None:
-        monkeypatch.setattr(admin_export, "ENTRIES_OF_A_FILE", 2)
+        monkeypatch.setattr(export, "ENTRIES_OF_A_FILE", 2)
 
     @pytest.fixture
     def movements(self, wallet) -> Wallet:
@@ -234,7 +234,7 @@ class TestExportInParts:
         assert browser.get(f"{self.url}?{query}").status_code == 404
 
     def test_leads_back_when_it_takes_too_long(self, browser, movements, monkeypatch):
-        monkeypatch.setattr(admin_export, "FILE_SECONDS", 0.0)
+        monkeypatch.setattr(export, "FILE_SECONDS", 0.0)
         read = LedgerTransactionAdmin.get_queryset
         slowly = ["pg_sleep(0.05) IS NOT NULL"]
         monkeypatch.setattr(

@@ -7,10 +7,9 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.utils.html import format_html_join
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from unfold.decorators import action, display
+from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from apps.boxoffice.base.columns import column
@@ -21,11 +20,10 @@ from apps.boxoffice.base.words import NOTHING, at_venue, in_won, linked, linked_
 from apps.core.codes import CODES
 from apps.core.errors import DomainError
 from apps.core.form_fields import WonField
-from apps.payments.admin_export import LedgerExports
-from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
+from apps.payments.admin.export import LedgerExports
+from apps.payments.models import LedgerEntry, LedgerTransaction
 from apps.payments.services import adjust_wallet
 
-MOVEMENTS_SHOWN = 20
 # A reservation is paid once and refunded once, and there is an index for each.
 IDS_OF_MOVEMENTS = (
     Ids(("id",)),
@@ -37,46 +35,8 @@ IDS_OF_MOVEMENTS = (
 )
 
 
-def _movements_with_id(text: str) -> QuerySet[LedgerTransaction]:
+def movements_with_id(text: str) -> QuerySet[LedgerTransaction]:
     return narrowed(LedgerTransaction.objects.all(), IDS_OF_MOVEMENTS, text)
-
-
-@admin.register(Wallet)
-class WalletAdmin(ReadOnlyAdmin):
-    list_display = ("customer", "balance", "version")
-    list_select_related = ("customer",)
-    lookups = (people_lookup(),)
-    ordering = ("-pk",)
-    actions_detail = ("adjust",)
-    page_select_related = ("customer",)
-    fields = ("customer_link", "balance_in_won", "version", "last_movements")
-
-    def title_of(self, wallet: Wallet) -> str:
-        return f"{wallet.customer.name} · {in_won(wallet.balance)}"
-
-    customer_link = column(_("customer"), "customer", person)
-    balance_in_won = column(_("balance"), "balance", in_won)
-
-    @display(description=_("last movements"))
-    def last_movements(self, wallet: Wallet) -> SafeString | str:
-        found = LedgerTransaction.objects.filter(customer=wallet.pk).order_by("-sequence")
-        lines = [
-            (
-                linked(movement, f"{movement.get_type_display()} {in_won(movement.amount)}"),
-                at_venue(movement.created_at),
-                in_won(movement.balance_after),
-            )
-            for movement in found[:MOVEMENTS_SHOWN]
-        ]
-        return format_html_join(mark_safe("<br>"), "{} · {} → {}", lines) or NOTHING
-
-    def has_adjust_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
-        # Not named in the decorator: unfold would look it up in the database at every system check.
-        return request.user.has_perm("payments.add_ledgertransaction")
-
-    @action(description=_("Adjust the balance"), permissions=["adjust"])
-    def adjust(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return redirect(_adjustment_form(customer=object_id))
 
 
 class LedgerEntryInline(ReadOnlyInline):
@@ -198,7 +158,7 @@ class LedgerTransactionAdmin(LedgerExports, CarefulForms, ReadOnlyAdmin):
         except DomainError as refusal:
             self.message_user(request, CODES[refusal.code].message, messages.ERROR)
             entered = {name: request.POST[name] for name in AdjustmentForm.Meta.fields}
-            return redirect(_adjustment_form(**entered))
+            return redirect(adjustment_form(**entered))
         return response
 
 
@@ -209,7 +169,7 @@ class LedgerEntryAdmin(ReadOnlyAdmin):
     list_select_related = ("transaction", "customer")
     lookups = (
         people_lookup("transaction__customer"),
-        Named("transaction", _("id of a transaction or a reservation"), _movements_with_id),
+        Named("transaction", _("id of a transaction or a reservation"), movements_with_id),
         Numbers(),
         Days("transaction__created_at", among=LedgerEntry.objects.all),
     )
@@ -230,5 +190,5 @@ class LedgerEntryAdmin(ReadOnlyAdmin):
         return linked(booked, f"{words} · {at_venue(booked.created_at)}")
 
 
-def _adjustment_form(**initial: str) -> str:
+def adjustment_form(**initial: str) -> str:
     return f"{reverse('admin:payments_ledgertransaction_add')}?{urlencode(initial)}"

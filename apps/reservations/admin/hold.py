@@ -1,0 +1,120 @@
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
+
+from apps.boxoffice.base.lookups import Days, Ids, people_lookup
+from apps.boxoffice.base.read_only import ReadOnlyAdmin, ReadOnlyInline
+from apps.boxoffice.base.words import at_venue, linked
+from apps.concerts.lookups import concert_lookup, seat_lookup
+from apps.reservations.admin.words import ConcertFilter, SaleWords
+from apps.reservations.lookups import hold_seat_lookup
+from apps.reservations.models import Hold, SeatClaim
+
+
+class SeatClaimInline(SaleWords, ReadOnlyInline):
+    model = SeatClaim
+    fields = ("seat_link", "price_in_won", "ended_at")
+    readonly_fields = fields
+    ordering = ("seat_id",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SeatClaim]:
+        claims: QuerySet[SeatClaim] = super().get_queryset(request).select_related("seat")
+        return claims
+
+
+@admin.register(Hold)
+class HoldAdmin(SaleWords, ReadOnlyAdmin):
+    list_display = (
+        "id",
+        "customer",
+        "performance",
+        "status",
+        "total_price",
+        "held_at",
+        "expires_at",
+    )
+    list_filter = ("status", "held_at", ConcertFilter)
+    list_select_related = ("customer", "performance")
+    lookups = (
+        people_lookup(),
+        Ids(("id",)),
+        # Those that took seats: for the others there is no index by performance.
+        concert_lookup("performance__concert", only=Q(status__in=["HELD", "CONFIRMED"])),
+        hold_seat_lookup(),
+        Days("held_at"),
+    )
+    ordering = ("-held_at", "id")
+    inlines = (SeatClaimInline,)
+    page_select_related = ("customer", "performance__concert", "reservation")
+    fields = (
+        "concert",
+        "date",
+        "venue",
+        "customer_link",
+        "status",
+        "what_next",
+        "total_in_won",
+        "reservation_link",
+        "held_at",
+        "expires_at",
+        "ended_at",
+        "seat_limit",
+        "queue_slot",
+        "queue_generation",
+        "id",
+    )
+
+    @display(description=_("reservation"))
+    def reservation_link(self, hold: Hold) -> SafeString | str:
+        return linked(getattr(hold, "reservation", None))
+
+    @display(description=_("what happens next"))
+    def what_next(self, hold: Hold) -> str:
+        match hold.status:
+            case Hold.Status.HELD if hold.is_expired(timezone.now()):
+                return gettext("It has expired: the seats are free again.")
+            case Hold.Status.HELD:
+                return gettext(
+                    "The customer can pay until %(time)s. After that the seats are free again."
+                ) % {"time": at_venue(hold.expires_at)}
+            case Hold.Status.CONFIRMED:
+                return gettext("It was paid; see the reservation.")
+            case _:
+                return gettext("Nothing: it ended without a payment.")
+
+
+@admin.register(SeatClaim)
+class SeatClaimAdmin(SaleWords, ReadOnlyAdmin):
+    list_display = ("seat", "hold", "price", "ended_at")
+    list_filter = (("ended_at", admin.EmptyFieldListFilter), "hold__status")
+    list_select_related = ("seat", "hold")
+    lookups = (
+        people_lookup("hold__customer"),
+        Ids(("hold",), label=_("id of the hold")),
+        concert_lookup("performance__concert", only=Q(ended_at=None)),
+        seat_lookup("seat"),
+        Days("hold__held_at", among=SeatClaim.objects.all),
+    )
+    ordering = ("-id",)
+    page_select_related = ("hold__customer", "hold__performance__concert", "seat")
+    fields = (
+        "concert",
+        "date",
+        "venue",
+        "customer_link",
+        "seat_link",
+        "price_in_won",
+        "hold_link",
+        "ended_at",
+    )
+
+    @display(description=_("hold"))
+    def hold_link(self, claim: SeatClaim) -> SafeString | str:
+        return linked(
+            claim.hold, f"{claim.hold.get_status_display()} · {at_venue(claim.hold.held_at)}"
+        )
