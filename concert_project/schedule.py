@@ -30,6 +30,8 @@ BEAT_SCHEDULE = {
     "admit visitors": _every(1, "queue.admit_visitors", queue="admission"),
     "expire holds": _every(5, "reservations.expire_holds"),
     "relay events": _every(5, "outbox.relay_events"),
+    # Each begins at once after its commit; this finds those whose announcement was lost.
+    "run jobs of staff": _every(15, "boxoffice.run_jobs", queue="external"),
     "rebuild a lost ranking": _every(60, "concerts.rebuild_lost_ranking"),
     # Reads all of history, so not each minute.
     "verify the ranking of all time": _every(6 * 3600, "concerts.verify_ranking", queue="external"),

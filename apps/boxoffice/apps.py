@@ -1,6 +1,15 @@
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+from django.utils.translation import gettext_lazy as _
 
 
 class BoxOfficeConfig(AppConfig):
     name = "apps.boxoffice"
     label = "boxoffice"
+    verbose_name = _("Box office")
+
+    def ready(self) -> None:
+        from apps.boxoffice import receivers  # noqa: F401
+        from apps.boxoffice.roles import set_roles
+
+        post_migrate.connect(set_roles, sender=self, dispatch_uid="boxoffice.set_roles")

@@ -1,0 +1,267 @@
+"""Jobs of staff: what was asked for and by whom, how far it has come, and the page on which a second person decides."""
+
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import URLPattern, path, reverse
+from django.utils.functional import cached_property
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.generic import FormView
+from unfold.decorators import action, display
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from apps.boxoffice.base.columns import column
+from apps.boxoffice.base.forms import ActsOnce
+from apps.boxoffice.base.jobs.errors import SecondPersonRequired, StaffJobDecided
+from apps.boxoffice.base.jobs.kinds import KINDS
+from apps.boxoffice.base.jobs.models import REASON_MAX, StaffJob, StaffJobRow
+from apps.boxoffice.base.jobs.services import approve_job, reject_job
+from apps.boxoffice.base.lists import NameFilter
+from apps.boxoffice.base.lookups import Days, Ids, people_lookup
+from apps.boxoffice.base.pages import StaffPage
+from apps.boxoffice.base.read_only import ReadOnlyAdmin, lead_to
+from apps.boxoffice.base.words import NOTHING, at_venue, person
+from apps.core.texts import TypedLine
+
+ROWS_SHOWN = 100
+RELOAD_SECONDS = 2
+
+Status = StaffJob.Status
+
+
+class KindFilter(NameFilter):
+    title = _("kind")
+    parameter_name = "kind"
+
+    def names(self) -> list[str]:
+        return sorted(KINDS)
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, str(KINDS[name].label)) for name in self.names()]
+
+
+@admin.register(StaffJob)
+class StaffJobAdmin(ReadOnlyAdmin):
+    list_display = ("title", "state", "progress", "asked_by", "requested_at", "decided_name")
+    list_filter = ("status", KindFilter)
+    list_select_related = ("requested_by", "decided_by")
+    lookups = (Ids(("id",)), people_lookup("requested_by"), Days("requested_at"))
+    ordering = ("-requested_at", "id")
+    page_select_related = ("requested_by", "decided_by")
+    actions_detail = ("approve", "reject")
+    fields = (
+        "title",
+        "state",
+        "reason",
+        "preview",
+        "progress_bar",
+        "who",
+        "requested_at",
+        "decided_who",
+        "decided_at",
+        "finished_at",
+        "results",
+    )
+    readonly_fields = fields
+
+    def get_urls(self) -> list[URLPattern]:
+        page = self.admin_site.admin_view(DecisionView.as_view(model_admin=self))
+        own = [
+            path(
+                f"<uuid:pk>/{decision}/",
+                page,
+                {"decision": decision},
+                name=f"boxoffice_staffjob_{decision}",
+            )
+            for decision in FORMS
+        ]
+        return [*own, *super().get_urls()]
+
+    def title_of(self, obj: StaffJob) -> str:
+        return str(obj)
+
+    def change_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Show the job; while it runs, the browser loads the page anew by itself."""
+        response: HttpResponse = super().change_view(request, *args, **kwargs)
+        if getattr(request, "job_is_running", False):
+            response.headers["Refresh"] = str(RELOAD_SECONDS)
+        return response
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
+        job = super().get_object(request, object_id, from_field)
+        request.job_is_running = job is not None and job.status == Status.RUNNING  # type: ignore[attr-defined]
+        return job
+
+    @display(description=_("job"))
+    def title(self, job: StaffJob) -> str:
+        return str(job)
+
+    @display(
+        description=_("state"),
+        label={
+            Status.AWAITING_APPROVAL.value: "warning",
+            Status.RUNNING.value: "info",
+            Status.DONE.value: "success",
+            Status.REJECTED.value: "danger",
+        },
+    )
+    def state(self, job: StaffJob) -> tuple[str, str]:
+        return job.status, job.get_status_display()
+
+    @display(description=_("progress"))
+    def progress(self, job: StaffJob) -> str:
+        words = f"{job.rows_done:,} / {job.rows_total:,}"
+        if job.rows_refused:
+            words += f" · {gettext('%(count)s refused') % {'count': f'{job.rows_refused:,}'}}"
+        return words
+
+    @display(description=_("progress"))
+    def progress_bar(self, job: StaffJob) -> SafeString:
+        return format_html(
+            '<progress class="w-full" max="{}" value="{}" aria-label="{}"></progress> {}',
+            max(job.rows_total, job.rows_done, 1),
+            job.rows_done,
+            gettext("progress"),
+            self.progress(job),
+        )
+
+    asked_by = column(_("requested by"), "requested_by.name", str)
+    who = column(_("requested by"), "requested_by", person)
+    decided_who = column(_("approved or rejected by"), "decided_by", person)
+
+    @display(description=_("decided by"))
+    def decided_name(self, job: StaffJob) -> str:
+        return job.decided_by.name if job.decided_by else NOTHING
+
+    @display(description=_("what it does"))
+    def preview(self, job: StaffJob) -> SafeString | str:
+        return preview_of(job)
+
+    @display(description=_("results"))
+    def results(self, job: StaffJob) -> SafeString | str:
+        """List what was refused first, then what was done last."""
+        rows = StaffJobRow.objects.filter(job=job).order_by("-outcome", "-pk")[:ROWS_SHOWN]
+        lines = [(row.subject, row.get_outcome_display(), row.detail) for row in rows]
+        if not lines:
+            return NOTHING
+        more = job.rows_done - len(lines)
+        text = format_html_join(mark_safe("<br>"), "{} · {} · {}", lines)
+        return format_html("{}<br>… {}", text, f"+{more:,}") if more > 0 else text
+
+    def has_decide_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        """Offer the buttons to those whose decision the service would take."""
+        if object_id is None:
+            return True
+        try:
+            job = StaffJob.objects.awaiting_approval().filter(pk=UUID(object_id)).first()
+        except ValueError:
+            return False
+        return job is not None and may_decide(request, job)
+
+    @action(description=_("Approve"), permissions=["decide"])
+    def approve(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return lead_to("admin:boxoffice_staffjob_approve", object_id)
+
+    @action(description=_("Reject"), permissions=["decide"])
+    def reject(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return lead_to("admin:boxoffice_staffjob_reject", object_id)
+
+
+def preview_of(job: StaffJob) -> SafeString | str:
+    kind = KINDS.get(job.kind)
+    lines = kind.preview(job.parameters) if kind else ()
+    return format_html_join(mark_safe("<br>"), "{}: {}", lines) or NOTHING
+
+
+def may_decide(request: HttpRequest, job: StaffJob) -> bool:
+    kind = KINDS.get(job.kind)
+    return kind is not None and request.user.has_perm(kind.permission)
+
+
+class ApprovalForm(forms.Form):
+    pass
+
+
+class RejectionForm(forms.Form):
+    reason = TypedLine(
+        label=_("Reason"),
+        max_length=REASON_MAX,
+        widget=UnfoldAdminTextInputWidget,
+        help_text=_("Kept with your name in the history of the job."),
+    )
+
+
+FORMS: dict[str, type[forms.Form]] = {"approve": ApprovalForm, "reject": RejectionForm}
+
+
+class DecisionView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
+    """Shows what a job will do, and lets a second person approve or reject it."""
+
+    permission_required = ("boxoffice.view_staffjob",)
+    template_name = "admin/boxoffice/decide.html"
+
+    @cached_property
+    def job(self) -> StaffJob:
+        job = get_object_or_404(
+            StaffJob.objects.select_related("requested_by"), pk=self.kwargs["pk"]
+        )
+        if not may_decide(self.request, job):
+            raise PermissionDenied
+        return job
+
+    @property
+    def title(self) -> str:
+        words = gettext("Approve") if self.decision == "approve" else gettext("Reject")
+        return f"{words} · {self.job}"
+
+    @property
+    def decision(self) -> str:
+        decision: str = self.kwargs["decision"]
+        return decision
+
+    def about(self) -> StaffJob:
+        return self.job
+
+    def get_form_class(self) -> type[forms.Form]:
+        return FORMS[self.decision]
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        lines = [
+            (gettext("requested by"), person(self.job.requested_by)),
+            (gettext("requested at"), at_venue(self.job.requested_at)),
+            (gettext("reason"), self.job.reason),
+            (gettext("what it does"), preview_of(self.job)),
+        ]
+        context: dict[str, Any] = super().get_context_data(
+            lines=lines, is_approval=self.decision == "approve", **kwargs
+        )
+        return context
+
+    def form_valid(self, form: forms.Form) -> HttpResponse:
+        assert self.request.user.pk is not None
+        job_id, staff_id = self.job.pk, self.request.user.pk
+        try:
+            if self.decision == "approve":
+                approve_job.step(job_id=job_id, staff_id=staff_id)
+                self.say(messages.SUCCESS, gettext("Approved: the job has started."))
+            else:
+                reason = form.cleaned_data["reason"]
+                reject_job.step(job_id=job_id, staff_id=staff_id, reason=reason)
+                self.say(messages.SUCCESS, gettext("The job was rejected; nothing was done."))
+        except (SecondPersonRequired, StaffJobDecided) as refusal:
+            form.add_error(None, str(refusal.reason))
+            return self.form_invalid(form)
+        return redirect("admin:boxoffice_staffjob_change", self.job.pk)
+
+
+def job_page(job: StaffJob) -> str:
+    """Return the address of a job's page, where whoever asked for it is led."""
+    return reverse("admin:boxoffice_staffjob_change", args=[job.pk])
