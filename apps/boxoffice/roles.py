@@ -33,7 +33,7 @@ _MONEY = (
     "payments.view_ledgerentry",
 )
 _ROOMS = ("queue.view_waitingroom", "queue.view_policychange", "queue.view_queueexit")
-_JOBS = ("boxoffice.view_staffjob",)
+_JOBS = ("boxoffice.view_staffjob", "boxoffice.view_staffjobrow")
 
 # The administrator has every permission there is.
 ROLES: Mapping[str, Iterable[str]] = {

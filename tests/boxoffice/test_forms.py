@@ -196,21 +196,21 @@ class TestNothingOverwritten:
 
     def test_chosen_groups_count(self, staff: Client) -> None:
         clerk = CustomerFactory(staff=True)
-        finance, sales = (Group.objects.create(name=name) for name in ("Finance", "Sales"))
+        auditors, ushers = (Group.objects.create(name=name) for name in ("Auditors", "Ushers"))
         form = {
             "email": clerk.email,
             "name": clerk.name,
             "is_active": "on",
             "is_staff": "on",
-            "groups": [finance.pk],
+            "groups": [auditors.pk],
             "_shown": shown_by(staff, page_of(clerk)),
         }
-        clerk.groups.add(sales)
+        clerk.groups.add(ushers)
 
         answer = staff.post(page_of(clerk), form)
 
-        assert "– → Sales" in refusal_of(answer)
-        assert list(User.objects.get(pk=clerk.pk).groups.all()) == [sales]
+        assert "– → Ushers" in refusal_of(answer)
+        assert list(User.objects.get(pk=clerk.pk).groups.all()) == [ushers]
 
     @pytest.mark.django_db(transaction=True)
     def test_of_two_at_once_one_is_refused(self, race: Race, room: WaitingRoom) -> None:
@@ -235,7 +235,7 @@ class TestNothingOverwritten:
             lambda: PerformanceFactory(),
             lambda: WaitingRoomFactory(),
             lambda: CustomerFactory(),
-            lambda: Group.objects.create(name="Finance"),
+            lambda: Group.objects.create(name="Auditors"),
         ],
     )
     def test_every_form_that_can_be_saved_says_what_it_showed(

@@ -32,7 +32,16 @@ NOTE_NOTHING = {
     "publish_this",
 }
 # tests/queue/test_steering.py, tests/concerts/test_corrections.py
-NOTE_THEMSELVES = {"open_now", "pause", "resume", "close", "remove_visitor", "delete_selected"}
+NOTE_THEMSELVES = {
+    "open_now",
+    "pause",
+    "resume",
+    "close",
+    "remove_visitor",
+    "delete_selected",
+    "approve",
+    "reject",
+}
 
 
 def hidden_concert() -> tuple[Any, Any]:

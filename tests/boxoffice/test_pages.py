@@ -17,6 +17,7 @@ from apps.accounts.models import AccessToken, User
 from apps.accounts.services import issue_access_tokens
 from apps.api.models import IdempotencyRecord
 from apps.boxoffice.base.words import at_venue
+from apps.boxoffice.models import StaffJob, StaffJobRow
 from apps.concerts.models import Concert, Performance, RankingEntry, Seat
 from apps.outbox.draining import drain
 from apps.outbox.models import DeliveryReplay, EventDelivery, OutboxEvent
@@ -29,6 +30,7 @@ from apps.reservations.services import cancel_reservation
 from tests.boxoffice.staff import list_of, page_of
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory, begin_at
+from tests.factories.jobs import job_of_staff
 from tests.factories.payments import WalletFactory
 from tests.factories.reservations import hold, overdue_hold, reservation
 from tests.factories.visitors import admitted_visitor
@@ -173,7 +175,8 @@ def everything(performance: Performance, customer: User) -> dict[type[models.Mod
     )
     kinds = [Hold, Reservation, SeatClaim, Ticket, QueueExit, PolicyChange, RankingEntry, Seat]
     kinds += [Wallet, LedgerEntry, OutboxEvent, EventDelivery, IdempotencyRecord, AccessToken]
-    kinds += [DeliveryReplay]
+    job_of_staff(customer)
+    kinds += [DeliveryReplay, StaffJob, StaffJobRow]
     made: dict[type[models.Model], Any] = {
         kind: kind._default_manager.order_by("pk").first() for kind in kinds
     }
@@ -202,6 +205,8 @@ ABOUT: dict[type[models.Model], tuple[list[type[models.Model]], list[str]]] = {
     IdempotencyRecord: ([User], ["Ida Vale"]),
     AccessToken: ([User], ["Ida Vale"]),
     DeliveryReplay: ([User], ["Ida Vale", "external_sync", "12"]),
+    StaffJob: ([User], ["Ida Vale", "tests.unknown", "1 refused", "Too late"]),
+    StaffJobRow: ([StaffJob], ["tests.unknown", "Too late"]),
 }
 
 

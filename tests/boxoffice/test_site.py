@@ -6,6 +6,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.api.models import IdempotencyRecord
+from apps.boxoffice.models import StaffJob, StaffJobRow
 from apps.concerts.models import RankingEntry
 from apps.outbox.draining import drain
 from apps.outbox.models import DeliveryReplay, EventDelivery, OutboxEvent, Receiver
@@ -14,6 +15,7 @@ from apps.reservations.models import Hold, Reservation, SeatClaim, Ticket
 from tests.boxoffice.staff import list_of, logged_in, page_of
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
+from tests.factories.jobs import job_of_staff
 from tests.factories.reservations import hold, reservation
 from tests.factories.visitors import admitted_visitor
 
@@ -34,6 +36,8 @@ NEVER_EDITED = [
     Receiver,
     Reservation,
     SeatClaim,
+    StaffJob,
+    StaffJobRow,
     Ticket,
 ]
 
@@ -55,6 +59,7 @@ def sales():
     a_sale_and_a_cancellation()
     Receiver.objects.create(consumer="external_sync")
     DeliveryReplay.objects.create(chosen="all", actor="root")
+    job_of_staff(CustomerFactory(staff=True))
 
 
 def test_every_model_is_registered():

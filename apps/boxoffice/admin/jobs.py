@@ -11,6 +11,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path, reverse
 from django.utils.functional import cached_property
 from django.utils.html import format_html, format_html_join
+from django.utils.http import urlencode
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -32,6 +33,7 @@ from apps.boxoffice.base.words import NOTHING, at_venue, person
 from apps.core.texts import TypedLine
 
 ROWS_SHOWN = 100
+LINK = "text-primary-600 underline"
 RELOAD_SECONDS = 2
 
 Status = StaffJob.Status
@@ -150,11 +152,11 @@ class StaffJobAdmin(ReadOnlyAdmin):
         """List what was refused first, then what was done last."""
         rows = StaffJobRow.objects.filter(job=job).order_by("-outcome", "-pk")[:ROWS_SHOWN]
         lines = [(row.subject, row.get_outcome_display(), row.detail) for row in rows]
-        if not lines:
-            return NOTHING
-        more = job.rows_done - len(lines)
-        text = format_html_join(mark_safe("<br>"), "{} · {} · {}", lines)
-        return format_html("{}<br>… {}", text, f"+{more:,}") if more > 0 else text
+        text = format_html_join(mark_safe("<br>"), "{} · {} · {}", lines) or NOTHING
+        if job.rows_done <= len(lines):
+            return text
+        url = f"{reverse('admin:boxoffice_staffjobrow_changelist')}?{urlencode({'q': str(job.pk)})}"
+        return format_html('{}<br><a class="{}" href="{}">{}</a>', text, LINK, url, gettext("All"))
 
     def has_decide_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         """Offer the buttons to those whose decision the service would take."""
@@ -173,6 +175,22 @@ class StaffJobAdmin(ReadOnlyAdmin):
     @action(description=_("Reject"), permissions=["decide"])
     def reject(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return lead_to("admin:boxoffice_staffjob_reject", object_id)
+
+
+@admin.register(StaffJobRow)
+class StaffJobRowAdmin(ReadOnlyAdmin):
+    list_display = ("job", "subject", "outcome", "detail")
+    list_filter = ("outcome",)
+    list_select_related = ("job",)
+    lookups = (Ids(("job",), label=_("id of a job")),)
+    ordering = ("-job", "id")
+    page_select_related = ("job",)
+    fields = ("job_link", "subject", "outcome", "detail")
+
+    job_link = column(_("job"), "job")
+
+    def title_of(self, obj: StaffJobRow) -> str:
+        return f"{obj.job} · {obj.subject}"
 
 
 def preview_of(job: StaffJob) -> SafeString | str:
