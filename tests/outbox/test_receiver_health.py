@@ -218,6 +218,18 @@ class TestProbe:
 
         assert unhealthy.asked == [first.event_id]
 
+    def test_is_none_of_what_was_given_up(self, unhealthy):
+        [given_up, *_] = pending()[-1:]
+        EventDelivery.objects.filter(pk=given_up.pk).update(
+            status=EventDelivery.Status.DEAD, next_attempt_at=timezone.now(), attempts=0
+        )
+        let_probe()
+
+        drained()
+
+        assert len(unhealthy.asked) == 1
+        assert given_up.event_id not in unhealthy.asked
+
     def test_is_not_repeated_before_its_time(self, unhealthy):
         let_probe()
 
@@ -331,6 +343,22 @@ class TestRecovery:
         [probe, *others] = unhealthy.told
         assert probe == event_ids[UNHEALTHY_FAILURES]
         assert others == [event_id for event_id in event_ids if event_id != probe]
+
+    def test_keeps_to_the_order_of_the_events_though_they_were_recorded_in_another(self, unhealthy):
+        make_failed_wait()
+        make_outage_long()
+        event_ids = [delivery.event_id for delivery in pending()]
+        for number, event_id in enumerate(event_ids):
+            at = timezone.now() - timedelta(seconds=10 + number)
+            OutboxEvent.objects.filter(pk=event_id).update(occurred_at=at)
+        unhealthy.failure = None
+        let_probe()
+
+        drained()
+
+        failed = set(event_ids[:UNHEALTHY_FAILURES])
+        told = [event_id for event_id in unhealthy.told[1:] if event_id in failed]
+        assert told == event_ids[:UNHEALTHY_FAILURES][::-1]
 
     def test_is_complete(self, unhealthy):
         unhealthy.failure = None

@@ -109,6 +109,17 @@ class TestReplayDeadDeliveries:
         assert "4 will be tried again." in run(progress=progress)
         assert progress.getvalue() == "\r3 of 4\r4 of 4\n"
 
+    def test_takes_no_more_than_were_dead_when_it_began(self, events, monkeypatch):
+        monkeypatch.setattr(replaying, "BATCH", 2)
+        kills = iter([True, False, False, False])
+
+        def give_up_again(_replayed: int) -> None:
+            if next(kills):
+                EventDelivery.objects.filter(event__in=events).update(status=Status.DEAD)
+
+        assert replaying.replay_dead(on_progress=give_up_again) == 4
+        assert len(dead()) == 2
+
     def test_is_recorded(self, events):
         run("--consumer", "first", "--error", "gone")
 

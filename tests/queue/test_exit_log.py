@@ -38,6 +38,11 @@ class TestEndsSince:
         assert [end.ended_at for end in found] == sorted(
             to_micros(now - timedelta(minutes=ago)) for ago in minutes
         )
+        assert {(end.customer_id, end.slot) for end in found} == set(
+            QueueExit.objects.of_concert(concert.pk)
+            .filter(generation=1, ended_at__gte=now - timedelta(minutes=10))
+            .values_list("customer_id", "slot")
+        )
         assert len({end.customer_id for end in found}) == len(minutes)
 
     def test_of_an_empty_log_are_none(self, concert):

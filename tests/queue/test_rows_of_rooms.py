@@ -279,3 +279,19 @@ class TestServerThatBeganAnew:
 
         assert (joined.status, joined.is_new, joined.position) == ("WAITING", True, 5)
         assert token_signer().read(joined.token).slot > token_signer().read(stale[4].token).slot
+
+
+def test_of_a_deleted_concert_nobody_is_left_in_the_store(
+    concert: Concert, visitors: list[Visitor], store: redis.Redis
+) -> None:
+    other = WaitingRoomFactory()
+    bring_up_to_date(of_concert(other.concert))
+    assert store.keys(f"{{queue:{concert.pk}}}:*")
+
+    services.forget_room(concert_id=concert.pk)
+
+    kept = {
+        str(key).rpartition(":")[2].strip("'") for key in store.keys(f"{{queue:{concert.pk}}}:*")
+    }
+    assert kept <= {"clock"}
+    assert store.keys(f"{{queue:{other.concert_id}}}:room")

@@ -51,6 +51,18 @@ class TestTokenSigner:
         with pytest.raises(InvalidToken):
             signer.read(".".join([*other[:3], mine[3]]))
 
+    @pytest.mark.parametrize("payload", ["A", base64.urlsafe_b64encode(b"\xc3\xa9").decode()])
+    def test_refuses_a_payload_that_is_no_text_though_it_is_signed(self, signer, payload):
+        signed = ".".join([*signer.issue(TICKET).split(".")[:2], payload])
+        signature = hmac.digest(KEYS[0][1], signed.encode(), "sha256")
+        token = f"{signed}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
+
+        with pytest.raises(InvalidToken):
+            signer.read(token)
+
+    def test_claims_no_admission_unless_it_is_said(self):
+        assert TokenClaims(7, 42, slot=1, generation=3, issued_at=2).admitted_at == 0
+
     def test_refuses_a_key_it_does_not_know(self, signer):
         stranger = TokenSigner([("k1", b"two" * 11)])
 

@@ -129,6 +129,8 @@ class TestWaiting:
             services.close_room(concert_id=concert.pk, reason="Off")
 
         assert visitors[0].standing == "CLOSED"
+        with pytest.raises(ConcertNotFound):
+            Visitor(concert).join()
         publish(concert)
         with pytest.raises(QueueClosed):
             Visitor(concert).join()

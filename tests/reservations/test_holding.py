@@ -21,7 +21,7 @@ from apps.reservations.models import Hold, SeatClaim
 from apps.reservations.services import HeldSeats, expire_holds, expiring, release_hold
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory, SeatFactory, begin_at
-from tests.factories.reservations import confirm, hold, hold_best, overdue_hold, reservation
+from tests.factories.reservations import cancel, confirm, hold, hold_best, overdue_hold, reservation
 
 pytestmark = pytest.mark.django_db
 
@@ -161,6 +161,13 @@ class TestHoldBestAvailable:
         hold(CustomerFactory(), [seats[3]])
 
         assert self.numbers(hold_best(customer, performance, 2)) == [1, 3]
+
+    def test_takes_what_was_given_back_if_nothing_else_is_left(self, customer, performance, seats):
+        for seat in seats[1:]:
+            hold(CustomerFactory(), [seat])
+        cancel(reservation(CustomerFactory(), seats[:1]))
+
+        assert self.numbers(hold_best(customer, performance, 1)) == [1]
 
     def test_seats_of_two_rows_are_no_neighbours(self, customer):
         performance = PerformanceFactory(concert__seats_per_customer=2)

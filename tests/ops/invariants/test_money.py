@@ -174,6 +174,12 @@ class TestLedgerBalanced:
 
 
 class TestReservationPaid:
+    @pytest.fixture
+    def older(self) -> Wallet:
+        """The wallet of a customer who registered before the buyer of `sold`."""
+        wallet: Wallet = WalletFactory(balance=5)
+        return wallet
+
     def test_a_payment_for_something_else_is_found_on_both_sides(self, sold: Reservation) -> None:
         other = uuid4()
 
@@ -246,10 +252,14 @@ class TestReservationPaid:
 
         assert breaches() == {"reservation_paid": 1, "reservation_announced": 1}
 
-    def test_a_refund_to_another_customer_is_found(self, sold: Reservation) -> None:
+    @pytest.mark.parametrize("is_older", [False, True])
+    def test_a_refund_to_another_customer_is_found(
+        self, older: Wallet, sold: Reservation, is_older: bool
+    ) -> None:
         cancel(sold)
         refunded = LedgerTransaction.objects.get(type="REFUND")
-        other = WalletFactory(balance=5)
+        other = older if is_older else WalletFactory(balance=5)
+        assert (other.pk < sold.customer_id) == is_older
 
         with unprotected():
             LedgerTransaction.objects.filter(pk=refunded.pk).update(

@@ -1,7 +1,7 @@
 """Seats, holds, tickets and their limits: a breach of each that was planted is found."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.db.models import F
@@ -38,6 +38,16 @@ def cancel_and_keep(sold: Reservation, seat: Seat) -> None:
     SeatClaim.objects.filter(seat=seat).update(ended_at=None)
 
 
+def long_ago(sold: Reservation) -> dict[str, datetime]:
+    """Return the moments of a hold that was paid an hour before, in its last minute."""
+    paid = sold.reserved_at - timedelta(hours=1)
+    return {
+        "held_at": paid - timedelta(minutes=4),
+        "ended_at": paid,
+        "expires_at": paid + timedelta(minutes=1),
+    }
+
+
 def seat_elsewhere() -> Seat:
     return PerformanceFactory(seats=1).seats.get()
 
@@ -53,6 +63,16 @@ class TestSeatClaimedOnce:
         expect_broken(
             "seat_claimed_once", f"seat {seats[0].pk}: 2 claims, {first.pk} and {second.pk}"
         )
+
+    def test_the_claim_of_a_paid_hold_counts_however_long_ago_it_was_made(
+        self, sold: Reservation, held: Hold, seats: list[Seat]
+    ) -> None:
+        cancel_and_keep(sold, seats[0])
+        change(Hold.objects.get(pk=sold.hold_id), **long_ago(sold))
+        with unprotected((SeatClaim, "seat_claimed_once")):
+            SeatClaim.objects.filter(hold=held).update(seat=seats[0])
+
+        assert checked("seat_claimed_once").breaches == 1
 
     def test_a_seat_that_was_sold_twice_is_found(
         self, sold: Reservation, seats: list[Seat]
