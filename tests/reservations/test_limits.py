@@ -64,6 +64,17 @@ class TestUnpaidSeats:
 
         assert hold(customer, dates[2][:2]).unpaid_limit == 2
 
+    def test_do_not_include_what_is_paid_of_the_same_date(self, concert, dates):
+        concert.seats_per_customer = concert.unpaid_seats_max = 3
+        concert.save()
+        customer = WalletFactory(balance=1_000_000).customer
+        reservation(customer, dates[0][:1])
+        hold(customer, dates[1][:2])
+
+        hold(customer, dates[0][1:2])
+
+        assert Hold.objects.filter(status="HELD").count() == 2
+
     def test_of_other_concerts_and_other_customers_do_not_count(self, dates):
         customer = CustomerFactory()
         hold(customer, list(PerformanceFactory(seats=1).seats.all()))

@@ -101,3 +101,9 @@ def test_a_payment_on_either_date_ends_it_on_both(dates, customers, visit, date)
     assert extensions_of([held], at=timezone.now()) == {}
     held.refresh_from_db()
     assert (held.status, held.extended_at) == ("HELD", None)
+
+
+def test_a_hold_without_a_visit_may_be_extended(dates, customers):
+    held = take(customers[0], dates[0], 1, None)
+
+    assert held.pk in extensions_of([held], at=timezone.now())

@@ -352,6 +352,11 @@ class TestHoldCanBePaid:
             "hold_can_be_paid", f"hold {held.pk}: costs 10000001 won, a balance may be 10000000"
         )
 
+    def test_one_that_fits_exactly_is_fine(self, held: Hold) -> None:
+        change(held, total_price=10_000_000)
+
+        assert checked("hold_can_be_paid").breaches == 0
+
     def test_one_that_is_over_is_fine(self, seats: list[Seat]) -> None:
         change(overdue_hold(CustomerFactory(), seats[:1]), total_price=10_000_001)
 
