@@ -10,10 +10,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-from playwright.sync_api import Browser, sync_playwright
+from typing import TYPE_CHECKING
 
 from dev.tool import parser_of
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
@@ -24,7 +26,9 @@ def find_browser() -> str | None:
 
 
 @contextmanager
-def open_browser(path: str) -> Iterator[Browser]:
+def open_browser(path: str) -> "Iterator[Browser]":
+    from playwright.sync_api import sync_playwright  # only where a browser is opened
+
     with sync_playwright() as playwright:
         # Without its sandbox it also runs as root, as in a container; it sees our own pages only.
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])

@@ -179,6 +179,14 @@ def _missing_right(request: HttpRequest) -> Words:
             return str(_RIGHTS[verb]) % {"things": model_admin.opts.verbose_name_plural}
     if any(getattr(page, "is_read_only", False) for page in _admins_of(needed)):
         return _("These records are read-only.")
+    if match is not None and any(
+        (match.url_name or "").endswith(f"_{name}")
+        for page in admin.site._registry.values()
+        for name in getattr(page, "actions_detail", ())
+    ):
+        return _(
+            "This is not possible any more, or your account is not allowed to do it. Load the page of the button again."
+        )
     return _("Your account is not allowed to do this.")
 
 

@@ -11,6 +11,7 @@ from django.urls import reverse
 from apps.concerts.errors import SalesClosed
 from apps.concerts.models import Performance
 from apps.core.errors import ServiceUnavailable
+from apps.queue.models import WaitingRoom
 from apps.reservations.models import Reservation
 from tests.boxoffice.sending import send
 from tests.boxoffice.staff import clerk, list_of, logged_in, page_of
@@ -89,6 +90,13 @@ class TestNotAllowed:
         answer = clerk("change_user", "view_user").post(page_of(colleague))
 
         assert "Your account is not allowed to do this." in words_of(answer, 403)
+
+    def test_a_button_of_a_page_that_is_old(self, staff: Client) -> None:
+        room = WaitingRoomFactory(state="PAUSED")
+
+        text = words_of(staff.get(f"{list_of(WaitingRoom)}{room.pk}/pause/"), 403)
+
+        assert "This is not possible any more" in text
 
     def test_a_form_without_its_token(self) -> None:
         performance = PerformanceFactory()
