@@ -132,6 +132,8 @@ KEPT = {
     "auth.Group": "staff make a few",
     "auth.Group_permissions": "goes with its group",
     "auth.Permission": "as many as the code has",
+    "boxoffice.StaffJob": "who asked for what, and who approved it: some a day",
+    "boxoffice.StaffJobRow": "what became of each row of it",
     "concerts.Concert": "what was sold",
     "concerts.Performance": "what was sold",
     "concerts.RankingEntry": "what the ranking of all time counted",

@@ -21,6 +21,9 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.api.idempotency import idempotent
+from apps.boxoffice.base.jobs.kinds import Parameters, SingleStep, register_kind
+from apps.boxoffice.base.jobs.models import StaffJob
+from apps.boxoffice.base.jobs.services import approve_job, reject_job, request_job, run_job
 from apps.concerts import corrections
 from apps.concerts import services as concerts
 from apps.concerts.layouts import DEFAULT_LAYOUT
@@ -65,6 +68,7 @@ TABLES = {
     "outbox_eventdelivery": "delivery",
     "outbox_receiver": "receiver",
     "ops_jobprogress": "progress",
+    "boxoffice_staffjob": "job",
     "old": "what is old",
 }
 ADVISORY = {
@@ -383,6 +387,33 @@ def recovering() -> Callable[[], object]:
     return partial(note_success, consumer="external_sync", lost_alone="")
 
 
+class LocksNothing(SingleStep):
+    name = "tests_locks_nothing"
+    label = "Nothing"
+    permission = "boxoffice.view_staffjob"
+
+    def title(self, parameters: Parameters) -> str:
+        return "Nothing"
+
+    def needs_second_person(self, parameters: Parameters) -> bool:
+        return bool(parameters["waits"])
+
+    def apply(self, subject: str, job: StaffJob) -> str:
+        return ""
+
+
+def job_of_staff(service: Callable[..., object], *, waits: bool, **arguments: object) -> Any:
+    register_kind(LocksNothing())
+    staff = [CustomerFactory(staff=True).pk for _ in range(2)]
+    job = run_in_transaction(
+        lambda: request_job(
+            kind=LocksNothing.name, parameters={"waits": waits}, reason="-", staff_id=staff[0]
+        )
+    )
+    by = {"staff_id": staff[1]} if waits else {}
+    return partial(service, job_id=job.pk, **by, **arguments)
+
+
 def purging() -> Callable[[], object]:
     reservation(CustomerFactory(), seats_in_disorder(1))
     long_ago = timezone.now() - timedelta(days=400)
@@ -433,6 +464,9 @@ USE_CASES: dict[str, Callable[[], Callable[[], object]]] = {
     "admit_visitors": ticking,
     "drain": relaying,
     "note_success": recovering,
+    "approve_job": partial(job_of_staff, approve_job, waits=True),
+    "reject_job": partial(job_of_staff, reject_job, waits=True, reason="-"),
+    "run_job": partial(job_of_staff, run_job, waits=False),
     "purge": purging,
 }
 
