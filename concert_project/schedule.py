@@ -32,6 +32,7 @@ BEAT_SCHEDULE = {
     "relay events": _every(5, "outbox.relay_events"),
     # Each begins at once after its commit; this finds those whose announcement was lost.
     "run jobs of staff": _every(15, "boxoffice.run_jobs", queue="external"),
+    "release seats that were kept back until now": _every(10, "concerts.release_due_allocations"),
     "rebuild a lost ranking": _every(60, "concerts.rebuild_lost_ranking"),
     # Reads all of history, so not each minute.
     "verify the ranking of all time": _every(6 * 3600, "concerts.verify_ranking", queue="external"),

@@ -16,6 +16,7 @@ from django.db import connection, connections, transaction
 from django.test import Client, TransactionTestCase
 from django.utils import translation
 
+from apps.concerts.models import InventoryCategory
 from apps.core.caching import clear_process_caches
 from apps.core.lean_store import script_client
 from apps.core.store import Breaker
@@ -76,17 +77,19 @@ def _delete_instead_of_truncate() -> Generator[None]:
 
     That truncates every table, filled or not, and makes all content types and permissions anew; here those stay.
     """
-    kept = {ContentType, Permission}
+    kept = {ContentType, Permission, InventoryCategory}
     tables = [
         connection.ops.quote_name(model._meta.db_table)
         for model in apps.get_models(include_auto_created=True)
         if model._meta.managed and not model._meta.proxy and model not in kept
     ]
+    built_in = tuple(InventoryCategory.Code.values)
     statements = [
         "SET LOCAL session_replication_role = replica",  # no trigger: the ledger's refuse it
         # As truncating does: wait for every transaction that has written here and has not committed.
         f"LOCK TABLE {', '.join(tables)} IN SHARE ROW EXCLUSIVE MODE",
         *(f"DELETE FROM {table}" for table in tables),  # noqa: S608
+        f"DELETE FROM concerts_inventorycategory WHERE code NOT IN {built_in}",  # noqa: S608
     ]
     # Rows that are gone take room until they are vacuumed, and much of it changes the plans of queries.
     swollen = "SELECT t FROM unnest(%s::text[]) t WHERE pg_relation_size(t::regclass) > 1000000"

@@ -45,6 +45,8 @@ ROLES: Mapping[str, Iterable[str]] = {
         "concerts.change_performance",
         "concerts.add_seat",
         "concerts.change_seat",
+        "concerts.change_seatallocation",
+        "concerts.view_inventorycategory",
         "concerts.view_rankingentry",
         *_SALES,
         *_ROOMS,

@@ -6,3 +6,9 @@ class ConcertsConfig(AppConfig):
     name = "apps.concerts"
     label = "concerts"
     verbose_name = _("Concerts")
+
+    def ready(self) -> None:
+        from apps.boxoffice.base.jobs.kinds import register_kind
+        from apps.concerts.jobs import ReleaseSeats
+
+        register_kind(ReleaseSeats())

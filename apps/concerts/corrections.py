@@ -65,14 +65,16 @@ def delete_seats(*, ids: Sequence[int], expected: int | None = None) -> Deletion
     :raises DeletionRefused: something refers to one of them, or they are too many, or not as many as `expected`.
     """
     rows = fetch_all(SQL["lock_chosen_seats"], {"seat_ids": list(ids)})
-    deletion = delete_rows(rows_by_key(Seat, [pk for pk, _, _ in rows]), expected=expected)
-    gone = Counter(performance_id for _, performance_id, _ in rows)
-    unblocked = Counter(performance_id for _, performance_id, is_blocked in rows if not is_blocked)
-    for performance in Performance.objects.lock().filter(pk__in=gone):
+    gone = Counter(performance_id for _, performance_id in rows)
+    performances = list(Performance.objects.lock().filter(pk__in=gone))
+    deletion = delete_rows(rows_by_key(Seat, [pk for pk, _ in rows]), expected=expected)
+    for performance in performances:
+        # Allocations went with their seats, and the trigger has counted those as open again.
+        performance.refresh_from_db(fields=["seats_unblocked"])
         performance.seats_total -= gone[performance.pk]
-        performance.seats_unblocked -= unblocked[performance.pk]
+        performance.seats_unblocked -= gone[performance.pk]
         performance.seat_map_version += 1
-        performance.save(update_fields=["seats_total", "seat_map_version"])
+        performance.save(update_fields=["seats_total", "seats_unblocked", "seat_map_version"])
         save_counts(performance)
     return deletion
 

@@ -49,3 +49,13 @@ class PerformanceAlreadyScheduled(Conflict):
     """The concert has a performance at that time."""
 
     code = "VALIDATION_ERROR"
+
+
+class AllocationRefused(RuleViolation):
+    """Seats cannot be kept back, released or described like this; `reason` says why to people."""
+
+    code = "VALIDATION_ERROR"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(errors={"seats": [reason]})
+        self.reason = reason

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from apps.concerts.errors import LayoutRefused
-from apps.concerts.models import Grade, Seat
+from apps.concerts.models import Grade, Seat, SeatKind
 
 SEATS_MAX = 60_000
 ROWS_MAX = 200
@@ -16,6 +16,29 @@ SEATS_PER_ROW_MAX = 500
 PRICE_MAX = 10_000_000
 SECTIONS_ABREAST = 3
 AISLE = 2  # units of the seat map between two sections, and in front of the first row
+
+
+@dataclass(frozen=True, slots=True)
+class SpecialSeats:
+    """Seats of some rows of a section that are of another kind, or kept back in a category; the last range that names a seat counts.
+
+    Rows and numbers count from 1, both ends included; `last_number` None is the end of the row. `category` is the code of one, "" for
+    none.
+    """
+
+    first_row: int
+    last_row: int
+    first_number: int = 1
+    last_number: int | None = None
+    kind: SeatKind = SeatKind.STANDARD
+    category: str = ""
+
+    def has(self, row: int, number: int) -> bool:
+        return (
+            self.first_row <= row <= self.last_row
+            and self.first_number <= number
+            and (self.last_number is None or number <= self.last_number)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +50,7 @@ class SectionLayout:
     seats_per_row: int
     grade: Grade
     price: int
+    special: tuple[SpecialSeats, ...] = ()
 
 
 DEFAULT_LAYOUT = (SectionLayout(name="1", rows=1, seats_per_row=50, grade=Grade.R, price=50_000),)
@@ -102,7 +126,7 @@ def build_seats(layout: Sequence[SectionLayout]) -> Iterator[Seat]:
         for section in tier:
             for row in range(section.rows):
                 for number in range(1, section.seats_per_row + 1):
-                    yield Seat(
+                    seat = Seat(
                         section=section.name,
                         row=row_label(row),
                         number=number,
@@ -111,6 +135,10 @@ def build_seats(layout: Sequence[SectionLayout]) -> Iterator[Seat]:
                         x=left + number - 1,
                         y=top + row,
                     )
+                    for special in section.special:
+                        if special.has(row + 1, number):
+                            seat.kind, seat.laid_out_for = special.kind, special.category
+                    yield seat
             left += section.seats_per_row + AISLE
         top += max(section.rows for section in tier) + AISLE
 

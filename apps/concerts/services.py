@@ -23,10 +23,12 @@ from apps.concerts.errors import (
 from apps.concerts.layouts import DEFAULT_LAYOUT, SectionLayout, build_seats, validate_layout
 from apps.concerts.models import (
     Concert,
+    InventoryCategory,
     Performance,
     RankingEntry,
     RankingEntryQuerySet,
     Seat,
+    SeatAllocation,
     venue_day,
 )
 from apps.core.database import fetch_all, load_statements
@@ -91,28 +93,35 @@ def generate_seats(*, performance_id: int, layout: Sequence[SectionLayout] = DEF
         seats_total=len(seats),
         seats_unblocked=len(seats),
     )
+    _allocate_as_laid_out(seats)
     return len(seats)
 
 
-def block_seats(*, seat_ids: Sequence[int]) -> int:
-    """Keep seats back from sale; returns how many were not blocked before. What is held or sold stays so."""
-    return _set_blocked(seat_ids=seat_ids, blocked=True)
+def _allocate_as_laid_out(seats: Sequence[Seat]) -> None:
+    """Keep those new seats back that their layout names a category for; triggers note and count it.
 
-
-def unblock_seats(*, seat_ids: Sequence[int]) -> int:
-    """Put blocked seats on sale again; returns how many."""
-    return _set_blocked(seat_ids=seat_ids, blocked=False)
-
-
-@use_case
-def _set_blocked(*, seat_ids: Sequence[int], blocked: bool) -> int:
-    seats = list(Seat.objects.lock().filter(pk__in=seat_ids, is_blocked=not blocked))
-    Seat.objects.filter(pk__in=[seat.pk for seat in seats]).update(is_blocked=blocked)
-    changed = Counter(seat.performance_id for seat in seats)
-    for performance in Performance.objects.lock().filter(pk__in=changed):
-        performance.seats_unblocked += changed[performance.pk] * (-1 if blocked else 1)
-        save_counts(performance)
-    return len(seats)
+    :raises LayoutRefused: there is no such category.
+    """
+    kept_back = [seat for seat in seats if seat.laid_out_for]
+    if not kept_back:
+        return
+    categories = {category.code: category for category in InventoryCategory.objects.all()}
+    if unknown := {seat.laid_out_for for seat in kept_back} - categories.keys():
+        raise LayoutRefused(
+            _("There is no category %(code)s.") % {"code": ", ".join(sorted(unknown))}
+        )
+    now = timezone.now()
+    SeatAllocation.objects.bulk_create(
+        SeatAllocation(
+            seat=seat,
+            performance_id=seat.performance_id,
+            category=categories[seat.laid_out_for],
+            reason=_("Set by the layout"),
+            allocated_at=now,
+            returns_on_refund=categories[seat.laid_out_for].returns_on_refund,
+        )
+        for seat in kept_back
+    )
 
 
 # --- Ranking ----------------------------------------------------------------------------------------------------------
@@ -340,18 +349,19 @@ def _insert(entries: Sequence[RankingEntry]) -> dict[UUID, datetime]:
 
 
 def save_counts(performance: Performance) -> None:
-    """Write the counts of a locked performance, and `sold_out_at`: the moment of the last sale, while no unblocked seat is left."""
+    """Write what the ranking has counted of a locked performance, and `sold_out_at`: the moment of the last sale, while no seat that is
+    for the public is left."""
     performance.sold_out_at = _last_sale_at(performance.pk) if _is_sold_out(performance) else None
-    performance.save(update_fields=["seats_unblocked", "seats_sold", "sold_out_at"])
+    performance.save(update_fields=["seats_sold", "sold_out_at"])
 
 
 def _is_sold_out(performance: Performance) -> bool:
     sold, for_sale = performance.seats_sold, performance.seats_unblocked
     if not 0 < sold >= for_sale:
         return False
-    # Which of the sold ones are blocked is asked only when it may matter.
-    has_blocked = for_sale < performance.seats_total
-    return not has_blocked or sold - _sold_and_blocked(performance.pk) >= for_sale
+    # Which of the sold ones are kept back is asked only when it may matter.
+    has_kept_back = for_sale < performance.seats_total
+    return not has_kept_back or sold - _sold_and_kept_back(performance.pk) >= for_sale
 
 
 def _last_sale_at(performance_id: int) -> datetime | None:
@@ -359,13 +369,13 @@ def _last_sale_at(performance_id: int) -> datetime | None:
     return sales.order_by("-occurred_at").values_list("occurred_at", flat=True).first()
 
 
-def _sold_and_blocked(performance_id: int) -> int:
-    """Count seats: how many were sold, and blocked before or after."""
+def _sold_and_kept_back(performance_id: int) -> int:
+    """Count seats: how many were sold, and are kept back in a category, be it since before or after."""
     seats = Seat.objects.of_performance(performance_id).filter(is_blocked=True)
-    blocked = set(seats.values_list("pk", flat=True))
+    kept_back = set(seats.values_list("pk", flat=True))
     entries = RankingEntry.objects.of_performance(performance_id)
-    touched = entries.filter(seat_ids__overlap=list(blocked)) if blocked else entries.none()
+    touched = entries.filter(seat_ids__overlap=list(kept_back)) if kept_back else entries.none()
     return sum(
-        sign * len(blocked & set(seat_ids))
+        sign * len(kept_back & set(seat_ids))
         for sign, seat_ids in touched.values_list("reservations", "seat_ids")
     )

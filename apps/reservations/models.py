@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.concerts.models import Performance, Seat
 from apps.core.identifiers import new_id
+from apps.reservations import triggers
 
 
 class HoldQuerySet(models.QuerySet["Hold"]):
@@ -245,6 +246,7 @@ class SeatClaim(models.Model):
             # As of holds.
             BrinIndex(fields=["performance"], autosummarize=True, name="seat_claim_by_performance"),
         ]
+        triggers = [triggers.sold_seat_returns()]
 
     def __str__(self) -> str:
         return f"{self.hold_id}: {self.seat_id}"

@@ -186,7 +186,7 @@ def nearly_sold_out(concert_ids: Iterable[int]) -> frozenset[int]:
 
 def _read_nearly_sold_out(concert_ids: list[int]) -> dict[int, bool]:
     now = timezone.now()
-    seats = Seat.objects.unblocked().filter(
+    seats = Seat.objects.for_the_public().filter(
         performance__concert=OuterRef("pk"),
         performance__starts_at__gt=now,
         performance__sold_out_at=None,
@@ -304,14 +304,16 @@ def _current_availability(performance_id: int) -> Availability:
     return Availability(version, text, data)
 
 
-# The best seat is of the dearest grade, leaves none single, is near the stage and near the middle of its row. Free seats in a row with
-# consecutive numbers start at a seat whose (quantity - 1)th follower has the number that is that much higher: gaps and islands. The
-# free seat beside them is left single if the one behind it is not free. Seats of another grade are no neighbours here.
+# The best seat is of the dearest grade, has the whole stage in view, leaves none single, is near the stage and near the middle of its row.
+# Free seats in a row with consecutive numbers start at a seat whose (quantity - 1)th follower has the number that is that much higher:
+# gaps and islands. The free seat beside them is left single if the one behind it is not free. Seats of another grade, or with another
+# view, are no neighbours here.
 _ADJACENT_SQL = """
 WITH free AS (
-    SELECT seat.id, seat.section, seat.row, seat.number, seat.grade, seat.x, seat.y
+    SELECT seat.id, seat.section, seat.row, seat.number, seat.grade, seat.x, seat.y, seat.kind,
+        seat.kind = 'RESTRICTED_VIEW' AS is_restricted
     FROM concerts_seat seat
-    WHERE seat.performance_id = %(performance_id)s AND NOT seat.is_blocked
+    WHERE seat.performance_id = %(performance_id)s AND NOT seat.is_blocked AND {kinds}
       AND seat.id <> ALL (%(without)s::bigint[])
       AND (%(grade)s::text IS NULL OR seat.grade = %(grade)s)
       AND NOT EXISTS (
@@ -321,7 +323,7 @@ WITH free AS (
             AND (hold.status = 'CONFIRMED' OR (hold.status = 'HELD' AND hold.expires_at > %(at)s))
       )
 ), runs AS (
-    SELECT grade, y, id, x + (%(quantity)s - 1) / 2.0 AS middle,
+    SELECT grade, is_restricted, y, id, x + (%(quantity)s - 1) / 2.0 AS middle,{counts}
         array_agg(id) OVER follow AS seat_ids,
         number + %(quantity)s - 1 = last_value(number) OVER follow AS is_adjacent,
         number - lag(number) OVER line IS NOT DISTINCT FROM 1
@@ -329,15 +331,27 @@ WITH free AS (
         lead(number, %(quantity)s) OVER line - number IS NOT DISTINCT FROM %(quantity)s
             AND lead(number, %(quantity)s + 1) OVER line - number IS DISTINCT FROM %(quantity)s + 1 AS leaves_one_behind
     FROM free
-    WINDOW line AS (PARTITION BY section, row, grade ORDER BY number),
+    WINDOW line AS (PARTITION BY section, row, grade, is_restricted ORDER BY number),
         follow AS (line ROWS BETWEEN CURRENT ROW AND %(quantity)s - 1 FOLLOWING)
 )
 SELECT seat_ids FROM runs
-WHERE is_adjacent
-ORDER BY array_position(%(grades)s::text[], grade::text), leaves_one_before::int + leaves_one_behind::int, y,
+WHERE is_adjacent{which}
+ORDER BY {first}array_position(%(grades)s::text[], grade::text), is_restricted, leaves_one_before::int + leaves_one_behind::int, y,
     abs(middle - (SELECT (min(x) + max(x)) / 2.0 FROM free)), id
 LIMIT %(limit)s
 """
+_ADJACENT = _ADJACENT_SQL.format(
+    kinds="seat.kind NOT IN ('WHEELCHAIR', 'COMPANION')", counts="", which="", first=""
+)
+# With a wheelchair space: one rather than several, beside companion seats rather than others.
+_ADJACENT_TO_WHEELCHAIR = _ADJACENT_SQL.format(
+    kinds="true",
+    counts="""
+        count(*) FILTER (WHERE kind = 'WHEELCHAIR') OVER follow AS wheelchairs,
+        count(*) FILTER (WHERE kind = 'COMPANION') OVER follow AS companions,""",
+    which=" AND wheelchairs > 0",
+    first="wheelchairs, companions DESC, ",
+)
 
 
 def adjacent_free_seats(
@@ -348,8 +362,12 @@ def adjacent_free_seats(
     at: datetime,
     limit: int,
     without: Collection[int] = (),
+    with_wheelchair: bool = False,
 ) -> list[list[int]]:
-    """Return up to `limit` choices of `quantity` free seats side by side and `without` certain ones, the best first."""
+    """Return up to `limit` choices of `quantity` free seats side by side and `without` certain ones, the best first.
+
+    Each choice has a wheelchair space if that is asked for; else none has one, nor a companion seat.
+    """
     parameters = {
         "performance_id": performance_id,
         "quantity": quantity,
@@ -359,7 +377,8 @@ def adjacent_free_seats(
         "limit": limit,
         "without": list(without),
     }
-    return [row[0] for row in _read_hall(_ADJACENT_SQL, parameters)]
+    statement = _ADJACENT_TO_WHEELCHAIR if with_wheelchair else _ADJACENT
+    return [row[0] for row in _read_hall(statement, parameters)]
 
 
 def _read_hall(statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:

@@ -13,7 +13,7 @@ from apps.api.fields import (
     StrictIntegerField,
     StrictUUIDField,
 )
-from apps.concerts.models import SEATS_PER_CUSTOMER_MAX, Grade
+from apps.concerts.models import SEATS_PER_CUSTOMER_MAX, Grade, SeatKind
 from apps.reservations.events import PricedSeat
 from apps.reservations.models import Hold, Reservation, SeatClaim, Ticket
 from apps.reservations.selectors import (
@@ -51,6 +51,9 @@ class BestAvailableRequest(serializers.Serializer[Any]):
     performance_id = StrictIntegerField(min_value=1)
     quantity = StrictIntegerField(min_value=1, max_value=SEATS_PER_CUSTOMER_MAX)
     grade = StrictChoiceField(Grade.values, required=False, allow_null=True, default=None)
+    kind = StrictChoiceField(
+        [SeatKind.WHEELCHAIR.value], required=False, allow_null=True, default=None
+    )
 
 
 class ReservationRequest(serializers.Serializer[Any]):
@@ -134,6 +137,11 @@ class MapSeatField(serializers.ListField):
     pass
 
 
+class MapKindSerializer(serializers.Serializer[Any]):
+    kind = serializers.ChoiceField([kind.value for kind in SeatKind if kind != SeatKind.STANDARD])
+    seat_ids = serializers.ListField(child=serializers.IntegerField())
+
+
 class SeatMapSerializer(serializers.Serializer[Any]):
     """Describes the answer; its bytes are rendered once and kept."""
 
@@ -141,6 +149,7 @@ class SeatMapSerializer(serializers.Serializer[Any]):
     sections = MapSectionSerializer(many=True)
     grades = MapGradeSerializer(many=True)
     seats = serializers.ListField(child=MapSeatField())
+    kinds = MapKindSerializer(many=True)
 
 
 class AvailabilitySerializer(serializers.Serializer[Any]):

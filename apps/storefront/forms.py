@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import User, validate_ascii
 from apps.accounts.serializers import PASSWORD_MAX_LENGTH
-from apps.concerts.models import SEATS_PER_CUSTOMER_MAX, Grade
+from apps.concerts.models import SEATS_PER_CUSTOMER_MAX, Grade, SeatKind
 from apps.core.form_fields import WholeNumberField, WonField
 from apps.core.texts import TypedLine
 from apps.storefront.wording import won
@@ -95,3 +95,6 @@ class SeatsForm(KeyedForm):
 class BestAvailableForm(KeyedForm):
     quantity = WholeNumberField(min_value=1, max_value=SEATS_PER_CUSTOMER_MAX)
     grade = forms.ChoiceField(choices=[("", ""), *Grade.choices], required=False)
+    kind = forms.ChoiceField(
+        choices=[("", ""), (SeatKind.WHEELCHAIR, SeatKind.WHEELCHAIR.label)], required=False
+    )

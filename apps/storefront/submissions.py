@@ -82,19 +82,21 @@ def submit_best_hold(
     performance_id: int,
     quantity: int,
     grade: str,
+    kind: str,
     admission: Admission,
     key: UUID,
 ) -> UUID:
-    """Return the hold of the best seats, of any grade if it is empty."""
+    """Return the hold of the best seats, of any grade if it is empty, without wheelchair spaces if no kind is named."""
     hold = partial(
         hold_best_available.decide,
         customer_id=customer_id,
         performance_id=performance_id,
         quantity=quantity,
         grade=grade or None,
+        kind=kind or None,
         admission=admission,
     )
-    wanted = f"{performance_id}: {quantity} {grade}"
+    wanted = f"{performance_id}: {quantity} {grade}" + (f" {kind}" if kind else "")
     kept = _once(Operation.HOLD_BEST_AVAILABLE, customer_id, key, wanted, hold, _held)
     return UUID(kept["hold_id"])
 

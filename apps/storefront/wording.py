@@ -8,6 +8,8 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from apps.concerts.models import SeatKind
+
 # An estimate is honest as a range: the pace of the last two minutes may change.
 SHORTEST, LONGEST = 0.7, 1.4
 COARSE = 20  # minutes; above, it is not known better than by fives
@@ -131,6 +133,8 @@ def seat_map_words() -> dict[str, str]:
         "won": won_pattern(),
         "seat": _("{section}, row {row}, seat {number}"),
         "details": _("{grade}, {price}, {state}"),
+        "detailsOfKind": _("{grade}, {price}, {kind}, {state}"),
+        **{kind.value: str(kind.label) for kind in SeatKind if kind != SeatKind.STANDARD},
         "described": _("{seat}, {details}"),
         "free": _("free"),
         "held": _("held by another customer"),

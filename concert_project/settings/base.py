@@ -338,6 +338,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "ReservationStatus": ["CONFIRMED", "CANCELLED"],
         "QueueTokenStatus": ["WAITING", "ACTIVE", "EXPIRED"],
         "Grade": ["VIP", "R", "S", "A"],
+        "SpecialSeatKind": ["WHEELCHAIR", "COMPANION", "AISLE", "RESTRICTED_VIEW"],
+        "WantedSeatKind": ["WHEELCHAIR"],
         "SuccessCode": ["SUCCESS"],
     },
 }

@@ -97,7 +97,9 @@ def hot_queries(performance: Performance, *, customer_id: int, bearer: str) -> I
         "Best available: four seats side by side",
         ("seat_claims_open", "hold_may_claim"),
         "reservations_seatclaim",
-        lambda: best_available._choose(performance.pk, 4, None, at=now),
+        lambda: best_available._choose(
+            best_available.Wanted(performance.pk, 4, None, with_wheelchair=False), at=now
+        ),
     )
     yield Case(
         "Sweep: holds whose time is over",

@@ -90,14 +90,24 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _sell_halls(base_url: str) -> list[Hall]:
-    from apps.concerts.services import block_seats
+    from apps.concerts.inventory import SEATS_AT_ONCE, allocate_seats
+    from apps.concerts.models import InventoryCategory
     from dev.demo.loadtest import prepare_load_test
     from dev.stack.visitors import admitted_cookies
 
+    house = InventoryCategory.objects.get(code=InventoryCategory.Code.HOUSE)
     halls = []
     for seats in HALLS:
         made = prepare_load_test(customers=1, seats=seats, capacity=1, seats_per_customer=4)
-        block_seats(seat_ids=made.seat_ids[::3])
+        third = made.seat_ids[::3]
+        for first in range(0, len(third), SEATS_AT_ONCE):
+            allocate_seats(
+                performance_id=made.performance_id,
+                seat_ids=third[first : first + SEATS_AT_ONCE],
+                category_id=house.pk,
+                reason="Taken",
+                staff_id=None,
+            )
         halls.append(
             Hall(
                 seats,

@@ -8,22 +8,49 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.utils import timezone
 
-from apps.concerts.layouts import SectionLayout
-from apps.concerts.models import Concert, Grade, Performance
+from apps.concerts.layouts import SectionLayout, SpecialSeats
+from apps.concerts.models import Concert, Grade, InventoryCategory, Performance, SeatKind
 from apps.concerts.publication import publish_concert
 from apps.concerts.services import create_performance
 from apps.queue.services import get_or_create_waiting_room
 from apps.reservations.models import Hold
 
+HOUSE, WHEELCHAIR, COMPANION = (
+    InventoryCategory.Code.HOUSE,
+    SeatKind.WHEELCHAIR,
+    SeatKind.COMPANION,
+)
+# At the end of a row, two spaces with a companion seat beside each.
+BY_THE_RAMP = (
+    SpecialSeats(7, 7, 1, 1, kind=WHEELCHAIR),
+    SpecialSeats(7, 7, 2, 2, kind=COMPANION),
+    SpecialSeats(7, 7, 3, 3, kind=WHEELCHAIR),
+    SpecialSeats(7, 7, 4, 4, kind=COMPANION),
+    SpecialSeats(7, 7, 19, 20, kind=SeatKind.RESTRICTED_VIEW),
+)
 CLUB = (
     SectionLayout(name="Floor", rows=2, seats_per_row=10, grade=Grade.R, price=66_000),
     SectionLayout(name="Bar", rows=3, seats_per_row=10, grade=Grade.S, price=44_000),
 )
 THEATRE = (
     SectionLayout(name="Stalls L", rows=10, seats_per_row=8, grade=Grade.R, price=99_000),
-    SectionLayout(name="Stalls C", rows=10, seats_per_row=10, grade=Grade.VIP, price=132_000),
+    SectionLayout(
+        name="Stalls C",
+        rows=10,
+        seats_per_row=10,
+        grade=Grade.VIP,
+        price=132_000,
+        special=(SpecialSeats(8, 8, 4, 7, category=HOUSE),),
+    ),
     SectionLayout(name="Stalls R", rows=10, seats_per_row=8, grade=Grade.R, price=99_000),
-    SectionLayout(name="Balcony", rows=7, seats_per_row=20, grade=Grade.S, price=66_000),
+    SectionLayout(
+        name="Balcony",
+        rows=7,
+        seats_per_row=20,
+        grade=Grade.S,
+        price=66_000,
+        special=BY_THE_RAMP,
+    ),
 )
 ARENA = tuple(
     SectionLayout(name=f"{tier} {letter}", rows=rows, seats_per_row=seats, grade=grade, price=price)

@@ -94,6 +94,7 @@ class Scene:
     deliver_again: Callable[[], None]
     set_published: Callable[[bool], None]
     holds_between: Callable[[float, float], int]
+    paint: Callable[[int], list[str]]
     hits: list[Hit] = field(default_factory=list)
     frozen: tuple[float, float] | None = None
     missed: str = ""
@@ -274,6 +275,11 @@ def refuse_messages(scene: Scene, planned: PlannedFault) -> None:
 # --- Staff ----------------------------------------------------------------------------------------
 
 
+def paint_halls(scene: Scene) -> None:
+    for performance_id in scene.performance_ids:
+        scene.breaches += scene.paint(performance_id)
+
+
 def withdraw_concert(scene: Scene, planned: PlannedFault) -> None:
     """Take the concert offline in the middle of its sale, and publish it again."""
     scene.set_published(False)
@@ -304,6 +310,11 @@ FAULTS = {
     ),
     "worker-frozen": Fault("worker frozen until it is replaced", freeze_worker),
     "schedule-damaged": Fault("beat finds an empty record in its file", damage_schedule),
+    "halls-painted": Fault(
+        "staff keep every free seat back and release it, ten times",
+        each_blow(paint_halls),
+        blows=10,
+    ),
     "concert-withdrawn": Fault("concert taken offline and published again", withdraw_concert),
     "beat-killed": Fault("beat killed and away", kill_beat),
     "broker-down": Fault("broker killed at a commit, comes back empty", kill_broker),

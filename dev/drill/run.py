@@ -19,6 +19,7 @@ from dev.drill.deliveries import (
 )
 from dev.drill.faults import FAULTS, AimMissed, PlannedFault, Scene
 from dev.drill.history import Call, History
+from dev.drill.painting import keep_back_and_release
 from dev.drill.recovery import PATIENCE, Crowd, Watch, are_all_delivered, with_fresh_session
 from dev.drill.report import Row, seconds_of_sales
 from dev.drill.settle import settle
@@ -93,6 +94,7 @@ class Drill:
             deliver_again=partial(with_fresh_session, deliver_again, dice),
             set_published=partial(with_fresh_session, self._set_published),
             holds_between=partial(with_fresh_session, holds_between),
+            paint=partial(with_fresh_session, keep_back_and_release),
         )
         self._stack.revived.clear()
         for customer in self._customers.values():

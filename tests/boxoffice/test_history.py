@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from apps.accounts.models import AccessToken, User
 from apps.accounts.services import issue_access_tokens
-from apps.concerts.models import Concert, Performance, Seat
+from apps.concerts.models import Concert, Performance
 from apps.outbox.models import EventDelivery, OutboxEvent, Receiver
 from tests.boxoffice.sending import act, concert_form, layout_form, send
 from tests.boxoffice.staff import list_of, page_of
@@ -30,6 +30,9 @@ NOTE_NOTHING = {
     "withdraw",
     "withdraw_this",
     "publish_this",
+    "allocate",
+    "release",
+    "open_inventory",
 }
 # tests/queue/test_steering.py, tests/concerts/test_corrections.py
 NOTE_THEMSELVES = {
@@ -47,17 +50,6 @@ NOTE_THEMSELVES = {
 def hidden_concert() -> tuple[Any, Any]:
     concert = ConcertFactory(is_published=False)
     return concert, concert
-
-
-def free_seat() -> tuple[Any, Any]:
-    seat = PerformanceFactory(seats=2).seats.order_by("pk")[0]
-    return seat, seat.performance
-
-
-def blocked_seat() -> tuple[Any, Any]:
-    seat, performance = free_seat()
-    Seat.objects.filter(pk=seat.pk).update(is_blocked=True)
-    return seat, performance
 
 
 def live_token() -> tuple[Any, Any]:
@@ -87,8 +79,6 @@ def receiver_with_dead() -> tuple[Any, Any]:
 # By action: makes what it is done to and what has the history; and what the history says.
 CASES: dict[str, tuple[Callable[[], tuple[Any, Any]], str]] = {
     "publish": (hidden_concert, "Published."),
-    "block": (free_seat, "Blocked (1): "),
-    "unblock": (blocked_seat, "Unblocked (1): "),
     "revoke": (live_token, "Revoked."),
     "replay": (dead_delivery, "Replayed."),
     "replay_all": (receiver_with_dead, "Replayed 1 dead delivery."),

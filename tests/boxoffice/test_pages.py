@@ -29,7 +29,7 @@ from apps.reservations.models import Hold, Reservation, SeatClaim, Ticket
 from apps.reservations.services import cancel_reservation
 from tests.boxoffice.staff import list_of, page_of
 from tests.factories.accounts import CustomerFactory
-from tests.factories.concerts import PerformanceFactory, begin_at
+from tests.factories.concerts import PerformanceFactory, begin_at, keep_back
 from tests.factories.jobs import job_of_staff
 from tests.factories.payments import WalletFactory
 from tests.factories.reservations import hold, overdue_hold, reservation
@@ -38,7 +38,7 @@ from tests.factories.visitors import admitted_visitor
 pytestmark = pytest.mark.django_db
 
 # The columns and fields shown as a green tick or a red cross: the tick is the good one of each.
-GOOD = {"is_published", "on_sale", "is_live", "is_active", "is_for_sale", "is_valid"}
+GOOD = {"is_published", "on_sale", "is_live", "is_active", "is_for_sale", "is_valid", "returns_on_refund"}
 
 
 @pytest.fixture
@@ -270,7 +270,7 @@ def test_a_green_tick_is_good_news(rf: Any) -> None:
 
 def test_a_seat_that_staff_keep_back_has_the_cross(staff: Client) -> None:
     free, kept = PerformanceFactory(seats=2).seats.order_by("pk")
-    Seat.objects.filter(pk=kept.pk).update(is_blocked=True)
+    keep_back(kept)
 
     answer = staff.get(list_of(Seat))
 

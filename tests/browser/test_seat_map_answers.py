@@ -13,7 +13,6 @@ from playwright.sync_api import Page, Route, expect
 
 from apps.accounts.models import User
 from apps.concerts.models import Performance, Seat
-from apps.concerts.services import block_seats
 from apps.queue.models import WaitingRoom
 from apps.queue.services import Admission, remove_visitor
 from apps.reservations.models import Hold, Reservation
@@ -37,6 +36,7 @@ from tests.browser.seat_map import (
     without_news,
 )
 from tests.factories.accounts import CustomerFactory
+from tests.factories.concerts import block_seats
 from tests.factories.payments import WalletFactory
 from tests.factories.reservations import hold, reservation
 

@@ -149,27 +149,6 @@ class TestSeatGenerator:
 
 
 class TestSeatAdmin:
-    def test_blocks_and_unblocks(self, staff):
-        PerformanceFactory(seats=3)
-        first, second, _third = Seat.objects.order_by("pk")
-
-        act(staff, "block", first, second)
-        assert Seat.objects.filter(is_blocked=True).count() == 2
-        act(staff, "unblock", first)
-
-        assert Seat.objects.get(is_blocked=True) == second
-
-    def test_blocking_takes_the_right_to_change_seats(self):
-        seat = SeatFactory()
-
-        act(clerk("view_seat"), "block", seat)
-        seat.refresh_from_db()
-        assert not seat.is_blocked
-        act(clerk("view_seat", "change_seat"), "block", seat)
-
-        seat.refresh_from_db()
-        assert seat.is_blocked
-
     def test_price_and_place_cannot_be_edited(self, staff):
         seat = SeatFactory()
 

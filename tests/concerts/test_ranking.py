@@ -28,7 +28,7 @@ from apps.concerts.selectors import (
     seats_of,
     sold_out_answers,
 )
-from apps.concerts.services import block_seats, ranking_drift, rebuild_ranking, unblock_seats
+from apps.concerts.services import ranking_drift, rebuild_ranking
 from apps.core.store import StoreUnavailable
 from apps.outbox.announcing import drain_announced
 from apps.outbox.consumers import DeliveryRefused
@@ -49,6 +49,8 @@ from tests.factories.concerts import (
     PerformanceFactory,
     alike,
     begin_at,
+    block_seats,
+    unblock_seats,
 )
 
 pytestmark = pytest.mark.django_db

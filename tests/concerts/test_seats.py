@@ -17,13 +17,8 @@ from apps.concerts.errors import (
 from apps.concerts.layouts import SectionLayout, build_seats, row_label
 from apps.concerts.models import Grade, Performance, PerformanceQuerySet, Seat
 from apps.concerts.selectors import dates_of, seat_map, seats_of
-from apps.concerts.services import (
-    block_seats,
-    create_performance,
-    generate_seats,
-    unblock_seats,
-)
-from tests.factories.concerts import ConcertFactory, PerformanceFactory
+from apps.concerts.services import create_performance, generate_seats
+from tests.factories.concerts import ConcertFactory, PerformanceFactory, block_seats, unblock_seats
 
 pytestmark = pytest.mark.django_db
 
@@ -237,6 +232,7 @@ class TestSeatMap:
                 [second.pk, "Floor", "A", 2, 1, 2, "A"],
                 [third.pk, "Balcony", "A", 1, 4, 2, "VIP"],
             ],
+            "kinds": [],
         }
         assert drawn.seat_ids == (first.pk, second.pk, third.pk)
 

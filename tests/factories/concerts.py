@@ -1,6 +1,6 @@
 """Concerts to test with: published, on sale since yesterday, first date in thirty days."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -9,13 +9,16 @@ import factory
 from django.db.models import Model, QuerySet
 from django.utils import timezone
 
+from apps.concerts.inventory import SeatChanges, allocate_seats, release_seats
 from apps.concerts.models import (
     USUAL_LENGTH,
     Concert,
     Grade,
+    InventoryCategory,
     Performance,
     RankingEntry,
     Seat,
+    SeatAllocation,
     venue_day,
 )
 from apps.concerts.scheduling import reschedule_performance
@@ -58,8 +61,55 @@ class ConcertFactory(factory.django.DjangoModelFactory[Concert]):
 def count_in(performance: Performance, seats: Sequence[Seat]) -> None:
     """Let the performance know of its new seats, as the services do."""
     performance.seats_total += len(seats)
-    performance.seats_unblocked += sum(not seat.is_blocked for seat in seats)
+    performance.seats_unblocked += len(seats)
     performance.save(update_fields=["seats_total", "seats_unblocked"])
+
+
+def keep_back(
+    *seats: Seat, category: str = InventoryCategory.Code.HOUSE, **fields: Any
+) -> list[SeatAllocation]:
+    """Keep seats back from the public, whatever has become of them."""
+    kept_in = category_of(category)
+    return SeatAllocation.objects.bulk_create(
+        SeatAllocation(
+            **{
+                "seat": seat,
+                "performance_id": seat.performance_id,
+                "category": kept_in,
+                "reason": "For the house",
+                "allocated_at": timezone.now(),
+                "returns_on_refund": True,
+                **fields,
+            }
+        )
+        for seat in seats
+    )
+
+
+def block_seats(*, seat_ids: Sequence[int]) -> int:
+    """Keep seats back as staff do; returns how many were not before."""
+    house = category_of(InventoryCategory.Code.HOUSE).pk
+    keep = partial(allocate_seats, category_id=house, reason="For the house", staff_id=None)
+    return _changed(keep, seat_ids)
+
+
+def unblock_seats(*, seat_ids: Sequence[int]) -> int:
+    """Put seats on sale as staff do; returns how many were kept back."""
+    return _changed(partial(release_seats, reason="Not needed", staff_id=None), seat_ids)
+
+
+def _changed(change: Callable[..., SeatChanges], seat_ids: Sequence[int]) -> int:
+    halls = Performance.objects.filter(seats__in=seat_ids).distinct().order_by("pk")
+    return sum(
+        len(change(performance_id=hall.pk, seat_ids=ids).applied)
+        for hall in halls
+        if (ids := list(hall.seats.filter(pk__in=seat_ids).values_list("pk", flat=True)))
+    )
+
+
+def category_of(code: str) -> InventoryCategory:
+    """Return one of the categories that there always are."""
+    return InventoryCategory.objects.get(code=code)
 
 
 def begin_at(performances: QuerySet[Performance], at: datetime) -> None:

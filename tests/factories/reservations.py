@@ -39,6 +39,7 @@ def hold_best(
     quantity: int,
     *,
     grade: str | None = None,
+    kind: str | None = None,
     admission: Admission | None = None,
 ) -> HeldSeats:
     """Hold the best seats that there are."""
@@ -47,6 +48,7 @@ def hold_best(
         performance_id=performance.pk,
         quantity=quantity,
         grade=grade,
+        kind=kind,
         admission=admission,
     )
 

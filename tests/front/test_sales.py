@@ -23,7 +23,7 @@ from apps.reservations.models import Hold, Reservation
 from tests.api.wsgi import Answer, call
 from tests.clocks import CacheClock
 from tests.factories.accounts import CustomerFactory, bearer
-from tests.factories.concerts import PerformanceFactory
+from tests.factories.concerts import PerformanceFactory, keep_back
 from tests.factories.payments import WalletFactory
 from tests.factories.queue import WaitingRoomFactory
 from tests.factories.reservations import hold, overdue_hold, reservation
@@ -156,7 +156,7 @@ class TestBothDoors:
             held, sold, blocked, own = seats_of(performance)
             hold(CustomerFactory(), [held])
             reservation(CustomerFactory(), [sold])
-            Seat.objects.filter(pk=blocked.pk).update(is_blocked=True)
+            keep_back(blocked)
             buyer = Buyer(door, performance, headers=look)
             hold(buyer.customer, [own])
             return [buyer.hold(seat) for seat in (held, sold, blocked, own)]

@@ -7,13 +7,13 @@ import pytest
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from apps.concerts.models import Concert, Performance, Seat
+from apps.concerts.models import Concert, Performance
 from apps.core.caching import clear_process_caches
 from apps.payments.models import Wallet
 from apps.queue.services import admit_visitors
 from apps.reservations.models import Hold, Reservation, SeatClaim
 from tests.factories.accounts import CustomerFactory
-from tests.factories.concerts import PerformanceFactory, begin_at
+from tests.factories.concerts import PerformanceFactory, begin_at, keep_back
 from tests.factories.reservations import hold, overdue_hold, reservation
 from tests.factories.visitors import Visitor, admitted_visitor
 
@@ -158,7 +158,7 @@ class TestSeats:
     def test_a_blocked_seat_shows_reserved_and_an_overdue_one_available(
         self, performance, seats, visitor
     ):
-        Seat.objects.filter(pk=seats[0].pk).update(is_blocked=True)
+        keep_back(seats[0])
         overdue_hold(CustomerFactory(), seats[1:2])
 
         data = visitor.get(f"/performances/{performance.pk}/seats").json()["data"]

@@ -18,7 +18,7 @@ from apps.reservations.selectors import Availability, availability, seats_with_s
 from apps.reservations.services import cancel_reservation, release_hold
 from tests.clocks import CacheClock
 from tests.factories.accounts import CustomerFactory
-from tests.factories.concerts import PerformanceFactory
+from tests.factories.concerts import PerformanceFactory, keep_back
 from tests.factories.reservations import hold, overdue_hold, reservation
 
 pytestmark = pytest.mark.django_db
@@ -56,7 +56,7 @@ class TestAvailability:
         cancel_reservation(customer_id=customers[4].pk, reservation_id=cancelled.pk)
         hold(customers[5], seats[7:8])
         reservation(customers[6], seats[8:9])
-        Seat.objects.filter(pk__in=[seat.pk for seat in seats[7:10]]).update(is_blocked=True)
+        keep_back(*seats[7:10])
         # Given back, and taken anew.
         hold(customers[7], seats[3:4])
         overdue_hold(customers[8], seats[11:12])

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from apps.concerts.errors import SalesClosed, SalesNotOpen, SeatNotFound
-from apps.concerts.models import Concert, Performance, Seat
+from apps.concerts.models import Concert, Performance
 from apps.reservations.errors import (
     HoldExpired,
     HoldNotFound,
@@ -20,7 +20,7 @@ from apps.reservations.errors import (
 from apps.reservations.models import Hold, SeatClaim
 from apps.reservations.services import HeldSeats, expire_holds, expiring, release_hold
 from tests.factories.accounts import CustomerFactory
-from tests.factories.concerts import PerformanceFactory, SeatFactory, begin_at
+from tests.factories.concerts import PerformanceFactory, SeatFactory, begin_at, keep_back
 from tests.factories.reservations import cancel, confirm, hold, hold_best, overdue_hold, reservation
 
 pytestmark = pytest.mark.django_db
@@ -64,7 +64,7 @@ class TestHoldSeats:
         if is_sold:
             reservation(CustomerFactory(), seats[:1])
         else:
-            Seat.objects.filter(pk=seats[0].pk).update(is_blocked=True)
+            keep_back(seats[0])
 
         with pytest.raises(SeatAlreadyReserved):
             hold(customer, seats[:1])

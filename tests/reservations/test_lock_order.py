@@ -24,10 +24,10 @@ from apps.api.idempotency import idempotent
 from apps.boxoffice.base.jobs.kinds import Parameters, SingleStep, register_kind
 from apps.boxoffice.base.jobs.models import StaffJob
 from apps.boxoffice.base.jobs.services import approve_job, reject_job, request_job, run_job
-from apps.concerts import corrections
+from apps.concerts import corrections, inventory
 from apps.concerts import services as concerts
 from apps.concerts.layouts import DEFAULT_LAYOUT
-from apps.concerts.models import Concert, Grade, Performance, Seat
+from apps.concerts.models import Concert, Grade, Performance, Seat, SeatKind
 from apps.concerts.publication import publish_concert, withdraw_concert
 from apps.concerts.scheduling import reschedule_performance
 from apps.core.database import Statement, load_statements
@@ -43,7 +43,12 @@ from apps.reservations import services as reservations
 from apps.reservations.models import Hold
 from tests.boxoffice.sending import shown_by
 from tests.factories.accounts import CustomerFactory
-from tests.factories.concerts import ConcertFactory, PerformanceFactory
+from tests.factories.concerts import (
+    ConcertFactory,
+    PerformanceFactory,
+    category_of,
+    keep_back,
+)
 from tests.factories.payments import WalletFactory
 from tests.factories.queue import WaitingRoomFactory
 from tests.factories.reservations import hold, overdue_hold, reservation
@@ -290,10 +295,19 @@ def sweeping() -> Callable[[], object]:
     return reservations.expire_holds
 
 
-def blocking(service: Callable[..., object]) -> Callable[[], object]:
-    seats = seats_in_disorder() + seats_in_disorder()
-    Seat.objects.update(is_blocked=service is concerts.unblock_seats)
-    return partial(service, seat_ids=[seat.pk for seat in reversed(seats)])
+def painting(service: Callable[..., object], **values: object) -> Callable[[], object]:
+    """Change seats as staff do, which were in one category before, and are in another one afterwards if any."""
+    seats = seats_in_disorder()
+    keep_back(*seats, category="SPONSOR")
+    if service is inventory.allocate_seats:
+        values["category_id"] = category_of("HOUSE").pk
+    change = partial(service, performance_id=seats[0].performance_id, reason="x", staff_id=None)
+    return partial(change, seat_ids=[seat.pk for seat in reversed(seats)], **values)
+
+
+def releasing_what_is_due() -> Callable[[], object]:
+    keep_back(*seats_in_disorder(), *seats_in_disorder(), released_at=timezone.now())
+    return inventory.release_due_allocations
 
 
 def generating() -> Callable[[], object]:
@@ -439,8 +453,10 @@ USE_CASES: dict[str, Callable[[], Callable[[], object]]] = {
     "charge_wallet": topping_up,
     "adjust_wallet": adjusting,
     "expire_holds": sweeping,
-    "block_seats": partial(blocking, concerts.block_seats),
-    "unblock_seats": partial(blocking, concerts.unblock_seats),
+    "allocate_seats": partial(painting, inventory.allocate_seats),
+    "release_seats": partial(painting, inventory.release_seats),
+    "set_seat_kind": partial(painting, inventory.set_seat_kind, kind=SeatKind.AISLE),
+    "release_due_allocations": releasing_what_is_due,
     "generate_seats": generating,
     "create_performance": scheduling,
     "correct_prices": correcting_prices,

@@ -11,7 +11,7 @@ from apps.concerts.models import Concert, Performance, Seat
 from apps.core.caching import clear_process_caches
 from apps.reservations.selectors import FEW_SEATS, nearly_sold_out
 from tests.factories.accounts import CustomerFactory
-from tests.factories.concerts import ConcertFactory, PerformanceFactory, begin_at
+from tests.factories.concerts import ConcertFactory, PerformanceFactory, begin_at, keep_back
 from tests.factories.reservations import hold, overdue_hold, reservation
 
 pytestmark = pytest.mark.django_db
@@ -39,7 +39,7 @@ class TestNearlySoldOut:
         assert is_nearly_sold_out(performance.concert)
 
     def test_counts_seats_that_are_blocked(self, performance):
-        Seat.objects.filter(performance=performance, number=1).update(is_blocked=True)
+        keep_back(Seat.objects.get(performance=performance, number=1))
 
         assert is_nearly_sold_out(performance.concert)
 

@@ -25,7 +25,7 @@ from apps.reservations.errors import (
 from apps.reservations.models import Hold, Reservation, SeatClaim
 from apps.reservations.services import best_available
 from tests.factories.accounts import CustomerFactory
-from tests.factories.concerts import PerformanceFactory
+from tests.factories.concerts import PerformanceFactory, keep_back
 from tests.factories.reservations import cancel, confirm, hold, hold_best, reservation
 from tests.protections import (
     LOCK_OF_THE_BEST_SEATS,
@@ -420,7 +420,7 @@ class TestBestAvailableAndSeatsThatOthersAreAtWorkOn:
         performance = PerformanceFactory(seats=seats, concert__seats_per_customer=4)
         by_number = {seat.number: seat.pk for seat in performance.seats.all()}
         if free is not None:
-            performance.seats.exclude(number__in=free).update(is_blocked=True)
+            keep_back(*performance.seats.exclude(number__in=free))
         return performance, by_number
 
     @pytest.mark.parametrize("busy", [[1], [2], [1, 2]])

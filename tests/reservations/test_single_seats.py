@@ -8,7 +8,7 @@ from apps.reservations.errors import SeatAlreadyHeld, SingleSeatLeft
 from apps.reservations.models import Hold, SeatClaim
 from apps.reservations.services.single_seats import singles_left
 from tests.factories.accounts import CustomerFactory
-from tests.factories.concerts import PerformanceFactory, SeatFactory
+from tests.factories.concerts import PerformanceFactory, SeatFactory, keep_back
 from tests.factories.reservations import cancel, hold, hold_best, overdue_hold, reservation
 from tests.factories.visitors import admitted_visitor
 
@@ -138,7 +138,7 @@ class TestChoiceOnTheMap:
         self.refuse()
         first, second, middle, fourth, last = row_of(performance)
         reservation(CustomerFactory(), [first])
-        Seat.objects.filter(pk=last.pk).update(is_blocked=True)
+        keep_back(last)
 
         # Three are left: two of them leave one in any case; the middle one leaves two.
         with pytest.raises(SingleSeatLeft):

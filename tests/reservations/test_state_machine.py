@@ -29,7 +29,7 @@ from apps.api.idempotency import StoredAnswer, idempotent
 from apps.api.responses import as_json
 from apps.concerts import ranking_store
 from apps.concerts.models import Performance
-from apps.concerts.services import block_seats, rebuild_ranking, unblock_seats
+from apps.concerts.services import rebuild_ranking
 from apps.core.transactions import run_in_transaction
 from apps.outbox.draining import drain
 from apps.outbox.events import CONSUMERS
@@ -57,7 +57,7 @@ from apps.reservations.services import (
 )
 from tests.clocks import DatabaseClock
 from tests.factories.accounts import CustomerFactory
-from tests.factories.concerts import PerformanceFactory, SeatFactory
+from tests.factories.concerts import PerformanceFactory, SeatFactory, block_seats, unblock_seats
 from tests.outbox.deliveries import deliver
 from tests.reservations.racing import breaches
 from tests.reservations.sale_model import (
@@ -308,7 +308,8 @@ class SaleMachine(RuleBasedStateMachine):
     @rule(number=st.integers(0, len(PRICES) - 1), is_blocked=st.booleans())
     def block(self, number: int, is_blocked: bool) -> None:
         seat = self.seats[number]
-        changed = (seat in self.model.blocked) != is_blocked
+        is_other = (seat in self.model.blocked) != is_blocked
+        changed = is_other and seat not in self.model.claimed()
         self.model.blocked ^= {seat} if changed else set()
 
         assert (block_seats if is_blocked else unblock_seats)(seat_ids=[seat]) == changed

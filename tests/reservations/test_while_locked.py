@@ -12,7 +12,7 @@ import pytest
 from django.db import connection, transaction
 
 from apps.concerts.models import Performance
-from apps.concerts.services import block_seats, rebuild_ranking, unblock_seats
+from apps.concerts.services import rebuild_ranking
 from apps.core.transactions import run_in_transaction
 from apps.outbox.draining import drain
 from apps.outbox.events import CONSUMERS
@@ -23,7 +23,7 @@ from apps.reservations.services import expire_holds
 from concert_project.celery import app
 from concert_project.schedule import BEAT_SCHEDULE
 from tests.factories.accounts import PASSWORD, CustomerFactory
-from tests.factories.concerts import PerformanceFactory
+from tests.factories.concerts import PerformanceFactory, block_seats, unblock_seats
 from tests.factories.reservations import overdue_hold
 from tests.factories.visitors import Visitor
 from tests.outbox.deliveries import make_due

@@ -227,6 +227,21 @@ class TestPage:
         with django_assert_max_num_queries(10):
             client.get(seat_map(performance))
 
+    def test_names_the_kinds_of_seats_that_there_are(
+        self, client: Client, performance: Performance, seats: list[Seat]
+    ) -> None:
+        before = client.get(seat_map(performance)).content.decode()
+        for seat, kind in zip(seats, ("AISLE", "WHEELCHAIR"), strict=False):
+            Seat.objects.filter(pk=seat.pk).update(kind=kind)
+        clear_process_caches()
+
+        after = client.get(seat_map(performance)).content.decode()
+
+        for words in ("aisle seat", "wheelchair space", 'id="seat-kind"', 'id="best-kind"'):
+            assert words in after
+            # Among the words for scripts they are there in any case.
+            assert words not in before.partition('id="seat-words"')[0]
+
 
 class TestMap:
     def test_is_drawn_in_map_order(
@@ -319,6 +334,15 @@ class TestHolding:
 
         assert answer.redirect_chain == [(checkout_of(Hold.objects.get()), 302)]
         assert Hold.objects.get().claims.count() == 2
+
+    def test_of_the_best_with_a_wheelchair_space(
+        self, choose: Choose, performance: Performance, seats: list[Seat]
+    ) -> None:
+        Seat.objects.filter(pk=seats[2].pk).update(kind="WHEELCHAIR")
+
+        choose(quantity=2, grade="", kind="WHEELCHAIR", as_page=True)
+
+        assert Hold.objects.get().claims.filter(seat=seats[2]).exists()
 
     @pytest.mark.parametrize("is_of_the_best", [True, False])
     def test_of_a_form_that_is_sent_twice_is_one(

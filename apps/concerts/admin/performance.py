@@ -23,6 +23,7 @@ from apps.boxoffice.base.lookups import Days, Numbers
 from apps.boxoffice.base.read_only import lead_to, note_action, row_named
 from apps.boxoffice.base.words import at_venue, may_follow
 from apps.concerts.admin.hall import PricesView
+from apps.concerts.admin.painting import PaintedSeatsView, PaintingView
 from apps.concerts.admin.performance_forms import PerformanceForm, save_times
 from apps.concerts.admin.seat_generator import (
     PERFORMANCES_OFFERED,
@@ -63,7 +64,7 @@ class PerformanceAdmin(CarefulForms, CountedDeletion, FoundByTyping, SeatCount, 
     autocomplete_fields = ("concert",)
     readonly_fields = ("seat_count", "seats_sold", "sold_out_at")
     actions = ("generate_seats", "delete_selected")
-    actions_detail = ("correct_prices", "delete_hall")
+    actions_detail = ("open_inventory", "correct_prices", "delete_hall")
 
     def get_fields(self, request: HttpRequest, obj: Performance | None = None) -> Any:
         confirmation = ("is_confirmed",) if obj is not None and obj.seats_sold else ()
@@ -99,9 +100,13 @@ class PerformanceAdmin(CarefulForms, CountedDeletion, FoundByTyping, SeatCount, 
         urls: list[URLPattern] = super().get_urls()
         name = "concerts_performance_generate_seats"
         prices = self.admin_site.admin_view(PricesView.as_view(model_admin=self))
+        painting = self.admin_site.admin_view(PaintingView.as_view(model_admin=self))
+        painted = self.admin_site.admin_view(PaintedSeatsView.as_view(model_admin=self))
         return [
             path("generate-seats/", generator, name=name),
             path("<int64:pk>/prices/", prices, name="concerts_performance_prices"),
+            path("<int64:pk>/inventory/", painting, name="concerts_performance_paint"),
+            path("<int64:pk>/inventory/seats/", painted, name="concerts_performance_painted_seats"),
             *urls,
         ]
 
@@ -135,6 +140,14 @@ class PerformanceAdmin(CarefulForms, CountedDeletion, FoundByTyping, SeatCount, 
         """Offer what is done to seats on the page of a performance that has some."""
         with_seats = Performance.objects.filter(seats_total__gt=0)
         return object_id is None or row_named(with_seats, object_id).exists()
+
+    def has_paint_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        may = request.user.has_perm("concerts.change_seatallocation")
+        return may and self._has_seats(object_id)
+
+    @action(description=_("Inventory"), permissions=["paint"], icon="format_paint")
+    def open_inventory(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return lead_to("admin:concerts_performance_paint", object_id)
 
     @action(description=_("Correct prices"), permissions=["prices"], icon="payments")
     def correct_prices(self, request: HttpRequest, object_id: int) -> HttpResponse:

@@ -1,15 +1,16 @@
-"""Seats of a hall: block and unblock them, and delete those that were never held."""
+"""Seats of a hall: what they are kept back for, and the deletion of those that were never held."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
+from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path
-from django.utils.safestring import SafeString
-from django.utils.translation import gettext, ngettext
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 
@@ -17,11 +18,11 @@ from apps.boxoffice.base.columns import column
 from apps.boxoffice.base.deletion import NAMED_MAX, CountedDeletion
 from apps.boxoffice.base.lookups import Days
 from apps.boxoffice.base.read_only import ReadOnlyAdmin, note_action
-from apps.boxoffice.base.words import at_venue, in_won, linked, outcome
+from apps.boxoffice.base.words import NOTHING, at_venue, in_won, linked, person
+from apps.concerts.admin.painting import OPEN, painting_url
 from apps.concerts.corrections import delete_seats
 from apps.concerts.lookups import SeatsThemselves, concert_lookup
-from apps.concerts.models import Performance, Seat
-from apps.concerts.services import block_seats, unblock_seats
+from apps.concerts.models import Performance, Seat, SeatAllocation
 from apps.core.deletion import Deletion
 
 SEATS_NAMED = 50  # in one entry of a history
@@ -42,11 +43,26 @@ class SeatName(NamedTuple):
 
 @admin.register(Seat)
 class SeatAdmin(CountedDeletion, ReadOnlyAdmin):
-    """Seats are made by the generator and keep their place; staff block and unblock them, and delete those that were never held."""
+    """Seats are made by the generator and keep their place; staff keep them back and release them, and delete those that were never held."""
 
-    list_display = ("__str__", "performance", "concert", "grade", "price", "is_for_sale")
-    list_select_related = ("performance__concert",)
-    list_filter = ("is_blocked", "grade", "performance__starts_at")
+    list_display = (
+        "__str__",
+        "performance",
+        "concert",
+        "grade",
+        "kind",
+        "price",
+        "is_for_sale",
+        "category",
+    )
+    list_select_related = ("performance__concert", "allocation__category")
+    list_filter = (
+        "is_blocked",
+        "allocation__category",
+        "kind",
+        "grade",
+        "performance__starts_at",
+    )
     lookups = (
         SeatsThemselves(),
         concert_lookup("performance__concert"),
@@ -54,8 +70,12 @@ class SeatAdmin(CountedDeletion, ReadOnlyAdmin):
     )
     ordering = ("performance", "pk")
     list_per_page = 100
-    actions = ("block", "unblock", "delete_selected")
-    page_select_related = ("performance__concert",)
+    actions = ("allocate", "release", "delete_selected")
+    page_select_related = (
+        "performance__concert",
+        "allocation__category",
+        "allocation__allocated_by",
+    )
     fields = (
         "concert_link",
         "date",
@@ -63,8 +83,10 @@ class SeatAdmin(CountedDeletion, ReadOnlyAdmin):
         "row",
         "number",
         "grade",
+        "kind",
         "price_in_won",
         "is_for_sale",
+        "kept_back",
         "place_on_map",
     )
 
@@ -123,27 +145,61 @@ class SeatAdmin(CountedDeletion, ReadOnlyAdmin):
     def place_on_map(self, seat: Seat) -> str:
         return f"{seat.x} / {seat.y}"
 
-    def has_block_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("concerts.change_seat")
+    @display(description=_("category"), ordering="allocation__category")
+    def category(self, seat: Seat) -> str:
+        allocation = _allocation_of(seat)
+        return str(allocation.category) if allocation else NOTHING
 
-    @action(description=_("Block: keep back from sale"), permissions=["block"])
-    def block(self, request: HttpRequest, queryset: QuerySet[Seat]) -> None:
-        # As many as a hall has: without the date and the concert of each.
-        free = list(queryset.filter(is_blocked=False).select_related(None))
-        blocked = block_seats(seat_ids=[seat.pk for seat in free])
-        _note_seats(request, free, gettext("Blocked"))
-        words = ngettext("%d seat blocked.", "%d seats blocked.", blocked) % blocked
-        level, text = outcome(blocked, words, _("All of the selected seats are blocked already."))
-        self.message_user(request, text, level)
+    @display(description=_("kept back"))
+    def kept_back(self, seat: Seat) -> SafeString | str:
+        """Say what for, since when and until when, why, and by whom."""
+        allocation = _allocation_of(seat)
+        if allocation is None:
+            return NOTHING
+        lines: list[tuple[Any]] = [
+            (f"{allocation.category}: {allocation.reason}",),
+            (gettext("since %(time)s") % {"time": at_venue(allocation.allocated_at)},),
+        ]
+        if allocation.released_at is not None:
+            until = gettext("on sale to the public from %(time)s")
+            lines.append((until % {"time": at_venue(allocation.released_at)},))
+        if allocation.allocated_by is not None:
+            lines.append((person(allocation.allocated_by),))
+        return format_html_join(mark_safe("<br>"), "{}", lines)
 
-    @action(description=_("Unblock: put on sale again"), permissions=["block"])
-    def unblock(self, request: HttpRequest, queryset: QuerySet[Seat]) -> None:
-        kept_back = list(queryset.filter(is_blocked=True).select_related(None))
-        unblocked = unblock_seats(seat_ids=[seat.pk for seat in kept_back])
-        _note_seats(request, kept_back, gettext("Unblocked"))
-        words = ngettext("%d seat unblocked.", "%d seats unblocked.", unblocked) % unblocked
-        level, text = outcome(unblocked, words, _("None of the selected seats is blocked."))
-        self.message_user(request, text, level)
+    def has_allocate_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("concerts.change_seatallocation")
+
+    @action(description=_("Keep back from the public"), permissions=["allocate"])
+    def allocate(self, request: HttpRequest, queryset: QuerySet[Seat]) -> HttpResponse | None:
+        return self._lead_to_painting(request, queryset)
+
+    @action(description=_("Put on sale to the public"), permissions=["allocate"])
+    def release(self, request: HttpRequest, queryset: QuerySet[Seat]) -> HttpResponse | None:
+        return self._lead_to_painting(request, queryset, to=OPEN)
+
+    def _lead_to_painting(
+        self, request: HttpRequest, queryset: QuerySet[Seat], **query: str
+    ) -> HttpResponse | None:
+        """Ask for category and reason on the page of the performance, where more seats than fit into an address are chosen by row."""
+        rows = queryset.order_by("pk").values_list("pk", "performance_id")
+        found = list(rows[: self.list_per_page + 1])
+        if len({performance_id for _pk, performance_id in found}) != 1:
+            words = _("Nothing was changed. Choose seats of one performance at a time.")
+        elif len(found) > self.list_per_page:
+            words = _(
+                "Nothing was changed. For more seats than fit on a page, open the inventory of the performance."
+            )
+        else:
+            seats = ",".join(str(pk) for pk, _performance_id in found)
+            return redirect(painting_url(found[0][1], seats=seats, **query))
+        self.message_user(request, words, messages.WARNING)
+        return None
+
+
+def _allocation_of(seat: Seat) -> SeatAllocation | None:
+    """Return what a seat is kept back for; None if it is for the public. Django raises where a row of one to one is none."""
+    return getattr(seat, "allocation", None)
 
 
 def _note_seats(request: HttpRequest, seats: Sequence[Seat | SeatName], done: str) -> None:

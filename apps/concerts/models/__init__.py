@@ -1,4 +1,4 @@
-"""Concerts, their dates, the seats of each date, and the sales that the ranking has counted."""
+"""Concerts, their dates, the seats of each date and what they are kept back for, and the sales that the ranking has counted."""
 
 from apps.concerts.models.concert import (
     SEATS_PER_CUSTOMER_MAX,
@@ -7,6 +7,12 @@ from apps.concerts.models.concert import (
     ConcertQuerySet,
 )
 from apps.concerts.models.dates import DATES, OUT_OF_DATES, SalesWindow, venue_day
+from apps.concerts.models.inventory import (
+    REASON_MAX,
+    InventoryCategory,
+    InventoryCategoryQuerySet,
+    SeatAllocation,
+)
 from apps.concerts.models.performance import (
     ANOTHER_AT_THAT_TIME,
     LENGTH_MAX,
@@ -15,4 +21,4 @@ from apps.concerts.models.performance import (
     PerformanceQuerySet,
 )
 from apps.concerts.models.ranking import RankingEntry, RankingEntryQuerySet
-from apps.concerts.models.seat import Grade, Seat, SeatQuerySet
+from apps.concerts.models.seat import Grade, Seat, SeatKind, SeatQuerySet

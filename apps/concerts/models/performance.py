@@ -97,7 +97,7 @@ class Performance(models.Model):
     # Kept by all that changes seats, or counts sales, under the lock of this row, so that no reader has to count.
     seats_total = models.PositiveIntegerField(_("seats"), default=0, db_default=0, editable=False)
     seats_unblocked = models.PositiveIntegerField(
-        _("seats that are not blocked"), default=0, db_default=0, editable=False
+        _("seats for the public"), default=0, db_default=0, editable=False
     )
     seats_sold = models.IntegerField(
         _("seats sold"),

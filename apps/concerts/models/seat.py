@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from apps.concerts import triggers
 from apps.core.search import SearchFold
 from apps.core.texts import TypedLineField
 
@@ -18,6 +19,16 @@ class Grade(models.TextChoices):
     A = "A", "A"
 
 
+class SeatKind(models.TextChoices):
+    """Sort seats by what they are like, whatever they cost."""
+
+    STANDARD = "STANDARD", _("standard seat")
+    WHEELCHAIR = "WHEELCHAIR", _("wheelchair space")
+    COMPANION = "COMPANION", _("companion seat")  # beside a wheelchair space
+    AISLE = "AISLE", _("aisle seat")
+    RESTRICTED_VIEW = "RESTRICTED_VIEW", _("restricted view")
+
+
 class SeatQuerySet(models.QuerySet["Seat"]):
     def of_performance(self, performance_id: int) -> Self:
         return self.filter(performance_id=performance_id)
@@ -25,7 +36,7 @@ class SeatQuerySet(models.QuerySet["Seat"]):
     def in_section(self, section: str) -> Self:
         return self.filter(section=section)
 
-    def unblocked(self) -> Self:
+    def for_the_public(self) -> Self:
         return self.filter(is_blocked=False)
 
     def in_map_order(self) -> Self:
@@ -60,9 +71,23 @@ class Seat(models.Model):
     y = models.PositiveSmallIntegerField(
         _("y"), help_text=_("Position in the seat map: one unit is one row, from the stage.")
     )
-    is_blocked = models.BooleanField(
-        _("blocked"), default=False, help_text=_("Kept back by staff: it cannot be sold.")
+    kind = models.CharField(
+        _("kind"),
+        max_length=15,
+        choices=SeatKind,
+        default=SeatKind.STANDARD,
+        db_default=SeatKind.STANDARD,
     )
+    # Whether it has an allocation, repeated here by triggers for what sells: it reads each seat anyway.
+    is_blocked = models.BooleanField(
+        _("not for the public"),
+        default=False,
+        editable=False,
+        help_text=_("Kept back in a category of the inventory."),
+    )
+
+    # The code of the category that a layout keeps it back in, on its way into the database.
+    laid_out_for: str = ""
 
     objects = SeatQuerySet.as_manager()
 
@@ -81,6 +106,9 @@ class Seat(models.Model):
             # What costs nothing cannot be paid, and so not be reserved.
             models.CheckConstraint(condition=Q(price__gte=1), name="seat_has_price"),
             models.CheckConstraint(condition=Q(grade__in=Grade.values), name="seat_grade_is_known"),
+            models.CheckConstraint(
+                condition=Q(kind__in=SeatKind.values), name="seat_kind_is_known"
+            ),
         ]
         indexes = [
             # The lowest and the highest price of a concert are read from its two ends.
@@ -89,6 +117,10 @@ class Seat(models.Model):
             models.Index(
                 SearchFold(F("row")), F("number"), SearchFold(F("section")), name="seat_as_printed"
             ),
+        ]
+        triggers = [
+            triggers.new_seat_is_for_the_public(),
+            triggers.seat_is_kept_back_by_allocation(),
         ]
 
     def __str__(self) -> str:

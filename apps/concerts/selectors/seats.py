@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from apps.concerts.models import Grade, Performance, Seat
+from apps.concerts.models import Grade, Performance, Seat, SeatKind
 from apps.concerts.selectors.concerts import published_performance
 from apps.core.caching import ProcessCache
 
@@ -74,7 +74,7 @@ class SeatMap:
     """The part of a hall that does not change while seats are sold.
 
     `data` is the answer's `data` as JSON, ready to be put into an envelope, and `gzipped` is the same compressed; `seat_ids` are
-    in the order of its seats; `etag` is a strong validator of `data` alone, in quotes.
+    in the order of its seats; `kinds` are those of seats that are no standard ones; `etag` is a strong validator of `data` alone, in quotes.
     """
 
     performance_id: int
@@ -84,6 +84,7 @@ class SeatMap:
     data: bytes = field(repr=False)
     gzipped: bytes = field(repr=False)
     seat_ids: tuple[int, ...] = field(repr=False)
+    kinds: tuple[SeatKind, ...] = ()
 
 
 # A map never changes within its version, so this bounds memory and not age: a map of 5,000 seats takes 0.4 MB.
@@ -118,13 +119,16 @@ def current_seat_map(performance_id: int) -> SeatMap:
 def _drawn_map(performance: Performance) -> SeatMap:
     seats = list(
         seats_of(performance.pk).values_list(
-            "pk", "section", "row", "number", "x", "y", "grade", "price"
+            "pk", "section", "row", "number", "x", "y", "grade", "price", "kind"
         )
     )
+    of_kind: dict[str, list[int]] = {}
     corners: dict[str, tuple[int, int]] = {}
-    for _pk, section, _row, _number, x, y, _grade, _price in seats:
+    for pk, section, _row, _number, x, y, _grade, _price, kind in seats:
         left, top = corners.get(section, (x, y))
         corners[section] = (min(left, x), min(top, y))
+        if kind != SeatKind.STANDARD:
+            of_kind.setdefault(kind, []).append(pk)
     prices = {(seat[6], seat[7]) for seat in seats}
     drawn: dict[str, Any] = {
         "performance_id": performance.pk,
@@ -136,6 +140,9 @@ def _drawn_map(performance: Performance) -> SeatMap:
             )
         ],
         "seats": [list(seat[:7]) for seat in seats],
+        "kinds": [
+            {"kind": kind.value, "seat_ids": of_kind[kind]} for kind in SeatKind if kind in of_kind
+        ],
     }
     data = json.dumps(drawn, ensure_ascii=False, separators=(",", ":")).encode()
     return SeatMap(
@@ -146,4 +153,5 @@ def _drawn_map(performance: Performance) -> SeatMap:
         data=data,
         gzipped=gzip.compress(data, compresslevel=6, mtime=0),
         seat_ids=tuple(seat[0] for seat in seats),
+        kinds=tuple(kind for kind in SeatKind if kind in of_kind),
     )

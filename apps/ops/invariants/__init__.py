@@ -125,8 +125,12 @@ INVARIANTS: dict[str, tuple[str, Callable[[datetime | None], Findings]]] = {
         events.ranking_figures,
     ),
     "seats_counted": (
-        "Each performance knows how many seats it has, how many are not blocked, and how many the ranking counted as sold.",
+        "Each performance knows how many seats it has, how many are for the public, and how many the ranking counted as sold.",
         seats.wrong_counts,
+    ),
+    "seat_allocated_once": (
+        "A seat is kept back from the public exactly while it has an allocation, which is one, at its own performance.",
+        seats.wrongly_kept_back,
     ),
     "capacity_kept": (
         "No visitor was admitted above the capacity in force at that moment.",

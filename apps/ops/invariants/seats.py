@@ -117,7 +117,7 @@ def reservations_unlike_their_holds(since: datetime | None) -> Findings:
 
 
 _WRONG_COUNTS = """
-    SELECT format('performance %%s: %%s seats, %%s not blocked, %%s sold, where %%s, %%s and %%s are', performance.id,
+    SELECT format('performance %%s: %%s seats, %%s for the public, %%s sold, where %%s, %%s and %%s are', performance.id,
         performance.seats_total, performance.seats_unblocked, performance.seats_sold, hall.total, hall.unblocked, sales.sold)
     FROM concerts_performance performance
     CROSS JOIN LATERAL (
@@ -145,4 +145,30 @@ def wrong_counts(since: datetime | None) -> Findings:
         since=since,
         performances="performance.id IN {sold}",
         sold=_RECENTLY_SOLD,
+    )
+
+
+_WRONGLY_KEPT_BACK = """
+    SELECT format('seat %%s: %%s', coalesce(seat.id, kept.seat_id), CASE
+        WHEN seat.id IS NULL THEN 'allocated, but there is no such seat'
+        WHEN kept.seat_id IS NULL THEN 'not for the public, but not allocated'
+        WHEN kept.times > 1 THEN format('allocated %%s times', kept.times)
+        WHEN NOT seat.is_blocked THEN 'allocated, but for the public'
+        ELSE 'allocated at another performance'
+    END)
+    FROM (SELECT id, performance_id, is_blocked FROM concerts_seat WHERE {halls}) seat
+    FULL JOIN (
+        SELECT seat_id, min(performance_id) AS performance_id, count(*) AS times
+        FROM concerts_seatallocation
+        WHERE {halls}
+        GROUP BY seat_id
+    ) kept ON kept.seat_id = seat.id
+    WHERE seat.id IS NULL OR seat.is_blocked <> (kept.seat_id IS NOT NULL) OR kept.times > 1
+        OR kept.performance_id <> seat.performance_id
+"""
+
+
+def wrongly_kept_back(since: datetime | None) -> Findings:
+    return breaches(
+        _WRONGLY_KEPT_BACK, since=since, halls="performance_id IN {sold}", sold=_RECENTLY_SOLD
     )

@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+from apps.concerts.models import SeatKind
 from apps.core.database import fetch_pipelined, load_statements
 from apps.core.transactions import Steps, database_now, decide_then_write
 from apps.queue.services import Admission
@@ -21,6 +22,14 @@ from apps.reservations.services.holding import FoundSeats, HeldSeats, claim, fou
 SQL = load_statements(Path(__file__).with_suffix(".sql"))
 
 CHOICES = 64  # more than there are requests at a time, so that choosing anew is rare
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    performance_id: int
+    quantity: int
+    grade: str | None
+    with_wheelchair: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +59,11 @@ def hold_best_available(
     quantity: int,
     grade: str | None,
     admission: Admission | None,
+    kind: str | None = None,
 ) -> Steps[HeldSeats]:
     """Claim the best `quantity` free seats, side by side if there are such, of one grade if it is named.
+
+    With the `kind` WHEELCHAIR one of them is a wheelchair space, and all are side by side. Without, none is one, nor a companion seat.
 
     Of the choices of one grade those that leave no single seat come first. Seats that others are claiming at this moment are
     passed over.
@@ -63,35 +75,31 @@ def hold_best_available(
     _, rules = yield holding.customer_lock(customer_id, performance_id, admission)
     offer = holding.offer_in(rules)
     offer.refuse_unless_allowed(admission, quantity=quantity)
-    choice = _choose(performance_id, quantity, grade, at=offer.at)
+    wanted = Wanted(performance_id, quantity, grade, kind == SeatKind.WHEELCHAIR)
+    choice = _choose(wanted, at=offer.at)
     gone = _claimed_meanwhile(performance_id, choice)
     while (found := _lock_best(performance_id, choice, quantity, gone)) is None:
         # Others have left none of these. No other request for the best seats comes in between any more.
-        choice = _choose(performance_id, quantity, grade, at=database_now(), without=gone)
+        choice = _choose(wanted, at=database_now(), without=gone)
     return claim(customer_id, performance_id, offer, found, admission)
 
 
-def _choose(
-    performance_id: int,
-    quantity: int,
-    grade: str | None,
-    *,
-    at: datetime,
-    without: Collection[int] = (),
-) -> Choice:
+def _choose(wanted: Wanted, *, at: datetime, without: Collection[int] = ()) -> Choice:
     """:raises NotEnoughSeats: fewer than `quantity` are free `without` those that are known to be claimed."""
     choose = partial(
         adjacent_free_seats,
-        performance_id=performance_id,
-        grade=grade,
+        performance_id=wanted.performance_id,
+        grade=wanted.grade,
         at=at,
         limit=CHOICES,
         without=without,
+        with_wheelchair=wanted.with_wheelchair,
     )
-    if groups := choose(quantity=quantity):
+    if groups := choose(quantity=wanted.quantity):
         return Choice(groups, singles=[])
-    singles = [seat_id for [seat_id] in choose(quantity=1)] if quantity > 1 else []
-    if len(singles) < quantity:
+    may_be_apart = wanted.quantity > 1 and not wanted.with_wheelchair
+    singles = [seat_id for [seat_id] in choose(quantity=1)] if may_be_apart else []
+    if len(singles) < wanted.quantity:
         raise NotEnoughSeats(retry_after=1)
     return Choice([], singles)
 

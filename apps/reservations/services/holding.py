@@ -46,7 +46,8 @@ class HeldSeats:
 class FoundSeats:
     """Seats of a request as they were at one moment, by ascending id, and what is in the way of claiming them.
 
-    `holds` are pairs of a seat's id and the hold that has an open claim on it; `unlocked` are seats that others are at work on.
+    `blocked` are kept back from this buyer; `holds` are pairs of a seat's id and the hold that has an open claim on it; `unlocked` are
+    seats that others are at work on.
     """
 
     at: datetime
@@ -125,14 +126,16 @@ def hold_seats(
     performance_id: int,
     seat_ids: Sequence[int],
     admission: Admission | None,
+    categories: Collection[int] = (),
 ) -> Steps[HeldSeats]:
     """Claim seats for one customer until `HOLD_TIME` from now, all of them or none.
 
-    `admission` is None for sales at the box office, which have no queue.
+    `admission` is None for sales at the box office, which have no queue. Those may also be of seats that are kept back in one of the
+    `categories` (`sellable_by` of the seller); they stay in their category.
 
     :raises PerformanceNotFound: there is none, or its concert is not published.
     :raises SeatAlreadyHeld: another customer holds one of them, or is claiming it at this moment.
-    :raises SeatAlreadyReserved: one of them is sold or kept back.
+    :raises SeatAlreadyReserved: one of them is sold, or kept back in another category.
     :raises SeatLimitExceeded: the customer would have more than the concert allows.
     :raises UnpaidLimitExceeded: the customer would hold more without having paid than the concert allows, of all dates together.
     :raises SingleSeatLeft: the concert refuses choices that leave single seats, and this is one.
@@ -143,20 +146,25 @@ def hold_seats(
     """
     seats = {"performance_id": performance_id, "seat_ids": list(seat_ids)}
     no_singles = refuses_single_seats(performance_id)
-    _, rules, locked, rows, *free = yield [
+    _, rules, locked, rows, *more = yield [
         *customer_lock(customer_id, performance_id, admission),
         (SQL["lock_seats"], seats),
         (SQL["read_seats"], seats),
         *([(SQL["free_in_rows"], seats)] if no_singles else []),
+        *(
+            [(SQL["sellable_among"], seats | {"categories": list(categories)})]
+            if categories
+            else []
+        ),
     ]
     offer = offer_in(rules)
     offer.refuse_unless_allowed(admission, quantity=len(seat_ids))
-    found = found_seats(locked, rows)
+    found = found_seats(locked, rows, sellable=more.pop() if categories else ())
     if missing := set(seat_ids) - {seat.seat_id for seat in found.seats}:
         raise SeatNotFound(seat_ids=sorted(missing))
     found.refuse_unless_free()
     if no_singles:
-        _refuse_if_singles_are_left(found.seats, *free)
+        _refuse_if_singles_are_left(found.seats, *more)
     return claim(customer_id, performance_id, offer, found, admission)
 
 
@@ -181,14 +189,17 @@ def offer_in(rows: Sequence[Row]) -> Offer:
     )
 
 
-def found_seats(locked: Sequence[Row], rows: Sequence[Row]) -> FoundSeats:
-    """Put together what `lock_seats` and `read_seats` say."""
+def found_seats(
+    locked: Sequence[Row], rows: Sequence[Row], *, sellable: Sequence[Row] = ()
+) -> FoundSeats:
+    """Put together what `lock_seats` and `read_seats` say; `sellable` are kept back, and not from this seller."""
     seats, blocked, holds = [], [], []
+    may_sell = {seat_id for (seat_id,) in sellable}
     for _at, *seat, is_blocked, hold_id, status, expires_at in rows:
         if seat[0] is None:
             continue
         seats.append(PricedSeat._make(seat))
-        if is_blocked:
+        if is_blocked and seat[0] not in may_sell:
             blocked.append(seat[0])
         if hold_id is not None:
             holds.append((seat[0], Hold(id=hold_id, status=status, expires_at=expires_at)))

@@ -78,6 +78,12 @@ LEFT JOIN reservations_seatclaim claim ON claim.seat_id = seat.id AND claim.ende
 LEFT JOIN reservations_hold hold ON hold.id = claim.hold_id
 ORDER BY seat.id;
 
+-- name: sellable_among
+-- Those seats of a request that are kept back in one of the categories which the seller may sell. Only the box office asks.
+SELECT seat_id
+FROM concerts_seatallocation
+WHERE seat_id = ANY (%(seat_ids)s::bigint[]) AND category_id = ANY (%(categories)s::bigint[]);
+
 -- name: free_in_rows
 -- Finds what is free in the rows of the seats of a request, for concerts that refuse choices which leave single seats. `OFFSET 0` asks for
 -- the claim on each of them by key, where a join would read all claims. A statement of its own, because as a part of the one above

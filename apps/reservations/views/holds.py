@@ -112,7 +112,10 @@ class BestAvailableView(IdempotentView):
 
     @operation(
         summary="Hold the best available seats",
-        description="Side by side where there are such, else the best that are free.",
+        description=(
+            "Side by side where there are such, else the best that are free. Wheelchair spaces and companion seats are left out unless "
+            "`kind` is `WHEELCHAIR`: then one of the seats is a wheelchair space, and all are side by side."
+        ),
         request=serializers.BestAvailableRequest,
         response=serializers.HoldSerializer,
         status=201,

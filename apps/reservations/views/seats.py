@@ -106,7 +106,10 @@ class SeatsView(GatedView):
 class SeatMapView(GatedView):
     @operation(
         summary="Show the seat map",
-        description="The part of the hall that does not change while seats are sold; keep it as long as its ETag matches.",
+        description=(
+            "The part of the hall that does not change while seats are sold; keep it as long as its ETag matches. `kinds` names the seats that "
+            "are no standard ones."
+        ),
         response=serializers.SeatMapSerializer,
         errors=[PerformanceNotFound, *NOT_ADMITTED],
         message=SEAT_MAP,

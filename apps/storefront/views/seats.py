@@ -16,7 +16,7 @@ from django.views.decorators.gzip import gzip_page
 from apps.api.responses import conditional
 from apps.concerts import selectors as concerts
 from apps.concerts.errors import PerformanceNotFound
-from apps.concerts.models import Concert, Performance
+from apps.concerts.models import Concert, Performance, SeatKind
 from apps.core.errors import DomainError, IdempotencyKeyReused, NotFound, ServiceUnavailable
 from apps.queue.errors import (
     QueueTokenExpired,
@@ -143,6 +143,8 @@ class SeatMapPageView(AdmittedView):
             "performance": performance,
             "dates": dates,
             "grades": concerts.grade_prices([performance]),
+            "kinds": concerts.seat_map_of(performance).kinds,
+            "wheelchair": SeatKind.WHEELCHAIR,
             "limit": limit,
             "quantities": range(1, min(limit - len(own), may_hold) + 1),
             "unpaid": unpaid if may_hold < limit - len(own) else 0,

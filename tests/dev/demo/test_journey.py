@@ -15,7 +15,7 @@ from apps.queue.services import admit_visitors
 from apps.reservations.models import Reservation
 from concert_project.celery import app
 from dev.demo.journey import TOP_UP, Journey, JourneyFailed
-from tests.factories.concerts import ConcertFactory, PerformanceFactory
+from tests.factories.concerts import ConcertFactory, PerformanceFactory, keep_back
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -122,7 +122,7 @@ class TestJourney:
         assert Reservation.objects.get().performance.concert == wanted
 
     def test_looks_further_when_a_concert_is_sold_out(self, travel):
-        PerformanceFactory(seats=1, seats__is_blocked=True)
+        keep_back(*PerformanceFactory(seats=1).seats.all())
         free = PerformanceFactory(seats=1)
 
         printed = travel()
@@ -139,7 +139,7 @@ class TestJourney:
         assert wallet_balance(customer_id=Reservation.objects.get().customer_id) == 0
 
     def test_fails_when_no_seat_is_left(self, travel):
-        PerformanceFactory(seats=1, seats__is_blocked=True)
+        keep_back(*PerformanceFactory(seats=1).seats.all())
 
         with pytest.raises(CommandError, match="no seat is left"):
             travel()

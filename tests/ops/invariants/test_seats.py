@@ -12,7 +12,7 @@ from apps.queue.models import WaitingRoom
 from apps.reservations.models import Hold, Reservation, SeatClaim, Ticket
 from apps.reservations.services import extend_hold, release_hold
 from tests.factories.accounts import CustomerFactory
-from tests.factories.concerts import PerformanceFactory
+from tests.factories.concerts import PerformanceFactory, keep_back
 from tests.factories.queue import QueueExitFactory, WaitingRoomFactory
 from tests.factories.reservations import hold, overdue_hold, reservation
 from tests.ops.invariants import planting
@@ -380,15 +380,58 @@ class TestSeatsCounted:
     def test_a_seat_behind_its_back_is_found(
         self, performance: Performance, seats: list[Seat]
     ) -> None:
-        Seat.objects.filter(pk=seats[0].pk).update(is_blocked=True)
+        keep_back(seats[0])
+        Performance.objects.filter(pk=performance.pk).update(seats_unblocked=len(seats))
 
         number = len(seats)
         wrong = (
-            f"performance {performance.pk}: {number} seats, {number} not blocked, 0 sold, "
+            f"performance {performance.pk}: {number} seats, {number} for the public, 0 sold, "
             f"where {number}, {number - 1} and 0 are"
         )
         # Nothing tells that lately something was wrong here: no sale, no cancellation.
         assert checked("seats_counted").examples == ([wrong] if planting.span is None else [])
+
+
+class TestSeatAllocatedOnce:
+    @pytest.fixture(autouse=True)
+    def sold_lately(self, sold: Reservation) -> None:
+        """Let there be a sale, by which a check of what has changed finds the hall."""
+        consume_events()
+
+    def test_a_seat_that_is_kept_back_without_a_category_is_found(
+        self, performance: Performance, seats: list[Seat]
+    ) -> None:
+        with unprotected():
+            Seat.objects.filter(pk=seats[5].pk).update(is_blocked=True)
+            Performance.objects.filter(pk=performance.pk).update(
+                seats_unblocked=F("seats_unblocked") - 1
+            )
+
+        expect_broken(
+            "seat_allocated_once", f"seat {seats[5].pk}: not for the public, but not allocated"
+        )
+
+    def test_a_seat_of_a_category_that_is_sold_to_the_public_is_found(
+        self, seats: list[Seat]
+    ) -> None:
+        with unprotected():
+            keep_back(seats[5])
+
+        expect_broken("seat_allocated_once", f"seat {seats[5].pk}: allocated, but for the public")
+
+    def test_an_allocation_at_another_performance_is_found(self, seats: list[Seat]) -> None:
+        keep_back(seats[5], performance_id=seat_elsewhere().performance_id)
+
+        if planting.span is None:
+            wrong = "allocated at another performance"
+        else:
+            wrong = "not for the public, but not allocated"
+        expect_broken("seat_allocated_once", f"seat {seats[5].pk}: {wrong}")
+
+    def test_one_that_is_kept_back_and_sold_is_fine(self, seats: list[Seat]) -> None:
+        keep_back(seats[0], seats[5])
+
+        assert breaches() == {}
 
 
 class TestCapacityKept:

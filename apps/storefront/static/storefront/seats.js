@@ -266,6 +266,12 @@ function listen() {
     drawing.place(drawing.ring, undefined);
     showTip();
   });
+  const kinds = document.getElementById("seat-kind");
+  kinds?.addEventListener("change", () => {
+    hall.wanted = kinds.value;
+    drawing.drawAll();
+    list.filter();
+  });
   for (const button of document.querySelectorAll("[data-zoom]")) {
     button.addEventListener("click", () => zoom(button.dataset.zoom));
   }

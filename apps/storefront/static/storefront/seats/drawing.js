@@ -16,6 +16,14 @@ const LEAST_TEXT = 9; // px: smaller is not read
 const BODY = "h4v4h-4z"; // stroked 4 wide with round corners: 8 by 8
 const SMALL = "h3v3h-3z";
 const RING = "m1.5 0h3.5q1.5 0 1.5 1.5v3.5q0 1.5-1.5 1.5h-3.5q-1.5 0-1.5-1.5v-3.5q0-1.5 1.5-1.5z"; // as in the legend
+// Under the sign of a kind, so that it can be read on every grade; the signs themselves are in the page.
+const PLATES = {
+  WHEELCHAIR: "m1.7 1.5h6.6v7h-6.6z",
+  COMPANION: "m1.7 1.5h6.6v7h-6.6z",
+  AISLE: "m5.9 .4h3.7v3.6h-3.7z",
+  RESTRICTED_VIEW: "m5.9 .4h3.7v3.6h-3.7z",
+};
+const DIM = "dim"; // the look of free seats that are not of the kind that is looked for
 const SHAPES = { [FREE]: [3, BODY], [MINE]: [3, BODY], [HELD]: [1.75, RING], [SOLD]: [3.5, SMALL] };
 
 function element(name, attributes = {}, parent = undefined) {
@@ -37,7 +45,7 @@ export class Drawing {
   constructor(hall) {
     this.#hall = hall;
     this.svg = element("svg", { "aria-hidden": "true", focusable: "false", class: "map__svg" });
-    for (const name of ["stage", "seats", "names", "rows", "numbers", "marks", "focus"]) {
+    for (const name of ["stage", "seats", "signs", "names", "rows", "numbers", "marks", "focus"]) {
       this.#layers[name] = element("g", { class: `map-${name}` }, this.svg);
     }
     this.#drawStage();
@@ -67,11 +75,13 @@ export class Drawing {
 
   drawAll() {
     this.#hall.sections.forEach((_, number) => this.#drawSection(number));
+    this.#drawSigns();
   }
 
   update(changed) {
     const sections = new Set(changed.map((seat) => this.#hall.sectionOf[seat]));
     for (const number of sections) this.#drawSection(number);
+    if (changed.some((seat) => this.#hall.kind(seat))) this.#drawSigns();
   }
 
   /** Marks on single seats: what was chosen. */
@@ -100,6 +110,7 @@ export class Drawing {
     this.svg.setAttribute("viewBox", `${view.x} ${view.y} ${view.width} ${view.height}`);
     const unit = PITCH / scale; // map units of one px
     this.#setPatterned(scale >= PATTERNED_FROM);
+    this.#layers.signs.setAttribute("visibility", scale >= PATTERNED_FROM ? "visible" : "hidden");
     this.#sizeNames(scale, unit);
     this.#showRows(scale, unit);
     this.#showNumbers(view, scale);
@@ -199,6 +210,7 @@ export class Drawing {
       for (let x = Math.floor(view.x / PITCH); x * PITCH < view.x + view.width; x += 1) {
         const seat = this.#hall.at(x, y);
         if (seat === undefined || this.#hall.states[seat] === SOLD || this.#marks.has(seat)) continue;
+        if (["WHEELCHAIR", "COMPANION"].includes(this.#hall.kind(seat))) continue; // the sign is there
         if ((room -= 1) < 0) return;
         const isFree = this.#hall.isFree(seat);
         const label = element(
@@ -220,8 +232,9 @@ export class Drawing {
     const drawn = new Map();
     for (const seat of hall.sections[number].seats) {
       const state = hall.states[seat];
-      const look = state === FREE ? hall.grade(seat) : state;
-      const [inset, shape] = SHAPES[state];
+      const isDim = state === FREE && !hall.isWanted(seat);
+      const look = isDim ? DIM : state === FREE ? hall.grade(seat) : state;
+      const [inset, shape] = SHAPES[isDim ? SOLD : state];
       const parts = drawn.get(look) ?? drawn.set(look, []).get(look);
       parts.push("M", hall.x(seat) * PITCH + inset, " ", hall.y(seat) * PITCH + inset, shape);
     }
@@ -243,6 +256,24 @@ export class Drawing {
     }
   }
 
+  /** What is no standard seat and not gone; two paths for each kind. */
+  #drawSigns() {
+    const hall = this.#hall;
+    const parts = new Map();
+    for (const [seat, kind] of hall.special) {
+      if (hall.states[seat] === SOLD) continue;
+      if (!parts.has(kind)) parts.set(kind, { plates: [], signs: [] });
+      const corner = `M${hall.x(seat) * PITCH} ${hall.y(seat) * PITCH}`;
+      parts.get(kind).plates.push(corner, PLATES[kind]);
+      parts.get(kind).signs.push(corner, document.getElementById(`sign-${kind}`).getAttribute("d"));
+    }
+    this.#layers.signs.replaceChildren();
+    for (const { plates, signs } of parts.values()) {
+      element("path", { class: "seat-plate", d: plates.join("") }, this.#layers.signs);
+      element("path", { class: "seat-sign", d: signs.join("") }, this.#layers.signs);
+    }
+  }
+
   #setPatterned(isPatterned) {
     if (isPatterned === this.#isPatterned) return;
     this.#isPatterned = isPatterned;
@@ -250,7 +281,7 @@ export class Drawing {
   }
 
   #paint({ look, element: path }) {
-    const names = { [HELD]: "seat-held", [SOLD]: "seat-sold", [MINE]: "seat-mine" };
+    const names = { [HELD]: "seat-held", [SOLD]: "seat-sold", [MINE]: "seat-mine", [DIM]: "seat-dim" };
     if (look in names) {
       path.setAttribute("class", `seat ${names[look]}`);
       return;

@@ -18,6 +18,7 @@ export class Hall {
   #own;
   #confirmed = new Set();
   #rows;
+  #kinds = new Map();
 
   /** `map` as the server draws it; `own` are ids of seats that the customer has already. */
   constructor(map, own) {
@@ -27,6 +28,7 @@ export class Hall {
     this.size = map.seats.length;
     this.states = new Uint8Array(this.size).fill(SOLD);
     this.sections = [];
+    this.wanted = ""; // the kind that is looked for
     const numbers = new Map();
     this.sectionOf = new Uint16Array(this.size);
     this.bounds = { left: Infinity, top: Infinity, right: -Infinity, bottom: -Infinity };
@@ -43,6 +45,9 @@ export class Hall {
       widen(this.bounds, x, y);
       this.#index.set(x * 65_536 + y, seat);
     });
+    for (const { kind, seat_ids: ids } of map.kinds ?? []) {
+      for (const seat of this.seatsWithIds(ids)) this.#kinds.set(seat, kind);
+    }
   }
 
   id(seat) {
@@ -67,6 +72,21 @@ export class Hall {
 
   grade(seat) {
     return this.#seats[seat][6];
+  }
+
+  /** Undefined for a standard seat. */
+  kind(seat) {
+    return this.#kinds.get(seat);
+  }
+
+  /** Seats that are no standard ones, with their kinds. */
+  get special() {
+    return this.#kinds;
+  }
+
+  /** Whether a seat is of the kind that is looked for, as all are while none is. */
+  isWanted(seat) {
+    return !this.wanted || this.kind(seat) === this.wanted;
   }
 
   price(seat) {
@@ -100,10 +120,12 @@ export class Hall {
     });
   }
 
-  /** "VIP, ₩165,000, free" */
+  /** "VIP, ₩165,000, free" or "VIP, ₩165,000, aisle seat, free" */
   details(seat, isChosen = false) {
     const state = say(isChosen ? "chosen" : STATE_WORDS[this.states[seat]]);
-    return say("details", { grade: this.grade(seat), price: won(this.price(seat)), state });
+    const details = { grade: this.grade(seat), price: won(this.price(seat)), state };
+    const kind = this.kind(seat);
+    return kind ? say("detailsOfKind", { ...details, kind: say(kind) }) : say("details", details);
   }
 
   /** Both, for who cannot see where the seat is. */

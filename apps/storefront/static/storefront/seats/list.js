@@ -25,6 +25,12 @@ export class SeatList {
     if (changed.length) for (const count of this.#counts) count();
   }
 
+  /** After another kind of seats is looked for. */
+  filter() {
+    this.update([...this.#buttons.keys()]);
+    for (const count of this.#counts) count();
+  }
+
   #fill() {
     const list = this.root.querySelector('[data-slot="list"]');
     for (const section of this.#hall.sections) {
@@ -53,6 +59,7 @@ export class SeatList {
       button.type = "button";
       button.className = `seat-button seat-button--${this.#hall.grade(seat).toLowerCase()}`;
       button.textContent = this.#hall.number(seat);
+      if (this.#hall.kind(seat)) button.append(sign(this.#hall.kind(seat)));
       button.addEventListener("click", () => this.onToggle(seat));
       this.#buttons.set(seat, button);
       this.#dress(button, seat);
@@ -62,6 +69,7 @@ export class SeatList {
 
   #dress(button, seat) {
     const isChosen = this.#selection.has(seat);
+    button.hidden = !isChosen && !this.#hall.isWanted(seat);
     const isOpen = isChosen || this.#hall.isFree(seat);
     button.setAttribute("aria-label", this.#hall.describe(seat));
     button.setAttribute("aria-pressed", String(isChosen));
@@ -76,7 +84,7 @@ export class SeatList {
     const free = document.createElement("span");
     free.className = "soft figures";
     const count = () => {
-      const left = seats.filter((seat) => this.#hall.isFree(seat)).length;
+      const left = seats.filter((seat) => this.#hall.isFree(seat) && this.#hall.isWanted(seat)).length;
       free.textContent = say("freeCount", { count: figure(left) });
     };
     count();
@@ -86,4 +94,16 @@ export class SeatList {
     part.addEventListener("toggle", () => fill(body), { once: true });
     return part;
   }
+}
+
+/** The sign of a kind, as in the legend. */
+function sign(kind) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("viewBox", "0 0 10 10");
+  svg.setAttribute("class", "seat-button__sign seat-sign");
+  svg.setAttribute("aria-hidden", "true");
+  const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
+  use.setAttribute("href", `#sign-${kind}`);
+  svg.append(use);
+  return svg;
 }
