@@ -21,14 +21,28 @@ from apps.accounts.models import AccessToken, User
 from apps.accounts.services import delete_accounts, end_login_copies_of, revoke_access_tokens
 from apps.boxoffice.base.columns import column
 from apps.boxoffice.base.deletion import CountedDeletion
+from apps.boxoffice.base.entries import ActionWithReason
 from apps.boxoffice.base.forms import CarefulForms
 from apps.boxoffice.base.lists import BoundedPaginator, FoundByTyping
 from apps.boxoffice.base.lookups import Days, Numbers, people_lookup
 from apps.boxoffice.base.read_only import ReadOnlyAdmin, note_action
+from apps.boxoffice.base.readable import Readable
 from apps.boxoffice.base.words import NOTHING, at_venue, outcome, person
 from apps.core.deletion import Deletion
 
 RIGHTS_SHOWN = ("is_active", "duty", "groups", "user_permissions")  # to who may not change them
+
+
+def gives_rights(request: HttpRequest) -> bool:
+    """Tell whether an account may give others their rights: who may change groups could do so in any case."""
+    return request.user.has_perm("auth.change_group")
+
+
+def _is_over(request: HttpRequest, user: User | None) -> bool:
+    """Tell whether an account may touch another one: the right to reset a colleague's password includes the colleague's rights."""
+    if user is None or request.user.is_superuser:
+        return True
+    return not user.is_superuser and (not user.is_staff or gives_rights(request))
 
 
 class UserAddForm(UserCreationForm):
@@ -79,32 +93,29 @@ class UserAdmin(CarefulForms, CountedDeletion, FoundByTyping, DjangoUserAdmin, M
         fields = super().get_readonly_fields(request, obj)
         if request.user.is_superuser:
             return fields
+        if gives_rights(request):
+            return (*fields, "is_superuser")
         return (*fields, "duty", "groups", "user_permissions")
 
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
         fieldsets = super().get_fieldsets(request, obj)
-        if request.user.is_superuser or obj is None:
+        if obj is None:
             return fieldsets
         (nameless, account), (name, rights) = fieldsets
         if not self.has_change_permission(request, obj):
             shown = [field for field in account["fields"] if field != "password_link"]
             account = {**account, "fields": shown}
-        return ((nameless, account), (name, {**rights, "fields": RIGHTS_SHOWN}))
+        if not gives_rights(request):
+            rights = {**rights, "fields": RIGHTS_SHOWN}
+        return ((nameless, account), (name, rights))
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        # The right to reset a colleague's password includes the colleague's rights.
-        is_allowed = super().has_change_permission(request, obj)
-        return is_allowed and (obj is None or not obj.is_staff or request.user.is_superuser)
+        return super().has_change_permission(request, obj) and _is_over(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        # As for changes; no account deletes itself.
-        is_allowed = super().has_delete_permission(request, obj)
-        is_of_colleague = obj is not None and (obj.is_staff or obj.is_superuser)
-        return (
-            is_allowed
-            and obj != request.user
-            and (not is_of_colleague or request.user.is_superuser)
-        )
+        # No account deletes itself.
+        is_allowed = super().has_delete_permission(request, obj) and _is_over(request, obj)
+        return is_allowed and obj != request.user
 
     def delete(self, *, ids: Sequence[int], expected: int) -> Deletion:
         return delete_accounts(ids=ids, expected=expected)
@@ -112,7 +123,7 @@ class UserAdmin(CarefulForms, CountedDeletion, FoundByTyping, DjangoUserAdmin, M
 
 @admin.register(AccessToken)
 class AccessTokenAdmin(ReadOnlyAdmin):
-    list_display = ("id", "user", "created_at", "expires_at", "revoked_at", "is_live")
+    list_display = ("user", "created_at", "expires_at", "revoked_at", "is_live")
     list_filter = ("created_at", "expires_at", ("revoked_at", admin.EmptyFieldListFilter))
     list_select_related = ("user",)
     lookups = (people_lookup("user"), Numbers(), Days("expires_at", label=_("day of expiry")))
@@ -120,6 +131,7 @@ class AccessTokenAdmin(ReadOnlyAdmin):
     page_select_related = ("user",)
     fields = ("user_link", "is_live", "created_at", "expires_at", "revoked_at")
     actions = ("revoke",)
+    action_form = ActionWithReason
 
     def title_of(self, token: AccessToken) -> str:
         return f"{token.user.email} · {at_venue(token.created_at)}"
@@ -149,7 +161,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class GroupAdmin(CarefulForms, CountedDeletion, DjangoGroupAdmin, ModelAdmin):
+class GroupAdmin(CarefulForms, CountedDeletion, Readable, DjangoGroupAdmin, ModelAdmin):
     actions = ("delete_selected",)
     paginator = BoundedPaginator
     show_full_result_count = False

@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from apps.api.middleware import API_PREFIX
+from apps.boxoffice.refusals import is_admin
 
 _USABLE_LENGTH = re.compile(r"[0-9]{1,15}")
 
@@ -19,19 +20,27 @@ Handler = Callable[[HttpRequest], HttpResponse]
 
 
 class ConstantPolicyMiddleware:
-    """The content security policy of the settings, put together once: no view here changes it or asks for a nonce."""
+    """The content security policies of the settings, put together once: no view here changes one or asks for a nonce."""
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
-        # In one order, so that every process sends the same bytes.
-        self._policy = "; ".join(sorted(build_policy().split("; ")))
+        self._policy = _in_one_order(build_policy())
+        self._admin_policy = _in_one_order(
+            build_policy(replace=settings.ADMIN_CONTENT_SECURITY_POLICY)
+        )
         self._free = tuple(settings.CONTENT_SECURITY_POLICY["EXCLUDE_URL_PREFIXES"])
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
         if not request.path_info.startswith(self._free):
-            response.headers.setdefault(HEADER, self._policy)
+            policy = self._admin_policy if is_admin(request) else self._policy
+            response.headers.setdefault(HEADER, policy)
         return response
+
+
+def _in_one_order(policy: str) -> str:
+    """Sort the directives, so that every process sends the same bytes."""
+    return "; ".join(sorted(policy.split("; ")))
 
 
 class BodySizeMiddleware:

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from csp.constants import NONE, SELF
+from csp.constants import NONE, SELF, UNSAFE_EVAL
+from django.templatetags.static import static
+from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 from environs import Env, validate
 
@@ -353,14 +355,34 @@ CONTENT_SECURITY_POLICY = {
         "form-action": [SELF],
         "frame-ancestors": [NONE],
     },
-    # The admin's theme evaluates expressions in attributes; the API explorer starts from an inline script.
-    "EXCLUDE_URL_PREFIXES": ["/admin/", "/api/docs/"],
+    # The API explorer starts from an inline script.
+    "EXCLUDE_URL_PREFIXES": ["/api/docs/"],
 }
+# What is different in the admin: its theme evaluates expressions in attributes.
+ADMIN_CONTENT_SECURITY_POLICY = {"script-src": [SELF, UNSAFE_EVAL]}
 
 UNFOLD = {
     "SITE_TITLE": "Encore",
-    "SITE_HEADER": "Encore box office",
-    "SITE_SYMBOL": "confirmation_number",
+    "SITE_HEADER": "Encore",
+    "SITE_SUBHEADER": _("Box office"),
+    "SITE_ICON": {
+        "light": lambda _request: static("boxoffice/mark.svg"),
+        "dark": lambda _request: static("boxoffice/mark-dark.svg"),
+    },
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "type": "image/svg+xml",
+            "href": lambda _request: static("storefront/favicon.svg"),
+        }
+    ],
+    "STYLES": [lambda _request: static("boxoffice/admin.css")],
+    # Those are in the style sheet: what stands here the theme writes into each page.
+    "COLORS": lambda _request: {},
+    "ENVIRONMENT": "apps.boxoffice.look.clocks",
+    "SHOW_LANGUAGES": True,
+    "LANGUAGES": {"action": reverse_lazy("storefront:language")},
+    "SIDEBAR": {"navigation": "apps.boxoffice.navigation.sidebar"},
 }
 
 # --- Languages, static files ------------------------------------------------------------------------------------------

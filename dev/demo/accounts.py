@@ -6,31 +6,38 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from django.conf import settings
-from django.contrib.auth.models import Group, Permission
-from django.db.models import Q
+from django.contrib.auth.models import Group
 
 from apps.accounts.models import User
+from apps.boxoffice.roles import ADMINISTRATOR, BOX_OFFICE, FINANCE, OPERATIONS
 from apps.payments.models import Wallet
 from apps.payments.services import charge_wallet
 
-CUSTOMER, CLERK, ADMINISTRATOR = "customer", "box-office clerk", "administrator"
-CLERKS = "Box office"
+CUSTOMER = "customer"
 WELCOME_MONEY = 500_000  # won
 FANS = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Persona:
+    """Describe a login of the demo; `group` is the role of staff that it has."""
+
     role: str
     email: str
     name: str
-    path: str
+    group: str = ""
+
+    @property
+    def path(self) -> str:
+        return "/admin/" if self.group else "/"
 
 
 PERSONAS = (
-    Persona(CUSTOMER, "mina@demo.example", "Mina Demo", "/"),
-    Persona(CLERK, "clerk@demo.example", "Jun Demo", "/admin/"),
-    Persona(ADMINISTRATOR, "admin@demo.example", "Ada Demo", "/admin/"),
+    Persona(CUSTOMER, "mina@demo.example", "Mina Demo"),
+    Persona("box office", "clerk@demo.example", "Jun Demo", BOX_OFFICE),
+    Persona("finance", "finance@demo.example", "Nari Demo", FINANCE),
+    Persona("operations", "operations@demo.example", "Teo Demo", OPERATIONS),
+    Persona("administrator", "admin@demo.example", "Ada Demo", ADMINISTRATOR),
 )
 
 
@@ -49,7 +56,7 @@ def logins_path() -> Path:
 
 
 def load_logins() -> list[Login]:
-    """Make accounts for the three roles; each installation has passwords of its own, which are kept from start to start."""
+    """Make an account for a customer and one for each role of staff; each installation has passwords of its own, which are kept from start to start."""
     known = _known_passwords()
     logins = []
     for persona in PERSONAS:
@@ -78,38 +85,17 @@ def _load_user(persona: Persona, password: str) -> None:
             persona.email,
             password,
             name=persona.name,
-            is_staff=persona.role in (CLERK, ADMINISTRATOR),
-            is_superuser=persona.role == ADMINISTRATOR,
+            is_staff=bool(persona.group),
         )
     elif not user.check_password(password):
         # The file is new or of another database: what it says must be true.
         user.set_password(password)
         user.save(update_fields=["password"])
-    if persona.role == CLERK:
-        user.groups.add(_clerks())
+    if persona.group:
+        user.groups.set([Group.objects.get(name=persona.group)])
     if persona.role == CUSTOMER and not Wallet.objects.filter(pk=user.pk).exists():
         customer_id = user.pk
         charge_wallet(customer_id=customer_id, amount=WELCOME_MONEY)
-
-
-def _clerks() -> Group:
-    """Return the group that may put concerts on sale, steer waiting rooms, look at everything that was sold; no money, no accounts."""
-    group, is_new = Group.objects.get_or_create(name=CLERKS)
-    if is_new:
-        edits = Q(
-            content_type__app_label="concerts", content_type__model__in=["concert", "performance"]
-        )
-        group.permissions.set(
-            Permission.objects.filter(
-                Q(
-                    content_type__app_label__in=["concerts", "queue", "reservations"],
-                    codename__startswith="view_",
-                )
-                | (edits & ~Q(codename__startswith="delete_"))
-                | Q(codename__in=["add_seat", "change_seat", "change_waitingroom", "view_user"])
-            )
-        )
-    return group
 
 
 def _known_passwords() -> dict[str, str]:

@@ -55,8 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m dev.screenshots",
         description=(
-            "Take pictures of every page of the storefront, as a phone and as a desktop show it, with the "
-            "demo's data. Starts a stack of its own and throws it away; no running stack is touched. "
+            "Take pictures of every page of the storefront, as a phone and as a desktop show it, and of pages of "
+            "staff, with the demo's data. Starts a stack of its own and throws it away; no running stack is touched. "
             "Needs Chromium."
         ),
         epilog="Names: " + ", ".join(picture.name for picture in PICTURES),

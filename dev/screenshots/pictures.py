@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Size = Literal["phone", "desktop"]
-Visitor = Literal["stranger", "customer", "queued"]  # the last has queue tokens, too
+Size = Literal["phone", "tablet", "desktop"]
+# Who is queued has queue tokens, too.
+Visitor = Literal["stranger", "customer", "queued", "staff"]
 Spot = tuple[int, int]  # of a seat, on its map
 
 SIZES: Mapping[Size, dict[str, Any]] = {
     "phone": {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True},
+    "tablet": {"viewport": {"width": 1024, "height": 768}},
     "desktop": {"viewport": {"width": 1280, "height": 900}},
 }
 
@@ -31,13 +33,15 @@ class Look:
 EVERYWHERE = (Look("phone"), Look("desktop"))
 DARK = (Look("desktop", scheme="dark"),)
 KOREAN = (Look("phone", language="ko"), Look("desktop", language="ko"))
+# Staff work at a desk or with a tablet.
+AT_WORK = (Look("tablet"), Look("desktop"))
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
     """A page in one situation.
 
-    `view` is its name in `apps/storefront/urls.py`; the picture is taken once `ready` is seen. With `phone_top` a phone shows
+    `view` is its name in `apps/storefront/urls.py`, if it is one of those; the picture is taken once `ready` is seen. With `phone_top` a phone shows
     one screen instead of the whole page, that element at its top: for a page with something fixed to the bottom of the screen.
     """
 
@@ -105,6 +109,13 @@ SCENES = (
     Scene("ticket", "reservation", ready='img[src*="qr.svg"]'),
     Scene("cancellation", "cancellation"),
     Scene("not-found", None, "stranger", status=404),
+    Scene("staff-login", None, "stranger", AT_WORK, ready="#login-form"),
+    Scene("staff", None, "staff", (*AT_WORK, *DARK, Look("desktop", language="ko"))),
+    Scene("staff-concerts", None, "staff", AT_WORK, ready="#result_list"),
+    Scene("staff-concert", None, "staff", AT_WORK, ready="#id_title"),
+    Scene("staff-room", None, "staff", AT_WORK, ready="#id_capacity"),
+    Scene("staff-reservations", None, "staff", (*AT_WORK, *DARK), ready="#result_list"),
+    Scene("staff-reservation", None, "staff", (*AT_WORK, Look("desktop", language="ko"))),
 )
 
 PICTURES = tuple(Picture(scene, look) for scene in SCENES for look in scene.looks)

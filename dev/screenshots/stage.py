@@ -17,6 +17,7 @@ from apps.accounts.models import User
 from apps.concerts.models import Concert, Performance
 from apps.concerts.selectors import dates_of, seats_of
 from apps.payments.services import charge_wallet
+from apps.queue.models import WaitingRoom
 from apps.queue.services import join_queue, leave_queue, set_capacity
 from apps.reservations.models import Hold, SeatClaim
 from apps.reservations.services import cancel_reservation, hold_seats
@@ -43,9 +44,7 @@ SOLD_OUT, OPENING = "One Night, No Encore", "새벽 네 시의 오케스트라"
 
 def set_stage(base_url: str) -> Stage:
     """:raises TimeoutError: no turn came in time."""
-    customer = User.objects.get(
-        email=next(persona.email for persona in PERSONAS if persona.role == CUSTOMER)
-    )
+    customer = _persona(CUSTOMER)
     crowd = _crowd(INSIDE + AHEAD + BEHIND)
     stage = Stage(base_url)
     _trade(stage, customer)
@@ -64,7 +63,30 @@ def set_stage(base_url: str) -> Stage:
     }
     session = session_cookie(base_url, customer)
     stage.cookies = {"stranger": [], "customer": [session], "queued": [session, *visits]}
+    _let_staff_in(stage)
     return stage
+
+
+def _let_staff_in(stage: Stage) -> None:
+    """Log the administrator of the demo in, and lead to what has happened so far."""
+    stage.cookies["staff"] = [session_cookie(stage.base_url, _persona("administrator"))]
+    room = WaitingRoom.objects.get(concert=_concert_id(FULL))
+    booked = stage.paths["ticket"].split("/")[-2]
+    stage.paths |= {
+        "staff-login": "/admin/login/",
+        "staff": reverse("admin:index"),
+        "staff-concerts": reverse("admin:concerts_concert_changelist"),
+        "staff-concert": reverse("admin:concerts_concert_change", args=[_concert_id(FULL)]),
+        "staff-room": reverse("admin:queue_waitingroom_change", args=[room.pk]),
+        "staff-reservations": reverse("admin:reservations_reservation_changelist"),
+        "staff-reservation": reverse("admin:reservations_reservation_change", args=[booked]),
+    }
+
+
+def _persona(role: str) -> User:
+    return User.objects.get(
+        email=next(persona.email for persona in PERSONAS if persona.role == role)
+    )
 
 
 @cache

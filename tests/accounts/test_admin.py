@@ -110,7 +110,7 @@ class TestUsers:
 
     def test_get_no_rights_from_a_clerk(self, clerk):
         customer = CustomerFactory()
-        group = Group.objects.create(name="Finance")
+        group = Group.objects.create(name="Ushers")
 
         response = send(
             clerk,

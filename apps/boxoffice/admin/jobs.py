@@ -5,7 +5,6 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path, reverse
@@ -228,12 +227,13 @@ class DecisionView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
 
     @cached_property
     def job(self) -> StaffJob:
-        job = get_object_or_404(
+        return get_object_or_404(
             StaffJob.objects.select_related("requested_by"), pk=self.kwargs["pk"]
         )
-        if not may_decide(self.request, job):
-            raise PermissionDenied
-        return job
+
+    def has_permission(self) -> bool:
+        """Ask for the right that the kind of the job names, too."""
+        return super().has_permission() and may_decide(self.request, self.job)
 
     @property
     def title(self) -> str:

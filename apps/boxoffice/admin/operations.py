@@ -12,6 +12,7 @@ from unfold.decorators import action, display
 
 from apps.api.models import IdempotencyRecord
 from apps.boxoffice.base.columns import column
+from apps.boxoffice.base.entries import ActionWithReason
 from apps.boxoffice.base.lists import NameFilter, bounded_count
 from apps.boxoffice.base.lookups import Days, Ids, Keys, people_lookup
 from apps.boxoffice.base.read_only import NOTED_EACH, ReadOnlyAdmin, ReadOnlyInline, note_action
@@ -118,6 +119,7 @@ class EventDeliveryAdmin(EventWords, ReadOnlyAdmin):
     )
     ordering = ("-id",)
     actions = ("replay",)
+    action_form = ActionWithReason
     page_select_related = ("event",)
     fields = (
         "consumer",
@@ -178,6 +180,7 @@ class ReceiverAdmin(ReadOnlyAdmin):
     lookups = (Keys("consumer", label=_("consumer")),)
     ordering = ("consumer",)
     actions = ("replay_all",)
+    action_form = ActionWithReason
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.decorators import action
 
+from apps.boxoffice.base.entries import reason_of, with_reason
 from apps.boxoffice.base.forms import (
     SentBefore,
     Shown,
@@ -27,6 +28,7 @@ from apps.boxoffice.base.forms import (
     sent_before_words,
     too_old_words,
 )
+from apps.boxoffice.base.words import title_of
 from apps.core.deletion import (
     ROWS_MAX,
     Deletion,
@@ -56,10 +58,6 @@ class CountedDeletion:
         """
         return delete_rows(rows_by_key(self.model, ids), expected=expected)
 
-    def title_of(self, obj: Any) -> str:
-        """Say in words of people what is to be deleted."""
-        return str(obj)
-
     def why_kept(self, objects: Sequence[Any]) -> str | None:
         """Say what else keeps these from being deleted."""
         return None
@@ -67,7 +65,8 @@ class CountedDeletion:
     def note_deletion(self, request: HttpRequest, objects: Sequence[Any], going: str) -> None:
         """Write a deletion into the history; overridden where it belongs into that of something else."""
         assert request.user.pk is not None
-        LogEntry.objects.log_actions(request.user.pk, list(objects), DELETION, going)
+        words = with_reason(going, reason_of(request))
+        LogEntry.objects.log_actions(request.user.pk, list(objects), DELETION, words)
 
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
@@ -134,7 +133,7 @@ class CountedDeletion:
     ) -> HttpResponse:
         is_across = request.POST.get("select_across") == "1"
         only = objects[0] if len(objects) == 1 else None
-        name = model_ngettext(self.opts, len(objects)) if only is None else self.title_of(only)
+        name = model_ngettext(self.opts, len(objects)) if only is None else title_of(only)
         context = {
             **self.admin_site.each_context(request),  # type: ignore[attr-defined]
             "opts": self.opts,
@@ -165,7 +164,7 @@ class CountedDeletion:
         if 1 < len(objects) <= NAMED_MAX:
             for obj in objects:
                 if refusal := deletion_of(rows_by_key(self.model, [obj.pk])).refusal:
-                    yield self.title_of(obj), refusal
+                    yield title_of(obj), refusal
 
     def _list_url(self, request: HttpRequest) -> str:
         url = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")

@@ -24,6 +24,7 @@ from django.utils.translation import gettext as _
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apps.api.models import IdempotencyRecord
+from apps.boxoffice.base.entries import edits_in_words, reason_of, with_reason
 from apps.core.form_fields import MomentField, WholeNumberField
 from apps.core.history import Change, changes_since
 from apps.core.transactions import requires_transaction, run_in_transaction
@@ -172,6 +173,7 @@ class CarefulForms:
     """Mixin for a `ModelAdmin` whose forms may be sent; stands before it."""
 
     change_form_before_template = "admin/shown.html"
+    change_form_after_template = "admin/reason_of_form.html"
     formfield_overrides: Any = TYPED_AS_PRINTED
 
     def changeform_view(
@@ -259,9 +261,19 @@ class CarefulForms:
         operation = f"admin:{self.opts.label_lower}"  # type: ignore[attr-defined]
         return _claim(request, operation, shown.form_id)
 
+    def construct_change_message(
+        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
+    ) -> Any:
+        return edits_in_words(self.model, form, formsets, is_new=add)  # type: ignore[attr-defined]
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        return super().log_addition(request, obj, with_reason(message, reason_of(request)))  # type: ignore[misc]
+
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         """Write a change into the history; a form that was saved as it was shown changed nothing."""
-        return super().log_change(request, obj, message) if message else None  # type: ignore[misc]
+        if not message:
+            return None
+        return super().log_change(request, obj, with_reason(message, reason_of(request)))  # type: ignore[misc]
 
     def _changed_meanwhile(self, request: HttpRequest, object_id: str, shown: Shown) -> list[str]:
         """Lock what a form shows, and say what of it has changed since, and who did that."""

@@ -14,14 +14,15 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 
 from apps.boxoffice.base.lookups import NAMED_MAX, Lookup, NamesTooMany, narrowed
+from apps.boxoffice.base.readable import Readable, RowCount
 from apps.core.texts import normalized
 
 ROWS_COUNTED = 100_000  # above the largest hall, whose seats staff block all at once
 TEXT_MAX = 200  # characters; no search is longer
 
 
-def bounded_count(rows: QuerySet[Any]) -> int:
-    return rows.order_by()[:ROWS_COUNTED].count()
+def bounded_count(rows: QuerySet[Any]) -> RowCount:
+    return RowCount(rows.order_by()[:ROWS_COUNTED].count(), bound=ROWS_COUNTED)
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]
@@ -36,7 +37,7 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
         return bounded_count(found)
 
 
-class FoundByTyping:
+class FoundByTyping(Readable):
     """Mixin for a `ModelAdmin` whose rows are found by `lookups`; stands before it."""
 
     lookups: ClassVar[tuple[Lookup, ...]]

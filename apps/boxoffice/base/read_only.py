@@ -7,7 +7,9 @@ from django.shortcuts import redirect
 from django.urls import NoReverseMatch
 from unfold.admin import ModelAdmin, TabularInline
 
+from apps.boxoffice.base.entries import reason_of, with_reason
 from apps.boxoffice.base.lists import FoundByTyping
+from apps.boxoffice.base.readable import GroupedNumbers
 from apps.core.history import note
 
 
@@ -35,10 +37,6 @@ class ReadOnlyAdmin(_ReadOnly, FoundByTyping, ModelAdmin):
     # Read beside the object of a page, in the same query.
     page_select_related: tuple[str, ...] = ()
 
-    def title_of(self, obj: Any) -> str:
-        """Say in words of people which object a page is about."""
-        return str(obj)
-
     def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
         if "\x00" in object_id:
             return None  # no text of PostgreSQL has one
@@ -50,14 +48,6 @@ class ReadOnlyAdmin(_ReadOnly, FoundByTyping, ModelAdmin):
         if self.page_select_related and hasattr(request, "is_page_of_one"):
             return found.select_related(*self.page_select_related)
         return found
-
-    def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
-    ) -> HttpResponse:
-        if (obj := context.get("original")) is not None:
-            context["subtitle"] = context["heading"] = self.title_of(obj)
-        response: HttpResponse = super().render_change_form(request, context, *args, **kwargs)
-        return response
 
 
 def row_named(rows: QuerySet[Any], object_id: object) -> QuerySet[Any]:
@@ -80,12 +70,12 @@ def lead_to(page: str, object_id: object) -> HttpResponse:
 
 
 def note_action(request: HttpRequest, objects: Iterable[Model], message: str) -> None:
-    """Write into the history of each object what a member of staff has done to it."""
+    """Write into the history of each object what a member of staff has done to it, with the reason that came with the form."""
     assert request.user.pk is not None
-    note(objects, message, staff_id=request.user.pk)
+    note(objects, with_reason(message, reason_of(request)), staff_id=request.user.pk)
 
 
-class ReadOnlyInline(_ReadOnly, TabularInline):
+class ReadOnlyInline(_ReadOnly, GroupedNumbers, TabularInline):
     extra = 0
     can_delete = False
     hide_title = True  # an id, mostly

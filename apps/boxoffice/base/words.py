@@ -42,6 +42,12 @@ def may_follow(model: type[Model]) -> bool:
     return request is None or admin.site.get_model_admin(model).has_view_permission(request)
 
 
+def title_of(obj: Model) -> str:
+    """Say in words of people which object this is, as its page in the admin does."""
+    titled = getattr(admin.site._registry.get(type(obj)), "title_of", str)
+    return str(titled(obj))
+
+
 def linked(obj: Model | None, text: object = None) -> SafeString | str:
     """Return a link to the page of an object, which says `text` or what the object calls itself."""
     if obj is None:

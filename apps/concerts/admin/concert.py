@@ -16,6 +16,7 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 
 from apps.boxoffice.base.deletion import CountedDeletion
+from apps.boxoffice.base.entries import ActionWithReason, reason_of
 from apps.boxoffice.base.forms import TYPED_AS_PRINTED, CarefulForms
 from apps.boxoffice.base.lists import FoundByTyping
 from apps.boxoffice.base.lookups import Days, Numbers
@@ -28,7 +29,7 @@ from apps.concerts.admin.seat_generator import seat_generator_url
 from apps.concerts.corrections import PUBLISHED, delete_concerts
 from apps.concerts.lookups import concert_lookup
 from apps.concerts.models import Concert, ConcertQuerySet, Performance, PerformanceQuerySet
-from apps.concerts.publication import publish_concert
+from apps.concerts.publication import By, publish_concert
 from apps.core.deletion import Deletion
 
 DATES_PER_PAGE = 50  # a form may have a thousand fields, and each date has six
@@ -90,6 +91,7 @@ class ConcertAdmin(CarefulForms, CountedDeletion, FoundByTyping, ModelAdmin):
     )
     inlines = (PerformanceInline,)
     actions = ("publish", "withdraw", "delete_selected")
+    action_form = ActionWithReason
     actions_detail = ("generate_seats", "publish_this", "withdraw_this")
     warn_unsaved_form = True
 
@@ -168,7 +170,9 @@ class ConcertAdmin(CarefulForms, CountedDeletion, FoundByTyping, ModelAdmin):
         is_to_be_published = getattr(request, "is_to_be_published", None)
         response = super().response_change(request, obj, *args, **kwargs)
         if is_to_be_published:
-            publish_concert.step(concert_id=obj.pk, staff_id=request.user.pk)
+            publish_concert.step(
+                concert_id=obj.pk, staff_id=request.user.pk, reason=reason_of(request)
+            )
         elif is_to_be_published is not None:
             return redirect(publication.withdrawal_url(obj.pk))
         return response
@@ -205,9 +209,8 @@ class ConcertAdmin(CarefulForms, CountedDeletion, FoundByTyping, ModelAdmin):
     @action(description=_("Publish"), permissions=["change"])
     def publish(self, request: HttpRequest, queryset: QuerySet[Concert]) -> None:
         offline = list(queryset.filter(is_published=False))
-        published = sum(
-            publish_concert(concert_id=concert.pk, staff_id=request.user.pk) for concert in offline
-        )
+        by = By(staff_id=request.user.pk, reason=reason_of(request))
+        published = sum(publish_concert(concert_id=concert.pk, **by) for concert in offline)
         words = ngettext("%d concert published.", "%d concerts published.", published)
         level, text = outcome(published, words % published, publication.ONLINE_ALREADY)
         self.message_user(request, text, level)

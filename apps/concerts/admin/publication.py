@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.generic import FormView
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from apps.boxoffice.base.entries import reason_of
 from apps.boxoffice.base.forms import ActsOnce
 from apps.boxoffice.base.pages import StaffPage, ids_in
 from apps.boxoffice.base.words import outcome
@@ -87,7 +88,8 @@ class PublicationView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
         return self.concert
 
     def form_valid(self, form: forms.Form) -> HttpResponse:
-        if publish_concert.step(concert_id=self.concert.pk, staff_id=self.request.user.pk):
+        reason, staff_id = reason_of(self.request), self.request.user.pk
+        if publish_concert.step(concert_id=self.concert.pk, staff_id=staff_id, reason=reason):
             self.say(messages.SUCCESS, gettext("The concert is online."))
         else:
             self.say(messages.WARNING, gettext("The concert was online already."))

@@ -16,6 +16,7 @@ from unfold.decorators import action, display
 
 from apps.boxoffice.base.columns import column
 from apps.boxoffice.base.deletion import NAMED_MAX, CountedDeletion
+from apps.boxoffice.base.entries import ActionWithReason
 from apps.boxoffice.base.lookups import Days
 from apps.boxoffice.base.read_only import ReadOnlyAdmin, note_action
 from apps.boxoffice.base.words import NOTHING, at_venue, in_won, linked, person
@@ -71,6 +72,7 @@ class SeatAdmin(CountedDeletion, ReadOnlyAdmin):
     ordering = ("performance", "pk")
     list_per_page = 100
     actions = ("allocate", "release", "delete_selected")
+    action_form = ActionWithReason
     page_select_related = (
         "performance__concert",
         "allocation__category",

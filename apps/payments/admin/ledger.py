@@ -164,9 +164,9 @@ class LedgerTransactionAdmin(LedgerExports, CarefulForms, ReadOnlyAdmin):
 
 @admin.register(LedgerEntry)
 class LedgerEntryAdmin(ReadOnlyAdmin):
-    list_display = ("id", "transaction", "account", "customer", "amount")
+    list_display = ("account", "customer", "amount_in_won", "transaction_link")
     list_filter = ("account",)
-    list_select_related = ("transaction", "customer")
+    list_select_related = ("transaction__customer", "customer")
     lookups = (
         people_lookup("transaction__customer"),
         Named("transaction", _("id of a transaction or a reservation"), movements_with_id),

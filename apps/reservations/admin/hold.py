@@ -30,16 +30,16 @@ class SeatClaimInline(SaleWords, ReadOnlyInline):
 @admin.register(Hold)
 class HoldAdmin(SaleWords, ReadOnlyAdmin):
     list_display = (
-        "id",
         "customer",
-        "performance",
+        "concert",
+        "date",
         "status",
-        "total_price",
+        "total_in_won",
         "held_at",
         "expires_at",
     )
     list_filter = ("status", "held_at", ConcertFilter)
-    list_select_related = ("customer", "performance")
+    list_select_related = ("customer", "performance__concert")
     lookups = (
         people_lookup(),
         Ids(("id",)),
@@ -90,9 +90,9 @@ class HoldAdmin(SaleWords, ReadOnlyAdmin):
 
 @admin.register(SeatClaim)
 class SeatClaimAdmin(SaleWords, ReadOnlyAdmin):
-    list_display = ("seat", "hold", "price", "ended_at")
+    list_display = ("seat", "concert", "date", "customer_link", "price_in_won", "ended_at")
     list_filter = (("ended_at", admin.EmptyFieldListFilter), "hold__status")
-    list_select_related = ("seat", "hold")
+    list_select_related = ("seat", "hold__customer", "hold__performance__concert")
     lookups = (
         people_lookup("hold__customer"),
         Ids(("hold",), label=_("id of the hold")),

@@ -1,0 +1,97 @@
+"""The pages of staff in a real browser, as each role: no error in the console, nothing that the policy refuses."""
+
+import pytest
+from django.contrib.auth.models import Group
+from playwright.sync_api import Page, expect
+
+from apps.accounts.models import User
+from apps.boxoffice.roles import ADMINISTRATOR, BOX_OFFICE, FINANCE, OPERATIONS, give_permissions
+from tests.boxoffice.season import one_of_each
+from tests.browser.conftest import StartVisit
+from tests.factories.accounts import PASSWORD, CustomerFactory
+
+
+@pytest.fixture
+def season(transactional_db: None) -> None:
+    give_permissions()
+    one_of_each()
+
+
+def in_role(name: str) -> User:
+    user = CustomerFactory(staff=True, name="Jun Park")
+    user.groups.add(Group.objects.get(name=name))
+    return user
+
+
+def lists_of(page: Page) -> list[str]:
+    links = page.locator("#nav-sidebar-apps a").all()
+    return [link.get_attribute("href") or "" for link in links]
+
+
+def open_and_wait(page: Page, path: str) -> None:
+    """Open a page; it shows itself once its scripts have run."""
+    page.goto(path)
+    expect(page.locator("#main")).to_be_visible()
+    page.wait_for_load_state("networkidle")
+
+
+@pytest.mark.parametrize("role", [BOX_OFFICE, FINANCE, OPERATIONS, ADMINISTRATOR])
+def test_every_page_of_the_sidebar_works_for_each_role(
+    visit: StartVisit, season: None, role: str
+) -> None:
+    page = visit("desktop", in_role(role)).open("/admin/")
+    expect(page.locator("#nav-sidebar-apps")).to_be_visible()
+
+    for path in lists_of(page):
+        open_and_wait(page, path)
+        first = page.locator("#result_list tbody th a, #result_list tbody td a").first
+        if first.count():
+            open_and_wait(page, first.get_attribute("href") or "")
+
+
+def test_forms_and_controls_of_the_theme_work_under_the_policy(
+    visit: StartVisit, season: None
+) -> None:
+    page = visit("desktop", in_role(ADMINISTRATOR)).open("/admin/concerts/concert/add/")
+    expect(page.locator("#id_title")).to_be_visible()
+    page.locator(".datetimeshortcuts a, .datetimeshortcuts button").first.click()
+
+    open_and_wait(page, "/admin/payments/ledgertransaction/add/")
+    page.locator(".select2-selection").click()
+    expect(page.locator(".select2-results__option").first).to_be_visible()
+
+    open_and_wait(page, "/admin/concerts/seat/")
+    page.locator("input.action-select").first.check()
+    bar = page.locator("#changelist-actions")
+    expect(bar).to_be_visible()
+    assert bar.evaluate("bar => bar.offsetWidth") > 500
+    page.get_by_label("Reason, for the history").fill("Camera")
+    page.get_by_label("Select action to run").select_option("block")
+    page.get_by_role("button", name="Run").click()
+    expect(page.get_by_text("1 seat blocked.")).to_be_visible()
+    page.get_by_text("Filters", exact=True).click()
+    expect(page.locator("#changelist-filter")).to_be_visible()
+
+
+def test_the_theme_follows_the_device_and_the_switch(visit: StartVisit, season: None) -> None:
+    page = visit("desktop", in_role(BOX_OFFICE), color_scheme="dark").open("/admin/")
+    expect(page.locator("html")).to_have_class("dark")
+    ground = page.locator("body").evaluate("body => getComputedStyle(body).backgroundColor")
+    assert ground == "rgb(27, 24, 22)"
+
+    page.get_by_text("Jun Park").click()
+    page.get_by_text("Light", exact=True).click()
+
+    expect(page.locator("html")).to_have_class("light")
+
+
+def test_staff_log_in_on_a_page_of_ours(visit: StartVisit, season: None) -> None:
+    staff = CustomerFactory(staff=True, email="jun@example.com", password=PASSWORD)
+    page = visit().open("/admin/")
+    expect(page.get_by_role("heading", name="Encore")).to_be_visible()
+    page.get_by_label("Email address").fill(staff.email)
+    page.locator("#id_password").fill(PASSWORD)
+
+    page.get_by_role("button", name="Log in").click()
+
+    expect(page.locator("#nav-sidebar")).to_be_visible()
