@@ -30,6 +30,7 @@ urlpatterns = [
     # Of the theme: it finds names of lists, and keeps what it found in a form that our cache does not take.
     path("admin/search/", RedirectView.as_view(url="/admin/")),
     path("admin/password_change/", StaffPasswordView.as_view()),
+    path("admin/", include("apps.boxoffice.urls")),
     path("admin/", admin.site.urls),
     path("livez", livez, name="livez"),
     path("readyz", readyz, name="readyz"),

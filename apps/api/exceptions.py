@@ -11,6 +11,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
 from apps.api.middleware import API_PREFIX
+from apps.api.refusal_counts import count_refusal
 from apps.api.renderers import as_problem
 from apps.api.responses import error_body
 from apps.core.codes import CODES
@@ -39,6 +40,7 @@ _CODE_OF_EXCEPTION: tuple[tuple[type[Exception], str], ...] = (
 def render_exception(error: Exception, context: Mapping[str, Any]) -> Response:
     """DRF's exception handler: answers every exception with the envelope of its code."""
     code, details, retry_after = _explain(error)
+    count_refusal(code)
     entry = CODES[code]
     request = context.get("request")
     if request and not isinstance(getattr(request, "accepted_renderer", None), JSONRenderer):

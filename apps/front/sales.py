@@ -21,6 +21,7 @@ from apps.accounts.models import token_digest
 from apps.accounts.selectors import live_customer
 from apps.api.fields import BIGINT_MAX, is_canonical_uuid
 from apps.api.idempotency import fingerprint_of, idempotent, usable_key
+from apps.api.refusal_counts import count_refusal
 from apps.api.responses import as_json, error_body
 from apps.api.throttling import Quota, caller_of_customer, hit_limit_of_caller
 from apps.api.views import FAILURE, ApiView, IdempotentView
@@ -96,6 +97,7 @@ class _Sale:
         return Answer(kept.status, kept.body, quota_headers(self.quota))
 
     def error_answer(self, refusal: DomainError) -> Answer:
+        count_refusal(refusal.code)
         entry = CODES[refusal.code]
         with translation.override(self.call.language):
             body = as_json(error_body(refusal.code, refusal.details, refusal.message))

@@ -22,12 +22,7 @@ def livez(request: HttpRequest) -> JsonResponse:
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
     """503 without the database. A dead store is named, but what can be done without it goes on."""
-    checks = {
-        "database": _database_answers(),
-        "queue_store": _store_answers(settings.QUEUE_URL),
-        "broker": _store_answers(settings.BROKER_URL),
-        "cache": _store_answers(settings.CACHE_URL),
-    }
+    checks = answering_servers()
     ready = checks["database"]
     body = {"status": "ok" if ready else "unavailable"}
     body |= {name: "ok" if answers else "unavailable" for name, answers in checks.items()}
@@ -37,6 +32,16 @@ def readyz(request: HttpRequest) -> JsonResponse:
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
     return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+
+
+def answering_servers() -> dict[str, bool]:
+    """Tell which servers answer at this moment."""
+    return {
+        "database": _database_answers(),
+        "queue_store": _store_answers(settings.QUEUE_URL),
+        "broker": _store_answers(settings.BROKER_URL),
+        "cache": _store_answers(settings.CACHE_URL),
+    }
 
 
 def _database_answers() -> bool:

@@ -108,7 +108,7 @@ class InvariantCollector(SharedCollector):
     """Tell how the last checks came out; nothing when there was none for two days, or the cache does not answer."""
 
     def collect(self) -> Iterator[Metric]:
-        last = _last_checks.get(None, _read_outcomes)
+        last = last_checks()
         if not last:
             return
         breaches = gauge(
@@ -131,6 +131,11 @@ class InvariantCollector(SharedCollector):
             checked_at.add_metric([scope], outcome["checked_at"])
             seconds.add_metric([scope], outcome["seconds"])
         yield from (breaches, checked_at, seconds)
+
+
+def last_checks() -> dict[str, Any]:
+    """Return the outcomes of the last checks by scope: `checked_at`, `seconds` and `breaches` by name; five seconds old at most."""
+    return _last_checks.get(None, _read_outcomes)
 
 
 def _read_outcomes() -> dict[str, Any]:

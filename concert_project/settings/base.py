@@ -383,6 +383,7 @@ UNFOLD = {
     "SHOW_LANGUAGES": True,
     "LANGUAGES": {"action": reverse_lazy("storefront:language")},
     "SIDEBAR": {"navigation": "apps.boxoffice.navigation.sidebar"},
+    "DASHBOARD_CALLBACK": "apps.boxoffice.dashboard.dashboard",
 }
 
 # --- Languages, static files ------------------------------------------------------------------------------------------

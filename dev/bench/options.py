@@ -18,6 +18,7 @@ SCENARIOS = {
     "room": "such rooms script by script, on a Valkey alone: what each call costs, and the memory of a visitor",
     "queue": "a crowd comes, stays and goes: 0 to 800 users who join and poll",
     "hold-and-pay": "32 customers at once buy a seat each, until every consumer has caught up",
+    "cockpit": "the same sale while 50 members of staff watch it, between two that none of them watches",
     "hot-seat": "500 customers want one seat; beside it 500 who want different ones",
     "seat-map": "map, list and availability of halls of 50, 5,000 and 50,000 seats",
     "on-sale": "2,000 customers, 5,000 seats: from joining until sold out",

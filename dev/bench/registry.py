@@ -6,6 +6,7 @@ from dev.bench.bench import Bench, Outcome
 from dev.bench.crowd import new_concert
 from dev.bench.scenarios import (
     clock,
+    cockpit,
     halls,
     on_sale,
     polling,
@@ -24,13 +25,16 @@ PLAYS: dict[str, Callable[[Bench], Outcome]] = {
     "room": rooms.room,
     "queue": queueing.queue,
     "hold-and-pay": selling.hold_and_pay,
+    "cockpit": cockpit.cockpit,
     "hot-seat": selling.hot_seat,
     "seat-map": halls.seat_map,
     "on-sale": on_sale.on_sale,
     "pretix": side_by_side.pretix,
     "clock": clock.clock,
 }
-NEEDS_CROWD = {"join", "queue", "hold-and-pay", "hot-seat", "on-sale", "pretix", "clock"}
+NEEDS_CROWD = {
+    *("join", "queue", "hold-and-pay", "cockpit", "hot-seat", "on-sale", "pretix", "clock"),
+}
 FILLING = {"status", "board"}  # which share the rooms that they fill
 
 

@@ -16,7 +16,7 @@ from apps.outbox.models import DeliveryReplay, Receiver
 from apps.queue.models import WaitingRoom
 from apps.queue.services import set_capacity
 from tests.factories.accounts import CustomerFactory
-from tests.factories.concerts import PerformanceFactory
+from tests.factories.concerts import PerformanceFactory, keep_back
 from tests.factories.jobs import job_of_staff
 from tests.factories.reservations import hold, reservation
 from tests.factories.visitors import admitted_visitor
@@ -25,8 +25,9 @@ Everything = dict[type[Model], Model]
 
 
 def a_sale_and_a_cancellation() -> None:
-    performance = PerformanceFactory(seats=3, concert__seats_per_customer=2)
-    first, second, third = performance.seats.order_by("pk")
+    performance = PerformanceFactory(seats=4, concert__seats_per_customer=2)
+    first, second, third, fourth = performance.seats.order_by("pk")
+    keep_back(fourth)
     visitor = admitted_visitor(performance.concert_id)
     hold(CustomerFactory(), [third])
     reservation(visitor.customer, [first])
@@ -63,7 +64,9 @@ def one_of_each() -> Everything:
     room = WaitingRoom.objects.get()
     set_capacity(concert_id=room.concert_id, capacity=77, staff_id=staff.pk, reason="Rain")
     customer = CustomerFactory()
-    made = {model: model._default_manager.order_by("pk").first() for model in admin.site._registry}
+    made: dict[type[Model], Any] = {
+        model: model._default_manager.order_by("pk").first() for model in admin.site._registry
+    }
     return {**made, User: customer, StaffJob: waiting}
 
 

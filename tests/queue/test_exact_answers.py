@@ -247,6 +247,7 @@ class TestFigures:
             admitted_per_minute=3,
             longest_wait=20 * SECOND - 3,
             exits_pending=0,
+            mean_visit=300 * SECOND,
             is_healing=False,
         )
         assert room.glance() == figures

@@ -92,7 +92,7 @@ class ConcertAdmin(CarefulForms, CountedDeletion, FoundByTyping, ModelAdmin):
     inlines = (PerformanceInline,)
     actions = ("publish", "withdraw", "delete_selected")
     action_form = ActionWithReason
-    actions_detail = ("generate_seats", "publish_this", "withdraw_this")
+    actions_detail = ("cockpit", "generate_seats", "publish_this", "withdraw_this")
     warn_unsaved_form = True
 
     def get_queryset(self, request: HttpRequest) -> ConcertQuerySet:
@@ -116,6 +116,13 @@ class ConcertAdmin(CarefulForms, CountedDeletion, FoundByTyping, ModelAdmin):
     @display(description=_("on sale"), boolean=True)
     def on_sale(self, concert: Concert) -> bool:
         return concert.has_date_to_sell(timezone.now())
+
+    def has_cockpit_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return request.user.has_perm("queue.view_waitingroom")
+
+    @action(description=_("Cockpit"), permissions=["cockpit"], icon="monitoring")
+    def cockpit(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return lead_to("boxoffice:cockpit", object_id)
 
     def has_generate_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return request.user.has_perm("concerts.add_seat")

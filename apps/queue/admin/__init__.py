@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -77,7 +77,7 @@ class WaitingRoomAdmin(CarefulForms, FoundByTyping, ModelAdmin):
             },
         ),
     )
-    actions_detail = ("open_now", "pause", "resume", "close", "remove_visitor")
+    actions_detail = ("cockpit", "open_now", "pause", "resume", "close", "remove_visitor")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Rooms make themselves."""
@@ -124,6 +124,13 @@ class WaitingRoomAdmin(CarefulForms, FoundByTyping, ModelAdmin):
             request.room_with_buttons = rooms.first()  # type: ignore[attr-defined]
         room: WaitingRoom | None = request.room_with_buttons  # type: ignore[attr-defined]
         return room
+
+    @action(description=_("Cockpit"), permissions=["view"], icon="monitoring")
+    def cockpit(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        room = self._room(request, object_id)
+        if room is None:
+            raise Http404
+        return redirect("boxoffice:cockpit", room.concert_id)
 
     @action(description=_("Open now"), permissions=["open"], icon="play_arrow")
     def open_now(self, request: HttpRequest, object_id: int) -> HttpResponse:

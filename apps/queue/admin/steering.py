@@ -1,13 +1,16 @@
 """The forms with which staff steer a waiting room: one for each control, and the one of its policy."""
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.timezone import now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import FormView
 from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminTextInputWidget
@@ -15,9 +18,13 @@ from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminTextInputWidg
 from apps.accounts.models import User
 from apps.boxoffice.base.forms import ActsOnce
 from apps.boxoffice.base.pages import StaffPage
-from apps.core.errors import DomainError
+from apps.core.errors import DomainError, ServiceUnavailable
+from apps.core.form_fields import WholeNumberField
 from apps.core.texts import TypedLine
-from apps.queue.models import REASON_MAX, WaitingRoom
+from apps.queue.admin import previews
+from apps.queue.core.room import Figures
+from apps.queue.models import CAPACITY_MAX, RATE_MAX, REASON_MAX, PolicyChange, WaitingRoom
+from apps.queue.selectors import live_figures
 from apps.queue.services import (
     By,
     close_room,
@@ -26,6 +33,8 @@ from apps.queue.services import (
     refuse_opening_outside_sales,
     remove_visitor,
     resume_room,
+    set_admissions_per_minute,
+    set_capacity,
     why_refused,
 )
 
@@ -45,6 +54,10 @@ class ControlForm(forms.Form):
     explanation: ClassVar[Any]
     done: ClassVar[Any]
 
+    def preview(self, room: WaitingRoom, figures: Figures | None) -> Iterable[str]:
+        """Say what carrying it out would do to those who are there now; `figures` are None if they are not known."""
+        return ()
+
     def apply(self, concert_id: int, by: By) -> None:
         """Carry it out, in the transaction of the form.
 
@@ -61,6 +74,9 @@ class OpenForm(ControlForm):
     done = _("The waiting room is open.")
     reason = Reason(required=False)
 
+    def preview(self, room: WaitingRoom, figures: Figures | None) -> Iterable[str]:
+        return previews.when_admitting(room, figures)
+
     def apply(self, concert_id: int, by: By) -> None:
         open_room.step(concert_id=concert_id, **by)
 
@@ -72,6 +88,9 @@ class PauseForm(ControlForm):
     )
     done = _("The waiting room is paused.")
     reason = Reason(help_text=_("Visitors read it on the page that waits."))
+
+    def preview(self, room: WaitingRoom, figures: Figures | None) -> Iterable[str]:
+        return previews.when_pausing(figures)
 
     def apply(self, concert_id: int, by: By) -> None:
         pause_room.step(concert_id=concert_id, **by)
@@ -85,6 +104,9 @@ class ResumeForm(ControlForm):
     done = _("The waiting room goes on.")
     reason = Reason(required=False)
 
+    def preview(self, room: WaitingRoom, figures: Figures | None) -> Iterable[str]:
+        return previews.when_admitting(room, figures)
+
     def apply(self, concert_id: int, by: By) -> None:
         resume_room.step(concert_id=concert_id, **by)
 
@@ -97,6 +119,9 @@ class CloseForm(ControlForm):
     )
     done = _("The waiting room is closed.")
     reason = Reason()
+
+    def preview(self, room: WaitingRoom, figures: Figures | None) -> Iterable[str]:
+        return previews.when_closing(figures)
 
     def apply(self, concert_id: int, by: By) -> None:
         close_room.step(concert_id=concert_id, **by)
@@ -121,11 +146,89 @@ class RemoveForm(ControlForm):
         remove_visitor(concert_id=concert_id, customer_id=self.cleaned_data["email"], **by)
 
 
+class LimitForm(ControlForm):
+    """A limit of the policy: `field` names it. The form carries the value that it showed, and overwrites no other one."""
+
+    field: ClassVar[str]
+    seen = forms.CharField(required=False, widget=forms.HiddenInput)
+    reason = Reason(required=False)
+
+    def changed_meanwhile(self, room: WaitingRoom) -> str | None:
+        """Lock the room and say what its limit has become since the form showed it; None if it is as it was."""
+        present = WaitingRoom.objects.lock().values_list(self.field, flat=True).get(pk=room.pk)
+        if self.cleaned_data["seen"] == _as_text(present):
+            return None
+        words = gettext("This was changed in the meantime. Nothing was saved: load the form again.")
+        last = PolicyChange.objects.filter(room=room, field=self.field).order_by("-pk").first()
+        return f"{words} {last.changed_by or last.actor}: {last}" if last else words
+
+
+class RateForm(LimitForm):
+    title = _("Change the rate")
+    explanation = _(
+        "How many visitors get a turn in a minute, at most. It counts from the next second on; no visitor loses a place or a turn."
+    )
+    done = _("The rate has been changed.")
+    field = "admissions_per_minute"
+    admissions_per_minute = WholeNumberField(
+        label=_("Admissions per minute"),
+        min_value=1,
+        max_value=RATE_MAX,
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
+        help_text=_("Leave empty for no limit."),
+    )
+    field_order = ("admissions_per_minute", "reason")
+
+    def preview(self, room: WaitingRoom, figures: Figures | None) -> Iterable[str]:
+        if figures is None or not self.is_bound or not self.is_valid():
+            return previews.at_rates(room, figures)
+        rate = self.cleaned_data[self.field]
+        return [previews.at_rate(figures, capacity=room.capacity, per_minute=rate)]
+
+    def apply(self, concert_id: int, by: By) -> None:
+        rate = self.cleaned_data[self.field]
+        set_admissions_per_minute.step(concert_id=concert_id, admissions_per_minute=rate, **by)
+
+
+class CapacityForm(LimitForm):
+    title = _("Change the capacity")
+    explanation = _(
+        "How many visitors may be inside at once. A lower one ends no turn: none is let in until enough have left."
+    )
+    done = _("The capacity has been changed.")
+    field = "capacity"
+    capacity = WholeNumberField(
+        label=_("Capacity"),
+        min_value=1,
+        max_value=CAPACITY_MAX,
+        widget=UnfoldAdminTextInputWidget,
+    )
+    field_order = ("capacity", "reason")
+
+    def preview(self, room: WaitingRoom, figures: Figures | None) -> Iterable[str]:
+        if figures is None or not self.is_bound or not self.is_valid():
+            return previews.at_capacities(room, figures)
+        capacity = self.cleaned_data[self.field]
+        return [
+            previews.at_capacity(figures, capacity=capacity, per_minute=room.admissions_per_minute)
+        ]
+
+    def apply(self, concert_id: int, by: By) -> None:
+        set_capacity.step(concert_id=concert_id, capacity=self.cleaned_data[self.field], **by)
+
+
+def _as_text(value: object) -> str:
+    return "" if value is None else str(value)
+
+
 FORMS: dict[str, type[ControlForm]] = {
     "open": OpenForm,
     "pause": PauseForm,
     "resume": ResumeForm,
     "close": CloseForm,
+    "rate": RateForm,
+    "capacity": CapacityForm,
     "remove": RemoveForm,
 }
 
@@ -153,7 +256,39 @@ class SteeringView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
         except KeyError as error:
             raise Http404 from error
 
+    def get_initial(self) -> dict[str, Any]:
+        field = getattr(self.get_form_class(), "field", None)
+        if field is None:
+            return {}
+        value = getattr(self.room, field)
+        return {field: value, "seen": _as_text(value)}
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context_data(**kwargs)
+        form: ControlForm = context["form"]
+        context["preview"] = list(form.preview(self.room, self._figures()))
+        context["may_preview"] = isinstance(form, LimitForm)
+        context["back_url"] = self._back_url()
+        return context
+
+    def _figures(self) -> Figures | None:
+        try:
+            return live_figures(self.room.concert_id)
+        except ServiceUnavailable:
+            return None
+
+    def _back_url(self) -> str:
+        """Return the page that led here: the cockpit of the sale if it says so, else that of the room."""
+        if self.request.GET.get("from") == "cockpit":
+            return reverse("boxoffice:cockpit", args=[self.room.concert_id])
+        return reverse("admin:queue_waitingroom_change", args=[self.room.pk])
+
     def form_valid(self, form: ControlForm) -> HttpResponse:
+        if "preview" in self.request.POST:
+            return self.render_to_response(self.get_context_data(form=form))
+        if isinstance(form, LimitForm) and (change := form.changed_meanwhile(self.room)):
+            form.add_error(None, change)
+            return self.form_invalid(form)
         reason = form.cleaned_data["reason"]
         try:
             form.apply(self.room.concert_id, By(staff_id=self.request.user.pk, reason=reason))
@@ -163,7 +298,7 @@ class SteeringView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
         entry = f"{form.title}: {reason}" if reason else str(form.title)
         self.model_admin.log_change(self.request, self.room, entry)
         self.say(messages.SUCCESS, form.done)
-        return redirect("admin:queue_waitingroom_change", self.room.pk)
+        return redirect(self._back_url())
 
 
 class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]

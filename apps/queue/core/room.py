@@ -189,7 +189,10 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The room at a glance; `at`, `opens_at` and `longest_wait` are microseconds."""
+    """The room at a glance; `at`, `opens_at`, `longest_wait` and `mean_visit` are microseconds.
+
+    `mean_visit` is how long a turn has lasted lately; that of a room which has seen none yet is the lease.
+    """
 
     state: str
     at: int
@@ -201,6 +204,7 @@ class Figures:
     admitted_per_minute: int
     longest_wait: int
     exits_pending: int
+    mean_visit: int
     is_healing: bool
 
 

@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views import View
 
+from apps.api.refusal_counts import count_refusal
 from apps.api.responses import error_body
 from apps.api.throttling import hit_limit
 from apps.core.codes import CODES
@@ -56,6 +57,7 @@ class PageView(View):
             else:
                 response = super().dispatch(request, *args, **kwargs)
         except DomainError as error:
+            count_refusal(error.code)
             response = self.handle_error(error)
         except AWAY as error:
             logger.exception("page_unavailable")

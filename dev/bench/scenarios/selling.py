@@ -1,6 +1,8 @@
 """Seats that are sold: to many customers who have been admitted, and to many who want the same one."""
 
 import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from dev.bench.bench import Bench, Outcome, ScenarioFailed
@@ -15,6 +17,9 @@ from dev.demo.loadtest import LoadTest
 CALIBRATION = 2  # sales of each buyer that tell how many a measurement needs
 LONGEST = "120s"
 SEAT_LIMIT = 10
+
+# Gets the id of the concert that is sold.
+Beside = Callable[[int], AbstractContextManager[None]]
 
 
 def hold_and_pay(bench: Bench) -> Outcome:
@@ -62,8 +67,8 @@ def hold_and_pay(bench: Bench) -> Outcome:
 _PARTS = ("cpu_ms", "steps", "samples")
 
 
-def sell(bench: Bench, sales: int) -> dict[str, Any]:
-    """Sell so many seats, one to a visit, and wait until every consumer has done its part."""
+def sell(bench: Bench, sales: int, *, beside: Beside | None = None) -> dict[str, Any]:
+    """Sell so many seats, one to a visit, and wait until every consumer has done its part; `beside` goes on meanwhile."""
     concert = new_concert(
         bench, seats=sales, capacity=HIGHEST_CAPACITY, seats_per_customer=SEAT_LIMIT
     )
@@ -76,10 +81,11 @@ def sell(bench: Bench, sales: int) -> dict[str, Any]:
         "run": concert.concert_id,
         "longest": LONGEST,
     }
-    before = bench.cpu()
-    with watching(bench.stack.environment["DATABASE_URL"], concert.concert_id) as watch:
-        crowd = bench.crowd("hold_and_pay.js", plan, timeout=120)
-    after = bench.cpu()
+    with beside(concert.concert_id) if beside else nullcontext():
+        before = bench.cpu()
+        with watching(bench.stack.environment["DATABASE_URL"], concert.concert_id) as watch:
+            crowd = bench.crowd("hold_and_pay.js", plan, timeout=120)
+        after = bench.cpu()
     if crowd.done("pay") != sales:
         raise ScenarioFailed(f"{crowd.done('pay'):,} of {sales:,} were sold: {crowd.refusals}")
     refuse_unless_sold(bench, concert.concert_id, sales)

@@ -19,6 +19,7 @@ SCENARIOS = (
     "room",
     "queue",
     "hold-and-pay",
+    "cockpit",
     "hot-seat",
     "seat-map",
     "on-sale",

@@ -25,4 +25,5 @@ if #head > 0 and not is_early() then
 end
 
 return { state, now, num('opens_at'), redis.call('ZCARD', WAITING), redis.call('ZCOUNT', ACTIVE, '(' .. text(now), '+inf'),
-  num('capacity'), num('admitted_total'), per_minute, longest_wait, redis.call('XLEN', EXITS), is_healing() and 1 or 0 }
+  num('capacity'), num('admitted_total'), per_minute, longest_wait, redis.call('XLEN', EXITS),
+  math.floor((tonumber(room.mean_visit) or num('lease') / SECOND) * SECOND), is_healing() and 1 or 0 }

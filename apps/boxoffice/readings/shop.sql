@@ -1,0 +1,65 @@
+-- name: sales
+-- Seats that were sold since and what was paid for them, by hour at the venue, concert and grade.
+SELECT to_char(date_trunc('hour', reservation.reserved_at AT TIME ZONE %(zone)s), 'YYYY-MM-DD"T"HH24'), performance.concert_id,
+    seat.grade, reservation.reserved_at < statement_timestamp() - %(settling)s, count(*), sum(ticket.price)
+FROM reservations_reservation reservation
+JOIN concerts_performance performance ON performance.id = reservation.performance_id
+JOIN reservations_ticket ticket ON ticket.reservation_id = reservation.id
+JOIN concerts_seat seat ON seat.id = ticket.seat_id
+WHERE reservation.reserved_at >= %(sales_since)s
+GROUP BY 1, 2, 3, 4;
+
+-- name: refunds
+-- What was given back since, by day at the venue: refunds, won.
+SELECT to_char(created_at AT TIME ZONE %(zone)s, 'YYYY-MM-DD'), created_at < statement_timestamp() - %(settling)s, count(*), sum(amount)
+FROM payments_ledgertransaction
+WHERE created_at >= %(refunds_since)s AND type = 'REFUND'
+GROUP BY 1, 2;
+
+-- name: orders
+-- Holds that were paid for since, by day.
+SELECT to_char(reserved_at AT TIME ZONE %(zone)s, 'YYYY-MM-DD'), reserved_at < statement_timestamp() - %(settling)s, count(*)
+FROM reservations_reservation
+WHERE reserved_at >= %(orders_since)s
+GROUP BY 1, 2;
+
+-- name: holds_lost
+-- Holds that ended since without a payment, by day.
+SELECT to_char(ended_at AT TIME ZONE %(zone)s, 'YYYY-MM-DD'), ended_at < statement_timestamp() - %(settling)s, count(*)
+FROM reservations_hold
+WHERE status IN ('RELEASED', 'EXPIRED') AND ended_at >= %(holds_lost_since)s
+GROUP BY 1, 2;
+
+-- name: dates
+-- The next dates of published concerts, and how much of each is sold.
+SELECT performance.id, performance.starts_at, performance.seats_unblocked, performance.seats_sold, concert.id, concert.title
+FROM concerts_performance performance
+JOIN concerts_concert concert ON concert.id = performance.concert_id
+WHERE performance.starts_at > statement_timestamp() AND concert.is_published AND concert.sales_open_at <= statement_timestamp()
+ORDER BY performance.starts_at, performance.id
+LIMIT %(dates_max)s;
+
+-- name: opening
+-- Concerts whose sales open within a week.
+SELECT id, title, sales_open_at
+FROM concerts_concert
+WHERE is_published AND sales_open_at > statement_timestamp() AND sales_open_at < statement_timestamp() + interval '7 days'
+ORDER BY sales_open_at, id
+LIMIT %(rooms_max)s;
+
+-- name: rooms
+-- Waiting rooms with visitors in them, and those that are paused.
+SELECT room.id, room.state, concert.id, concert.title
+FROM queue_waitingroom room
+JOIN concerts_concert concert ON concert.id = room.concert_id
+WHERE room.activity <> 'RETIRED' AND (room.activity = 'AWAKE' OR room.state = 'PAUSED')
+ORDER BY room.state = 'PAUSED' DESC, room.id
+LIMIT %(rooms_max)s;
+
+-- name: titles
+-- What some concerts are called.
+SELECT id, title FROM concerts_concert WHERE id = ANY (%(concert_ids)s::bigint[]);
+
+-- name: moment
+-- The moment of this reading.
+SELECT statement_timestamp();

@@ -1,0 +1,144 @@
+"""A sale that fifty members of staff watch in the cockpit, between sales that none of them watches."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.test import Client
+from django.urls import reverse
+
+from apps.accounts.models import User
+from apps.boxoffice.passes import HEADER
+from dev.bench.bench import Bench, Outcome, ScenarioFailed
+from dev.bench.figures import medians, of_neighbours
+from dev.bench.scenarios.selling import CALIBRATION, sell
+
+STAFF = 50
+PAUSE = 2.0  # seconds between an answer and the next question, as `cockpit.js` has it
+P95 = 0.95
+
+
+def cockpit(bench: Bench) -> Outcome:
+    """Sell with and without viewers in turn, each sale with them between two without."""
+    form = bench.form
+    cookies = [_logged_in(number) for number in range(STAFF)]
+    bench.begin("cockpit", steps=2 * form.repeats + 1)
+    rate = sell(bench, form.buyers * CALIBRATION)["sales_per_second"]
+
+    def sold(watched: "Watched | None" = None) -> float:
+        sales = min(max(int(rate * form.sale_seconds), form.buyers), form.sales_max)
+        beside = None if watched is None else watched.by(bench, cookies)
+        row = sell(bench, sales, beside=beside)
+        bench.advance()
+        return float(row["sales_per_second"])
+
+    before, rows = sold(), []
+    for _ in range(form.repeats):
+        watched = Watched()
+        with_viewers = sold(watched)
+        after = sold()
+        rows.append(
+            {
+                "with_viewers": with_viewers,
+                "without": round((before + after) / 2, 2),
+                "ratio": round(of_neighbours(with_viewers, before, after), 4),
+                **watched.figures(),
+            }
+        )
+        before = after
+    middle = medians(rows)
+    figures = {
+        "cockpit_sales_of_without": middle["ratio"],
+        "cockpit_p95_ms": middle["p95_ms"],
+        "cockpit_reads_per_second": max(row["reads_per_second"] for row in rows),
+    }
+    return Outcome(figures, {"staff": STAFF, "runs": rows})
+
+
+@dataclass
+class Watched:
+    """What the viewers of one sale were answered. `versions` names the readings that they were shown."""
+
+    seconds: list[float] = field(default_factory=list)
+    versions: set[str] = field(default_factory=set)
+    refused: list[int] = field(default_factory=list)
+    span: float = 0.0
+
+    def by(self, bench: Bench, cookies: list[str]) -> Any:
+        """Return what lets the viewers look at a sale while it lasts."""
+
+        @contextmanager
+        def watching(concert_id: int) -> Iterator[None]:
+            is_over = threading.Event()
+            viewers = [
+                threading.Thread(
+                    target=self._look,
+                    args=(bench.stack.base_url, concert_id, cookie, is_over),
+                    daemon=True,
+                )
+                for cookie in cookies
+            ]
+            for viewer in viewers:
+                viewer.start()
+                time.sleep(PAUSE / STAFF)  # nobody opens the page in step with all others
+            began_at = time.monotonic()
+            first = len(self.seconds)
+            try:
+                yield
+            finally:
+                self.span = time.monotonic() - began_at
+                del self.seconds[:first]
+                is_over.set()
+                for viewer in viewers:
+                    viewer.join(30)
+
+        return watching
+
+    def _look(self, base_url: str, concert_id: int, cookie: str, is_over: threading.Event) -> None:
+        address = urlsplit(base_url)
+        connection = HTTPConnection(address.hostname or "", address.port, timeout=30)
+        path = reverse("boxoffice:cockpit-figures", args=[concert_id])
+        headers = {"Cookie": f"{settings.SESSION_COOKIE_NAME}={cookie}"}
+        while not is_over.is_set():
+            began_at = time.monotonic()
+            connection.request("GET", path, headers=headers)
+            answer = connection.getresponse()
+            answer.read()
+            self.seconds.append(time.monotonic() - began_at)
+            if answer.status != 200:
+                self.refused.append(answer.status)
+            self.versions.add(answer.headers.get("X-Figures-Version", ""))
+            headers[HEADER] = answer.headers.get(HEADER) or headers.get(HEADER, "")
+            is_over.wait(PAUSE)
+        connection.close()
+
+    def figures(self) -> dict[str, float]:
+        """
+        :raises ScenarioFailed: a viewer was refused, or none was answered.
+        """
+        if self.refused or not self.seconds:
+            raise ScenarioFailed(f"Of {len(self.seconds)} calls {self.refused} were refused.")
+        ordered = sorted(self.seconds)
+        return {
+            "calls_per_second": round(len(ordered) / self.span, 1),
+            "p95_ms": round(1_000 * ordered[int(P95 * (len(ordered) - 1))], 1),
+            # One of them may have been read before the sale, and one after it.
+            "reads_per_second": round(max(len(self.versions) - 2, 1) / self.span, 2),
+        }
+
+
+def _logged_in(number: int) -> str:
+    """Return the session of a member of staff."""
+    email = f"viewer{number}@example.com"
+    user = User.objects.filter(email=email).first()
+    if user is None:
+        user = User.objects.create_superuser(email, name=f"Viewer {number}")
+    browser = Client()
+    browser.force_login(user)
+    return browser.cookies[settings.SESSION_COOKIE_NAME].value
