@@ -31,6 +31,7 @@ from apps.core import database, transactions
 from apps.core.database import Parameters, Statement
 from apps.core.lean_store import Script
 from apps.outbox import announcing, draining
+from apps.queue.models import RoomNotice, WaitingRoomQuerySet
 from apps.queue.services import admission, rooms, visits
 from apps.reservations import selectors
 from apps.reservations.models import HoldQuerySet
@@ -148,6 +149,7 @@ LOCKS_OF_OVERDUE_HOLDS = _locks("lock_overdue_holds")
 LOCKS_OF_PAINTED_SEATS = _locks("lock_seats_without_claims")
 LOCKS_OF_HALLS = _locks("lock_halls")
 LOCK_OF_THE_WALLET = _locks("lock_wallet")
+LOCK_OF_A_ROOM = _value(WaitingRoomQuerySet, "lock", lambda _: lambda rooms: rooms)
 PATIENCE_OF_A_PAYMENT = _part("lock_seats_of_hold", ("OF seat", "OF seat NOWAIT"))
 LOCKS_OF_A_SWEEP = _value(HoldQuerySet, "select_for_update", lambda _: lambda holds, **_how: holds)
 CONDITION_OF_A_SWEEP = _part(
@@ -264,6 +266,7 @@ ASKING_THE_EXIT_LOG = Step(rooms, "recorded_end")
 UPDATING_THE_LIVE_ROOM = Step(admission, "bring_up_to_date")
 PUTTING_A_ROOM_TO_REST = Step(admission, "_postpone")
 WAKING_A_ROOM = Step(visits, "schedule_tick_now")
+SAVING_A_NOTICE = Step(RoomNotice, "save")
 TIME_OF_A_PAYMENT = Step(confirming, "CLOCK")
 TIME_OF_A_SWEEP = Step(expiring, "database_now")
 

@@ -66,6 +66,7 @@ SECTIONS: tuple[tuple[Words, tuple[Page | Listing, ...]], ...] = (
             Listing("reservations.reservation", "receipt_long"),
             Listing("reservations.ticket", "confirmation_number"),
             Listing("reservations.hold", "timer"),
+            Listing("reservations.holdernotice", "campaign"),
         ),
     ),
     (
@@ -84,6 +85,7 @@ SECTIONS: tuple[tuple[Words, tuple[Page | Listing, ...]], ...] = (
             Listing("queue.waitingroom", "groups"),
             Listing("queue.queueexit", "logout"),
             Listing("queue.policychange", "tune"),
+            Listing("queue.roomnotice", "campaign"),
         ),
     ),
     (_("Customers"), (Listing("accounts.user", "person", _("Accounts")),)),

@@ -24,6 +24,7 @@ _CATALOGUE = ("concerts.view_concert", "concerts.view_performance", "concerts.vi
 _SALES = (
     "accounts.view_user",
     "reservations.view_hold",
+    "reservations.view_holdernotice",
     "reservations.view_reservation",
     "reservations.view_ticket",
 )
@@ -32,7 +33,12 @@ _MONEY = (
     "payments.view_ledgertransaction",
     "payments.view_ledgerentry",
 )
-_ROOMS = ("queue.view_waitingroom", "queue.view_policychange", "queue.view_queueexit")
+_ROOMS = (
+    "queue.view_waitingroom",
+    "queue.view_policychange",
+    "queue.view_queueexit",
+    "queue.view_roomnotice",
+)
 _JOBS = ("boxoffice.view_staffjob", "boxoffice.view_staffjobrow")
 
 # The administrator has every permission there is.
@@ -49,8 +55,10 @@ ROLES: Mapping[str, Iterable[str]] = {
         "concerts.view_inventorycategory",
         "concerts.view_rankingentry",
         *_SALES,
+        "reservations.notify_holders",
         *_ROOMS,
         "queue.change_waitingroom",
+        "queue.notify_visitors",
         *_JOBS,
     ),
     FINANCE: (

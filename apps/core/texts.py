@@ -150,13 +150,19 @@ class TypedTextField(_Typed, _TextField):
     default_validators = [refuse_hidden]
 
 
-class TypedLine(forms.CharField):
-    """The same in a form without a model."""
+class TypedNote(forms.CharField):
+    """A text of one or more lines in a form without a model, which ends lines as HTML and JSON do."""
 
-    default_validators = [refuse_hidden, refuse_lines]
+    default_validators = [refuse_hidden]
 
     def to_python(self, value: Any) -> str:
-        return normalized(super().to_python(value) or "")
+        return normalized(super().to_python(value) or "").replace("\r\n", "\n")
+
+
+class TypedLine(TypedNote):
+    """A line in a form without a model."""
+
+    default_validators = [refuse_hidden, refuse_lines]
 
 
 def _composed(value: Any) -> Any:

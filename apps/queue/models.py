@@ -1,4 +1,4 @@
-"""Keep what the waiting rooms must never forget: policies, ended visits, and changes with their authors."""
+"""Keep what the waiting rooms must never forget: policies, ended visits, and changes and notices with their authors."""
 
 import secrets
 from datetime import datetime, timedelta
@@ -11,7 +11,14 @@ from django.db.models import F, OuterRef, Q, Subquery
 from django.db.models.functions import Least, Now
 from django.utils.translation import gettext_lazy as _
 
-from apps.concerts.models import DATES, OUT_OF_DATES, Concert, Performance
+from apps.concerts.models import (
+    DATES,
+    OUT_OF_DATES,
+    Concert,
+    Notice,
+    NoticeQuerySet,
+    Performance,
+)
 from apps.core.texts import TypedLineField
 from apps.queue.core.room import EndReason
 
@@ -330,3 +337,46 @@ class PolicyChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.field}: {self.old_value} → {self.new_value}"
+
+
+class RoomNotice(Notice):
+    """A text for those who wait in a room: shown from when it is sent until `shown_until`, or until it is taken back.
+
+    A room shows one at a time; another one ends it. `waiting` is how many read it at first, None if the store did not answer.
+    """
+
+    room = models.ForeignKey(
+        WaitingRoom,
+        on_delete=models.CASCADE,
+        related_name="notices",
+        verbose_name=_("waiting room"),
+    )
+    shown_until = models.DateTimeField(
+        _("shown until"),
+        null=True,
+        blank=True,
+        help_text=_("Leave empty to show it until it is taken back."),
+    )
+    waiting = models.PositiveIntegerField(_("waiting when it was sent"), null=True, blank=True)
+
+    objects = NoticeQuerySet["RoomNotice"].as_manager()
+
+    class Meta(Notice.Meta):
+        verbose_name = _("notice to those who wait")
+        verbose_name_plural = _("notices to those who wait")
+        permissions = (("notify_visitors", "Can show notices to those who wait"),)
+        constraints = [
+            *Notice.Meta.constraints,
+            models.UniqueConstraint(
+                fields=["room"], condition=Q(ended_at=None), name="room_shows_one_notice"
+            ),
+            models.CheckConstraint(
+                condition=Q(shown_until=None)
+                | Q(shown_until__gt=F("sent_at"), shown_until__lte=DATES[1]),
+                name="roomnotice_is_shown_for_a_time",
+                violation_error_message=_("Enter a time that is still to come."),
+            ),
+        ]
+
+    def is_shown(self, at: datetime) -> bool:
+        return self.ended_at is None and (self.shown_until is None or at < self.shown_until)

@@ -7,7 +7,8 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import FilteredRelation, Q, QuerySet
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -17,10 +18,11 @@ from apps.core.audit_sessions import limited
 from apps.core.caching import ProcessCache
 from apps.core.errors import ServiceUnavailable
 from apps.core.history import CHANGES_NAMED, Change
+from apps.core.notices import NoticeText
 from apps.core.transactions import database_now
 from apps.queue.core.room import WITHDRAWN, Figures
 from apps.queue.live import live_room, store_needed
-from apps.queue.models import PolicyChange, WaitingRoom
+from apps.queue.models import PolicyChange, RoomNotice, WaitingRoom
 
 STATUS_SECONDS = 1.0
 STATUSES_KEPT = 1_000
@@ -31,7 +33,8 @@ POLICY_DELAY_SECONDS = 5  # above what a change of policy takes to reach the liv
 class WaitingRoomStatus:
     """The public picture of a room, the same for everybody. `pause_reason` is what staff say of a pause, else empty.
 
-    While the concert is offline (`is_withdrawn`) the picture is that of a pause, and only visitors with a place get to see it.
+    `notice_en` and `notice_ko` are what staff tell those who wait, for readers of either language, until `notice_until` at the latest; empty if
+    there is nothing to tell. While the concert is offline (`is_withdrawn`) the picture is that of a pause, and only visitors with a place get to see it.
     """
 
     concert_id: int
@@ -43,7 +46,13 @@ class WaitingRoomStatus:
     capacity: int
     admitted_total: int
     admitted_per_minute: int
+    notice_en: str
+    notice_ko: str
+    notice_until: datetime | None
     is_withdrawn: bool = False
+
+    def notice_in(self, language: str | None) -> str:
+        return NoticeText(en=self.notice_en, ko=self.notice_ko).in_language(language)
 
 
 _statuses: ProcessCache[int, WaitingRoomStatus] = ProcessCache(
@@ -141,6 +150,15 @@ def visitors_at_stake(concert_id: int) -> Iterator[str]:
             "%(count)s visitors are choosing seats and get a whole turn again when it is published again.",
             figures.active,
         ) % {"count": f"{figures.active:,}"}
+
+
+def visitors_waiting(concert_id: int) -> int | None:
+    """Return how many wait in a room; None if the store does not answer, or knows nothing of the room."""
+    try:
+        figures = live_figures(concert_id)
+    except ServiceUnavailable:
+        return None
+    return None if figures is None else figures.waiting
 
 
 CHANGES_SHOWN = 10
@@ -306,8 +324,13 @@ def admissions_above_capacity(*, since: datetime | None = None) -> list[OverAdmi
 
 
 def _read_status(concert_id: int) -> WaitingRoomStatus:
+    standing = Q(waiting_room__notices__ended_at=None)
     concert = (
-        Concert.objects.with_dates().filter(pk=concert_id).select_related("waiting_room").first()
+        Concert.objects.with_dates()
+        .filter(pk=concert_id)
+        .annotate(room_notice=FilteredRelation("waiting_room__notices", condition=standing))
+        .select_related("waiting_room", "room_notice")  # type: ignore[misc]
+        .first()
     )
     if concert is None:
         raise ConcertNotFound
@@ -331,6 +354,7 @@ def _read_status(concert_id: int) -> WaitingRoomStatus:
         capacity=figures.capacity,
         admitted_total=figures.admitted_total,
         admitted_per_minute=figures.admitted_per_minute,
+        **_notice_of(concert),
         is_withdrawn=not concert.is_published,
     )
 
@@ -356,6 +380,7 @@ def _status_of_empty_room(room: WaitingRoom | None, concert: Concert) -> Waiting
         capacity=room.capacity,
         admitted_total=0,
         admitted_per_minute=0,
+        **_notice_of(concert),
         is_withdrawn=not concert.is_published,
     )
 
@@ -374,3 +399,14 @@ def _reason_of(room: WaitingRoom | None, concert: Concert, state: str) -> str:
     if room is None or state != WaitingRoom.State.PAUSED:
         return ""
     return room.pause_reason if concert.is_published else room.withdrawal_reason
+
+
+def _notice_of(concert: Concert) -> dict[str, Any]:
+    notice: RoomNotice | None = getattr(concert, "room_notice", None)
+    if notice is None or not notice.is_shown(timezone.now()):
+        return {"notice_en": "", "notice_ko": "", "notice_until": None}
+    return {
+        "notice_en": notice.wording.in_language("en"),
+        "notice_ko": notice.wording.in_language("ko"),
+        "notice_until": notice.shown_until,
+    }

@@ -45,3 +45,14 @@ class BoardSerializer(serializers.Serializer):  # type: ignore[type-arg]
     capacity = serializers.IntegerField()
     admitted_total = serializers.IntegerField()
     admitted_per_minute = serializers.IntegerField()
+    notice_en = serializers.CharField(
+        allow_blank=True,
+        help_text="What the box office tells those who wait; in Korean if there is no English text. Empty if there is nothing to tell.",
+    )
+    notice_ko = serializers.CharField(
+        allow_blank=True,
+        help_text="The same for readers of Korean; in English if there is no Korean text.",
+    )
+    notice_until = serializers.DateTimeField(
+        allow_null=True, help_text="When it ends by itself; null if only the box office ends it."
+    )

@@ -178,6 +178,9 @@ class WaitingRoomBoardView(ApiView):
                 "capacity": 50,
                 "admitted_total": 312,
                 "admitted_per_minute": 37,
+                "notice_en": "The doors of the hall open at 6.30 p.m. today.",
+                "notice_ko": "오늘 공연장 입장은 오후 6시 30분부터입니다.",
+                "notice_until": "2026-11-22T12:00:00Z",
             }
         },
         tags=["waiting room"],

@@ -7,15 +7,16 @@ read from here, never stored with the seat.
 import base64
 import secrets
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 from django.conf import settings
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import ExpressionWrapper, F, Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from apps.concerts.models import Performance, Seat
+from apps.concerts.models import Concert, Notice, NoticeQuerySet, Performance, Seat
 from apps.core.identifiers import new_id
 from apps.reservations import triggers
 
@@ -294,7 +295,12 @@ class ReservationQuerySet(models.QuerySet["Reservation"]):
         return self.select_related("performance__concert", "hold").prefetch_related(
             models.Prefetch(
                 "tickets", Ticket.objects.select_related("seat").order_by("seat_id", "pk")
-            )
+            ),
+            models.Prefetch(
+                "performance__concert__notices",
+                HolderNotice.objects.standing().order_by("sent_at", "pk"),
+                to_attr="notices_to_holders",
+            ),
         )
 
 
@@ -373,6 +379,13 @@ class Reservation(models.Model):
         moments = (self.reserved_at, self.performance.schedule_changed_at, self.cancelled_at)
         return max(at for at in moments if at is not None)
 
+    @property
+    def notices(self) -> list["HolderNotice"]:
+        """Return what staff tell its holder at this moment, the oldest first. Needs `with_details()`."""
+        concert: Any = self.performance.concert
+        at = timezone.now()
+        return [notice for notice in concert.notices_to_holders if notice.is_for(self, at)]
+
     def is_cancellable(self, at: datetime) -> bool:
         """Needs `performance` and `hold` to be loaded."""
         return self.status == self.Status.CONFIRMED and at <= self.cancellable_until
@@ -419,3 +432,49 @@ class Ticket(models.Model):
     def printed_code(self) -> str:
         """Return the code in groups of four, so that people can read it to each other."""
         return " ".join(self.code[start : start + 4] for start in range(0, len(self.code), 4))
+
+
+class HolderNotice(Notice):
+    """A text for all who have tickets for a performance, or for any date of a concert: those who buy later read it, too.
+
+    It ends with the performance, or when it is taken back. `customers` and `tickets` count who had some when it was sent.
+    """
+
+    concert = models.ForeignKey(
+        Concert,
+        on_delete=models.CASCADE,
+        related_name="notices",
+        db_index=False,
+        verbose_name=_("concert"),
+    )
+    performance = models.ForeignKey(
+        Performance,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="notices",
+        verbose_name=_("performance"),
+        help_text=_("Empty if it is for all dates of the concert."),
+    )
+    customers = models.PositiveIntegerField(_("customers when it was sent"))
+    tickets = models.PositiveIntegerField(_("tickets when it was sent"))
+
+    objects = NoticeQuerySet["HolderNotice"].as_manager()
+
+    class Meta(Notice.Meta):
+        verbose_name = _("notice to ticket holders")
+        verbose_name_plural = _("notices to ticket holders")
+        permissions = (("notify_holders", "Can show notices to ticket holders"),)
+        indexes = (
+            models.Index(
+                fields=["concert"], condition=Q(ended_at=None), name="holder_notices_standing"
+            ),
+        )
+
+    def is_for(self, reservation: Reservation, at: datetime) -> bool:
+        """Tell whether the holder of a reservation reads it: also one whose reservation was cancelled later. Needs `performance`."""
+        return (
+            self.performance_id in (None, reservation.performance_id)
+            and at < reservation.performance.ends_at
+            and (reservation.cancelled_at is None or self.sent_at <= reservation.cancelled_at)
+        )

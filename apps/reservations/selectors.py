@@ -9,17 +9,18 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Exists, OuterRef, Prefetch
+from django.db.models import Count, Exists, OuterRef, Prefetch
 from django.utils import timezone
 from django.utils.translation import ngettext
 
+from apps.accounts.models import User
 from apps.concerts import selectors as concerts
 from apps.concerts.models import Concert, Grade, Performance, Seat
 from apps.core.caching import ProcessCache
 from apps.core.database import fetch_one, load_statements
 from apps.core.errors import NotFound
 from apps.reservations.errors import HoldNotFound, ReservationNotFound
-from apps.reservations.models import Hold, Reservation, SeatClaim, Ticket
+from apps.reservations.models import Hold, Reservation, SeatClaim, SeatClaimQuerySet, Ticket
 
 SQL = load_statements(Path(__file__).with_suffix(".sql"))
 AVAILABLE, HELD, RESERVED = "AVAILABLE", "HELD", "RESERVED"
@@ -118,6 +119,38 @@ def valid_ticket_of(*, customer_id: int, ticket_id: UUID) -> Ticket:
     if ticket is None:
         raise NotFound
     return ticket
+
+
+HOLDERS_NAMED = 10
+
+
+class TicketHolders(NamedTuple):
+    customers: int
+    tickets: int
+
+
+def count_ticket_holders(*, concert_id: int, performance_id: int | None = None) -> TicketHolders:
+    """Count who has tickets for a performance, or for any date of a concert that is not over."""
+    counts = _claims_of_holders(concert_id, performance_id).aggregate(
+        customers=Count("hold__customer", distinct=True), tickets=Count("pk")
+    )
+    return TicketHolders(**counts)
+
+
+def first_ticket_holders(*, concert_id: int, performance_id: int | None = None) -> list[User]:
+    """Return the first `HOLDERS_NAMED` of them by name."""
+    claims = _claims_of_holders(concert_id, performance_id)
+    people = User.objects.filter(pk__in=claims.values("hold__customer"))
+    return list(people.order_by("name", "pk")[:HOLDERS_NAMED])
+
+
+def _claims_of_holders(concert_id: int, performance_id: int | None) -> SeatClaimQuerySet:
+    """Find the seats that were paid for and not given back."""
+    claims = SeatClaim.objects.open().filter(hold__status=Hold.Status.CONFIRMED)
+    if performance_id is not None:
+        return claims.of_performance(performance_id)
+    dates = Performance.objects.of_concert(concert_id).not_ended(at=timezone.now())
+    return claims.filter(performance__in=dates)
 
 
 # --- What is free -----------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from apps.api.fields import (
 )
 from apps.concerts.models import SEATS_PER_CUSTOMER_MAX, Grade, SeatKind
 from apps.reservations.events import PricedSeat
-from apps.reservations.models import Hold, Reservation, SeatClaim, Ticket
+from apps.reservations.models import Hold, HolderNotice, Reservation, SeatClaim, Ticket
 from apps.reservations.selectors import (
     AVAILABLE,
     HELD,
@@ -195,6 +195,11 @@ class TicketSerializer(serializers.Serializer[Ticket]):
     code = serializers.CharField()
 
 
+class HolderNoticeSerializer(serializers.Serializer[HolderNotice]):
+    text = serializers.CharField(help_text="In your language, if there is a text in it.")
+    sent_at = serializers.DateTimeField()
+
+
 class ReservationSerializer(serializers.Serializer[Reservation]):
     reservation_id = serializers.UUIDField(source="pk")
     concert_id = serializers.IntegerField(source="performance.concert_id")
@@ -209,9 +214,14 @@ class ReservationSerializer(serializers.Serializer[Reservation]):
     reserved_at = serializers.DateTimeField()
     cancelled_at = serializers.DateTimeField(allow_null=True)
     tickets = TicketSerializer(source="tickets.all", many=True)
+    notices = HolderNoticeSerializer(
+        many=True,
+        help_text="What the box office tells those who have tickets, the oldest first, until the performance is over.",
+    )
 
 
 class ConfirmedReservationSerializer(ReservationSerializer):
+    notices = None  # type: ignore[assignment]  # a sale reads nothing that it does not need
     balance = serializers.IntegerField()
 
 

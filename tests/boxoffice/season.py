@@ -10,11 +10,13 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.boxoffice.base.jobs.kinds import KINDS, SingleStep, register_kind
 from apps.boxoffice.base.jobs.models import StaffJob
+from apps.core.notices import NoticeText
 from apps.ops.models import JobProgress
 from apps.outbox.draining import drain
 from apps.outbox.models import DeliveryReplay, Receiver
 from apps.queue.models import WaitingRoom
-from apps.queue.services import set_capacity
+from apps.queue.services import notify_visitors, set_capacity
+from apps.reservations.services import notify_holders
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory, keep_back
 from tests.factories.jobs import job_of_staff
@@ -35,6 +37,12 @@ def a_sale_and_a_cancellation() -> None:
     visitor.post(f"/reservations/{cancelled.pk}/cancel", key="c")
     drain(consumer="ranking")
     visitor.delete("/queue/tokens/me")
+    told: dict[str, Any] = {
+        "text": NoticeText(ko="안내"),
+        "staff_id": CustomerFactory(staff=True).pk,
+    }
+    notify_visitors(concert_id=performance.concert_id, **told)
+    notify_holders(performance_id=performance.pk, **told)
 
 
 class Step(SingleStep):

@@ -11,8 +11,8 @@ from apps.api.models import IdempotencyRecord
 from apps.boxoffice.models import StaffJob, StaffJobRow
 from apps.concerts.models import RankingEntry
 from apps.outbox.models import DeliveryReplay, EventDelivery, OutboxEvent, Receiver
-from apps.queue.models import QueueExit
-from apps.reservations.models import Hold, Reservation, SeatClaim, Ticket
+from apps.queue.models import QueueExit, RoomNotice
+from apps.reservations.models import Hold, HolderNotice, Reservation, SeatClaim, Ticket
 from tests.boxoffice.season import Everything, a_sale_and_a_cancellation, one_of_each
 from tests.boxoffice.staff import list_of, logged_in, page_of
 from tests.factories.accounts import CustomerFactory
@@ -27,12 +27,14 @@ NEVER_EDITED = [
     DeliveryReplay,
     EventDelivery,
     Hold,
+    HolderNotice,
     IdempotencyRecord,
     OutboxEvent,
     QueueExit,
     RankingEntry,
     Receiver,
     Reservation,
+    RoomNotice,
     SeatClaim,
     StaffJob,
     StaffJobRow,

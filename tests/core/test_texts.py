@@ -112,6 +112,10 @@ TYPED = {
     "queue.WaitingRoom.withdrawal_reason",
     "queue.PolicyChange.actor",
     "queue.PolicyChange.reason",
+    "queue.RoomNotice.text_en",
+    "queue.RoomNotice.text_ko",
+    "reservations.HolderNotice.text_en",
+    "reservations.HolderNotice.text_ko",
 }
 # Made by us, or bounded to ASCII where they enter.
 OURS = {

@@ -8,7 +8,8 @@ import pytest
 from django.utils import timezone
 
 from apps.concerts.models import Concert, Performance
-from apps.queue.services import admit_now, close_room, pause_room
+from apps.core.notices import NoticeText
+from apps.queue.services import admit_now, close_room, notify_visitors, pause_room
 from dev.stack.servers import ValkeyServer
 from tests.api.wsgi import Answer, call
 from tests.clocks import CacheClock
@@ -137,6 +138,16 @@ class TestBoard:
         assert {answer.body for answer in answers} == {answers[0].body, b""}
         assert doors.bare(path).body == answers[0].body
         assert dict(doors.bare(path).headers)["etag"] == dict(answers[0].headers)["etag"]
+
+    def test_is_the_same_bytes_with_a_notice(self, doors, concert):
+        text = NoticeText(en='"Late"\nby an hour', ko="한 시간 늦어집니다")
+        staff_id = CustomerFactory(staff=True).pk
+        until = timezone.now() + timedelta(hours=1)
+        notify_visitors(concert_id=concert.pk, text=text, until=until, staff_id=staff_id)
+
+        [answer] = doors.compare(lambda door: [door(f"GET /api/v1/queue/concerts/{concert.pk}")])
+
+        assert data_of(answer)["notice_en"] == text.en
 
     def test_changes_with_the_room(self, doors, concert, login, monkeypatch):
         path = f"GET /api/v1/queue/concerts/{concert.pk}"

@@ -18,14 +18,17 @@ from apps.api.responses import as_json
 from apps.api.wsgi import with_plain_content_type
 from apps.concerts.models import Concert
 from apps.concerts.publication import withdraw_concert
+from apps.core.notices import NoticeText
 from apps.front.answers import PlainRenderer
 from apps.front.application import Front
 from apps.queue.core.room import EndReason
+from apps.queue.models import WaitingRoom
 from apps.queue.serializers import BoardSerializer, QueueTokenSerializer, VisitorStatusSerializer
-from apps.queue.services import admit_now, join_queue
+from apps.queue.services import admit_now, join_queue, notify_visitors
 from apps.reservations.serializers import AvailabilitySerializer
 from tests.api.wsgi import Answer
 from tests.clocks import CacheClock
+from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.queue import WaitingRoomFactory
 from tests.front.conftest import Django, Door, data_of, round_trips, token_of
@@ -89,6 +92,14 @@ class TestCost:
     )
     def test_is_round_trips_and_statements(self, costs, name, trips, statements):
         assert costs(name) == (trips, statements)
+
+    @pytest.mark.parametrize(("name", "trips"), [("status", 1), ("board", 0), ("poll", 1)])
+    def test_is_no_more_while_staff_tell_something(self, costs, name, trips):
+        room = WaitingRoom.objects.get()
+        text, staff_id = NoticeText(ko="잠시만 기다려 주세요."), CustomerFactory(staff=True).pk
+        notify_visitors(concert_id=room.concert_id, text=text, staff_id=staff_id)
+
+        assert costs(name) == (trips, 0)
 
     def test_of_joining_is_two_round_trips_where_the_counters_are_elsewhere(
         self,

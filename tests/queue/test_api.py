@@ -234,6 +234,9 @@ class TestBoard:
             "capacity": 2,
             "admitted_total": 2,
             "admitted_per_minute": 2,
+            "notice_en": "",
+            "notice_ko": "",
+            "notice_until": None,
         }
 
     def test_is_the_same_bytes_for_every_reader(self, client, visitors, customer):

@@ -31,6 +31,7 @@ from apps.concerts.models import Concert, Grade, Performance, Seat, SeatKind
 from apps.concerts.publication import publish_concert, withdraw_concert
 from apps.concerts.scheduling import reschedule_performance
 from apps.core.database import Statement, load_statements
+from apps.core.notices import NoticeText
 from apps.core.transactions import Steps, run_in_transaction
 from apps.ops.purging import purge
 from apps.ops.retention import EVENTS
@@ -369,6 +370,15 @@ def editing() -> Callable[[], object]:
     return partial(run_in_transaction, edit)
 
 
+def telling_visitors() -> Callable[[], object]:
+    return partial(
+        queue.notify_visitors,
+        concert_id=WaitingRoomFactory().concert_id,
+        text=NoticeText(en="Soon."),
+        staff_id=CustomerFactory(staff=True).pk,
+    )
+
+
 def saving_a_form() -> Callable[[], object]:
     concert = PerformanceFactory().concert
     staff = Client()
@@ -476,6 +486,7 @@ USE_CASES: dict[str, Callable[[], Callable[[], object]]] = {
         queue.set_admissions_per_minute, admissions_per_minute=9
     ),
     "edit_policy": editing,
+    "notify_visitors": telling_visitors,
     "changeform_view": saving_a_form,
     "admit_visitors": ticking,
     "drain": relaying,

@@ -245,6 +245,7 @@ class TestStatus:
             "wait": None,
             "state": "OPEN",
             "pause_reason": "",
+            "notice": "",
             "opens_in_seconds": 0,
             "lease_seconds": None,
             "poll_after_seconds": 1,

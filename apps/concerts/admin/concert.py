@@ -23,6 +23,7 @@ from apps.boxoffice.base.lookups import Days, Numbers
 from apps.boxoffice.base.read_only import lead_to, row_named
 from apps.boxoffice.base.words import outcome
 from apps.concerts.admin import publication
+from apps.concerts.admin.notices import NotifiesHolders
 from apps.concerts.admin.performance import SeatCount
 from apps.concerts.admin.performance_forms import PerformanceInlineForm, save_times
 from apps.concerts.admin.seat_generator import seat_generator_url
@@ -54,7 +55,7 @@ class PerformanceInline(SeatCount, TabularInline):
 
 
 @admin.register(Concert)
-class ConcertAdmin(CarefulForms, CountedDeletion, FoundByTyping, ModelAdmin):
+class ConcertAdmin(CarefulForms, CountedDeletion, FoundByTyping, NotifiesHolders, ModelAdmin):
     list_display = (
         "title",
         "artist",
@@ -92,7 +93,14 @@ class ConcertAdmin(CarefulForms, CountedDeletion, FoundByTyping, ModelAdmin):
     inlines = (PerformanceInline,)
     actions = ("publish", "withdraw", "delete_selected")
     action_form = ActionWithReason
-    actions_detail = ("cockpit", "generate_seats", "publish_this", "withdraw_this")
+    actions_detail = (
+        "cockpit",
+        "generate_seats",
+        "publish_this",
+        "withdraw_this",
+        "notify_holders",
+    )
+    page_of_notice = "admin:reservations_holdernotice_to_concert"
     warn_unsaved_form = True
 
     def get_queryset(self, request: HttpRequest) -> ConcertQuerySet:

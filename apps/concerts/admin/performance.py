@@ -23,6 +23,7 @@ from apps.boxoffice.base.lookups import Days, Numbers
 from apps.boxoffice.base.read_only import lead_to, note_action, row_named
 from apps.boxoffice.base.words import at_venue, may_follow
 from apps.concerts.admin.hall import PricesView
+from apps.concerts.admin.notices import NotifiesHolders
 from apps.concerts.admin.painting import PaintedSeatsView, PaintingView
 from apps.concerts.admin.performance_forms import PerformanceForm, save_times
 from apps.concerts.admin.seat_generator import (
@@ -53,7 +54,9 @@ class SeatCount:
 
 
 @admin.register(Performance)
-class PerformanceAdmin(CarefulForms, CountedDeletion, FoundByTyping, SeatCount, ModelAdmin):
+class PerformanceAdmin(
+    CarefulForms, CountedDeletion, FoundByTyping, NotifiesHolders, SeatCount, ModelAdmin
+):
     list_display = ("starts_at", "concert", "seat_count", "sold_out_at")
     list_display_links = ("starts_at",)
     list_select_related = ("concert",)
@@ -64,7 +67,8 @@ class PerformanceAdmin(CarefulForms, CountedDeletion, FoundByTyping, SeatCount, 
     autocomplete_fields = ("concert",)
     readonly_fields = ("seat_count", "seats_sold", "sold_out_at")
     actions = ("generate_seats", "delete_selected")
-    actions_detail = ("open_inventory", "correct_prices", "delete_hall")
+    actions_detail = ("open_inventory", "correct_prices", "notify_holders", "delete_hall")
+    page_of_notice = "admin:reservations_holdernotice_to_performance"
 
     def get_fields(self, request: HttpRequest, obj: Performance | None = None) -> Any:
         confirmation = ("is_confirmed",) if obj is not None and obj.seats_sold else ()

@@ -13,6 +13,7 @@ from apps.concerts.models.inventory import (
     InventoryCategoryQuerySet,
     SeatAllocation,
 )
+from apps.concerts.models.notice import Notice, NoticeQuerySet
 from apps.concerts.models.performance import (
     ANOTHER_AT_THAT_TIME,
     LENGTH_MAX,

@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin
@@ -20,13 +21,14 @@ from apps.boxoffice.base.columns import column
 from apps.boxoffice.base.forms import CarefulForms
 from apps.boxoffice.base.lists import FoundByTyping, NameFilter
 from apps.boxoffice.base.lookups import Days, Numbers, people_lookup
-from apps.boxoffice.base.read_only import ReadOnlyAdmin, row_named
+from apps.boxoffice.base.read_only import ReadOnlyAdmin, lead_to, row_named
 from apps.boxoffice.base.words import NOTHING, linked, person
 from apps.concerts.lookups import concert_lookup
 from apps.core.errors import ServiceUnavailable
+from apps.queue.admin.notices import RoomNoticeAdmin
 from apps.queue.admin.steering import PolicyForm, SteeringView
 from apps.queue.core.room import Figures
-from apps.queue.models import PolicyChange, QueueExit, WaitingRoom
+from apps.queue.models import PolicyChange, QueueExit, RoomNotice, WaitingRoom
 from apps.queue.selectors import live_figures
 from apps.queue.services import edit_policy
 
@@ -50,6 +52,7 @@ class WaitingRoomAdmin(CarefulForms, FoundByTyping, ModelAdmin):
         "concert_link",
         "state",
         "pause_reason",
+        "notice",
         "generation",
         "people_waiting",
         "people_active",
@@ -58,7 +61,19 @@ class WaitingRoomAdmin(CarefulForms, FoundByTyping, ModelAdmin):
         "health",
     )
     fieldsets = (
-        (None, {"fields": ("concert_link", "state", "pause_reason", "opens_at", "generation")}),
+        (
+            None,
+            {
+                "fields": (
+                    "concert_link",
+                    "state",
+                    "pause_reason",
+                    "notice",
+                    "opens_at",
+                    "generation",
+                )
+            },
+        ),
         (
             _("Now"),
             {"fields": ("people_waiting", "people_active", "admitted", "longest_wait", "health")},
@@ -77,7 +92,15 @@ class WaitingRoomAdmin(CarefulForms, FoundByTyping, ModelAdmin):
             },
         ),
     )
-    actions_detail = ("cockpit", "open_now", "pause", "resume", "close", "remove_visitor")
+    actions_detail = (
+        "cockpit",
+        "open_now",
+        "pause",
+        "resume",
+        "close",
+        "notify_visitors",
+        "remove_visitor",
+    )
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Rooms make themselves."""
@@ -106,11 +129,21 @@ class WaitingRoomAdmin(CarefulForms, FoundByTyping, ModelAdmin):
     def has_close_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return self._may_steer(request, object_id, lambda room: room.state != State.CLOSED)
 
+    def has_notify_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return request.user.has_perm("queue.notify_visitors") and self._makes_sense(
+            request, object_id, lambda room: room.state != State.CLOSED
+        )
+
     def _may_steer(
         self, request: HttpRequest, room_id: Any, makes_sense: Callable[[WaitingRoom], bool]
     ) -> bool:
-        if not self.has_change_permission(request):
-            return False
+        return self.has_change_permission(request) and self._makes_sense(
+            request, room_id, makes_sense
+        )
+
+    def _makes_sense(
+        self, request: HttpRequest, room_id: Any, makes_sense: Callable[[WaitingRoom], bool]
+    ) -> bool:
         if room_id is None:
             return True
         room = self._room(request, room_id)
@@ -148,6 +181,10 @@ class WaitingRoomAdmin(CarefulForms, FoundByTyping, ModelAdmin):
     def close(self, request: HttpRequest, object_id: int) -> HttpResponse:
         return _to(object_id, "close")
 
+    @action(description=_("Notify those who wait"), permissions=["notify"], icon="campaign")
+    def notify_visitors(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return lead_to("admin:queue_roomnotice_write", object_id)
+
     @action(description=_("Remove a visitor"), permissions=["close"], icon="person_remove")
     def remove_visitor(self, request: HttpRequest, object_id: int) -> HttpResponse:
         return _to(object_id, "remove")
@@ -164,6 +201,10 @@ class WaitingRoomAdmin(CarefulForms, FoundByTyping, ModelAdmin):
     @display(description=_("opens at"), ordering="opens_at")
     def opening(self, room: WaitingRoom) -> Any:
         return room.opening_at
+
+    @display(description=_("notice"))
+    def notice(self, room: WaitingRoom) -> SafeString | str:
+        return linked(RoomNotice.objects.standing().filter(room=room).first())
 
     @display(description=_("waiting"))
     def people_waiting(self, room: WaitingRoom) -> str:

@@ -28,6 +28,7 @@ from apps.queue.services.gate import (
     shorten_lease,
     verify_token,
 )
+from apps.queue.services.notices import notify_visitors, take_back_room_notice
 from apps.queue.services.retiring import forget_room
 from apps.queue.services.rooms import get_or_create_waiting_room, schedule_tick_now
 from apps.queue.services.visits import VisitorStatus, join_queue, leave_queue, visitor_status

@@ -15,5 +15,10 @@ from apps.reservations.services.gate import (
     verify_payer,
 )
 from apps.reservations.services.holding import HeldSeats, hold_seats
+from apps.reservations.services.notifying import (
+    notify_holders,
+    notify_holders_of_concert,
+    take_back_holder_notice,
+)
 from apps.reservations.services.releasing import release_hold
 from apps.reservations.services.topping_up import top_up_for_hold

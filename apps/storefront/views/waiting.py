@@ -11,6 +11,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import json_script
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from apps.concerts.errors import ConcertNotFound, SalesClosed, SalesNotOpen
@@ -65,6 +66,10 @@ class Waiting:
         return "WITHDRAWN" if self.room_status.is_withdrawn else self.room_status.state
 
     @property
+    def notice(self) -> str:
+        return self.room_status.notice_in(get_language())
+
+    @property
     def people_ahead(self) -> int | None:
         position = self.status.position
         if position is None or (self.room_status.is_withdrawn and position == 0):
@@ -115,6 +120,7 @@ class Waiting:
             "wait": self.wait,
             "state": self.state,
             "pause_reason": self.room_status.pause_reason,
+            "notice": self.notice,
             "opens_in_seconds": self.opens_in_seconds,
             "lease_seconds": self.lease_seconds,
             "poll_after_seconds": self.status.poll_after_seconds,
@@ -205,6 +211,7 @@ def waiting_page(request: HttpRequest, concert_id: int, waiting: Waiting | None)
     room_status = waiting.room_status if waiting else None
     state = waiting.state if waiting else "UNAVAILABLE"
     pause_reason = room_status.pause_reason if room_status else ""
+    notice = waiting.notice if waiting else ""
     people_ahead = waiting.people_ahead if waiting else None
     wait = waiting.wait if waiting else None
     poll_after = (waiting.status.poll_after_seconds or 0) if waiting else RETRY_SECONDS
@@ -218,6 +225,7 @@ def waiting_page(request: HttpRequest, concert_id: int, waiting: Waiting | None)
             "concert": concert,
             "state": state,
             "pause_reason": pause_reason,
+            "notice": notice,
             "opens_at": room_status.opens_at if room_status else None,
             "has_position": people_ahead is not None,
             "has_estimate": wait is not None,
@@ -241,7 +249,7 @@ def waiting_page(request: HttpRequest, concert_id: int, waiting: Waiting | None)
     return kept_page(
         request,
         "storefront/queue.html",
-        key=(concert_id, state, pause_reason, people_ahead is None, wait is None),
+        key=(concert_id, state, pause_reason, notice, people_ahead is None, wait is None),
         shared=shared,
         personal=personal,
         status=200 if waiting else 503,

@@ -18,6 +18,7 @@ const watcher = new BoardWatcher({
   isWorthIt: () => poller.secondsLeft > NEAR,
   onPlace: (peopleAhead) => view.showAhead(peopleAhead),
   onState: (state, pauseReason) => view.showState(state, pauseReason),
+  onNotice: (notice) => view.showNotice(notice),
   onChange: () => poller.askSoon(),
 });
 

@@ -16,11 +16,11 @@ export class BoardWatcher {
   #start;
 
   /**
-   * Counting tells `onPlace(people_ahead)` and `onState(state, pause_reason)`, while the page can be seen; watching tells `onChange()`. Neither
-   * looks if a better answer is near.
+   * Counting tells `onPlace(people_ahead)` and `onState(state, pause_reason)`, while the page can be seen; watching tells `onChange()`. Both tell
+   * `onNotice(notice)`, and neither looks if a better answer is near.
    */
-  constructor({ url, workerUrl, isWorthIt, onPlace, onState, onChange }) {
-    Object.assign(this, { url, isWorthIt, onPlace, onState, onChange });
+  constructor({ url, workerUrl, isWorthIt, onPlace, onState, onNotice, onChange }) {
+    Object.assign(this, { url, isWorthIt, onPlace, onState, onNotice, onChange });
     this.#alarm = new Alarm(workerUrl, () => this.#look());
   }
 
@@ -53,6 +53,7 @@ export class BoardWatcher {
     const [least, most] = WATCHING_PAUSE;
     this.#alarm.set(isWatching ? least + Math.random() * (most - least) : COUNTING_PAUSE);
     if (!board) return;
+    if (board.state !== OFFLINE) this.onNotice(board[`notice_${document.documentElement.lang}`]);
     if (isWatching) this.#compare(board);
     else if (board.state !== OFFLINE) this.#count(board);
   }

@@ -25,6 +25,7 @@ export class View {
 
   showPlace(place) {
     this.#showReason(place.pause_reason);
+    this.showNotice(place.notice);
     this.#showState(place.state);
     if (place.first_position !== this.#firstPosition) this.#beginVisit(place.first_position);
     if (place.people_ahead !== null) this.showAhead(place.people_ahead);
@@ -57,6 +58,14 @@ export class View {
   showState(state, pauseReason) {
     this.#showReason(pauseReason);
     if (!IS_TROUBLE.has(this.#state)) this.#showState(state);
+  }
+
+  showNotice(notice) {
+    const slot = this.#slot("notice");
+    if (slot.textContent === notice) return;
+    slot.textContent = notice;
+    slot.hidden = !notice;
+    if (notice) this.#announce(notice);
   }
 
   showTrouble(trouble) {
