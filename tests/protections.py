@@ -33,7 +33,7 @@ from apps.core.lean_store import Script
 from apps.outbox import announcing, draining
 from apps.queue.models import RoomNotice, WaitingRoomQuerySet
 from apps.queue.services import admission, rooms, visits
-from apps.reservations import selectors
+from apps.reservations import selectors, staff_jobs
 from apps.reservations.models import HoldQuerySet
 from apps.reservations.services import confirming, expiring
 
@@ -194,6 +194,10 @@ def _drop_the_flag_last(patch: pytest.MonkeyPatch) -> None:
 
 
 FLAG_DROPPED_BEFORE_THE_CLAIM = Protection(_drop_the_flag_last)
+# A date that is called off waits for those who pay at that moment by ending what is held.
+END_OF_THE_HOLDS_OF_A_DATE = Protection(
+    lambda patch: patch.setattr(staff_jobs.release_holds_of, "step", lambda **_: 0)
+)
 
 
 @contextmanager
@@ -269,6 +273,7 @@ WAKING_A_ROOM = Step(visits, "schedule_tick_now")
 SAVING_A_NOTICE = Step(RoomNotice, "save")
 TIME_OF_A_PAYMENT = Step(confirming, "CLOCK")
 TIME_OF_A_SWEEP = Step(expiring, "database_now")
+CALLING_OFF_A_DATE = Step(staff_jobs, "call_off_performance")
 
 
 def before(

@@ -7,9 +7,14 @@ from math import ceil, log10
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-WIDTH, HEIGHT = 800, 180
-LEFT, RIGHT, TOP, BOTTOM = 64, 8, 10, 22
-LABELS_MAX = 8
+HEIGHT = 180
+WHOLE, HALF = (
+    880,
+    430,
+)  # how wide a chart is that has a row of the page, and one of two beside each other
+RIGHT, TOP, BOTTOM = 8, 10, 22
+LETTER = 6.5  # the width of a digit of the scale
+LABEL = 90  # what a label below the bars may take
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +27,17 @@ class Bar:
     behind: int = 0
 
 
-def bar_chart(bars: Sequence[Bar], *, title: str) -> SafeString:
+def bar_chart(bars: Sequence[Bar], *, title: str, width: int = WHOLE) -> SafeString:
     """Return a chart of bars from the left to the right; `title` says to those who do not see it what it shows."""
     top = _round_top(max((max(bar.value, bar.behind) for bar in bars), default=0))
-    step = (WIDTH - LEFT - RIGHT) / max(len(bars), 1)
+    left = LETTER * len(f"{top:,}") + 12
+    step = (width - left - RIGHT) / max(len(bars), 1)
     height = HEIGHT - TOP - BOTTOM
-    every = max(1, ceil(len(bars) / LABELS_MAX))
+    longest = max((LETTER * len(bar.label) for bar in bars), default=0)
+    every = max(1, ceil(max(longest + 12, LABEL if len(bars) > 30 else 0) / step))
 
     def place(index: int) -> float:
-        return LEFT + index * step
+        return left + index * step
 
     def rectangle(index: int, value: int, kind: str, words: str) -> SafeString:
         tall = round(height * value / top, 1)
@@ -53,10 +60,10 @@ def bar_chart(bars: Sequence[Bar], *, title: str) -> SafeString:
     ]
     lines = [
         (
-            LEFT,
+            left,
             round(TOP + height * (1 - part), 1),
-            WIDTH - RIGHT,
-            LEFT - 6,
+            width - RIGHT,
+            left - 6,
             f"{round(top * part):,}",
         )
         for part in (0, 0.5, 1)
@@ -69,7 +76,7 @@ def bar_chart(bars: Sequence[Bar], *, title: str) -> SafeString:
     ]
     return format_html(
         '<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}{}</svg>',
-        WIDTH,
+        width,
         HEIGHT,
         title,
         format_html_join(

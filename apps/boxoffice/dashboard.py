@@ -16,7 +16,7 @@ from django.utils.translation import ngettext
 
 from apps.accounts.models import User
 from apps.boxoffice.base.words import in_won
-from apps.boxoffice.charts import Bar, bar_chart
+from apps.boxoffice.charts import HALF, Bar, bar_chart
 from apps.boxoffice.models import StaffJob
 from apps.boxoffice.readings.house import house
 from apps.boxoffice.readings.series import totals
@@ -118,13 +118,14 @@ def _sales(shop: Data) -> dict[str, Any]:
         "chart_of_days": bar_chart(
             [
                 Bar(
-                    date_format(day.day, "MONTH_DAY_FORMAT"),
+                    date_format(day.day, "n/j"),
                     day.won,
                     f"{date_format(day.day, 'MONTH_DAY_FORMAT')}: {in_won(day.won)}",
                 )
                 for day in days
             ],
             title=_("Sales by day, in won"),
+            width=HALF,
         ),
         "chart_of_hours": bar_chart(
             [
@@ -138,6 +139,7 @@ def _sales(shop: Data) -> dict[str, Any]:
                 for hour, today, _won, yesterday in hours
             ],
             title=_("Seats sold by hour, today and yesterday"),
+            width=HALF,
         ),
     }
 

@@ -55,6 +55,7 @@ ROLES: Mapping[str, Iterable[str]] = {
         "concerts.view_inventorycategory",
         "concerts.view_rankingentry",
         *_SALES,
+        "reservations.cancel_reservation",
         "reservations.notify_holders",
         *_ROOMS,
         "queue.change_waitingroom",
@@ -66,6 +67,7 @@ ROLES: Mapping[str, Iterable[str]] = {
         *_SALES,
         *_MONEY,
         "payments.add_ledgertransaction",
+        "payments.refund",
         *_JOBS,
     ),
     OPERATIONS: (

@@ -1,3 +1,5 @@
+from django.utils.translation import gettext as _
+
 from apps.core.errors import Conflict, NotFound, RuleViolation
 
 
@@ -11,6 +13,16 @@ class PerformanceNotFound(NotFound):
 
 class SeatNotFound(NotFound):
     code = "SEAT_NOT_FOUND"
+
+
+class CalledOff(Conflict):
+    """Refuse to move, or to call off again, what has been called off."""
+
+    code = "VALIDATION_ERROR"
+
+    @property
+    def message(self) -> str:
+        return _("This performance has been called off.")
 
 
 class SalesNotOpen(Conflict):

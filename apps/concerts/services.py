@@ -34,7 +34,7 @@ from apps.concerts.models import (
 from apps.core.database import fetch_all, load_statements
 from apps.core.transactions import requires_transaction, run_in_transaction, use_case
 from apps.outbox.consumers import DeliveryRefused, Failures
-from apps.outbox.events import RESERVATION_CANCELLED, RESERVATION_CONFIRMED
+from apps.outbox.events import RESERVATION_CANCELLED, RESERVATION_CONFIRMED, SEATS_CANCELLED
 from apps.outbox.models import OutboxEvent
 
 logger = structlog.get_logger(__name__)
@@ -43,6 +43,8 @@ REBUILD_BATCH = 250  # entries per script call: a millisecond or two of the stor
 RECENT = timedelta(seconds=10)
 
 _SQL = load_statements(Path(__file__).with_name("ranking.sql"))
+# How each event changes the number of reservations: one that gives up some of its seats still counts.
+_RESERVATIONS = {RESERVATION_CONFIRMED: 1, RESERVATION_CANCELLED: -1, SEATS_CANCELLED: 0}
 
 
 # --- Concerts, their dates and seats ----------------------------------------------------------------------------------
@@ -272,7 +274,7 @@ def _entries_of(
 
 
 def _entry_of(event: OutboxEvent) -> RankingEntry:
-    sign = {RESERVATION_CONFIRMED: 1, RESERVATION_CANCELLED: -1}.get(event.type)
+    reservations = _RESERVATIONS.get(event.type)
     payload = event.payload
     try:
         seats = int(payload["seat_count"])
@@ -280,15 +282,15 @@ def _entry_of(event: OutboxEvent) -> RankingEntry:
         seat_ids = [int(seat["seat_id"]) for seat in payload.get("seats", ())]
     except (KeyError, TypeError, ValueError) as error:
         raise DeliveryRefused(f"{event.type} does not say what was sold: {error!r}") from error
-    if sign is None or seats < 1:
+    if reservations is None or seats < 1:
         raise DeliveryRefused(f"{event.type} of {seats} seats is nothing that the ranking counts")
     return RankingEntry(
         event_id=event.pk,
         concert_id=concert_id,
         performance_id=performance_id,
         day=venue_day(event.occurred_at),
-        reservations=sign,
-        seats=sign * seats,
+        reservations=reservations,
+        seats=seats if reservations > 0 else -seats,
         seat_ids=seat_ids,
         occurred_at=event.occurred_at,
     )
@@ -376,6 +378,6 @@ def _sold_and_kept_back(performance_id: int) -> int:
     entries = RankingEntry.objects.of_performance(performance_id)
     touched = entries.filter(seat_ids__overlap=list(kept_back)) if kept_back else entries.none()
     return sum(
-        sign * len(kept_back & set(seat_ids))
-        for sign, seat_ids in touched.values_list("reservations", "seat_ids")
+        (1 if seats > 0 else -1) * len(kept_back & set(seat_ids))
+        for seats, seat_ids in touched.values_list("seats", "seat_ids")
     )

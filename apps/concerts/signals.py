@@ -19,5 +19,12 @@ class PerformanceRescheduled:
     performance_id: int
 
 
+@dataclass(frozen=True, slots=True)
+class PerformanceCalledOff:
+    event_id: UUID
+    performance_id: int
+
+
 concert_deleted = Signal()
 performance_rescheduled = Signal()
+performance_called_off = Signal()

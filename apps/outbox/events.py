@@ -9,7 +9,9 @@ from apps.outbox.consumers import Consumer
 
 RESERVATION_CONFIRMED = "reservation.confirmed"
 RESERVATION_CANCELLED = "reservation.cancelled"
+SEATS_CANCELLED = "reservation.seats_cancelled"
 PERFORMANCE_RESCHEDULED = "performance.rescheduled"
+PERFORMANCE_CALLED_OFF = "performance.called_off"
 
 
 class SoldSeat(TypedDict):
@@ -24,7 +26,9 @@ class SoldSeat(TypedDict):
 
 
 class ReservationPayload(TypedDict):
-    """Describe a sale or its cancellation. Prices in won, times in ISO 8601.
+    """Describe a sale, its cancellation or that of some of its seats. Prices in won, times in ISO 8601.
+
+    A cancellation tells of the seats that were given up by it: not of those that had been given up before.
 
     `request_id` is that of the call that is being answered, by which its consequences can be traced.
     """
@@ -47,7 +51,7 @@ CONSUMERS = {
     for consumer in (
         Consumer(
             name="ranking",
-            event_types=frozenset({RESERVATION_CONFIRMED, RESERVATION_CANCELLED}),
+            event_types=frozenset({RESERVATION_CONFIRMED, RESERVATION_CANCELLED, SEATS_CANCELLED}),
             effect="apps.concerts.services.update_ranking",
         ),
         Consumer(
@@ -58,7 +62,13 @@ CONSUMERS = {
         Consumer(
             name="external_sync",
             event_types=frozenset(
-                {RESERVATION_CONFIRMED, RESERVATION_CANCELLED, PERFORMANCE_RESCHEDULED}
+                {
+                    RESERVATION_CONFIRMED,
+                    RESERVATION_CANCELLED,
+                    SEATS_CANCELLED,
+                    PERFORMANCE_RESCHEDULED,
+                    PERFORMANCE_CALLED_OFF,
+                }
             ),
             effect="apps.reservations.services.sync_all_externally",
             is_outside=True,

@@ -51,7 +51,8 @@ class Wallet(models.Model):
 class LedgerTransaction(models.Model):
     """One movement of a customer's money. Append-only.
 
-    `amount` is signed as the customer sees it, in won. `reference` is what was paid for: this app does not know what it is.
+    `amount` is signed as the customer sees it, in won. `reference` is what was paid for: this app does not know what it is. It is paid
+    for once, and refunded in one or more parts, which are never more than was paid.
     """
 
     class Type(models.TextChoices):
@@ -84,7 +85,7 @@ class LedgerTransaction(models.Model):
         blank=True,
         related_name="+",
         db_index=False,
-        verbose_name=_("adjusted by"),
+        verbose_name=_("booked by"),
     )
     created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
 
@@ -99,11 +100,6 @@ class LedgerTransaction(models.Model):
                 fields=["reference"],
                 condition=Q(type="PAYMENT"),
                 name="ledger_one_payment_per_reference",
-            ),
-            models.UniqueConstraint(
-                fields=["reference"],
-                condition=Q(type="REFUND"),
-                name="ledger_one_refund_per_reference",
             ),
             models.CheckConstraint(
                 condition=Q(type="CHARGE", amount__gte=1, amount__lte=CHARGE_CEILING)
@@ -123,9 +119,12 @@ class LedgerTransaction(models.Model):
                 name="ledger_reference_fits_type",
             ),
             models.CheckConstraint(
-                condition=(Q(type="ADJUSTMENT", adjusted_by__isnull=False) & ~Q(reason=""))
+                # A refund by staff says so, one that follows from a customer's cancellation does not.
+                condition=(
+                    Q(type__in=["ADJUSTMENT", "REFUND"], adjusted_by__isnull=False) & ~Q(reason="")
+                )
                 | (~Q(type="ADJUSTMENT") & Q(adjusted_by__isnull=True, reason="")),
-                name="ledger_adjustment_explained",
+                name="ledger_staff_explained",
             ),
             models.CheckConstraint(condition=Q(sequence__gte=1), name="ledger_sequence_from_one"),
         ]
@@ -133,12 +132,18 @@ class LedgerTransaction(models.Model):
             # Serves the list that staff page through.
             models.Index(F("created_at").desc(), F("id").desc(), name="ledger_newest_first"),
             models.Index(
+                fields=["reference"],
+                condition=Q(type="REFUND"),
+                name="ledger_refunds_of_reference",
+            ),
+            models.Index(
                 fields=["adjusted_by"],
                 condition=Q(adjusted_by__isnull=False),
                 name="ledger_adjusted_by",
             ),
         ]
         triggers = [triggers.append_only(), triggers.transaction_has_entries()]
+        permissions = [("refund", _("Can give back money that was paid"))]
 
     def __str__(self) -> str:
         return f"{self.pk}"

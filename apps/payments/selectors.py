@@ -1,5 +1,6 @@
 """Reads of money: balances, and whether everything adds up. All amounts are won."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -38,6 +39,18 @@ def ledger_transactions(
     if until is not None:
         found = found.filter(created_at__lt=until)
     return found
+
+
+def refunds_of(references: Iterable[UUID]) -> dict[UUID, list[LedgerTransaction]]:
+    """Return what was given back of these references, the first refund first; one query, and those without any are left out."""
+    refunds: dict[UUID, list[LedgerTransaction]] = {}
+    found = LedgerTransaction.objects.filter(
+        type=LedgerTransaction.Type.REFUND, reference__in=list(references)
+    )
+    for refund in found.order_by("sequence"):
+        assert refund.reference is not None
+        refunds.setdefault(refund.reference, []).append(refund)
+    return refunds
 
 
 # --- Whether everything adds up: all of it, or what has moved since a moment ------------------------------------------

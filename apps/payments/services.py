@@ -14,7 +14,7 @@ from apps.core.transactions import (
     decide_then_write,
     requires_transaction,
 )
-from apps.payments.errors import BalanceLimitExceeded, InsufficientBalance
+from apps.payments.errors import BalanceLimitExceeded, InsufficientBalance, RefundExceedsPayment
 from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
 
 SQL = load_statements(Path(__file__).with_suffix(".sql"))
@@ -108,13 +108,33 @@ def debit_wallet(wallet: Wallet, *, amount: int, reference: UUID) -> Booking:
     return _booking(wallet, Type.PAYMENT, -amount, reference=reference)
 
 
-def refund_to_wallet(wallet: Wallet, *, amount: int, reference: UUID) -> Booking:
-    """Give back `amount` won that this customer paid for `reference`, which is refunded once only.
+def refund_to_wallet(
+    wallet: Wallet,
+    *,
+    amount: int,
+    reference: UUID,
+    refundable: int,
+    reason: str = "",
+    staff_id: int | None = None,
+) -> Booking:
+    """Give back `amount` won of what this customer paid for `reference`; by staff with a reason, which the customer reads.
 
-    The balance may go above `BALANCE_LIMIT`: a refund is owed.
+    `refundable` is what is left of the payment, read under the lock of the wallet: what was paid, less what has been refunded. The
+    balance may go above `BALANCE_LIMIT`: a refund is owed.
+
+    :raises RefundExceedsPayment: that is more than is left.
     """
     _refuse_unless_positive(amount)
-    return _booking(wallet, Type.REFUND, amount, reference=reference)
+    if amount > refundable:
+        raise RefundExceedsPayment(amount=amount, refundable=refundable)
+    return _booking(
+        wallet,
+        Type.REFUND,
+        amount,
+        reference=reference,
+        reason=reason,
+        adjusted_by_id=staff_id,
+    )
 
 
 @decide_then_write

@@ -31,6 +31,8 @@ _UNBALANCED = """
     RETURN NULL;
 """
 
+# A payment may be refunded in parts. No two transactions can each count the parts without that of the other: both are movements of
+# one customer, and the later one has just found the earlier one before it, so that is committed and is counted.
 _UNACCOUNTED = """
     IF NOT EXISTS (SELECT 1 FROM payments_ledgerentry WHERE transaction_id = NEW.id) THEN
         RAISE EXCEPTION 'Transaction % has no entries.', NEW.id
@@ -54,8 +56,10 @@ _UNACCOUNTED = """
     END IF;
     IF NEW.type = 'REFUND' AND NOT EXISTS (
         SELECT 1 FROM payments_ledgertransaction
-        WHERE type = 'PAYMENT' AND reference = NEW.reference
-            AND customer_id = NEW.customer_id AND -amount >= NEW.amount
+        WHERE type = 'PAYMENT' AND reference = NEW.reference AND customer_id = NEW.customer_id AND -amount >= (
+            SELECT sum(amount) FROM payments_ledgertransaction
+            WHERE type = 'REFUND' AND reference = NEW.reference
+        )
     ) THEN
         RAISE EXCEPTION 'Transaction % refunds what was not paid.', NEW.id
             USING ERRCODE = 'integrity_constraint_violation';

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import F, OuterRef, Q, Subquery
-from django.db.models.functions import Least, Now
+from django.db.models.functions import Coalesce, Least, Now
 from django.utils.translation import gettext_lazy as _
 
 from apps.concerts.models import (
@@ -38,9 +38,13 @@ def new_lottery_key() -> str:
 
 
 def _closing_at() -> Least:
-    last = Performance.objects.filter(concert=OuterRef("concert")).order_by("-starts_at")
+    dates = Performance.objects.filter(concert=OuterRef("concert"))
+    last = dates.to_be_played().order_by("-starts_at").values("starts_at")
+    # Asked only where none is left to be played.
+    called_off = dates.filter(called_off_at__isnull=False).order_by("-called_off_at")
+    last_at = Coalesce(Subquery(last[:1]), Subquery(called_off.values("called_off_at")[:1]))
     # LEAST leaves out what is NULL.
-    return Least(F("concert__sales_close_at"), Subquery(last.values("starts_at")[:1]))
+    return Least(F("concert__sales_close_at"), last_at)
 
 
 class WaitingRoomQuerySet(models.QuerySet["WaitingRoom"]):

@@ -364,8 +364,9 @@ def _status_of_empty_room(room: WaitingRoom | None, concert: Concert) -> Waiting
     room = room or WaitingRoom(concert=concert)
     now = database_now()
     state = str(room.state)
-    last = concert.last_performance_at
-    if concert.has_closed(now) or (last is not None and last <= now):
+    last = concert.last_date_to_sell
+    has_none_left = concert.first_performance_at is not None and (last is None or last <= now)
+    if concert.has_closed(now) or has_none_left:
         state = WaitingRoom.State.CLOSED.value
     elif state == WaitingRoom.State.OPEN and room.opening_at > now:
         state = "SCHEDULED"

@@ -11,5 +11,7 @@ class ReservationsConfig(AppConfig):
         from apps.concerts.publication import Follower, register_follower
         from apps.reservations import receivers  # noqa: F401
         from apps.reservations.selectors import holds_at_stake
+        from apps.reservations.staff_jobs import register_kinds
 
+        register_kinds()
         register_follower("reservations", Follower(holds_at_stake))

@@ -1,6 +1,8 @@
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
+from django.utils.translation import gettext as _
+
 from apps.core.errors import Conflict, NotFound, RuleViolation
 
 
@@ -104,3 +106,43 @@ class AlreadyCancelled(Conflict):
 
 class CancellationClosed(Conflict):
     code = "CANCELLATION_CLOSED"
+
+
+class SeatAlreadyCancelled(Conflict):
+    """Refuse staff who would give back a seat that is not of the reservation any more."""
+
+    code = "ALREADY_CANCELLED"
+
+    @property
+    def message(self) -> str:
+        return _("One of these seats has been cancelled already.")
+
+
+class ChangeRefused(Conflict):
+    """Refuse a change by staff; `reason` says why to people."""
+
+    code = "VALIDATION_ERROR"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.reason = reason
+
+    @property
+    def message(self) -> str:
+        return self.reason
+
+
+class RefundOutdated(Conflict):
+    """Refuse staff whose form shows another amount as refunded than `refunded`, in won: a colleague was faster."""
+
+    code = "VALIDATION_ERROR"
+
+    def __init__(self, *, refunded: int) -> None:
+        super().__init__(refunded=refunded)
+        self.refunded = refunded
+
+    @property
+    def message(self) -> str:
+        return _(
+            "Something has been refunded in the meantime: %(refunded)s won in all. Check it again."
+        ) % {"refunded": f"{self.refunded:,}"}

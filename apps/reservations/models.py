@@ -16,8 +16,17 @@ from django.db.models import ExpressionWrapper, F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from apps.concerts.models import Concert, Notice, NoticeQuerySet, Performance, Seat
+from apps.concerts.models import (
+    STAFF_REASON_MAX,
+    Concert,
+    Notice,
+    NoticeQuerySet,
+    Performance,
+    Seat,
+)
 from apps.core.identifiers import new_id
+from apps.core.texts import TypedNoteField
+from apps.payments.models import LedgerTransaction
 from apps.reservations import triggers
 
 
@@ -259,16 +268,22 @@ def is_rescheduled_since(held_at: datetime, rescheduled_at: datetime | None) -> 
 
 
 def cancellable_until(
-    *, starts_at: datetime, rescheduled_at: datetime | None, held_at: datetime
+    *,
+    starts_at: datetime,
+    rescheduled_at: datetime | None,
+    free_cancellation_until: datetime | None,
+    held_at: datetime,
 ) -> datetime:
-    """Return the last moment at which a reservation may be cancelled.
+    """Return the last moment at which its customer may cancel a reservation.
 
-    A customer who chose the seats before the performance was moved has not agreed to the new time, and may cancel until it begins. The
-    hold decides, not the payment: that may come after the move, from a page that shows the time of before.
+    A customer who chose the seats before the performance was moved has not agreed to the new time, and may cancel until it begins, or
+    until staff say; never for a shorter time than everybody else. The hold decides, not the payment: that may come after the move, from
+    a page that shows the time of before.
     """
+    usual = starts_at - settings.CANCELLATION_WINDOW
     if is_rescheduled_since(held_at, rescheduled_at):
-        return starts_at
-    return starts_at - settings.CANCELLATION_WINDOW
+        return max(usual, free_cancellation_until or starts_at)
+    return usual
 
 
 class ReservationQuerySet(models.QuerySet["Reservation"]):
@@ -332,6 +347,16 @@ class Reservation(models.Model):
     total_price = models.PositiveIntegerField(_("total price"), help_text=_("In whole won."))
     reserved_at = models.DateTimeField(_("reserved at"))
     cancelled_at = models.DateTimeField(_("cancelled at"), null=True, blank=True)
+    cancel_reason = TypedNoteField(
+        _("why staff cancelled it"),
+        max_length=STAFF_REASON_MAX,
+        blank=True,
+        default="",
+        db_default="",
+    )
+
+    # Set by `selectors.with_refunds`, the first one first.
+    refunds: list[LedgerTransaction]
 
     objects = ReservationQuerySet.as_manager()
 
@@ -344,7 +369,12 @@ class Reservation(models.Model):
                 | Q(status="CANCELLED", cancelled_at__gte=F("reserved_at")),
                 name="reservation_cancelled_has_time",
             ),
+            models.CheckConstraint(
+                condition=Q(cancel_reason="") | Q(status="CANCELLED"),
+                name="reservation_cancel_reason",
+            ),
         ]
+        permissions = [("cancel_reservation", _("Can cancel reservations and seats of them"))]
         indexes = [
             models.Index(fields=["customer", "-reserved_at"], name="reservation_of_customer"),
             # Finds what is new, for staff and for the checks of what has changed.
@@ -365,6 +395,7 @@ class Reservation(models.Model):
         return cancellable_until(
             starts_at=self.performance.starts_at,
             rescheduled_at=self.performance.rescheduled_at,
+            free_cancellation_until=self.performance.free_cancellation_until,
             held_at=self.hold.held_at,
         )
 
@@ -378,6 +409,16 @@ class Reservation(models.Model):
         """Return when what is told of it last changed. Needs `performance` to be loaded."""
         moments = (self.reserved_at, self.performance.schedule_changed_at, self.cancelled_at)
         return max(at for at in moments if at is not None)
+
+    @property
+    def refunded_amount(self) -> int:
+        """Return what was given back of it, in won. Needs `refunds` to be set."""
+        return sum(refund.amount for refund in self.refunds)
+
+    @property
+    def refundable_amount(self) -> int:
+        """Return what a cancellation would give back, in won. Needs `refunds` to be set."""
+        return self.total_price - self.refunded_amount
 
     @property
     def notices(self) -> list["HolderNotice"]:
@@ -396,8 +437,17 @@ def new_ticket_code() -> str:
     return base64.b32encode(secrets.token_bytes(10)).decode()
 
 
+class TicketQuerySet(models.QuerySet["Ticket"]):
+    def valid(self) -> Self:
+        """Keep those that let their bearer in."""
+        return self.filter(cancelled_at=None, reservation__status=Reservation.Status.CONFIRMED)
+
+
 class Ticket(models.Model):
-    """One seat of a reservation. Its `code` lets the bearer into the hall."""
+    """One seat of a reservation. Its `code` lets the bearer into the hall, unless it or the whole reservation is cancelled.
+
+    `cancelled_at` is of one that was cancelled alone or with some others: a reservation keeps the one of those that end with it.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     reservation = models.ForeignKey(
@@ -413,6 +463,16 @@ class Ticket(models.Model):
     )
     price = models.PositiveIntegerField(_("price"), help_text=_("In whole won."))
     code = models.CharField(_("code"), max_length=16, default=new_ticket_code)
+    cancelled_at = models.DateTimeField(_("cancelled at"), null=True, blank=True)
+    cancel_reason = TypedNoteField(
+        _("why staff cancelled it"),
+        max_length=STAFF_REASON_MAX,
+        blank=True,
+        default="",
+        db_default="",
+    )
+
+    objects = TicketQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("ticket")
@@ -423,6 +483,19 @@ class Ticket(models.Model):
             ),
             # Not `unique`, for which Django adds an index for searches by the beginning of a code.
             models.UniqueConstraint(fields=["code"], name="ticket_code_once"),
+            models.CheckConstraint(
+                condition=Q(cancelled_at=None, cancel_reason="")
+                | (Q(cancelled_at__isnull=False) & ~Q(cancel_reason="")),
+                name="ticket_cancelled_explained",
+            ),
+        ]
+        indexes = [
+            # Finds what staff have lately cancelled.
+            models.Index(
+                fields=["cancelled_at"],
+                condition=Q(cancelled_at__isnull=False),
+                name="ticket_cancelled",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -1,7 +1,7 @@
 """Reads that span seats and the claims on them."""
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from apps.concerts.models import Concert, Grade, Performance, Seat
 from apps.core.caching import ProcessCache
 from apps.core.database import fetch_one, load_statements
 from apps.core.errors import NotFound
+from apps.payments.selectors import refunds_of
 from apps.reservations.errors import HoldNotFound, ReservationNotFound
 from apps.reservations.models import Hold, Reservation, SeatClaim, SeatClaimQuerySet, Ticket
 
@@ -92,12 +93,23 @@ def reservation_of_hold(*, customer_id: int, hold_id: UUID) -> Reservation:
 
 
 def reservation_of(*, customer_id: int, reservation_id: UUID) -> Reservation:
-    """:raises ReservationNotFound: there is none, or it is another customer's."""
+    """Return a customer's reservation with its tickets and refunds.
+
+    :raises ReservationNotFound: there is none, or it is another customer's.
+    """
     found = Reservation.objects.of_customer(customer_id).with_details()
     reservation = found.filter(pk=reservation_id).first()
     if reservation is None:
         raise ReservationNotFound
-    return reservation
+    return with_refunds([reservation])[0]
+
+
+def with_refunds(reservations: Sequence[Reservation]) -> Sequence[Reservation]:
+    """Let reservations know what was refunded of them; one query."""
+    refunds = refunds_of(reservation.pk for reservation in reservations)
+    for reservation in reservations:
+        reservation.refunds = refunds.get(reservation.pk, [])
+    return reservations
 
 
 def has_booked(*, customer_id: int, concert_id: int) -> bool:
@@ -107,15 +119,11 @@ def has_booked(*, customer_id: int, concert_id: int) -> bool:
 
 
 def valid_ticket_of(*, customer_id: int, ticket_id: UUID) -> Ticket:
-    """Return a ticket that gets its owner in; one of a cancelled reservation is none.
+    """Return a ticket that gets its owner in; one that is cancelled, alone or with its reservation, is none.
 
     :raises NotFound: there is none, or it is another customer's.
     """
-    ticket = Ticket.objects.filter(
-        pk=ticket_id,
-        reservation__customer=customer_id,
-        reservation__status=Reservation.Status.CONFIRMED,
-    ).first()
+    ticket = Ticket.objects.valid().filter(pk=ticket_id, reservation__customer=customer_id).first()
     if ticket is None:
         raise NotFound
     return ticket
@@ -222,6 +230,7 @@ def _read_nearly_sold_out(concert_ids: list[int]) -> dict[int, bool]:
     seats = Seat.objects.for_the_public().filter(
         performance__concert=OuterRef("pk"),
         performance__starts_at__gt=now,
+        performance__called_off_at=None,
         performance__sold_out_at=None,
     )
     free = seats.filter(~Exists(SeatClaim.objects.live(at=now).filter(seat=OuterRef("pk"))))

@@ -14,6 +14,7 @@ from apps.api.fields import (
     StrictUUIDField,
 )
 from apps.concerts.models import SEATS_PER_CUSTOMER_MAX, Grade, SeatKind
+from apps.payments.models import LedgerTransaction
 from apps.reservations.events import PricedSeat
 from apps.reservations.models import Hold, HolderNotice, Reservation, SeatClaim, Ticket
 from apps.reservations.selectors import (
@@ -22,6 +23,7 @@ from apps.reservations.selectors import (
     RESERVED,
     PerformanceAvailability,
     SeatState,
+    with_refunds,
 )
 from apps.reservations.services import (
     Cancellation,
@@ -78,6 +80,7 @@ class PerformanceSerializer(serializers.Serializer[PerformanceAvailability]):
     seats_total = serializers.IntegerField()
     seats_available = serializers.IntegerField()
     reservable = serializers.BooleanField()
+    called_off = serializers.BooleanField(source="performance.is_called_off")
 
 
 class PerformancesSerializer(serializers.Serializer[Any]):
@@ -200,7 +203,9 @@ class HolderNoticeSerializer(serializers.Serializer[HolderNotice]):
     sent_at = serializers.DateTimeField()
 
 
-class ReservationSerializer(serializers.Serializer[Reservation]):
+class SoldReservationSerializer(serializers.Serializer[Reservation]):
+    """A reservation as paying for it answers."""
+
     reservation_id = serializers.UUIDField(source="pk")
     concert_id = serializers.IntegerField(source="performance.concert_id")
     title = serializers.CharField(source="performance.concert.title")
@@ -214,15 +219,56 @@ class ReservationSerializer(serializers.Serializer[Reservation]):
     reserved_at = serializers.DateTimeField()
     cancelled_at = serializers.DateTimeField(allow_null=True)
     tickets = TicketSerializer(source="tickets.all", many=True)
+
+
+class ConfirmedReservationSerializer(SoldReservationSerializer):
+    balance = serializers.IntegerField()
+
+
+class CheckedTicketSerializer(TicketSerializer):
+    """A ticket with what became of it. The reason is that of staff who cancelled it alone, else empty."""
+
+    status = serializers.SerializerMethodField()
+    cancel_reason = serializers.CharField()
+
+    @extend_schema_field(serializers.ChoiceField(["VALID", "CANCELLED"]))
+    def get_status(self, ticket: Ticket) -> str:
+        is_valid = ticket.cancelled_at is None and ticket.reservation.status == (
+            Reservation.Status.CONFIRMED
+        )
+        return "VALID" if is_valid else "CANCELLED"
+
+
+class RefundSerializer(serializers.Serializer[LedgerTransaction]):
+    """An amount that went back to the balance; the reason is that of staff, else empty."""
+
+    amount = serializers.IntegerField()
+    reason = serializers.CharField()
+    created_at = serializers.DateTimeField()
+
+
+class ReservationListSerializer(serializers.ListSerializer[Reservation]):
+    """Read the refunds of all reservations of a list in one query."""
+
+    def to_representation(self, data: Any) -> Any:
+        return super().to_representation(with_refunds(list(data)))
+
+
+class ReservationSerializer(SoldReservationSerializer):
+    """The same with what became of it since."""
+
+    tickets = CheckedTicketSerializer(source="tickets.all", many=True)
+    cancel_reason = serializers.CharField()
+    called_off_reason = serializers.CharField(source="performance.called_off_reason")
+    refunded_amount = serializers.IntegerField()
+    refunds = RefundSerializer(many=True)
     notices = HolderNoticeSerializer(
         many=True,
         help_text="What the box office tells those who have tickets, the oldest first, until the performance is over.",
     )
 
-
-class ConfirmedReservationSerializer(ReservationSerializer):
-    notices = None  # type: ignore[assignment]  # a sale reads nothing that it does not need
-    balance = serializers.IntegerField()
+    class Meta:
+        list_serializer_class = ReservationListSerializer
 
 
 class CancellationSerializer(serializers.Serializer[Any]):

@@ -20,5 +20,14 @@ class ReservationCancelled:
     reservation_id: UUID
 
 
+@dataclass(frozen=True, slots=True)
+class SeatsCancelled:
+    """Some seats of a reservation that stands."""
+
+    event_id: UUID
+    reservation_id: UUID
+
+
 reservation_confirmed = Signal()
 reservation_cancelled = Signal()
+seats_cancelled = Signal()

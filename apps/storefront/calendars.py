@@ -15,13 +15,19 @@ def calendar_of(reservation: Reservation) -> bytes:
     reservation's details to be loaded.
     """
     performance = reservation.performance
-    is_confirmed = reservation.status == Reservation.Status.CONFIRMED
-    seats = ", ".join(str(ticket.seat) for ticket in reservation.tickets.all())
+    is_confirmed = (
+        reservation.status == Reservation.Status.CONFIRMED and not performance.is_called_off
+    )
+    tickets = reservation.tickets.all()
+    given_up = [ticket.cancelled_at for ticket in tickets if ticket.cancelled_at is not None]
+    seats = ", ".join(str(ticket.seat) for ticket in tickets if ticket.cancelled_at is None)
+    changed_at = max([reservation.changed_at, *given_up])
+    version = performance.schedule_version + len(given_up)
     event = Event()
     event.add("uid", f"{reservation.pk}@encore")
-    event.add("dtstamp", reservation.changed_at)
-    event.add("last-modified", reservation.changed_at)
-    event.add("sequence", performance.schedule_version + (0 if is_confirmed else 1))
+    event.add("dtstamp", changed_at)
+    event.add("last-modified", changed_at)
+    event.add("sequence", version + (reservation.status == Reservation.Status.CANCELLED))
     event.add("dtstart", performance.starts_at)
     event.add("dtend", performance.ends_at)
     event.add("summary", performance.concert.title)

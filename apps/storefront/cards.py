@@ -20,6 +20,7 @@ class SaleState(StrEnum):
     FEW_LEFT = "FEW_LEFT"
     SOLD_OUT = "SOLD_OUT"
     CLOSED = "CLOSED"
+    CALLED_OFF = "CALLED_OFF"
     NO_DATES = "NO_DATES"
 
 
@@ -27,6 +28,7 @@ class Offer(StrEnum):
     """Name what the one button of a concert's page offers."""
 
     NO_DATES = "NO_DATES"
+    CALLED_OFF = "CALLED_OFF"
     CLOSED = "CLOSED"
     SOLD_OUT = "SOLD_OUT"
     NOT_YET = "NOT_YET"  # too early even for the lottery
@@ -80,6 +82,8 @@ def sale_state(
     """Needs `with_dates()`."""
     if concert.first_performance_at is None:
         return SaleState.NO_DATES
+    if summary.is_called_off:
+        return SaleState.CALLED_OFF
     if at < window.opens_at or not concert.has_opened(at):
         return SaleState.OPENS_SOON
     if not concert.has_date_to_sell(at) or window.state == WaitingRoom.State.CLOSED:
@@ -93,6 +97,8 @@ def offer_of(state: SaleState, window: JoinWindow, *, at: datetime) -> Offer:
     """Return what a visitor who has no place yet can do about a concert now."""
     if state is SaleState.NO_DATES:
         return Offer.NO_DATES
+    if state is SaleState.CALLED_OFF:
+        return Offer.CALLED_OFF
     if state is SaleState.CLOSED:
         return Offer.CLOSED
     if state is SaleState.SOLD_OUT:

@@ -231,6 +231,8 @@ HOLD_TIME = timedelta(seconds=env.int("HOLD_SECONDS", 300))
 CANCELLATION_WINDOW = timedelta(hours=env.int("CANCELLATION_HOURS", 24))
 CHARGE_LIMIT = 1_000_000  # won at a time
 BALANCE_LIMIT = 10_000_000  # won
+# Won, of one reservation in all: above it, what staff give back needs a second person.
+REFUND_LIMIT_WITHOUT_APPROVAL = env.int("REFUND_LIMIT_WITHOUT_APPROVAL", 500_000)
 
 # --- How long rows are kept that are not needed for ever --------------------------------------------------------------
 

@@ -41,6 +41,7 @@ BOUNDS = (
     Bound("cockpit_sales_of_without", "sales with 50 viewers of the cockpit", AT_LEAST, 0.98),
     Bound("cockpit_p95_ms", "cockpit: p95 of 50 viewers", AT_MOST, 100, unit="ms"),
     Bound("cockpit_reads_per_second", "cockpit: readings a second for 50", AT_MOST, 1),
+    Bound("cockpit_cores", "cockpit: cores that 50 viewers take", AT_MOST, 0.04),
     Bound("hot_seat_winners", "hot seat: winners", AT_MOST, 1),
     Bound("hot_seat_of_scattered", "hot seat: p99 of refusals, of scattered holds", AT_MOST, 1.5),
     Bound("status_large_of_small", "status in the large room, cost of the small", AT_MOST, 1.1),

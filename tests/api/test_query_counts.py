@@ -72,8 +72,8 @@ class TestPersonalList:
             performance = PerformanceFactory(seats=3, concert__seats_per_customer=3)
             reservation(customer, list(performance.seats.all()))
 
-        # All the tickets, their seats with them; and what staff tell those who have them.
-        cost(logged_in(customer), "/reservations", queries=LOGIN + PAGE + 2, items=length)
+        # All the tickets, their seats with them; all the refunds; and what staff tell those who have them.
+        cost(logged_in(customer), "/reservations", queries=LOGIN + PAGE + 3, items=length)
 
     def test_of_transactions(self, cost: Cost, length: int):
         wallet = WalletFactory(balance=1)

@@ -227,16 +227,24 @@ class TestDates:
         assert "A performance cannot begin in the past." in answer.content.decode()
         assert Performance.objects.get().starts_at == performance.starts_at
 
-    def test_moving_what_is_sold_asks_first_and_says_how_many(self, staff, sold):
+    def test_what_is_sold_is_not_moved_here_and_it_says_how_many(self, staff, sold):
         to = (sold.starts_at + timedelta(days=1)).replace(microsecond=0)
 
-        asked = self.move(staff, sold, to)
-        unmoved = Performance.objects.get().starts_at
-        self.move(staff, sold, to, is_confirmed="on")
+        answer = self.move(staff, sold, to)
 
-        assert "2 tickets are sold for this date." in asked.content.decode()
-        assert unmoved == sold.starts_at
-        assert Performance.objects.get().starts_at == to
+        assert "2 tickets are sold for this date. Use “Move” above" in answer.content.decode()
+        assert Performance.objects.get().starts_at == sold.starts_at
+
+    def test_what_is_called_off_is_changed_no_more(self, staff):
+        performance = PerformanceFactory()
+        now = timezone.now()
+        Performance.objects.update(called_off_at=now, called_off_reason="x")
+        to = (performance.starts_at + timedelta(days=1)).replace(microsecond=0)
+
+        answer = self.move(staff, performance, to)
+
+        assert "This performance has been called off." in answer.content.decode()
+        assert Performance.objects.get().starts_at == performance.starts_at
 
     def test_it_cannot_be_moved_in_the_list_of_dates(self, staff, sold):
         to = (sold.starts_at + timedelta(days=1)).replace(microsecond=0)

@@ -47,11 +47,21 @@ class TestConstraints:
             ("seat_is_named", lambda: SeatFactory(number=0, x=0)),
             ("seat_price_check", lambda: SeatFactory(price=-1)),
             ("seat_grade_is_known", lambda: SeatFactory(grade="B")),
-            ("ranking_entry_adds_or_takes", lambda: RankingEntryFactory(reservations=1, seats=0)),
-            ("ranking_entry_adds_or_takes", lambda: RankingEntryFactory(reservations=1, seats=-1)),
-            ("ranking_entry_adds_or_takes", lambda: RankingEntryFactory(reservations=-1, seats=1)),
-            ("ranking_entry_adds_or_takes", lambda: RankingEntryFactory(reservations=0, seats=0)),
-            ("ranking_entry_adds_or_takes", lambda: RankingEntryFactory(reservations=2, seats=2)),
+            ("ranking_entry_counts", lambda: RankingEntryFactory(reservations=1, seats=0)),
+            ("ranking_entry_counts", lambda: RankingEntryFactory(reservations=1, seats=-1)),
+            ("ranking_entry_counts", lambda: RankingEntryFactory(reservations=-1, seats=1)),
+            ("ranking_entry_counts", lambda: RankingEntryFactory(reservations=0, seats=0)),
+            ("ranking_entry_counts", lambda: RankingEntryFactory(reservations=2, seats=2)),
+            ("ranking_entry_counts", lambda: RankingEntryFactory(reservations=0, seats=1)),
+            (
+                "performance_free_cancellation",
+                lambda: PerformanceFactory(free_cancellation_until=NOON),
+            ),
+            ("performance_called_off_explained", lambda: PerformanceFactory(called_off_at=NOON)),
+            (
+                "performance_called_off_explained",
+                lambda: PerformanceFactory(called_off_reason="x"),
+            ),
         ],
     )
     def test_are_kept_by_the_database(self, constraint, make):

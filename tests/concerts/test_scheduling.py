@@ -152,7 +152,7 @@ class TestForms:
     def change(self, staff: Client, performance: Performance, **values: Any) -> Any:
         times = {"starts_at": performance.starts_at, "ends_at": performance.ends_at} | values
         page = page_of(performance)
-        form = {"is_confirmed": "on"}
+        form: dict[str, str] = {}
         for name, at in times.items():
             form |= typed(name, at)
         answer = send(staff, page, form)

@@ -201,9 +201,9 @@ class TestLedgerTransaction:
             ({"reference": uuid4()}, "ledger_reference_fits_type"),
             ({"type": "PAYMENT", "amount": -1}, "ledger_reference_fits_type"),
             ({"type": "REFUND"}, "ledger_reference_fits_type"),
-            ({"type": "ADJUSTMENT"}, "ledger_adjustment_explained"),
-            ({"type": "ADJUSTMENT", "reason": "A mistake"}, "ledger_adjustment_explained"),
-            ({"reason": "A mistake"}, "ledger_adjustment_explained"),
+            ({"type": "ADJUSTMENT"}, "ledger_staff_explained"),
+            ({"type": "ADJUSTMENT", "reason": "A mistake"}, "ledger_staff_explained"),
+            ({"reason": "A mistake"}, "ledger_staff_explained"),
             ({"sequence": 0}, "ledger_sequence_from_one"),
         ],
     )

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Sum
 
 from apps.payments.errors import BalanceLimitExceeded, InsufficientBalance
@@ -213,10 +213,43 @@ class TestParallelRefunds:
         assert wallet_balance(customer_id=wallet.pk) == 10_000
         assert_books_balance()
 
-    def test_without_the_constraint_give_back_many_times(self, race, paid):
+    def test_give_back_parts_up_to_what_was_paid(self, race, paid):
         wallet, give_back = paid
 
-        with without_constraints("ledger_one_refund_per_reference"):
+        outcomes = race([partial(give_back, amount=1_500)] * RIVALS)
+
+        assert kinds(outcomes) == {"LedgerTransaction": 2, "IntegrityError": RIVALS - 2}
+        assert wallet_balance(customer_id=wallet.pk) == 9_000
+        assert_books_balance()
+
+    def test_without_the_lock_give_back_one_part(self, race, paid, without_lock):
+        wallet, give_back = paid
+        without_lock(2)
+
+        outcomes = race([partial(give_back, amount=2_500)] * 2)
+
+        assert kinds(outcomes) == {"LedgerTransaction": 1, "IntegrityError": 1}
+        assert wallet_balance(customer_id=wallet.pk) == 8_500
+        assert_books_balance()
+
+    def test_without_the_lock_and_the_numbers_the_trigger_counts_both(
+        self, race, paid, without_lock
+    ):
+        _wallet, give_back = paid
+        without_lock(2)
+
+        with without_constraints("ledger_transaction_sequence_unique"):
+            outcomes = race([partial(give_back, amount=2_500)] * 2)
+
+            assert kinds(outcomes) == {"LedgerTransaction": 1, "IntegrityError": 1}
+            [refusal] = [outcome for outcome in outcomes if isinstance(outcome, IntegrityError)]
+            assert "refunds what was not paid" in str(refusal)
+            assert ledger_totals().refunded == 2_500
+
+    def test_without_the_triggers_give_back_many_times(self, race, paid):
+        wallet, give_back = paid
+
+        with without_constraints(), without_triggers():
             outcomes = race([give_back] * RIVALS)
 
             assert kinds(outcomes) == {"LedgerTransaction": RIVALS}

@@ -6,7 +6,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Sum
 
-from apps.payments.errors import BalanceLimitExceeded, InsufficientBalance
+from apps.payments.errors import BalanceLimitExceeded, InsufficientBalance, RefundExceedsPayment
 from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
 from apps.payments.selectors import transactions_of_customer, wallet_balance
 from apps.payments.services import (
@@ -14,6 +14,7 @@ from apps.payments.services import (
     charge_new_wallets,
     charge_wallet,
     lock_or_open_wallet,
+    refund_to_wallet,
     top_up_wallet,
 )
 from tests.factories.accounts import CustomerFactory
@@ -222,16 +223,41 @@ class TestRefundToWallet:
         with pytest.raises(BalanceLimitExceeded):
             in_transaction(charge_wallet, customer_id=wallet.pk, amount=1)
 
-    def test_is_done_once_for_a_reference(self):
+    def test_is_done_in_parts_up_to_what_was_paid(self):
         wallet = WalletFactory(balance=50_000)
-        reference = paid(wallet, 20_000)
-        in_transaction(refund, customer_id=wallet.pk, amount=100, reference=reference)
+        reference, other = paid(wallet, 20_000), paid(wallet, 20_000)
+        for amount in (100, 19_800, 100):
+            in_transaction(refund, customer_id=wallet.pk, amount=amount, reference=reference)
         wallet.refresh_from_db()
 
-        with pytest.raises(IntegrityError, match="ledger_one_refund_per_reference"):
-            in_transaction(refund, customer_id=wallet.pk, amount=100, reference=reference)
+        with pytest.raises(IntegrityError, match="refunds what was not paid"):
+            in_transaction(refund, customer_id=wallet.pk, amount=1, reference=reference)
+
+        assert wallet.balance == 30_000
+        assert_untouched(wallet)
+        in_transaction(refund, customer_id=wallet.pk, amount=20_000, reference=other)
+
+    def test_of_two_parts_in_one_transaction_counts_both(self):
+        wallet = WalletFactory(balance=50_000)
+        reference = paid(wallet, 20_000)
+
+        def refund_twice():
+            for _ in range(2):
+                refund(customer_id=wallet.pk, amount=10_001, reference=reference)
+
+        with pytest.raises(IntegrityError, match="refunds what was not paid"):
+            in_transaction(refund_twice)
 
         assert_untouched(wallet)
+
+    def test_refuses_politely_what_is_above_what_is_left(self):
+        wallet = WalletFactory(balance=50_000)
+
+        with pytest.raises(RefundExceedsPayment) as refusal:
+            refund_to_wallet(wallet, amount=101, reference=uuid4(), refundable=100)
+
+        assert refusal.value.details == {"amount": 101, "refundable": 100}
+        assert "101" in refusal.value.message
 
     def test_gives_back_no_more_than_was_paid(self):
         wallet = WalletFactory(balance=50_000)

@@ -12,6 +12,7 @@ from apps.core.caching import clear_process_caches
 from apps.payments.models import Wallet
 from apps.queue.services import admit_visitors
 from apps.reservations.models import Hold, Reservation, SeatClaim
+from apps.reservations.services import cancel_seats, refund_reservation
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory, begin_at, keep_back
 from tests.factories.reservations import hold, overdue_hold, reservation
@@ -118,6 +119,7 @@ class TestPerformances:
             "seats_total": 4,
             "seats_available": 3,
             "reservable": True,
+            "called_off": False,
         }
         assert (second["seats_available"], second["reservable"]) == (0, False)
 
@@ -358,13 +360,52 @@ class TestReservations:
         assert data["total_price"] == 100_000
         assert [ticket["seat_id"] for ticket in data["tickets"]] == ids(seats[:2])
         shown = visitor.get(f"/reservations/{data['reservation_id']}").json()["data"]
+        for ticket in shown["tickets"]:
+            assert (ticket.pop("status"), ticket.pop("cancel_reason")) == ("VALID", "")
+        told = {name: shown.pop(name) for name in sorted(shown.keys() - data.keys())}
         assert shown | {"balance": 900_000} == data
+        assert told == {
+            "called_off_reason": "",
+            "cancel_reason": "",
+            "refunded_amount": 0,
+            "refunds": [],
+        }
         picture = visitor.get(f"/tickets/{data['tickets'][0]['ticket_id']}/qr.svg")
         assert picture["Content-Type"] == "image/svg+xml"
         svg = ElementTree.fromstring(picture.content)  # noqa: S314
         assert svg.tag.endswith("svg")
         # 21 modules and two quiet zones of 4, 8 pixels each: the smallest QR code, and no Micro QR, which phones do not read.
         assert int(svg.attrib["width"]) >= (21 + 2 * 4) * 8
+
+    def test_shows_what_staff_have_given_back_and_why(self, performance, seats, visitor):
+        reserved = reservation(visitor.customer, seats[:2])
+        by = {"staff_id": CustomerFactory(staff=True).pk}
+        refund_reservation(reservation_id=reserved.pk, amount=1_000, reason="A delay", **by)
+        cancel_seats(
+            reservation_id=reserved.pk, seat_ids=[seats[0].pk], reason="A broken seat", **by
+        )
+
+        shown = visitor.get(f"/reservations/{reserved.pk}").json()["data"]
+        [listed] = visitor.get("/reservations").json()["data"]["items"]
+
+        assert shown == listed
+        assert (shown["status"], shown["refunded_amount"]) == ("CONFIRMED", 51_000)
+        assert [(refund["amount"], refund["reason"]) for refund in shown["refunds"]] == [
+            (1_000, "A delay"),
+            (50_000, "A broken seat"),
+        ]
+        assert [(ticket["status"], ticket["cancel_reason"]) for ticket in shown["tickets"]] == [
+            ("CANCELLED", "A broken seat"),
+            ("VALID", ""),
+        ]
+        void, valid = (
+            visitor.get(f"/tickets/{ticket['ticket_id']}/qr.svg") for ticket in shown["tickets"]
+        )
+        assert (void.status_code, valid.status_code) == (404, 200)
+        cancel_seats(reservation_id=reserved.pk, reason="Fell ill", **by)
+        ended = visitor.get(f"/reservations/{reserved.pk}").json()["data"]
+        assert (ended["status"], ended["cancel_reason"]) == ("CANCELLED", "Fell ill")
+        assert {ticket["status"] for ticket in ended["tickets"]} == {"CANCELLED"}
 
     def test_repeats_the_answer_byte_for_byte(self, performance, seats, visitor):
         made = held_over_api(visitor, performance, seats[:1])

@@ -29,7 +29,7 @@ from apps.concerts import services as concerts
 from apps.concerts.layouts import DEFAULT_LAYOUT
 from apps.concerts.models import Concert, Grade, Performance, Seat, SeatKind
 from apps.concerts.publication import publish_concert, withdraw_concert
-from apps.concerts.scheduling import reschedule_performance
+from apps.concerts.scheduling import call_off_performance, reschedule_performance
 from apps.core.database import Statement, load_statements
 from apps.core.notices import NoticeText
 from apps.core.transactions import Steps, run_in_transaction
@@ -280,6 +280,23 @@ def cancelling() -> Callable[[], object]:
     return once(customer, partial(cancel, customer_id=customer.pk, reservation_id=reserved.pk))
 
 
+def giving_back(service: Any, **what: object) -> Callable[[], object]:
+    reserved = reservation(CustomerFactory(), seats_in_disorder())
+    staff_id = CustomerFactory(staff=True).pk
+    return partial(service, reservation_id=reserved.pk, reason="x", staff_id=staff_id, **what)
+
+
+def calling_off() -> Callable[[], object]:
+    call_off = partial(call_off_performance, performance_id=PerformanceFactory().pk, reason="x")
+    return partial(run_in_transaction, call_off)
+
+
+def ending_holds() -> Callable[[], object]:
+    seats = seats_in_disorder()
+    stale_holds(seats)
+    return partial(reservations.release_holds_of, performance_id=seats[0].performance_id)
+
+
 def topping_up() -> Callable[[], object]:
     customer = CustomerFactory()
     return once(customer, partial(charge_wallet.decide, customer_id=customer.pk, amount=1_000))
@@ -460,6 +477,11 @@ USE_CASES: dict[str, Callable[[], Callable[[], object]]] = {
     "top_up_for_hold": topping_up_to_pay,
     "confirm_reservation": paying,
     "cancel_reservation": cancelling,
+    "cancel_seats": partial(giving_back, reservations.cancel_seats),
+    "refund_reservation": partial(giving_back, reservations.refund_reservation, amount=1),
+    "give_back": partial(giving_back, reservations.give_back, seat_ids=(), amount=1),
+    "release_holds_of": ending_holds,
+    "call_off_performance": calling_off,
     "charge_wallet": topping_up,
     "adjust_wallet": adjusting,
     "expire_holds": sweeping,

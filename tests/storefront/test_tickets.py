@@ -1,6 +1,7 @@
 """Test what a customer has booked."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -11,9 +12,12 @@ from icalendar import Calendar
 
 from apps.accounts.models import User
 from apps.concerts.models import Performance
+from apps.concerts.scheduling import call_off_performance
+from apps.core.transactions import run_in_transaction
 from apps.payments.selectors import wallet_balance
 from apps.reservations.models import Reservation
-from apps.reservations.services import cancel_reservation
+from apps.reservations.services import cancel_reservation, cancel_seats, refund_reservation
+from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import begin_at, reschedule
 from tests.factories.reservations import reservation
 from tests.storefront.rules import Page
@@ -138,6 +142,75 @@ class TestMoved:
         assert "It is too late to cancel" in page
 
 
+class TestGivenBackByStaff:
+    """What the box office has given back, and why."""
+
+    @pytest.fixture
+    def by(self) -> dict[str, Any]:
+        return {"reason": "A broken seat", "staff_id": CustomerFactory(staff=True).pk}
+
+    @pytest.fixture
+    def pair(self, customer: User, booked: Reservation) -> Reservation:
+        """A reservation of two seats, beside the one of one seat."""
+        return reservation(customer, list(booked.performance.seats.all())[:2])
+
+    def test_shows_which_seat_is_cancelled_and_the_refund(
+        self, browser: Client, pair: Reservation, by: dict[str, Any]
+    ):
+        first, second = pair.tickets.order_by("seat_id")
+        cancel_seats(reservation_id=pair.pk, seat_ids=[first.seat_id], **by)
+
+        page = browser.get(f"/reservations/{pair.pk}/").content.decode()
+
+        assert page.count("A broken seat") == 2  # on the ticket, and beside the refund
+        assert f"/tickets/{first.pk}/qr.svg" not in page
+        assert f"/tickets/{second.pk}/qr.svg" in page
+        assert browser.get(f"/tickets/{first.pk}/qr.svg").status_code == 404
+        assert browser.get(f"/tickets/{second.pk}/qr.svg").status_code == 200
+        assert "Refund: A broken seat" in browser.get("/wallet/").content.decode()
+        assert "<s>" in browser.get("/reservations/").content.decode()
+
+    def test_says_why_all_of_it_was_cancelled(
+        self, browser: Client, pair: Reservation, by: dict[str, Any]
+    ):
+        cancel_seats(reservation_id=pair.pk, **by)
+
+        page = browser.get(f"/reservations/{pair.pk}/").content.decode()
+
+        assert "The box office cancelled it: A broken seat" in page
+        assert "₩100,000 went back to your wallet" in page
+
+    def test_offers_what_is_left_to_be_cancelled(
+        self, browser: Client, customer: User, pair: Reservation, by: dict[str, Any]
+    ):
+        refund_reservation(reservation_id=pair.pk, amount=30_000, **by)
+        path = f"/reservations/{pair.pk}/"
+
+        asked = browser.get(f"{path}cancel/")
+        answer = browser.post(path, {"key": Page(asked).value("key")}, follow=True)
+
+        assert "₩70,000 goes back" in asked.content.decode()
+        assert "₩70,000 went back to your balance" in answer.content.decode()
+
+    def test_a_date_that_is_called_off_is_told_everywhere(
+        self, browser: Client, booked: Reservation
+    ):
+        call_off = partial(
+            call_off_performance, performance_id=booked.performance_id, reason="Storm"
+        )
+        run_in_transaction(call_off)
+        concert = booked.performance.concert
+
+        for path in (f"/reservations/{booked.pk}/", "/reservations/"):
+            page = browser.get(path).content.decode()
+            assert "This performance has been called off." in page
+            assert "Storm" in page
+        public = browser.get(f"/concerts/{concert.pk}/").content.decode()
+        assert "Called off" in public
+        assert "Storm" in public
+        assert "Join the queue" not in public
+
+
 class TestCalendar:
     """The entry that a calendar keeps, each time that it is fetched."""
 
@@ -172,6 +245,40 @@ class TestCalendar:
 
         assert event.decoded("DTEND") == (to + timedelta(hours=5)).replace(microsecond=0)
         assert [first[2], second[2]] == [1, 2]
+
+    def test_leaves_out_a_seat_that_staff_have_cancelled(
+        self, browser: Client, customer: User, booked: Reservation
+    ):
+        pair = reservation(customer, list(booked.performance.seats.all())[:2])
+        first, second = pair.tickets.order_by("seat_id").select_related("seat")
+        staff_id = CustomerFactory(staff=True).pk
+        cancel_seats(
+            reservation_id=pair.pk, seat_ids=[first.seat_id], reason="x", staff_id=staff_id
+        )
+
+        *told, event = self.entry(browser, pair)
+
+        first.refresh_from_db()
+        assert told == ["PUBLISH", "CONFIRMED", 1]
+        assert str(event["DESCRIPTION"]) == f"Seats: {second.seat}"
+        assert first.cancelled_at is not None
+        assert event.decoded("LAST-MODIFIED") == first.cancelled_at.replace(microsecond=0)
+
+    def test_is_taken_out_again_when_the_date_is_called_off(
+        self, browser: Client, booked: Reservation
+    ):
+        call_off = partial(
+            call_off_performance, performance_id=booked.performance_id, reason="Storm"
+        )
+        run_in_transaction(call_off)
+        before = self.entry(browser, booked)[:3]
+        staff_id = CustomerFactory(staff=True).pk
+        cancel_seats(reservation_id=booked.pk, reason="Storm", staff_id=staff_id)
+
+        after = self.entry(browser, booked)[:3]
+
+        assert before == ("CANCEL", "CANCELLED", 1)
+        assert after == ("CANCEL", "CANCELLED", 2)
 
     def test_is_taken_out_again_when_the_reservation_is_cancelled(
         self, browser: Client, customer: User, booked: Reservation

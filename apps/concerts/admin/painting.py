@@ -12,14 +12,14 @@ from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.functional import cached_property
 from django.utils.http import urlencode
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.gzip import gzip_page
 from django.views.generic import FormView, View
 from unfold.views import UnfoldModelAdminViewMixin
 from unfold.widgets import (
     UnfoldAdminSelectWidget,
-    UnfoldAdminSplitDateTimeWidget,
+    UnfoldAdminSplitDateTimeVerticalWidget,
     UnfoldAdminTextInputWidget,
 )
 
@@ -65,7 +65,7 @@ class PaintingForm(forms.Form):
     seats = forms.CharField(required=False, widget=forms.HiddenInput)
     section = forms.ChoiceField(label=_("Section"), required=False, widget=UnfoldAdminSelectWidget)
     rows = TypedLine(
-        label=_("Rows"),
+        label=pgettext_lazy("which", "Rows"),
         required=False,
         max_length=200,
         widget=UnfoldAdminTextInputWidget,
@@ -88,7 +88,7 @@ class PaintingForm(forms.Form):
     released_at = MomentField(
         label=_("On sale to the public from"),
         required=False,
-        widget=UnfoldAdminSplitDateTimeWidget,
+        widget=UnfoldAdminSplitDateTimeVerticalWidget,
         help_text=_(
             "Released automatically at this time. Leave empty to keep the seats until someone releases them."
         ),

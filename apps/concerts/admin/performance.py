@@ -36,6 +36,9 @@ from apps.concerts.lookups import concert_lookup
 from apps.concerts.models import Concert, Performance, Seat
 from apps.core.deletion import Deletion
 
+MOVED = ("previous_starts_at", "rescheduled_at", "free_cancellation_until")
+CALLED_OFF = ("called_off_at", "called_off_reason")
+
 
 class SeatCount:
     """A column that says how many seats there are and leads to them."""
@@ -67,23 +70,26 @@ class PerformanceAdmin(
     autocomplete_fields = ("concert",)
     readonly_fields = ("seat_count", "seats_sold", "sold_out_at")
     actions = ("generate_seats", "delete_selected")
-    actions_detail = ("open_inventory", "correct_prices", "notify_holders", "delete_hall")
+    actions_detail = (
+        "open_inventory",
+        "correct_prices",
+        "move",
+        "call_off",
+        "notify_holders",
+        "delete_hall",
+    )
     page_of_notice = "admin:reservations_holdernotice_to_performance"
 
     def get_fields(self, request: HttpRequest, obj: Performance | None = None) -> Any:
-        confirmation = ("is_confirmed",) if obj is not None and obj.seats_sold else ()
-        moved = ("previous_starts_at", "rescheduled_at") if obj and obj.rescheduled_at else ()
+        moved = MOVED if obj and obj.rescheduled_at else ()
+        called_off = CALLED_OFF if obj and obj.is_called_off else ()
         counts = ("seat_count", "seats_sold", "sold_out_at")
         concert = "concert" if obj is None else "concert_link"
-        return (concert, "starts_at", *confirmation, "ends_at", *moved, *counts)
+        return (concert, *called_off, "starts_at", "ends_at", *moved, *counts)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Performance | None = None) -> Any:
         fields = super().get_readonly_fields(request, obj)
-        return (
-            fields
-            if obj is None
-            else (*fields, "concert_link", "previous_starts_at", "rescheduled_at")
-        )
+        return fields if obj is None else (*fields, "concert_link", *MOVED, *CALLED_OFF)
 
     concert_link = column(_("concert"), "concert")
 
@@ -160,6 +166,21 @@ class PerformanceAdmin(
     @action(description=_("Delete all seats"), permissions=["delete_seats"], icon="delete")
     def delete_hall(self, request: HttpRequest, object_id: int) -> HttpResponse:
         return lead_to("admin:concerts_seat_delete_hall", object_id)
+
+    def has_reschedule_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Offer what becomes of a date on the page of one that will be played."""
+        if not request.user.has_perm("concerts.change_performance"):
+            return False
+        played = Performance.objects.to_be_played()
+        return object_id is None or row_named(played, object_id).exists()
+
+    @action(description=_("Move"), permissions=["reschedule"], icon="event_repeat")
+    def move(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return lead_to("admin:reservations_performance_move", object_id)
+
+    @action(description=_("Call off"), permissions=["reschedule"], icon="event_busy")
+    def call_off(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return lead_to("admin:reservations_performance_call_off", object_id)
 
     def has_generate_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("concerts.add_seat")

@@ -1,4 +1,4 @@
-"""Forms that change a date: not into the past, and not under the feet of those who have tickets without asking."""
+"""Forms that change a date: not into the past, and not under the feet of those who have tickets."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,12 +7,10 @@ from typing import Any
 from django import forms
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from unfold.widgets import UnfoldBooleanSwitchWidget
+from django.utils.translation import ngettext
 
 from apps.boxoffice.base.read_only import note_action
-from apps.boxoffice.base.words import at_venue
 from apps.concerts.models import (
     ANOTHER_AT_THAT_TIME,
     DATES,
@@ -20,13 +18,12 @@ from apps.concerts.models import (
     USUAL_LENGTH,
     Performance,
 )
-from apps.concerts.scheduling import reschedule_performance
+from apps.concerts.scheduling import move_in_words, reschedule_performance
 
 
 class PerformanceInlineForm(forms.ModelForm):  # type: ignore[type-arg]
     """One line among the dates of a concert, where there is no room to ask."""
 
-    asks_at = "starts_at"
     question = _("Open its page to move it.")
 
     class Meta:
@@ -35,11 +32,13 @@ class PerformanceInlineForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or self.cleaned_data
-        if "starts_at" in values and "starts_at" in self.changed_data:
+        if self.instance.is_called_off and self.changed_data:
+            self.add_error(None, _("This performance has been called off."))
+        elif "starts_at" in values and "starts_at" in self.changed_data:
             if values["starts_at"] <= timezone.now():
                 self.add_error("starts_at", _("A performance cannot begin in the past."))
-            elif (sold := self.instance.seats_sold) and not values.get("is_confirmed"):
-                self.add_error(self.asks_at, f"{_sold_in_words(sold)} {self.question}")
+            elif sold := self.instance.seats_sold:
+                self.add_error("starts_at", f"{_sold_in_words(sold)} {self.question}")
             elif self._is_taken(values["starts_at"]):
                 self.add_error("starts_at", ANOTHER_AT_THAT_TIME)
         self._fill_in_the_end(values)
@@ -67,16 +66,7 @@ class PerformanceInlineForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class PerformanceForm(PerformanceInlineForm):
-    is_confirmed = forms.BooleanField(
-        label=_("Move it although tickets are sold"),
-        required=False,
-        widget=UnfoldBooleanSwitchWidget,
-        help_text=_(
-            "Ticket holders see the old and the new time and may cancel until it begins. The outside platform is told."
-        ),
-    )
-    asks_at = "is_confirmed"
-    question = _("Confirm that you want to move it.")
+    question = _("Use “Move” above: it says what that means for those who have tickets.")
 
 
 def save_times(
@@ -93,23 +83,7 @@ def save_times(
     }
     after = reschedule_performance(performance_id=performance.pk, **times)
     if (before.starts_at, before.ends_at) != (after.starts_at, after.ends_at):
-        note_action(request, [after, after.concert], _move_in_words(before, after))
-
-
-def _move_in_words(before: Performance, after: Performance) -> str:
-    if before.starts_at == after.starts_at:
-        words, old, new = (
-            gettext("End moved from %(before)s to %(after)s."),
-            before.ends_at,
-            after.ends_at,
-        )
-    else:
-        words, old, new = (
-            gettext("Moved from %(before)s to %(after)s."),
-            before.starts_at,
-            after.starts_at,
-        )
-    return words % {"before": at_venue(old), "after": at_venue(new)}
+        note_action(request, [after, after.concert], move_in_words(before, after))
 
 
 def _sold_in_words(sold: int) -> str:

@@ -17,6 +17,7 @@ from apps.concerts.models.notice import Notice, NoticeQuerySet
 from apps.concerts.models.performance import (
     ANOTHER_AT_THAT_TIME,
     LENGTH_MAX,
+    STAFF_REASON_MAX,
     USUAL_LENGTH,
     Performance,
     PerformanceQuerySet,

@@ -56,10 +56,16 @@ class ConcertQuerySet(models.QuerySet["Concert"]):
         return found
 
     def with_dates(self) -> Self:
-        """Annotate `first_performance_at` and `last_performance_at`; both are None without a performance."""
+        """Annotate `first_performance_at` and `last_performance_at`; both are None without a performance.
+
+        And `last_date_to_sell`, the last of those that were not called off.
+        """
         return self.annotate(
             first_performance_at=Min("performances__starts_at"),
             last_performance_at=Max("performances__starts_at"),
+            last_date_to_sell=Max(
+                "performances__starts_at", filter=Q(performances__called_off_at=None)
+            ),
         )
 
     def lock(self) -> Self:
@@ -123,6 +129,7 @@ class Concert(models.Model):
     # Annotated by `with_dates()`.
     first_performance_at: datetime | None
     last_performance_at: datetime | None
+    last_date_to_sell: datetime | None
     # Set by `selectors.published_concert`.
     price_min: int | None
     price_max: int | None
@@ -193,6 +200,6 @@ class Concert(models.Model):
         return self.is_published and self.has_opened(at) and not self.has_closed(at)
 
     def has_date_to_sell(self, at: datetime) -> bool:
-        """Tell whether it is on sale, and a performance has not begun. Needs `with_dates()`."""
-        last = self.last_performance_at
+        """Tell whether it is on sale, and a performance that will be played has not begun. Needs `with_dates()`."""
+        last = self.last_date_to_sell
         return self.is_on_sale(at) and last is not None and last > at

@@ -19,7 +19,7 @@ def venue_day(at: datetime) -> date:
 
 
 class SalesWindow(NamedTuple):
-    """The time within which seats of one performance are sold."""
+    """The time within which seats of one performance are sold. One that is called off has begun at that moment, as far as sales go."""
 
     opens_at: datetime
     closes_at: datetime | None

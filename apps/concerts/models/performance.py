@@ -10,10 +10,12 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.concerts.models.dates import DATES, OUT_OF_DATES, SalesWindow
 from apps.concerts.models.seat import Seat
+from apps.core.texts import TypedNoteField
 
 ANOTHER_AT_THAT_TIME = _("This concert has a performance at that time already.")
 USUAL_LENGTH = timedelta(hours=3)  # of a performance for which staff name no end
 LENGTH_MAX = timedelta(days=7)
+STAFF_REASON_MAX = 200  # characters that customers read
 
 
 class PerformanceQuerySet(models.QuerySet["Performance"]):
@@ -25,6 +27,10 @@ class PerformanceQuerySet(models.QuerySet["Performance"]):
 
     def not_begun(self, *, at: datetime) -> Self:
         return self.filter(starts_at__gt=at)
+
+    def to_be_played(self) -> Self:
+        """Keep those that were not called off."""
+        return self.filter(called_off_at=None)
 
     def not_ended(self, *, at: datetime) -> Self:
         # The first condition follows from the second, and is the one that the index knows.
@@ -79,6 +85,25 @@ class Performance(models.Model):
     rescheduled_at = models.DateTimeField(_("moved at"), null=True, blank=True, editable=False)
     previous_starts_at = models.DateTimeField(
         _("moved from"), null=True, blank=True, editable=False
+    )
+    free_cancellation_until = models.DateTimeField(
+        _("free cancellation until"),
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_(
+            "For those who held their seats before it was moved. Empty means until it begins."
+        ),
+    )
+    # Nothing more is sold from then on, and every reservation is given back; see `call_off_performance`.
+    called_off_at = models.DateTimeField(_("called off at"), null=True, blank=True, editable=False)
+    called_off_reason = TypedNoteField(
+        _("why it was called off"),
+        max_length=STAFF_REASON_MAX,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
     )
     # Entries in calendars say by them which of two is the later one.
     schedule_version = models.PositiveIntegerField(
@@ -139,7 +164,21 @@ class Performance(models.Model):
                 | Q(rescheduled_at__isnull=False, previous_starts_at__isnull=False),
                 name="performance_rescheduled_from",
             ),
+            models.CheckConstraint(
+                condition=Q(free_cancellation_until=None)
+                | Q(
+                    rescheduled_at__isnull=False,
+                    free_cancellation_until__lte=F("starts_at"),
+                ),
+                name="performance_free_cancellation",
+            ),
+            models.CheckConstraint(
+                condition=Q(called_off_at=None, called_off_reason="")
+                | (Q(called_off_at__isnull=False) & ~Q(called_off_reason="")),
+                name="performance_called_off_explained",
+            ),
         ]
+        permissions = [("call_off_performance", _("Can call performances off"))]
         indexes = [
             # Finds what is still to come, of all that ever was.
             models.Index(fields=["starts_at"], include=["concert"], name="performance_by_date"),
@@ -162,11 +201,18 @@ class Performance(models.Model):
     @property
     def sales_window(self) -> SalesWindow:
         """Needs `concert` to be loaded."""
-        return SalesWindow(self.concert.sales_open_at, self.concert.sales_close_at, self.starts_at)
+        ends_at = self.starts_at
+        if self.called_off_at is not None:
+            ends_at = min(ends_at, self.called_off_at)
+        return SalesWindow(self.concert.sales_open_at, self.concert.sales_close_at, ends_at)
+
+    @property
+    def is_called_off(self) -> bool:
+        return self.called_off_at is not None
 
     def has_begun(self, at: datetime) -> bool:
         return self.starts_at <= at
 
     def is_on_sale(self, at: datetime) -> bool:
         """Needs `concert` to be loaded."""
-        return self.concert.is_on_sale(at) and not self.has_begun(at)
+        return self.concert.is_on_sale(at) and not self.has_begun(at) and not self.is_called_off

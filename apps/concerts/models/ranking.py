@@ -42,7 +42,8 @@ class RankingEntry(models.Model):
     )
     day = models.DateField(_("day"), help_text=_("Calendar day at the venue."))
     reservations = models.SmallIntegerField(
-        _("reservations"), help_text=_("1 for a sale, -1 for a cancellation.")
+        _("reservations"),
+        help_text=_("1 for a sale, -1 for a cancellation, 0 for one of some seats."),
     )
     seats = models.SmallIntegerField(_("seats"), help_text=_("Negative for a cancellation."))
     # Needed once some of them are blocked: what is sold and blocked is not for sale twice over.
@@ -57,8 +58,9 @@ class RankingEntry(models.Model):
         verbose_name_plural = _("ranking entries")
         constraints = [
             models.CheckConstraint(
-                condition=Q(reservations=1, seats__gte=1) | Q(reservations=-1, seats__lte=-1),
-                name="ranking_entry_adds_or_takes",
+                condition=Q(reservations=1, seats__gte=1)
+                | Q(reservations__in=[-1, 0], seats__lte=-1),
+                name="ranking_entry_counts",
             ),
         ]
         indexes = [

@@ -90,10 +90,14 @@ def _price_range(concert_id: int) -> tuple[int | None, int | None]:
 
 @dataclass(frozen=True, slots=True)
 class SaleSummary:
-    """Sum up what a customer wants to know of a concert before looking closer. `price_from` is in won, None without seats."""
+    """Sum up what a customer wants to know of a concert before looking closer. `price_from` is in won, None without seats.
+
+    It is called off if all of its dates ahead are; one of several is told on the page of the concert.
+    """
 
     price_from: int | None
     is_sold_out: bool
+    is_called_off: bool = False
 
 
 def sale_summaries(concert_ids: Sequence[int], *, at: datetime) -> dict[int, SaleSummary]:
@@ -105,15 +109,17 @@ def sale_summaries(concert_ids: Sequence[int], *, at: datetime) -> dict[int, Sal
         .annotate(cheapest=Subquery(cheapest[:1]))
         .values("concert")
         .annotate(
-            lowest=Min("cheapest"),
-            dates=Count("pk"),
-            sold_out=Count("pk", filter=Q(sold_out_at__isnull=False)),
+            lowest=Min("cheapest", filter=Q(called_off_at=None)),
+            played=Count("pk", filter=Q(called_off_at=None)),
+            sold_out=Count("pk", filter=Q(called_off_at=None, sold_out_at__isnull=False)),
         )
-        .values_list("concert", "lowest", "dates", "sold_out")
+        .values_list("concert", "lowest", "played", "sold_out")
     )
     return {
-        concert_id: SaleSummary(lowest, is_sold_out=dates == sold_out)
-        for concert_id, lowest, dates, sold_out in found
+        concert_id: SaleSummary(
+            lowest, is_sold_out=0 < played == sold_out, is_called_off=not played
+        )
+        for concert_id, lowest, played, sold_out in found
     }
 
 

@@ -85,7 +85,7 @@ INVARIANTS: dict[str, tuple[str, Callable[[datetime | None], Findings]]] = {
         money.unbalanced_books,
     ),
     "reservation_paid": (
-        "Each reservation has one payment of its price, each cancelled one a refund; no payment lacks a reservation.",
+        "Each reservation has one payment of its price, and refunds of no less than the seats given up and no more than all; no payment lacks a reservation.",
         money.wrong_payments,
     ),
     "reservation_is_its_hold": (
@@ -109,7 +109,7 @@ INVARIANTS: dict[str, tuple[str, Callable[[datetime | None], Findings]]] = {
         limits.unpayable_holds,
     ),
     "reservation_announced": (
-        "Every confirmation and every cancellation has its one event, which tells of it as it is.",
+        "Every confirmation and every cancellation, of some seats or of all, has its one event, which tells of it as it is.",
         events.untold_reservations,
     ),
     "event_delivered": (

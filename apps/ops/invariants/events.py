@@ -9,10 +9,19 @@ from apps.ops.invariants.findings import Findings, breaches
 from apps.ops.retention import EVENTS
 from apps.outbox.consumers import DeliveryRefused
 from apps.outbox.draining import MAX_ATTEMPTS
-from apps.outbox.events import CONSUMERS, RESERVATION_CANCELLED, RESERVATION_CONFIRMED
+from apps.outbox.events import (
+    CONSUMERS,
+    RESERVATION_CANCELLED,
+    RESERVATION_CONFIRMED,
+    SEATS_CANCELLED,
+)
 from apps.outbox.models import EventDelivery
 
-_TYPES = {"confirmed": RESERVATION_CONFIRMED, "cancelled": RESERVATION_CANCELLED}
+_TYPES = {
+    "confirmed": RESERVATION_CONFIRMED,
+    "cancelled": RESERVATION_CANCELLED,
+    "seats_cancelled": SEATS_CANCELLED,
+}
 
 # From this moment on every event is there: none was purged, and none is left out because only what is recent is looked at.
 _EVENTS_FROM = """
@@ -20,56 +29,76 @@ _EVENTS_FROM = """
     FROM ops_jobprogress WHERE name = %(purge)s
 """
 
-# What an event says is compared as text, whatever it says; its seats are in the order of their ids. A reservation of which two
-# events say different things is told of twice, each time too little. Events have the time of what they tell.
+# What an event says is compared as text, whatever it says; its seats are in the order of their ids. A sale of which two events say
+# different things is told of twice, each time too little. Events have the time of what they tell: by that are the cancellations of some
+# seats of one reservation told apart.
 _UNTOLD_RESERVATIONS = """
     WITH events AS MATERIALIZED ({events_from})
-    SELECT format('reservation %%s (%%s): told %%s times as confirmed, %%s times as cancelled%%s', coalesce(sold.id::text, told.id),
-        coalesce(sold.status, 'unknown'), coalesce(told.confirmed, 0), coalesce(told.cancelled, 0), ', with another ' || CASE
+    SELECT format('reservation %%s (%%s): %%s told %%s times%%s', coalesce(sold.id::text, told.id), coalesce(sold.status, 'unknown'),
+        coalesce(sold.type, told.type), coalesce(told.times, 0), ', with another ' || CASE
             WHEN sold.id IS NULL OR told.id IS NULL THEN NULL
             WHEN told.customer IS DISTINCT FROM sold.customer_id::text THEN 'customer'
             WHEN told.performance IS DISTINCT FROM sold.performance_id::text THEN 'performance'
-            WHEN told.price IS DISTINCT FROM sold.total_price::text THEN 'price'
-            WHEN told.seats IS DISTINCT FROM to_jsonb(tickets.seats)
-                OR told.seat_count IS DISTINCT FROM cardinality(tickets.seats)::text THEN 'choice of seats'
+            WHEN told.price IS DISTINCT FROM sold.price::text THEN 'price'
+            WHEN told.seats IS DISTINCT FROM to_jsonb(sold.seats)
+                OR told.seat_count IS DISTINCT FROM cardinality(sold.seats)::text THEN 'choice of seats'
         END)
     FROM (
-        SELECT *, (reserved_at >= (SELECT at FROM events))::int AS confirmations,
-            coalesce(cancelled_at >= (SELECT at FROM events), false)::int AS cancellations
-        FROM reservations_reservation
-        WHERE {reservations}
+        SELECT reservation.id, reservation.status, reservation.customer_id, reservation.performance_id,
+            event.type, '-infinity'::timestamptz AS at, event.price, event.seats
+        FROM reservations_reservation reservation
+        LEFT JOIN (
+            SELECT reservation_id, array_agg(seat_id ORDER BY seat_id) AS seats,
+                array_agg(seat_id ORDER BY seat_id) FILTER (WHERE cancelled_at IS NULL) AS seats_left,
+                coalesce(sum(price) FILTER (WHERE cancelled_at IS NOT NULL), 0) AS given_up
+            FROM reservations_ticket
+            WHERE {tickets}
+            GROUP BY reservation_id
+        ) tickets ON tickets.reservation_id = reservation.id
+        CROSS JOIN LATERAL (VALUES
+            (%(confirmed)s, reservation.reserved_at, reservation.total_price, tickets.seats),
+            (%(cancelled)s, reservation.cancelled_at, reservation.total_price - coalesce(tickets.given_up, 0), tickets.seats_left)
+        ) event (type, at, price, seats)
+        WHERE {reservations} AND event.at >= (SELECT at FROM events)
+        UNION ALL
+        SELECT reservation.id, reservation.status, reservation.customer_id, reservation.performance_id,
+            %(seats_cancelled)s, tickets.cancelled_at, tickets.price, tickets.seats
+        FROM (
+            SELECT reservation_id, cancelled_at, sum(price) AS price, array_agg(seat_id ORDER BY seat_id) AS seats
+            FROM reservations_ticket
+            WHERE cancelled_at >= (SELECT at FROM events) AND {tickets}
+            GROUP BY reservation_id, cancelled_at
+        ) tickets
+        JOIN reservations_reservation reservation ON reservation.id = tickets.reservation_id
     ) sold
-    LEFT JOIN (
-        SELECT reservation_id, array_agg(seat_id ORDER BY seat_id) AS seats
-        FROM reservations_ticket
-        WHERE {tickets}
-        GROUP BY reservation_id
-    ) tickets ON tickets.reservation_id = sold.id
     FULL JOIN (
         SELECT coalesce(payload ->> 'reservation_id', 'of event ' || id) AS id,
+            type,
+            CASE type WHEN %(seats_cancelled)s THEN occurred_at ELSE '-infinity' END AS at,
             payload ->> 'customer_id' AS customer,
             payload ->> 'performance_id' AS performance,
             payload ->> 'total_price' AS price,
             payload ->> 'seat_count' AS seat_count,
             jsonb_path_query_array(payload, '$.seats[*].seat_id') AS seats,
-            count(*) FILTER (WHERE type = %(confirmed)s) AS confirmed,
-            count(*) FILTER (WHERE type = %(cancelled)s) AS cancelled
+            count(*) AS times
         FROM outbox_outboxevent
-        WHERE type IN (%(confirmed)s, %(cancelled)s) AND occurred_at >= (SELECT at FROM events) AND {events}
-        GROUP BY 1, 2, 3, 4, 5, 6
-    ) told ON told.id = sold.id::text
-    WHERE sold.id IS NULL
-        OR coalesce(told.confirmed, 0) <> sold.confirmations OR coalesce(told.cancelled, 0) <> sold.cancellations
-        OR told.id IS NOT NULL AND (
-            told.customer IS DISTINCT FROM sold.customer_id::text
-            OR told.performance IS DISTINCT FROM sold.performance_id::text
-            OR told.price IS DISTINCT FROM sold.total_price::text
-            OR told.seat_count IS DISTINCT FROM cardinality(tickets.seats)::text
-            OR told.seats IS DISTINCT FROM to_jsonb(tickets.seats)
-        )
+        WHERE type IN (%(confirmed)s, %(cancelled)s, %(seats_cancelled)s)
+            AND occurred_at >= (SELECT at FROM events) AND {events}
+        GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+    ) told ON told.id = sold.id::text AND told.type = sold.type AND told.at = sold.at
+    WHERE sold.id IS NULL OR told.id IS NULL OR told.times <> 1
+        OR told.customer IS DISTINCT FROM sold.customer_id::text
+        OR told.performance IS DISTINCT FROM sold.performance_id::text
+        OR told.price IS DISTINCT FROM sold.price::text
+        OR told.seat_count IS DISTINCT FROM cardinality(sold.seats)::text
+        OR told.seats IS DISTINCT FROM to_jsonb(sold.seats)
 """.replace("{events_from}", _EVENTS_FROM)
 _PURGED = {"purge": EVENTS.job}
-_RECENT_RESERVATIONS = "reserved_at >= %(since)s OR cancelled_at >= %(since)s"
+_RECENT_RESERVATIONS = """
+    SELECT id FROM reservations_reservation WHERE reserved_at >= %(since)s OR cancelled_at >= %(since)s
+    UNION ALL
+    SELECT reservation_id FROM reservations_ticket WHERE cancelled_at >= %(since)s
+"""
 _RECENT_EVENTS = "SELECT id FROM outbox_outboxevent WHERE occurred_at >= %(since)s"
 
 
@@ -78,8 +107,8 @@ def untold_reservations(since: datetime | None) -> Findings:
         _UNTOLD_RESERVATIONS,
         _TYPES | _PURGED,
         since=since,
-        reservations=_RECENT_RESERVATIONS,
-        tickets="reservation_id IN (SELECT id FROM reservations_reservation WHERE {recent})",
+        reservations="reservation.id IN {recent}",
+        tickets="reservation_id IN {recent}",
         events="occurred_at >= %(since)s",
         recent=_RECENT_RESERVATIONS,
     )
@@ -175,8 +204,11 @@ _UNCOUNTED_EVENTS = """
     FROM concerts_rankingentry entry
     LEFT JOIN outbox_outboxevent event ON event.id = entry.event_id
     WHERE {entries} AND (event.id IS NOT NULL OR entry.occurred_at >= ({events_from})) AND (
-        entry.reservations IS DISTINCT FROM CASE event.type WHEN %(confirmed)s THEN 1 WHEN %(cancelled)s THEN -1 END
-        OR (entry.seats * entry.reservations)::text IS DISTINCT FROM event.payload ->> 'seat_count'
+        entry.reservations IS DISTINCT FROM CASE event.type
+            WHEN %(confirmed)s THEN 1 WHEN %(cancelled)s THEN -1 WHEN %(seats_cancelled)s THEN 0
+        END
+        OR sign(entry.seats) IS DISTINCT FROM CASE event.type WHEN %(confirmed)s THEN 1 ELSE -1 END
+        OR abs(entry.seats)::text IS DISTINCT FROM event.payload ->> 'seat_count'
         OR entry.performance_id::text IS DISTINCT FROM event.payload ->> 'performance_id'
         OR entry.concert_id::text IS DISTINCT FROM event.payload ->> 'concert_id'
         OR entry.occurred_at <> event.occurred_at

@@ -33,24 +33,35 @@ def unbalanced_books(since: datetime | None) -> Findings:
     return listed(wrong, counts={"owed to customers": totals.owed} if since is None else None)
 
 
+# What is refunded lies between the price of the seats that were given up and that of all: staff may also refund without them.
 _WRONG_PAYMENTS = """
     SELECT format('reservation %%s: %%s', coalesce(sold.id, booked.reference), CASE
         WHEN sold.id IS NULL THEN 'does not exist, but was paid for or refunded'
         WHEN booked.payments IS DISTINCT FROM 1 THEN format('%%s payments', coalesce(booked.payments, 0))
         WHEN booked.paid <> sold.total_price THEN format('paid %%s of %%s won', booked.paid, sold.total_price)
-        WHEN booked.refunds <> 1 AND sold.status = 'CANCELLED' THEN format('cancelled, %%s refunds', booked.refunds)
-        WHEN booked.refunds > 0 AND sold.status <> 'CANCELLED' THEN 'refunded, but not cancelled'
-        WHEN booked.refunds > 0 AND booked.refunded <> sold.total_price
-            THEN format('refunded %%s of %%s won', booked.refunded, sold.total_price)
+        WHEN booked.refunded > sold.total_price THEN format('refunded %%s of %%s won', booked.refunded, sold.total_price)
+        WHEN booked.refunded < sold.given_up THEN format('gave up seats for %%s won, refunded %%s', sold.given_up, booked.refunded)
         ELSE 'paid by or refunded to another customer'
     END)
-    FROM (SELECT * FROM reservations_reservation WHERE {reservations}) sold
+    FROM (
+        SELECT reservation.*, CASE reservation.status
+            WHEN 'CANCELLED' THEN reservation.total_price
+            ELSE coalesce(tickets.given_up, 0)
+        END AS given_up
+        FROM reservations_reservation reservation
+        LEFT JOIN (
+            SELECT reservation_id, sum(price) AS given_up
+            FROM reservations_ticket
+            WHERE cancelled_at IS NOT NULL AND {tickets}
+            GROUP BY reservation_id
+        ) tickets ON tickets.reservation_id = reservation.id
+        WHERE {reservations}
+    ) sold
     FULL JOIN (
         SELECT reference,
             count(*) FILTER (WHERE type = 'PAYMENT') AS payments,
-            count(*) FILTER (WHERE type = 'REFUND') AS refunds,
             -sum(amount::float8) FILTER (WHERE type = 'PAYMENT') AS paid,
-            sum(amount::float8) FILTER (WHERE type = 'REFUND') AS refunded,
+            coalesce(sum(amount::float8) FILTER (WHERE type = 'REFUND'), 0) AS refunded,
             min(customer_id) AS customer_id,
             max(customer_id) AS last_customer_id
         FROM payments_ledgertransaction
@@ -59,14 +70,15 @@ _WRONG_PAYMENTS = """
     ) booked ON booked.reference = sold.id
     WHERE sold.id IS NULL OR booked.reference IS NULL
         OR booked.payments <> 1 OR booked.paid <> sold.total_price
-        OR booked.refunds <> (CASE sold.status WHEN 'CANCELLED' THEN 1 ELSE 0 END)
-        OR booked.refunded <> sold.total_price
+        OR booked.refunded > sold.total_price OR booked.refunded < sold.given_up
         OR booked.customer_id <> sold.customer_id OR booked.last_customer_id <> sold.customer_id
 """
 
 
 _CHANGED_RESERVATIONS = """
     SELECT id FROM reservations_reservation WHERE reserved_at >= %(since)s OR cancelled_at >= %(since)s
+    UNION ALL
+    SELECT reservation_id FROM reservations_ticket WHERE cancelled_at >= %(since)s
     UNION ALL
     SELECT reference FROM payments_ledgertransaction
     WHERE created_at >= %(since)s AND type IN ('PAYMENT', 'REFUND')
@@ -77,7 +89,8 @@ def wrong_payments(since: datetime | None) -> Findings:
     return breaches(
         _WRONG_PAYMENTS,
         since=since,
-        reservations="id IN {changed}",
+        reservations="reservation.id IN {changed}",
+        tickets="reservation_id IN {changed}",
         # An array, so that the partial indexes of payments and of refunds find them.
         movements="reference = ANY (ARRAY{changed})",
         changed=_CHANGED_RESERVATIONS,

@@ -10,10 +10,13 @@ _CHANGED_HOLDS = """
     SELECT id FROM reservations_hold WHERE status IN ('RELEASED', 'EXPIRED') AND ended_at >= %(since)s
     UNION ALL
     SELECT hold_id FROM reservations_reservation WHERE reserved_at >= %(since)s OR cancelled_at >= %(since)s
+    UNION ALL
+    SELECT sold.hold_id FROM reservations_ticket ticket JOIN reservations_reservation sold ON sold.id = ticket.reservation_id
+    WHERE ticket.cancelled_at >= %(since)s
 """
 
-# A seat is taken by a claim that is live, and by a reservation that stands even if its claim has ended. An open claim on a
-# hold that is over takes it from everybody, for ever.
+# A seat is taken by a claim that is live, and by a reservation that stands even if its claim has ended, unless its ticket alone was
+# cancelled. An open claim on a hold that is over takes it from everybody, for ever.
 _SEATS_TAKEN_TWICE = """
     SELECT CASE count(*)
         WHEN 1 THEN format('seat %%s: claim %%s is open, but its hold is over', claim.seat_id, min(claim.id))
@@ -21,13 +24,16 @@ _SEATS_TAKEN_TWICE = """
     END
     FROM reservations_seatclaim claim
     LEFT JOIN (
-        SELECT hold.id, hold.status, hold.expires_at, reservation.status = 'CONFIRMED' AS is_sold
+        SELECT hold.id, hold.status, hold.expires_at, reservation.id AS reservation_id, reservation.status = 'CONFIRMED' AS is_sold
         FROM reservations_hold hold
         LEFT JOIN reservations_reservation reservation ON reservation.hold_id = hold.id
         WHERE hold.status IN ('CONFIRMED', 'HELD')
     ) hold ON hold.id = claim.hold_id
+    LEFT JOIN (
+        SELECT reservation_id, seat_id FROM reservations_ticket WHERE cancelled_at IS NOT NULL
+    ) given_up ON given_up.reservation_id = hold.reservation_id AND given_up.seat_id = claim.seat_id
     WHERE {seats} AND (
-        hold.is_sold
+        hold.is_sold AND given_up.seat_id IS NULL
         OR claim.ended_at IS NULL
             AND (hold.id IS NULL OR hold.status = 'CONFIRMED' OR hold.expires_at > clock_timestamp())
     )
@@ -45,7 +51,7 @@ def seats_taken_twice(since: datetime | None) -> Findings:
     )
 
 
-# A claim stands for as long as its reservation does. Every ticket has its claim and every claim of a paid hold its ticket, of the
+# A claim stands for as long as its reservation does, or its ticket if that alone was cancelled. Every ticket has its claim and every claim of a paid hold its ticket, of the
 # same price: so what is true of the sum of the tickets and of the performance of a claim is true of the other as well.
 _RESERVATIONS_UNLIKE_THEIR_HOLDS = """
     SELECT CASE
@@ -89,8 +95,8 @@ _RESERVATIONS_UNLIKE_THEIR_HOLDS = """
         WHEN claim.seat_id IS NULL THEN 'has a ticket, but was not held'
         WHEN ticket.seat_id IS NULL THEN 'was held, but has no ticket'
         WHEN ticket.price <> claim.price THEN 'the ticket has another price'
-        WHEN claim.stands THEN 'the seat has been given up, the reservation has not'
-        ELSE 'cancelled, but the seat is still taken'
+        WHEN claim.is_open THEN 'cancelled, but the seat is still taken'
+        ELSE 'the seat has been given up, the reservation has not'
     END)
     FROM (SELECT * FROM reservations_ticket WHERE {tickets}) ticket
     FULL JOIN (
@@ -100,7 +106,8 @@ _RESERVATIONS_UNLIKE_THEIR_HOLDS = """
         JOIN reservations_seatclaim claim ON claim.hold_id = sold.hold_id
         WHERE {claims}
     ) claim ON claim.reservation_id = ticket.reservation_id AND claim.seat_id = ticket.seat_id
-    WHERE claim.seat_id IS NULL OR ticket.seat_id IS NULL OR ticket.price <> claim.price OR claim.stands <> claim.is_open
+    WHERE claim.seat_id IS NULL OR ticket.seat_id IS NULL OR ticket.price <> claim.price
+        OR (claim.stands AND ticket.cancelled_at IS NULL) <> claim.is_open
 """
 
 
@@ -136,6 +143,9 @@ _RECENTLY_SOLD = """
     SELECT performance_id FROM concerts_rankingentry WHERE recorded_at >= %(since)s
     UNION ALL
     SELECT performance_id FROM reservations_reservation WHERE reserved_at >= %(since)s OR cancelled_at >= %(since)s
+    UNION ALL
+    SELECT sold.performance_id FROM reservations_ticket ticket JOIN reservations_reservation sold ON sold.id = ticket.reservation_id
+    WHERE ticket.cancelled_at >= %(since)s
 """
 
 

@@ -69,16 +69,14 @@ def at_rates(room: WaitingRoom, figures: Figures | None) -> Iterator[str]:
 def at_rate(figures: Figures, *, capacity: int, per_minute: int | None) -> str:
     """Say what one rate would do; None stands for no limit."""
     expected = forecast(figures, capacity=capacity, per_minute=per_minute)
+    rate = _in_figures(expected.per_minute)
     if per_minute is None:
-        words = _("Without a limit, %(rate)s a minute get a turn")
+        start = _("Without a limit, about %(rate)s a minute get a turn") % {"rate": rate}
     elif expected.per_minute < per_minute:
-        words = _("At %(limit)s a minute the capacity is the limit: %(rate)s get a turn")
+        words = _("At %(limit)s a minute the capacity is the limit: about %(rate)s get a turn")
+        start = words % {"limit": f"{per_minute:,}", "rate": rate}
     else:
-        words = _("At %(limit)s a minute")
-    start = words % {
-        "limit": f"{per_minute or 0:,}",
-        "rate": _in_figures(expected.per_minute),
-    }
+        return _at(f"{per_minute:,}", figures, expected.seconds)
     return _and_then(start, figures, expected.seconds)
 
 
@@ -94,7 +92,7 @@ def at_capacities(room: WaitingRoom, figures: Figures | None) -> Iterator[str]:
 def at_capacity(figures: Figures, *, capacity: int, per_minute: int | None) -> str:
     """Say what one capacity would do."""
     expected = forecast(figures, capacity=capacity, per_minute=per_minute)
-    start = _("With %(capacity)s inside at once, %(rate)s a minute get a turn") % {
+    start = _("With %(capacity)s inside at once, about %(rate)s a minute get a turn") % {
         "capacity": f"{capacity:,}",
         "rate": _in_figures(expected.per_minute),
     }
@@ -109,17 +107,27 @@ def at_capacity(figures: Figures, *, capacity: int, per_minute: int | None) -> s
 def when_empty(figures: Figures, *, capacity: int, per_minute: int | None) -> str:
     """Say when the queue is empty under a policy."""
     expected = forecast(figures, capacity=capacity, per_minute=per_minute)
-    start = _("At about %(rate)s a minute") % {"rate": _in_figures(expected.per_minute)}
-    return _and_then(start, figures, expected.seconds)
+    return _at(_in_figures(expected.per_minute), figures, expected.seconds)
+
+
+def _at(rate: str, figures: Figures, seconds: float) -> str:
+    if not figures.waiting:
+        return _("At most %(rate)s a minute get a turn.") % {"rate": rate}
+    words = _("At %(rate)s a minute the queue is empty at about %(time)s.")
+    return words % {"rate": rate, "time": _time_in(seconds)}
 
 
 def _and_then(start: str, figures: Figures, seconds: float) -> str:
     if not figures.waiting:
         return f"{start}."
-    at = timezone.localtime(timezone.now() + timedelta(seconds=seconds))
-    shown = "H:i" if seconds < timedelta(hours=20).total_seconds() else "DATETIME_FORMAT"
     words = _("%(beginning)s, and the queue is empty at about %(time)s.")
-    return words % {"beginning": start, "time": date_format(at, shown)}
+    return words % {"beginning": start, "time": _time_in(seconds)}
+
+
+def _time_in(seconds: float) -> str:
+    at = timezone.localtime(timezone.now() + timedelta(seconds=seconds))
+    is_soon = seconds < timedelta(hours=20).total_seconds()
+    return date_format(at, "H:i" if is_soon else "DATETIME_FORMAT")
 
 
 def _who_waits(figures: Figures) -> str:

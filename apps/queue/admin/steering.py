@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import messages
+from django.db import transaction
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
@@ -146,6 +147,15 @@ class RemoveForm(ControlForm):
         remove_visitor(concert_id=concert_id, customer_id=self.cleaned_data["email"], **by)
 
 
+class Stale(Exception):
+    """A form would overwrite a change that it did not show: the last one of its field."""
+
+    def __init__(self, change: PolicyChange | None) -> None:
+        super().__init__(change)
+        words = gettext("This was changed in the meantime. Nothing was saved: load the form again.")
+        self.words = f"{words} {change.changed_by or change.actor}: {change}" if change else words
+
+
 class LimitForm(ControlForm):
     """A limit of the policy: `field` names it. The form carries the value that it showed, and overwrites no other one."""
 
@@ -153,14 +163,27 @@ class LimitForm(ControlForm):
     seen = forms.CharField(required=False, widget=forms.HiddenInput)
     reason = Reason(required=False)
 
-    def changed_meanwhile(self, room: WaitingRoom) -> str | None:
-        """Lock the room and say what its limit has become since the form showed it; None if it is as it was."""
-        present = WaitingRoom.objects.lock().values_list(self.field, flat=True).get(pk=room.pk)
-        if self.cleaned_data["seen"] == _as_text(present):
-            return None
-        words = gettext("This was changed in the meantime. Nothing was saved: load the form again.")
-        last = PolicyChange.objects.filter(room=room, field=self.field).order_by("-pk").first()
-        return f"{words} {last.changed_by or last.actor}: {last}" if last else words
+    def apply(self, concert_id: int, by: By) -> None:
+        """
+        :raises Stale: the limit was not what the form showed; nothing has changed.
+        """
+        before = self._last_change(concert_id)
+        with transaction.atomic():
+            self.set_limit(concert_id, by)
+            # What it was under the lock of the room, if it was another one.
+            change = self._last_change(concert_id)
+            is_stale = change and change != before and change.old_value != self.cleaned_data["seen"]
+            if is_stale:
+                transaction.set_rollback(True)
+        if is_stale:
+            raise Stale(self._last_change(concert_id))
+
+    def set_limit(self, concert_id: int, by: By) -> None:
+        raise NotImplementedError
+
+    def _last_change(self, concert_id: int) -> PolicyChange | None:
+        changes = PolicyChange.objects.filter(room__concert=concert_id, field=self.field)
+        return changes.order_by("-pk").first()
 
 
 class RateForm(LimitForm):
@@ -186,7 +209,7 @@ class RateForm(LimitForm):
         rate = self.cleaned_data[self.field]
         return [previews.at_rate(figures, capacity=room.capacity, per_minute=rate)]
 
-    def apply(self, concert_id: int, by: By) -> None:
+    def set_limit(self, concert_id: int, by: By) -> None:
         rate = self.cleaned_data[self.field]
         set_admissions_per_minute.step(concert_id=concert_id, admissions_per_minute=rate, **by)
 
@@ -214,7 +237,7 @@ class CapacityForm(LimitForm):
             previews.at_capacity(figures, capacity=capacity, per_minute=room.admissions_per_minute)
         ]
 
-    def apply(self, concert_id: int, by: By) -> None:
+    def set_limit(self, concert_id: int, by: By) -> None:
         set_capacity.step(concert_id=concert_id, capacity=self.cleaned_data[self.field], **by)
 
 
@@ -286,14 +309,14 @@ class SteeringView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
     def form_valid(self, form: ControlForm) -> HttpResponse:
         if "preview" in self.request.POST:
             return self.render_to_response(self.get_context_data(form=form))
-        if isinstance(form, LimitForm) and (change := form.changed_meanwhile(self.room)):
-            form.add_error(None, change)
-            return self.form_invalid(form)
         reason = form.cleaned_data["reason"]
         try:
             form.apply(self.room.concert_id, By(staff_id=self.request.user.pk, reason=reason))
         except DomainError as refusal:
             form.add_error(None, why_refused(refusal, self.room))
+            return self.form_invalid(form)
+        except Stale as stale:
+            form.add_error(None, stale.words)
             return self.form_invalid(form)
         entry = f"{form.title}: {reason}" if reason else str(form.title)
         self.model_admin.log_change(self.request, self.room, entry)

@@ -1,6 +1,7 @@
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import URLPattern
 from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString, mark_safe
@@ -14,6 +15,8 @@ from apps.boxoffice.base.read_only import ReadOnlyAdmin, ReadOnlyInline
 from apps.boxoffice.base.words import NOTHING, at_venue, in_won, linked
 from apps.concerts.lookups import concert_lookup, seat_lookup
 from apps.payments.models import LedgerTransaction
+from apps.reservations.admin.calling_off import pages_of_performances
+from apps.reservations.admin.refunding import GivesBack
 from apps.reservations.admin.words import ConcertFilter, ConcertOfTicketFilter, SaleWords
 from apps.reservations.lookups import code_lookup, ticket_seat_lookup
 from apps.reservations.models import Reservation, Ticket
@@ -21,7 +24,7 @@ from apps.reservations.models import Reservation, Ticket
 
 class TicketInline(SaleWords, ReadOnlyInline):
     model = Ticket
-    fields = ("seat_link", "price_in_won", "code_link")
+    fields = ("seat_link", "price_in_won", "code_link", "cancelled_at", "cancel_reason")
     readonly_fields = fields
     ordering = ("seat_id",)
 
@@ -35,7 +38,7 @@ class TicketInline(SaleWords, ReadOnlyInline):
 
 
 @admin.register(Reservation)
-class ReservationAdmin(SaleWords, ReadOnlyAdmin):
+class ReservationAdmin(GivesBack, SaleWords, ReadOnlyAdmin):
     list_display = ("id", "customer", "performance", "status", "total_price", "reserved_at")
     list_filter = ("status", "reserved_at", ConcertFilter)
     list_select_related = ("customer", "performance")
@@ -62,8 +65,12 @@ class ReservationAdmin(SaleWords, ReadOnlyAdmin):
         "hold_link",
         "reserved_at",
         "cancelled_at",
+        "cancel_reason",
         "id",
     )
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*pages_of_performances(self.admin_site), *super().get_urls()]
 
     @display(description=_("payment and refund"))
     def money(self, reservation: Reservation) -> SafeString | str:
@@ -80,10 +87,11 @@ class ReservationAdmin(SaleWords, ReadOnlyAdmin):
             (
                 linked(movement, f"{movement.get_type_display()} {in_won(movement.amount)}"),
                 at_venue(movement.created_at),
+                f" · {movement.reason}" if movement.reason else "",
             )
             for movement in found
         ]
-        return format_html_join(mark_safe("<br>"), "{} · {}", lines) or NOTHING
+        return format_html_join(mark_safe("<br>"), "{} · {}{}", lines) or NOTHING
 
     hold_link = column(_("hold"), "hold")
 
@@ -92,6 +100,8 @@ class ReservationAdmin(SaleWords, ReadOnlyAdmin):
         now = timezone.now()
         if reservation.status == Reservation.Status.CANCELLED:
             return gettext("Nothing: it was cancelled and refunded to the wallet.")
+        if reservation.performance.is_called_off:
+            return gettext("The performance has been called off: it is about to be refunded.")
         if reservation.performance.has_begun(now):
             return gettext("Nothing: the performance has begun.")
         if reservation.is_cancellable(now):
@@ -127,6 +137,8 @@ class TicketAdmin(SaleWords, ReadOnlyAdmin):
         "price_in_won",
         "printed_code",
         "is_valid",
+        "cancelled_at",
+        "cancel_reason",
         "reservation_link",
         "id",
     )
@@ -137,6 +149,9 @@ class TicketAdmin(SaleWords, ReadOnlyAdmin):
 
     @display(description=_("valid"), boolean=True)
     def is_valid(self, ticket: Ticket) -> bool:
-        return ticket.reservation.status == Reservation.Status.CONFIRMED
+        return (
+            ticket.cancelled_at is None
+            and ticket.reservation.status == Reservation.Status.CONFIRMED
+        )
 
     reservation_link = column(_("reservation"), "reservation")

@@ -20,5 +20,11 @@ from apps.reservations.services.notifying import (
     notify_holders_of_concert,
     take_back_holder_notice,
 )
-from apps.reservations.services.releasing import release_hold
+from apps.reservations.services.refunding import (
+    GivenBack,
+    cancel_seats,
+    give_back,
+    refund_reservation,
+)
+from apps.reservations.services.releasing import release_hold, release_holds_of
 from apps.reservations.services.topping_up import top_up_for_hold

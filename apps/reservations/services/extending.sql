@@ -1,7 +1,7 @@
 -- name: end_of_sales
 -- The moment that decides; of a locked hold when the sales of its performance end, null if its concert is offline; and whether a
 -- payment has ended its visit, see holding.sql. Comes after the last lock.
-SELECT clock.at, CASE WHEN concert.is_published THEN least(concert.sales_close_at, performance.starts_at) END, EXISTS (
+SELECT clock.at, CASE WHEN concert.is_published THEN least(concert.sales_close_at, performance.starts_at, performance.called_off_at) END, EXISTS (
     SELECT
     FROM reservations_hold paid
     WHERE paid.customer_id = hold.customer_id AND paid.status = 'CONFIRMED'

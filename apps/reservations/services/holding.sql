@@ -19,7 +19,7 @@ SELECT clock.at, own.seats, own.unpaid, EXISTS (
     ),
     concert.id, concert.seats_per_customer,
     coalesce(concert.unpaid_seats_max, concert.seats_per_customer),
-    concert.sales_open_at, concert.sales_close_at, performance.starts_at
+    concert.sales_open_at, concert.sales_close_at, least(performance.starts_at, performance.called_off_at)
 FROM (SELECT clock_timestamp() AS at OFFSET 0) clock
 LEFT JOIN concerts_performance performance ON performance.id = %(performance_id)s
 LEFT JOIN concerts_concert concert ON concert.id = performance.concert_id AND concert.is_published

@@ -34,15 +34,23 @@ class LockedHold:
         if self.hold.status != Hold.Status.HELD:
             raise HoldNotLive
 
-    def event(self, type: str, *, reservation_id: UUID, at: datetime) -> tuple[UUID, Call]:
-        """Return the id of an event about the sale of this hold, and the statement that records it."""
+    def event(
+        self,
+        type: str,
+        *,
+        reservation_id: UUID,
+        at: datetime,
+        seats: Sequence[PricedSeat] | None = None,
+    ) -> tuple[UUID, Call]:
+        """Return the id of an event about the sale of this hold or of some of its seats, and the statement that records it."""
+        seats = self.seats if seats is None else seats
         payload = reservation_payload(
             reservation_id=reservation_id,
             concert_id=self.concert_id,
             performance_id=self.hold.performance_id,
             customer_id=self.hold.customer_id,
-            seats=self.seats,
-            total_price=self.hold.total_price,
+            seats=seats,
+            total_price=sum(seat.price for seat in seats),
             occurred_at=at,
             queue_slot=self.hold.queue_slot,
             queue_generation=self.hold.queue_generation,

@@ -18,9 +18,9 @@ ORDER BY seat.id
 FOR NO KEY UPDATE OF seat;
 
 -- name: lock_hold
--- The hold as it is once the lock is there, with what an answer tells of its performance.
+-- The hold as it is once the lock is there, with what an answer tells of its performance. It is over at once when that is called off.
 SELECT hold.id, hold.status, hold.total_price, hold.seat_limit, hold.queue_slot, hold.queue_generation,
-    hold.held_at, hold.expires_at, hold.extended_at, hold.performance_id, performance.concert_id, performance.starts_at,
+    hold.held_at, least(hold.expires_at, performance.called_off_at), hold.extended_at, hold.performance_id, performance.concert_id, performance.starts_at,
     performance.ends_at, concert.title, concert.venue
 FROM reservations_hold hold
 JOIN concerts_performance performance ON performance.id = hold.performance_id

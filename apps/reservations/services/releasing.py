@@ -4,14 +4,27 @@ from uuid import UUID
 
 from django.db import transaction
 
-from apps.core.database import load_statements
-from apps.core.transactions import Decision, Steps, decide_then_write
+from apps.core.database import fetch_all, load_statements
+from apps.core.transactions import Decision, Steps, database_now, decide_then_write, use_case
 from apps.queue.services import shorten_lease
 from apps.reservations.models import Hold
 from apps.reservations.services.holding import HeldSeats
 from apps.reservations.services.locking import hold_locks, locked_hold_in
 
 SQL = load_statements(Path(__file__).with_suffix(".sql"))
+
+
+@use_case
+def release_holds_of(*, performance_id: int) -> int:
+    """End whatever is held of a performance that was called off; returns how many holds.
+
+    Waits for those who pay at this moment: when it is done, whatever was paid for is sold and no hold of before can be paid for.
+    """
+    found = fetch_all(SQL["lock_holds_of_performance"], {"performance_id": performance_id})
+    hold_ids = [hold_id for (hold_id,) in found]
+    if hold_ids:
+        fetch_all(SQL["release_holds"], {"hold_ids": hold_ids, "at": database_now()})
+    return len(hold_ids)
 
 
 @decide_then_write

@@ -16,3 +16,24 @@ WITH hold AS (
     UPDATE reservations_hold SET status = 'RELEASED', ended_at = %(at)s WHERE id = %(hold_id)s
 )
 UPDATE reservations_seatclaim SET ended_at = %(at)s WHERE hold_id = %(hold_id)s;
+
+-- name: lock_holds_of_performance
+-- Waits for transactions at work on them, payments for example.
+SELECT id
+FROM reservations_hold
+WHERE performance_id = %(performance_id)s AND status = 'HELD'
+ORDER BY id
+FOR NO KEY UPDATE;
+
+-- name: release_holds
+-- Ends holds that are locked, and the claims on their seats; those that are over as the sweep would.
+WITH ended AS (
+    UPDATE reservations_hold
+    SET status = CASE WHEN expires_at > %(at)s THEN 'RELEASED' ELSE 'EXPIRED' END, ended_at = least(expires_at, %(at)s)
+    WHERE id = ANY (%(hold_ids)s::uuid[]) AND status = 'HELD'
+    RETURNING id, ended_at
+)
+UPDATE reservations_seatclaim claim
+SET ended_at = ended.ended_at
+FROM ended
+WHERE claim.hold_id = ended.id AND claim.ended_at IS NULL;

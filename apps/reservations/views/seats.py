@@ -57,6 +57,7 @@ class PerformancesView(GatedView):
                         "seats_total": 400,
                         "seats_available": 31,
                         "reservable": True,
+                        "called_off": False,
                     }
                 ]
             }

@@ -146,11 +146,12 @@ def _concert(concert_id: int) -> dict[str, Any]:
     concert = published_concert(concert_id)
     performances = list(dates_of(concert_id))
     ahead = [performance for performance in performances if not performance.has_begun(now)]
-    is_sold_out = bool(ahead) and all(performance.sold_out_at for performance in ahead)
+    played = [performance for performance in ahead if not performance.is_called_off]
+    is_sold_out = bool(played) and all(performance.sold_out_at for performance in played)
     window = join_window(concert)
     state = sale_state(
         concert,
-        SaleSummary(concert.price_min, is_sold_out),
+        SaleSummary(concert.price_min, is_sold_out, is_called_off=bool(ahead) and not played),
         window,
         at=now,
         has_few_left=concert_id in nearly_sold_out([concert_id]),
@@ -158,7 +159,7 @@ def _concert(concert_id: int) -> dict[str, Any]:
     return {
         "concert": concert,
         "performances": ahead or performances,
-        "grades": grade_price_ranges(ahead or performances),
+        "grades": grade_price_ranges(played or ahead or performances),
         "offer": offer_of(state, window, at=now),
         "has_few_left": state is SaleState.FEW_LEFT,
         "join_window": window,

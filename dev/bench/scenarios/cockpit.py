@@ -16,6 +16,7 @@ from django.urls import reverse
 from apps.accounts.models import User
 from apps.boxoffice.passes import HEADER
 from dev.bench.bench import Bench, Outcome, ScenarioFailed
+from dev.bench.cpu import cpu_between
 from dev.bench.figures import medians, of_neighbours
 from dev.bench.scenarios.selling import CALIBRATION, sell
 
@@ -28,7 +29,7 @@ def cockpit(bench: Bench) -> Outcome:
     """Sell with and without viewers in turn, each sale with them between two without."""
     form = bench.form
     cookies = [_logged_in(number) for number in range(STAFF)]
-    bench.begin("cockpit", steps=2 * form.repeats + 1)
+    bench.begin("cockpit", steps=2 * form.repeats + 3)
     rate = sell(bench, form.buyers * CALIBRATION)["sales_per_second"]
 
     def sold(watched: "Watched | None" = None) -> float:
@@ -38,7 +39,7 @@ def cockpit(bench: Bench) -> Outcome:
         bench.advance()
         return float(row["sales_per_second"])
 
-    before, rows = sold(), []
+    before, rows, watched = sold(), [], Watched()
     for _ in range(form.repeats):
         watched = Watched()
         with_viewers = sold(watched)
@@ -53,12 +54,25 @@ def cockpit(bench: Bench) -> Outcome:
         )
         before = after
     middle = medians(rows)
+    idle = _cores_used(bench, form.sale_seconds)
+    bench.advance()
+    with watched.by(bench, cookies)(watched.concert_id):
+        watching = _cores_used(bench, form.sale_seconds)
     figures = {
         "cockpit_sales_of_without": middle["ratio"],
         "cockpit_p95_ms": middle["p95_ms"],
         "cockpit_reads_per_second": max(row["reads_per_second"] for row in rows),
+        # Hardly changed by what else the machine does.
+        "cockpit_cores": round(watching - idle, 4),
     }
     return Outcome(figures, {"staff": STAFF, "runs": rows})
+
+
+def _cores_used(bench: Bench, seconds: int) -> float:
+    """Return how many cores the service uses, of the sale that was watched last and is over."""
+    before = bench.cpu()
+    time.sleep(seconds)
+    return cpu_between(before, bench.cpu(), units=1)["service"] / 1_000 / seconds
 
 
 @dataclass
@@ -69,12 +83,14 @@ class Watched:
     versions: set[str] = field(default_factory=set)
     refused: list[int] = field(default_factory=list)
     span: float = 0.0
+    concert_id: int = 0
 
     def by(self, bench: Bench, cookies: list[str]) -> Any:
         """Return what lets the viewers look at a sale while it lasts."""
 
         @contextmanager
         def watching(concert_id: int) -> Iterator[None]:
+            self.concert_id = concert_id
             is_over = threading.Event()
             viewers = [
                 threading.Thread(

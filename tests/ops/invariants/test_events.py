@@ -13,10 +13,12 @@ from apps.concerts.models import RankingEntry, venue_day
 from apps.concerts.services import rebuild_ranking
 from apps.core.transactions import run_in_transaction
 from apps.outbox.draining import MAX_ATTEMPTS
-from apps.outbox.events import RESERVATION_CANCELLED
+from apps.outbox.events import RESERVATION_CANCELLED, SEATS_CANCELLED
 from apps.outbox.models import EventDelivery, OutboxEvent, Receiver
 from apps.outbox.recording import record_event
 from apps.reservations.models import Reservation
+from apps.reservations.services import cancel_seats
+from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
 from tests.ops.invariants import planting
 from tests.ops.invariants.planting import (
@@ -25,6 +27,7 @@ from tests.ops.invariants.planting import (
     broken,
     cancel,
     checked,
+    consume_events,
     expect_broken,
     unprotected,
 )
@@ -57,7 +60,7 @@ class TestReservationAnnounced:
 
         expect_broken(
             "reservation_announced",
-            f"reservation {untold.pk} (CONFIRMED): told 0 times as confirmed, 0 times as cancelled",
+            f"reservation {untold.pk} (CONFIRMED): reservation.confirmed told 0 times",
         )
 
     @pytest.mark.parametrize(
@@ -97,8 +100,8 @@ class TestReservationAnnounced:
 
         expect_broken(
             "reservation_announced",
-            f"reservation {untold.pk} (CONFIRMED): told 1 times as confirmed,"
-            f" 0 times as cancelled, with another {another}",
+            f"reservation {untold.pk} (CONFIRMED): reservation.confirmed told 1 times,"
+            f" with another {another}",
         )
 
     def test_a_cancellation_of_something_else_is_found(self, untold: Reservation) -> None:
@@ -106,7 +109,59 @@ class TestReservationAnnounced:
         event = told_of(untold, RESERVATION_CANCELLED)
         OutboxEvent.objects.filter(pk=event.pk).update(payload=event.payload | {"customer_id": 0})
 
-        assert breaches() == {"reservation_announced": 2}
+        assert breaches() == {"reservation_announced": 1}
+
+
+class TestCancellationOfSeatsAnnounced:
+    """Of two seats one is given up, then the other one with the reservation."""
+
+    @pytest.fixture
+    def in_parts(self, sold: Reservation) -> Reservation:
+        staff_id = CustomerFactory(staff=True).pk
+        for ticket in sold.tickets.order_by("seat_id"):
+            cancel_seats(
+                reservation_id=sold.pk, seat_ids=[ticket.seat_id], reason="x", staff_id=staff_id
+            )
+        return sold
+
+    def test_each_part_is_told_for_itself(self, in_parts: Reservation) -> None:
+        assert breaches() == {}
+        assert told_of(in_parts, SEATS_CANCELLED).payload["seat_count"] == 1
+        assert told_of(in_parts, RESERVATION_CANCELLED).payload["seat_count"] == 1
+
+    @pytest.mark.parametrize("type", [SEATS_CANCELLED, RESERVATION_CANCELLED])
+    def test_a_part_that_was_not_told_is_found(self, in_parts: Reservation, type: str) -> None:
+        lose(told_of(in_parts, type))
+
+        expect_broken(
+            "reservation_announced", f"reservation {in_parts.pk} (CANCELLED): {type} told 0 times"
+        )
+
+    @pytest.mark.parametrize("type", [SEATS_CANCELLED, RESERVATION_CANCELLED])
+    @pytest.mark.parametrize("change", [{"total_price": 100_000}, {"seats": []}, {"seat_count": 2}])
+    def test_a_part_that_tells_of_more_or_less_is_found(
+        self, in_parts: Reservation, type: str, change: dict[str, object]
+    ) -> None:
+        event = told_of(in_parts, type)
+        OutboxEvent.objects.filter(pk=event.pk).update(payload=event.payload | change)
+
+        assert breaches() == {"reservation_announced": 1}
+
+    def test_a_part_that_did_not_happen_is_found(self, in_parts: Reservation) -> None:
+        tell(SEATS_CANCELLED, told_of(in_parts, SEATS_CANCELLED).payload)
+
+        assert breaches() == {"reservation_announced": 1}
+
+    @pytest.mark.parametrize("changes", [{"reservations": -1}, {"seats": -2}])
+    def test_a_ranking_that_counted_something_else_is_found(
+        self, in_parts: Reservation, changes: dict[str, int]
+    ) -> None:
+        consume_events()
+        assert breaches() == {}
+        event = told_of(in_parts, SEATS_CANCELLED)
+        RankingEntry.objects.filter(pk=event.pk).update(**changes)
+
+        assert "ranking_recounted" in breaches()
 
 
 class TestEventDelivered:

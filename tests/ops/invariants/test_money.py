@@ -18,6 +18,7 @@ from apps.outbox.recording import record_event
 from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
 from apps.payments.services import charge_wallet
 from apps.reservations.models import Hold, Reservation, SeatClaim
+from apps.reservations.services import cancel_seats
 from tests.factories.accounts import CustomerFactory
 from tests.factories.payments import WalletFactory, refund
 from tests.factories.visitors import Visitor
@@ -228,11 +229,37 @@ class TestReservationPaid:
             "reservation_is_its_hold": [f"reservation {sold.pk}: its tickets cost 100000 of 1 won"],
         }
 
-    def test_a_refund_without_a_cancellation_is_found(self, sold: Reservation) -> None:
-        paid = {"customer_id": sold.customer_id, "amount": sold.total_price}
-        run_in_transaction(partial(refund, reference=sold.pk, **paid))
+    def test_refunds_above_what_was_paid_are_found(self, sold: Reservation) -> None:
+        part = partial(refund, customer_id=sold.customer_id, reference=sold.pk, amount=60_000)
+        refunded = run_in_transaction(part)
+        assert breaches() == {}
+        more = 40_001
+        with unprotected():
+            LedgerTransaction.objects.filter(pk=refunded.pk).update(
+                amount=F("amount") + more, balance_after=F("balance_after") + more
+            )
+            for sign in (1, -1):
+                refunded.entries.filter(amount=sign * 60_000).update(amount=sign * 100_001)
+            Wallet.objects.filter(pk=sold.customer_id).update(balance=F("balance") + more)
 
-        expect_broken("reservation_paid", f"reservation {sold.pk}: refunded, but not cancelled")
+        expect_broken("reservation_paid", f"reservation {sold.pk}: refunded 100001 of 100000 won")
+
+    def test_a_seat_that_was_given_up_without_its_price_is_found(self, sold: Reservation) -> None:
+        first, second = sold.tickets.order_by("seat_id")
+        clerk = CustomerFactory(staff=True)
+        cancel_seats(
+            reservation_id=sold.pk, seat_ids=[first.seat_id], reason="x", staff_id=clerk.pk
+        )
+        assert breaches() == {}
+        now = timezone.now()
+        sold.tickets.filter(pk=second.pk).update(cancelled_at=now, cancel_reason="x")
+        SeatClaim.objects.filter(hold=sold.hold_id, seat=second.seat_id).update(ended_at=now)
+
+        found = broken()
+        assert found.pop("reservation_paid") == [
+            f"reservation {sold.pk}: gave up seats for 100000 won, refunded 50000"
+        ]
+        assert found.keys() == {"reservation_announced"}
 
     def test_a_cancellation_without_a_refund_is_found(self, sold: Reservation) -> None:
         now = timezone.now()
@@ -242,7 +269,9 @@ class TestReservationPaid:
         tell = partial(record_event, type=RESERVATION_CANCELLED, occurred_at=now)
         run_in_transaction(partial(tell, payload=payload))
 
-        expect_broken("reservation_paid", f"reservation {sold.pk}: cancelled, 0 refunds")
+        expect_broken(
+            "reservation_paid", f"reservation {sold.pk}: gave up seats for 100000 won, refunded 0"
+        )
 
     def test_the_payment_of_another_customer_is_found(self, sold: Reservation) -> None:
         other = CustomerFactory()

@@ -10,7 +10,7 @@ from django.utils import timezone
 from apps.concerts.models import Performance, Seat
 from apps.queue.models import WaitingRoom
 from apps.reservations.models import Hold, Reservation, SeatClaim, Ticket
-from apps.reservations.services import extend_hold, release_hold
+from apps.reservations.services import cancel_seats, extend_hold, release_hold
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory, keep_back
 from tests.factories.queue import QueueExitFactory, WaitingRoomFactory
@@ -100,6 +100,36 @@ class TestSeatClaimedOnce:
             SeatClaim.objects.filter(hold=other).update(seat=seats[0])
 
         assert breaches() == {}
+
+
+class TestSeatsThatStaffHaveCancelled:
+    @pytest.fixture
+    def in_part(self, sold: Reservation, seats: list[Seat]) -> Reservation:
+        """The first of two seats is given up, and sold to another customer."""
+        staff_id = CustomerFactory(staff=True).pk
+        cancel_seats(reservation_id=sold.pk, seat_ids=[seats[0].pk], reason="x", staff_id=staff_id)
+        reservation(CustomerFactory(), seats[:1])
+        assert breaches() == {}
+        return sold
+
+    def test_a_ticket_that_is_valid_again_is_found(
+        self, in_part: Reservation, seats: list[Seat]
+    ) -> None:
+        in_part.tickets.update(cancelled_at=None, cancel_reason="")
+
+        found = breaches()
+        assert found.pop("seat_claimed_once") == 1
+        assert found.pop("reservation_is_its_hold") == 1
+
+    def test_a_seat_that_is_still_taken_is_found(
+        self, in_part: Reservation, seats: list[Seat]
+    ) -> None:
+        now = timezone.now()
+        in_part.tickets.filter(seat=seats[1]).update(cancelled_at=now, cancel_reason="x")
+
+        assert broken()["reservation_is_its_hold"] == [
+            f"reservation {in_part.pk}, seat {seats[1].pk}: cancelled, but the seat is still taken"
+        ]
 
 
 class TestReservationIsItsHold:
