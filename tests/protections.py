@@ -35,7 +35,7 @@ from apps.queue.models import RoomNotice, WaitingRoomQuerySet
 from apps.queue.services import admission, rooms, visits
 from apps.reservations import selectors, staff_jobs
 from apps.reservations.models import HoldQuerySet
-from apps.reservations.services import confirming, expiring
+from apps.reservations.services import expiring
 
 CLOCK = "clock_timestamp()"
 
@@ -271,7 +271,6 @@ UPDATING_THE_LIVE_ROOM = Step(admission, "bring_up_to_date")
 PUTTING_A_ROOM_TO_REST = Step(admission, "_postpone")
 WAKING_A_ROOM = Step(visits, "schedule_tick_now")
 SAVING_A_NOTICE = Step(RoomNotice, "save")
-TIME_OF_A_PAYMENT = Step(confirming, "CLOCK")
 TIME_OF_A_SWEEP = Step(expiring, "database_now")
 CALLING_OFF_A_DATE = Step(staff_jobs, "call_off_performance")
 

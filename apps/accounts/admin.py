@@ -27,7 +27,7 @@ from apps.boxoffice.base.lists import BoundedPaginator, FoundByTyping
 from apps.boxoffice.base.lookups import Days, Numbers, people_lookup
 from apps.boxoffice.base.read_only import ReadOnlyAdmin, note_action
 from apps.boxoffice.base.readable import Readable
-from apps.boxoffice.base.words import NOTHING, at_venue, outcome, person
+from apps.boxoffice.base.words import NOTHING, at_venue, everything_of, outcome, person
 from apps.core.deletion import Deletion
 
 RIGHTS_SHOWN = ("is_active", "duty", "groups", "user_permissions")  # to who may not change them
@@ -60,10 +60,18 @@ class UserAdmin(CarefulForms, CountedDeletion, FoundByTyping, DjangoUserAdmin, M
     list_filter = ("is_active", "is_staff", "joined_at")
     lookups = (people_lookup("pk"), Numbers(), Days("joined_at"))
     ordering = ("email",)
-    readonly_fields = ("joined_at", "last_login", "password_link")
+    readonly_fields = ("joined_at", "last_login", "password_link", "sales_link")
     actions = ("delete_selected",)
     fieldsets = (
-        (None, {"fields": ("email", "name", "password_link", "joined_at", "last_login")}),
+        (
+            None,
+            {
+                "fields": (
+                    *("email", "name", "sales_link", "password_link", "joined_at"),
+                    "last_login",
+                )
+            },
+        ),
         (
             _("Rights"),
             {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")},
@@ -79,6 +87,10 @@ class UserAdmin(CarefulForms, CountedDeletion, FoundByTyping, DjangoUserAdmin, M
         if user.is_superuser:
             return gettext("administrator")
         return gettext("staff") if user.is_staff else NOTHING
+
+    @display(description=_("sales"))
+    def sales_link(self, user: User) -> SafeString | str:
+        return everything_of(user.pk)
 
     @display(description=_("password"))
     def password_link(self, user: User) -> SafeString:

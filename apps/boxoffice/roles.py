@@ -68,6 +68,7 @@ ROLES: Mapping[str, Iterable[str]] = {
         *_MONEY,
         "payments.add_ledgertransaction",
         "payments.refund",
+        "payments.export_money",
         *_JOBS,
     ),
     OPERATIONS: (

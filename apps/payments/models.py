@@ -143,7 +143,10 @@ class LedgerTransaction(models.Model):
             ),
         ]
         triggers = [triggers.append_only(), triggers.transaction_has_entries()]
-        permissions = [("refund", _("Can give back money that was paid"))]
+        permissions = [
+            ("refund", _("Can give back money that was paid")),
+            ("export_money", "Can export money as files"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.pk}"

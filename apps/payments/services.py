@@ -148,15 +148,21 @@ def adjust_wallet(
     """
     if not amount or not reason.strip():
         raise ValueError("An adjustment needs an amount and a reason.")
-    refuse = (
-        partial(_refuse_above_limit, amount=amount)
-        if amount > 0
-        else partial(_refuse_overdraft, amount=-amount)
-    )
+    refuse = partial(refuse_adjustment, amount=amount)
     wallet = yield from lock_or_open_wallet(customer_id=customer_id, refuse=refuse)
     return _decided(
         _booking(wallet, Type.ADJUSTMENT, amount, reason=reason.strip(), adjusted_by_id=staff_id)
     )
+
+
+def refuse_adjustment(wallet: Wallet, amount: int) -> None:
+    """
+    :raises InsufficientBalance, BalanceLimitExceeded: as `adjust_wallet` would.
+    """
+    if amount > 0:
+        _refuse_above_limit(wallet, amount)
+    else:
+        _refuse_overdraft(wallet, -amount)
 
 
 @requires_transaction

@@ -1,15 +1,19 @@
-"""Find tickets by the names that lists of the admin show: by their codes, and by their seats."""
+"""Find orders and tickets by what customers read out and lists show: order numbers, codes, seats."""
 
 import re
+from dataclasses import dataclass
+from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from apps.boxoffice.base.lookups import Named
 from apps.concerts.selectors import seats_called
 from apps.reservations.models import SeatClaim, Ticket
+from apps.reservations.order_numbers import order_number_in
 
 CODE_LENGTH = 16
+ORDER_NUMBER = _("order number")
 # A code begins with 8 of these at least to be told from a word; they are printed in fours.
 _CODE = re.compile(r"[A-Z2-7]{8,16}")
 _SEPARATORS = re.compile(r"[\W_]+")
@@ -25,6 +29,18 @@ def tickets_coded(text: str) -> QuerySet[Ticket]:
     # The first and the last letter of the alphabet, in the order of every collation.
     first, last = code.ljust(CODE_LENGTH, "2"), code.ljust(CODE_LENGTH, "Z")
     return Ticket.objects.filter(code__range=(first, last))
+
+
+@dataclass(frozen=True, slots=True)
+class OrderNumbers:
+    """An order number in any spelling: K7PM-3XQ9, "k7pm 3xq9"."""
+
+    column: str = "number"
+    label: Any = ORDER_NUMBER
+
+    def find(self, text: str) -> Q | None:
+        number = order_number_in(text)
+        return None if number is None else Q(**{self.column: number})
 
 
 def code_lookup(*, key: str = "pk") -> Named:

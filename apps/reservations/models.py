@@ -28,6 +28,7 @@ from apps.core.identifiers import new_id
 from apps.core.texts import TypedNoteField
 from apps.payments.models import LedgerTransaction
 from apps.reservations import triggers
+from apps.reservations.order_numbers import NextOrderNumber, printed_order_number
 
 
 class HoldQuerySet(models.QuerySet["Hold"]):
@@ -327,6 +328,8 @@ class Reservation(models.Model):
         CANCELLED = "CANCELLED", _("cancelled")
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    # People know it as `order_number`.
+    number = models.BigIntegerField(_("order number"), db_default=NextOrderNumber(), editable=False)
     hold = models.OneToOneField(
         Hold, on_delete=models.PROTECT, related_name="reservation", verbose_name=_("hold")
     )
@@ -373,6 +376,7 @@ class Reservation(models.Model):
                 condition=Q(cancel_reason="") | Q(status="CANCELLED"),
                 name="reservation_cancel_reason",
             ),
+            models.UniqueConstraint(fields=["number"], name="reservation_order_number_once"),
         ]
         permissions = [("cancel_reservation", _("Can cancel reservations and seats of them"))]
         indexes = [
@@ -387,7 +391,12 @@ class Reservation(models.Model):
         ]
 
     def __str__(self) -> str:
-        return str(self.pk)
+        return self.order_number
+
+    @property
+    def order_number(self) -> str:
+        """Return the number as people read it."""
+        return printed_order_number(self.number)
 
     @property
     def cancellable_until(self) -> datetime:

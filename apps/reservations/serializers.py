@@ -207,6 +207,7 @@ class SoldReservationSerializer(serializers.Serializer[Reservation]):
     """A reservation as paying for it answers."""
 
     reservation_id = serializers.UUIDField(source="pk")
+    order_number = serializers.CharField()
     concert_id = serializers.IntegerField(source="performance.concert_id")
     title = serializers.CharField(source="performance.concert.title")
     venue = serializers.CharField(source="performance.concert.venue")
@@ -303,6 +304,7 @@ def confirmation_data(confirmation: Confirmation) -> dict[str, Any]:
     reservation, hold = confirmation.reservation, confirmation.hold
     return {
         "reservation_id": str(reservation.pk),
+        "order_number": reservation.order_number,
         "concert_id": hold.concert_id,
         "title": hold.title,
         "venue": hold.venue,

@@ -233,6 +233,10 @@ CHARGE_LIMIT = 1_000_000  # won at a time
 BALANCE_LIMIT = 10_000_000  # won
 # Won, of one reservation in all: above it, what staff give back needs a second person.
 REFUND_LIMIT_WITHOUT_APPROVAL = env.int("REFUND_LIMIT_WITHOUT_APPROVAL", 500_000)
+# Won. Corrections of one balance within a day that are more than this need a second person.
+CORRECTION_APPROVAL_ABOVE: int = env.int(
+    "CORRECTION_APPROVAL_ABOVE", 100_000, validate=validate.Range(min=0)
+)
 
 # --- How long rows are kept that are not needed for ever --------------------------------------------------------------
 

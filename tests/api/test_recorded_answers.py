@@ -37,6 +37,7 @@ CHANGING = (
     ("queue-token", r"q1\.k1\.[\w-]+\.[\w-]+"),
     ("access-token", r'(?<="access_token":")[\w-]+'),
     ("code", r'(?<="code":")[A-Z2-7]{16}(?=")'),
+    ("order", r'(?<="order_number":")[2-9A-Z]{4}-[2-9A-Z]{4}(?=")'),
     ("etag", r'(?<=etag: )"[0-9a-f]+"|(?<=If_None_Match=)"[0-9a-f]+"'),
     ("version", r'(?<="version":")[0-9a-f]{16}'),
     ("id", r'(?<=_id":)\d+(?=[,}])'),

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 import apps.boxoffice.base.lists
 from apps.api.models import IdempotencyRecord
-from apps.boxoffice.admin import operations
+from apps.boxoffice.admin import deliveries as pages
 from apps.boxoffice.base.lists import ROWS_COUNTED
 from apps.outbox import replaying
 from apps.outbox.models import DeliveryReplay, EventDelivery, OutboxEvent, Receiver
@@ -83,7 +83,7 @@ class TestReplay:
         assert EventDelivery.objects.dead().count() == 3
 
     def test_of_many_writes_no_entry_for_each(self, deliveries, monkeypatch):
-        monkeypatch.setattr(operations, "NOTED_EACH", 0)
+        monkeypatch.setattr(pages, "NOTED_EACH", 0)
 
         replay(administrator(), deliveries)
 

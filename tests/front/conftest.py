@@ -32,6 +32,7 @@ _CHANGING = (
     (r'"(?:concert|performance|seat)_id":\s*\d+', "<id>"),
     (r'(?<="seat_ids":)\[[\d,]+\]', "<ids>"),
     (r'(?<="code":)"[A-Z2-7]{16}"', "<code>"),
+    (r'(?<="order_number":)"[2-9A-Z]{4}-[2-9A-Z]{4}"', "<order>"),
     (r"(?<=/concerts/)\d+", "<id>"),
     (r"(?<=;t=)\d+", "<seconds>"),
     (r"(?<=csrftoken=)\w{32}", "<csrf>"),

@@ -9,7 +9,6 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.concerts.models import Concert
-from apps.core.database import Statement
 from apps.core.transactions import database_now, run_steps
 from apps.payments.models import LedgerTransaction, Wallet
 from apps.payments.services import lock_or_open_wallet
@@ -29,7 +28,6 @@ from tests.protections import (
     CONDITION_OF_A_SWEEP,
     LOCK_OF_THE_CUSTOMER,
     LOCKS_OF_A_SWEEP,
-    TIME_OF_A_PAYMENT,
     TIME_OF_A_SWEEP,
     before,
     replace,
@@ -135,8 +133,7 @@ class TestHoldThatExpiresWhileItsPaymentWaits:
         self, outcome_of_waiting, monkeypatch
     ):
         began_at = timezone.now()
-        stopped = Statement("clock", f"SELECT '{began_at.isoformat()}'::timestamptz")
-        replace(monkeypatch, TIME_OF_A_PAYMENT, by=stopped)
+        stop_clock(monkeypatch, began_at, "time_and_number")
 
         paid = outcome_of_waiting()
 

@@ -1,13 +1,30 @@
 """Columns and fields of the admin that show one value, each said in a line."""
 
 from collections.abc import Callable
+from functools import wraps
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from django.utils.functional import Promise
 from unfold.decorators import display
 
 from apps.boxoffice.base.words import linked
+
+Shown = TypeVar("Shown")
+
+
+def read_once(field: Callable[[Any, Any], Shown]) -> Callable[[Any, Any], Shown]:
+    """Keep what a field reads of an object with the object: the theme asks for each field of a page five times."""
+    name = f"_shown_{field.__name__}"
+
+    @wraps(field)
+    def shown(model_admin: Any, obj: Any) -> Shown:
+        if name not in obj.__dict__:
+            obj.__dict__[name] = field(model_admin, obj)
+        kept: Shown = obj.__dict__[name]
+        return kept
+
+    return shown
 
 
 def column(

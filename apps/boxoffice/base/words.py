@@ -69,6 +69,15 @@ def person(user: Any) -> SafeString | str:
     return linked(user, f"{user.name} <{user.email}>") if user is not None else NOTHING
 
 
+def everything_of(customer_id: int) -> SafeString | str:
+    """Return a link to the page with all that a customer has, had and waited for."""
+    if not may_follow(apps.get_model("reservations.reservation")):
+        return NOTHING
+    url = reverse("admin:reservations_customer", args=[customer_id])
+    words = _("Orders, holds, visits and money of this customer")
+    return format_html('<a class="text-primary-600 underline" href="{}">{}</a>', url, words)
+
+
 def in_won(amount: int) -> str:
     return _("%(amount)s won") % {"amount": f"{amount:,}"}
 

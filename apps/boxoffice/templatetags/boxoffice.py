@@ -6,11 +6,12 @@ from typing import Any
 from django import template
 from django.db.models import Model
 
-from apps.boxoffice.base.words import title_of
+from apps.boxoffice.base.words import in_won, title_of
 from apps.boxoffice.empty_lists import NEXT_STEPS, NextStep
 from apps.boxoffice.navigation import way_to
 
 register = template.Library()
+register.filter("in_won", in_won)
 
 Part = dict[str, Any]
 

@@ -36,24 +36,24 @@ class Reading(NamedTuple):
     number: str = ""
 
 
-def seats_called(text: str) -> QuerySet[Seat]:
-    """Return the seats that a text names."""
-    condition = named_seats(text)
+def seats_called(text: str, *, within: Q = NOT_NARROWED) -> QuerySet[Seat]:
+    """Return the seats that a text names, among those of a condition."""
+    condition = named_seats(text, within=within)
     return Seat.objects.none() if condition is None else Seat.objects.filter(condition)
 
 
-def named_seats(text: str) -> Q | None:
+def named_seats(text: str, *, within: Q = NOT_NARROWED) -> Q | None:
     """Return the condition of the seats that a text names, in one go: a section; with its row; with the number; a row and a number.
 
     If no seat is called like that, its beginning is the title of a concert, and the rest the name of one of its seats. None if
     there are no such seats.
     """
-    if condition := _existing(_readings(text)):
+    if condition := _existing(_readings(text), within):
         return condition
     for title, label in _splits(text):
         concerts = list(Concert.objects.matching(title).values_list("pk", flat=True)[:CONCERTS_MAX])
         if concerts:
-            of = Q(performance__concert__in=concerts)
+            of = within & Q(performance__concert__in=concerts)
             if condition := _existing(_readings(label), of):
                 return condition
     return None

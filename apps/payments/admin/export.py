@@ -37,7 +37,10 @@ class LedgerExports(ModelAdmin):
     memory of the server and occupies no thread, however slowly it is read.
     """
 
-    @action(description=_("Export as CSV"), permissions=["view"])
+    def has_export_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("payments.export_money")
+
+    @action(description=_("Export as CSV"), permissions=["export"])
     def export(self, request: HttpRequest, queryset: QuerySet[LedgerTransaction]) -> HttpResponse:
         """Send what was selected, or the whole filtered list; if that is too much, show its parts."""
 
@@ -58,7 +61,7 @@ class LedgerExports(ModelAdmin):
 class LedgerPartsView(StaffPage, TemplateView):
     """The parts of a filtered list as links, and each of them."""
 
-    permission_required = ("payments.view_ledgertransaction",)
+    permission_required = ("payments.view_ledgertransaction", "payments.export_money")
     template_name = "admin/payments/export.html"
     title = _("Export as CSV")
 

@@ -6,14 +6,15 @@ from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from unfold.decorators import display
+from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from apps.boxoffice.base.columns import column
 from apps.boxoffice.base.forms import CarefulForms
+from apps.boxoffice.base.jobs.models import StaffJob
 from apps.boxoffice.base.lookups import Days, Ids, Named, Numbers, narrowed, people_lookup
 from apps.boxoffice.base.read_only import ReadOnlyAdmin, ReadOnlyInline
 from apps.boxoffice.base.words import NOTHING, at_venue, in_won, linked, linked_to, person
@@ -21,6 +22,8 @@ from apps.core.codes import CODES
 from apps.core.errors import DomainError
 from apps.core.form_fields import WonField
 from apps.payments.admin.export import LedgerExports
+from apps.payments.admin.reconciliation import RECONCILE, ReconciliationView
+from apps.payments.corrections import needs_approval, request_correction
 from apps.payments.models import LedgerEntry, LedgerTransaction
 from apps.payments.services import adjust_wallet
 
@@ -61,7 +64,11 @@ class AdjustmentForm(forms.ModelForm):  # type: ignore[type-arg]
         model = LedgerTransaction
         fields = ("customer", "amount", "reason")
         field_classes = {"amount": WonField}
-        help_texts = {"amount": _("Won; negative takes money away.")}
+        help_texts = {
+            "amount": _(
+                "Won; negative takes money away. A second person has to approve large corrections."
+            )
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -78,7 +85,10 @@ class AdjustmentForm(forms.ModelForm):  # type: ignore[type-arg]
 class LedgerTransactionAdmin(LedgerExports, CarefulForms, ReadOnlyAdmin):
     """Read-only but for one thing: adding a transaction books an adjustment."""
 
-    list_display = ("created_at", "customer", "type", "amount", "balance_after", "reference")
+    list_display = (
+        *("created_at", "customer", "type", "amount_in_won", "balance_after_in_won"),
+        *("order_link", "reason"),
+    )
     list_filter = ("type", "created_at")
     list_select_related = ("customer",)
     lookups = (
@@ -90,6 +100,7 @@ class LedgerTransactionAdmin(LedgerExports, CarefulForms, ReadOnlyAdmin):
     autocomplete_fields = ("customer",)
     inlines = (LedgerEntryInline,)
     actions = ("export",)
+    actions_list = ("sales", "reconcile_books")
     page_select_related = ("customer", "adjusted_by")
     page_fields = (
         "type",
@@ -103,6 +114,10 @@ class LedgerTransactionAdmin(LedgerExports, CarefulForms, ReadOnlyAdmin):
         "sequence",
         "id",
     )
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(ReconciliationView.as_view(model_admin=self))
+        return [path("reconcile/", view, name=RECONCILE), *super().get_urls()]
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("payments.add_ledgertransaction")
@@ -142,6 +157,15 @@ class LedgerTransactionAdmin(LedgerExports, CarefulForms, ReadOnlyAdmin):
         self, request: HttpRequest, obj: LedgerTransaction, form: Any, change: bool
     ) -> None:
         assert request.user.pk is not None
+        if needs_approval(customer_id=obj.customer_id, amount=obj.amount):
+            request.correction_requested = request_correction(  # type: ignore[attr-defined]
+                customer_id=obj.customer_id,
+                customer=obj.customer.email,
+                amount=obj.amount,
+                reason=obj.reason,
+                staff_id=request.user.pk,
+            )
+            return
         booked = adjust_wallet(
             customer_id=obj.customer_id,
             amount=obj.amount,
@@ -149,6 +173,40 @@ class LedgerTransactionAdmin(LedgerExports, CarefulForms, ReadOnlyAdmin):
             staff_id=request.user.pk,
         )
         obj.__dict__ = booked.__dict__
+
+    @action(description=_("Sales by concert and day"), permissions=["view"], icon="table_chart")
+    def sales(self, request: HttpRequest) -> HttpResponse:
+        return redirect("admin:reservations_sales_report")
+
+    @action(description=_("Reconciliation"), permissions=["view"], icon="balance")
+    def reconcile_books(self, request: HttpRequest) -> HttpResponse:
+        return redirect(f"admin:{RECONCILE}")
+
+    @display(description=_("order"))
+    def order_link(self, obj: LedgerTransaction) -> SafeString | str:
+        if obj.reference is None:
+            return NOTHING
+        return linked_to("reservations.reservation", obj.reference, _("Order"))
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Write nothing into the history of what has yet to be approved."""
+        if hasattr(request, "correction_requested"):
+            return None
+        return super().log_addition(request, obj, message)
+
+    def response_add(
+        self, request: HttpRequest, obj: Any, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        job: StaffJob | None = getattr(request, "correction_requested", None)
+        if job is None:
+            response: HttpResponse = super().response_add(request, obj, post_url_continue)
+            return response
+        request.has_acted = True  # type: ignore[attr-defined]
+        words = _(
+            "Nothing is booked yet: a second person has to approve a correction of this size."
+        )
+        self.message_user(request, words, messages.WARNING)
+        return redirect("admin:boxoffice_staffjob_change", job.pk)
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: Any = None

@@ -6,7 +6,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 
-from apps.boxoffice.base.columns import column
+from apps.boxoffice.base.columns import column, read_once
 from apps.boxoffice.base.lookups import people_lookup
 from apps.boxoffice.base.read_only import ReadOnlyAdmin
 from apps.boxoffice.base.words import NOTHING, at_venue, in_won, linked, person
@@ -33,6 +33,7 @@ class WalletAdmin(ReadOnlyAdmin):
     balance_in_won = column(_("balance"), "balance", in_won)
 
     @display(description=_("last movements"))
+    @read_once
     def last_movements(self, wallet: Wallet) -> SafeString | str:
         found = LedgerTransaction.objects.filter(customer=wallet.pk).order_by("-sequence")
         lines = [

@@ -17,11 +17,12 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
 from apps.accounts.models import User
-from apps.boxoffice.base.columns import column
+from apps.boxoffice.base.columns import column, read_once
 from apps.boxoffice.base.forms import CarefulForms
 from apps.boxoffice.base.lists import FoundByTyping, NameFilter
 from apps.boxoffice.base.lookups import Days, Numbers, people_lookup
 from apps.boxoffice.base.read_only import ReadOnlyAdmin, lead_to, row_named
+from apps.boxoffice.base.timeline import moments_of, timeline
 from apps.boxoffice.base.words import NOTHING, linked, person
 from apps.concerts.lookups import concert_lookup
 from apps.core.errors import ServiceUnavailable
@@ -283,6 +284,7 @@ class QueueExitAdmin(ReadOnlyAdmin):
         "admitted_at",
         "ended_at",
         "waited",
+        "story",
         "slot",
         "generation",
     )
@@ -302,6 +304,11 @@ class QueueExitAdmin(ReadOnlyAdmin):
     @display(description=_("customer"))
     def customer_link(self, obj: QueueExit) -> Any:
         return person(self._customer(obj))
+
+    @display(description=_("timeline"))
+    @read_once
+    def story(self, obj: QueueExit) -> SafeString:
+        return timeline(moments_of(obj))
 
     @display(description=_("waited"))
     def waited(self, obj: QueueExit) -> str:

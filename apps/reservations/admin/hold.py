@@ -7,12 +7,14 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
+from apps.boxoffice.base.columns import read_once
 from apps.boxoffice.base.lookups import Days, Ids, people_lookup
 from apps.boxoffice.base.read_only import ReadOnlyAdmin, ReadOnlyInline
+from apps.boxoffice.base.timeline import moments_of, timeline
 from apps.boxoffice.base.words import at_venue, linked
 from apps.concerts.lookups import concert_lookup, seat_lookup
 from apps.reservations.admin.words import ConcertFilter, SaleWords
-from apps.reservations.lookups import hold_seat_lookup
+from apps.reservations.lookups import OrderNumbers, hold_seat_lookup
 from apps.reservations.models import Hold, SeatClaim
 
 
@@ -41,6 +43,7 @@ class HoldAdmin(SaleWords, ReadOnlyAdmin):
     list_filter = ("status", "held_at", ConcertFilter)
     list_select_related = ("customer", "performance__concert")
     lookups = (
+        OrderNumbers("reservation__number"),
         people_lookup(),
         Ids(("id",)),
         # Those that took seats: for the others there is no index by performance.
@@ -63,6 +66,7 @@ class HoldAdmin(SaleWords, ReadOnlyAdmin):
         "held_at",
         "expires_at",
         "ended_at",
+        "story",
         "seat_limit",
         "queue_slot",
         "queue_generation",
@@ -72,6 +76,11 @@ class HoldAdmin(SaleWords, ReadOnlyAdmin):
     @display(description=_("reservation"))
     def reservation_link(self, hold: Hold) -> SafeString | str:
         return linked(getattr(hold, "reservation", None))
+
+    @display(description=_("timeline"))
+    @read_once
+    def story(self, hold: Hold) -> SafeString:
+        return timeline(moments_of(hold))
 
     @display(description=_("what happens next"))
     def what_next(self, hold: Hold) -> str:

@@ -1,25 +1,40 @@
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
-from django.urls import URLPattern
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from unfold.decorators import display
+from unfold.decorators import action, display
 
-from apps.boxoffice.base.columns import column
+from apps.boxoffice.base.columns import column, read_once
 from apps.boxoffice.base.lookups import Days, Ids, people_lookup
 from apps.boxoffice.base.read_only import ReadOnlyAdmin, ReadOnlyInline
-from apps.boxoffice.base.words import NOTHING, at_venue, in_won, linked
+from apps.boxoffice.base.timeline import moments_of, timeline
+from apps.boxoffice.base.words import (
+    NOTHING,
+    at_venue,
+    everything_of,
+    in_won,
+    linked,
+    linked_to,
+    may_follow,
+)
 from apps.concerts.lookups import concert_lookup, seat_lookup
-from apps.payments.models import LedgerTransaction
+from apps.payments.models import Wallet
+from apps.payments.selectors import wallet_balance
 from apps.reservations.admin.calling_off import pages_of_performances
+from apps.reservations.admin.customer import CustomerView
+from apps.reservations.admin.finding import FIND, FindOrderView
 from apps.reservations.admin.refunding import GivesBack
+from apps.reservations.admin.sales_report import REPORT, SalesReportView
 from apps.reservations.admin.words import ConcertFilter, ConcertOfTicketFilter, SaleWords
-from apps.reservations.lookups import code_lookup, ticket_seat_lookup
+from apps.reservations.lookups import OrderNumbers, code_lookup, ticket_seat_lookup
 from apps.reservations.models import Reservation, Ticket
+from apps.reservations.order_events import movements_of
 
 
 class TicketInline(SaleWords, ReadOnlyInline):
@@ -39,10 +54,14 @@ class TicketInline(SaleWords, ReadOnlyInline):
 
 @admin.register(Reservation)
 class ReservationAdmin(GivesBack, SaleWords, ReadOnlyAdmin):
-    list_display = ("id", "customer", "performance", "status", "total_price", "reserved_at")
+    list_display = (
+        *("printed_number", "customer", "performance", "status", "total_in_won"),
+        "reserved_at",
+    )
     list_filter = ("status", "reserved_at", ConcertFilter)
     list_select_related = ("customer", "performance")
     lookups = (
+        OrderNumbers(),
         people_lookup(),
         code_lookup(key="reservation"),
         Ids(("id", "hold")),
@@ -52,46 +71,86 @@ class ReservationAdmin(GivesBack, SaleWords, ReadOnlyAdmin):
     )
     ordering = ("-reserved_at", "id")
     inlines = (TicketInline,)
+    actions_list = ("find_order",)
     page_select_related = ("customer", "performance__concert", "hold")
-    fields = (
-        "concert",
-        "date",
-        "venue",
-        "customer_link",
-        "status",
-        "what_next",
-        "total_in_won",
-        "money",
-        "hold_link",
-        "reserved_at",
-        "cancelled_at",
-        "cancel_reason",
-        "id",
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    "printed_number",
+                    "concert",
+                    "date",
+                    "venue",
+                    "customer_link",
+                    "everything_of_customer",
+                    "status",
+                    "what_next",
+                )
+            },
+        ),
+        (_("Money"), {"fields": ("total_in_won", "money", "balance")}),
+        (_("Timeline"), {"fields": ("story",)}),
+        (
+            _("Identifiers"),
+            {"fields": ("hold_link", "reserved_at", "cancelled_at", "cancel_reason", "id")},
+        ),
     )
 
+    def title_of(self, obj: Reservation) -> str:
+        return f"{obj.order_number} · {super().title_of(obj)}"
+
     def get_urls(self) -> list[URLPattern]:
-        return [*pages_of_performances(self.admin_site), *super().get_urls()]
+        wrap = self.admin_site.admin_view
+        return [
+            path("find/", wrap(FindOrderView.as_view(model_admin=self)), name=FIND),
+            path("sales/", wrap(SalesReportView.as_view(model_admin=self)), name=REPORT),
+            path(
+                "customer/<int64:pk>/",
+                wrap(CustomerView.as_view(model_admin=self)),
+                name="reservations_customer",
+            ),
+            *pages_of_performances(self.admin_site),
+            *super().get_urls(),
+        ]
+
+    @action(description=_("Find an order"), permissions=["view"], icon="search")
+    def find_order(self, request: HttpRequest) -> HttpResponse:
+        return redirect(f"admin:{FIND}")
+
+    @display(description=_("order number"), ordering="number")
+    def printed_number(self, reservation: Reservation) -> str:
+        return reservation.order_number
+
+    @display(description=_("all of this customer"))
+    def everything_of_customer(self, reservation: Reservation) -> SafeString | str:
+        return everything_of(reservation.customer_id)
 
     @display(description=_("payment and refund"))
+    @read_once
     def money(self, reservation: Reservation) -> SafeString | str:
-        # Each kind is found by an index of its own.
-        Type = LedgerTransaction.Type  # noqa: N806
-        found = [
-            transaction
-            for kind in (Type.PAYMENT, Type.REFUND)
-            for transaction in LedgerTransaction.objects.filter(
-                type=kind, reference=reservation.pk
-            ).order_by("sequence")
-        ]
         lines = [
             (
                 linked(movement, f"{movement.get_type_display()} {in_won(movement.amount)}"),
                 at_venue(movement.created_at),
                 f" · {movement.reason}" if movement.reason else "",
             )
-            for movement in found
+            for movement in movements_of(reservation)
         ]
         return format_html_join(mark_safe("<br>"), "{} · {}{}", lines) or NOTHING
+
+    @display(description=_("balance of the wallet now"))
+    @read_once
+    def balance(self, reservation: Reservation) -> SafeString | str:
+        if not may_follow(Wallet):
+            return NOTHING
+        amount = in_won(wallet_balance(customer_id=reservation.customer_id))
+        return linked_to("payments.wallet", reservation.customer_id, amount)
+
+    @display(description=_("timeline"))
+    @read_once
+    def story(self, reservation: Reservation) -> SafeString:
+        return timeline(moments_of(reservation))
 
     hold_link = column(_("hold"), "hold")
 
@@ -115,10 +174,11 @@ class ReservationAdmin(GivesBack, SaleWords, ReadOnlyAdmin):
 
 @admin.register(Ticket)
 class TicketAdmin(SaleWords, ReadOnlyAdmin):
-    list_display = ("id", "reservation", "seat", "price")
+    list_display = ("printed_code", "reservation", "seat", "price_in_won")
     list_filter = ("reservation__status", ConcertOfTicketFilter)
     list_select_related = ("reservation", "seat")
     lookups = (
+        OrderNumbers("reservation__number"),
         people_lookup("reservation__customer"),
         code_lookup(),
         Ids(("id", "reservation")),

@@ -4,7 +4,7 @@ from pathlib import Path
 from uuid import UUID
 
 from apps.core.database import load_statements
-from apps.core.transactions import CLOCK, Decision, Steps, decide_then_write, send_on_commit
+from apps.core.transactions import Decision, Steps, decide_then_write, send_on_commit
 from apps.outbox.events import RESERVATION_CONFIRMED
 from apps.payments.services import debit_wallet, wallet_in, wallet_lock
 from apps.queue.errors import QueueTokenInvalid
@@ -40,16 +40,17 @@ def confirm_reservation(
     :raises HoldExpired: its time is over.
     :raises InsufficientBalance: the wallet has less than the seats cost.
     """
-    *locked, wallets, [(now,)] = yield [
+    *locked, wallets, [(now, number)] = yield [
         *hold_locks(customer_id=customer_id, hold_id=hold_id),
         wallet_lock(customer_id=customer_id),
-        (CLOCK, {}),
+        (SQL["time_and_number"], {}),
     ]
     hold = locked_hold_in(locked, customer_id=customer_id)
     if token_concert_id not in (None, hold.concert_id):
         raise QueueTokenInvalid
     hold.refuse_unless_live(at=now)
     reservation = Reservation(
+        number=number,
         hold_id=hold_id,
         customer_id=customer_id,
         performance_id=hold.hold.performance_id,
@@ -72,6 +73,7 @@ def confirm_reservation(
             "at": now,
             "hold_id": hold_id,
             "reservation_id": reservation.pk,
+            "number": number,
             "customer_id": customer_id,
             "performance_id": reservation.performance_id,
             "total_price": reservation.total_price,

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from dev.bench import command, explain, history, options, seat_map
+from dev.bench import command, explain, history, options, seat_map, staff_pages
 from dev.drill import options as drill_options
 from dev.screenshots import __main__ as screenshots
 
@@ -16,6 +16,7 @@ PARSERS = {
     "history": history._parser,
     "screenshots": screenshots._parser,
     "seat_map": seat_map._parser,
+    "staff_pages": staff_pages._parser,
 }
 NO_TEXTS = ["\udcff", "\0", ""]
 HOSTILE = ["nan", "inf", "-1", "9" * 5_000, "[::1", "postgresql://[::1", *NO_TEXTS]

@@ -2,8 +2,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from apps.core.audit_sessions import audit_session
-from apps.payments import selectors
+from apps.payments.reconciling import lines_of, reconcile
 
 
 class Command(BaseCommand):
@@ -12,32 +11,13 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        # Each is one statement and sees one moment, so it is right also while money moves.
-        with audit_session():
-            totals = selectors.ledger_totals()
-            differences = selectors.wallet_differences()
-            negative = selectors.negative_wallets()
-            unbalanced = selectors.unbalanced_transactions()
-        for name, amount in (
-            ("top-ups", totals.charged),
-            ("corrections", totals.adjusted),
-            ("payments", -totals.paid),
-            ("refunds", totals.refunded),
-            ("owed to customers", totals.owed),
-            ("balances of wallets", totals.balances),
-        ):
+        found = reconcile()
+        totals = found.totals
+        for name, amount in lines_of(totals):
             self.stdout.write(f"{name:<20}{amount:>22,} won")
         self.stdout.write(f"{totals.transactions:,} transactions, {totals.wallets:,} wallets")
-
-        breaches = [
-            *map(str, differences),
-            *(f"customer {pk}: balance below zero" for pk in negative),
-            *(f"transaction {pk}: unbalanced" for pk in unbalanced),
-        ]
-        if not totals.adds_up:
-            breaches.append("the totals differ")
-        for breach in breaches:
+        for breach in found.breaches:
             self.stderr.write(breach)
-        if breaches:
-            raise CommandError(f"The books do not balance: {len(breaches)} differences.")
+        if found.breaches:
+            raise CommandError(f"The books do not balance: {len(found.breaches)} differences.")
         self.stdout.write(self.style.SUCCESS("The books balance."))
