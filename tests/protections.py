@@ -26,7 +26,7 @@ from django.db import connection
 from apps.accounts import guesses, login_copies
 from apps.accounts import services as accounts
 from apps.accounts.models import User
-from apps.concerts import corrections, ranking_store
+from apps.concerts import corrections, ranking_store, seat_changes
 from apps.core import database, transactions
 from apps.core.database import Parameters, Statement
 from apps.core.lean_store import Script
@@ -148,6 +148,7 @@ LOCKS_OF_A_HOLD = _locks("lock_customer_of_hold", "lock_seats_of_hold", "lock_ho
 LOCKS_OF_OVERDUE_HOLDS = _locks("lock_overdue_holds")
 LOCKS_OF_PAINTED_SEATS = _locks("lock_seats_without_claims")
 LOCKS_OF_HALLS = _locks("lock_halls")
+LOCKS_OF_CHANGED_SEATS = _locks("lock_chosen_seats")
 LOCK_OF_THE_WALLET = _locks("lock_wallet")
 LOCK_OF_A_ROOM = _value(WaitingRoomQuerySet, "lock", lambda _: lambda rooms: rooms)
 PATIENCE_OF_A_PAYMENT = _part("lock_seats_of_hold", ("OF seat", "OF seat NOWAIT"))
@@ -264,6 +265,7 @@ COUNTING_A_GUESS = Step(guesses, "_SCRIPT")
 LOCKING_A_HALL_TO_DELETE_IT = Step(corrections, "fetch_all")
 DELETING_LOCKED_ROWS = Step(corrections, "delete_rows")
 PRICING_LOCKED_SEATS = Step(corrections, "_set_prices")
+REPLACING_SEATS = Step(seat_changes, "_replace")
 READING_A_HALL = Step(selectors, "_read_hall")
 CLAIMING_DELIVERIES = Step(draining, "_claim")
 ASKING_THE_EXIT_LOG = Step(rooms, "recorded_end")

@@ -28,6 +28,7 @@ from apps.boxoffice.base.lookups import Days, Numbers, people_lookup
 from apps.boxoffice.base.read_only import ReadOnlyAdmin, note_action
 from apps.boxoffice.base.readable import Readable
 from apps.boxoffice.base.words import NOTHING, at_venue, everything_of, outcome, person
+from apps.boxoffice.roles import ADMINISTRATOR, ROLES
 from apps.core.deletion import Deletion
 
 RIGHTS_SHOWN = ("is_active", "duty", "groups", "user_permissions")  # to who may not change them
@@ -174,6 +175,28 @@ admin.site.unregister(Group)
 
 @admin.register(Group)
 class GroupAdmin(CarefulForms, CountedDeletion, Readable, DjangoGroupAdmin, ModelAdmin):
+    """Groups of staff; those of the roles are only shown, because each release sets them anew."""
+
     actions = ("delete_selected",)
     paginator = BoundedPaginator
     show_full_result_count = False
+
+    def get_fields(self, request: HttpRequest, obj: Group | None = None) -> Any:
+        return ("name", *(("of_a_role",) if _is_role(obj) else ()), "permissions")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Group | None = None) -> Any:
+        return ("of_a_role",) if _is_role(obj) else ()
+
+    @display(description=_("role"))
+    def of_a_role(self, _group: Group) -> str:
+        return gettext("Each release sets its permissions. For other duties add a group.")
+
+    def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return super().has_change_permission(request, obj) and not _is_role(obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and not _is_role(obj)
+
+
+def _is_role(group: Group | None) -> bool:
+    return group is not None and group.name in (*ROLES, ADMINISTRATOR)

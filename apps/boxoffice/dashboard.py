@@ -40,9 +40,9 @@ class Day:
     day: date
     seats: int
     won: int
+    orders: int
     refunds: int
     refunded: int
-    orders: int
     lost: int
 
     @property
@@ -145,15 +145,14 @@ def _sales(shop: Data) -> dict[str, Any]:
 
 
 def _days(shop: Data, today: date) -> Iterator[Day]:
-    sums = {name: totals(shop[name]) for name in ("days", "refunds", "orders", "holds_lost")}
+    sums = {name: totals(shop[name]) for name in ("days", "refunds", "holds_lost")}
     for ago in range(DAYS - 1, -1, -1):
         day = today - timedelta(days=ago)
         key = day.isoformat()
         yield Day(
             day,
-            *sums["days"].get(key, (0, 0)),
+            *sums["days"].get(key, (0, 0, 0)),
             *sums["refunds"].get(key, (0, 0)),
-            *sums["orders"].get(key, (0,)),
             *sums["holds_lost"].get(key, (0,)),
         )
 

@@ -76,6 +76,7 @@ SECTIONS: tuple[tuple[Words, tuple[Page | Listing, ...]], ...] = (
             Listing("concerts.performance", "event"),
             Listing("concerts.seat", "event_seat"),
             Listing("concerts.inventorycategory", "sell"),
+            Listing("concerts.halltemplate", "stadium"),
             Listing("concerts.rankingentry", "leaderboard", _("Ranking")),
         ),
     ),

@@ -10,5 +10,7 @@ class ConcertsConfig(AppConfig):
     def ready(self) -> None:
         from apps.boxoffice.base.jobs.kinds import register_kind
         from apps.concerts.jobs import ReleaseSeats
+        from apps.concerts.seat_jobs import ChangeSeats
 
         register_kind(ReleaseSeats())
+        register_kind(ChangeSeats())

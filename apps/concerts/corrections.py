@@ -16,7 +16,7 @@ from apps.concerts.layouts import PRICE_MAX
 from apps.concerts.models import Concert, Grade, Performance, Seat
 from apps.concerts.services import save_counts
 from apps.concerts.signals import ConcertDeleted, concert_deleted
-from apps.core.database import fetch_all, load_statements
+from apps.core.database import Row, fetch_all, load_statements
 from apps.core.deletion import Deletion, DeletionRefused, delete_rows, rows_by_key
 from apps.core.transactions import requires_transaction, send_on_commit, use_case
 
@@ -64,7 +64,21 @@ def delete_seats(*, ids: Sequence[int], expected: int | None = None) -> Deletion
 
     :raises DeletionRefused: something refers to one of them, or they are too many, or not as many as `expected`.
     """
-    rows = fetch_all(SQL["lock_chosen_seats"], {"seat_ids": list(ids)})
+    return delete_locked_seats(lock_seats(ids), expected=expected)
+
+
+@requires_transaction
+def lock_seats(ids: Sequence[int]) -> list[Row]:
+    """Lock seats, and return of each its id and its performance."""
+    return fetch_all(SQL["lock_chosen_seats"], {"seat_ids": list(ids)})
+
+
+@requires_transaction
+def delete_locked_seats(rows: Sequence[Row], *, expected: int | None = None) -> Deletion:
+    """Delete seats that `lock_seats` has locked, and take them out of the counts of their performances.
+
+    :raises DeletionRefused: as for `delete_seats`.
+    """
     gone = Counter(performance_id for _, performance_id in rows)
     performances = list(Performance.objects.lock().filter(pk__in=gone))
     deletion = delete_rows(rows_by_key(Seat, [pk for pk, _ in rows]), expected=expected)

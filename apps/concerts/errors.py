@@ -57,6 +57,30 @@ class PricesRefused(RuleViolation):
         self.reason = reason
 
 
+class SeatMapRefused(RuleViolation):
+    """A seat map cannot be changed like this; `reason` says why to people."""
+
+    code = "VALIDATION_ERROR"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(errors={"seats": [reason]})
+        self.reason = reason
+
+
+class SeatMapChanged(SeatMapRefused):
+    """The seat map is not the one whose changes were looked at."""
+
+
+class DatesRefused(RuleViolation):
+    """These dates cannot be made; `reason` says why to people."""
+
+    code = "VALIDATION_ERROR"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(errors={"dates": [reason]})
+        self.reason = reason
+
+
 class PerformanceAlreadyScheduled(Conflict):
     """The concert has a performance at that time."""
 

@@ -1,11 +1,12 @@
 """Every write to concerts: their dates and seats, and the ranking."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from uuid import UUID
 
 import structlog
@@ -20,7 +21,16 @@ from apps.concerts.errors import (
     PerformanceAlreadyScheduled,
     PerformanceNotFound,
 )
-from apps.concerts.layouts import DEFAULT_LAYOUT, SectionLayout, build_seats, validate_layout
+from apps.concerts.layouts import (
+    DEFAULT_LAYOUT,
+    PlannedSeat,
+    SeatName,
+    SectionLayout,
+    SpecialSeats,
+    build_seats,
+    special_seats,
+    validate_layout,
+)
 from apps.concerts.models import (
     Concert,
     InventoryCategory,
@@ -29,6 +39,7 @@ from apps.concerts.models import (
     RankingEntryQuerySet,
     Seat,
     SeatAllocation,
+    SeatKind,
     venue_day,
 )
 from apps.core.database import fetch_all, load_statements
@@ -81,34 +92,55 @@ def generate_seats(*, performance_id: int, layout: Sequence[SectionLayout] = DEF
     :raises LayoutRefused: no hall looks like that, or the performance has seats.
     """
     validate_layout(layout)
+    return fill_hall.step(
+        performance_id=performance_id, seats=build_seats(layout), special=special_seats(layout)
+    )
+
+
+@use_case
+def fill_hall(
+    *,
+    performance_id: int,
+    seats: Iterable[PlannedSeat],
+    special: Mapping[SeatName, SpecialSeats] = MappingProxyType({}),
+) -> int:
+    """Give a performance the seats of a plan that was validated, with a kind or a category for the `special` ones; returns how many.
+
+    :raises PerformanceNotFound: there is no such performance.
+    :raises LayoutRefused: the performance has seats.
+    """
     performance = Performance.objects.lock().filter(pk=performance_id).first()
     if performance is None:
         raise PerformanceNotFound
     if Seat.objects.of_performance(performance_id).exists():
         raise LayoutRefused(_("This performance has its seats already."))
-    seats = list(build_seats(layout))
-    for seat in seats:
-        seat.performance = performance
-    Seat.objects.bulk_create(seats)
+    made = Seat.objects.bulk_create(
+        Seat(performance=performance, kind=_kind_of(seat.name, special), **seat._asdict())
+        for seat in seats
+    )
     Performance.objects.filter(pk=performance_id).update(
         seat_map_version=F("seat_map_version") + 1,
-        seats_total=len(seats),
-        seats_unblocked=len(seats),
+        seats_total=len(made),
+        seats_unblocked=len(made),
     )
-    _allocate_as_laid_out(seats)
-    return len(seats)
+    _allocate_as_laid_out(made, special)
+    return len(made)
 
 
-def _allocate_as_laid_out(seats: Sequence[Seat]) -> None:
+def _kind_of(name: SeatName, special: Mapping[SeatName, SpecialSeats]) -> SeatKind:
+    return special[name].kind if name in special else SeatKind.STANDARD
+
+
+def _allocate_as_laid_out(seats: Sequence[Seat], special: Mapping[SeatName, SpecialSeats]) -> None:
     """Keep those new seats back that their layout names a category for; triggers note and count it.
 
     :raises LayoutRefused: there is no such category.
     """
-    kept_back = [seat for seat in seats if seat.laid_out_for]
-    if not kept_back:
+    codes = {name: found.category for name, found in special.items() if found.category}
+    if not codes:
         return
     categories = {category.code: category for category in InventoryCategory.objects.all()}
-    if unknown := {seat.laid_out_for for seat in kept_back} - categories.keys():
+    if unknown := set(codes.values()) - categories.keys():
         raise LayoutRefused(
             _("There is no category %(code)s.") % {"code": ", ".join(sorted(unknown))}
         )
@@ -117,12 +149,14 @@ def _allocate_as_laid_out(seats: Sequence[Seat]) -> None:
         SeatAllocation(
             seat=seat,
             performance_id=seat.performance_id,
-            category=categories[seat.laid_out_for],
+            category=category,
             reason=_("Set by the layout"),
             allocated_at=now,
-            returns_on_refund=categories[seat.laid_out_for].returns_on_refund,
+            returns_on_refund=category.returns_on_refund,
         )
-        for seat in kept_back
+        for seat in seats
+        if (code := codes.get(SeatName(seat.section, seat.row, seat.number)))
+        and (category := categories[code])
     )
 
 

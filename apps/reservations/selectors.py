@@ -347,12 +347,12 @@ def _current_availability(performance_id: int) -> Availability:
 
 
 # The best seat is of the dearest grade, has the whole stage in view, leaves none single, is near the stage and near the middle of its row.
-# Free seats in a row with consecutive numbers start at a seat whose (quantity - 1)th follower has the number that is that much higher:
-# gaps and islands. The free seat beside them is left single if the one behind it is not free. Seats of another grade, or with another
-# view, are no neighbours here.
+# Free seats that stand side by side in a row start at a seat whose (quantity - 1)th follower stands that many places further: gaps and islands.
+# Places are those of the seat map, where an aisle is a gap; numbers may skip or run backwards. The free seat beside them is left single if
+# the one behind it is not free. Seats of another grade are no neighbours here.
 _ADJACENT_SQL = """
 WITH free AS (
-    SELECT seat.id, seat.section, seat.row, seat.number, seat.grade, seat.x, seat.y, seat.kind,
+    SELECT seat.id, seat.section, seat.row, seat.grade, seat.x, seat.y,{kind}
         seat.kind = 'RESTRICTED_VIEW' AS is_restricted
     FROM concerts_seat seat
     WHERE seat.performance_id = %(performance_id)s AND NOT seat.is_blocked AND {kinds}
@@ -365,15 +365,15 @@ WITH free AS (
             AND (hold.status = 'CONFIRMED' OR (hold.status = 'HELD' AND hold.expires_at > %(at)s))
       )
 ), runs AS (
-    SELECT grade, is_restricted, y, id, x + (%(quantity)s - 1) / 2.0 AS middle,{counts}
+    SELECT grade, count(*) FILTER (WHERE is_restricted) OVER follow > 0 AS is_restricted, y, id, x + (%(quantity)s - 1) / 2.0 AS middle,{counts}
         array_agg(id) OVER follow AS seat_ids,
-        number + %(quantity)s - 1 = last_value(number) OVER follow AS is_adjacent,
-        number - lag(number) OVER line IS NOT DISTINCT FROM 1
-            AND number - lag(number, 2) OVER line IS DISTINCT FROM 2 AS leaves_one_before,
-        lead(number, %(quantity)s) OVER line - number IS NOT DISTINCT FROM %(quantity)s
-            AND lead(number, %(quantity)s + 1) OVER line - number IS DISTINCT FROM %(quantity)s + 1 AS leaves_one_behind
+        x + %(quantity)s - 1 = last_value(x) OVER follow AS is_adjacent,
+        x - lag(x) OVER line IS NOT DISTINCT FROM 1
+            AND x - lag(x, 2) OVER line IS DISTINCT FROM 2 AS leaves_one_before,
+        lead(x, %(quantity)s) OVER line - x IS NOT DISTINCT FROM %(quantity)s
+            AND lead(x, %(quantity)s + 1) OVER line - x IS DISTINCT FROM %(quantity)s + 1 AS leaves_one_behind
     FROM free
-    WINDOW line AS (PARTITION BY section, row, grade, is_restricted ORDER BY number),
+    WINDOW line AS (PARTITION BY section, row, grade ORDER BY x),
         follow AS (line ROWS BETWEEN CURRENT ROW AND %(quantity)s - 1 FOLLOWING)
 )
 SELECT seat_ids FROM runs
@@ -383,10 +383,15 @@ ORDER BY {first}array_position(%(grades)s::text[], grade::text), is_restricted, 
 LIMIT %(limit)s
 """
 _ADJACENT = _ADJACENT_SQL.format(
-    kinds="seat.kind NOT IN ('WHEELCHAIR', 'COMPANION')", counts="", which="", first=""
+    kind="",
+    kinds="seat.kind NOT IN ('WHEELCHAIR', 'COMPANION')",
+    counts="",
+    which="",
+    first="",
 )
 # With a wheelchair space: one rather than several, beside companion seats rather than others.
 _ADJACENT_TO_WHEELCHAIR = _ADJACENT_SQL.format(
+    kind=" seat.kind,",
     kinds="true",
     counts="""
         count(*) FILTER (WHERE kind = 'WHEELCHAIR') OVER follow AS wheelchairs,

@@ -15,6 +15,7 @@ from apps.api.middleware import API_PREFIX
 from apps.boxoffice.refusals import is_admin
 
 _USABLE_LENGTH = re.compile(r"[0-9]{1,15}")
+_SEAT_FILES = re.compile(r"/admin/concerts/(performance/[0-9]+/seats/sheet|halltemplate/file)/")
 
 Handler = Callable[[HttpRequest], HttpResponse]
 
@@ -46,7 +47,7 @@ def _in_one_order(policy: str) -> str:
 class BodySizeMiddleware:
     """Refuses forms of the pages that are too large before anything reads them: Django's own limit does not count files.
 
-    The API has a limit of its own, and an answer for it.
+    Staff upload files of seats, which may be larger. The API has a limit of its own, and an answer for it.
     """
 
     def __init__(self, get_response: Handler) -> None:
@@ -54,10 +55,10 @@ class BodySizeMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         length = request.META.get("CONTENT_LENGTH") or "0"
-        is_too_large = (
-            not _USABLE_LENGTH.fullmatch(length)
-            or int(length) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        )
+        most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        if _SEAT_FILES.fullmatch(request.path_info):
+            most = settings.SEAT_FILE_MAX_BYTES
+        is_too_large = not _USABLE_LENGTH.fullmatch(length) or int(length) > most
         if is_too_large and not request.path_info.startswith(API_PREFIX):
             raise RequestDataTooBig
         return self.get_response(request)

@@ -299,6 +299,7 @@ _known = validate.ContainsOnly(RATE_LIMITS)
 RATE_LIMITS |= env.dict("RATE_LIMITS", {}, subcast_values=int, validate=_known)
 MAX_BODY_BYTES = 64 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+SEAT_FILE_MAX_BYTES = 9 * 1024 * 1024  # of a form with a file of 60,000 seats and long names
 
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["apps.accounts.authentication.AccessTokenAuthentication"],

@@ -14,6 +14,8 @@ from django.test import override_settings
 from django.utils import timezone
 
 from apps.accounts.models import User
+from apps.boxoffice.readings.sale import read_sale
+from apps.boxoffice.readings.shop import read_shop
 from apps.concerts.models import Concert
 from apps.concerts.services import create_performance, generate_seats, rebuild_ranking
 from apps.core.caching import clear_process_caches
@@ -180,6 +182,8 @@ class Scene:
                 lambda: selectors.performances_with_availability(self.concert.pk),
             ),
             ("metrics", metrics._read_backlogs),
+            ("figures of the dashboard, a week anew", lambda: read_shop("", None)),
+            ("figures of a sale, an hour anew", lambda: read_sale(str(self.concert.pk), None)),
             ("purge that finds nothing", purge_all),
             ("watch of the invariants", self.watch),
         ]

@@ -6,6 +6,7 @@ from django.utils import timezone
 
 from apps.accounts.models import AccessToken, User, token_digest
 from apps.accounts.services import issue_access_tokens
+from apps.boxoffice.roles import give_permissions
 from tests.boxoffice.sending import send
 from tests.factories.accounts import PASSWORD, CustomerFactory, browser_of, clerk_browser
 
@@ -134,6 +135,56 @@ class TestUsers:
         admin.refresh_from_db()
         assert admin.email == "admin@example.com"
         assert admin.check_password(PASSWORD)
+
+
+class TestRights:
+    """Who may change groups gives rights; the account of a superuser is a superuser's to change."""
+
+    @pytest.fixture
+    def administrator(self) -> Client:
+        return clerk_browser(
+            "view_user", "change_user", "delete_user", "view_group", "change_group"
+        )
+
+    def test_are_given_by_who_may_change_groups(self, administrator):
+        colleague = CustomerFactory(staff=True)
+        group = Group.objects.create(name="Ushers")
+        path = reverse(f"{USERS}_change", args=[colleague.pk])
+
+        answer = send(
+            administrator,
+            path,
+            edited(colleague, is_staff="on", is_superuser="on", groups=[str(group.pk)]),
+        )
+
+        assert answer.status_code == 302
+        colleague.refresh_from_db()
+        assert list(colleague.groups.all()) == [group]
+        assert not colleague.is_superuser
+
+    def test_of_a_superuser_are_out_of_their_reach(self, administrator, admin):
+        pages = {
+            "change": reverse(f"{USERS}_change", args=[admin.pk]),
+            "delete": reverse(f"{USERS}_delete", args=[admin.pk]),
+            "password": reverse("admin:auth_user_password_change", args=[admin.pk]),
+        }
+
+        statuses = {name: administrator.post(url, {}).status_code for name, url in pages.items()}
+
+        assert set(statuses.values()) == {403}, statuses
+        assert User.objects.filter(pk=admin.pk, is_active=True).exists()
+
+    def test_of_a_role_are_shown_and_not_changed(self, browser):
+        give_permissions()
+        role = Group.objects.get(name="Finance")
+        path = reverse("admin:auth_group_change", args=[role.pk])
+
+        shown = browser.get(path)
+
+        assert "Each release sets its permissions." in shown.content.decode()
+        assert browser.post(path, {"name": "Theirs"}).status_code == 403
+        assert browser.post(reverse("admin:auth_group_delete", args=[role.pk])).status_code == 403
+        assert Group.objects.filter(name="Finance").exists()
 
 
 class TestLogin:

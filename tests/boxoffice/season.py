@@ -10,6 +10,7 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.boxoffice.base.jobs.kinds import KINDS, SingleStep, register_kind
 from apps.boxoffice.base.jobs.models import StaffJob
+from apps.concerts.halls import plan_of, save_template
 from apps.core.notices import NoticeText
 from apps.ops.models import JobProgress
 from apps.outbox.draining import drain
@@ -29,7 +30,8 @@ Everything = dict[type[Model], Model]
 def a_sale_and_a_cancellation() -> None:
     performance = PerformanceFactory(seats=4, concert__seats_per_customer=2)
     first, second, third, fourth = performance.seats.order_by("pk")
-    keep_back(fourth)
+    save_template(name="Great hall", venue="Harbour Hall", seats=plan_of(performance.pk))
+    keep_back(fourth, allocated_by=CustomerFactory(staff=True))
     visitor = admitted_visitor(performance.concert_id)
     hold(CustomerFactory(), [third])
     reservation(visitor.customer, [first])
@@ -60,13 +62,13 @@ class Step(SingleStep):
 
 
 def one_of_each() -> Everything:
-    """Return an object for each kind of page; the account is a customer's, the job awaits approval."""
+    """Return an object for each kind of page; the account is a customer's, the job awaits approval, the group is no role."""
     a_sale_and_a_cancellation()
     staff = CustomerFactory(staff=True)
     Receiver.objects.create(consumer="external_sync")
     DeliveryReplay.objects.create(chosen="all", actor="root")
     JobProgress.objects.create(name="purge")
-    Group.objects.get_or_create(name="Ushers")
+    ushers = Group.objects.create(name="Ushers")
     job_of_staff(staff)
     waiting = job(staff)
     room = WaitingRoom.objects.get()
@@ -75,7 +77,7 @@ def one_of_each() -> Everything:
     made: dict[type[Model], Any] = {
         model: model._default_manager.order_by("pk").first() for model in admin.site._registry
     }
-    return {**made, User: customer, StaffJob: waiting}
+    return {**made, User: customer, StaffJob: waiting, Group: ushers}
 
 
 def job(staff: Any) -> StaffJob:

@@ -33,6 +33,17 @@ NOTE_NOTHING = {
     "allocate",
     "release",
     "open_inventory",
+    "find_order",
+    "sales",
+    "reconcile_books",
+    "cockpit",
+    "notify_holders",
+    "notify_visitors",
+    "move",
+    "call_off",
+    "give_back",
+    "cancel_selected",
+    "take_back",
 }
 # tests/queue/test_steering.py, tests/concerts/test_corrections.py
 NOTE_THEMSELVES = {
@@ -44,6 +55,7 @@ NOTE_THEMSELVES = {
     "delete_selected",
     "approve",
     "reject",
+    "replay_this",
 }
 
 

@@ -141,6 +141,7 @@ class TestTitles:
 
         assert way_above(staff, page_of(customer)) == ["Accounts", "mina@example.com"]
 
+    @pytest.mark.slow
     def test_name_no_object_by_its_id(self, staff: Client) -> None:
         made = one_of_each()
 
@@ -223,6 +224,7 @@ class TestPolicy:
 
         assert "script-src 'self' 'unsafe-eval'" in policy
 
+    @pytest.mark.slow
     def test_is_kept_by_every_page(self, staff: Client) -> None:
         made = one_of_each()
         paths = ["/admin/", "/admin/login/", *map(list_of, made), *map(page_of, made.values())]

@@ -18,7 +18,14 @@ from apps.accounts.services import issue_access_tokens
 from apps.api.models import IdempotencyRecord
 from apps.boxoffice.base.words import at_venue
 from apps.boxoffice.models import StaffJob, StaffJobRow
-from apps.concerts.models import Concert, Performance, RankingEntry, Seat
+from apps.concerts.models import (
+    Concert,
+    InventoryCategory,
+    Performance,
+    RankingEntry,
+    Seat,
+    SeatAllocation,
+)
 from apps.outbox.draining import drain
 from apps.outbox.models import DeliveryReplay, EventDelivery, OutboxEvent
 from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
@@ -167,6 +174,7 @@ class TestHold:
 def everything(performance: Performance, customer: User) -> dict[type[models.Model], models.Model]:
     """One of each kind that is only read, all about the same customer and concert."""
     reservation(customer, seats_of(performance)[:1])
+    keep_back(seats_of(performance)[-1], allocated_by=customer)
     visitor = admitted_visitor(performance.concert_id)
     User.objects.filter(pk=visitor.customer.pk).update(name="Ida Vale", email="ida2@example.com")
     visitor.delete("/queue/tokens/me")
@@ -184,7 +192,7 @@ def everything(performance: Performance, customer: User) -> dict[type[models.Mod
     kinds = [Hold, Reservation, SeatClaim, Ticket, QueueExit, PolicyChange, RankingEntry, Seat]
     kinds += [Wallet, LedgerEntry, OutboxEvent, EventDelivery, IdempotencyRecord, AccessToken]
     job_of_staff(customer)
-    kinds += [DeliveryReplay, StaffJob, StaffJobRow]
+    kinds += [SeatAllocation, DeliveryReplay, StaffJob, StaffJobRow]
     made: dict[type[models.Model], Any] = {
         kind: kind._default_manager.order_by("pk").first() for kind in kinds
     }
@@ -205,6 +213,10 @@ ABOUT: dict[type[models.Model], tuple[list[type[models.Model]], list[str]]] = {
     PolicyChange: ([User], ["Paper Moons", "capacity", "77"]),
     RankingEntry: ([Concert, Performance, OutboxEvent], ["Paper Moons"]),
     Seat: ([Concert, Performance], ["Paper Moons", "50,000 won", "For sale"]),
+    SeatAllocation: (
+        [Concert, Performance, Seat, InventoryCategory, User],
+        ["Paper Moons", "House", "For the house"],
+    ),
     Wallet: ([User, LedgerTransaction], ["Ida Vale", "950,500 won", "adjustment 500 won"]),
     LedgerTransaction: ([User], ["Ida Vale", "500 won", "Goodwill"]),
     LedgerEntry: ([User, LedgerTransaction], ["Ida Vale"]),

@@ -6,15 +6,20 @@ from playwright.sync_api import Page, expect
 
 from apps.accounts.models import User
 from apps.boxoffice.roles import ADMINISTRATOR, BOX_OFFICE, FINANCE, OPERATIONS, give_permissions
-from tests.boxoffice.season import one_of_each
+from apps.concerts.models import Concert
+from apps.queue.models import WaitingRoom
+from apps.reservations.models import Reservation
+from tests.boxoffice.season import Everything, one_of_each
+from tests.boxoffice.staff import page_of
 from tests.browser.conftest import StartVisit
+from tests.browser.test_accessibility import barriers
 from tests.factories.accounts import PASSWORD, CustomerFactory
 
 
 @pytest.fixture
-def season(transactional_db: None) -> None:
+def season(transactional_db: None) -> Everything:
     give_permissions()
-    one_of_each()
+    return one_of_each()
 
 
 def in_role(name: str) -> User:
@@ -36,7 +41,7 @@ def open_and_wait(page: Page, path: str) -> None:
 
 @pytest.mark.parametrize("role", [BOX_OFFICE, FINANCE, OPERATIONS, ADMINISTRATOR])
 def test_every_page_of_the_sidebar_works_for_each_role(
-    visit: StartVisit, season: None, role: str
+    visit: StartVisit, season: Everything, role: str
 ) -> None:
     page = visit("desktop", in_role(role)).open("/admin/")
     expect(page.locator("#nav-sidebar-apps")).to_be_visible()
@@ -49,7 +54,7 @@ def test_every_page_of_the_sidebar_works_for_each_role(
 
 
 def test_forms_and_controls_of_the_theme_work_under_the_policy(
-    visit: StartVisit, season: None
+    visit: StartVisit, season: Everything
 ) -> None:
     page = visit("desktop", in_role(ADMINISTRATOR)).open("/admin/concerts/concert/add/")
     expect(page.locator("#id_title")).to_be_visible()
@@ -73,7 +78,29 @@ def test_forms_and_controls_of_the_theme_work_under_the_policy(
     expect(page.locator("#changelist-filter")).to_be_visible()
 
 
-def test_the_theme_follows_the_device_and_the_switch(visit: StartVisit, season: None) -> None:
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_of_each_kind_are_without_barriers(
+    visit: StartVisit, season: Everything, scheme: str
+) -> None:
+    # The check is injected, which the policy forbids.
+    look = {"color_scheme": scheme, "bypass_csp": True}
+    page = visit("desktop", in_role(ADMINISTRATOR), **look).open("/admin/")
+    room = page_of(season[WaitingRoom]).replace("change", "steer/pause")
+    paths = ["/admin/", "/admin/concerts/concert/", page_of(season[Concert]), room]
+    paths += [page_of(season[User], "delete"), page_of(season[Reservation])]
+    found = {}
+
+    for path in paths:
+        open_and_wait(page, path)
+        found[path] = barriers(page)
+    login = visit("desktop", **look).open("/admin/login/")
+    expect(login.locator("#login-form")).to_be_visible()
+    found["login"] = barriers(login)
+
+    assert {path: problems for path, problems in found.items() if problems} == {}
+
+
+def test_the_theme_follows_the_device_and_the_switch(visit: StartVisit, season: Everything) -> None:
     page = visit("desktop", in_role(BOX_OFFICE), color_scheme="dark").open("/admin/")
     expect(page.locator("html")).to_have_class("dark")
     ground = page.locator("body").evaluate("body => getComputedStyle(body).backgroundColor")
@@ -85,7 +112,7 @@ def test_the_theme_follows_the_device_and_the_switch(visit: StartVisit, season: 
     expect(page.locator("html")).to_have_class("light")
 
 
-def test_staff_log_in_on_a_page_of_ours(visit: StartVisit, season: None) -> None:
+def test_staff_log_in_on_a_page_of_ours(visit: StartVisit, season: Everything) -> None:
     staff = CustomerFactory(staff=True, email="jun@example.com", password=PASSWORD)
     page = visit().open("/admin/")
     expect(page.get_by_role("heading", name="Encore")).to_be_visible()

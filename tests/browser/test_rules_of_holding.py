@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db.models import F
 from django.utils import timezone
 from playwright.sync_api import Locator, Page, expect
 
@@ -61,6 +62,15 @@ class TestTray:
         expect(hold_button(page)).to_be_disabled()
         choose(page, 1)
         expect(hold_button(page)).to_be_enabled()
+
+    def test_knows_that_seats_across_an_aisle_are_no_neighbours(self, open_map: OpenMap) -> None:
+        Seat.objects.filter(section="Floor A", number__gt=2).update(x=F("x") + 1)
+        page = open_map()
+
+        choose(page, 4, 5)
+
+        expect(advice(page)).to_contain_text("Floor A, row A, seat 3")
+        expect(advice(page)).to_contain_text("Floor A, row A, seat 6")
 
     def test_says_nothing_where_single_seats_do_not_matter(self, open_map: OpenMap) -> None:
         Concert.objects.update(single_seats="OFF")

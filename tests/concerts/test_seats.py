@@ -14,7 +14,7 @@ from apps.concerts.errors import (
     PerformanceAlreadyScheduled,
     PerformanceNotFound,
 )
-from apps.concerts.layouts import SectionLayout, build_seats, row_label
+from apps.concerts.layouts import SectionLayout, build_seats
 from apps.concerts.models import Grade, Performance, PerformanceQuerySet, Seat
 from apps.concerts.selectors import dates_of, seat_map, seats_of
 from apps.concerts.services import create_performance, generate_seats
@@ -88,7 +88,16 @@ class TestGenerateSeats:
         "layout",
         [
             [],
-            [section(), section()],
+            [section(name="1"), section(name="2"), section(name="1")],
+            [section(), section(first_row="A")],
+            [section(first_row="?")],
+            [section(first_row="ZZZZZZ")],
+            [section(first_row="99999", rows=2)],
+            [section(aisles=(2,))],
+            [section(aisles=(0,))],
+            [section(seats_per_row=4, aisles=(2, 2))],
+            [section(numbering="SPIRAL")],
+            [section(first_number=0)],
             [section(name="")],
             [section(name="x" * 21)],
             [section(rows=0)],
@@ -132,24 +141,6 @@ class TestGenerateSeatsAtOnce:
 
         assert sorted(type(outcome).__name__ for outcome in outcomes) == ["IntegrityError", "int"]
         assert Seat.objects.count() == 50
-
-
-class TestLayout:
-    def test_letters_rows_like_columns_of_a_spreadsheet(self):
-        assert [row_label(index) for index in (0, 25, 26, 51, 52, 701, 702)] == [
-            "A", "Z", "AA", "AZ", "BA", "ZZ", "AAA",
-        ]  # fmt: skip
-
-    def test_stands_three_sections_abreast_and_centres_the_tier_behind(self):
-        layout = [section(name=str(n), seats_per_row=10, rows=2) for n in range(4)]
-
-        seats = list(build_seats(layout))
-
-        corners = {}
-        for seat in seats:
-            corners.setdefault(seat.section, (seat.x, seat.y))
-        # 3 x 10 seats and 2 aisles of 2 are 34 wide, so 10 seats behind them begin at 12.
-        assert corners == {"0": (0, 2), "1": (12, 2), "2": (24, 2), "3": (12, 6)}
 
 
 class TestCreatePerformance:

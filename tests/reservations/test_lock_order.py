@@ -26,10 +26,12 @@ from apps.boxoffice.base.jobs.models import StaffJob
 from apps.boxoffice.base.jobs.services import approve_job, reject_job, request_job, run_job
 from apps.concerts import corrections, inventory
 from apps.concerts import services as concerts
-from apps.concerts.layouts import DEFAULT_LAYOUT
+from apps.concerts.copying import add_dates, duplicate_concert
+from apps.concerts.layouts import DEFAULT_LAYOUT, build_seats
 from apps.concerts.models import Concert, Grade, Performance, Seat, SeatKind
 from apps.concerts.publication import publish_concert, withdraw_concert
 from apps.concerts.scheduling import call_off_performance, reschedule_performance
+from apps.concerts.seat_changes import change_seats, existing_seats
 from apps.core.database import Statement, load_statements
 from apps.core.notices import NoticeText
 from apps.core.transactions import Steps, run_in_transaction
@@ -343,6 +345,31 @@ def correcting_prices() -> Callable[[], object]:
     return partial(correct, prices={Grade.R: 1_000}, seat_map_version=performance.seat_map_version)
 
 
+def changing_seats() -> Callable[[], object]:
+    """Change some and remove the others."""
+    seats = seats_in_disorder(6)
+    kept = existing_seats(seats[0].performance_id)[:3]
+    return partial(
+        change_seats,
+        performance_id=seats[0].performance_id,
+        seats=[seat._replace(grade="S") for _pk, seat in reversed(kept)],
+        removes_missing=True,
+        seat_map_version=seats[0].performance.seat_map_version,
+    )
+
+
+def adding_dates() -> Callable[[], object]:
+    starts = [timezone.now() + timedelta(days=days) for days in (3, 4)]
+    hall = list(build_seats(DEFAULT_LAYOUT))
+    return partial(add_dates, concert_id=ConcertFactory().pk, starts=starts, hall=hall)
+
+
+def duplicating() -> Callable[[], object]:
+    concert = seats_in_disorder()[0].performance.concert
+    options: dict[str, Any] = {"title": "T", "days": 7, "with_dates": True, "with_halls": True}
+    return partial(duplicate_concert, concert_id=concert.pk, **options)
+
+
 def deleting(kind: str) -> Callable[[], object]:
     seats = seats_in_disorder() + seats_in_disorder()
     Concert.objects.update(is_published=False)
@@ -492,6 +519,9 @@ USE_CASES: dict[str, Callable[[], Callable[[], object]]] = {
     "generate_seats": generating,
     "create_performance": scheduling,
     "correct_prices": correcting_prices,
+    "change_seats": changing_seats,
+    "add_dates": adding_dates,
+    "duplicate_concert": duplicating,
     "delete_seats": partial(deleting, "seat"),
     "delete_performances": partial(deleting, "performance"),
     "delete_concerts": partial(deleting, "concert"),

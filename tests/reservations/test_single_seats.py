@@ -3,9 +3,12 @@
 import pytest
 from django.utils import timezone
 
-from apps.concerts.models import Concert, Performance, Seat
+from apps.concerts.layouts import Numbering, SectionLayout
+from apps.concerts.models import Concert, Grade, Performance, Seat
+from apps.concerts.services import generate_seats
 from apps.reservations.errors import SeatAlreadyHeld, SingleSeatLeft
 from apps.reservations.models import Hold, SeatClaim
+from apps.reservations.selectors import adjacent_free_seats
 from apps.reservations.services.single_seats import singles_left
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory, SeatFactory, keep_back
@@ -100,6 +103,68 @@ class TestBestAvailable:
 
         # The middle one of the three that are side by side would leave two.
         assert numbers(self.best(performance, 1)) in ([1], [3], [5])
+
+
+def hall_with(**line) -> Performance:
+    """One row of grade R as described, on sale."""
+    performance: Performance = PerformanceFactory(concert__seats_per_customer=4)
+    layout = SectionLayout(name="1", rows=1, grade=Grade.R, price=1_000, **line)
+    generate_seats(performance_id=performance.pk, layout=[layout])
+    return performance
+
+
+@pytest.mark.django_db
+class TestAisles:
+    """Seats are neighbours if they stand side by side, whatever their numbers are."""
+
+    def test_the_best_are_not_on_both_sides_of_one(self):
+        performance = hall_with(seats_per_row=4, aisles=(1, 3))
+
+        held = hold_best(CustomerFactory(), performance, 2)
+
+        assert numbers(held) == [2, 3]
+
+    def test_there_are_no_two_together_across_one(self):
+        performance = hall_with(seats_per_row=2, aisles=(1,))
+
+        assert adjacent_free_seats(
+            performance_id=performance.pk, quantity=2, grade=None, at=timezone.now(), limit=9
+        ) == []  # fmt: skip
+
+    def test_numbers_that_run_by_two_or_backwards_stand_side_by_side(self):
+        for numbering, expected in (
+            (Numbering.BY_TWO_FROM_LEFT, [[1, 3], [5, 7]]),
+            (Numbering.FROM_RIGHT, [[1, 2], [3, 4]]),
+            (Numbering.ODD_LEFT, [[1, 3], [2, 4]]),
+        ):
+            performance = hall_with(seats_per_row=4, numbering=numbering)
+            found = [numbers(hold_best(CustomerFactory(), performance, 2)) for _ in range(2)]
+            assert sorted(map(sorted, found)) == expected
+
+    def test_a_seat_beside_one_is_left_single(self):
+        performance = hall_with(seats_per_row=7, aisles=(3,))
+        Concert.objects.update(single_seats="REFUSE")
+
+        with pytest.raises(SingleSeatLeft) as refusal:
+            hold(CustomerFactory(), row_of(performance)[1:3])
+
+        # Without the aisle seats 4 to 7 would stand beside them; with it two of those four would have left two.
+        assert refusal.value.details == {"seats": [{"section": "1", "row": "A", "number": 1}]}
+
+    def test_a_choice_may_end_at_one(self):
+        performance = hall_with(seats_per_row=6, aisles=(2,))
+        Concert.objects.update(single_seats="REFUSE")
+
+        assert hold(CustomerFactory(), row_of(performance)[:2])
+
+    def test_singles_are_named_by_their_numbers(self):
+        performance = hall_with(seats_per_row=5, numbering=Numbering.BY_TWO_FROM_RIGHT)
+        Concert.objects.update(single_seats="REFUSE")
+
+        with pytest.raises(SingleSeatLeft) as refusal:
+            hold(CustomerFactory(), row_of(performance)[1:3])
+
+        assert refusal.value.details == {"seats": [{"section": "1", "row": "A", "number": 1}]}
 
 
 @pytest.mark.django_db

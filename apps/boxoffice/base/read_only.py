@@ -58,13 +58,13 @@ def row_named(rows: QuerySet[Any], object_id: object) -> QuerySet[Any]:
         return rows.none()
 
 
-def lead_to(page: str, object_id: object) -> HttpResponse:
-    """Redirect to a page about the object with the id of an address.
+def lead_to(page: str, object_id: object, *more: object) -> HttpResponse:
+    """Redirect to a page about the object with the id of an address; `more` is what else its address has.
 
     :raises Http404: it can be no id.
     """
     try:
-        return redirect(page, object_id)
+        return redirect(page, object_id, *more)
     except NoReverseMatch as error:
         raise Http404 from error
 

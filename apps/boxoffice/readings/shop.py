@@ -32,22 +32,22 @@ def read_shop(_key: str, previous: Data | None) -> Data:
     before = previous or {}
     today = venue_day(timezone.now())
     first = _midnight(today - timedelta(days=DAYS - 1))
-    names = ("sales", "refunds", "orders", "holds_lost")
-    statements = ("moment", *names, "dates", "opening", "rooms")
-    [[[at]], sales, refunds, orders, lost, dates, opening, rooms] = fetch_batch(
+    names = ("days", "refunds", "holds_lost")
+    statements = ("moment", *names, "sales", "dates", "opening", "rooms")
+    [[[at]], days, refunds, lost, sales, dates, opening, rooms] = fetch_batch(
         [SQL[name] for name in statements],
         {
             "zone": settings.VENUE_TIME_ZONE,
             "settling": SETTLING,
             "dates_max": DATES_MAX,
             "rooms_max": ROOMS_MAX,
-            "sales_since": since(before.get("days")) or first,
-            **{f"{name}_since": since(before.get(name)) or first for name in names[1:]},
+            "sales_since": since(before.get("hours")) or _midnight(today - timedelta(days=1)),
+            **{f"{name}_since": since(before.get(name)) or first for name in names},
         },
     )
     until = at - SETTLING
     # A day may have begun between the two clocks; sums of other days are dropped by their name.
-    days = {(today - timedelta(days=ago)).isoformat() for ago in range(-1, DAYS)}
+    week = {(today - timedelta(days=ago)).isoformat() for ago in range(-1, DAYS)}
     lately = {(today - timedelta(days=ago)).isoformat() for ago in range(-1, 2)}
 
     def grown(name: str, rows: Rows, kept: set[str]) -> Series:
@@ -57,16 +57,15 @@ def read_shop(_key: str, previous: Data | None) -> Data:
 
     data: Data = {
         "at": at.timestamp(),
-        "days": grown("days", ((hour[:10], *rest) for hour, _, _, *rest in sales), days),
+        "days": grown("days", days, week),
+        "refunds": grown("refunds", refunds, week),
+        "holds_lost": grown("holds_lost", lost, week),
         "hours": grown("hours", ((hour, *rest) for hour, _, _, *rest in sales), lately),
         "grades": grown(
             "grades",
             ((f"{hour[:10]}|{concert}|{grade}", *rest) for hour, concert, grade, *rest in sales),
             lately,
         ),
-        "refunds": grown("refunds", refunds, days),
-        "orders": grown("orders", orders, days),
-        "holds_lost": grown("holds_lost", lost, days),
         "dates": [
             {
                 "id": pk,

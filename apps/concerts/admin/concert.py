@@ -23,9 +23,11 @@ from apps.boxoffice.base.lookups import Days, Numbers
 from apps.boxoffice.base.read_only import lead_to, row_named
 from apps.boxoffice.base.words import outcome
 from apps.concerts.admin import publication
+from apps.concerts.admin.copying import AddDatesView, DuplicateView
 from apps.concerts.admin.notices import NotifiesHolders
 from apps.concerts.admin.performance import SeatCount
 from apps.concerts.admin.performance_forms import PerformanceInlineForm, save_times
+from apps.concerts.admin.poster import PosterView
 from apps.concerts.admin.seat_generator import seat_generator_url
 from apps.concerts.corrections import PUBLISHED, delete_concerts
 from apps.concerts.lookups import concert_lookup
@@ -96,9 +98,11 @@ class ConcertAdmin(CarefulForms, CountedDeletion, FoundByTyping, NotifiesHolders
     actions_detail = (
         "cockpit",
         "generate_seats",
+        "add_dates",
         "publish_this",
         "withdraw_this",
         "notify_holders",
+        {"title": _("More"), "icon": "more_horiz", "items": ["edit_poster", "duplicate_this"]},
     )
     page_of_notice = "admin:reservations_holdernotice_to_concert"
     warn_unsaved_form = True
@@ -139,10 +143,31 @@ class ConcertAdmin(CarefulForms, CountedDeletion, FoundByTyping, NotifiesHolders
     def generate_seats(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return redirect(seat_generator_url(concert=object_id))
 
+    def has_dates_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return request.user.has_perms(AddDatesView.permission_required)
+
+    @action(description=_("Add dates"), permissions=["dates"], icon="calendar_add_on")
+    def add_dates(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return lead_to("admin:concerts_concert_dates", object_id)
+
+    @action(description=_("Poster"), permissions=["change"], icon="image")
+    def edit_poster(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return lead_to("admin:concerts_concert_poster", object_id)
+
+    def has_duplicate_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return request.user.has_perms(DuplicateView.permission_required)
+
+    @action(description=_("Duplicate"), permissions=["duplicate"], icon="content_copy")
+    def duplicate_this(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return lead_to("admin:concerts_concert_duplicate", object_id)
+
     def get_urls(self) -> list[URLPattern]:
         pages = {
             "withdraw/": publication.WithdrawalView,
             "<int64:pk>/publish/": publication.PublicationView,
+            "<int64:pk>/duplicate/": DuplicateView,
+            "<int64:pk>/poster/": PosterView,
+            "<int64:pk>/dates/": AddDatesView,
         }
         urls: list[URLPattern] = super().get_urls()
         return [

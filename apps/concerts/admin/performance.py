@@ -23,6 +23,7 @@ from apps.boxoffice.base.lookups import Days, Numbers
 from apps.boxoffice.base.read_only import lead_to, note_action, row_named
 from apps.boxoffice.base.words import at_venue, may_follow
 from apps.concerts.admin.hall import PricesView
+from apps.concerts.admin.hall_pages import HallPages
 from apps.concerts.admin.notices import NotifiesHolders
 from apps.concerts.admin.painting import PaintedSeatsView, PaintingView
 from apps.concerts.admin.performance_forms import PerformanceForm, save_times
@@ -58,7 +59,13 @@ class SeatCount:
 
 @admin.register(Performance)
 class PerformanceAdmin(
-    CarefulForms, CountedDeletion, FoundByTyping, NotifiesHolders, SeatCount, ModelAdmin
+    HallPages,
+    CarefulForms,
+    CountedDeletion,
+    FoundByTyping,
+    NotifiesHolders,
+    SeatCount,
+    ModelAdmin,
 ):
     list_display = ("starts_at", "concert", "seat_count", "sold_out_at")
     list_display_links = ("starts_at",)
@@ -71,12 +78,21 @@ class PerformanceAdmin(
     readonly_fields = ("seat_count", "seats_sold", "sold_out_at")
     actions = ("generate_seats", "delete_selected")
     actions_detail = (
-        "open_inventory",
-        "correct_prices",
+        {
+            "title": _("Seats"),
+            "icon": "event_seat",
+            "items": [
+                "open_inventory",
+                "seat_sheet",
+                "change_grades",
+                "correct_prices",
+                "save_template",
+                "delete_hall",
+            ],
+        },
         "move",
         "call_off",
         "notify_holders",
-        "delete_hall",
     )
     page_of_notice = "admin:reservations_holdernotice_to_performance"
 

@@ -20,6 +20,7 @@ from apps.boxoffice.base.entries import ActionWithReason
 from apps.boxoffice.base.lookups import Days
 from apps.boxoffice.base.read_only import ReadOnlyAdmin, note_action
 from apps.boxoffice.base.words import NOTHING, at_venue, in_won, linked, person
+from apps.concerts.admin.grades import GradesOfChosen
 from apps.concerts.admin.painting import OPEN, painting_url
 from apps.concerts.corrections import delete_seats
 from apps.concerts.lookups import SeatsThemselves, concert_lookup
@@ -43,7 +44,7 @@ class SeatName(NamedTuple):
 
 
 @admin.register(Seat)
-class SeatAdmin(CountedDeletion, ReadOnlyAdmin):
+class SeatAdmin(GradesOfChosen, CountedDeletion, ReadOnlyAdmin):
     """Seats are made by the generator and keep their place; staff keep them back and release them, and delete those that were never held."""
 
     list_display = (
@@ -71,7 +72,7 @@ class SeatAdmin(CountedDeletion, ReadOnlyAdmin):
     )
     ordering = ("performance", "pk")
     list_per_page = 100
-    actions = ("allocate", "release", "delete_selected")
+    actions = ("allocate", "release", "change_grades", "delete_selected")
     action_form = ActionWithReason
     page_select_related = (
         "performance__concert",

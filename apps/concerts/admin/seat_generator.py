@@ -1,4 +1,4 @@
-"""The form with which staff give performances their seats: sections x rows x seats x grade x price."""
+"""The form with which staff give performances their seats, section by section or from a template, and see them before."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,21 +19,29 @@ from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextInputWidget,
+    UnfoldBooleanSwitchWidget,
 )
 
 from apps.boxoffice.base.forms import ActsOnce
 from apps.boxoffice.base.pages import StaffPage, ids_in
 from apps.boxoffice.base.read_only import note_action
+from apps.concerts.admin.hall_preview import preview_of
 from apps.concerts.errors import LayoutRefused
 from apps.concerts.layouts import (
+    NUMBER_MAX,
     PRICE_MAX,
+    ROW_NAME_MAX,
     ROWS_MAX,
     SEATS_PER_ROW_MAX,
+    Numbering,
+    PlannedSeat,
     SectionLayout,
+    build_seats,
     validate_layout,
 )
-from apps.concerts.models import Grade, Performance
-from apps.concerts.services import generate_seats
+from apps.concerts.models import Grade, HallTemplate, Performance
+from apps.concerts.plans import unpack_plan
+from apps.concerts.services import fill_hall
 from apps.core.form_fields import WholeNumberField, WonField
 from apps.core.texts import TypedLine
 
@@ -55,11 +63,42 @@ class PerformancesForm(forms.Form):
         help_text=_("Only performances without seats are offered, the next ones first."),
     )
 
+    template = forms.ModelChoiceField(
+        label=_("Venue template"),
+        queryset=HallTemplate.objects.none(),
+        required=False,
+        empty_label=_("None: the sections below"),
+        widget=UnfoldAdminSelectWidget,
+    )
+
     def __init__(self, *args: Any, offered: Sequence[int], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         found = Performance.objects.without_seats().filter(pk__in=offered)
         field: Any = self.fields["performances"]
         field.queryset = found.select_related("concert").by_date()
+        templates: Any = self.fields["template"]
+        templates.queryset = HallTemplate.objects.defer("plan").by_name()
+
+
+class AislesField(forms.CharField):
+    """Counts of seats after which there is an aisle, such as "4, 12"."""
+
+    widget = UnfoldAdminTextInputWidget
+
+    def clean(self, value: Any) -> Any:
+        words = super().clean(value).replace(",", " ").split()
+        if not all(word.isascii() and word.isdecimal() and len(word) <= 3 for word in words):
+            raise forms.ValidationError(_("Enter counts of seats, such as 4, 12."))
+        return tuple(sorted(map(int, words)))
+
+
+class RowNamesField(TypedLine):
+    """Names of rows, such as "I, O"."""
+
+    widget = UnfoldAdminTextInputWidget
+
+    def clean(self, value: Any) -> Any:
+        return frozenset(super().clean(value).upper().replace(",", " ").split())
 
 
 class SectionForm(forms.Form):
@@ -79,20 +118,87 @@ class SectionForm(forms.Form):
     price = WonField(
         label=_("Price in won"), min_value=0, max_value=PRICE_MAX, widget=UnfoldAdminTextInputWidget
     )
+    aisles = AislesField(
+        label=_("Aisles after seats"),
+        required=False,
+        max_length=100,
+        help_text=_("Counted from the left, such as 4, 12."),
+    )
+    numbering = forms.ChoiceField(
+        label=_("Numbering"),
+        required=False,
+        choices=Numbering.choices,
+        initial=Numbering.FROM_LEFT,
+        widget=UnfoldAdminSelectWidget,
+    )
+    first_number = WholeNumberField(
+        label=_("Lowest number"),
+        required=False,
+        min_value=1,
+        max_value=NUMBER_MAX - 2 * SEATS_PER_ROW_MAX,
+        widget=UnfoldAdminTextInputWidget,
+    )
+    first_row = TypedLine(
+        label=_("First row"),
+        required=False,
+        max_length=ROW_NAME_MAX,
+        widget=UnfoldAdminTextInputWidget,
+        help_text=_("A letter or a number, such as A or 1."),
+    )
+    skipped = RowNamesField(
+        label=_("Rows left out"), required=False, max_length=100, help_text=_("Such as I, O.")
+    )
+    is_behind = forms.BooleanField(
+        label=_("Behind the sections above"), required=False, widget=UnfoldBooleanSwitchWidget
+    )
+    MAIN = ("name", "rows", "seats_per_row", "grade", "price")
+
+    @property
+    def main_fields(self) -> list[forms.BoundField]:
+        return [self[name] for name in self.MAIN]
+
+    @property
+    def further_fields(self) -> list[forms.BoundField]:
+        return [field for field in self if field.name not in self.MAIN]
+
+    @property
+    def is_folded(self) -> bool:
+        """Show the further fields only where one of them says something, or is wrong."""
+        further = {field.name for field in self.further_fields}
+        return not self.is_bound or not further & {*self.changed_data, *self.errors}
+
+    def has_changed(self) -> bool:
+        """Pass over a line in which nothing was typed, whatever is chosen in it."""
+        return bool({"name", "rows", "seats_per_row", "price"} & set(self.changed_data))
+
+    def line(self) -> SectionLayout:
+        values = self.cleaned_data
+        return SectionLayout(
+            **{name: values[name] for name in self.MAIN if name != "grade"},
+            grade=Grade(values["grade"]),
+            aisles=values["aisles"],
+            numbering=Numbering(values["numbering"] or Numbering.FROM_LEFT),
+            first_number=values["first_number"] or 1,
+            first_row=values["first_row"].upper(),
+            skipped=values["skipped"],
+            is_behind=values["is_behind"],
+        )
 
 
 class SectionFormSet(forms.BaseFormSet):  # type: ignore[type-arg]
-    """Lines that are left empty are passed over."""
+    """Lines that are left empty are passed over; all of them if a template is chosen."""
+
+    has_template = False
 
     def layout(self) -> list[SectionLayout]:
-        return [
-            SectionLayout(**{**form.cleaned_data, "grade": Grade(form.cleaned_data["grade"])})
-            for form in self.forms
-            if form.cleaned_data and form.has_changed()
-        ]
+        return [form.line() for form in self.forms if form.cleaned_data and form.has_changed()]
 
     def clean(self) -> None:
         if any(self.errors):
+            return
+        if self.has_template:
+            if self.layout():
+                raise forms.ValidationError(_("Choose a template or describe sections, not both."))
             return
         try:
             validate_layout(self.layout())
@@ -122,7 +228,8 @@ class SeatGeneratorView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg
         return list(found.values_list("pk", flat=True)[:PERFORMANCES_OFFERED])
 
     def get_initial(self) -> dict[str, Any]:
-        return {"performances": self.asked}
+        templates = ids_in(self.request.GET, "template")
+        return {"performances": self.asked, **({"template": templates[0]} if templates else {})}
 
     def get_form_kwargs(self) -> dict[str, Any]:
         if self.request.method == "POST":
@@ -140,15 +247,22 @@ class SeatGeneratorView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg
 
     def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         form, sections = self.get_form(), Sections(request.POST)
-        if not (form.is_valid() and sections.is_valid()):
+        is_valid = form.is_valid()
+        template = form.cleaned_data.get("template")
+        sections.has_template = template is not None
+        if not (sections.is_valid() and (is_valid or "preview" in request.POST)):
             return self.render_to_response(self.get_context_data(form=form, sections=sections))
+        plan = unpack_plan(template.plan) if template else list(build_seats(sections.layout()))
+        if "preview" in request.POST:
+            form.errors.clear()  # which dates it is for may still be open
+            return self.render_to_response(
+                self.get_context_data(form=form, sections=sections, hall=preview_of(plan))
+            )
         # Locked one after the other, so in the order in which all lock them.
         performances = sorted(
             form.cleaned_data["performances"], key=lambda performance: performance.pk
         )
-        seats = len(performances) * sum(
-            section.rows * section.seats_per_row for section in sections.layout()
-        )
+        seats = len(performances) * len(plan)
         if seats > SEATS_AT_ONCE:
             form.add_error(
                 "performances",
@@ -159,15 +273,18 @@ class SeatGeneratorView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg
             )
             return self.render_to_response(self.get_context_data(form=form, sections=sections))
         for performance in performances:
-            try:
-                made = generate_seats.step(performance_id=performance.pk, layout=sections.layout())
-            except LayoutRefused as refusal:
-                self.say(messages.ERROR, f"{performance}: {refusal.reason}")
-            else:
-                text = ngettext("%(count)d seat made.", "%(count)d seats made.", made)
-                self.say(messages.SUCCESS, f"{performance}: {text % {'count': made}}")
-                note_action(request, [performance], text % {"count": made})
+            self._fill(performance, plan)
         return self.back_to(performances)
+
+    def _fill(self, performance: Performance, plan: Sequence[PlannedSeat]) -> None:
+        try:
+            made = fill_hall.step(performance_id=performance.pk, seats=plan)
+        except LayoutRefused as refusal:
+            self.say(messages.ERROR, f"{performance}: {refusal.reason}")
+        else:
+            text = ngettext("%(count)d seat made.", "%(count)d seats made.", made)
+            self.say(messages.SUCCESS, f"{performance}: {text % {'count': made}}")
+            note_action(self.request, [performance], text % {"count": made})
 
     def back_to(self, performances: list[Performance]) -> HttpResponse:
         concerts = {performance.concert_id for performance in performances}

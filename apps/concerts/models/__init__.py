@@ -7,6 +7,7 @@ from apps.concerts.models.concert import (
     ConcertQuerySet,
 )
 from apps.concerts.models.dates import DATES, OUT_OF_DATES, SalesWindow, venue_day
+from apps.concerts.models.hall import HallTemplate, HallTemplateQuerySet, SeatMapDraft
 from apps.concerts.models.inventory import (
     REASON_MAX,
     InventoryCategory,
@@ -22,5 +23,6 @@ from apps.concerts.models.performance import (
     Performance,
     PerformanceQuerySet,
 )
+from apps.concerts.models.poster import DIGEST_LENGTH, Poster
 from apps.concerts.models.ranking import RankingEntry, RankingEntryQuerySet
 from apps.concerts.models.seat import Grade, Seat, SeatKind, SeatQuerySet

@@ -86,9 +86,6 @@ class Seat(models.Model):
         help_text=_("Kept back in a category of the inventory."),
     )
 
-    # The code of the category that a layout keeps it back in, on its way into the database.
-    laid_out_for: str = ""
-
     objects = SeatQuerySet.as_manager()
 
     class Meta:

@@ -11,6 +11,7 @@ from apps.concerts.selectors.concerts import (
     published_performance,
     sale_summaries,
 )
+from apps.concerts.selectors.posters import concert_with_poster, poster_image, poster_of
 from apps.concerts.selectors.printed_seats import named_seats, seats_called
 from apps.concerts.selectors.rankings import (
     RANKING_LIMIT_MAX,

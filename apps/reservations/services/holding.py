@@ -210,15 +210,15 @@ def found_seats(
 
 def _refuse_if_singles_are_left(chosen: Sequence[PricedSeat], free: Sequence[Row]) -> None:
     """:raises SingleSeatLeft: of the `free` seats in their rows some are left single, and need not be."""
-    numbers = defaultdict(list)
-    for section, row, number in free:
-        numbers[section, row].append(number)
+    rows: dict[tuple[str, str], dict[int, int]] = defaultdict(dict)
+    for section, row, number, x in free:
+        rows[section, row][x] = number
+    numbers = {(seat.section, seat.row, seat.number) for seat in chosen}
     left = [
-        {"section": section, "row": row, "number": number}
-        for (section, row), free_numbers in numbers.items()
-        for number in singles_left(
-            free_numbers,
-            [seat.number for seat in chosen if (seat.section, seat.row) == (section, row)],
+        {"section": section, "row": row, "number": number_at[x]}
+        for (section, row), number_at in rows.items()
+        for x in singles_left(
+            number_at, [x for x, number in number_at.items() if (section, row, number) in numbers]
         )
     ]
     if left:

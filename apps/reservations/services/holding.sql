@@ -88,7 +88,7 @@ WHERE seat_id = ANY (%(seat_ids)s::bigint[]) AND category_id = ANY (%(categories
 -- Finds what is free in the rows of the seats of a request, for concerts that refuse choices which leave single seats. `OFFSET 0` asks for
 -- the claim on each of them by key, where a join would read all claims. A statement of its own, because as a part of the one above
 -- it would be planned for every request, refused or not, and that costs more than running either.
-SELECT other.section, other.row, other.number
+SELECT other.section, other.row, other.number, other.x
 FROM (
     SELECT DISTINCT section, row
     FROM concerts_seat

@@ -14,17 +14,18 @@ from django.utils import timezone
 from apps.api.middleware import mark_language_independent
 from apps.api.responses import conditional
 from apps.concerts.errors import ConcertNotFound
+from apps.concerts.models import Poster
 from apps.concerts.selectors import (
     PopularConcert,
     RankingWindow,
     SaleSummary,
-    concert_in_brief,
-    concert_of_visitor,
+    concert_with_poster,
     concerts_not_over,
     dates_of,
     grade_price_ranges,
     is_withdrawn,
     popular_concerts,
+    poster_image,
     published_concert,
     ranks_of_yesterday,
 )
@@ -171,22 +172,29 @@ def _concert(concert_id: int) -> dict[str, Any]:
 
 
 class PosterView(PageView):
-    """Drawn from the words of the concert, so that no page has an empty picture.
+    """Send what staff have uploaded, or else draw one from the words of the concert, so that no page has an empty picture.
 
     While the concert is offline, those alone see it who have booked: their lists of tickets show it.
     """
 
     def get(self, request: HttpRequest, concert_id: int) -> HttpResponseBase:
-        try:
-            concert, cache = concert_in_brief(concert_id), "public, max-age=3600"
-        except ConcertNotFound:
-            customer_id = request.user.pk
+        concert, cache = concert_with_poster(concert_id), "public, max-age=3600"
+        if not concert.is_published:
+            customer_id, cache = request.user.pk, "private, max-age=3600"
             if customer_id is None or not has_booked(
                 customer_id=customer_id, concert_id=concert_id
             ):
-                raise
-            concert, cache = concert_of_visitor(concert_id), "private, max-age=3600"
+                raise ConcertNotFound
         mark_language_independent(request)
+        uploaded: Poster | None = getattr(concert, "poster", None)
+        if uploaded is not None:
+            return conditional(
+                request,
+                poster_image(uploaded),
+                content_type=uploaded.content_type,
+                etag=f'"{uploaded.digest}"',
+                cache=cache,
+            )
         drawn = poster_svg(seed=concert.pk, title=concert.title, artist=concert.artist).encode()
         etag = f'"{hashlib.sha256(drawn).hexdigest()[:16]}"'
         return conditional(

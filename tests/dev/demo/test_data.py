@@ -239,7 +239,7 @@ class TestDemoLogins:
 
         load_logins()
 
-        assert len(logins()) == 3
+        assert len(logins()) == 5
 
     def test_the_file_of_logins_is_for_its_owner(self, tmp_path):
         load_logins()

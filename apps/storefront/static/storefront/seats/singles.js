@@ -18,15 +18,15 @@ export class Singles {
     return [...rows].flatMap(([name, chosen]) => this.#leftIn(this.#inRows().get(name), chosen));
   }
 
-  /** `row` has every seat of a row by its number. */
+  /** `row` has every seat of a row by its place on the map, where an aisle is a gap. */
   #leftIn(row, chosen) {
-    const before = new Set([...row].filter(([, seat]) => this.#hall.isFree(seat)).map(([number]) => number));
+    const before = new Set([...row].filter(([, seat]) => this.#hall.isFree(seat)).map(([place]) => place));
     const after = new Set(before);
-    for (const seat of chosen) after.delete(this.#hall.number(seat));
-    const hasNeighbour = (numbers, number) => numbers.has(number - 1) || numbers.has(number + 1);
-    const left = [...after].filter((number) => !hasNeighbour(after, number) && hasNeighbour(before, number));
+    for (const seat of chosen) after.delete(this.#hall.x(seat));
+    const hasNeighbour = (places, place) => places.has(place - 1) || places.has(place + 1);
+    const left = [...after].filter((place) => !hasNeighbour(after, place) && hasNeighbour(before, place));
     const rests = runs(before).map((length) => length - chosen.length);
-    return rests.some((rest) => rest >= 0 && rest !== 1) ? left.map((number) => row.get(number)) : [];
+    return rests.some((rest) => rest >= 0 && rest !== 1) ? left.map((place) => row.get(place)) : [];
   }
 
   #nameOfRow(seat) {
@@ -40,21 +40,21 @@ export class Singles {
       for (let seat = 0; seat < this.#hall.size; seat += 1) {
         const name = this.#nameOfRow(seat);
         if (!this.#rows.has(name)) this.#rows.set(name, new Map());
-        this.#rows.get(name).set(this.#hall.number(seat), seat);
+        this.#rows.get(name).set(this.#hall.x(seat), seat);
       }
     }
     return this.#rows;
   }
 }
 
-/** How many numbers follow each other without a gap, for each such run. */
-function runs(numbers) {
+/** How many places follow each other without a gap, for each such run. */
+function runs(places) {
   const lengths = [];
-  for (const number of numbers) {
-    if (numbers.has(number - 1)) continue;
-    let end = number;
-    while (numbers.has(end + 1)) end += 1;
-    lengths.push(end - number + 1);
+  for (const place of places) {
+    if (places.has(place - 1)) continue;
+    let end = place;
+    while (places.has(end + 1)) end += 1;
+    lengths.push(end - place + 1);
   }
   return lengths;
 }

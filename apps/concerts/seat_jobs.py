@@ -1,0 +1,57 @@
+"""Changes of so many seats that staff should not wait for the page: carried out in the background, all at once."""
+
+from collections.abc import Sequence
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from apps.boxoffice.base.jobs.kinds import Parameters, SingleStep
+from apps.boxoffice.base.jobs.models import StaffJob
+from apps.concerts.errors import SeatMapChanged
+from apps.concerts.models import Performance, SeatMapDraft
+from apps.concerts.plans import unpack_plan
+from apps.concerts.seat_change_words import in_history, refusals, summary
+from apps.concerts.seat_changes import change_seats
+from apps.core.history import note
+
+CHANGE_SEATS = "change_seats"
+
+
+class ChangeSeats(SingleStep):
+    """Apply a draft whose changes staff have looked at."""
+
+    name = CHANGE_SEATS
+    label = gettext_lazy("Change seats")
+    permission = "concerts.change_seat"
+
+    def title(self, parameters: Parameters) -> str:
+        performance = Performance.objects.filter(pk=parameters["performance"])
+        date = performance.select_related("concert").first()
+        return f"{self.label}: {date.concert} · {date}" if date else str(self.label)
+
+    def preview(self, parameters: Parameters) -> Sequence[tuple[str, str]]:
+        return [
+            (_("Source"), parameters["source"]),
+            (_("Seats to be changed"), f"{parameters['seats']:,}"),
+        ]
+
+    def needs_second_person(self, parameters: Parameters) -> bool:
+        return False
+
+    def apply(self, subject: str, job: StaffJob) -> str:
+        performance_id = job.parameters["performance"]
+        drafts = SeatMapDraft.objects.filter(performance=performance_id)
+        draft = drafts.filter(pk=job.parameters["draft"]).first()
+        if draft is None:
+            raise SeatMapChanged(_("This draft was applied or discarded before."))
+        changes = change_seats.step(
+            performance_id=performance_id,
+            seats=unpack_plan(draft.plan),
+            removes_missing=draft.removes_missing,
+            seat_map_version=job.parameters["seat_map_version"],
+        )
+        draft.delete()
+        if changes:
+            words = in_history(changes, draft.source)
+            note([Performance(pk=performance_id)], words, staff_id=job.requested_by_id)
+        return " ".join([summary(changes), *refusals(changes)])

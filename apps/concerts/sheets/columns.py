@@ -1,0 +1,116 @@
+"""Columns of a file of seats: how each is called, read and checked."""
+
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+
+from apps.concerts.layouts import NUMBER_MAX, PRICE_MAX, ROW_NAME_MAX
+from apps.concerts.models import Grade
+from apps.core.texts import normalized, refuse_hidden, refuse_lines
+from apps.core.typed_numbers import NoWholeNumber, read_whole_number
+
+SECTION_NAME_MAX = 20  # characters
+PLACE_MAX = 10_000  # of a seat on the map, in either direction
+_FORMULA = "=+-@\t\r\n＝＋－＠"  # what begins with one of these is run by a spreadsheet
+
+
+class CellRefused(Exception):
+    """A cell has no value that its column takes; `reason` says why to people."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A field of `PlannedSeat` in a file; `also` are further names by which its header is known."""
+
+    field: str
+    english: str
+    korean: str
+    read: Callable[[str], Any]
+    also: tuple[str, ...] = ()
+    is_optional: bool = False
+
+    @property
+    def header(self) -> str:
+        """Return its header in the language of the page."""
+        return self.korean if get_language() == "ko" else self.english
+
+    @property
+    def names(self) -> set[str]:
+        return {folded(name) for name in (self.field, self.english, self.korean, *self.also)}
+
+
+def folded(header: str) -> str:
+    """Return a header as it is compared: width, case, spaces and what stands in brackets do not matter."""
+    text = unicodedata.normalize("NFKC", header).casefold()
+    return re.sub(r"\(.*?\)|[\s_\-.]+", "", text)
+
+
+def without_formula(text: str) -> str:
+    """Return a text in which a spreadsheet sees no formula, by an apostrophe before it (OWASP, "CSV Injection")."""
+    return f"'{text}" if text[:1] and text[0] in _FORMULA else text
+
+
+def _with_formula(text: str) -> str:
+    return text[1:] if text[:1] == "'" and text[1:2] and text[1] in _FORMULA else text
+
+
+def _name(length_max: int) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        name = normalized(_with_formula(text)).strip()
+        try:
+            refuse_hidden(name)
+            refuse_lines(name)
+        except ValidationError as error:
+            raise CellRefused(error.messages[0]) from error
+        if not 1 <= len(name) <= length_max:
+            raise CellRefused(_("Enter 1 to %(max)s characters.") % {"max": length_max})
+        return name
+
+    return read
+
+
+def _whole_number(least: int, most: int, *, is_money: bool = False) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        try:
+            number = read_whole_number(text, is_money=is_money)
+        except NoWholeNumber:
+            number = None
+        if number is None or not least <= number <= most:
+            raise CellRefused(
+                _("Enter a whole number from %(least)s to %(most)s.")
+                % {"least": f"{least:,}", "most": f"{most:,}"}
+            )
+        return number
+
+    return read
+
+
+def _grade(text: str) -> str:
+    """Read "VIP", and "VIP석" as well."""
+    grade = unicodedata.normalize("NFKC", text).strip().upper().removesuffix("석").strip()
+    if grade not in Grade.values:
+        raise CellRefused(
+            _("Enter one of the grades %(grades)s.") % {"grades": ", ".join(Grade.values)}
+        )
+    return grade
+
+
+COLUMNS = (
+    Column("section", "section", "구역", _name(SECTION_NAME_MAX), ("block", "zone", "area", "구역명", "블록")),
+    Column("row", "row", "열", _name(ROW_NAME_MAX), ("line", "행", "열명")),
+    Column("number", "number", "번호", _whole_number(1, NUMBER_MAX), ("seat", "seat number", "no", "좌석", "좌석번호")),
+    Column("grade", "grade", "등급", _grade, ("class", "category", "좌석등급")),
+    Column("price", "price", "가격", _whole_number(1, PRICE_MAX, is_money=True), ("price in won", "amount", "금액")),
+    Column("x", "x", "가로 위치", _whole_number(0, PLACE_MAX), ("가로", "x좌표"), is_optional=True),
+    Column("y", "y", "세로 위치", _whole_number(0, PLACE_MAX), ("세로", "y좌표"), is_optional=True),
+)  # fmt: skip

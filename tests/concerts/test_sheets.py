@@ -1,0 +1,209 @@
+"""Files of seats: what is read of them in any encoding, what is said of their errors, and that an export can be read again."""
+
+import csv
+import io
+import zipfile
+
+import pytest
+from django.utils.translation import override
+from openpyxl import Workbook, load_workbook
+
+from apps.concerts.layouts import PlannedSeat
+from apps.concerts.sheets import SheetRefused, read_sheet, reading, write_csv, write_xlsx
+
+ENGLISH = "section,row,number,grade,price,x,y"
+LINE = "Floor,A,1,VIP,150000,0,2"
+SEAT = PlannedSeat("Floor", "A", 1, "VIP", 150_000, 0, 2)
+KOREAN = "구역,열,번호,등급,가격,가로 위치,세로 위치"
+SEATS = [
+    SEAT,
+    PlannedSeat("1층 가구역", "12", 30_000, "R", 9_000, 10_000, 3),
+    PlannedSeat("=1+1", "-A", 7, "S", 500, 5, 4),
+]
+
+
+def read(content: str | bytes, encoding: str = "utf-8"):
+    data = content if isinstance(content, bytes) else content.encode(encoding)
+    return read_sheet(io.BytesIO(data))
+
+
+def workbook(*rows) -> bytes:
+    book = Workbook()
+    for row in rows:
+        book.active.append(row)
+    file = io.BytesIO()
+    book.save(file)
+    return file.getvalue()
+
+
+def errors_of(*lines: str) -> list[tuple[int, str]]:
+    sheet = read("\n".join([ENGLISH, *lines]))
+    return [(error.line, error.column) for error in sheet.errors]
+
+
+class TestReading:
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp949"])
+    @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+    @pytest.mark.parametrize("end", ["\n", "\r\n"])
+    def test_takes_any_file_of_a_spreadsheet(self, encoding, delimiter, end):
+        lines = [KOREAN, '1층 가구역,가,1,VIP석,"150,000원",0,2']
+        text = end.join(lines).replace('"150,000원"', "150000").replace(",", delimiter)
+
+        sheet = read(text, encoding)
+
+        assert (sheet.seats, sheet.errors) == (
+            [PlannedSeat("1층 가구역", "가", 1, "VIP", 150_000, 0, 2)],
+            [],
+        )
+
+    def test_takes_a_workbook(self):
+        content = workbook(
+            ENGLISH.split(","), ["Floor", "A", 1, "VIP", 150_000, 0, 2.0], [None] * 7, [1, 2, 3, "R", "₩9,000", 1, 2]
+        )  # fmt: skip
+
+        assert read(content).seats == [SEAT, PlannedSeat("1", "2", 3, "R", 9_000, 1, 2)]
+
+    def test_finds_columns_by_their_names_in_any_order_and_passes_over_others(self):
+        sheet = read("Price (won); GRADE ;remark;Seat Number;Row;Block\n1;r;x;2;B;1")
+
+        assert sheet.seats == [PlannedSeat("1", "B", 2, "R", 1, 0, 0)]
+        assert not sheet.has_places
+
+    def test_passes_over_empty_lines_and_counts_them(self):
+        assert errors_of("", LINE, ",,,,,,", "Floor,B,x,VIP,150000,1,3") == [(5, "number")]
+
+    def test_says_of_each_line_what_is_wrong_with_it(self):
+        assert errors_of(
+            LINE,
+            "Floor,A,2,B,150000,1,2",
+            "Floor,A,0,VIP,0,2,2",
+            ",A,3,VIP,150000,3,2",
+            "Floor,TOOLONG,3,VIP,150000,3,2",
+            "Floor,A,4,VIP,150000,-1,10001",
+            "Fl\u202eoor,A,5,VIP,150000,5,2",
+            "Floor,A,6",
+        ) == [
+            (3, "grade"),
+            (4, "number"), (4, "price"),
+            (5, "section"),
+            (6, "row"),
+            (7, "x"), (7, "y"),
+            (8, "section"),
+            (9, "grade"), (9, "price"), (9, "x"), (9, "y"),
+        ]  # fmt: skip
+
+    def test_compares_lines_with_each_other(self):
+        sheet = read(
+            "\n".join([ENGLISH, LINE, LINE, "Floor,A,2,VIP,140000,1,2", "Floor,A,3,VIP,150000,1,2"])
+        )
+
+        assert [(error.line, error.column, error.reason) for error in sheet.errors] == [
+            (3, "", "Seat Floor A-1 is in line 2 already."),
+            (3, "x, y", "The seat of line 2 is in the same place on the map."),
+            (4, "", "Seats of one grade have one price: in line 2 it is 150,000 won."),
+            (5, "x, y", "The seat of line 4 is in the same place on the map."),
+        ]
+
+    def test_shows_the_first_errors_and_counts_all(self, monkeypatch):
+        monkeypatch.setattr(reading, "ERRORS_SHOWN", 2)
+
+        sheet = read("\n".join([ENGLISH, *[LINE.replace("VIP", "?")] * 5]))
+
+        assert (len(sheet.errors), sheet.error_count) == (2, 5)
+
+    @pytest.mark.parametrize(
+        ("content", "reason"),
+        [
+            (b"", "The file is empty."),
+            (b"\n\n", "The file is empty."),
+            (ENGLISH.encode(), "There are no seats below the headers."),
+            (b"section,row,number,grade\n1,A,1,R", "missing in the first line: price."),
+            (b"section,row,number,grade,price,x\n1,A,1,R,1,0", "missing in the first line: y."),
+            (b"section,row,number,grade,price,Block\n", "There are two columns “section”."),
+            (b"\xff\xfe\x00\x81", "neither UTF-8 nor cp949"),
+            (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old or a protected Excel file"),
+            (b"PK\x03\x04 and no more", "This workbook cannot be read."),
+            (f'{ENGLISH}\n"{"x" * 200_000}"'.encode(), "cannot be read from line"),
+        ],
+    )
+    def test_refuses_what_is_no_file_of_seats(self, content, reason):
+        with pytest.raises(SheetRefused) as refusal:
+            read(content)
+
+        assert reason in refusal.value.reason
+
+    def test_refuses_a_zip_that_is_no_workbook(self):
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w") as parts:
+            parts.writestr("a.txt", "no workbook")
+
+        with pytest.raises(SheetRefused):
+            read(file.getvalue())
+
+    def test_refuses_a_workbook_that_unpacks_to_much_more(self, monkeypatch):
+        monkeypatch.setattr(reading, "UNPACKED_MAX", 100)
+
+        with pytest.raises(SheetRefused, match="too large"):
+            read(workbook(ENGLISH.split(",")))
+
+    def test_refuses_more_seats_than_a_hall_has(self, monkeypatch):
+        monkeypatch.setattr(reading, "SEATS_MAX", 2)
+        lines = [f"Floor,A,{number},VIP,1,{number},1" for number in range(1, 4)]
+
+        with pytest.raises(SheetRefused, match="at most 2 seats"):
+            read("\n".join([ENGLISH, *lines]))
+
+    def test_a_sheet_that_lies_about_its_size_is_read_to_its_end(self):
+        book = load_workbook(io.BytesIO(workbook(ENGLISH.split(","), LINE.split(","))))
+        file = io.BytesIO()
+        book.save(file)
+        with zipfile.ZipFile(file) as parts:
+            texts = {name: parts.read(name) for name in parts.namelist()}
+        sheet = "xl/worksheets/sheet1.xml"
+        texts[sheet] = texts[sheet].replace(b'ref="A1:G2"', b'ref="A1:XFD1048576"')
+        changed = io.BytesIO()
+        with zipfile.ZipFile(changed, "w") as parts:
+            for name, text in texts.items():
+                parts.writestr(name, text)
+
+        assert read(changed.getvalue()).seats == [SEAT]
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+@pytest.mark.parametrize("write", [write_csv, write_xlsx])
+def test_what_is_written_can_be_read_again(language, write):
+    file = io.BytesIO()
+
+    with override(language):
+        write(SEATS, file)
+
+    assert read(file.getvalue()).seats == SEATS
+
+
+class TestWriting:
+    def test_a_csv_opens_in_excel_and_has_no_formulas(self):
+        file = io.BytesIO()
+
+        write_csv(SEATS, file)
+
+        assert file.getvalue().startswith(b"\xef\xbb\xbf")
+        rows = list(csv.reader(io.StringIO(file.getvalue().decode("utf-8-sig"))))
+        assert rows[0] == ENGLISH.split(",")
+        assert rows[3] == ["'=1+1", "'-A", "7", "S", "500", "5", "4"]
+
+    def test_a_workbook_has_texts_and_numbers_and_no_formulas(self):
+        file = io.BytesIO()
+
+        write_xlsx(SEATS, file)
+
+        sheet = load_workbook(file).active
+        assert [cell.data_type for cell in sheet[4]] == ["s", "s", "n", "s", "n", "n", "n"]
+        assert sheet["A4"].value == "=1+1"
+
+    def test_is_in_the_language_of_the_page(self):
+        file = io.BytesIO()
+
+        with override("ko"):
+            write_csv([], file)
+
+        assert file.getvalue().decode("utf-8-sig") == f"{KOREAN}\r\n"
