@@ -137,6 +137,10 @@ drill: development  ## break a stack of its own in every way, compare answers wi
 mutants: development  ## plant mistakes, one at a time, and name those that no test notices; ARGS="--sample 200 --jobs 2"
 	@exec $(VENV_PYTHON) -m dev.mutants $(ARGS)
 
+.PHONY: bench-staff
+bench-staff: development  ## measure every list and search of staff beside a million reservations; ARGS="--keep FOLDER"
+	@$(VENV_PYTHON) -m dev.bench.staff_pages $(ARGS)
+
 .PHONY: explain
 explain: embedded  ## explain the hot queries; ARGS=--write refreshes the table in docs/database.md
 	@$(VENV_PYTHON) -m dev.bench.explain $(ARGS)

@@ -145,6 +145,7 @@ LOCKS_OF_UNCLAIMED_SEATS_ONLY = _part("lock_seats", ("NOT EXISTS", "true OR NOT 
 LOCK_OF_THE_BEST_SEATS = _locks("lock_best_seats")
 LOCKS_OF_THE_FREE_SEATS = _locks("lock_free_seats")
 LOCKS_OF_A_HOLD = _locks("lock_customer_of_hold", "lock_seats_of_hold", "lock_hold")
+LOCKS_OF_A_MOVE = _locks("lock_holds_of_move")
 LOCKS_OF_OVERDUE_HOLDS = _locks("lock_overdue_holds")
 LOCKS_OF_PAINTED_SEATS = _locks("lock_seats_without_claims")
 LOCKS_OF_HALLS = _locks("lock_halls")
@@ -275,6 +276,7 @@ WAKING_A_ROOM = Step(visits, "schedule_tick_now")
 SAVING_A_NOTICE = Step(RoomNotice, "save")
 TIME_OF_A_SWEEP = Step(expiring, "database_now")
 CALLING_OFF_A_DATE = Step(staff_jobs, "call_off_performance")
+GIVING_BACK_FOR_A_JOB = Step(staff_jobs, "cancelled")
 
 
 def before(

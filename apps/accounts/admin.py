@@ -57,11 +57,11 @@ class UserAdmin(CarefulForms, CountedDeletion, FoundByTyping, DjangoUserAdmin, M
     form = forms.ModelForm  # the usual one shows a summary of the hash
     add_form = UserAddForm
     change_password_form = AdminPasswordChangeForm
-    list_display = ("email", "name", "is_active", "duty", "joined_at")
+    list_display = ("address", "name", "is_active", "duty", "joined_at")
     list_filter = ("is_active", "is_staff", "joined_at")
     lookups = (people_lookup("pk"), Numbers(), Days("joined_at"))
     ordering = ("email",)
-    readonly_fields = ("joined_at", "last_login", "password_link", "sales_link")
+    readonly_fields = ("address", "joined_at", "last_login", "password_link", "sales_link")
     actions = ("delete_selected",)
     fieldsets = (
         (
@@ -81,6 +81,10 @@ class UserAdmin(CarefulForms, CountedDeletion, FoundByTyping, DjangoUserAdmin, M
     add_fieldsets = (
         (None, {"fields": ("email", "name", "usable_password", "password1", "password2")}),
     )
+
+    @display(description=_("email address"), ordering="email")
+    def address(self, user: User) -> str:
+        return gettext("walk-up, no account") if user.is_walk_up else user.email
 
     @display(description=_("staff"), ordering="is_staff")
     def duty(self, user: User) -> str:
@@ -112,9 +116,11 @@ class UserAdmin(CarefulForms, CountedDeletion, FoundByTyping, DjangoUserAdmin, M
 
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
         fieldsets = super().get_fieldsets(request, obj)
-        if obj is None:
+        if obj is None or (request.user.is_superuser and not obj.is_walk_up):
             return fieldsets
         (nameless, account), (name, rights) = fieldsets
+        if obj.is_walk_up:
+            return ((nameless, {**account, "fields": ("name", "address", "joined_at")}),)
         if not self.has_change_permission(request, obj):
             shown = [field for field in account["fields"] if field != "password_link"]
             account = {**account, "fields": shown}
@@ -147,7 +153,7 @@ class AccessTokenAdmin(ReadOnlyAdmin):
     action_form = ActionWithReason
 
     def title_of(self, token: AccessToken) -> str:
-        return f"{token.user.email} · {at_venue(token.created_at)}"
+        return f"{token.user} · {at_venue(token.created_at)}"
 
     user_link = column(_("user"), "user", person)
 

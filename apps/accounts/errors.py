@@ -18,6 +18,12 @@ class InvalidCredentials(AccessRefused):
     code = "INVALID_CREDENTIALS"
 
 
+class StaffAccount(AccessRefused):
+    """Refuse an account of staff what only customers may: to queue, to hold seats and to own them."""
+
+    code = "STAFF_ACCOUNT"
+
+
 class TooManyFailures(RateLimited):
     """The account or the network has shown too many wrong secrets and has to wait for `retry_after` seconds.
 

@@ -11,8 +11,9 @@ WHERE token.token_hash = %(token_hash)s AND token.revoked_at IS NULL AND token.e
     AND account.is_active;
 
 -- name: live_customer
--- The customer whom the same token lets in, and when it expires.
+-- The customer whom the same token lets in, and when it expires. Staff are no customers: their calls go the long way, and are refused there.
 SELECT token.user_id, extract(epoch FROM token.expires_at)::float8
 FROM accounts_accesstoken token
 JOIN accounts_user account ON account.id = token.user_id
-WHERE token.token_hash = %(token_hash)s AND token.revoked_at IS NULL AND account.is_active;
+WHERE token.token_hash = %(token_hash)s AND token.revoked_at IS NULL AND account.is_active
+    AND NOT account.is_staff;

@@ -14,12 +14,16 @@ from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.db.models.functions import Lower
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.ended_logins import end_login_copies
 from apps.accounts.triggers import new_password_ends_logins, same_password
 from apps.core.search import search, search_index
 from apps.core.texts import TypedLineField, normalized
+
+# Of the addresses by which customers of the counter who have no account are kept apart. No mail is ever delivered there (RFC 2606).
+WALK_UP_DOMAIN = "counter.invalid"
 
 _ADDRESS = re.compile(r"[^\s<>(),;:\"]+@[^\s<>(),;:\"]*")
 
@@ -53,15 +57,30 @@ class UserManager(BaseUserManager["User"]):
 
     def called(self, text: str) -> models.QuerySet["User"]:
         """Return the accounts whose address begins with a text, or with the address in it, or whose name has its words."""
+        first, *rest = self._ways_to_call(text)
+        if not rest:
+            return first
+        # A union: with `or` neither index would be used.
+        return self.filter(
+            pk__in=first.values("pk").union(*(way.values("pk") for way in rest), all=True)
+        )
+
+    def ids_called(self, text: str, limit: int) -> list[int]:
+        """Return the ids of those accounts, or of `limit` of them: of a name that very many have, no more are read."""
+        found: set[int] = set()
+        for way in self._ways_to_call(text):
+            found |= set(way.values_list("pk", flat=True)[:limit])
+        return sorted(found)[:limit]
+
+    def _ways_to_call(self, text: str) -> list[models.QuerySet["User"]]:
+        """Return the accounts that a text may mean, by each index for itself."""
         if "," not in text and (address := _ADDRESS.search(text)):
-            return self.filter(email__startswith=normalized_email(address[0]))
+            return [self.filter(email__startswith=normalized_email(address[0]))]
         named = search(self.all(), text, ["name"], forgiving=False)
         beginning = normalized_email(text)
         if not beginning.isascii() or " " in beginning:
-            return named
-        addressed = self.filter(email__startswith=beginning)
-        # A union: with `or` neither index would be used.
-        return self.filter(pk__in=named.values("pk").union(addressed.values("pk"), all=True))
+            return [named]
+        return [named, self.filter(email__startswith=beginning)]
 
 
 def token_digest(token: str) -> bytes:
@@ -126,7 +145,19 @@ class User(AbstractBaseUser, PermissionsMixin):
     )
 
     def __str__(self) -> str:
-        return self.email
+        return self.name if self.is_walk_up else self.email
+
+    @property
+    def is_walk_up(self) -> bool:
+        """Tell whether this is a customer of the counter without an account: the address is no address, and is shown nowhere."""
+        return self.email.endswith(f"@{WALK_UP_DOMAIN}")
+
+    @property
+    def shown_as(self) -> str:
+        """Return the name and, of a customer who has one, the address."""
+        if self.is_walk_up:
+            return gettext("%(name)s (walk-up)") % {"name": self.name}
+        return f"{self.name} <{self.email}>"
 
     def set_password(self, raw_password: str | None) -> None:
         super().set_password(raw_password and normalized(raw_password))

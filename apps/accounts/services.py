@@ -3,16 +3,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from uuid import uuid4
 
 from django.conf import settings
 from django.contrib.auth import authenticate
+from django.contrib.auth.models import AnonymousUser
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from apps.accounts.ended_logins import end_login_copies
-from apps.accounts.errors import EmailTaken, InvalidCredentials
-from apps.accounts.models import AccessToken, User, normalized_email, token_digest
+from apps.accounts.errors import EmailTaken, InvalidCredentials, StaffAccount
+from apps.accounts.models import (
+    WALK_UP_DOMAIN,
+    AccessToken,
+    User,
+    normalized_email,
+    token_digest,
+)
 from apps.core.deletion import Deletion, delete_rows, rows_by_key
 from apps.core.transactions import requires_transaction, use_case
 
@@ -27,6 +35,23 @@ class IssuedToken:
     user_id: int
     token: str
     expires_at: datetime
+
+
+def refuse_staff(account: User | AnonymousUser) -> None:
+    """
+    :raises StaffAccount: it is one, and what follows is for customers.
+    """
+    if account.is_staff:
+        raise StaffAccount
+
+
+@requires_transaction
+def open_walk_up(*, name: str) -> User:
+    """Keep a customer of the counter who has no account: nobody can log in as them, and nothing is ever sent there."""
+    user = User(email=f"{uuid4().hex}@{WALK_UP_DOMAIN}", name=name)
+    user.set_unusable_password()
+    user.save(force_insert=True)
+    return user
 
 
 def register_customer(*, email: str, password: str, name: str) -> User:

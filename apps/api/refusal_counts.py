@@ -17,7 +17,7 @@ from apps.core.lean_store import Script, script_client
 
 FLUSH_SECONDS = 2.0
 KEPT_MINUTES = 65
-# Beyond it a code is dropped: while the store hangs, nothing may fill the memory.
+# Drop codes beyond it: while the store hangs, nothing may fill the memory.
 CODES_MAX = 100_000
 
 _FOLDER = Path(__file__).parent

@@ -19,7 +19,7 @@ LABEL = 90  # what a label below the bars may take
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar: `label` stands below it, `value` is its height, and `behind` that of a paler one behind it. `words` say it to people."""
+    """Describe one bar: `label` stands below it, `value` is its height, and `behind` that of a paler one behind it. `words` say it to people."""
 
     label: str
     value: int
@@ -75,7 +75,7 @@ def bar_chart(bars: Sequence[Bar], *, title: str, width: int = WHOLE) -> SafeStr
         if index % every == 0
     ]
     return format_html(
-        '<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}{}</svg>',
+        '<svg class="figure-chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}{}</svg>',
         width,
         HEIGHT,
         title,

@@ -29,13 +29,13 @@ from apps.queue.models import WaitingRoom
 
 JOBS_SHOWN = 5
 CONCERTS_SHOWN = 10
-# Who may look at the machinery may know how it does.
+# Show the health of the system to those who may look at the machinery.
 MACHINES = ("ops.view_jobprogress", "outbox.view_eventdelivery")
 
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """What was sold and given back on a day at the venue; `orders` of the holds that ended were paid for, `lost` were not."""
+    """Hold what was sold and given back on a day at the venue; `orders` of the holds that ended were paid for, `lost` were not."""
 
     day: date
     seats: int
@@ -58,7 +58,7 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Something that needs somebody: what it is, and where it is done. `level` is warning or danger."""
+    """Name something that needs somebody, and where it is done. `level` is warning or danger."""
 
     words: str
     url: str

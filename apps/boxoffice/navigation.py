@@ -63,6 +63,18 @@ SECTIONS: tuple[tuple[Words, tuple[Page | Listing, ...]], ...] = (
     (
         _("Sales"),
         (
+            Page(
+                "reservations_reservation_find",
+                _("Find an order"),
+                "search",
+                ("reservations.view_reservation",),
+            ),
+            Page(
+                "reservations_counter",
+                _("Counter"),
+                "point_of_sale",
+                ("reservations.view_reservation", "reservations.view_hold"),
+            ),
             Listing("reservations.reservation", "receipt_long"),
             Listing("reservations.ticket", "confirmation_number"),
             Listing("reservations.hold", "timer"),
@@ -93,6 +105,18 @@ SECTIONS: tuple[tuple[Words, tuple[Page | Listing, ...]], ...] = (
     (
         _("Money"),
         (
+            Page(
+                "reservations_sales_report",
+                _("Sales by concert and day"),
+                "table_chart",
+                ("payments.view_ledgertransaction",),
+            ),
+            Page(
+                "payments_reconciliation",
+                _("Reconciliation"),
+                "balance",
+                ("payments.view_ledgertransaction",),
+            ),
             Listing("payments.wallet", "account_balance_wallet"),
             Listing("payments.ledgertransaction", "swap_horiz", _("Transactions")),
             Listing("payments.ledgerentry", "menu_book"),

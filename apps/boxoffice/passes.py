@@ -19,7 +19,7 @@ from apps.core.lean_store import script_client
 
 HEADER = "X-Figures-Pass"
 PASS_SECONDS = 3_600  # then the login is asked for again
-# For so long a pass is believed that no reading of rights has met yet: above the time between two of them.
+# Believe a pass for so long without a reading of rights: above the time between two of them.
 BELIEVED_SECONDS = 40.0
 _SALT = "apps.boxoffice.passes"
 _VIEWERS = "boxoffice:viewers"

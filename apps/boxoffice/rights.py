@@ -1,4 +1,4 @@
-"""Which figures an account of staff may see."""
+"""Decide which figures an account of staff may see."""
 
 from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from apps.accounts.models import User
 
 COCKPIT = "queue.view_waitingroom"
 STEERING = "queue.change_waitingroom"
-# Either of them: those who may look up what was sold can add it up as well.
+# Takes either of them: those who may look up what was sold can add it up as well.
 SALES = ("reservations.view_reservation", "payments.view_ledgertransaction")
 
 

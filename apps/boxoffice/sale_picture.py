@@ -1,4 +1,4 @@
-"""What the cockpit says of a sale, in words and charts: made of a reading, without asking anybody anything."""
+"""Make words and charts for the cockpit out of a reading, without asking any server."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from apps.boxoffice.charts import Bar, bar_chart
 from apps.boxoffice.readings.sale import KEPT
 from apps.boxoffice.readings.series import totals
 from apps.boxoffice.rights import Rights
+from apps.concerts.models import InventoryCategory
 from apps.core.codes import CODES
 from apps.core.shared_readings import Data, Reading
 from apps.queue.core.room import SECOND, WITHDRAWN, Figures
@@ -34,7 +35,7 @@ STATES = {
     "SCHEDULED": gettext_lazy("not open yet"),
     WITHDRAWN: gettext_lazy("offline"),
 }
-CATEGORIES = {"OPEN": gettext_lazy("for sale"), "KEPT_BACK": gettext_lazy("kept back")}
+CATEGORIES = {"OPEN": gettext_lazy("for sale"), **dict(InventoryCategory.Code.choices)}
 SERVERS = {
     "database": gettext_lazy("Database"),
     "queue_store": gettext_lazy("Store of the waiting rooms"),
@@ -145,7 +146,7 @@ def _controls(room: Data | None) -> list[tuple[str, Any, str]]:
 
 @dataclass(frozen=True, slots=True)
 class SeatRow:
-    """Numbers of seats of a grade, a date, or all; `won` is what the sold ones cost, None where that is not known."""
+    """Count the seats of a grade, a date, or all; `won` is what the sold ones cost, None where that is not known."""
 
     name: Any
     free: int
@@ -171,11 +172,6 @@ def _seats(data: Data) -> dict[str, Any] | None:
         SeatRow(grade, free, held, sold, CATEGORIES.get(category, category), won)
         for grade, category, free, held, sold, won in seats["by_grade"]
     ]
-    # Kept back and free is not for sale.
-    offered = [
-        (row, category == "OPEN")
-        for row, (_grade, category, *_) in zip(grades, seats["by_grade"], strict=True)
-    ]
     dates = [
         SeatRow(
             datetime.fromtimestamp(date["starts_at"], UTC),
@@ -189,7 +185,8 @@ def _seats(data: Data) -> dict[str, Any] | None:
         "by_date": dates if len(dates) > 1 else [],
         "all": SeatRow(
             "",
-            sum(row.free for row, is_open in offered if is_open),
+            # Without those that are kept back, which are not for sale.
+            sum(free for _grade, category, free, *_ in seats["by_grade"] if category == "OPEN"),
             sum(row.held for row in grades),
             sum(row.sold for row in grades),
             won=sum(row.won or 0 for row in grades),
@@ -213,7 +210,7 @@ def _holds(data: Data) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Minute:
-    """What happened in one minute, or in several. `lost` are holds that ended without a payment."""
+    """Sum up one minute, or several. `lost` are holds that ended without a payment."""
 
     at: datetime
     sold: int

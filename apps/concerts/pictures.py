@@ -21,6 +21,8 @@ _PNG_KEPT = frozenset(
 )
 _JPEG = b"\xff\xd8"
 _SOS, _EOI = 0xDA, 0xD9
+_EXIF = b"Exif\0\0"
+_ORIENTATION = 0x0112
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # each says width and height
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD8)})
 _WEBP_KEPT = frozenset((b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ICCP"))
@@ -104,11 +106,32 @@ def _read_jpeg(content: bytes) -> Picture:
         if marker in _FRAMES:
             height, width = struct.unpack_from(">HH", segment, 5)
             size = width, height
+        if segment[4:].startswith(_EXIF) and _is_turned(segment[4 + len(_EXIF) :]):
+            raise PictureRefused(
+                _(
+                    "This picture is only turned upright when it is shown. Turn it and save it again."
+                )
+            )
         if not _is_metadata(marker, segment):
             kept.append(segment)
     if size is None:
         raise ValueError("no frame")
     return Picture(Poster.Format.JPEG, *size, b"".join(kept))
+
+
+def _is_turned(exif: bytes) -> bool:
+    """Look for an orientation other than upright in the first directory of Exif, which is laid out as TIFF."""
+    order = "<" if exif.startswith(b"II") else ">"
+    try:
+        (at,) = struct.unpack_from(f"{order}I", exif, 4)
+        (count,) = struct.unpack_from(f"{order}H", exif, at)
+        for entry in range(at + 2, at + 2 + 12 * count, 12):
+            tag, value = struct.unpack_from(f"{order}H6xH", exif, entry)
+            if tag == _ORIENTATION:
+                return bool(value > 1)
+    except struct.error:
+        pass  # damaged metadata, which is dropped anyway
+    return False
 
 
 def _segments(content: bytes) -> Iterator[tuple[int, bytes]]:

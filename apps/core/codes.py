@@ -35,6 +35,11 @@ _REGISTRY = (
         _("The balance is too low. Top up and try again while your hold lives."),
     ),
     ErrorCode("PERMISSION_DENIED", 403, _("You are not allowed to do this.")),
+    ErrorCode(
+        "STAFF_ACCOUNT",
+        403,
+        _("Staff accounts cannot queue for seats or buy them. Please use an account of your own."),
+    ),
     ErrorCode("QUEUE_TOKEN_REQUIRED", 403, _("Join the queue of this concert first.")),
     ErrorCode("QUEUE_TOKEN_INVALID", 403, _("This queue token is not valid here.")),
     ErrorCode("QUEUE_TOKEN_NOT_ACTIVE", 403, _("It is not your turn yet."), retryable=True),

@@ -24,9 +24,9 @@ from apps.core.store import AWAY, StoreUnavailable
 logger = structlog.get_logger(__name__)
 
 KEPT_SECONDS = 3_600
-# Above what a reading takes. A process that died while it read holds the others up for as long, and so does a failure.
+# Lies above what a reading takes. A process that died while it read holds the others up for as long, and so does a failure.
 CLAIM_SECONDS = 10.0
-# What the first to ask may be made to wait for, while another process reads for the first time.
+# Bounds the wait of those who ask while another process reads for the very first time.
 FIRST_SECONDS, FIRST_STEP = 0.5, 0.05
 # A process asks the store as often as that, whoever looks; one thread does, a moment ahead.
 PROCESS_SECONDS, PROCESS_AHEAD = 0.5, 0.25
@@ -43,7 +43,7 @@ Data = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was read, as JSON has it. `version` names it; `is_late` says that the next one is overdue, for whatever reason."""
+    """Hold figures as JSON has them. `version` names the reading; `is_late` says that the next one is overdue."""
 
     data: Data
     version: str

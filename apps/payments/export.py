@@ -14,10 +14,12 @@ from typing import IO
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import F, Func, Q, QuerySet, TextField, Value, Window
+from django.db.models import Case, F, Func, Q, QuerySet, TextField, Value, When, Window
 from django.db.models.expressions import Combinable
-from django.db.models.functions import Mod, RowNumber
+from django.db.models.functions import Mod, Right, RowNumber
+from django.db.models.lookups import Exact
 
+from apps.accounts.models import WALK_UP_DOMAIN
 from apps.core.audit_sessions import audit_session
 from apps.core.transactions import database_now
 from apps.payments.models import LedgerEntry, LedgerTransaction
@@ -54,11 +56,22 @@ class _Harmless(Func):
     output_field = TextField()
 
 
+# Customers of the counter without an account have none.
+_NO_ADDRESS = f"@{WALK_UP_DOMAIN}"
+_ADDRESS = Case(
+    When(
+        Exact(Right(F("transaction__customer__email"), len(_NO_ADDRESS)), Value(_NO_ADDRESS)),
+        then=Value(""),
+    ),
+    default=F("transaction__customer__email"),
+    output_field=TextField(),
+)
+
 COLUMNS: tuple[Combinable, ...] = (
     _Time(F("transaction__created_at")),
     F("transaction_id"),
     F("transaction__customer_id"),
-    _Harmless(F("transaction__customer__email")),
+    _Harmless(_ADDRESS),
     F("transaction__sequence"),
     F("transaction__type"),
     F("account"),

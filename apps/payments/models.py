@@ -60,6 +60,11 @@ class LedgerTransaction(models.Model):
         PAYMENT = "PAYMENT", _("payment")
         REFUND = "REFUND", _("refund")
         ADJUSTMENT = "ADJUSTMENT", _("adjustment")
+        # Of the counter: see `counter.py`.
+        TILL_CASH = "TILL_CASH", _("cash at the counter")
+        TILL_CARD = "TILL_CARD", _("card at the counter")
+        COMP = "COMP", _("paid by the house")
+        COMP_BACK = "COMP_BACK", _("returned to the house")
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     # The unique constraint on (customer, sequence) serves every look-up by customer.
@@ -105,25 +110,36 @@ class LedgerTransaction(models.Model):
                 condition=Q(type="CHARGE", amount__gte=1, amount__lte=CHARGE_CEILING)
                 | Q(type="PAYMENT", amount__lt=0)
                 | Q(type="REFUND", amount__gt=0)
-                | (Q(type="ADJUSTMENT") & ~Q(amount=0)),
+                | (Q(type="ADJUSTMENT") & ~Q(amount=0))
+                | Q(type__in=["TILL_CASH", "TILL_CARD", "COMP"], amount__gt=0)
+                | Q(type="COMP_BACK", amount__lt=0),
                 name="ledger_amount_fits_type",
             ),
             models.CheckConstraint(
                 condition=Q(balance_after__gte=0)
-                & (Q(balance_after__lte=BALANCE_CEILING) | Q(type="REFUND") | Q(amount__lt=0)),
+                & (
+                    Q(balance_after__lte=BALANCE_CEILING)
+                    | Q(type__in=["REFUND", "TILL_CASH", "TILL_CARD", "COMP"])
+                    | Q(amount__lt=0)
+                ),
                 name="ledger_balance_after_within_limit",
             ),
             models.CheckConstraint(
-                condition=Q(type__in=["PAYMENT", "REFUND"], reference__isnull=False)
-                | Q(type__in=["CHARGE", "ADJUSTMENT"], reference__isnull=True),
+                condition=Q(type__in=["CHARGE", "ADJUSTMENT"], reference__isnull=True)
+                | (~Q(type__in=["CHARGE", "ADJUSTMENT"]) & Q(reference__isnull=False)),
                 name="ledger_reference_fits_type",
             ),
             models.CheckConstraint(
                 # A refund by staff says so, one that follows from a customer's cancellation does not.
                 condition=(
-                    Q(type__in=["ADJUSTMENT", "REFUND"], adjusted_by__isnull=False) & ~Q(reason="")
+                    Q(type__in=["ADJUSTMENT", "COMP", "REFUND"], adjusted_by__isnull=False)
+                    & ~Q(reason="")
                 )
-                | (~Q(type="ADJUSTMENT") & Q(adjusted_by__isnull=True, reason="")),
+                | Q(type__in=["TILL_CASH", "TILL_CARD"], adjusted_by__isnull=False, reason="")
+                | (
+                    ~Q(type__in=["ADJUSTMENT", "COMP", "TILL_CASH", "TILL_CARD"])
+                    & Q(adjusted_by__isnull=True, reason="")
+                ),
                 name="ledger_staff_explained",
             ),
             models.CheckConstraint(condition=Q(sequence__gte=1), name="ledger_sequence_from_one"),
@@ -141,8 +157,18 @@ class LedgerTransaction(models.Model):
                 condition=Q(adjusted_by__isnull=False),
                 name="ledger_adjusted_by",
             ),
+            # Finds what was paid at the counter for a reservation, or by the house.
+            models.Index(
+                fields=["reference"],
+                condition=Q(type__in=["TILL_CASH", "TILL_CARD", "COMP", "COMP_BACK"]),
+                name="ledger_of_counter",
+            ),
         ]
-        triggers = [triggers.append_only(), triggers.transaction_has_entries()]
+        triggers = [
+            triggers.append_only(),
+            triggers.transaction_has_entries(),
+            triggers.counter_money_is_spent(),
+        ]
         permissions = [
             ("refund", _("Can give back money that was paid")),
             ("export_money", "Can export money as files"),
@@ -150,6 +176,15 @@ class LedgerTransaction(models.Model):
 
     def __str__(self) -> str:
         return f"{self.pk}"
+
+
+# Movements of the counter, in this order, as the partial index on them names them.
+COUNTER_TYPES = (
+    LedgerTransaction.Type.TILL_CASH,
+    LedgerTransaction.Type.TILL_CARD,
+    LedgerTransaction.Type.COMP,
+    LedgerTransaction.Type.COMP_BACK,
+)
 
 
 class LedgerEntry(models.Model):
@@ -164,6 +199,9 @@ class LedgerEntry(models.Model):
         SALES_REVENUE = "SALES_REVENUE", _("sales revenue")
         REFUNDS = "REFUNDS", _("refunds")
         ADJUSTMENTS = "ADJUSTMENTS", _("adjustments")
+        TILL_CASH = "TILL_CASH", _("cash at the counter")
+        TILL_CARD = "TILL_CARD", _("card at the counter")
+        COMPS = "COMPS", _("complimentary tickets")
 
     transaction = models.ForeignKey(
         LedgerTransaction,
@@ -191,7 +229,10 @@ class LedgerEntry(models.Model):
             models.CheckConstraint(
                 condition=Q(account="CUSTOMER_LIABILITY", customer__isnull=False)
                 | Q(
-                    account__in=["CASH", "SALES_REVENUE", "REFUNDS", "ADJUSTMENTS"],
+                    account__in=[
+                        *("CASH", "SALES_REVENUE", "REFUNDS", "ADJUSTMENTS"),
+                        *("TILL_CASH", "TILL_CARD", "COMPS"),
+                    ],
                     customer__isnull=True,
                 ),
                 name="ledger_entry_customer_fits_account",

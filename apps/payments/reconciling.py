@@ -53,6 +53,8 @@ def lines_of(totals: LedgerTotals) -> list[tuple[str, int]]:
     """Return the sums of the ledger with their names."""
     return [
         (_("top-ups"), totals.charged),
+        (_("paid at the counter"), totals.till),
+        (_("paid by the house"), totals.comps),
         (_("corrections"), totals.adjusted),
         (_("payments"), -totals.paid),
         (_("refunds"), totals.refunded),

@@ -1,22 +1,29 @@
 """Reads of money: balances, and whether everything adds up. All amounts are won."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet, Sum
 
 from apps.core.audit_sessions import limited
-from apps.payments.models import LedgerTransaction, Wallet
+from apps.payments.models import COUNTER_TYPES, LedgerTransaction, Wallet
 
 
 def wallet_balance(*, customer_id: int) -> int:
     """Return what the customer can spend, in won; 0 before the first top-up."""
     balance = Wallet.objects.filter(pk=customer_id).values_list("balance", flat=True).first()
     return balance or 0
+
+
+def paid_by_house_of(reference: UUID) -> int:
+    """Return what the house has paid of a sale and not got back, in won."""
+    kinds = (LedgerTransaction.Type.COMP, LedgerTransaction.Type.COMP_BACK)
+    found = LedgerTransaction.objects.filter(type__in=kinds, reference=reference)
+    return found.aggregate(total=Sum("amount"))["total"] or 0
 
 
 def transactions_of_customer(*, customer_id: int) -> QuerySet[LedgerTransaction]:
@@ -41,15 +48,32 @@ def ledger_transactions(
     return found
 
 
-def refunds_of(references: Iterable[UUID]) -> dict[UUID, list[LedgerTransaction]]:
-    """Return what was given back of these references, the first refund first; one query, and those without any are left out."""
-    refunds: dict[UUID, list[LedgerTransaction]] = {}
-    found = LedgerTransaction.objects.filter(
-        type=LedgerTransaction.Type.REFUND, reference__in=list(references)
-    )
-    for refund in found.order_by("sequence"):
-        assert refund.reference is not None
-        refunds.setdefault(refund.reference, []).append(refund)
+@dataclass(slots=True)
+class Refunds:
+    """What was given back of a sale, the first refund first; in won, what the house has paid of the sale and what of that it got back."""
+
+    booked: list[LedgerTransaction] = field(default_factory=list)
+    house: int = 0
+    house_back: int = 0
+
+
+def refunds_of(references: Iterable[UUID]) -> dict[UUID, Refunds]:
+    """Return what was given back of these references; one query, and those of which there is nothing to say are left out."""
+    Type = LedgerTransaction.Type  # noqa: N806
+    refunds: dict[UUID, Refunds] = {}
+    # There is an index for each of the two.
+    kinds = Q(type=Type.REFUND) | Q(type__in=COUNTER_TYPES)
+    found = LedgerTransaction.objects.filter(kinds, reference__in=list(references))
+    for row in found.order_by("sequence"):
+        assert row.reference is not None
+        of_sale = refunds.setdefault(row.reference, Refunds())
+        match row.type:
+            case Type.REFUND:
+                of_sale.booked.append(row)
+            case Type.COMP:
+                of_sale.house += row.amount
+            case Type.COMP_BACK:
+                of_sale.house_back -= row.amount
     return refunds
 
 
@@ -150,7 +174,8 @@ _UNBALANCED_TRANSACTIONS = """
         SELECT transaction_id, COUNT(*) AS number, SUM(amount::float8) AS total,
                SUM(amount::float8) FILTER (WHERE account = 'CUSTOMER_LIABILITY') AS owed,
                SUM(CASE account WHEN 'CUSTOMER_LIABILITY' THEN 1 WHEN 'CASH' THEN 10 WHEN 'SALES_REVENUE' THEN 100
-                   WHEN 'REFUNDS' THEN 1000 WHEN 'ADJUSTMENTS' THEN 10000 END) AS accounts,
+                   WHEN 'REFUNDS' THEN 1000 WHEN 'ADJUSTMENTS' THEN 10000
+                   WHEN 'TILL_CASH' THEN 100000 WHEN 'TILL_CARD' THEN 1000000 WHEN 'COMPS' THEN 10000000 END) AS accounts,
                MIN(customer_id) FILTER (WHERE account = 'CUSTOMER_LIABILITY') AS customer_id,
                COUNT(customer_id) AS customers
         FROM payments_ledgerentry
@@ -160,7 +185,8 @@ _UNBALANCED_TRANSACTIONS = """
     WHERE booked.id IS NULL OR entries.number IS DISTINCT FROM 2
         OR entries.total <> 0 OR entries.owed IS DISTINCT FROM booked.amount
         OR entries.accounts IS DISTINCT FROM 1 + CASE booked.type
-            WHEN 'CHARGE' THEN 10 WHEN 'PAYMENT' THEN 100 WHEN 'REFUND' THEN 1000 WHEN 'ADJUSTMENT' THEN 10000 END
+            WHEN 'CHARGE' THEN 10 WHEN 'PAYMENT' THEN 100 WHEN 'REFUND' THEN 1000 WHEN 'ADJUSTMENT' THEN 10000
+            WHEN 'TILL_CASH' THEN 100000 WHEN 'TILL_CARD' THEN 1000000 WHEN 'COMP' THEN 10000000 WHEN 'COMP_BACK' THEN 10000000 END
         OR entries.customers <> 1 OR entries.customer_id IS DISTINCT FROM booked.customer_id
     ORDER BY 1
 """
@@ -183,12 +209,14 @@ def unbalanced_transactions(*, since: datetime | None = None) -> list[UUID]:
 
 @dataclass(frozen=True, slots=True)
 class LedgerTotals:
-    """Sums over the whole ledger; `balances` is the sum over the wallets.
+    """Sums over the whole ledger; `balances` is the sum over the wallets, `till` what was paid at the counter, `comps` what the house pays.
 
     Sums over what has moved since a moment say nothing of the wallets: those are 0.
     """
 
     charged: int
+    till: int
+    comps: int
     adjusted: int
     paid: int
     refunded: int
@@ -199,8 +227,9 @@ class LedgerTotals:
 
     @property
     def difference(self) -> int:
-        """Top-ups and corrections minus payments plus refunds, less what is owed to customers."""
-        return self.charged + self.adjusted - self.paid + self.refunded - self.owed
+        """Top-ups, what the counter and the house paid, and corrections minus payments plus refunds, less what is owed to customers."""
+        brought = self.charged + self.till + self.comps + self.adjusted
+        return brought - self.paid + self.refunded - self.owed
 
     @property
     def adds_up(self) -> bool:
@@ -209,6 +238,8 @@ class LedgerTotals:
 
 _LEDGER_TOTALS = """
     SELECT COALESCE(SUM(amount) FILTER (WHERE type = 'CHARGE'), 0)::bigint,
+           COALESCE(SUM(amount) FILTER (WHERE type IN ('TILL_CASH', 'TILL_CARD')), 0)::bigint,
+           COALESCE(SUM(amount) FILTER (WHERE type IN ('COMP', 'COMP_BACK')), 0)::bigint,
            COALESCE(SUM(amount) FILTER (WHERE type = 'ADJUSTMENT'), 0)::bigint,
            COALESCE(-SUM(amount) FILTER (WHERE type = 'PAYMENT'), 0)::bigint,
            COALESCE(SUM(amount) FILTER (WHERE type = 'REFUND'), 0)::bigint,

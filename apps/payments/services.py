@@ -28,6 +28,10 @@ COUNTER_ACCOUNTS = {
     Type.PAYMENT: Account.SALES_REVENUE,
     Type.REFUND: Account.REFUNDS,
     Type.ADJUSTMENT: Account.ADJUSTMENTS,
+    Type.TILL_CASH: Account.TILL_CASH,
+    Type.TILL_CARD: Account.TILL_CARD,
+    Type.COMP: Account.COMPS,
+    Type.COMP_BACK: Account.COMPS,
 }
 
 

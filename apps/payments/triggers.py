@@ -20,7 +20,9 @@ _UNBALANCED = """
             OR ARRAY_AGG(entry.account::TEXT ORDER BY entry.account = 'CUSTOMER_LIABILITY') <> ARRAY[
                 CASE booked.type
                     WHEN 'CHARGE' THEN 'CASH' WHEN 'PAYMENT' THEN 'SALES_REVENUE'
-                    WHEN 'REFUND' THEN 'REFUNDS' ELSE 'ADJUSTMENTS'
+                    WHEN 'REFUND' THEN 'REFUNDS'
+                    WHEN 'TILL_CASH' THEN 'TILL_CASH' WHEN 'TILL_CARD' THEN 'TILL_CARD'
+                    WHEN 'COMP' THEN 'COMPS' WHEN 'COMP_BACK' THEN 'COMPS' ELSE 'ADJUSTMENTS'
                 END,
                 'CUSTOMER_LIABILITY'
             ]
@@ -62,6 +64,35 @@ _UNACCOUNTED = """
         )
     ) THEN
         RAISE EXCEPTION 'Transaction % refunds what was not paid.', NEW.id
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NULL;
+"""
+
+# What was given for a sale goes into that sale, and what the house gave comes back to it before the customer gets anything.
+_UNSPENT = """
+    IF NEW.type IN ('TILL_CASH', 'TILL_CARD', 'COMP') AND (
+        SELECT SUM(amount) FROM payments_ledgertransaction
+        WHERE type IN ('TILL_CASH', 'TILL_CARD', 'COMP') AND reference = NEW.reference
+    ) > COALESCE((
+        SELECT SUM(-amount) FROM payments_ledgertransaction
+        WHERE type = 'PAYMENT' AND reference = NEW.reference AND customer_id = NEW.customer_id
+    ), 0) THEN
+        RAISE EXCEPTION 'Transaction % brings money that its sale did not take.', NEW.id
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF (
+        SELECT COALESCE(-SUM(amount) FILTER (WHERE type = 'COMP_BACK'), 0) IS DISTINCT FROM LEAST(
+            COALESCE(SUM(amount) FILTER (WHERE type = 'COMP'), 0),
+            COALESCE((
+                SELECT SUM(amount) FROM payments_ledgertransaction
+                WHERE type = 'REFUND' AND reference = NEW.reference
+            ), 0)
+        )
+        FROM payments_ledgertransaction
+        WHERE type IN ('COMP', 'COMP_BACK') AND reference = NEW.reference
+    ) THEN
+        RAISE EXCEPTION 'What the house paid for % does not come back to it.', NEW.reference
             USING ERRCODE = 'integrity_constraint_violation';
     END IF;
     RETURN NULL;
@@ -115,12 +146,18 @@ def deny_delete() -> pgtrigger.Trigger:
     )
 
 
-def _at_commit(name: str, operation: pgtrigger.Operation, func: str) -> pgtrigger.Trigger:
+def _at_commit(
+    name: str,
+    operation: pgtrigger.Operation,
+    func: str,
+    condition: pgtrigger.Condition | None = None,
+) -> pgtrigger.Trigger:
     return pgtrigger.Trigger(
         name=name,
         when=pgtrigger.After,
         operation=operation,
         timing=pgtrigger.Deferred,
+        condition=condition,
         func=func,
     )
 
@@ -138,3 +175,18 @@ def transaction_has_entries() -> pgtrigger.Trigger:
 def balance_matches_ledger() -> pgtrigger.Trigger:
     """Require that a balance is the one that the customer's last transaction left."""
     return _at_commit("balance_matches_ledger", pgtrigger.Insert | pgtrigger.Update, _UNEXPLAINED)
+
+
+def counter_money_is_spent() -> pgtrigger.Trigger:
+    """Require that what was paid at the counter, or by the house, was for a sale, and that the house gets its part of a refund first.
+
+    Not asked of top-ups and payments.
+    """
+    return _at_commit(
+        "counter_money_is_spent",
+        pgtrigger.Insert,
+        _UNSPENT,
+        pgtrigger.Condition(
+            "NEW.type IN ('REFUND', 'TILL_CASH', 'TILL_CARD', 'COMP', 'COMP_BACK')"
+        ),
+    )

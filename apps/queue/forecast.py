@@ -1,4 +1,4 @@
-"""When the queue of a room will be empty, by what its visits have been like lately."""
+"""Foretell when the queue of a room will be empty, by how long its visits have lasted lately."""
 
 from dataclasses import dataclass
 

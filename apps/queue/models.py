@@ -355,13 +355,10 @@ class RoomNotice(Notice):
         related_name="notices",
         verbose_name=_("waiting room"),
     )
-    shown_until = models.DateTimeField(
-        _("shown until"),
-        null=True,
-        blank=True,
-        help_text=_("Leave empty to show it until it is taken back."),
+    shown_until = models.DateTimeField(_("shown until"), null=True, blank=True)
+    waiting = models.PositiveIntegerField(
+        _("waiting"), null=True, blank=True, help_text=_("When it was sent.")
     )
-    waiting = models.PositiveIntegerField(_("waiting when it was sent"), null=True, blank=True)
 
     objects = NoticeQuerySet["RoomNotice"].as_manager()
 

@@ -9,6 +9,8 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.accounts.errors import StaffAccount
+from apps.accounts.services import refuse_staff
 from apps.api.middleware import mark_language_independent
 from apps.api.responses import success
 from apps.api.schema import operation
@@ -69,7 +71,7 @@ class QueueTokensView(ApiView):
         request=JoinSerializer,
         response=QueueTokenSerializer,
         status=(201, 200),
-        errors=[ConcertNotFound, SalesNotOpen, SalesClosed, QueueClosed],
+        errors=[ConcertNotFound, SalesNotOpen, SalesClosed, QueueClosed, StaffAccount],
         query=[
             OpenApiParameter(
                 "Queue-Token",
@@ -83,9 +85,11 @@ class QueueTokensView(ApiView):
         tags=["waiting room"],
     )
     def post(self, request: Request) -> Response:
+        concert_id = self.validated(JoinSerializer)["concert_id"]
+        refuse_staff(request.user)
         status = services.join_queue(
             customer_id=self.customer_id,
-            concert_id=self.validated(JoinSerializer)["concert_id"],
+            concert_id=concert_id,
             previous_token=request.headers.get("Queue-Token"),
         )
         return success(

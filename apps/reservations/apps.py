@@ -8,10 +8,13 @@ class ReservationsConfig(AppConfig):
     verbose_name = _("Reservations")
 
     def ready(self) -> None:
+        from apps.boxoffice.base.jobs.kinds import register_kind
         from apps.concerts.publication import Follower, register_follower
         from apps.reservations import receivers  # noqa: F401
+        from apps.reservations.jobs import GiveComplimentary
         from apps.reservations.selectors import holds_at_stake
         from apps.reservations.staff_jobs import register_kinds
 
         register_kinds()
         register_follower("reservations", Follower(holds_at_stake))
+        register_kind(GiveComplimentary())

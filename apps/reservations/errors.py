@@ -53,6 +53,27 @@ class PriceLimitExceeded(Conflict):
         super().__init__(total_price=total_price, limit=limit)
 
 
+class PriceChanged(RuleViolation):
+    """Staff were shown another price than the seats have by now."""
+
+    code = "VALIDATION_ERROR"
+
+
+class MoveRefused(RuleViolation):
+    """A customer cannot be moved like that; `reason` says why."""
+
+    code = "VALIDATION_ERROR"
+
+    class Reason(StrEnum):
+        OTHER_CONCERT = "OTHER_CONCERT"
+        OTHER_NUMBER = "OTHER_NUMBER"  # not as many seats as before
+        SAME_SEATS = "SAME_SEATS"
+        NOT_WHOLE = "NOT_WHOLE"  # a part was cancelled or refunded
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason=reason)
+
+
 class SingleSeatLeft(Conflict):
     """The choice would leave a free seat without a free neighbour, where another one in its row would not.
 

@@ -20,6 +20,11 @@ class PricedSeat(NamedTuple):
     grade: str
     price: int
 
+    @property
+    def label(self) -> str:
+        """Return the seat as it is printed, such as "A 3-12"."""
+        return f"{self.section} {self.row}-{self.number}"
+
 
 def reservation_payload(
     *,

@@ -25,10 +25,13 @@ from apps.concerts.models import (
     Seat,
 )
 from apps.core.identifiers import new_id
-from apps.core.texts import TypedNoteField
+from apps.core.texts import TypedLineField, TypedNoteField
 from apps.payments.models import LedgerTransaction
 from apps.reservations import triggers
 from apps.reservations.order_numbers import NextOrderNumber, printed_order_number
+
+REASON_MAX = 200  # of what staff tell a customer
+CONTACT_MAX = 100
 
 
 class HoldQuerySet(models.QuerySet["Hold"]):
@@ -105,6 +108,14 @@ class Hold(models.Model):
         help_text=_("When it would have been over if it had not been extended."),
     )
     ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
+    release_reason = TypedLineField(
+        _("reason of staff"),
+        max_length=REASON_MAX,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("Why staff released it; the customer reads it."),
+    )
 
     # Annotated by `with_seats_held()`.
     seats_held: int
@@ -114,6 +125,7 @@ class Hold(models.Model):
     class Meta:
         verbose_name = _("hold")
         verbose_name_plural = _("holds")
+        permissions = [("release_hold", "Can release a hold of a customer")]
         constraints = [
             models.CheckConstraint(
                 condition=Q(expires_at__gt=F("held_at")), name="hold_expires_after_it_began"
@@ -358,14 +370,42 @@ class Reservation(models.Model):
         db_default="",
     )
 
-    # Set by `selectors.with_refunds`, the first one first.
+    contact = TypedLineField(
+        _("contact"),
+        max_length=CONTACT_MAX,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("How to reach a customer of the counter who has no account."),
+    )
+    # No index: looked up from the old one to the new one only.
+    moved_to = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+        verbose_name=_("moved to"),
+        help_text=_("What the customer got in its place."),
+    )
+
+    # Set by `selectors.with_refunds`: the first refund first, what the house has paid of it in won, and what of that it got back.
     refunds: list[LedgerTransaction]
+    house_part: int
+    house_back: int
 
     objects = ReservationQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("reservation")
         verbose_name_plural = _("reservations")
+        permissions = [
+            ("cancel_reservation", _("Can cancel reservations and seats of them")),
+            ("sell_at_counter", "Can sell at the counter"),
+            ("give_complimentary", "Can give complimentary tickets"),
+            ("reseat", "Can move a customer to other seats"),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=Q(status="CONFIRMED", cancelled_at=None)
@@ -377,8 +417,11 @@ class Reservation(models.Model):
                 name="reservation_cancel_reason",
             ),
             models.UniqueConstraint(fields=["number"], name="reservation_order_number_once"),
+            models.CheckConstraint(
+                condition=Q(moved_to=None) | Q(status="CANCELLED"),
+                name="reservation_moved_is_cancelled",
+            ),
         ]
-        permissions = [("cancel_reservation", _("Can cancel reservations and seats of them"))]
         indexes = [
             models.Index(fields=["customer", "-reserved_at"], name="reservation_of_customer"),
             # Finds what is new, for staff and for the checks of what has changed.
@@ -428,6 +471,16 @@ class Reservation(models.Model):
     def refundable_amount(self) -> int:
         """Return what a cancellation would give back, in won. Needs `refunds` to be set."""
         return self.total_price - self.refunded_amount
+
+    @property
+    def refunded_to_customer(self) -> int:
+        """Return what went back to the customer, in won: the house gets what it has paid. Needs `refunds` to be set."""
+        return self.refunded_amount - self.house_back
+
+    @property
+    def refundable_to_customer(self) -> int:
+        """Return what a cancellation would give back to the customer, in won. Needs `refunds` to be set."""
+        return max(0, self.refundable_amount - (self.house_part - self.house_back))
 
     @property
     def notices(self) -> list["HolderNotice"]:
@@ -538,8 +591,8 @@ class HolderNotice(Notice):
         verbose_name=_("performance"),
         help_text=_("Empty if it is for all dates of the concert."),
     )
-    customers = models.PositiveIntegerField(_("customers when it was sent"))
-    tickets = models.PositiveIntegerField(_("tickets when it was sent"))
+    customers = models.PositiveIntegerField(_("customers"), help_text=_("When it was sent."))
+    tickets = models.PositiveIntegerField(_("tickets"), help_text=_("When it was sent."))
 
     objects = NoticeQuerySet["HolderNotice"].as_manager()
 

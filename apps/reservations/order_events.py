@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from apps.outbox.models import OutboxEvent
-from apps.payments.models import LedgerTransaction
+from apps.payments.models import COUNTER_TYPES, LedgerTransaction
 from apps.reservations.lookups import ORDER_NUMBER
 from apps.reservations.models import Reservation
 from apps.reservations.order_numbers import order_number_in
@@ -19,12 +19,13 @@ NEARBY = timedelta(seconds=3)
 
 
 def movements_of(order: Reservation) -> list[LedgerTransaction]:
-    """Return the movements of money of an order, the payment first; two queries, for each of which there is an index."""
+    """Return the movements of money of an order, the payment first; two queries, for each part of which there is an index."""
+    Type = LedgerTransaction.Type  # noqa: N806
     found = LedgerTransaction.objects.filter(reference=order.pk).select_related("adjusted_by")
+    others = Q(type=Type.REFUND) | Q(type__in=COUNTER_TYPES)
     return [
-        movement
-        for kind in (LedgerTransaction.Type.PAYMENT, LedgerTransaction.Type.REFUND)
-        for movement in found.filter(type=kind).order_by("sequence")
+        *found.filter(type=Type.PAYMENT),
+        *found.filter(others).order_by("sequence"),
     ]
 
 

@@ -1,7 +1,7 @@
 """Say what giving something back would do, before staff do it and to the second person who approves it."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 from uuid import UUID
@@ -35,13 +35,26 @@ class RefundPlan:
         return self.for_seats + self.extra
 
     @property
+    def to_house(self) -> int:
+        """Return what of it the house gets back, in won."""
+        return min(self.amount, self.reservation.house_part - self.reservation.house_back)
+
+    @property
     def is_possible(self) -> bool:
         """Tell whether no more than what is left would be refunded."""
         return self.amount <= self.reservation.refundable_amount
 
+    def choosing(self, *, seat_ids: Collection[int], extra: int) -> "RefundPlan":
+        """Return a plan for these of the seats that are left."""
+        tickets = [ticket for ticket in self.left if ticket.seat_id in seat_ids]
+        return replace(self, tickets=tickets, extra=extra)
 
-def refund_plan(*, reservation_id: UUID | str, seat_ids: Collection[int], extra: int) -> RefundPlan:
-    """:raises ReservationNotFound: there is none."""
+
+def refund_plan(*, reservation_id: UUID) -> RefundPlan:
+    """Return the plan to give back nothing, from which others are chosen.
+
+    :raises ReservationNotFound: there is none.
+    """
     found = Reservation.objects.with_details().select_related("customer").filter(pk=reservation_id)
     reservation = found.first()
     if reservation is None:
@@ -53,8 +66,7 @@ def refund_plan(*, reservation_id: UUID | str, seat_ids: Collection[int], extra:
         for ticket in reservation.tickets.all()
         if is_confirmed and ticket.cancelled_at is None
     ]
-    chosen = [ticket for ticket in left if ticket.seat_id in seat_ids]
-    return RefundPlan(reservation, left, chosen, extra)
+    return RefundPlan(reservation, left, tickets=(), extra=0)
 
 
 class Sold(NamedTuple):

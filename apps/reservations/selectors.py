@@ -19,7 +19,7 @@ from apps.concerts.models import Concert, Grade, Performance, Seat
 from apps.core.caching import ProcessCache
 from apps.core.database import fetch_one, load_statements
 from apps.core.errors import NotFound
-from apps.payments.selectors import refunds_of
+from apps.payments.selectors import Refunds, refunds_of
 from apps.reservations.errors import HoldNotFound, ReservationNotFound
 from apps.reservations.models import Hold, Reservation, SeatClaim, SeatClaimQuerySet, Ticket
 
@@ -105,10 +105,12 @@ def reservation_of(*, customer_id: int, reservation_id: UUID) -> Reservation:
 
 
 def with_refunds(reservations: Sequence[Reservation]) -> Sequence[Reservation]:
-    """Let reservations know what was refunded of them; one query."""
+    """Let reservations know what was refunded of them, and what of that was the customer's; one query."""
     refunds = refunds_of(reservation.pk for reservation in reservations)
     for reservation in reservations:
-        reservation.refunds = refunds.get(reservation.pk, [])
+        of_sale = refunds.get(reservation.pk, Refunds())
+        reservation.refunds = of_sale.booked
+        reservation.house_part, reservation.house_back = of_sale.house, of_sale.house_back
     return reservations
 
 

@@ -261,7 +261,7 @@ class ReservationSerializer(SoldReservationSerializer):
     tickets = CheckedTicketSerializer(source="tickets.all", many=True)
     cancel_reason = serializers.CharField()
     called_off_reason = serializers.CharField(source="performance.called_off_reason")
-    refunded_amount = serializers.IntegerField()
+    refunded_amount = serializers.IntegerField(source="refunded_to_customer")
     refunds = RefundSerializer(many=True)
     notices = HolderNoticeSerializer(
         many=True,

@@ -63,6 +63,7 @@ class RefundReservation(SingleStep):
             "seats": [str(ticket.seat) for ticket in plan.tickets],
             "seats_kept": len(plan.left) - len(plan.tickets),
             "amount": plan.amount,
+            "to_house": plan.to_house,
             "paid": plan.reservation.total_price,
         }
 
@@ -270,7 +271,12 @@ def refund_in_words(parameters: Parameters) -> Lines:
             % {"refunded": in_won(in_all), "paid": in_won(parameters["paid"])},
         ),
         (gettext("where it goes"), gettext("to the wallet of the customer, who reads the reason")),
+        *_to_house(parameters.get("to_house", 0)),
     ]
+
+
+def _to_house(amount: int) -> Lines:
+    return [(gettext("back to the house, which had paid it"), in_won(amount))] if amount else []
 
 
 def sold_in_words(sold: Sold) -> Lines:

@@ -384,6 +384,7 @@ UNFOLD = {
         }
     ],
     "STYLES": [lambda _request: static("boxoffice/admin.css")],
+    "SCRIPTS": [lambda _request: static("boxoffice/styles.js")],
     # Those are in the style sheet: what stands here the theme writes into each page.
     "COLORS": lambda _request: {},
     "ENVIRONMENT": "apps.boxoffice.look.clocks",
@@ -404,6 +405,9 @@ LANGUAGE_COOKIE_SAMESITE = "Lax"
 TIME_ZONE = "UTC"
 USE_TZ = True
 LOGIN_URL = "storefront:login"
+LOGIN_REDIRECT_URL = (
+    "admin:index"  # of the admin; the storefront says where each of its logins leads
+)
 VENUE_TIME_ZONE = "Asia/Seoul"
 
 STATIC_URL = "/static/"

@@ -6,7 +6,7 @@
     python -m dev.bench.staff_pages --write                          puts the table into docs/operations.md
 
 Each page is loaded by an administrator through Django's test client, so it counts what the server does and no network. The slowest must
-stay below the bound, or the command fails.
+stay below the bound, or the command fails: the time of the processor counts, which other work on the machine does not change.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import psycopg
 from rich.console import Console
 
@@ -54,11 +55,11 @@ def main(history: History, *, keep: Path | None, bound: int, write: bool) -> int
         sizes = kept.sizes
     lines = [
         f"{sizes.reservations:,} reservations of {sizes.concerts:,} concerts by {sizes.accounts:,} customers; "
-        f"milliseconds in the server, the first time and the median of {REPEATS}.\n",
+        f"milliseconds of the processor, in Django and in PostgreSQL together, and on the clock: median of {REPEATS}.\n",
         *table(
-            "page | first | median",
+            "page | processor | clock",
             "lrr",
-            (f"{title} | {first:,.0f} | {median:,.0f}" for title, first, median in results),
+            (f"{title} | {cpu:,.0f} | {clock:,.0f}" for title, cpu, clock in results),
         ),
     ]
     print(*lines, sep="\n")
@@ -69,7 +70,7 @@ def main(history: History, *, keep: Path | None, bound: int, write: bool) -> int
             "end of staff pages",
             lines,
         )
-    return sum(median > bound for _title, _first, median in results)
+    return sum(cpu > bound for _title, cpu, _clock in results)
 
 
 def _measure_all() -> Iterator[tuple[str, float, float]]:
@@ -80,17 +81,30 @@ def _measure_all() -> Iterator[tuple[str, float, float]]:
     from apps.accounts.models import User
 
     call_command("migrate", verbosity=0)
-    _analyze()
+    _settle()
     client = Client()
     client.force_login(User.objects.create_superuser("bench@example.com", name="Bench"))
     client.get("/admin/")
     for title, url in _pages():
+        _load(client, url)
         times = []
-        for _ in range(REPEATS + 1):
-            began_at = time.perf_counter()
+        for _ in range(REPEATS):
+            before = _processor_seconds(), time.perf_counter()
             _load(client, url)
-            times.append((time.perf_counter() - began_at) * 1000)
-        yield title, times[0], statistics.median(times[1:])
+            times.append((_processor_seconds() - before[0], time.perf_counter() - before[1]))
+        cpu, clock = (statistics.median(taken) * 1000 for taken in zip(*times, strict=True))
+        yield title, cpu, clock
+
+
+def _processor_seconds() -> float:
+    """Return what this process and its session of PostgreSQL have had of the processor: what a page takes on a machine with nothing else to do."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        [(pid,)] = cursor.fetchall()
+    taken = psutil.Process(pid).cpu_times()
+    return time.process_time() + float(taken.user + taken.system)
 
 
 def _load(client: "Client", url: str) -> None:
@@ -98,11 +112,13 @@ def _load(client: "Client", url: str) -> None:
     assert response.status_code in (200, 302), f"{url}: {response.status_code}"
 
 
-def _analyze() -> None:
+def _settle() -> None:
+    """Tidy up what migrations have rewritten, and keep the work in one process, whose time is read."""
     from django.db import connection
 
     with connection.cursor() as cursor:
         cursor.execute("VACUUM (ANALYZE) reservations_reservation")
+        cursor.execute("SET max_parallel_workers_per_gather = 0")
 
 
 def _pages() -> Iterator[tuple[str, str]]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.models import Group
+from django.db import transaction
 from django.db.models import Model
 from django.utils import timezone
 
@@ -30,7 +31,9 @@ Everything = dict[type[Model], Model]
 def a_sale_and_a_cancellation() -> None:
     performance = PerformanceFactory(seats=4, concert__seats_per_customer=2)
     first, second, third, fourth = performance.seats.order_by("pk")
-    save_template(name="Great hall", venue="Harbour Hall", seats=plan_of(performance.pk))
+    hall = plan_of(performance.pk)
+    with transaction.atomic():
+        save_template(name=f"Hall {performance.pk}", venue="Harbour Hall", seats=hall)
     keep_back(fourth, allocated_by=CustomerFactory(staff=True))
     visitor = admitted_visitor(performance.concert_id)
     hold(CustomerFactory(), [third])

@@ -24,6 +24,14 @@ def send(client: Client, url: str, values: dict[str, Any], **how: Any) -> Any:
     return client.post(url, {"_shown": shown_by(client, url), **values}, **how)
 
 
+def carry_out(client: Client, url: str, values: dict[str, Any], **how: Any) -> tuple[Any, str]:
+    """See what a form would do, then let it do that; returns the answer, and the page that showed it."""
+    shown = send(client, url, values)
+    assert shown.status_code == 200, shown
+    again = {**values, "_planned": shown.context["planned"], "_shown": shown.context["shown"]}
+    return client.post(url, again, **how), shown.content.decode()
+
+
 def act(client: Client, action: str, *objects: Model, **how: Any) -> Any:
     """Choose an action in the list of these objects."""
     chosen = {"action": action, "_selected_action": [obj.pk for obj in objects]}

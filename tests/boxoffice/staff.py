@@ -34,3 +34,12 @@ def page_of(obj: Model, page: str = "change") -> str:
 
 def list_of(model: type[Model], page: str = "changelist") -> str:
     return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}")
+
+
+def names_of_actions(model_admin: Any, kind: str = "actions_detail") -> list[str]:
+    """Return the names of its actions of a kind, those in groups as well."""
+    groups = (
+        action["items"] if isinstance(action, dict) else [action]
+        for action in getattr(model_admin, kind, None) or ()
+    )
+    return [name for group in groups for name in group]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Group, Permission
 from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -21,6 +21,7 @@ from apps.boxoffice.readings.house import HOUSE_SECONDS, house_readings, read_ho
 from apps.boxoffice.readings.sale import SALE_SECONDS, read_sale, sale_readings
 from apps.boxoffice.readings.series import SETTLING, totals
 from apps.boxoffice.rights import Rights
+from apps.boxoffice.roles import give_permissions
 from apps.boxoffice.sale_picture import picture_of
 from apps.core.caching import clear_process_caches
 from apps.core.shared_readings import Data, Reading
@@ -43,7 +44,7 @@ from tests.boxoffice.sales import (
 )
 from tests.boxoffice.staff import administrator, clerk, logged_in
 from tests.factories.accounts import CustomerFactory
-from tests.factories.concerts import ConcertFactory, PerformanceFactory
+from tests.factories.concerts import ConcertFactory, PerformanceFactory, keep_back
 from tests.factories.reservations import let_expire
 from tests.factories.visitors import admitted_visitor
 
@@ -84,15 +85,15 @@ class TestSeats:
         given_back(sale.vip[2])
         held(sale.r[0])
         sold(sale.other_vip[0])
-        sale.date.seats.filter(pk__in=[sale.r[3].pk, sale.vip[5].pk]).update(is_blocked=True)
+        keep_back(sale.r[3], sale.vip[5])
 
         data = read_sale(str(sale.first.pk), None)
 
         assert seats_by_grade(data) == {
             ("VIP", "OPEN"): [3, 0, 2, 2 * VIP_PRICE],
-            ("VIP", "KEPT_BACK"): [1, 0, 0, 0],
+            ("VIP", "HOUSE"): [1, 0, 0, 0],
             ("R", "OPEN"): [2, 1, 0, 0],
-            ("R", "KEPT_BACK"): [1, 0, 0, 0],
+            ("R", "HOUSE"): [1, 0, 0, 0],
         }
         total = picture(data)["seats"]["all"]
         assert (total.free, total.held, total.sold, total.won) == (5, 1, 2, 2 * VIP_PRICE)
@@ -272,7 +273,7 @@ class TestPage:
         for words in ("Night Garden", "180,000 won", "for sale", "VIP"):
             assert words in text
         assert "Glass Harbour" not in text
-        assert '<svg class="chart"' in text
+        assert '<svg class="figure-chart"' in text
         assert text.count("<caption") >= 4
 
     def test_of_a_concert_without_anything_is_shown(self) -> None:
@@ -355,8 +356,7 @@ class TestRights:
         assert "/steer/" not in with_sales
 
     def test_of_a_role_are_enough(self, sale: Sale) -> None:
-        from django.contrib.auth.models import Group
-
+        give_permissions()
         for role, status in (("Box office", 200), ("Operations", 200), ("Finance", 403)):
             user = CustomerFactory(staff=True)
             user.groups.add(Group.objects.get(name=role))

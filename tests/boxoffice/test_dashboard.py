@@ -19,6 +19,7 @@ from apps.boxoffice.base.jobs.models import StaffJob
 from apps.boxoffice.readings import shop as shop_module
 from apps.boxoffice.readings.house import house_readings
 from apps.boxoffice.readings.shop import read_shop, shop_readings
+from apps.boxoffice.roles import give_permissions
 from apps.concerts.models import venue_day
 from apps.core.shared_readings import Data
 from apps.core.store import StoreUnavailable
@@ -291,6 +292,7 @@ class TestRights:
         ],
     )
     def test_of_each_role(self, role: str, sees: set[str]) -> None:
+        give_permissions()
         user = CustomerFactory(staff=True)
         user.groups.add(Group.objects.get(name=role))
 

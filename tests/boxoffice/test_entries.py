@@ -1,33 +1,46 @@
 """Whatever staff do through a form stands in a history: who, what from what to what, and the reason that was given."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group
 from django.contrib.contenttypes.models import ContentType
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db.models import Model
 from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
 
 from apps.accounts.models import User
-from apps.concerts.models import Concert, Performance
+from apps.boxoffice.base.jobs.models import StaffJob
+from apps.concerts.halls import draft_seats, plan_of, save_template
+from apps.concerts.models import Concert, HallTemplate, InventoryCategory, Performance
+from apps.core.notices import NoticeText
 from apps.payments.models import LedgerTransaction
+from apps.queue.services import notify_visitors
+from apps.reservations.models import Reservation
+from apps.reservations.services import notify_holders
 from tests.boxoffice.rights import PAGES
 from tests.boxoffice.season import job
-from tests.boxoffice.sending import concert_form, layout_form, send
+from tests.boxoffice.sending import carry_out, concert_form, layout_form, send, typed
 from tests.boxoffice.staff import list_of, page_of
 from tests.boxoffice.test_forms import room_form
-from tests.boxoffice.test_history import NOTE_NOTHING, NOTE_THEMSELVES
+from tests.boxoffice.test_history import NOTE_NOTHING, NOTE_THEMSELVES, dead_delivery
+from tests.concerts.test_posters import png
 from tests.factories.accounts import PASSWORD, CustomerFactory
-from tests.factories.concerts import ConcertFactory, PerformanceFactory
+from tests.factories.concerts import ConcertFactory, PerformanceFactory, category_of
 from tests.factories.payments import WalletFactory
 from tests.factories.queue import WaitingRoomFactory
+from tests.factories.reservations import hold, reservation
 
 pytestmark = pytest.mark.django_db
 
 WHY = "The tour was moved"
 REASON = {"entry_reason": WHY}
+NOTICE = {"text_en": "Bring a coat.", "send": "1"}
 PASSWORDS = {"usable_password": "true", "password1": PASSWORD, "password2": PASSWORD}
 
 
@@ -65,6 +78,29 @@ def withdraw(staff: Client) -> Entry:
     concert = ConcertFactory()
     send(staff, f"{list_of(Concert, 'withdraw')}?concert={concert.pk}", {"reason": WHY})
     return Entry(concert, "Taken offline.")
+
+
+def add_dates(staff: Client) -> Entry:
+    concert = ConcertFactory()
+    day = (timezone.localdate() + timedelta(days=10)).isoformat()
+    values = {"first": day, "last": day, "weekdays": range(7), "times": "14:00, 19:30"}
+    send(staff, page_of(concert, "dates"), values | REASON)
+    return Entry(concert, "2 dates with 0 seats made.")
+
+
+def duplicate(staff: Client) -> Entry:
+    concert = PerformanceFactory(seats=2, concert__title="Paper Moons").concert
+    values = {"title": "Paper Boats", "days": 7, "with_dates": "on", "with_halls": "on"}
+    send(staff, page_of(concert, "duplicate"), values | REASON)
+    words = f"Made of concert Paper Moons ({concert.pk}). 1 date with 2 seats made."
+    return Entry(Concert.objects.get(title="Paper Boats"), words)
+
+
+def upload_poster(staff: Client) -> Entry:
+    concert = ConcertFactory()
+    picture = SimpleUploadedFile("poster.png", png())
+    send(staff, page_of(concert, "poster"), {"picture": picture, **REASON})
+    return Entry(concert, "Poster uploaded: PNG, 500 × 700 pixels.")
 
 
 def add_performance(staff: Client) -> Entry:
@@ -183,6 +219,173 @@ def reject_job(staff: Client) -> Entry:
     return Entry(waiting, "Rejected.")
 
 
+def apply_draft(staff: Client) -> Entry:
+    performance = PerformanceFactory(seats=2)
+    seats = [seat._replace(price=60_000) for seat in plan_of(performance.pk)]
+    draft = draft_seats(
+        performance_id=performance.pk, seats=seats, source="hall.csv", removes_missing=False
+    )
+    url = f"/admin/concerts/performance/{performance.pk}/seats/drafts/{draft.pk}/"
+    send(staff, url, {"seat_map_version": performance.seat_map_version, **REASON})
+    words = "Seats changed (hall.csv). With another price: 2."
+    return Entry(performance, words)
+
+
+def keep_template(staff: Client) -> Entry:
+    performance = PerformanceFactory(seats=2)
+    send(
+        staff,
+        page_of(performance, "template"),
+        {"name": "Seated", "venue": "Harbour Hall", **REASON},
+    )
+    return Entry(HallTemplate.objects.get(), "Template with 2 seats saved.")
+
+
+def read_template(staff: Client) -> Entry:
+    seats = "section,row,number,grade,price\nFloor,A,1,R,1000\nFloor,A,2,R,1000"
+    file = SimpleUploadedFile("hall.csv", seats.encode())
+    values = {"name": "Seated", "venue": "Harbour Hall", "file": file}
+    send(staff, list_of(HallTemplate, "file"), values)
+    return Entry(HallTemplate.objects.get(), "Template with 2 seats saved.", takes_reason=False)
+
+
+def change_template(staff: Client) -> Entry:
+    template = _template()
+    send(staff, page_of(template), {"name": "Standing", "venue": "Pier", **REASON})
+    return Entry(template, "Venue: Harbour Hall → Pier. Name: Seated → Standing.")
+
+
+def delete_template(staff: Client) -> Entry:
+    return _delete(staff, _template())
+
+
+def paint(staff: Client) -> Entry:
+    performance = PerformanceFactory(seats=2)
+    house = category_of(InventoryCategory.Code.HOUSE)
+    values = {"section": "1", "numbers": "2", "to": f"category:{house.pk}", "reason": WHY}
+    send(staff, page_of(performance, "paint"), values)
+    return Entry(performance, "Open → House (1): 1 A-2.")
+
+
+def add_category(staff: Client) -> Entry:
+    values = {"name": "Fan club", "code": "FAN_CLUB", "letter": "F", "colour": "#112233"}
+    send(staff, list_of(InventoryCategory, "add"), values | REASON)
+    return Entry(InventoryCategory.objects.get(code="FAN_CLUB"), "Added. Name: Fan club.")
+
+
+def change_category(staff: Client) -> Entry:
+    house = category_of(InventoryCategory.Code.HOUSE)
+    values = {"letter": "Z", "colour": house.colour, "returns_on_refund": "on"}
+    send(staff, page_of(house), values | REASON)
+    return Entry(house, f"Letter: {house.letter} → Z.")
+
+
+def call_off(staff: Client) -> Entry:
+    url = reverse("admin:reservations_performance_call_off", args=[_booked().performance_id])
+    carry_out(staff, url, {"reason": WHY})
+    return Entry(StaffJob.objects.get(), "Requested.")
+
+
+def move(staff: Client) -> Entry:
+    performance = PerformanceFactory(seats=2)
+    url = reverse("admin:reservations_performance_move", args=[performance.pk])
+    later = typed("starts_at", performance.starts_at + timedelta(days=1))
+    carry_out(staff, url, {**later, "reason": WHY})
+    return Entry(StaffJob.objects.get(), "Requested.")
+
+
+def refund(staff: Client) -> Entry:
+    booked = _booked()
+    carry_out(staff, page_of(booked, "refund"), {"extra": "5,000", "reason": WHY})
+    return Entry(booked, "Refunded: 5,000 won, 5,000 of 50,000 won in all.")
+
+
+def cancel_selected(staff: Client) -> Entry:
+    ids = ".".join(booked.pk.hex for booked in (_booked(), _booked()))
+    carry_out(staff, f"{list_of(Reservation, 'cancel_selected')}?ids={ids}", {"reason": WHY})
+    return Entry(StaffJob.objects.get(), "Requested.")
+
+
+def sell(staff: Client) -> Entry:
+    performance = PerformanceFactory(seats=2)
+    seat = performance.seats.order_by("pk")[0]
+    address = reverse("admin:reservations_sell", args=[performance.pk])
+    walk_up = {"buyer": "WALK_UP", "name": "Kim Minji", "contact": "", "paid_by": "CASH"}
+    send(staff, f"{address}?seat={seat.pk}", {"price": seat.price, **walk_up, "reason": WHY})
+    return Entry(Reservation.objects.get(), "")
+
+
+def reseat(staff: Client) -> Entry:
+    performance = PerformanceFactory(seats=2)
+    sold = reservation(CustomerFactory(), list(performance.seats.filter(number=1)))
+    address = reverse("admin:reservations_move", args=[sold.pk])
+    values = {"difference": 0, "paid_by": "CASH", "reason": WHY}
+    send(staff, f"{address}?seats=1 A-2", values)
+    return Entry(sold, "")
+
+
+def release_hold(staff: Client) -> Entry:
+    held = hold(CustomerFactory(), list(PerformanceFactory(seats=1).seats.all()))
+    send(staff, reverse("admin:reservations_release", args=[held.pk]), {"reason": WHY})
+    return Entry(held, "")
+
+
+def notify_room(staff: Client) -> Entry:
+    room = WaitingRoomFactory()
+    send(staff, f"/admin/queue/roomnotice/write/{room.pk}/", NOTICE)
+    return Entry(room, "Told those who wait: “Bring a coat.”", takes_reason=False)
+
+
+def take_back_from_room(staff: Client) -> Entry:
+    room = WaitingRoomFactory()
+    notice = notify_visitors(concert_id=room.concert_id, **_told())
+    send(staff, page_of(notice, "end"), {})
+    words = "Took back what those who wait were told: “Bring a coat.”"
+    return Entry(room, words, takes_reason=False)
+
+
+def notify_performance(staff: Client) -> Entry:
+    performance = PerformanceFactory()
+    send(staff, f"/admin/reservations/holdernotice/performance/{performance.pk}/", NOTICE)
+    return Entry(performance, "Told ticket holders: “Bring a coat.”", takes_reason=False)
+
+
+def notify_concert(staff: Client) -> Entry:
+    concert = ConcertFactory()
+    send(staff, f"/admin/reservations/holdernotice/concert/{concert.pk}/", NOTICE)
+    return Entry(concert, "Told ticket holders: “Bring a coat.”", takes_reason=False)
+
+
+def take_back_from_holders(staff: Client) -> Entry:
+    performance = PerformanceFactory()
+    notice = notify_holders(performance_id=performance.pk, **_told())
+    send(staff, page_of(notice, "end"), {})
+    words = "Took back what ticket holders were told: “Bring a coat.”"
+    return Entry(performance, words, takes_reason=False)
+
+
+def replay(staff: Client) -> Entry:
+    delivery, _ = dead_delivery()
+    send(staff, page_of(delivery, "replay"), {"reason": WHY})
+    return Entry(delivery, "Replayed: ")
+
+
+def _template() -> HallTemplate:
+    plan = plan_of(PerformanceFactory(seats=2).pk)
+    return save_template(name="Seated", venue="Harbour Hall", seats=plan)
+
+
+def _booked() -> Reservation:
+    return reservation(CustomerFactory(), list(PerformanceFactory(seats=1).seats.all()))
+
+
+def _told() -> dict[str, Any]:
+    return {
+        "text": NoticeText(en=NOTICE["text_en"]),
+        "staff_id": CustomerFactory(staff=True).pk,
+    }
+
+
 def _delete(staff: Client, obj: Any) -> Entry:
     send(staff, page_of(obj, "delete"), {"_expected": 1, **REASON})
     assert not type(obj)._default_manager.filter(pk=obj.pk).exists()
@@ -209,25 +412,60 @@ FORMS: dict[str, Callable[[Client], Entry]] = {
     "auth/group/add/": add_group,
     "boxoffice/staffjob/<uuid:pk>/approve/": approve_job,
     "boxoffice/staffjob/<uuid:pk>/reject/": reject_job,
+    "concerts/concert/<int64:pk>/dates/": add_dates,
+    "concerts/concert/<int64:pk>/duplicate/": duplicate,
+    "concerts/concert/<int64:pk>/poster/": upload_poster,
     "concerts/concert/<int64:pk>/publish/": publish,
     "concerts/concert/<path:object_id>/change/": change_concert,
     "concerts/concert/<path:object_id>/delete/": delete_concert,
     "concerts/concert/add/": add_concert,
     "concerts/concert/withdraw/": withdraw,
+    "concerts/halltemplate/<path:object_id>/change/": change_template,
+    "concerts/halltemplate/<path:object_id>/delete/": delete_template,
+    "concerts/halltemplate/file/": read_template,
+    "concerts/inventorycategory/<path:object_id>/change/": change_category,
+    "concerts/inventorycategory/add/": add_category,
+    "concerts/performance/<int64:pk>/inventory/": paint,
     "concerts/performance/<int64:pk>/prices/": change_prices,
+    "concerts/performance/<int64:pk>/seats/drafts/<int64:draft>/": apply_draft,
+    "concerts/performance/<int64:pk>/seats/template/": keep_template,
     "concerts/performance/<path:object_id>/change/": change_performance,
     "concerts/performance/<path:object_id>/delete/": delete_performance,
     "concerts/performance/add/": add_performance,
     "concerts/performance/generate-seats/": make_seats,
     "concerts/seat/<path:object_id>/delete/": delete_seat,
     "concerts/seat/hall/<int64:performance_id>/delete/": delete_hall,
+    "outbox/eventdelivery/<int64:pk>/replay/": replay,
     "payments/ledgertransaction/add/": adjust,
+    "queue/roomnotice/<int64:pk>/end/": take_back_from_room,
+    "queue/roomnotice/write/<int64:pk>/": notify_room,
     "queue/waitingroom/<int:pk>/steer/<str:control>/": steer,
     "queue/waitingroom/<path:object_id>/change/": change_room,
+    "reservations/holdernotice/<int64:pk>/end/": take_back_from_holders,
+    "reservations/holdernotice/concert/<int64:pk>/": notify_concert,
+    "reservations/holdernotice/performance/<int64:pk>/": notify_performance,
+    "reservations/reservation/<uuid:pk>/move/": reseat,
+    "reservations/reservation/holds/<uuid:pk>/release/": release_hold,
+    "reservations/reservation/seats/<int64:pk>/sell/": sell,
+    "reservations/reservation/<uuid:pk>/refund/": refund,
+    "reservations/reservation/cancel-selected/": cancel_selected,
+    "reservations/reservation/performances/<int64:pk>/call-off/": call_off,
+    "reservations/reservation/performances/<int64:pk>/move/": move,
 }
 
-# Pages that take a form and change nothing of the box office: one's own login, and what only shows or leads on.
-CHANGE_NOTHING = {"", "<app_label>/", "login/", "logout/", "password_change/", "search/"}
+# Pages that take a form and change nothing of the box office.
+CHANGE_NOTHING = {
+    # One's own login, and what only shows.
+    *("", "<app_label>/", "login/", "logout/", "password_change/", "search/"),
+    # They lead to the page of a draft, which asks before it changes seats.
+    "concerts/performance/<int64:pk>/seats/grades/",
+    "concerts/performance/<int64:pk>/seats/sheet/",
+    # Buttons above lists: they lead to a form, or to a report.
+    "concerts/halltemplate/from_file/",
+    "payments/ledgertransaction/reconcile_books/",
+    "payments/ledgertransaction/sales/",
+    "reservations/reservation/find_order/",
+}
 
 
 def is_action(route: str) -> bool:

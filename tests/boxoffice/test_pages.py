@@ -26,14 +26,15 @@ from apps.concerts.models import (
     Seat,
     SeatAllocation,
 )
+from apps.core.notices import NoticeText
 from apps.outbox.draining import drain
 from apps.outbox.models import DeliveryReplay, EventDelivery, OutboxEvent
 from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
 from apps.payments.services import adjust_wallet
-from apps.queue.models import PolicyChange, QueueExit
-from apps.queue.services import set_capacity
-from apps.reservations.models import Hold, Reservation, SeatClaim, Ticket
-from apps.reservations.services import cancel_reservation
+from apps.queue.models import PolicyChange, QueueExit, RoomNotice
+from apps.queue.services import notify_visitors, set_capacity
+from apps.reservations.models import Hold, HolderNotice, Reservation, SeatClaim, Ticket
+from apps.reservations.services import cancel_reservation, notify_holders
 from tests.boxoffice.staff import list_of, page_of
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory, begin_at, keep_back
@@ -190,6 +191,13 @@ def everything(performance: Performance, customer: User) -> dict[type[models.Mod
         chosen="consumer external_sync", deliveries=12, replayed_by=customer
     )
     kinds = [Hold, Reservation, SeatClaim, Ticket, QueueExit, PolicyChange, RankingEntry, Seat]
+    told: dict[str, Any] = {
+        "text": NoticeText(ko="안내", en="Doors at six"),
+        "staff_id": staff.pk,
+    }
+    notify_visitors(concert_id=performance.concert_id, **told)
+    notify_holders(performance_id=performance.pk, **told)
+    kinds += [RoomNotice, HolderNotice]
     kinds += [Wallet, LedgerEntry, OutboxEvent, EventDelivery, IdempotencyRecord, AccessToken]
     job_of_staff(customer)
     kinds += [SeatAllocation, DeliveryReplay, StaffJob, StaffJobRow]
@@ -224,6 +232,8 @@ ABOUT: dict[type[models.Model], tuple[list[type[models.Model]], list[str]]] = {
     EventDelivery: ([Reservation, OutboxEvent], ["reservation.confirmed"]),
     IdempotencyRecord: ([User], ["Ida Vale"]),
     AccessToken: ([User], ["Ida Vale"]),
+    RoomNotice: ([User], ["Paper Moons", "Doors at six"]),
+    HolderNotice: ([Concert], ["Paper Moons", "Doors at six"]),
     DeliveryReplay: ([User], ["Ida Vale", "external_sync", "12"]),
     StaffJob: ([User], ["Ida Vale", "tests.unknown", "1 refused", "Too late"]),
     StaffJobRow: ([StaffJob], ["tests.unknown", "Too late"]),

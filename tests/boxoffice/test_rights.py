@@ -22,12 +22,18 @@ from django.urls import URLResolver, resolve
 from apps.accounts.models import User
 from apps.boxoffice.base.words import seen_by
 from apps.boxoffice.roles import ADMINISTRATOR, BOX_OFFICE, FINANCE, OPERATIONS, give_permissions
-from apps.concerts.models import Concert, Performance
+from apps.boxoffice.urls import urlpatterns
+from apps.concerts.halls import draft_seats, plan_of
+from apps.concerts.models import Concert, Performance, Seat
+from apps.queue.models import WaitingRoom
+from apps.reservations.models import Hold
 from tests.boxoffice.rights import ACTIONS, OPEN, PAGES
 from tests.boxoffice.season import Everything, one_of_each
+from tests.boxoffice.test_history import dead_delivery
 from tests.factories.accounts import CustomerFactory
-from tests.factories.concerts import ConcertFactory
+from tests.factories.concerts import ConcertFactory, PerformanceFactory
 from tests.factories.queue import WaitingRoomFactory
+from tests.factories.reservations import hold
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
@@ -40,15 +46,35 @@ QUERIES = {
 
 # For the buttons that a page shows in one state only: the object to ask for.
 SITUATIONS: dict[str, Callable[[], Model]] = {
+    "outbox/eventdelivery/<path:object_id>/replay_this/": lambda: dead_delivery()[0],
+    "reservations/hold/<path:object_id>/release/": lambda: live_hold(),
+    "reservations/reservation/holds/<uuid:pk>/release/": lambda: live_hold(),
     "concerts/concert/<path:object_id>/publish_this/": lambda: ConcertFactory(is_published=False),
     "queue/waitingroom/<path:object_id>/open_now/": lambda: WaitingRoomFactory(state="CLOSED"),
     "queue/waitingroom/<path:object_id>/resume/": lambda: WaitingRoomFactory(state="PAUSED"),
 }
 
 
+def live_hold() -> Hold:
+    seats = list(PerformanceFactory(seats=1).seats.all())
+    return hold(CustomerFactory(), seats)
+
+
+# Below the address of one model, pages about an object of another one.
+ABOUT: dict[str, type[Model]] = {
+    "queue/roomnotice/write/": WaitingRoom,
+    "reservations/holdernotice/concert/": Concert,
+    "reservations/holdernotice/performance/": Performance,
+    "reservations/reservation/customer/": User,
+    "reservations/reservation/seats/": Performance,
+    "reservations/reservation/performances/": Performance,
+}
+
+
 def routes(patterns: Iterable[Any] | None = None, before: str = "") -> Iterator[str]:
     """Yield the address below `/admin/` of each page, as the resolver of the admin has it."""
-    for pattern in admin.site.get_urls() if patterns is None else patterns:
+    own = [*urlpatterns, *admin.site.get_urls()]
+    for pattern in own if patterns is None else patterns:
         route = before + GROUP.sub(r"\1\2", str(pattern.pattern))
         if isinstance(pattern, URLResolver):
             yield from routes(pattern.url_patterns, route)
@@ -63,6 +89,12 @@ def address(route: str, made: Everything) -> str:
         "object_id": lambda: quote(subject.pk),
         "pk": lambda: subject.pk,
         "id": lambda: subject.pk,
+        "concert_id": lambda: made[Concert].pk,
+        "draft": lambda: _draft(made[Performance].pk),
+        "format": lambda: "csv",
+        "seat_id": lambda: (
+            Seat.objects.filter(performance=made[Performance].pk).order_by("pk")[0].pk
+        ),
         "performance_id": lambda: made[Performance].pk,
         "control": lambda: "pause",
         "app_label": lambda: "concerts",
@@ -72,8 +104,19 @@ def address(route: str, made: Everything) -> str:
     return f"/admin/{PARAMETER.sub(lambda found: str(values[found[1]]()), route)}"
 
 
+def _draft(performance_id: int) -> int:
+    seats = plan_of(performance_id)
+    draft = draft_seats.step(
+        performance_id=performance_id, seats=seats, source="seats.csv", removes_missing=False
+    )
+    return draft.pk
+
+
 def _subject(route: str, made: Everything) -> Any:
-    """Return an object of the model that an address begins with."""
+    """Return an object of the model that an address begins with, or that it is about."""
+    for base, model in ABOUT.items():
+        if route.startswith(base):
+            return made[model]
     by_base = {model._meta.label_lower.replace(".", "/"): obj for model, obj in made.items()}
     return by_base.get("/".join(route.split("/")[:2]), made[Concert])
 

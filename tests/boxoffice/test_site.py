@@ -14,7 +14,7 @@ from apps.outbox.models import DeliveryReplay, EventDelivery, OutboxEvent, Recei
 from apps.queue.models import QueueExit, RoomNotice
 from apps.reservations.models import Hold, HolderNotice, Reservation, SeatClaim, Ticket
 from tests.boxoffice.season import Everything, a_sale_and_a_cancellation, one_of_each
-from tests.boxoffice.staff import list_of, logged_in, page_of
+from tests.boxoffice.staff import list_of, logged_in, names_of_actions, page_of
 from tests.factories.accounts import CustomerFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
@@ -47,7 +47,11 @@ NEVER_EDITED = [
 USUAL_QUERIES = 4
 QUERIES = {
     "concerts.Concert": 5,  # venues to filter by
+    "concerts.HallTemplate": 5,
     "concerts.RankingEntry": 7,  # the calendar above it
+    "concerts.Seat": 5,  # categories to filter by
+    "concerts.SeatAllocation": 5,
+    "outbox.EventDelivery": 5,  # the orders that they are about
     "outbox.Receiver": 7,  # makes its rows, and counts for each receiver
     "reservations.Hold": 5,  # concerts to filter by
     "reservations.Reservation": 5,
@@ -137,22 +141,20 @@ def test_no_form_grows_beyond_what_is_read(rf, settings):
     assert max(grows.values()) < settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 @pytest.mark.parametrize("object_id", ["abc", "2/x", "9" * 30, "-1", "%00", "1 OR 1=1"])
-def test_no_address_of_an_object_is_an_error(model, object_id) -> None:
+def test_no_address_of_an_object_is_an_error(object_id) -> None:
     """People edit addresses, and links get cut off."""
     client = logged_in(CustomerFactory(admin=True), raise_request_exception=False)
-    model_admin = admin.site._registry[model]
-    listed = list_of(model)
-
     statuses = {
-        page: client.get(f"{listed}{object_id}/{page}/").status_code
+        url: client.get(url).status_code
+        for model in MODELS
         for page in (
             "change",
             "delete",
             "history",
-            *vars(type(model_admin)).get("actions_detail", ()),
+            *names_of_actions(admin.site._registry[model]),
         )
+        for url in (f"{list_of(model)}{object_id}/{page}/",)
     }
 
-    assert set(statuses.values()) <= {302, 403, 404, 405}, statuses
+    assert {url: n for url, n in statuses.items() if n not in {302, 403, 404, 405}} == {}

@@ -26,13 +26,13 @@ LOOKS = [("desktop", "light", "en"), ("phone", "dark", "ko"), ("desktop", "dark"
 Barriers = dict[str, list[str]]
 
 
-def barriers(page: Page) -> list[str]:
-    """Return what axe calls serious or critical, once colours have stopped changing."""
+def barriers(page: Page, *, within: str | None = None) -> list[str]:
+    """Return what axe calls serious or critical, of the page or a part of it, once colours have stopped changing."""
     page.evaluate(
         "Promise.allSettled(document.getAnimations()"
         ".filter((shown) => shown instanceof CSSTransition).map((shown) => shown.finished))"
     )
-    results = Axe().run(page)
+    results = Axe().run(page, context=within)
     return [
         f"{violation['id']}: {node['html'][:200]} {node.get('failureSummary', '')}"
         for violation in results.response["violations"]

@@ -10,6 +10,7 @@ from apps.accounts.models import User
 from apps.concerts.models import Performance
 from apps.queue.services import admit_visitors, join_queue, pause_room
 from tests.browser.conftest import StartVisit
+from tests.browser.test_accessibility import barriers
 from tests.factories.accounts import CustomerFactory
 from tests.factories.payments import WalletFactory
 from tests.factories.reservations import hold, reservation
@@ -95,7 +96,7 @@ class TestCockpit:
     ("scheme", "language", "width"),
     [("light", "en", 1280), ("dark", "ko", 1024)],
 )
-def test_no_figure_is_cut_off(
+def test_no_figure_is_cut_off_or_out_of_reach(
     visit: StartVisit, boss: User, performance: Performance, scheme: str, language: str, width: int
 ) -> None:
     sell(performance, 0)
@@ -109,6 +110,7 @@ def test_no_figure_is_cut_off(
         color_scheme=scheme,
         locale=language,
         viewport={"width": width, "height": 900},
+        bypass_csp=True,  # for the check, which is injected
     )
 
     for path in (
@@ -121,3 +123,4 @@ def test_no_figure_is_cut_off(
             "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )
         assert too_wide <= 0, path
+        assert barriers(page, within=".figures") == [], path

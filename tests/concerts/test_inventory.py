@@ -1,12 +1,15 @@
 """Seats that are kept back in categories, and what kind of seats there are."""
 
 from datetime import timedelta
+from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
 
+import pgtrigger
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from apps.accounts.models import User
@@ -281,6 +284,28 @@ class TestReleaseByItself:
         assert release_due_allocations() == 5
 
         assert not SeatAllocation.objects.exists()
+
+
+class TestMigration:
+    def test_blocked_seats_become_killed_ones_in_batches_and_once(
+        self, performance: Performance, seats: list[Seat], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        migration = import_module("apps.concerts.migrations.0003_inventory_of_blocked_seats")
+        monkeypatch.setattr(migration, "BATCH", 5)
+        other = Seat.objects.exclude(performance=performance).order_by("pk")[0]
+        blocked = [other.pk, seats[0].pk, seats[5].pk]
+        with pgtrigger.ignore():
+            Seat.objects.filter(pk__in=blocked).update(is_blocked=True)
+            Performance.objects.filter(pk=performance.pk).update(seats_unblocked=4)
+        keep_back(seats[1])
+
+        for _ in range(2):
+            migration.allocate_blocked_seats(None, SimpleNamespace(connection=connection))
+
+        killed = SeatAllocation.objects.filter(category__code="KILLED", reason="Blocked before")
+        assert set(killed.values_list("seat_id", flat=True)) == set(blocked)
+        assert SeatAllocation.objects.count() == 4
+        assert for_the_public(performance) == 3
 
 
 class TestSellableBy:

@@ -72,6 +72,22 @@ class TestPictures:
         # And what is left is a picture that is read in the same way.
         assert read_picture(picture.content) == picture
 
+    @pytest.mark.parametrize("order", ["<", ">"])
+    @pytest.mark.parametrize("orientation", [1, 6])
+    def test_that_are_stored_turned_are_refused(self, order: str, orientation: int) -> None:
+        mark = b"II*\0" if order == "<" else b"MM\0*"
+        entries = [(0x010F, 2, 1, 0), (0x0112, 3, 1, orientation)]
+        directory = b"".join(struct.pack(f"{order}HHIHxx", *entry) for entry in entries)
+        exif = mark + struct.pack(f"{order}IH", 8, len(entries)) + directory
+        content = jpeg(more=segment(0xE1, b"Exif\0\0" + exif))
+
+        if orientation == 1:
+            assert read_picture(content).content == jpeg()
+        else:
+            with pytest.raises(PictureRefused) as refusal:
+                read_picture(content)
+            assert "Turn it and save it again." in refusal.value.reason
+
     def test_keep_all_that_is_needed_to_show_them(self) -> None:
         assert read_picture(png()).content == png()
         assert read_picture(jpeg()).content == jpeg()

@@ -130,6 +130,26 @@ class TestSharedReadings:
         assert len(read.calls) == 1
         assert [reading and reading.data for reading in shown] == [{"number": 1}] * 6
 
+    def test_are_read_by_every_process_without_the_claim(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Show that the claim is what keeps them from it: here each process is told that it has it."""
+        take = SharedReadings._take
+
+        def take_all(readings: SharedReadings, key: str, claim: str) -> tuple[Any, float, bool]:
+            kept, age, _ = take(readings, key, claim)
+            return kept, age, True
+
+        monkeypatch.setattr(SharedReadings, "_take", take_all)
+        read = Counted(seconds=0.3)
+        threads = [threading.Thread(target=a_process(read).get) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+
+        assert len(read.calls) == 6
+
     def test_are_none_while_the_very_first_one_does_not_come(
         self, cache_store: redis.Redis, monkeypatch: pytest.MonkeyPatch
     ) -> None:

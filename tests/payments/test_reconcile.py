@@ -62,6 +62,8 @@ class TestSoundBooks:
 
         assert totals == LedgerTotals(
             charged=59_000,
+            till=0,
+            comps=0,
             adjusted=-1_000,
             paid=27_000,
             refunded=20_000,
@@ -92,7 +94,7 @@ class TestSoundBooks:
                 "TRUNCATE payments_ledgerentry, payments_ledgertransaction, payments_wallet"
             )
 
-        assert ledger_totals() == LedgerTotals(0, 0, 0, 0, 0, 0, 0, 0)
+        assert ledger_totals() == LedgerTotals(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
         assert "The books balance." in reconcile()[0]
 
 

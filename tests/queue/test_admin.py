@@ -29,8 +29,8 @@ class TestLists:
         ("name", "factory", "queries"),
         [
             ("waitingroom", WaitingRoomFactory, 7),
-            ("queueexit", QueueExitFactory, 9),
-            ("policychange", PolicyChangeFactory, 9),
+            ("queueexit", QueueExitFactory, 10),
+            ("policychange", PolicyChangeFactory, 10),
         ],
     )
     def test_take_a_fixed_number_of_queries(

@@ -8,7 +8,7 @@ import pytest
 import redis
 from django.utils import timezone
 
-from apps.concerts.models import Concert
+from apps.concerts.models import Concert, Performance
 from apps.queue import services
 from apps.queue.core.lottery import key_blocks
 from apps.queue.live import live_room, token_signer
@@ -17,7 +17,7 @@ from apps.queue.services.clock import to_micros
 from apps.queue.services.exit_log import move_exits, recorded_end
 from apps.queue.services.rooms import TICK, bring_up_to_date
 from tests.factories.accounts import CustomerFactory
-from tests.factories.concerts import ConcertFactory
+from tests.factories.concerts import ConcertFactory, PerformanceFactory
 from tests.factories.queue import QueueExitFactory, WaitingRoomFactory
 from tests.queue.rooms import Clock, Visitor
 
@@ -28,6 +28,30 @@ STORES = ["node"]
 
 def of_concert(concert: Concert) -> WaitingRoom:
     return WaitingRoom.objects.with_concert().get(concert=concert)
+
+
+class TestClosing:
+    def test_passes_over_dates_that_are_called_off(self) -> None:
+        room, other = WaitingRoomFactory(), WaitingRoomFactory()
+        now = timezone.now()
+        first, last = (
+            PerformanceFactory(concert=room.concert, starts_at=now + timedelta(days=days))
+            for days in (1, 2)
+        )
+        PerformanceFactory(concert=other.concert, starts_at=now + timedelta(days=9))
+        assert of_concert(room.concert).closing_at == last.starts_at
+
+        self.call_off(last, at=now)
+        assert of_concert(room.concert).closing_at == first.starts_at
+
+        self.call_off(first, at=now - timedelta(hours=1))
+        assert of_concert(room.concert).closing_at == now
+        assert list(WaitingRoom.objects.closed_before(now)) == [room]
+
+    @staticmethod
+    def call_off(performance: Performance, *, at: datetime) -> None:
+        dates = Performance.objects.filter(pk=performance.pk)
+        dates.update(called_off_at=at, called_off_reason="x")
 
 
 class TestPolicy:

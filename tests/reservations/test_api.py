@@ -369,6 +369,7 @@ class TestReservations:
             "cancel_reason": "",
             "refunded_amount": 0,
             "refunds": [],
+            "notices": [],
         }
         picture = visitor.get(f"/tickets/{data['tickets'][0]['ticket_id']}/qr.svg")
         assert picture["Content-Type"] == "image/svg+xml"

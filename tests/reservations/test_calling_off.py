@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from functools import partial
+from itertools import count
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -30,6 +31,7 @@ from tests.ops.invariants.planting import consume_events
 from tests.protections import (
     CALLING_OFF_A_DATE,
     END_OF_THE_HOLDS_OF_A_DATE,
+    GIVING_BACK_FOR_A_JOB,
     before,
     without,
 )
@@ -57,6 +59,10 @@ def other_date(performance):
     other = Performance.objects.exclude(pk=performance.pk).get()
     reservation(CustomerFactory(), list(other.seats.all()[:1]))
     return other
+
+
+class Killed(BaseException):
+    """What no handler of errors catches."""
 
 
 def call_off(performance):
@@ -192,18 +198,26 @@ class TestTheJob:
         performance.refresh_from_db()
         assert (job.status, performance.is_called_off) == ("AWAITING_APPROVAL", False)
 
-    def test_goes_on_where_it_was_stopped(self, performance, seats, clerk):
+    def test_goes_on_where_it_was_killed(self, performance, seats, clerk, monkeypatch):
         for seat in seats[:4]:
             reservation(CustomerFactory(), [seat])
         job = approved(CallOffPerformance(), CallOffPerformance.parameters(performance), clerk)
+        numbers = count(1)
 
-        runs = 0
-        while not run_job(job_id=job.pk, seconds=0.01):
-            runs += 1
-            assert runs < 500
+        def die_in_the_fourth() -> None:
+            if next(numbers) == 4:
+                raise Killed
 
+        before(monkeypatch, GIVING_BACK_FOR_A_JOB, die_in_the_fourth)
+        with pytest.raises(Killed):
+            run_job(job_id=job.pk)
         rows = StaffJobRow.objects.filter(job=job)
-        assert rows.count() == 6
+        assert rows.count() == 2 + 3
+        assert Reservation.objects.filter(status="CONFIRMED").count() == 1
+
+        assert run_job(job_id=job.pk)
+
+        assert rows.count() == 2 + 4
         assert not Reservation.objects.filter(status="CONFIRMED").exists()
         assert breaches() == []
 

@@ -40,6 +40,7 @@ from apps.ops.retention import EVENTS
 from apps.outbox.draining import drain
 from apps.outbox.models import EventDelivery, OutboxEvent, Receiver
 from apps.outbox.receiver_health import note_success
+from apps.payments.counter import PaidBy
 from apps.payments.services import adjust_wallet, charge_wallet
 from apps.queue import services as queue
 from apps.reservations import services as reservations
@@ -105,9 +106,9 @@ def documented() -> tuple[list[str], dict[str, list[tuple[str, str]]]]:
     locks: dict[str, list[tuple[str, str]]] = {}
     for first, *cells, others in rows:
         taken = [
-            (kind, mode[0])
+            (kind, mode)
             for kind, cell in zip(kinds, cells, strict=True)
-            if (mode := re.findall(MODE, cell))
+            for mode in re.findall(MODE, cell)
         ]
         taken += [(kind.strip(), mode) for kind, mode in re.findall(rf"([a-z ]+) ({MODE})", others)]
         locks |= dict.fromkeys(re.findall(r"`(\w+)`", first), taken)
@@ -168,16 +169,18 @@ class Recorder:
     def _row_lock(sql: str, cursor: Any) -> Lock | None:
         found = list(
             re.finditer(
-                r'FOR (?:(NO KEY) )?(?:UPDATE|SHARE)(?: OF "?(\w+)"?)?(?: (NOWAIT|SKIP LOCKED))?',
+                r'FOR (NO KEY UPDATE|UPDATE|SHARE)(?: OF "?(\w+)"?)?(?: (NOWAIT|SKIP LOCKED))?',
                 sql,
             )
         )
         if not found:
             return None
-        [(no_key, alias, mode)] = {
+        [(strength, alias, mode)] = {
             match.groups() for match in found
         }  # locks of one kind in one mode
-        assert no_key or alias == "old", f"keys are locked, too: {sql}"  # a purge deletes rows
+        assert strength != "UPDATE" or alias == "old", (
+            f"keys are locked, too: {sql}"
+        )  # a purge deletes rows
         tables = re.findall(r'(?:FROM|JOIN) "?(\w+)"?(?: (\w+))?', sql[: found[0].start()])
         table = next(table for table, other in tables if alias in (None, table, other))
         kind = TABLES["old"] if alias == "old" else TABLES[table]
@@ -254,6 +257,44 @@ def holding(
 def releasing() -> Callable[[], object]:
     held = hold(CustomerFactory(), seats_in_disorder())
     return partial(reservations.release_hold, customer_id=held.customer_id, hold_id=held.pk)
+
+
+def releasing_for_staff() -> Callable[[], object]:
+    held = hold(CustomerFactory(), seats_in_disorder())
+    staff = CustomerFactory(staff=True)
+    release = reservations.release_hold_by_staff
+    return partial(release, hold_id=held.pk, reason="x", staff_id=staff.pk)
+
+
+def selling() -> Callable[[], object]:
+    seats, staff = seats_in_disorder(), CustomerFactory(staff=True)
+    stale_holds(seats)
+    return partial(
+        reservations.sell_at_counter,
+        performance_id=seats[0].performance_id,
+        seat_ids=[seat.pk for seat in seats],
+        customer=reservations.WalkUp("Kim"),
+        paid_by=PaidBy.CASH,
+        staff_id=staff.pk,
+    )
+
+
+def reseating() -> Callable[[], object]:
+    customer, staff = CustomerFactory(), CustomerFactory(staff=True)
+    others = seats_in_disorder(6)
+    # The overdue holds are older than that of the reservation, and some are younger.
+    stale_holds(others[:2])
+    reserved = reservation(customer, others[3:])
+    stale_holds(others[2:3])
+    return partial(
+        reservations.reseat,
+        reservation_id=reserved.pk,
+        performance_id=reserved.performance_id,
+        seat_ids=[seat.pk for seat in others[:3]],
+        paid_by=PaidBy.WALLET,
+        reason="x",
+        staff_id=staff.pk,
+    )
 
 
 def extending() -> Callable[[], object]:
@@ -500,6 +541,9 @@ USE_CASES: dict[str, Callable[[], Callable[[], object]]] = {
         lambda seats: {"quantity": len(seats), "grade": None},
     ),
     "release_hold": releasing,
+    "release_hold_by_staff": releasing_for_staff,
+    "sell_at_counter": selling,
+    "reseat": reseating,
     "extend_hold": extending,
     "top_up_for_hold": topping_up_to_pay,
     "confirm_reservation": paying,
@@ -607,7 +651,7 @@ def _locks(node: ast.AST) -> bool:
 
 
 def _locking_sql(text: str) -> bool:
-    return bool(re.search(r"pg_\w*advisory|FOR (NO KEY )?UPDATE|LOCK TABLE", text))
+    return bool(re.search(r"pg_\w*advisory|FOR (NO KEY )?UPDATE|FOR SHARE|LOCK TABLE", text))
 
 
 def test_a_name_stands_for_one_statement():

@@ -27,7 +27,7 @@ from apps.reservations.models import Reservation, SeatClaim, Ticket
 from apps.reservations.selectors import own_seat_ids, valid_ticket_of
 from apps.reservations.services import cancel_seats, give_back, refund_reservation
 from tests.factories.accounts import CustomerFactory
-from tests.factories.concerts import PerformanceFactory, begin_at
+from tests.factories.concerts import PerformanceFactory, begin_at, keep_back
 from tests.factories.payments import WalletFactory
 from tests.factories.reservations import cancel, hold, reservation
 from tests.ops.invariants.planting import consume_events
@@ -190,6 +190,19 @@ class TestCancelSeats:
 
         performance.refresh_from_db()
         assert (performance.sold_out_at, performance.seats_sold) == (None, 5)
+
+    def test_of_a_seat_that_was_blocked_meanwhile_leaves_it_sold_out(self, seats, performance, by):
+        rebuild_ranking()
+        whole = [reservation(CustomerFactory(), seats[at : at + 3]) for at in (0, 3)]
+        keep_back(seats[0])
+        consume_events()
+
+        cancel_seats(reservation_id=whole[0].pk, seat_ids=[seats[0].pk], **by)
+        consume_events()
+
+        performance.refresh_from_db()
+        assert (performance.seats_sold, performance.seats_unblocked) == (5, 5)
+        assert performance.sold_out_at is not None
 
     def test_stands_in_the_history_with_the_reason(self, booked, seats, clerk, by):
         cancel_seats(reservation_id=booked.pk, seat_ids=[seats[1].pk], **by)

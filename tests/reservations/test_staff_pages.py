@@ -13,7 +13,7 @@ from apps.payments.selectors import wallet_balance
 from apps.reservations.models import Reservation
 from apps.reservations.services import refund_reservation
 from apps.reservations.staff_jobs import SELECTION_MAX
-from tests.boxoffice.sending import act, send, shown_by, typed
+from tests.boxoffice.sending import act, carry_out, send, shown_by, typed
 from tests.boxoffice.staff import clerk, list_of, page_of
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
@@ -47,14 +47,6 @@ def box_office():
 
 def refund_page(reserved):
     return reverse("admin:reservations_reservation_refund", args=[reserved.pk])
-
-
-def carry_out(browser, page, values, **how):
-    """See what it would do, then let it do that."""
-    shown = send(browser, page, values)
-    assert shown.status_code == 200, shown
-    again = {**values, "_planned": shown.context["planned"], "_shown": shown.context["shown"]}
-    return browser.post(page, again, **how), shown.content.decode()
 
 
 def told(answer):

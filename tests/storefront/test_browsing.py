@@ -68,6 +68,23 @@ class TestHome:
             page = StrictClient().get(f"/concerts/{concert.pk}/").content.decode()
             assert ("Few seats left" in page) is is_told
 
+    def test_tells_what_is_called_off_altogether(self):
+        called_off = {"called_off_at": timezone.now(), "called_off_reason": "Storm"}
+        nothing_left = PerformanceFactory(seats=1, seats__price=70_000, **called_off).concert
+        one_left = PerformanceFactory(seats=1, seats__price=80_000, **called_off).concert
+        PerformanceFactory(
+            concert=one_left, seats=FEW_SEATS + 1, starts_at=timezone.now() + timedelta(days=50)
+        )
+
+        cards = StrictClient().get("/").content.decode().split('id="on-sale"')[1].split("<li")
+
+        [gone] = [card for card in cards if f">{nothing_left.title}<" in card]
+        [left] = [card for card in cards if f">{one_left.title}<" in card]
+        assert "Called off" in gone
+        assert "₩70,000" not in gone
+        assert "Called off" not in left
+        assert "from ₩50,000" in left
+
     def test_counts_down_to_what_opens_within_a_day(self):
         PerformanceFactory(concert=ConcertFactory(upcoming=True))
         PerformanceFactory(concert__sales_open_at=timezone.now() + timedelta(days=3))
@@ -184,6 +201,10 @@ class TestConcert:
         for concert, words in (
             (PerformanceFactory(sold_out_at=timezone.now()).concert, "Sold out"),
             (PerformanceFactory(concert=ConcertFactory(closed=True)).concert, "Sales are over"),
+            (
+                PerformanceFactory(called_off_at=timezone.now(), called_off_reason="Storm").concert,
+                "What was still to come has been called off.",
+            ),
             (ConcertFactory(), "Dates follow"),
         ):
             offer = self.offer(concert, browser)

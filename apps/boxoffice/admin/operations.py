@@ -38,7 +38,7 @@ class IdempotencyRecordAdmin(ReadOnlyAdmin):
     fields = ("customer_link", "operation", "key", "status", "created_at", "fingerprint")
 
     def title_of(self, obj: IdempotencyRecord) -> str:
-        return f"{obj.operation} · {obj.customer.email} · {at_venue(obj.created_at)}"
+        return f"{obj.operation} · {obj.customer} · {at_venue(obj.created_at)}"
 
     customer_link = column(_("customer"), "customer", person)
 

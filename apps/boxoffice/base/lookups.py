@@ -163,15 +163,22 @@ class Named:
     rows: Callable[[str], QuerySet[Any]]
     key: str = "pk"
     only: Q | None = None
+    # Reads the keys at less cost than `rows` can, up to a limit.
+    keys: Callable[[str, int], Sequence[Any]] | None = None
 
     def find(self, text: str) -> Q | None:
-        rows = self.rows(text).order_by()
         if self.column == self.key == "pk":
+            rows = self.rows(text).order_by()
             return Q(pk__in=rows.values("pk")) if rows.exists() else None
-        keys = list(rows.values_list(self.key, flat=True)[: NAMED_MAX + 1])
+        keys = self._keys(text)
         if len(keys) > NAMED_MAX:
             raise NamesTooMany
         return Q(**{f"{self.column}__in": keys}) & (self.only or Q()) if keys else None
+
+    def _keys(self, text: str) -> Sequence[Any]:
+        if self.keys is not None:
+            return self.keys(text, NAMED_MAX + 1)
+        return list(self.rows(text).order_by().values_list(self.key, flat=True)[: NAMED_MAX + 1])
 
 
 def people_lookup(column: str = "customer") -> Named:
@@ -182,7 +189,12 @@ def people_lookup(column: str = "customer") -> Named:
         people: QuerySet[Any] = accounts.called(text)
         return people
 
-    return Named(column, _("name or email address"), called)
+    def ids_called(text: str, limit: int) -> Sequence[Any]:
+        accounts: Any = get_user_model().objects
+        ids: Sequence[Any] = accounts.ids_called(text, limit)
+        return ids
+
+    return Named(column, _("name or email address"), called, keys=ids_called)
 
 
 def _any(alternatives: Iterator[Q]) -> Q:

@@ -1,6 +1,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -54,7 +55,7 @@ def row_named(rows: QuerySet[Any], object_id: object) -> QuerySet[Any]:
     """Return the row with the id of an address, which people can edit: nothing if it can be no id."""
     try:
         return rows.filter(pk=object_id)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, ValidationError):
         return rows.none()
 
 

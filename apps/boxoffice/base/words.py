@@ -65,8 +65,8 @@ def linked_to(label: str, pk: object, text: object) -> SafeString:
 
 
 def person(user: Any) -> SafeString | str:
-    """Return the name and the address of an account, and a link to it."""
-    return linked(user, f"{user.name} <{user.email}>") if user is not None else NOTHING
+    """Return the name of an account with its address, if it has one, and a link to it."""
+    return linked(user, user.shown_as) if user is not None else NOTHING
 
 
 def everything_of(customer_id: int) -> SafeString | str:

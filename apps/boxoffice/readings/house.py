@@ -1,4 +1,4 @@
-"""What holds for all sales alike: deliveries, invariants, servers, and what those who look at figures may see."""
+"""Read what is the same for all sales: deliveries, invariants, servers, and the rights of those who look at figures."""
 
 from django.db import DatabaseError, InterfaceError
 

@@ -44,12 +44,12 @@ def read_sale(key: str, previous: Data | None) -> Data:
 def _read(concert_id: int, previous: Data) -> Data:
     known_dates = [date["id"] for date in previous["dates"]]
     series = {name: previous.get(name) for name in SERIES} if known_dates else {}
-    statements: list[str] = [SQL["concert"], SQL["dates"]]
+    statements: list[str] = [SQL["sale_concert"], SQL["sale_dates"]]
     if known_dates:
-        statements += [SQL["holds"], *(SQL[name] for name in SERIES)]
+        statements += [SQL["sale_holds"], *(SQL[f"sale_{name}"] for name in SERIES)]
     has_seats = bool(known_dates) and time.time() >= previous.get("seats_due_at", 0)
     if has_seats:
-        statements += [BEGIN_HALL, SQL["seats"], END_HALL]
+        statements += [BEGIN_HALL, SQL["sale_seats"], END_HALL]
     began_at = time.monotonic()
     concerts, dates, *others = fetch_batch(
         statements,
@@ -120,11 +120,17 @@ def _seats(rows: list[Row]) -> Data:
         # Seats that are kept back are not for sale, so they are not what is left of a date.
         if category == "OPEN" or state != "FREE":
             by_date.setdefault(date, [0, 0, 0])[place] += number
-    ordered = sorted(by_grade, key=lambda pair: (Grade.values.index(pair[0]), pair[1] != "OPEN"))
+    ordered = sorted(by_grade, key=_place)
     return {
         "by_grade": [[*pair, *by_grade[pair]] for pair in ordered],
         "by_date": {str(date): sums for date, sums in by_date.items()},
     }
+
+
+def _place(pair: tuple[str, str]) -> tuple[int, bool, str]:
+    """Sort grades from the dearest on, and what is for sale before what is kept back."""
+    grade, category = pair
+    return Grade.values.index(grade), category != "OPEN", category
 
 
 def _in_the_stores(concert_id: int) -> Data:

@@ -1,4 +1,4 @@
--- name: concert
+-- name: sale_concert
 -- The concert, the policy of its waiting room if it has one, and the moment of this reading.
 SELECT statement_timestamp(), concert.title, concert.is_published, concert.sales_open_at, concert.sales_close_at, room.id, room.state,
     CASE WHEN concert.is_published THEN room.pause_reason ELSE room.withdrawal_reason END, room.capacity,
@@ -7,7 +7,7 @@ FROM concerts_concert concert
 LEFT JOIN queue_waitingroom room ON room.concert_id = concert.id
 WHERE concert.id = %(concert_id)s;
 
--- name: dates
+-- name: sale_dates
 -- The dates that are not over; the next reading counts their seats.
 SELECT id, starts_at
 FROM concerts_performance
@@ -15,12 +15,12 @@ WHERE concert_id = %(concert_id)s AND ends_at > statement_timestamp()
 ORDER BY starts_at, id
 LIMIT %(dates_max)s;
 
--- name: seats
+-- name: sale_seats
 -- How many seats of each date, grade and category are free, held and sold, and what those cost.
 SELECT seat.performance_id, seat.grade, seat.category, seat.state, count(*), sum(seat.price)
 FROM (
     SELECT seat.performance_id, seat.grade,
-        CASE WHEN seat.is_blocked THEN 'KEPT_BACK' ELSE 'OPEN' END AS category,
+        coalesce(category.code, 'OPEN') AS category,
         CASE
             WHEN hold.status = 'CONFIRMED' THEN 'SOLD'
             WHEN hold.status = 'HELD' AND hold.expires_at > statement_timestamp() THEN 'HELD'
@@ -33,11 +33,14 @@ FROM (
     LEFT JOIN reservations_hold hold
         ON hold.id = claim.hold_id AND hold.performance_id = ANY (%(performance_ids)s::bigint[])
         AND hold.status IN ('HELD', 'CONFIRMED')
+    LEFT JOIN concerts_seatallocation allocation
+        ON allocation.seat_id = seat.id AND allocation.performance_id = ANY (%(performance_ids)s::bigint[])
+    LEFT JOIN concerts_inventorycategory category ON category.id = allocation.category_id
     WHERE seat.performance_id = ANY (%(performance_ids)s::bigint[])
 ) seat
 GROUP BY 1, 2, 3, 4;
 
--- name: holds
+-- name: sale_holds
 -- Live holds by age in whole minutes: how many, of how many seats, what they cost, and the age of the oldest in seconds.
 SELECT minutes, count(*), sum(seats), sum(total_price), max(age)
 FROM (
@@ -50,15 +53,15 @@ FROM (
 GROUP BY minutes
 ORDER BY minutes;
 
--- name: sales
--- What was sold since, by minute: reservations, won.
+-- name: sale_sales
+-- Adds up what was sold since, by minute: reservations, won.
 SELECT floor(extract(epoch FROM reserved_at) / 60)::bigint, reserved_at < statement_timestamp() - %(settling)s, count(*), sum(total_price)
 FROM reservations_reservation
 WHERE reserved_at >= coalesce(%(sales_since)s, statement_timestamp() - %(kept)s) AND performance_id = ANY (%(performance_ids)s::bigint[])
 GROUP BY 1, 2;
 
--- name: refunds
--- What was given back since, by minute: refunds, won.
+-- name: sale_refunds
+-- Adds up what was given back since, by minute: refunds, won.
 SELECT floor(extract(epoch FROM movement.created_at) / 60)::bigint, movement.created_at < statement_timestamp() - %(settling)s, count(*),
     sum(movement.amount)
 FROM payments_ledgertransaction movement
@@ -67,14 +70,14 @@ WHERE movement.created_at >= coalesce(%(refunds_since)s, statement_timestamp() -
     AND reservation.performance_id = ANY (%(performance_ids)s::bigint[])
 GROUP BY 1, 2;
 
--- name: holds_begun
+-- name: sale_holds_begun
 -- Holds that began since, by minute, whatever has become of them.
 SELECT floor(extract(epoch FROM held_at) / 60)::bigint, held_at < statement_timestamp() - %(settling)s, count(*)
 FROM reservations_hold
 WHERE held_at >= coalesce(%(holds_begun_since)s, statement_timestamp() - %(kept)s) AND performance_id = ANY (%(performance_ids)s::bigint[])
 GROUP BY 1, 2;
 
--- name: holds_lost
+-- name: sale_holds_lost
 -- Holds that ended since without a payment, by minute. A sweep writes the end, some seconds after it.
 SELECT floor(extract(epoch FROM ended_at) / 60)::bigint, ended_at < statement_timestamp() - %(settling)s, count(*)
 FROM reservations_hold

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypedDict
 
-# As long as the server lets a transaction do nothing (`DATABASE_TIMEOUTS`), and a statement last that decides nothing any more.
+# Equals what the server allows a transaction to do nothing (`DATABASE_TIMEOUTS`), and the statement after it to last.
 SETTLING = timedelta(seconds=45)
 
 

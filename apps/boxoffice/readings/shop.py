@@ -35,7 +35,7 @@ def read_shop(_key: str, previous: Data | None) -> Data:
     names = ("days", "refunds", "holds_lost")
     statements = ("moment", *names, "sales", "dates", "opening", "rooms")
     [[[at]], days, refunds, lost, sales, dates, opening, rooms] = fetch_batch(
-        [SQL[name] for name in statements],
+        [SQL[f"shop_{name}"] for name in statements],
         {
             "zone": settings.VENUE_TIME_ZONE,
             "settling": SETTLING,
@@ -99,7 +99,7 @@ def _titles(grades: Series) -> dict[str, str]:
     concert_ids = sorted({int(bucket.split("|")[1]) for bucket in totals(grades)})
     if not concert_ids:
         return {}
-    [rows] = fetch_batch([SQL["titles"]], {"concert_ids": concert_ids})
+    [rows] = fetch_batch([SQL["shop_titles"]], {"concert_ids": concert_ids})
     return {str(pk): title for pk, title in rows}
 
 

@@ -1,5 +1,5 @@
--- name: days
--- What was sold since, by day at the venue: seats, won, reservations. (`OFFSET 0` keeps the planner from reading all tickets there are.)
+-- name: shop_days
+-- Adds up what was sold since, by day at the venue: seats, won, reservations. (`OFFSET 0` keeps the planner from reading all tickets there are.)
 SELECT to_char(reservation.reserved_at AT TIME ZONE %(zone)s, 'YYYY-MM-DD'), reservation.reserved_at < statement_timestamp() - %(settling)s,
     sum(bought.seats), sum(reservation.total_price), count(*)
 FROM reservations_reservation reservation
@@ -9,7 +9,7 @@ CROSS JOIN LATERAL (
 WHERE reservation.reserved_at >= %(days_since)s
 GROUP BY 1, 2;
 
--- name: sales
+-- name: shop_sales
 -- Seats that were sold since and what was paid for them, by hour at the venue, concert and grade.
 SELECT to_char(date_trunc('hour', reservation.reserved_at AT TIME ZONE %(zone)s), 'YYYY-MM-DD"T"HH24'), performance.concert_id,
     bought.grade, reservation.reserved_at < statement_timestamp() - %(settling)s, count(*), sum(bought.price)
@@ -22,21 +22,21 @@ CROSS JOIN LATERAL (
 WHERE reservation.reserved_at >= %(sales_since)s
 GROUP BY 1, 2, 3, 4;
 
--- name: refunds
--- What was given back since, by day at the venue: refunds, won.
+-- name: shop_refunds
+-- Adds up what was given back since, by day at the venue: refunds, won.
 SELECT to_char(created_at AT TIME ZONE %(zone)s, 'YYYY-MM-DD'), created_at < statement_timestamp() - %(settling)s, count(*), sum(amount)
 FROM payments_ledgertransaction
 WHERE created_at >= %(refunds_since)s AND type = 'REFUND'
 GROUP BY 1, 2;
 
--- name: holds_lost
+-- name: shop_holds_lost
 -- Holds that ended since without a payment, by day.
 SELECT to_char(ended_at AT TIME ZONE %(zone)s, 'YYYY-MM-DD'), ended_at < statement_timestamp() - %(settling)s, count(*)
 FROM reservations_hold
 WHERE status IN ('RELEASED', 'EXPIRED') AND ended_at >= %(holds_lost_since)s
 GROUP BY 1, 2;
 
--- name: dates
+-- name: shop_dates
 -- The next dates of published concerts, and how much of each is sold.
 SELECT performance.id, performance.starts_at, performance.seats_unblocked, performance.seats_sold, concert.id, concert.title
 FROM concerts_performance performance
@@ -45,7 +45,7 @@ WHERE performance.starts_at > statement_timestamp() AND concert.is_published AND
 ORDER BY performance.starts_at, performance.id
 LIMIT %(dates_max)s;
 
--- name: opening
+-- name: shop_opening
 -- Concerts whose sales open within a week.
 SELECT id, title, sales_open_at
 FROM concerts_concert
@@ -53,7 +53,7 @@ WHERE is_published AND sales_open_at > statement_timestamp() AND sales_open_at <
 ORDER BY sales_open_at, id
 LIMIT %(rooms_max)s;
 
--- name: rooms
+-- name: shop_rooms
 -- Waiting rooms with visitors in them, and those that are paused.
 SELECT room.id, room.state, concert.id, concert.title
 FROM queue_waitingroom room
@@ -62,10 +62,10 @@ WHERE room.activity <> 'RETIRED' AND (room.activity = 'AWAKE' OR room.state = 'P
 ORDER BY room.state = 'PAUSED' DESC, room.id
 LIMIT %(rooms_max)s;
 
--- name: titles
--- What some concerts are called.
+-- name: shop_titles
+-- The titles of some concerts.
 SELECT id, title FROM concerts_concert WHERE id = ANY (%(concert_ids)s::bigint[]);
 
--- name: moment
+-- name: shop_moment
 -- The moment of this reading.
 SELECT statement_timestamp();

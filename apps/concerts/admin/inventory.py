@@ -9,7 +9,10 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminColorInputWidget
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminColorInputWidget,
+)
 
 from apps.boxoffice.base.columns import column
 from apps.boxoffice.base.forms import CarefulForms
@@ -38,7 +41,6 @@ class InventoryCategoryAdmin(CarefulForms, FoundByTyping, ModelAdmin):
     lookups = (Codes(),)
     ordering = ("pk",)
     fields = ("name", "code", "letter", "colour", "returns_on_refund", "sellers")
-    filter_horizontal = ("sellers",)
 
     @display(description=_("name"), ordering="name")
     def name_of(self, category: InventoryCategory) -> str:
@@ -52,8 +54,12 @@ class InventoryCategoryAdmin(CarefulForms, FoundByTyping, ModelAdmin):
         return ("name", "code") if obj.is_built_in else ("code",)
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        if db_field.name == "colour":
-            kwargs["widget"] = UnfoldAdminColorInputWidget
+        widgets: dict[str, Any] = {
+            "colour": UnfoldAdminColorInputWidget,
+            "sellers": UnfoldAdminCheckboxSelectMultipleWidget,
+        }
+        if db_field.name in widgets:
+            kwargs["widget"] = widgets[db_field.name]
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def has_delete_permission(

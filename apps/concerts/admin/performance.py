@@ -78,6 +78,7 @@ class PerformanceAdmin(
     readonly_fields = ("seat_count", "seats_sold", "sold_out_at")
     actions = ("generate_seats", "delete_selected")
     actions_detail = (
+        "show_picture",
         {
             "title": _("Seats"),
             "icon": "event_seat",
@@ -174,6 +175,16 @@ class PerformanceAdmin(
     @action(description=_("Inventory"), permissions=["paint"], icon="format_paint")
     def open_inventory(self, request: HttpRequest, object_id: int) -> HttpResponse:
         return lead_to("admin:concerts_performance_paint", object_id)
+
+    def has_picture_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        may_look = request.user.has_perms(
+            ("reservations.view_reservation", "reservations.view_hold")
+        )
+        return may_look and self._has_seats(object_id)
+
+    @action(description=_("Live seats"), permissions=["picture"], icon="event_seat")
+    def show_picture(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return lead_to("admin:reservations_picture", object_id)
 
     @action(description=_("Correct prices"), permissions=["prices"], icon="payments")
     def correct_prices(self, request: HttpRequest, object_id: int) -> HttpResponse:

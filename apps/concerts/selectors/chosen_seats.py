@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from django.db.models import Q
+from django.db.models import Min, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from apps.concerts.models import Seat
@@ -17,8 +17,7 @@ class NotUnderstood(ValueError):
 
 def sections_of(performance_id: int) -> list[str]:
     """Return the names of the sections of a performance, in the order in which they stand on the map."""
-    seats = Seat.objects.of_performance(performance_id).in_map_order()
-    return list(dict.fromkeys(seats.values_list("section", flat=True)))
+    return _in_map_order(Seat.objects.of_performance(performance_id), "section")
 
 
 def named_seat_ids(
@@ -36,9 +35,14 @@ def named_seat_ids(
     if numbers.strip():
         seats = seats.filter(_has_number(numbers))
     if rows.strip():
-        known = list(dict.fromkeys(seats.values_list("row", flat=True)))
-        seats = seats.filter(row__in=_rows_named(rows, known))
+        seats = seats.filter(row__in=_rows_named(rows, _in_map_order(seats, "row")))
     return list(seats.values_list("pk", flat=True))
+
+
+def _in_map_order(seats: QuerySet[Seat], name: str) -> list[str]:
+    """Return the values that seats have in a field, as the map comes to them."""
+    values = seats.order_by().values(name).annotate(first=Min("pk")).order_by("first")
+    return list(values.values_list(name, flat=True))
 
 
 def _rows_named(text: str, known: Sequence[str]) -> set[str]:

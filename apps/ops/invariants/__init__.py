@@ -81,12 +81,16 @@ INVARIANTS: dict[str, tuple[str, Callable[[datetime | None], Findings]]] = {
         money.wrong_balances,
     ),
     "ledger_balanced": (
-        "Every ledger transaction has its two entries, which sum to zero; top-ups and corrections minus payments plus refunds are what is owed.",
+        "Every ledger transaction has its two entries, which sum to zero; what comes in and corrections minus payments plus refunds are what is owed.",
         money.unbalanced_books,
     ),
     "reservation_paid": (
         "Each reservation has one payment of its price, and refunds of no less than the seats given up and no more than all; no payment lacks a reservation.",
         money.wrong_payments,
+    ),
+    "counter_money_spent": (
+        "What was paid at the counter or by the house was for a sale; of its refunds the house gets its part first.",
+        money.unspent_counter_money,
     ),
     "reservation_is_its_hold": (
         "A reservation's hold is confirmed in time, by the same customer, with the same seats and prices.",

@@ -95,3 +95,37 @@ def wrong_payments(since: datetime | None) -> Findings:
         movements="reference = ANY (ARRAY{changed})",
         changed=_CHANGED_RESERVATIONS,
     )
+
+
+_UNSPENT_COUNTER_MONEY = """
+    SELECT format('reservation %%s: %%s', reference, CASE
+        WHEN brought > coalesce(paid, 0) THEN format('%%s won brought for a price of %%s', brought, coalesce(paid, 0))
+        WHEN by_customers > 1 THEN 'paid for by one customer, bought by another'
+        ELSE format('%%s of %%s won back to the house, refunded %%s', came_back, house, refunded)
+    END)
+    FROM (
+        SELECT reference,
+            sum(amount) FILTER (WHERE type IN ('TILL_CASH', 'TILL_CARD', 'COMP')) AS brought,
+            coalesce(sum(amount) FILTER (WHERE type = 'COMP'), 0) AS house,
+            coalesce(-sum(amount) FILTER (WHERE type = 'COMP_BACK'), 0) AS came_back,
+            -sum(amount) FILTER (WHERE type = 'PAYMENT') AS paid,
+            coalesce(sum(amount) FILTER (WHERE type = 'REFUND'), 0) AS refunded,
+            count(DISTINCT customer_id) AS by_customers
+        FROM payments_ledgertransaction
+        WHERE (type = 'PAYMENT' OR type = 'REFUND' OR type IN ('TILL_CASH', 'TILL_CARD', 'COMP', 'COMP_BACK'))
+            AND {movements}
+        GROUP BY reference
+        HAVING bool_or(type IN ('TILL_CASH', 'TILL_CARD', 'COMP', 'COMP_BACK'))
+    ) sale
+    WHERE brought IS NULL OR brought > coalesce(paid, 0) OR by_customers > 1
+        OR came_back <> least(house, refunded)
+"""
+
+
+def unspent_counter_money(since: datetime | None) -> Findings:
+    return breaches(
+        _UNSPENT_COUNTER_MONEY,
+        since=since,
+        movements="reference = ANY (ARRAY{changed})",
+        changed="SELECT reference FROM payments_ledgertransaction WHERE created_at >= %(since)s AND reference IS NOT NULL",
+    )

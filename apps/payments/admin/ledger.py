@@ -24,16 +24,16 @@ from apps.core.form_fields import WonField
 from apps.payments.admin.export import LedgerExports
 from apps.payments.admin.reconciliation import RECONCILE, ReconciliationView
 from apps.payments.corrections import needs_approval, request_correction
-from apps.payments.models import LedgerEntry, LedgerTransaction
+from apps.payments.models import COUNTER_TYPES, LedgerEntry, LedgerTransaction
 from apps.payments.services import adjust_wallet
 
-# A reservation is paid once and refunded once, and there is an index for each.
+# What was paid for a reservation, refunded of it, and moved for it at the counter: there is an index for each.
 IDS_OF_MOVEMENTS = (
     Ids(("id",)),
     Ids(
         ("reference",),
         label=_("id of a reservation"),
-        within=(Q(type="PAYMENT"), Q(type="REFUND")),
+        within=(Q(type="PAYMENT"), Q(type="REFUND"), Q(type__in=COUNTER_TYPES)),
     ),
 )
 
@@ -244,7 +244,7 @@ class LedgerEntryAdmin(ReadOnlyAdmin):
     @display(description=_("transaction"))
     def transaction_link(self, entry: LedgerEntry) -> SafeString | str:
         booked = entry.transaction
-        words = f"{booked.get_type_display()} {in_won(booked.amount)} · {booked.customer.email}"
+        words = f"{booked.get_type_display()} {in_won(booked.amount)} · {booked.customer}"
         return linked(booked, f"{words} · {at_venue(booked.created_at)}")
 
 

@@ -27,7 +27,7 @@ from apps.boxoffice.base.words import NOTHING, linked, person
 from apps.concerts.lookups import concert_lookup
 from apps.core.errors import ServiceUnavailable
 from apps.queue.admin.notices import RoomNoticeAdmin
-from apps.queue.admin.steering import PolicyForm, SteeringView
+from apps.queue.admin.steering import CloseForm, PolicyForm, SteeringView
 from apps.queue.core.room import Figures
 from apps.queue.models import PolicyChange, QueueExit, RoomNotice, WaitingRoom
 from apps.queue.selectors import live_figures
@@ -178,7 +178,7 @@ class WaitingRoomAdmin(CarefulForms, FoundByTyping, ModelAdmin):
     def resume(self, request: HttpRequest, object_id: int) -> HttpResponse:
         return _to(object_id, "resume")
 
-    @action(description=_("Close"), permissions=["close"], icon="block")
+    @action(description=CloseForm.title, permissions=["close"], icon="block")
     def close(self, request: HttpRequest, object_id: int) -> HttpResponse:
         return _to(object_id, "close")
 

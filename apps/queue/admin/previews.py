@@ -1,4 +1,4 @@
-"""What a control of a waiting room is about to do, in sentences: who waits, who loses what, and when the queue would be empty."""
+"""Say in sentences what a control of a waiting room is about to do: who waits, who loses what, and when the queue would be empty."""
 
 from collections.abc import Iterator
 from datetime import timedelta

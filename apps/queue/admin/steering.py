@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.timezone import now
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import FormView
 from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminTextInputWidget
@@ -113,7 +113,9 @@ class ResumeForm(ControlForm):
 
 
 class CloseForm(ControlForm):
-    title = _("Close")
+    title = pgettext_lazy(
+        "waiting room", "Close"
+    )  # alone it is the theme's word for leaving a page
     explanation = _(
         "All visitors are sent away and lose their places for good; none can join until you open the room again. "
         "Customers with seats on hold can still pay for them."
@@ -160,7 +162,7 @@ class LimitForm(ControlForm):
     """A limit of the policy: `field` names it. The form carries the value that it showed, and overwrites no other one."""
 
     field: ClassVar[str]
-    seen = forms.CharField(required=False, widget=forms.HiddenInput)
+    seen = TypedLine(required=False, widget=forms.HiddenInput)
     reason = Reason(required=False)
 
     def apply(self, concert_id: int, by: By) -> None:
@@ -170,7 +172,7 @@ class LimitForm(ControlForm):
         before = self._last_change(concert_id)
         with transaction.atomic():
             self.set_limit(concert_id, by)
-            # What it was under the lock of the room, if it was another one.
+            # Tells the value that was there under the lock of the room, if it was another one.
             change = self._last_change(concert_id)
             is_stale = change and change != before and change.old_value != self.cleaned_data["seen"]
             if is_stale:

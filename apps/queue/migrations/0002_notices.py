@@ -49,7 +49,6 @@ class Migration(migrations.Migration):
                     "shown_until",
                     models.DateTimeField(
                         blank=True,
-                        help_text="Leave empty to show it until it is taken back.",
                         null=True,
                         verbose_name="shown until",
                     ),
@@ -57,7 +56,7 @@ class Migration(migrations.Migration):
                 (
                     "waiting",
                     models.PositiveIntegerField(
-                        blank=True, null=True, verbose_name="waiting when it was sent"
+                        blank=True, null=True, help_text="When it was sent.", verbose_name="waiting"
                     ),
                 ),
                 (

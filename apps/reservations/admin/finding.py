@@ -119,7 +119,8 @@ class FindOrderView(StaffPage, TemplateView):
         """Return who and what else has this name: customers who have bought nothing call, too."""
         people: list[User] = []
         if text and self.request.user.has_perm("accounts.view_user"):
-            people = list(User.objects.called(text).order_by("pk")[:OTHERS_SHOWN])
+            ids = User.objects.ids_called(text, OTHERS_SHOWN)
+            people = list(User.objects.filter(pk__in=ids).order_by("pk"))
         holds: list[Hold] = []
         if (id_ := Ids(("pk",)).find(text)) is not None:
             unpaid = Hold.objects.filter(id_, reservation=None).select_related(

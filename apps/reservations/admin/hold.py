@@ -1,15 +1,17 @@
+from typing import Any
+
 from django.contrib import admin
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from unfold.decorators import display
+from unfold.decorators import action, display
 
 from apps.boxoffice.base.columns import read_once
 from apps.boxoffice.base.lookups import Days, Ids, people_lookup
-from apps.boxoffice.base.read_only import ReadOnlyAdmin, ReadOnlyInline
+from apps.boxoffice.base.read_only import ReadOnlyAdmin, ReadOnlyInline, lead_to, row_named
 from apps.boxoffice.base.timeline import moments_of, timeline
 from apps.boxoffice.base.words import at_venue, linked
 from apps.concerts.lookups import concert_lookup, seat_lookup
@@ -53,6 +55,7 @@ class HoldAdmin(SaleWords, ReadOnlyAdmin):
     )
     ordering = ("-held_at", "id")
     inlines = (SeatClaimInline,)
+    actions_detail = ("release",)
     page_select_related = ("customer", "performance__concert", "reservation")
     fields = (
         "concert",
@@ -66,12 +69,23 @@ class HoldAdmin(SaleWords, ReadOnlyAdmin):
         "held_at",
         "expires_at",
         "ended_at",
+        "release_reason",
         "story",
         "seat_limit",
         "queue_slot",
         "queue_generation",
         "id",
     )
+
+    def has_release_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        if not request.user.has_perm("reservations.release_hold"):
+            return False
+        live = Hold.objects.live(at=timezone.now())
+        return object_id is None or row_named(live, object_id).exists()
+
+    @action(description=_("Release the seats"), permissions=["release"], icon="lock_open")
+    def release(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return lead_to("admin:reservations_release", object_id)
 
     @display(description=_("reservation"))
     def reservation_link(self, hold: Hold) -> SafeString | str:
@@ -93,6 +107,8 @@ class HoldAdmin(SaleWords, ReadOnlyAdmin):
                 ) % {"time": at_venue(hold.expires_at)}
             case Hold.Status.CONFIRMED:
                 return gettext("It was paid; see the reservation.")
+            case Hold.Status.RELEASED if hold.release_reason:
+                return gettext("Nothing: staff released it.")
             case _:
                 return gettext("Nothing: it ended without a payment.")
 

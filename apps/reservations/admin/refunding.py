@@ -59,7 +59,6 @@ class RefundForm(forms.Form):
 
     def __init__(self, *args: Any, plan: RefundPlan, may_cancel: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.whole = plan
         fields: dict[str, forms.Field] = {}
         if plan.left and may_cancel:
             fields["seats"] = forms.TypedMultipleChoiceField(
@@ -109,14 +108,15 @@ class RefundView(AsksBack):
         return gettext("Cancel or refund") + f" · {self.reservation.customer.name}"
 
     @cached_property
-    def reservation(self) -> Reservation:
-        return self.plan_of((), 0).reservation
-
-    def plan_of(self, seat_ids: Any, extra: int) -> RefundPlan:
+    def nothing(self) -> RefundPlan:
         try:
-            return refund_plan(reservation_id=self.kwargs["pk"], seat_ids=seat_ids, extra=extra)
+            return refund_plan(reservation_id=self.kwargs["pk"])
         except ReservationNotFound as error:
             raise Http404 from error
+
+    @property
+    def reservation(self) -> Reservation:
+        return self.nothing.reservation
 
     def about(self) -> Reservation:
         return self.reservation
@@ -138,13 +138,14 @@ class RefundView(AsksBack):
     def get_form_kwargs(self) -> dict[str, Any]:
         return {
             **super().get_form_kwargs(),
-            "plan": self.plan_of((), 0),
+            "plan": self.nothing,
             "may_cancel": self.request.user.has_perm(CANCEL),
         }
 
     def planned(self, form: RefundForm) -> RefundPlan:
-        return self.plan_of(
-            form.cleaned_data.get("seats") or (), form.cleaned_data.get("extra") or 0
+        return self.nothing.choosing(
+            seat_ids=form.cleaned_data.get("seats") or (),
+            extra=form.cleaned_data.get("extra") or 0,
         )
 
     def form_valid(self, form: Any) -> HttpResponse:
@@ -254,7 +255,7 @@ class GivesBack:
     admin_site: Any
 
     actions = ("cancel_selected",)
-    actions_detail = ("give_back",)
+    actions_detail: tuple[str, ...] = ("give_back",)
 
     def get_urls(self) -> list[URLPattern]:
         pages = {"<uuid:pk>/refund/": RefundView, "cancel-selected/": SelectionView}

@@ -1,3 +1,5 @@
+from typing import Any
+
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -12,7 +14,7 @@ from unfold.decorators import action, display
 
 from apps.boxoffice.base.columns import column, read_once
 from apps.boxoffice.base.lookups import Days, Ids, people_lookup
-from apps.boxoffice.base.read_only import ReadOnlyAdmin, ReadOnlyInline
+from apps.boxoffice.base.read_only import ReadOnlyAdmin, ReadOnlyInline, lead_to, row_named
 from apps.boxoffice.base.timeline import moments_of, timeline
 from apps.boxoffice.base.words import (
     NOTHING,
@@ -27,6 +29,7 @@ from apps.concerts.lookups import concert_lookup, seat_lookup
 from apps.payments.models import Wallet
 from apps.payments.selectors import wallet_balance
 from apps.reservations.admin.calling_off import pages_of_performances
+from apps.reservations.admin.counter import counter_urls
 from apps.reservations.admin.customer import CustomerView
 from apps.reservations.admin.finding import FIND, FindOrderView
 from apps.reservations.admin.refunding import GivesBack
@@ -72,6 +75,7 @@ class ReservationAdmin(GivesBack, SaleWords, ReadOnlyAdmin):
     ordering = ("-reserved_at", "id")
     inlines = (TicketInline,)
     actions_list = ("find_order",)
+    actions_detail = ("print_tickets", "move", "give_back")
     page_select_related = ("customer", "performance__concert", "hold")
     fieldsets = (
         (
@@ -83,6 +87,7 @@ class ReservationAdmin(GivesBack, SaleWords, ReadOnlyAdmin):
                     "date",
                     "venue",
                     "customer_link",
+                    "contact",
                     "everything_of_customer",
                     "status",
                     "what_next",
@@ -93,7 +98,16 @@ class ReservationAdmin(GivesBack, SaleWords, ReadOnlyAdmin):
         (_("Timeline"), {"fields": ("story",)}),
         (
             _("Identifiers"),
-            {"fields": ("hold_link", "reserved_at", "cancelled_at", "cancel_reason", "id")},
+            {
+                "fields": (
+                    "hold_link",
+                    "reserved_at",
+                    "cancelled_at",
+                    "cancel_reason",
+                    "moved_to_link",
+                    "id",
+                )
+            },
         ),
     )
 
@@ -111,6 +125,7 @@ class ReservationAdmin(GivesBack, SaleWords, ReadOnlyAdmin):
                 name="reservations_customer",
             ),
             *pages_of_performances(self.admin_site),
+            *counter_urls(self),
             *super().get_urls(),
         ]
 
@@ -153,10 +168,27 @@ class ReservationAdmin(GivesBack, SaleWords, ReadOnlyAdmin):
         return timeline(moments_of(reservation))
 
     hold_link = column(_("hold"), "hold")
+    moved_to_link = column(_("moved to"), "moved_to")
+
+    def has_print_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return request.user.has_perm("reservations.view_ticket") and _stands(object_id)
+
+    def has_move_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return request.user.has_perm("reservations.reseat") and _stands(object_id)
+
+    @action(description=_("Tickets"), permissions=["print"], icon="print")
+    def print_tickets(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return lead_to("admin:reservations_tickets", object_id)
+
+    @action(description=_("Move to other seats"), permissions=["move"], icon="swap_horiz")
+    def move(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return lead_to("admin:reservations_move", object_id)
 
     @display(description=_("what happens next"))
     def what_next(self, reservation: Reservation) -> str:
         now = timezone.now()
+        if reservation.moved_to_id is not None:
+            return gettext("Nothing: the customer was moved to other seats.")
         if reservation.status == Reservation.Status.CANCELLED:
             return gettext("Nothing: it was cancelled and refunded to the wallet.")
         if reservation.performance.is_called_off:
@@ -170,6 +202,12 @@ class ReservationAdmin(GivesBack, SaleWords, ReadOnlyAdmin):
         return gettext("The customer can no longer cancel. The performance begins at %(time)s.") % {
             "time": at_venue(reservation.performance.starts_at)
         }
+
+
+def _stands(reservation_id: Any) -> bool:
+    """Tell whether a reservation is confirmed; None asks about no certain one."""
+    confirmed = Reservation.objects.filter(status=Reservation.Status.CONFIRMED)
+    return reservation_id is None or row_named(confirmed, reservation_id).exists()
 
 
 @admin.register(Ticket)

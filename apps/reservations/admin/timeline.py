@@ -8,13 +8,14 @@ from django.contrib.contenttypes.models import ContentType
 from django.db.models import Prefetch, Q
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from apps.boxoffice.base.timeline import Moment, register_source
 from apps.boxoffice.base.words import at_venue, in_won, linked
 from apps.outbox.models import EventDelivery
-from apps.payments.models import LedgerTransaction
+from apps.payments.models import COUNTER_TYPES, LedgerTransaction
 from apps.queue.models import QueueExit
 from apps.queue.timeline import moment_of_joining, moments_of_visit, visit_of
 from apps.reservations.models import Hold, Reservation
@@ -40,6 +41,13 @@ def moments_of_order(order: Reservation) -> Iterator[Moment]:
             details = tuple(filter(None, (linked(movement, _("Refund")), movement.reason)))
             by = str(movement.adjusted_by) if movement.adjusted_by else ""
             yield Moment(movement.created_at, words, details, by)
+        elif movement.type in COUNTER_TYPES:
+            kind = capfirst(str(movement.get_type_display()))
+            words = f"{kind}: {in_won(abs(movement.amount))}"
+            by = str(movement.adjusted_by) if movement.adjusted_by else ""
+            yield Moment(
+                movement.created_at, words, (movement.reason,) if movement.reason else (), by
+            )
     if order.cancelled_at is not None:
         yield Moment(order.cancelled_at, _("Cancelled; the seats are free again"))
     performance = order.performance

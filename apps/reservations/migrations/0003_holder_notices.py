@@ -46,9 +46,16 @@ class Migration(migrations.Migration):
                 ("ended_at", models.DateTimeField(blank=True, null=True, verbose_name="ended at")),
                 (
                     "customers",
-                    models.PositiveIntegerField(verbose_name="customers when it was sent"),
+                    models.PositiveIntegerField(
+                        help_text="When it was sent.", verbose_name="customers"
+                    ),
                 ),
-                ("tickets", models.PositiveIntegerField(verbose_name="tickets when it was sent")),
+                (
+                    "tickets",
+                    models.PositiveIntegerField(
+                        help_text="When it was sent.", verbose_name="tickets"
+                    ),
+                ),
                 (
                     "concert",
                     models.ForeignKey(

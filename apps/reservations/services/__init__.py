@@ -26,5 +26,11 @@ from apps.reservations.services.refunding import (
     give_back,
     refund_reservation,
 )
-from apps.reservations.services.releasing import release_hold, release_holds_of
+from apps.reservations.services.releasing import (
+    release_hold,
+    release_hold_by_staff,
+    release_holds_of,
+)
+from apps.reservations.services.reseating import Move, MovePrice, reseat
+from apps.reservations.services.selling import WalkUp, sell_at_counter
 from apps.reservations.services.topping_up import top_up_for_hold

@@ -14,8 +14,9 @@ from apps.core.transactions import (
     send_on_commit,
 )
 from apps.outbox.events import RESERVATION_CANCELLED
+from apps.payments.counter import Movements, refund_of_sale
 from apps.payments.models import Wallet
-from apps.payments.services import Booking, refund_to_wallet, wallet_in, wallet_lock
+from apps.payments.services import wallet_in, wallet_lock
 from apps.reservations.errors import AlreadyCancelled, CancellationClosed, ReservationNotFound
 from apps.reservations.events import PricedSeat
 from apps.reservations.models import Reservation, cancellable_until
@@ -27,7 +28,7 @@ SQL = load_statements(Path(__file__).with_suffix(".sql"))
 
 @dataclass(frozen=True, slots=True)
 class Cancellation:
-    """Amounts in won."""
+    """Amounts in won. `refunded_amount` is what the customer got: what the house had paid went back to it."""
 
     reservation: Reservation
     refunded_amount: int
@@ -36,13 +37,17 @@ class Cancellation:
 
 @dataclass(frozen=True, slots=True)
 class LockedReservation:
-    """A reservation as the locks found it `at` a moment: `seats` are those that were not given up, `refunded` is in won."""
+    """A reservation as the locks found it `at` a moment: `seats` are those that were not given up.
+
+    In won, `refunded` is what was refunded of it, and `house` what the house has paid of it and not got back.
+    """
 
     reservation: Reservation
     hold: LockedHold
     wallet: Wallet
     seats: Sequence[PricedSeat]
     refunded: int
+    house: int
     cancellable_until: datetime
     at: datetime
 
@@ -55,13 +60,19 @@ class LockedReservation:
         if self.reservation.status == Reservation.Status.CANCELLED:
             raise AlreadyCancelled
 
-    def refund(self, amount: int, *, reason: str = "", staff_id: int | None = None) -> Booking:
-        """:raises RefundExceedsPayment: less is left of what was paid."""
-        return refund_to_wallet(
+    def refund(self, amount: int, *, reason: str = "", staff_id: int | None = None) -> Movements:
+        """Decide to give back `amount` won, to the house what it has paid and to the customer the rest; of 0 won nothing follows.
+
+        :raises RefundExceedsPayment: less is left of what was paid.
+        """
+        if not amount:
+            return Movements(self.wallet)
+        return refund_of_sale(
             self.wallet,
             amount=amount,
             reference=self.reservation.pk,
             refundable=self.refundable,
+            house=self.house,
             reason=reason,
             staff_id=staff_id,
         )
@@ -69,7 +80,7 @@ class LockedReservation:
 
 @decide_then_write
 def cancel_reservation(*, customer_id: int, reservation_id: UUID) -> Steps[Cancellation]:
-    """Give the price back to the wallet, less what was refunded before; the seats can be sold again at commit.
+    """Give the price back to the wallet, less what was refunded before and what the house paid; the seats can be sold again at commit.
 
     :raises ReservationNotFound: there is none, or it is another customer's.
     :raises AlreadyCancelled: it was cancelled before.
@@ -102,11 +113,12 @@ def locked_reservation(
         (CLOCK, {}),
     ]
     hold = locked_hold_in(locked, customer_id=customer_id)
-    status, total_price, reserved_at, refunded, given_up, *times = row
+    number, status, total_price, reserved_at, refunded, house, given_up, *times = row
     starts_at, rescheduled_at, free_cancellation_until = times
     return LockedReservation(
         Reservation(
             id=reservation_id,
+            number=number,
             hold_id=hold_id,
             customer_id=customer_id,
             performance_id=hold.hold.performance_id,
@@ -118,6 +130,7 @@ def locked_reservation(
         wallet_in(wallets, customer_id=customer_id),
         [seat for seat in hold.seats if seat.seat_id not in given_up],
         refunded,
+        house,
         cancellable_until(
             starts_at=starts_at,
             rescheduled_at=rescheduled_at,
@@ -135,10 +148,8 @@ def end_reservation(
     reservation = sale.reservation
     reservation.status, reservation.cancelled_at = Reservation.Status.CANCELLED, sale.at
     reservation.cancel_reason = reason
-    amount, balance, writes = sale.refundable, sale.wallet.balance, []
-    if amount:  # staff may have refunded all of it before
-        refund = sale.refund(amount, reason=reason, staff_id=staff_id)
-        balance, writes = refund.transaction.balance_after, [refund.call]
+    # Of nothing, if staff have refunded all of it before.
+    money = sale.refund(sale.refundable, reason=reason, staff_id=staff_id)
     event_id, event = sale.hold.event(
         RESERVATION_CANCELLED, reservation_id=reservation.pk, at=sale.at, seats=sale.seats
     )
@@ -152,4 +163,8 @@ def end_reservation(
         },
     )
     send_on_commit(reservation_cancelled, ReservationCancelled(event_id, reservation.pk))
-    return Decision(Cancellation(reservation, amount, balance), writes=[*writes, cancel, event])
+    balance = money.wallet.balance
+    return Decision(
+        Cancellation(reservation, balance - sale.wallet.balance, balance),
+        writes=[*money.calls, cancel, event],
+    )

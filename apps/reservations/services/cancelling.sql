@@ -4,11 +4,15 @@ SELECT hold_id FROM reservations_reservation WHERE id = %(reservation_id)s AND c
 
 -- name: read_reservation
 -- The reservation under the lock on its hold, which is also the lock on it, what says until when it may be cancelled, what has been
--- refunded of it, and which of its seats were given up before. Comes after the last lock.
-SELECT reservation.status, reservation.total_price, reservation.reserved_at,
+-- refunded of it, and which of its seats were given up before. Comes after the last lock. Of what the house paid as much is left as it has not got back.
+SELECT reservation.number, reservation.status, reservation.total_price, reservation.reserved_at,
     (
         SELECT coalesce(sum(amount), 0)::bigint FROM payments_ledgertransaction
         WHERE type = 'REFUND' AND reference = reservation.id
+    ),
+    (
+        SELECT coalesce(sum(amount), 0)::bigint FROM payments_ledgertransaction
+        WHERE type IN ('COMP', 'COMP_BACK') AND reference = reservation.id
     ),
     ARRAY(
         SELECT seat_id FROM reservations_ticket

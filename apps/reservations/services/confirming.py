@@ -1,11 +1,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
 from apps.core.database import load_statements
-from apps.core.transactions import Decision, Steps, decide_then_write, send_on_commit
+from apps.core.identifiers import new_id
+from apps.core.transactions import (
+    Decision,
+    Steps,
+    decide_then_write,
+    requires_transaction,
+    send_on_commit,
+)
 from apps.outbox.events import RESERVATION_CONFIRMED
+from apps.payments.models import Wallet
 from apps.payments.services import debit_wallet, wallet_in, wallet_lock
 from apps.queue.errors import QueueTokenInvalid
 from apps.reservations.models import Reservation, Ticket
@@ -49,32 +58,48 @@ def confirm_reservation(
     if token_concert_id not in (None, hold.concert_id):
         raise QueueTokenInvalid
     hold.refuse_unless_live(at=now)
-    reservation = Reservation(
+    return sale_of(
+        hold,
+        wallet_in(wallets, customer_id=customer_id),
+        at=now,
         number=number,
-        hold_id=hold_id,
-        customer_id=customer_id,
+        reservation_id=new_id(),
+    )
+
+
+@requires_transaction
+def sale_of(
+    hold: LockedHold, wallet: Wallet, *, at: datetime, number: int, reservation_id: UUID
+) -> Decision[Confirmation]:
+    """Decide the sale of a live hold for its price, which is taken from its customer's wallet; both are locked.
+
+    `at` and `number` are what `time_and_number` says after the last lock.
+
+    :raises InsufficientBalance: the wallet has less than the seats cost.
+    """
+    reservation = Reservation(
+        id=reservation_id,
+        number=number,
+        hold_id=hold.hold.pk,
+        customer_id=hold.hold.customer_id,
         performance_id=hold.hold.performance_id,
         total_price=hold.hold.total_price,
-        reserved_at=now,
+        reserved_at=at,
     )
-    payment = debit_wallet(
-        wallet_in(wallets, customer_id=customer_id),
-        amount=reservation.total_price,
-        reference=reservation.pk,
-    )
+    payment = debit_wallet(wallet, amount=reservation.total_price, reference=reservation.pk)
     tickets = [
         Ticket(reservation_id=reservation.pk, seat_id=seat.seat_id, price=seat.price)
         for seat in hold.seats
     ]
-    event_id, event = hold.event(RESERVATION_CONFIRMED, reservation_id=reservation.pk, at=now)
+    event_id, event = hold.event(RESERVATION_CONFIRMED, reservation_id=reservation.pk, at=at)
     confirm = (
         SQL["confirm"],
         {
-            "at": now,
-            "hold_id": hold_id,
+            "at": at,
+            "hold_id": reservation.hold_id,
             "reservation_id": reservation.pk,
-            "number": number,
-            "customer_id": customer_id,
+            "number": reservation.number,
+            "customer_id": reservation.customer_id,
             "performance_id": reservation.performance_id,
             "total_price": reservation.total_price,
             "ticket_ids": [ticket.pk for ticket in tickets],

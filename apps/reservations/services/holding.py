@@ -10,6 +10,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 
+from apps.accounts.errors import StaffAccount
 from apps.concerts.errors import PerformanceNotFound, SeatNotFound
 from apps.concerts.models import SalesWindow
 from apps.core.database import Call, Row, load_statements
@@ -91,13 +92,14 @@ class Offer:
     """The rules for a customer who wants seats of a performance, and what that customer has `at` one moment.
 
     `taken` are seats of this performance, `unpaid` those of all dates of the concert that are held and not paid. `has_paid` says if
-    a sale has ended the visit that the customer comes with.
+    a sale has ended the visit that the customer comes with, `is_staff` if the account is no customer's.
     """
 
     at: datetime
     taken: int
     unpaid: int
     has_paid: bool
+    is_staff: bool
     concert_id: int
     seat_limit: int
     unpaid_limit: int
@@ -105,11 +107,14 @@ class Offer:
 
     def refuse_unless_allowed(self, admission: Admission | None, *, quantity: int) -> None:
         """
+        :raises StaffAccount: staff are no customers.
         :raises QueueTokenExpired: the visitor was admitted too long ago to claim anything new, or has paid.
         :raises SalesNotOpen, SalesClosed: outside the sales window, or the performance has begun.
         :raises SeatLimitExceeded: with what the customer has already it would be too many.
         :raises UnpaidLimitExceeded: with what the customer holds already it would be too many.
         """
+        if self.is_staff:
+            raise StaffAccount
         if admission is not None:
             require_new_hold_allowed(admission=admission, has_paid=self.has_paid)
         self.window.refuse_unless_open(self.at)
@@ -134,6 +139,7 @@ def hold_seats(
     `categories` (`sellable_by` of the seller); they stay in their category.
 
     :raises PerformanceNotFound: there is none, or its concert is not published.
+    :raises StaffAccount: staff are no customers.
     :raises SeatAlreadyHeld: another customer holds one of them, or is claiming it at this moment.
     :raises SeatAlreadyReserved: one of them is sold, or kept back in another category.
     :raises SeatLimitExceeded: the customer would have more than the concert allows.
@@ -181,11 +187,19 @@ def customer_lock(customer_id: int, performance_id: int, admission: Admission | 
 
 def offer_in(rows: Sequence[Row]) -> Offer:
     """:raises PerformanceNotFound: there is none, or its concert is not published."""
-    [(at, taken, unpaid, has_paid, concert_id, seat_limit, unpaid_limit, *window)] = rows
+    [(at, taken, unpaid, has_paid, is_staff, concert_id, seat_limit, unpaid_limit, *window)] = rows
     if concert_id is None:
         raise PerformanceNotFound
     return Offer(
-        at, taken, unpaid, has_paid, concert_id, seat_limit, unpaid_limit, SalesWindow(*window)
+        at=at,
+        taken=taken,
+        unpaid=unpaid,
+        has_paid=has_paid,
+        is_staff=is_staff,
+        concert_id=concert_id,
+        seat_limit=seat_limit,
+        unpaid_limit=unpaid_limit,
+        window=SalesWindow(*window),
     )
 
 

@@ -5,7 +5,7 @@ SELECT pg_advisory_xact_lock(hashtextextended('hold ' || %(customer_id)s::bigint
 
 -- name: count_seats_of_customer
 -- Counts how many seats of the performance the customer has at this moment, how many of the concert without having paid, whether a payment
--- has ended the visit, and when who may have how many; no concert if the performance is not for sale. Comes after the
+-- has ended the visit, whether the account is one of staff, and when who may have how many; no concert if the performance is not for sale. Comes after the
 -- customer's lock, which payments take, too. `+ 0` here and below: of a performance that the planner does not know yet it expects one
 -- row, and would read all there are in place of the few by key. For the same reason no join finds the concert of a hold.
 SELECT clock.at, own.seats, own.unpaid, EXISTS (
@@ -17,6 +17,7 @@ SELECT clock.at, own.seats, own.unpaid, EXISTS (
               SELECT date.concert_id FROM concerts_performance date WHERE date.id = paid.performance_id
           ) = performance.concert_id
     ),
+    (SELECT account.is_staff FROM accounts_user account WHERE account.id = %(customer_id)s),
     concert.id, concert.seats_per_customer,
     coalesce(concert.unpaid_seats_max, concert.seats_per_customer),
     concert.sales_open_at, concert.sales_close_at, least(performance.starts_at, performance.called_off_at)

@@ -29,13 +29,17 @@ SQL = load_statements(Path(__file__).with_suffix(".sql"))
 
 @dataclass(frozen=True, slots=True)
 class GivenBack:
-    """What staff have given back of a reservation: seats by id, and won. `refunded` is what was refunded of it in all."""
+    """What staff have given back of a reservation: seats by id, and won. `refunded` is what was refunded of it in all.
+
+    Of `amount`, `to_house` went to the house, which had paid it, and the rest to the wallet of the customer.
+    """
 
     reservation: Reservation
     seat_ids: tuple[int, ...]
     amount: int
     refunded: int
     balance: int
+    to_house: int
 
     @property
     def in_words(self) -> str:
@@ -50,6 +54,11 @@ class GivenBack:
                 "paid": f"{self.reservation.total_price:,}",
             }
         )
+        if self.to_house:
+            parts.append(
+                _("Of that, %(amount)s won went back to the house, which had paid it.")
+                % {"amount": f"{self.to_house:,}"}
+            )
         return " ".join(parts)
 
 
@@ -81,15 +90,11 @@ def cancel_seats(
     if not chosen or chosen - left:
         raise SeatAlreadyCancelled
     if chosen == left:
-        cancelled = end_reservation(sale, reason=reason, staff_id=staff_id).carry_out()
-        amount, balance = cancelled.refunded_amount, cancelled.balance
+        amount = sale.refundable
+        balance = end_reservation(sale, reason=reason, staff_id=staff_id).carry_out().balance
     else:
         amount, balance = _give_up(sale, chosen, reason, staff_id).carry_out()
-    return _noted(
-        GivenBack(sale.reservation, tuple(sorted(chosen)), amount, sale.refunded + amount, balance),
-        reason,
-        staff_id,
-    )
+    return _noted(_given(sale, chosen, amount, balance), reason, staff_id)
 
 
 @use_case
@@ -110,11 +115,9 @@ def refund_reservation(
     reason = _explained(reason)
     sale = run_steps(_found(reservation_id))
     _refuse_if_outdated(sale, refunded_before)
-    refund = sale.refund(amount, reason=reason, staff_id=staff_id)
-    balance = Decision(refund.transaction.balance_after, writes=[refund.call]).carry_out()
-    return _noted(
-        GivenBack(sale.reservation, (), amount, sale.refunded + amount, balance), reason, staff_id
-    )
+    money = sale.refund(amount, reason=reason, staff_id=staff_id)
+    balance = Decision(money.wallet.balance, writes=money.calls).carry_out()
+    return _noted(_given(sale, (), amount, balance), reason, staff_id)
 
 
 @use_case
@@ -153,6 +156,7 @@ def give_back(
             beyond,
             seat_ids=given.seat_ids if given else (),
             amount=beyond.amount + (given.amount if given else 0),
+            to_house=beyond.to_house + (given.to_house if given else 0),
         )
     return given
 
@@ -176,14 +180,8 @@ def _give_up(
     """Decide to give up some of the seats that are left; the result is the refund and the balance after it."""
     seats = [seat for seat in sale.seats if seat.seat_id in chosen]
     # A part of their price may have been refunded before, when the seats were kept.
-    amount, balance, writes = (
-        min(sum(seat.price for seat in seats), sale.refundable),
-        sale.wallet.balance,
-        [],
-    )
-    if amount:
-        refund = sale.refund(amount, reason=reason, staff_id=staff_id)
-        balance, writes = refund.transaction.balance_after, [refund.call]
+    amount = min(sum(seat.price for seat in seats), sale.refundable)
+    money = sale.refund(amount, reason=reason, staff_id=staff_id)
     event_id, event = sale.hold.event(
         SEATS_CANCELLED, reservation_id=sale.reservation.pk, at=sale.at, seats=seats
     )
@@ -198,7 +196,20 @@ def _give_up(
         },
     )
     send_on_commit(seats_cancelled, SeatsCancelled(event_id, sale.reservation.pk))
-    return Decision((amount, balance), writes=[*writes, cancel, event])
+    return Decision((amount, money.wallet.balance), writes=[*money.calls, cancel, event])
+
+
+def _given(
+    sale: LockedReservation, seat_ids: Collection[int], amount: int, balance: int
+) -> GivenBack:
+    return GivenBack(
+        sale.reservation,
+        tuple(sorted(seat_ids)),
+        amount,
+        sale.refunded + amount,
+        balance,
+        to_house=amount - (balance - sale.wallet.balance),
+    )
 
 
 def _explained(reason: str) -> str:
@@ -214,5 +225,6 @@ def _refuse_if_outdated(sale: LockedReservation, refunded_before: int | None) ->
 
 def _noted(given: GivenBack, reason: str, staff_id: int) -> GivenBack:
     words = _("%(done)s Reason: %(reason)s") % {"done": given.in_words, "reason": reason}
-    note([given.reservation], words, staff_id=staff_id)
+    # Read anew: the history calls an order by its number, which a cancellation does not look at.
+    note(Reservation.objects.filter(pk=given.reservation.pk), words, staff_id=staff_id)
     return given

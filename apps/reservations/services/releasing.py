@@ -3,10 +3,13 @@ from pathlib import Path
 from uuid import UUID
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from apps.core.database import fetch_all, load_statements
+from apps.core.history import note
 from apps.core.transactions import Decision, Steps, database_now, decide_then_write, use_case
 from apps.queue.services import shorten_lease
+from apps.reservations.errors import HoldNotFound
 from apps.reservations.models import Hold
 from apps.reservations.services.holding import HeldSeats
 from apps.reservations.services.locking import hold_locks, locked_hold_in
@@ -35,6 +38,36 @@ def release_hold(*, customer_id: int, hold_id: UUID) -> Steps[HeldSeats]:
     :raises HoldNotLive: it was paid or released before.
     :raises HoldExpired: its time is over.
     """
+    return (yield from _release(customer_id=customer_id, hold_id=hold_id))
+
+
+@use_case
+def release_hold_by_staff(*, hold_id: UUID, reason: str, staff_id: int) -> HeldSeats:
+    """Take the seats of an unpaid hold from its customer, who reads the reason on the page of the hold.
+
+    :raises HoldNotFound: there is none.
+    :raises HoldNotLive: it was paid or released before.
+    :raises HoldExpired: its time is over.
+    """
+    if not reason.strip():
+        raise ValueError("Releasing a hold needs a reason.")
+    held = _release_of_any_customer(hold_id=hold_id, reason=reason.strip())
+    words = _("Released by staff: %(seats)s. Reason: %(reason)s")
+    seats = ", ".join(seat.label for seat in held.seats)
+    note([held.hold], words % {"seats": seats, "reason": reason.strip()}, staff_id=staff_id)
+    return held
+
+
+@decide_then_write
+def _release_of_any_customer(*, hold_id: UUID, reason: str) -> Steps[HeldSeats]:
+    [found] = yield [(SQL["find_customer_of_hold"], {"hold_id": hold_id})]
+    if not found:
+        raise HoldNotFound
+    [(customer_id,)] = found
+    return (yield from _release(customer_id=customer_id, hold_id=hold_id, reason=reason))
+
+
+def _release(*, customer_id: int, hold_id: UUID, reason: str = "") -> Steps[HeldSeats]:
     *locked, [(now, lease_until)] = yield [
         *hold_locks(customer_id=customer_id, hold_id=hold_id),
         (SQL["end_of_other_holds"], {"hold_id": hold_id}),
@@ -44,6 +77,7 @@ def release_hold(*, customer_id: int, hold_id: UUID) -> Steps[HeldSeats]:
     hold = found.hold
     hold.status = Hold.Status.RELEASED
     hold.ended_at = now
+    hold.release_reason = reason
     if hold.queue_slot is not None:
         transaction.on_commit(
             partial(
@@ -57,5 +91,5 @@ def release_hold(*, customer_id: int, hold_id: UUID) -> Steps[HeldSeats]:
         )
     return Decision(
         HeldSeats(hold, found.seats, found.concert_id, extendable=False),
-        writes=[(SQL["release"], {"at": now, "hold_id": hold_id})],
+        writes=[(SQL["release"], {"at": now, "hold_id": hold_id, "reason": reason})],
     )

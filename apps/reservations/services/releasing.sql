@@ -1,3 +1,7 @@
+-- name: find_customer_of_hold
+-- Says whose hold it is, before anything is locked: that never changes.
+SELECT customer_id FROM reservations_hold WHERE id = %(hold_id)s;
+
 -- name: end_of_other_holds
 -- The moment that decides, and when the last other live hold of the customer at the same concert ends. Comes after the last lock.
 SELECT clock.at, (
@@ -13,7 +17,7 @@ FROM (SELECT clock_timestamp() AS at OFFSET 0) clock;
 -- name: release
 -- Ends a locked hold and the claims on its seats, which are free from then on.
 WITH hold AS (
-    UPDATE reservations_hold SET status = 'RELEASED', ended_at = %(at)s WHERE id = %(hold_id)s
+    UPDATE reservations_hold SET status = 'RELEASED', ended_at = %(at)s, release_reason = %(reason)s WHERE id = %(hold_id)s
 )
 UPDATE reservations_seatclaim SET ended_at = %(at)s WHERE hold_id = %(hold_id)s;
 

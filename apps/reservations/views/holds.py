@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.accounts.errors import StaffAccount
 from apps.api.operations import Operation
 from apps.api.schema import operation
 from apps.api.views import ApiView, IdempotentView
@@ -20,6 +21,7 @@ from apps.reservations.views.seats import NOT_ADMITTED
 MAY_NOT_BUY = [
     *NOT_ADMITTED,
     PerformanceNotFound,
+    StaffAccount,
     errors.SeatLimitExceeded,
     errors.UnpaidLimitExceeded,
     errors.PriceLimitExceeded,

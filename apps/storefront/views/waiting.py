@@ -14,6 +14,7 @@ from django.utils.html import json_script
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
+from apps.accounts.services import refuse_staff
 from apps.concerts.errors import ConcertNotFound, SalesClosed, SalesNotOpen
 from apps.concerts.selectors import concert_in_brief, concert_of_visitor, is_withdrawn
 from apps.core.errors import DomainError, ServiceUnavailable
@@ -177,6 +178,7 @@ class QueueView(PageView):
     def post(self, request: HttpRequest, concert_id: int) -> HttpResponse:
         if not request.user.is_authenticated:
             return self._to_login()
+        refuse_staff(request.user)
         status = join_queue(
             customer_id=self.customer_id,
             concert_id=concert_id,

@@ -77,7 +77,7 @@ def _cores_used(bench: Bench, seconds: int) -> float:
 
 @dataclass
 class Watched:
-    """What the viewers of one sale were answered. `versions` names the readings that they were shown."""
+    """Keep what the viewers of one sale were answered. `versions` names the readings that they were shown."""
 
     seconds: list[float] = field(default_factory=list)
     versions: set[str] = field(default_factory=set)
@@ -107,6 +107,9 @@ class Watched:
             first = len(self.seconds)
             try:
                 yield
+                # A sale may be over before each of them has looked.
+                while len(self.seconds) - first < STAFF and time.monotonic() - began_at < 60:
+                    time.sleep(0.1)
             finally:
                 self.span = time.monotonic() - began_at
                 del self.seconds[:first]

@@ -70,7 +70,7 @@ class TestComparison:
     ) -> None:
         rows = [line for line in measured.stdout.splitlines() if line.startswith("| ")][1:]
 
-        assert len(rows) == 9
+        assert len(rows) == 11
         assert all(float(row.split("|")[4]) > 0 for row in rows)
 
     def test_leaves_what_was_filled(self, kept: KeptHistory) -> None:

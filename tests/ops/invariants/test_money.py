@@ -11,6 +11,7 @@ from django.utils import timezone
 from apps.api.models import IdempotencyRecord
 from apps.api.operations import Operation
 from apps.api.views import IdempotentView
+from apps.concerts.models import Seat
 from apps.core.transactions import run_in_transaction
 from apps.outbox.events import RESERVATION_CANCELLED
 from apps.outbox.models import OutboxEvent
@@ -20,6 +21,7 @@ from apps.payments.services import charge_wallet
 from apps.reservations.models import Hold, Reservation, SeatClaim
 from apps.reservations.services import cancel_seats
 from tests.factories.accounts import CustomerFactory
+from tests.factories.counter import give, move, sell
 from tests.factories.payments import WalletFactory, refund
 from tests.factories.visitors import Visitor
 from tests.ops.invariants.planting import (
@@ -378,3 +380,41 @@ class TestIdempotencyKeyOnce:
         }
 
         assert own == set(Operation)
+
+
+class TestCounterMoneySpent:
+    def test_a_sale_at_the_counter_a_gift_and_a_move_break_nothing(
+        self, sold: Reservation, seats: list[Seat]
+    ) -> None:
+        sell(seats[3:4])
+        cancel(give(seats[4:5]).reservation)
+        move(give(seats[6:8]).reservation, seats[8:10])
+
+        assert breaches() == {}
+
+    def test_money_of_the_house_that_went_to_the_customer_is_found(
+        self, sold: Reservation, seats: list[Seat]
+    ) -> None:
+        given = give(seats[3:4]).reservation
+        cancel(given)
+        elsewhere = uuid4()
+        with unprotected():
+            LedgerTransaction.objects.filter(type="COMP_BACK").update(reference=elsewhere)
+
+        assert set(broken()["counter_money_spent"]) == {
+            f"reservation {given.pk}: 0 of 50000 won back to the house, refunded 50000",
+            f"reservation {elsewhere}: 50000 of 0 won back to the house, refunded 0",
+        }
+
+    def test_money_of_the_till_that_no_sale_took_is_found(
+        self, sold: Reservation, seats: list[Seat]
+    ) -> None:
+        till = LedgerTransaction.objects.get(
+            reference=sell(seats[3:4]).reservation.pk, amount__gt=0
+        )
+        with unprotected():
+            LedgerTransaction.objects.filter(pk=till.pk).update(reference=uuid4())
+
+        assert [words.partition(": ")[2] for words in broken()["counter_money_spent"]] == [
+            "50000 won brought for a price of 0"
+        ]

@@ -24,6 +24,7 @@ const PLATES = {
   RESTRICTED_VIEW: "m5.9 .4h3.7v3.6h-3.7z",
 };
 const DIM = "dim"; // the look of free seats that are not of the kind that is looked for
+const DOT = [4.2, "h1.6v1.6h-1.6z"];
 const SHAPES = { [FREE]: [3, BODY], [MINE]: [3, BODY], [HELD]: [1.75, RING], [SOLD]: [3.5, SMALL] };
 
 function element(name, attributes = {}, parent = undefined) {
@@ -234,7 +235,7 @@ export class Drawing {
       const state = hall.states[seat];
       const isDim = state === FREE && !hall.isWanted(seat);
       const look = isDim ? DIM : state === FREE ? hall.grade(seat) : state;
-      const [inset, shape] = SHAPES[isDim ? SOLD : state];
+      const [inset, shape] = isDim ? DOT : SHAPES[state];
       const parts = drawn.get(look) ?? drawn.set(look, []).get(look);
       parts.push("M", hall.x(seat) * PITCH + inset, " ", hall.y(seat) * PITCH + inset, shape);
     }
