@@ -42,7 +42,7 @@ class Refusal(TextChoices):
 
 @dataclass(frozen=True, slots=True)
 class SeatChanges:
-    """What became of each seat of a request: `applied` ones with what they were before, `refused` ones with the reason.
+    """Say what became of each seat of a request: `applied` ones with what they were before, `refused` ones with the reason.
 
     Seats in neither were already as asked.
     """
@@ -211,7 +211,7 @@ def sellable_by(user_id: int) -> set[int]:
 
 @dataclass(frozen=True, slots=True)
 class CategoryCount:
-    """How many seats of a performance are in a category; None is for those that are open."""
+    """Count the seats of a performance in a category; None is for those that are open."""
 
     category: InventoryCategory | None
     seats: int

@@ -1,4 +1,4 @@
-"""What staff tell customers: a text in English, in Korean, or in both."""
+"""Hold what staff tell customers: a text in English, in Korean, or in both."""
 
 from typing import NamedTuple
 

@@ -50,7 +50,7 @@ def ledger_transactions(
 
 @dataclass(slots=True)
 class Refunds:
-    """What was given back of a sale, the first refund first; in won, what the house has paid of the sale and what of that it got back."""
+    """Say what was given back of a sale, the first refund first; in won, what the house has paid of the sale and what of that it got back."""
 
     booked: list[LedgerTransaction] = field(default_factory=list)
     house: int = 0

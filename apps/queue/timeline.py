@@ -1,4 +1,4 @@
-"""What is on record of one visit to a waiting room, for staff who are asked why a customer lost the place."""
+"""Tell what is on record of one visit to a waiting room, for staff who are asked why a customer lost the place."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta

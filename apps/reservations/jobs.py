@@ -1,4 +1,4 @@
-"""What a second person approves about sales."""
+"""Define what a second person approves about sales."""
 
 from typing import TYPE_CHECKING, Any
 

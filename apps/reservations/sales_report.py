@@ -1,4 +1,4 @@
-"""What was sold and given back, by day at the venues and by concert, as the ledger has it.
+"""Add up what was sold and given back, by day at the venues and by concert, as the ledger has it.
 
 Days are read from the ledger by their times, so a report costs what its days cost, whatever the history.
 """

@@ -1,4 +1,4 @@
-"""What staff ask for that runs in the background, or waits for a second person: refunds, and dates that move or are called off.
+"""Define what staff ask for that runs in the background, or waits for a second person: refunds, and dates that move or are called off.
 
 The parameters of a job have in them what it is called by, and the figures that were shown to the one who asked: so a list of jobs reads
 nothing else, and one that is done still says what it was about.

@@ -138,7 +138,7 @@ class TestUsers:
 
 
 class TestRights:
-    """Who may change groups gives rights; the account of a superuser is a superuser's to change."""
+    """Let who may change groups give rights; the account of a superuser is a superuser's to change."""
 
     @pytest.fixture
     def administrator(self) -> Client:

@@ -1,4 +1,4 @@
-"""What staff see of a delivery and of the order that it is about, and one that is replayed from its page."""
+"""Test what staff see of a delivery and of the order that it is about, and one that is replayed from its page."""
 
 import pytest
 from django.db import connection

@@ -45,7 +45,7 @@ PASSWORDS = {"usable_password": "true", "password1": PASSWORD, "password2": PASS
 
 
 class Entry(NamedTuple):
-    """What an entry is about and what it says; `takes_reason` is false where the page does not ask for one."""
+    """Describe what an entry is about and what it says; `takes_reason` is false where the page does not ask for one."""
 
     subject: Model
     words: str

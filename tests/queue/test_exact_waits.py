@@ -1,4 +1,4 @@
-"""When visitors are told to ask again, and how a room reckons visits and pace: by what they are defined as."""
+"""Test when visitors are told to ask again, and how a room reckons visits and pace: by what they are defined as."""
 
 import math
 from typing import Any

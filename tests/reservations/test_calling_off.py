@@ -62,7 +62,7 @@ def other_date(performance):
 
 
 class Killed(BaseException):
-    """What no handler of errors catches."""
+    """Stand for what no handler of errors catches."""
 
 
 def call_off(performance):
@@ -280,7 +280,7 @@ class TestTheJob:
 @pytest.mark.django_db(transaction=True)
 class TestRaces:
     def test_what_is_paid_beside_it_is_given_back(self, performance, seats, clerk, race):
-        """Whether the payment or the end of the holds comes first: nothing is sold in the end, and no money is lost."""
+        """Let the payment or the end of the holds come first: nothing is sold in the end, and no money is lost."""
         buyers = [WalletFactory(balance=100_000).customer for _ in range(5)]
         holds = [hold(buyer, [seat]) for buyer, seat in zip(buyers, seats, strict=False)]
         rivals = [partial(outcome, partial(confirm, held)) for held in holds]

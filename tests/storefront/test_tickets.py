@@ -143,7 +143,7 @@ class TestMoved:
 
 
 class TestGivenBackByStaff:
-    """What the box office has given back, and why."""
+    """Show what the box office has given back, and why."""
 
     @pytest.fixture
     def by(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What happened to one thing, moment by moment, told by every app that knows a part of it."""
+"""Tell what happened to one thing, moment by moment, told by every app that knows a part of it."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What the notices of staff have in common, to whomever they are shown."""
+"""Define what the notices of staff have in common, to whomever they are shown."""
 
 from datetime import datetime
 from typing import Self, TypeVar

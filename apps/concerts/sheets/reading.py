@@ -43,7 +43,7 @@ class SheetRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LineError:
-    """What is wrong in one line of a file; `column` is empty if it is about the line as a whole."""
+    """Say what is wrong in one line of a file; `column` is empty if it is about the line as a whole."""
 
     line: int
     column: str

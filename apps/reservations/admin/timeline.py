@@ -1,4 +1,4 @@
-"""What happened to an order, from joining the queue to the last refund; and what was held and paid during a visit to a waiting room."""
+"""Tell what happened to an order, from joining the queue to the last refund; and what was held and paid during a visit to a waiting room."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime

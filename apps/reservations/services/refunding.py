@@ -29,7 +29,7 @@ SQL = load_statements(Path(__file__).with_suffix(".sql"))
 
 @dataclass(frozen=True, slots=True)
 class GivenBack:
-    """What staff have given back of a reservation: seats by id, and won. `refunded` is what was refunded of it in all.
+    """Say what staff have given back of a reservation: seats by id, and won. `refunded` is what was refunded of it in all.
 
     Of `amount`, `to_house` went to the house, which had paid it, and the rest to the wallet of the customer.
     """

@@ -146,7 +146,7 @@ class PictureView(OfPerformance, StaffPage, TemplateView):
 
 
 class PictureMapView(OfPerformance, StaffPage, View):
-    """What does not change while seats are sold, for the script."""
+    """Answer the script with what does not change while seats are sold."""
 
     title = ""
     permission_required = MAY_LOOK
@@ -165,7 +165,7 @@ class PictureMapView(OfPerformance, StaffPage, View):
 
 @method_decorator(gzip_page, name="dispatch")
 class PictureDataView(StaffPage, View):
-    """What the script asks for every few seconds; 304 while nothing has changed. It costs no query of its own."""
+    """Answer what the script asks for every few seconds; 304 while nothing has changed. It costs no query of its own."""
 
     title = ""
     permission_required = MAY_LOOK

@@ -102,7 +102,7 @@ class ChosenSeats(OfPerformance):
 
 
 class SaleForm(forms.Form):
-    """Who buys, and how it is paid."""
+    """Ask who buys, and how it is paid."""
 
     price = WonField(widget=forms.HiddenInput)
     buyer = forms.ChoiceField(
