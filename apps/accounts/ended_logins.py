@@ -29,23 +29,24 @@ def end_login_copies(token_hashes: Iterable[bytes | memoryview]) -> None:
     long as they live.
     """
     hashes = list(token_hashes)
-    if not (_have_ended(hashes) or _have_ended(hashes)):
+    store_url = settings.CACHE_URL
+    if not (_have_ended(hashes, store_url) or _have_ended(hashes, store_url)):
         logger.warning("login_copies_not_ended", tokens=len(hashes))
-        threading.Thread(target=_end_later, args=[hashes], daemon=True).start()
+        threading.Thread(target=_end_later, args=[hashes, store_url], daemon=True).start()
 
 
-def _end_later(hashes: list[bytes | memoryview]) -> None:
+def _end_later(hashes: list[bytes | memoryview], store_url: str) -> None:
     give_up_at = time.monotonic() + COPY_LIFE_MAX
     while time.monotonic() < give_up_at:
         time.sleep(RETRY_SECONDS)
-        if _have_ended(hashes):
+        if _have_ended(hashes, store_url):
             return
 
 
-def _have_ended(hashes: list[bytes | memoryview]) -> bool:
+def _have_ended(hashes: list[bytes | memoryview], store_url: str) -> bool:
     try:
         # A client of its own, which has not been told to rest by the failures of others.
-        with connect(settings.CACHE_URL) as client:
+        with connect(store_url) as client:
             for token_hash in hashes:
                 client.set(copy_key(token_hash), ENDED, ex=END_LIFE)
     except redis.RedisError:

@@ -347,3 +347,16 @@ class TestStoreTrouble:
         with redis.Redis.from_url(server.url) as plain:
             [key] = plain.scan_iter("login:*")
             assert plain.ttl(key) <= 60
+
+    def test_is_never_carried_to_another_store(self, token, valkey_server, settings, monkeypatch):
+        """The thread that goes on trying means the store whose copies it has to end."""
+        monkeypatch.setattr(ended_logins, "RETRY_SECONDS", 0.01)
+        away, other = valkey_server(), valkey_server()
+        away.stop()
+        settings.CACHE_URL = away.url
+        log_out(access_token_id=token.pk)
+        settings.CACHE_URL = other.url
+        time.sleep(0.5)
+
+        with redis.Redis.from_url(other.url) as plain:
+            assert keys(plain) == []
