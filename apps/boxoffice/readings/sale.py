@@ -25,7 +25,7 @@ KEPT = timedelta(minutes=60)
 DATES_MAX = 400
 # Seats take the longest to read, with their number. They may take this part of one connection's time, so the larger the hall or the busier the
 # database, the more rarely they are counted.
-SEATS_SHARE = 1 / 20
+SEATS_SHARE = 1 / 50
 SERIES = ("sales", "refunds", "holds_begun", "holds_lost")
 STATES = ("FREE", "HELD", "SOLD")
 

@@ -54,10 +54,12 @@ def cockpit(bench: Bench) -> Outcome:
         )
         before = after
     middle = medians(rows)
+    # Idle before and after: what the sale leaves the database to clean up is not the viewers'.
     idle = _cores_used(bench, form.sale_seconds)
     bench.advance()
     with watched.by(bench, cookies)(watched.concert_id):
         watching = _cores_used(bench, form.sale_seconds)
+    idle = (idle + _cores_used(bench, form.sale_seconds)) / 2
     figures = {
         "cockpit_sales_of_without": middle["ratio"],
         "cockpit_p95_ms": middle["p95_ms"],
