@@ -68,7 +68,7 @@ class ConcertAdmin(CarefulForms, CountedDeletion, FoundByTyping, NotifiesHolders
         "is_published",
         "on_sale",
     )
-    list_filter = ("is_published", "sales_open_at", "venue")
+    list_filter = ("is_published", "sales_open_at")
     lookups = (
         concert_lookup("pk"),
         Numbers(),

@@ -131,7 +131,6 @@ class HallTemplateAdmin(CarefulForms, CountedDeletion, FoundByTyping, ModelAdmin
     """Staff rename templates here; their seats come from a performance or from a file."""
 
     list_display = ("name", "venue", "seats_total", "created_at")
-    list_filter = ("venue",)
     lookups = (Named("pk", _("name or venue"), HallTemplate.objects.matching),)
     ordering = ("venue", "name", "pk")
     fields = ("venue", "name", "seats_total", "picture")

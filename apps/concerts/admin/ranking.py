@@ -1,7 +1,13 @@
 """Sales and cancellations as the ranking counts them."""
 
+from typing import Any
+
 from django.contrib import admin
+from django.contrib.admin import SimpleListFilter
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
@@ -13,11 +19,29 @@ from apps.concerts.lookups import concert_lookup
 from apps.concerts.models import RankingEntry
 
 
+class SaleOrCancellation(SimpleListFilter):
+    title = _("sale or cancellation")
+    parameter_name = "counted"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("sales", gettext("sales")), ("cancellations", gettext("cancellations"))]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[RankingEntry]
+    ) -> QuerySet[RankingEntry]:
+        match self.value():
+            case "sales":
+                return queryset.filter(reservations__gt=0)
+            case "cancellations":
+                return queryset.filter(reservations__lt=0)
+        return queryset
+
+
 @admin.register(RankingEntry)
 class RankingEntryAdmin(ReadOnlyAdmin):
     list_display = ("occurred_at", "concert", "performance", "reservations", "seats", "event_id")
     list_select_related = ("concert", "performance")
-    list_filter = ("day", "reservations")
+    list_filter = ("day", SaleOrCancellation)
     page_select_related = ("concert", "performance")
     fields = (
         "concert_link",
@@ -36,7 +60,6 @@ class RankingEntryAdmin(ReadOnlyAdmin):
     )
     # There is an index by day; within one there is little to sort.
     ordering = ("-day", "-occurred_at", "-pk")
-    date_hierarchy = "day"
 
     def title_of(self, entry: RankingEntry) -> str:
         return f"{entry.concert} · {at_venue(entry.occurred_at)}"

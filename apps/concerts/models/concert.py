@@ -3,7 +3,7 @@ from typing import Self
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Exists, F, Max, Min, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -60,12 +60,15 @@ class ConcertQuerySet(models.QuerySet["Concert"]):
 
         And `last_date_to_sell`, the last of those that were not called off.
         """
+        dates = self.model.performances.rel.related_model._default_manager.filter(
+            concert=OuterRef("pk")
+        )
+        starts = dates.order_by("starts_at").values("starts_at")
+        # Of each row that is shown a look at an index; an aggregate would read all dates of all concerts first.
         return self.annotate(
-            first_performance_at=Min("performances__starts_at"),
-            last_performance_at=Max("performances__starts_at"),
-            last_date_to_sell=Max(
-                "performances__starts_at", filter=Q(performances__called_off_at=None)
-            ),
+            first_performance_at=Subquery(starts[:1]),
+            last_performance_at=Subquery(starts.reverse()[:1]),
+            last_date_to_sell=Subquery(starts.filter(called_off_at=None).reverse()[:1]),
         )
 
     def lock(self) -> Self:
