@@ -35,7 +35,7 @@ from apps.queue.models import RoomNotice, WaitingRoomQuerySet
 from apps.queue.services import admission, rooms, visits
 from apps.reservations import selectors, staff_jobs
 from apps.reservations.models import HoldQuerySet
-from apps.reservations.services import expiring
+from apps.reservations.services import expiring, selling
 
 CLOCK = "clock_timestamp()"
 
@@ -151,6 +151,7 @@ LOCKS_OF_PAINTED_SEATS = _locks("lock_seats_without_claims")
 LOCKS_OF_HALLS = _locks("lock_halls")
 LOCKS_OF_CHANGED_SEATS = _locks("lock_chosen_seats")
 LOCK_OF_THE_WALLET = _locks("lock_wallet")
+LOCK_OF_THE_GIVER = _locks("lock_giver")
 LOCK_OF_A_ROOM = _value(WaitingRoomQuerySet, "lock", lambda _: lambda rooms: rooms)
 PATIENCE_OF_A_PAYMENT = _part("lock_seats_of_hold", ("OF seat", "OF seat NOWAIT"))
 LOCKS_OF_A_SWEEP = _value(HoldQuerySet, "select_for_update", lambda _: lambda holds, **_how: holds)
@@ -276,6 +277,7 @@ WAKING_A_ROOM = Step(visits, "schedule_tick_now")
 SAVING_A_NOTICE = Step(RoomNotice, "save")
 TIME_OF_A_SWEEP = Step(expiring, "database_now")
 CALLING_OFF_A_DATE = Step(staff_jobs, "call_off_performance")
+SELLING_AT_THE_COUNTER = Step(selling.sell_at_counter, "step")
 GIVING_BACK_FOR_A_JOB = Step(staff_jobs, "cancelled")
 
 

@@ -61,6 +61,7 @@ def picture_of(
     return {
         **about,
         "at": at,
+        "concert_id": concert_id,
         "concert": data["concert"],
         "opens_at": datetime.fromtimestamp(data["concert"]["sales_open_at"], UTC),
         "queue": _queue(data, at),

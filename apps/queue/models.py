@@ -227,9 +227,9 @@ class WaitingRoom(models.Model):
         return self.opens_at or self.concert.sales_open_at
 
     def may_open(self, *, at: datetime) -> bool:
-        """Tell whether it would make a difference to open it: closed, or before its opening while sales are open. Needs `concert`."""
-        if self.state == self.State.CLOSED:
-            return True
+        """Tell whether it makes sense to open it: closed, or before its opening while sales are open. A paused one is resumed. Needs `concert`."""
+        if self.state != self.State.OPEN:
+            return self.state == self.State.CLOSED
         return self.concert.sales_open_at <= at < self.opening_at
 
 

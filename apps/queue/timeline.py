@@ -11,10 +11,11 @@ from django.utils.translation import gettext_lazy
 from apps.boxoffice.base.timeline import Moment
 from apps.concerts.models import Concert
 from apps.queue.live import live_room, store_needed
-from apps.queue.models import PolicyChange, QueueExit, WaitingRoom
+from apps.queue.models import PolicyChange, QueueExit, RoomNotice, WaitingRoom
 from apps.queue.services.clock import from_micros
 
 CHANGES_SHOWN = 50
+NOTICES_SHOWN = 20
 ROOMS_ASKED = 20
 # Of a turn whose visitor has not shown up: a minute, and what a tick may be late.
 NOT_SEEN_WITHIN = timedelta(seconds=75)
@@ -60,7 +61,7 @@ def present_visits(customer_id: int) -> list[PresentVisit]:
 
 
 def moments_of_visit(visit: QueueExit) -> Iterator[Moment]:
-    """Tell of a visit that has ended, and of what staff did to its room meanwhile; two queries."""
+    """Tell of a visit that has ended, and of what staff did to its room and told those who waited meanwhile; three queries."""
     yield Moment(visit.joined_at, _joined(visit))
     if visit.admitted_at is not None:
         waited = _("after a wait of %(span)s") % {
@@ -71,6 +72,7 @@ def moments_of_visit(visit: QueueExit) -> Iterator[Moment]:
     yield Moment(visit.ended_at, why_ended(visit, room))
     if room is not None:
         yield from _changes(room, visit)
+        yield from _notices(room, visit)
 
 
 def moment_of_joining(slot: int) -> Moment | None:
@@ -109,6 +111,20 @@ def _joined(visit: QueueExit) -> str:
     if visit.slot:
         return _("Joined the queue")
     return _("The queue opened; the place was drawn by lot")
+
+
+def _notices(room: WaitingRoom, visit: QueueExit) -> Iterator[Moment]:
+    """Tell what the visitor read while waiting."""
+    waited_until = visit.admitted_at or visit.ended_at
+    shown = RoomNotice.objects.filter(
+        Q(ended_at=None) | Q(ended_at__gt=visit.joined_at),
+        Q(shown_until=None) | Q(shown_until__gt=visit.joined_at),
+        room=room,
+        sent_at__lt=waited_until,
+    ).select_related("sent_by")
+    for notice in shown.order_by("-pk")[:NOTICES_SHOWN]:
+        words = _("Those who waited were told: “%(text)s”") % {"text": notice}
+        yield Moment(max(notice.sent_at, visit.joined_at), words, by=str(notice.sent_by))
 
 
 def _changes(room: WaitingRoom, visit: QueueExit) -> Iterator[Moment]:

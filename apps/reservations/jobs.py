@@ -9,17 +9,16 @@ from apps.accounts.models import User
 from apps.boxoffice.base.jobs.kinds import Parameters, SingleStep
 from apps.boxoffice.base.words import at_venue, in_won
 from apps.concerts.models import Performance, Seat
+from apps.core.history import note
 from apps.payments.counter import PaidBy
 from apps.reservations.services import WalkUp, sell_at_counter
 
 if TYPE_CHECKING:
     from apps.boxoffice.base.jobs.models import StaffJob
 
-COMPS_ALONE_MAX = 4  # complimentary tickets of one sale that a clerk may give alone
-
 
 class GiveComplimentary(SingleStep):
-    """Complimentary tickets. Their seats are not kept meanwhile: those that are sold by then make it refuse."""
+    """Complimentary tickets that one person may not give alone. Their seats are not kept meanwhile: those that are sold by then make it refuse."""
 
     name = "give_complimentary"
     label = _("Give complimentary tickets")
@@ -39,9 +38,6 @@ class GiveComplimentary(SingleStep):
             (gettext("Price, paid by the house"), in_won(parameters["price"])),
         ]
 
-    def needs_second_person(self, parameters: Parameters) -> bool:
-        return len(parameters["seat_ids"]) > COMPS_ALONE_MAX
-
     def apply(self, subject: str, job: "StaffJob") -> str:
         parameters = job.parameters
         walk_up = parameters.get("walk_up")
@@ -54,6 +50,9 @@ class GiveComplimentary(SingleStep):
             shown_price=parameters["price"],
             reason=job.reason,
         )
+        if job.decided_by_id is not None:
+            words = gettext("Approved the complimentary tickets.")
+            note([sold.reservation], words, staff_id=job.decided_by_id)
         return gettext("Reservation %(id)s") % {"id": sold.reservation.pk}
 
 

@@ -18,10 +18,12 @@ from apps.reservations.order_numbers import order_number_in
 NEARBY = timedelta(seconds=3)
 
 
-def movements_of(order: Reservation) -> list[LedgerTransaction]:
-    """Return the movements of money of an order, the payment first; two queries, for each part of which there is an index."""
+def movements_of(*orders: Reservation) -> list[LedgerTransaction]:
+    """Return the movements of money of orders, the payments first; two queries, for each part of which there is an index."""
     Type = LedgerTransaction.Type  # noqa: N806
-    found = LedgerTransaction.objects.filter(reference=order.pk).select_related("adjusted_by")
+    found = LedgerTransaction.objects.filter(
+        reference__in=[order.pk for order in orders]
+    ).select_related("adjusted_by")
     others = Q(type=Type.REFUND) | Q(type__in=COUNTER_TYPES)
     return [
         *found.filter(type=Type.PAYMENT),

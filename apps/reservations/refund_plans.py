@@ -6,11 +6,11 @@ from functools import partial
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import Count, Q, QuerySet, Sum
 from django.utils import timezone
 
 from apps.concerts.models import Performance
-from apps.payments.models import LedgerTransaction
+from apps.payments.models import COUNTER_TYPES, LedgerTransaction
 from apps.reservations.errors import ReservationNotFound
 from apps.reservations.models import Hold, Reservation, Ticket, cancellable_until
 from apps.reservations.selectors import with_refunds
@@ -70,12 +70,13 @@ def refund_plan(*, reservation_id: UUID) -> RefundPlan:
 
 
 class Sold(NamedTuple):
-    """Reservations that stand, summed up; `refundable` is in won."""
+    """Reservations that stand, summed up. In won, `refundable` is what is left of what was paid; of it the house has paid `to_house`."""
 
     reservations: int
     customers: int
     tickets: int
     refundable: int
+    to_house: int = 0  # jobs from before do not know it
 
 
 def sold_of_performance(performance_id: int) -> Sold:
@@ -96,11 +97,15 @@ def _summed(reservations: QuerySet[Reservation]) -> Sold:
         paid=Sum("total_price", default=0),
     )
     tickets = Ticket.objects.filter(reservation__in=standing, cancelled_at=None).count()
-    refunds = LedgerTransaction.objects.filter(
-        type=LedgerTransaction.Type.REFUND, reference__in=standing.values("pk")
-    )
-    refunded = refunds.aggregate(total=Sum("amount", default=0))["total"]
-    return Sold(sums["number"], sums["customers"], tickets, sums["paid"] - refunded)
+    Type = LedgerTransaction.Type  # noqa: N806
+    movements = LedgerTransaction.objects.filter(reference__in=standing.values("pk"))
+    amount = Sum("amount", default=0)
+    refunded = movements.filter(type=Type.REFUND).aggregate(total=amount)["total"]
+    # What the house has paid, less what it got back: refunds go to it first.
+    house = movements.filter(type__in=COUNTER_TYPES).aggregate(
+        total=Sum("amount", filter=Q(type__in=(Type.COMP, Type.COMP_BACK)), default=0)
+    )["total"]
+    return Sold(sums["number"], sums["customers"], tickets, sums["paid"] - refunded, house)
 
 
 def live_holds_of_performance(performance_id: int) -> int:

@@ -4,7 +4,7 @@ Days are read from the ledger by their times, so a report costs what its days co
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date
 from itertools import groupby
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from apps.boxoffice.base.days import days_as_time
 from apps.core.audit_sessions import audit_session
@@ -23,27 +24,53 @@ DAYS_MAX = 366
 SECONDS = 10.0  # of the statement of a report
 ROWS_AT_ONCE = 2_000
 
-# Those without a reservation, of which there are none if the books are sound, are counted, too.
+# Movements without a reservation, of which there are none if the books are sound, are counted, too. Tickets that were given up are those
+# that were cancelled alone, and those that ended with their reservations. Each part is read by the times of the range, for which it has an index.
 _SALES = """
-SELECT (booked.created_at AT TIME ZONE %(zone)s)::date AS day, concert.id, coalesce(concert.title, '?'),
-    count(*) FILTER (WHERE booked.type = 'PAYMENT'),
-    coalesce(sum(issued.tickets) FILTER (WHERE booked.type = 'PAYMENT'), 0)::bigint,
-    coalesce(-sum(booked.amount) FILTER (WHERE booked.type = 'PAYMENT'), 0)::bigint,
-    count(*) FILTER (WHERE booked.type = 'REFUND'),
-    coalesce(sum(booked.amount) FILTER (WHERE booked.type = 'REFUND'), 0)::bigint,
-    coalesce(sum(booked.amount) FILTER (WHERE booked.type IN ('COMP', 'COMP_BACK')), 0)::bigint
-FROM payments_ledgertransaction booked
-LEFT JOIN reservations_reservation sold ON sold.id = booked.reference
-LEFT JOIN concerts_performance performance ON performance.id = sold.performance_id
-LEFT JOIN concerts_concert concert ON concert.id = performance.concert_id
-CROSS JOIN LATERAL (
-    SELECT count(*) AS tickets FROM reservations_ticket ticket
-    WHERE booked.type = 'PAYMENT' AND ticket.reservation_id = sold.id
-) issued
-WHERE booked.created_at >= %(since)s AND booked.created_at < %(until)s
-  AND booked.type IN ('PAYMENT', 'REFUND', 'COMP', 'COMP_BACK')
-GROUP BY day, concert.id, concert.title
-ORDER BY day, concert.title, concert.id
+SELECT summed.day, concert.id, coalesce(concert.title, '?'),
+    sum(summed.orders)::bigint, sum(summed.tickets)::bigint, sum(summed.cancelled)::bigint, sum(summed.gross)::bigint,
+    sum(summed.cash)::bigint, sum(summed.card)::bigint, sum(summed.house)::bigint,
+    sum(summed.refunds)::bigint, sum(summed.refunded)::bigint, sum(summed.to_house)::bigint
+FROM (
+    SELECT (booked.created_at AT TIME ZONE %(zone)s)::date AS day, performance.concert_id,
+        count(*) FILTER (WHERE booked.type = 'PAYMENT') AS orders,
+        coalesce(sum(issued.tickets) FILTER (WHERE booked.type = 'PAYMENT'), 0) AS tickets,
+        0 AS cancelled,
+        coalesce(-sum(booked.amount) FILTER (WHERE booked.type = 'PAYMENT'), 0) AS gross,
+        coalesce(sum(booked.amount) FILTER (WHERE booked.type = 'TILL_CASH'), 0) AS cash,
+        coalesce(sum(booked.amount) FILTER (WHERE booked.type = 'TILL_CARD'), 0) AS card,
+        coalesce(sum(booked.amount) FILTER (WHERE booked.type = 'COMP'), 0) AS house,
+        count(*) FILTER (WHERE booked.type = 'REFUND') AS refunds,
+        coalesce(sum(booked.amount) FILTER (WHERE booked.type = 'REFUND'), 0) AS refunded,
+        coalesce(-sum(booked.amount) FILTER (WHERE booked.type = 'COMP_BACK'), 0) AS to_house
+    FROM payments_ledgertransaction booked
+    LEFT JOIN reservations_reservation sold ON sold.id = booked.reference
+    LEFT JOIN concerts_performance performance ON performance.id = sold.performance_id
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS tickets FROM reservations_ticket ticket
+        WHERE booked.type = 'PAYMENT' AND ticket.reservation_id = sold.id
+    ) issued
+    WHERE booked.created_at >= %(since)s AND booked.created_at < %(until)s
+      AND booked.type IN ('PAYMENT', 'REFUND', 'TILL_CASH', 'TILL_CARD', 'COMP', 'COMP_BACK')
+    GROUP BY 1, 2
+    UNION ALL
+    SELECT (given_up.at AT TIME ZONE %(zone)s)::date, performance.concert_id,
+        0, 0, count(*), 0, 0, 0, 0, 0, 0, 0
+    FROM (
+        SELECT ticket.cancelled_at AS at, ticket.reservation_id FROM reservations_ticket ticket
+        WHERE ticket.cancelled_at >= %(since)s AND ticket.cancelled_at < %(until)s
+        UNION ALL
+        SELECT ended.cancelled_at, ended.id FROM reservations_reservation ended
+        JOIN reservations_ticket ticket ON ticket.reservation_id = ended.id AND ticket.cancelled_at IS NULL
+        WHERE ended.cancelled_at >= %(since)s AND ended.cancelled_at < %(until)s
+    ) given_up
+    JOIN reservations_reservation sold ON sold.id = given_up.reservation_id
+    JOIN concerts_performance performance ON performance.id = sold.performance_id
+    GROUP BY 1, 2
+) summed
+LEFT JOIN concerts_concert concert ON concert.id = summed.concert_id
+GROUP BY summed.day, concert.id, concert.title
+ORDER BY summed.day, concert.title, concert.id
 """
 _MOVEMENTS = """
 SELECT (booked.created_at AT TIME ZONE %(zone)s), booked.type, sold.number, customer.name, customer.email,
@@ -64,31 +91,59 @@ LIMIT %(limit)s
 class Sales:
     """Sums of one concert on one day, of a day, or of all; amounts in won.
 
-    Complimentary tickets are paid like any other, by money of the house (`comps`), which is no income.
+    `tickets` were sold and `cancelled` given up on the day, whenever the others were sold. Of the `gross` price `cash`, `card` and `house`
+    were paid that way, and the rest from wallets. Of what was `refunded` the house got back `to_house`, and customers the rest.
+    What the house pays is no income.
     """
 
     orders: int = 0
     tickets: int = 0
-    sold: int = 0
+    cancelled: int = 0
+    gross: int = 0
+    cash: int = 0
+    card: int = 0
+    house: int = 0
     refunds: int = 0
     refunded: int = 0
-    comps: int = 0
+    to_house: int = 0
+
+    @property
+    def wallet(self) -> int:
+        return self.gross - self.cash - self.card - self.house
+
+    @property
+    def to_customers(self) -> int:
+        return self.refunded - self.to_house
 
     @property
     def net(self) -> int:
-        return self.sold - self.refunded - self.comps
+        return self.gross - self.house - self.to_customers
 
     def add(self, other: "Sales") -> None:
-        self.orders += other.orders
-        self.tickets += other.tickets
-        self.sold += other.sold
-        self.refunds += other.refunds
-        self.refunded += other.refunded
-        self.comps += other.comps
+        for part in fields(self):
+            setattr(self, part.name, getattr(self, part.name) + getattr(other, part.name))
 
     def cells(self) -> list[int]:
-        own = (self.orders, self.tickets, self.sold, self.refunds, self.refunded, self.comps)
-        return [*own, self.net]
+        """Return the figures in the order of `HEADERS`."""
+        return [getattr(self, name) for name in HEADERS]
+
+
+# What a page and a file show of sales, from the left.
+HEADERS = {
+    "orders": gettext_lazy("Orders"),
+    "tickets": gettext_lazy("Tickets sold"),
+    "cancelled": gettext_lazy("Tickets cancelled"),
+    "gross": gettext_lazy("Sales (won)"),
+    "wallet": gettext_lazy("From wallets (won)"),
+    "cash": gettext_lazy("Cash (won)"),
+    "card": gettext_lazy("Card (won)"),
+    "house": gettext_lazy("Complimentary (won)"),
+    "refunds": gettext_lazy("Number of refunds"),
+    "refunded": gettext_lazy("Refunded (won)"),
+    "to_customers": gettext_lazy("To customers (won)"),
+    "to_house": gettext_lazy("To the house (won)"),
+    "net": gettext_lazy("Net (won)"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +199,8 @@ def sales_table(first: date, last: date) -> Table:
                 yield [day.day, concert.title, concert.concert_id, *concert.sales.cells()]
             yield [day.day, _("Total of the day"), None, *day.total.cells()]
 
-    header = (
-        *(_("Day"), _("Concert"), _("Number of the concert"), _("Orders"), _("Tickets")),
-        *(_("Sales (won)"), _("Number of refunds"), _("Refunded (won)")),
-        *(_("Complimentary (won)"), _("Net (won)")),
-    )
+    own = map(str, HEADERS.values())
+    header = (_("Day"), _("Concert"), _("Number of the concert"), *own)
     return Table(_("Sales"), header, lines(), lambda: [[_("Total"), None, None, *total.cells()]])
 
 

@@ -24,6 +24,7 @@ from apps.concerts.scheduling import (
     reschedule_performance,
 )
 from apps.core.history import note
+from apps.core.notices import NoticeText
 from apps.reservations.errors import ChangeRefused
 from apps.reservations.models import Reservation, ReservationQuerySet
 from apps.reservations.refund_plans import (
@@ -34,12 +35,19 @@ from apps.reservations.refund_plans import (
     sold_among,
     sold_of_performance,
 )
-from apps.reservations.services import cancel_seats, give_back, release_holds_of
+from apps.reservations.services import (
+    cancel_seats,
+    give_back,
+    notify_holders,
+    release_holds_of,
+)
 
 SELECTION_MAX = (
     100  # reservations that are cancelled at once; a performance that is called off has no limit
 )
 PERFORMANCE, HOLDS = "performance", "holds"  # the first rows of a performance that is called off
+
+NO_NOTICE = NoticeText()
 
 Lines = Sequence[tuple[str, str]]
 
@@ -81,6 +89,10 @@ class RefundReservation(SingleStep):
         # In all, so that nobody gets around it in small amounts.
         in_all = parameters["refunded_before"] + parameters["amount"]
         return bool(in_all > settings.REFUND_LIMIT_WITHOUT_APPROVAL)
+
+    def subjects(self, parameters: Parameters, *, after: str, limit: int) -> Sequence[str]:
+        """Name the one row after the reservation, whose timeline finds it by that."""
+        return () if after else (parameters["reservation_id"],)
 
     def apply(self, subject: str, job: StaffJob) -> str:
         asked = job.parameters
@@ -141,11 +153,13 @@ class CallOffPerformance(JobKind):
     permission = "concerts.call_off_performance"
 
     @staticmethod
-    def parameters(performance: Performance) -> dict[str, Any]:
+    def parameters(performance: Performance, notice: NoticeText = NO_NOTICE) -> dict[str, Any]:
+        """Return them with the `notice` that its ticket holders read, as they read it."""
         return {
             "performance_id": performance.pk,
             **_named(performance),
             "sold": sold_of_performance(performance.pk)._asdict(),
+            "notice": notice._asdict(),
         }
 
     def title(self, parameters: Parameters) -> str:
@@ -154,8 +168,10 @@ class CallOffPerformance(JobKind):
     def preview(self, parameters: Parameters) -> Lines:
         performance = _performance(parameters)
         if performance.is_called_off:
-            return sold_in_words(Sold(**parameters["sold"]))
-        return calling_off_in_words(performance)
+            lines = sold_in_words(Sold(**parameters["sold"]))
+        else:
+            lines = calling_off_in_words(performance)
+        return [*lines, *notice_in_words(parameters)]
 
     def total(self, parameters: Parameters) -> int:
         return 2 + _standing(parameters).count()
@@ -178,7 +194,9 @@ class CallOffPerformance(JobKind):
             )
             words = gettext("Called off. %(reason)s") % {"reason": job.reason}
             note([performance, performance.concert], words, staff_id=job.requested_by_id)
-            return gettext("Nothing more is sold.")
+            # Before the first reservation is cancelled: who cancels earlier is told nothing.
+            told = _tell_holders(job)
+            return " ".join([gettext("Nothing more is sold."), *told])
         if not _performance(job.parameters).is_called_off:
             raise ChangeRefused(gettext("The performance was not called off."))
         if subject == HOLDS:
@@ -196,14 +214,20 @@ class MovePerformance(SingleStep):
 
     @staticmethod
     def parameters(
-        performance: Performance, times: Mapping[str, datetime | None]
+        performance: Performance,
+        times: Mapping[str, datetime | None],
+        notice: NoticeText = NO_NOTICE,
     ) -> dict[str, Any]:
-        """Return them for `times` with the keys `to`, `ends_at` and `deadline`, of which the last two may be None."""
+        """Return them for `times` with the keys `to`, `ends_at` and `deadline`, of which the last two may be None.
+
+        Ticket holders read the `notice`.
+        """
         return {
             "performance_id": performance.pk,
             **_named(performance),
             **{name: at and at.isoformat() for name, at in times.items()},
             "sold": sold_of_performance(performance.pk)._asdict(),
+            "notice": notice._asdict(),
         }
 
     def title(self, parameters: Parameters) -> str:
@@ -213,7 +237,7 @@ class MovePerformance(SingleStep):
         }
 
     def preview(self, parameters: Parameters) -> Lines:
-        return moving_in_words(parameters)
+        return [*moving_in_words(parameters), *notice_in_words(parameters)]
 
     def needs_second_person(self, parameters: Parameters) -> bool:
         return _standing(parameters).exists()
@@ -235,7 +259,9 @@ class MovePerformance(SingleStep):
         )
         words = move_in_words(before, after)
         note([after, after.concert], f"{words} {job.reason}", staff_id=job.requested_by_id)
-        return words
+        # Without tickets there is nobody to tell, and those who buy some later choose the new time.
+        told = _tell_holders(job) if _standing(job.parameters).exists() else ()
+        return " ".join([words, *told])
 
 
 def register_kinds() -> None:
@@ -256,6 +282,17 @@ def cancelled(reservation_id: str, job: StaffJob) -> str:
     return given.in_words
 
 
+def _tell_holders(job: StaffJob) -> Sequence[str]:
+    """Show the notice of a job to ticket holders, and say how many they are; nothing if it has none."""
+    text = _notice(job.parameters)
+    if not any(text):
+        return ()
+    notice = notify_holders.step(
+        performance_id=job.parameters["performance_id"], text=text, staff_id=job.requested_by_id
+    )
+    return (gettext("Customers told: %(count)s.") % {"count": f"{notice.customers:,}"},)
+
+
 # --- In words ---------------------------------------------------------------------------------------------------------
 
 
@@ -264,19 +301,22 @@ def refund_in_words(parameters: Parameters) -> Lines:
     return [
         (gettext("seats that are cancelled"), ", ".join(parameters["seats"]) or gettext("none")),
         (gettext("seats that stay booked"), f"{parameters['seats_kept']:,}"),
-        (gettext("refund"), in_won(parameters["amount"])),
+        *_refund_in_words(parameters["amount"], parameters.get("to_house", 0)),
         (
             gettext("refunded in all"),
             gettext("%(refunded)s of %(paid)s")
             % {"refunded": in_won(in_all), "paid": in_won(parameters["paid"])},
         ),
         (gettext("where it goes"), gettext("to the wallet of the customer, who reads the reason")),
-        *_to_house(parameters.get("to_house", 0)),
     ]
 
 
-def _to_house(amount: int) -> Lines:
-    return [(gettext("back to the house, which had paid it"), in_won(amount))] if amount else []
+def _refund_in_words(amount: int, to_house: int) -> Lines:
+    """Say what customers get, and what goes back to the house because it had paid it."""
+    lines = [(gettext("refund to customers"), in_won(amount - to_house))]
+    if to_house:
+        lines.append((gettext("back to the house, which had paid it"), in_won(to_house)))
+    return lines
 
 
 def sold_in_words(sold: Sold) -> Lines:
@@ -284,7 +324,7 @@ def sold_in_words(sold: Sold) -> Lines:
         (gettext("reservations that are cancelled"), f"{sold.reservations:,}"),
         (gettext("customers"), f"{sold.customers:,}"),
         (gettext("tickets"), f"{sold.tickets:,}"),
-        (gettext("refund"), in_won(sold.refundable)),
+        *_refund_in_words(sold.refundable, sold.to_house),
     ]
 
 
@@ -309,12 +349,25 @@ def moving_in_words(parameters: Parameters) -> Lines:
         (gettext("ends"), at_venue(ends_at) if ends_at else gettext("moves along")),
         (gettext("tickets"), f"{sold.tickets:,}"),
         (gettext("customers"), f"{sold.customers:,}"),
-        (gettext("refund, if all of them cancel"), in_won(sold.refundable)),
+        (
+            gettext("refund to customers, if all of them cancel"),
+            in_won(sold.refundable - sold.to_house),
+        ),
         (
             gettext("ticket holders can cancel until"),
             at_venue(deadline) if deadline else gettext("it begins"),
         ),
     ]
+
+
+def notice_in_words(parameters: Parameters) -> Lines:
+    """Say what ticket holders will read."""
+    text = _notice(parameters)
+    labels = (
+        ("ko", gettext("ticket holders read, in Korean")),
+        ("en", gettext("ticket holders read, in English")),
+    )
+    return [(label, text.in_language(code)) for code, label in labels if any(text)]
 
 
 def second_person_in_words(kind: JobKind, parameters: Parameters) -> tuple[str, str]:
@@ -345,6 +398,10 @@ def _performance(parameters: Parameters) -> Performance:
     if performance is None:
         raise PerformanceNotFound
     return performance
+
+
+def _notice(parameters: Parameters) -> NoticeText:
+    return NoticeText(**parameters.get("notice", {}))
 
 
 def _standing(parameters: Parameters) -> ReservationQuerySet:

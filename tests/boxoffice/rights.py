@@ -115,6 +115,7 @@ OTHERS: dict[str, tuple[str, str]] = {
     "queue/waitingroom/<path:object_id>/pause/": ("BOA", "BOA"),
     "queue/waitingroom/<path:object_id>/remove_visitor/": ("BOA", "BOA"),
     "queue/waitingroom/<path:object_id>/resume/": ("BOA", "BOA"),
+    "queue/waitingroom/prepare/<int64:concert_id>/": ("BOA", "BOA"),
     "r/<path:content_type_id>/<path:object_id>/": ("", ""),
     "reservations/hold/<path:object_id>/release/": ("BA", "BA"),
     "reservations/holdernotice/<int64:pk>/end/": ("BA", "BA"),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, Permission
 from django.db import OperationalError, connection
 from django.test import Client
@@ -42,7 +43,8 @@ from tests.boxoffice.sales import (
     sold,
     two_concerts,
 )
-from tests.boxoffice.staff import administrator, clerk, logged_in
+from tests.boxoffice.sending import send
+from tests.boxoffice.staff import administrator, clerk, logged_in, page_of
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import ConcertFactory, PerformanceFactory, keep_back
 from tests.factories.reservations import let_expire
@@ -283,6 +285,27 @@ class TestPage:
 
         assert "No date is ahead." in text
         assert "No visitor has come yet." in text
+
+    def test_of_a_concert_without_a_room_shows_sales_and_leads_to_one(self, sale: Sale) -> None:
+        sold(*sale.vip[:2])
+        WaitingRoom.objects.all().delete()
+        client = administrator()
+
+        text = client.get(page(sale.first.pk)).content.decode()
+
+        assert "There is no waiting room yet." in text
+        assert "180,000 won" in text
+        assert "/steer/" not in text
+        prepare = reverse("admin:queue_waitingroom_prepare", args=[sale.first.pk])
+        assert prepare in text
+        assert "Add the waiting room" not in (
+            clerk("view_waitingroom").get(page(sale.first.pk)).content.decode()
+        )
+        for _ in range(2):  # the second one finds it
+            answer = send(client, prepare, {})
+            room = WaitingRoom.objects.get(concert=sale.first)
+            assert answer.url == page_of(room)
+        assert LogEntry.objects.filter(object_id=str(room.pk)).count() == 1
 
     def test_of_no_concert_is_not_found(self) -> None:
         client = administrator()

@@ -20,6 +20,7 @@ from apps.concerts.halls import draft_seats, plan_of, save_template
 from apps.concerts.models import Concert, HallTemplate, InventoryCategory, Performance
 from apps.core.notices import NoticeText
 from apps.payments.models import LedgerTransaction
+from apps.queue.models import WaitingRoom
 from apps.queue.services import notify_visitors
 from apps.reservations.models import Reservation
 from apps.reservations.services import notify_holders
@@ -160,6 +161,13 @@ def steer(staff: Client) -> Entry:
     return Entry(room, "Pause: ")
 
 
+def prepare_room(staff: Client) -> Entry:
+    concert = ConcertFactory()
+    send(staff, f"/admin/queue/waitingroom/prepare/{concert.pk}/", {})
+    words = "Added the waiting room, with the usual policy."
+    return Entry(WaitingRoom.objects.get(), words, takes_reason=False)
+
+
 def adjust(staff: Client) -> Entry:
     wallet = WalletFactory(balance=0)
     values = {"customer": wallet.pk, "amount": "10000", "reason": WHY}
@@ -282,7 +290,7 @@ def change_category(staff: Client) -> Entry:
 
 def call_off(staff: Client) -> Entry:
     url = reverse("admin:reservations_performance_call_off", args=[_booked().performance_id])
-    carry_out(staff, url, {"reason": WHY})
+    carry_out(staff, url, {"text_ko": "", "text_en": "{reason}", "reason": WHY})
     return Entry(StaffJob.objects.get(), "Requested.")
 
 
@@ -290,7 +298,7 @@ def move(staff: Client) -> Entry:
     performance = PerformanceFactory(seats=2)
     url = reverse("admin:reservations_performance_move", args=[performance.pk])
     later = typed("starts_at", performance.starts_at + timedelta(days=1))
-    carry_out(staff, url, {**later, "reason": WHY})
+    carry_out(staff, url, {**later, "text_en": "{reason}", "reason": WHY})
     return Entry(StaffJob.objects.get(), "Requested.")
 
 
@@ -441,6 +449,7 @@ FORMS: dict[str, Callable[[Client], Entry]] = {
     "queue/roomnotice/write/<int64:pk>/": notify_room,
     "queue/waitingroom/<int:pk>/steer/<str:control>/": steer,
     "queue/waitingroom/<path:object_id>/change/": change_room,
+    "queue/waitingroom/prepare/<int64:concert_id>/": prepare_room,
     "reservations/holdernotice/<int64:pk>/end/": take_back_from_holders,
     "reservations/holdernotice/concert/<int64:pk>/": notify_concert,
     "reservations/holdernotice/performance/<int64:pk>/": notify_performance,

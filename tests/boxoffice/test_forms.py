@@ -46,6 +46,7 @@ def room_form(**changes: Any) -> dict[str, Any]:
         "lease": "00:05:00",
         "patience": "00:05:00",
         "lottery_window": "01:00:00",
+        "reason": "Planned",
     }
     return policy | changes
 

@@ -227,6 +227,15 @@ class TestSecondPerson:
             approve_job(job_id=job.pk, staff_id=second.pk)
         assert balances(wallets) == [5_000, 400, 7_000]
 
+    def test_gives_a_reason_to_reject(self, asker, second, wallets):
+        job = ask(asker, wallets, amount=2_000)
+
+        with pytest.raises(ValueError, match="takes a reason"):
+            reject_job(job_id=job.pk, staff_id=second.pk, reason=" ")
+
+        job.refresh_from_db()
+        assert (job.status, job.decision_reason) == (Status.AWAITING_APPROVAL, "")
+
     def test_is_not_needed_to_take_it_back(self, asker, wallets):
         job = ask(asker, wallets, amount=2_000)
 
@@ -266,6 +275,17 @@ class TestPages:
         messages = LogEntry.objects.order_by("pk").values_list("user", "change_message")
         assert list(messages) == [(asker.pk, "Requested. Fees"), (second.pk, "Approved.")]
 
+    def test_an_approval_may_say_why(self, asker, second, wallets):
+        job = ask(asker, wallets, amount=2_000)
+
+        page = self.decide(logged_in(second), job, "approve", reason="Checked with the venue")
+
+        job.refresh_from_db()
+        assert job.decision_reason == "Checked with the venue"
+        assert "Checked with the venue" in page.content.decode()
+        [entry] = LogEntry.objects.filter(user=second)
+        assert entry.get_change_message() == "Approved. Checked with the venue"
+
     def test_who_asked_reads_why_the_own_approval_is_refused(self, asker, wallets):
         job = ask(asker, wallets, amount=2_000)
 
@@ -284,6 +304,9 @@ class TestPages:
         answer = self.decide(logged_in(second), job, "reject", reason="Wrong amount")
 
         assert "The job was rejected; nothing was done." in answer.content.decode()
+        assert "Wrong amount" in logged_in(asker).get(page_of(job)).content.decode()
+        [entry] = LogEntry.objects.filter(user=second)
+        assert entry.get_change_message() == "Rejected. Wrong amount"
         assert "Refresh" not in answer.headers
 
     def test_only_who_may_do_it_may_decide(self, asker, wallets):

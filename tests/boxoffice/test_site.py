@@ -1,5 +1,9 @@
 """Test what holds for every page of the administration, whichever app it belongs to."""
 
+import re
+from collections.abc import Callable
+from typing import Any, get_type_hints
+
 import pytest
 from django.contrib import admin
 from django.contrib.admin.utils import get_fields_from_path
@@ -9,6 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps.api.models import IdempotencyRecord
+from apps.boxoffice.base.columns import Badge
 from apps.boxoffice.models import StaffJob, StaffJobRow
 from apps.concerts.models import Poster, RankingEntry, SeatAllocation, SeatMapDraft
 from apps.outbox.models import DeliveryReplay, EventDelivery, OutboxEvent, Receiver
@@ -80,6 +85,39 @@ def test_every_model_is_listed_and_shown(staff, made):
 
     assert None not in made.values()
     assert set(answers.values()) == {200}, answers
+
+
+def columns_of_states() -> dict[str, Callable[..., Any]]:
+    """Return what the theme draws as a badge in lists: the methods of all admins that have a `label`."""
+    return {
+        f"{type(model_admin).__name__}.{name}": method
+        for model_admin in (
+            *admin.site._registry.values(),
+            *(inline(model, admin.site) for model, own in admin.site._registry.items()
+              for inline in own.inlines),
+        )
+        for name in dir(type(model_admin))
+        if callable(method := getattr(type(model_admin), name, None)) and hasattr(method, "label")
+    }  # fmt: skip
+
+
+def test_every_state_is_words_on_the_page_of_one_object():
+    columns = columns_of_states()
+
+    assert len(columns) >= 3
+    returned = {name: get_type_hints(method)["return"] for name, method in columns.items()}
+    assert {name: hint for name, hint in returned.items() if hint is not Badge} == {}
+
+
+def test_no_page_shows_what_python_prints(staff, made):
+    """A tuple or an object that no field has put into words, on any page of one object."""
+    printed = re.compile(r"\(&#x27;|&lt;[\w.]+ object at 0x|&lt;QuerySet")
+    found = {
+        path: printed.findall(staff.get(path).content.decode())
+        for path in map(page_of, made.values())
+    }
+
+    assert {path: words for path, words in found.items() if words} == {}
 
 
 def queries_of(client: Client, model: type[Model]) -> int:

@@ -107,6 +107,7 @@ def policy_form(**changes: object) -> dict[str, object]:
         "lease": "00:05:00",
         "patience": "00:05:00",
         "lottery_window": "01:00:00",
+        "reason": "Planned",
     } | changes
 
 

@@ -181,8 +181,41 @@ class TestPages:
         before_sales = self.offered(staff)
 
         assert early == ["open_now", "pause", "close"]
-        assert paused == ["open_now", "resume", "close"]
+        assert paused == ["resume", "close"]
         assert before_sales == ["resume", "close"]
+
+    @pytest.mark.parametrize(
+        ("before", "control", "words"),
+        [
+            ("pause", "open", "The waiting room is paused. Resume it instead."),
+            ("pause", "pause", "The waiting room is paused already."),
+            ("resume", "open", "The waiting room is open already."),
+            ("resume", "resume", "The waiting room is not paused."),
+            ("close", "close", "The waiting room is closed already."),
+            ("close", "pause", "The waiting room is closed"),
+        ],
+    )
+    def test_what_makes_no_sense_is_refused_with_who_did_what(
+        self, staff, room, before, control, words
+    ):
+        staff.steer("pause", reason="First")
+        if before != "pause":
+            staff.steer(before, reason="First")
+        room.refresh_from_db()
+        changes = PolicyChange.objects.count()
+
+        answer = staff.steer(control, reason="Second")
+
+        text = answer.content.decode()
+        assert words in text
+        if control != "pause" or before == "pause":
+            assert f"{CustomerFactory._meta.model.objects.get(is_staff=True).email}, " in text
+            assert ": First" in text
+            assert f"{words} " in staff.client.get(staff.control(control)).content.decode()
+        state, reason = room.state, room.pause_reason
+        room.refresh_from_db()
+        assert (room.state, room.pause_reason) == (state, reason)
+        assert PolicyChange.objects.count() == changes
 
     def test_who_may_only_look_steers_nothing(self, room):
         looking = Staff(clerk_browser("view_waitingroom"), room)
@@ -228,6 +261,18 @@ class TestPages:
 
     def test_there_is_no_other_control(self, staff):
         assert staff.client.get(staff.control("explode")).status_code == 404
+
+    def test_an_edit_of_the_policy_needs_a_reason(self, staff, room):
+        values = policy_form(capacity="80", reason=" ")
+
+        answer = send(
+            staff.client, reverse("admin:queue_waitingroom_change", args=[room.pk]), values
+        )
+
+        assert "This field is required." in answer.content.decode()
+        assert not PolicyChange.objects.exists()
+        room.refresh_from_db()
+        assert room.capacity == 2
 
     def test_an_edit_of_the_policy_keeps_its_reason(self, staff, room):
         values = policy_form(capacity="80", reason="More doors")

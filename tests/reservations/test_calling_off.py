@@ -259,7 +259,7 @@ class TestTheJob:
         told = dict(kind.preview(parameters))
 
         assert told["tickets"] == told["customers"] == "3"
-        assert told["refund"] == "150,000 won"
+        assert told["refund to customers"] == "150,000 won"
         assert told["unpaid holds that end"] == "1"
         assert told["reservations that their customers could still cancel themselves"] == "3"
         assert str(performance.concert) in kind.title(parameters)

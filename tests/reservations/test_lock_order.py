@@ -85,6 +85,7 @@ ADVISORY = {
     "lock_customer": "customer",
     "lock_customer_of_hold": "customer",
     "lock_best_seats": "best seats",
+    "lock_giver": "giver",
 }
 FILES = {
     name: path.relative_to(ROOT).as_posix()
@@ -277,6 +278,13 @@ def selling() -> Callable[[], object]:
         paid_by=PaidBy.CASH,
         staff_id=staff.pk,
     )
+
+
+def giving() -> Callable[[], object]:
+    asked = {"concert_id": PerformanceFactory().concert_id, "tickets": 1}
+    staff_id = CustomerFactory(staff=True).pk
+    give = partial(reservations.may_give_alone, staff_id=staff_id, **asked)
+    return partial(run_in_transaction, give)
 
 
 def reseating() -> Callable[[], object]:
@@ -543,6 +551,7 @@ USE_CASES: dict[str, Callable[[], Callable[[], object]]] = {
     "release_hold": releasing,
     "release_hold_by_staff": releasing_for_staff,
     "sell_at_counter": selling,
+    "may_give_alone": giving,
     "reseat": reseating,
     "extend_hold": extending,
     "top_up_for_hold": topping_up_to_pay,

@@ -1,6 +1,7 @@
 """The page of an order with its timeline; of a visit to a waiting room; and of all that a customer has."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.db import connection
@@ -10,19 +11,38 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import strip_tags
 
-from apps.boxoffice.base.timeline import moments_of
+from apps.accounts.models import User
+from apps.boxoffice.base.jobs.services import approve_job, request_job, run_job
+from apps.boxoffice.base.timeline import Moment, moments_of
 from apps.concerts.models import Performance, Seat
 from apps.core.history import note
+from apps.core.notices import NoticeText
+from apps.core.transactions import run_in_transaction
 from apps.outbox.draining import drain
 from apps.outbox.models import EventDelivery
 from apps.payments.models import LedgerTransaction
 from apps.queue.models import QueueExit, WaitingRoom
-from apps.queue.services import pause_room, remove_visitor, resume_room
-from apps.reservations.models import Hold, Reservation
-from apps.reservations.services import extend_hold, release_hold
+from apps.queue.services import notify_visitors, pause_room, remove_visitor, resume_room
+from apps.reservations.models import Hold, HolderNotice, Reservation
+from apps.reservations.refund_plans import refund_plan
+from apps.reservations.services import (
+    cancel_seats,
+    extend_hold,
+    notify_holders,
+    refund_reservation,
+    release_hold,
+    release_hold_by_staff,
+    take_back_holder_notice,
+)
+from apps.reservations.staff_jobs import (
+    CallOffPerformance,
+    CancelReservations,
+    RefundReservation,
+)
 from tests.boxoffice.staff import clerk, page_of
 from tests.factories.accounts import CustomerFactory, browser_of
 from tests.factories.concerts import PerformanceFactory
+from tests.factories.counter import move
 from tests.factories.queue import QueueExitFactory
 from tests.factories.reservations import cancel, confirm, hold, let_expire, reservation
 from tests.factories.visitors import Visitor, admitted_visitor
@@ -136,6 +156,173 @@ class TestTimelineOfAnOrder:
         assert "Extended the hold until" in " ".join(story(order))
 
 
+class TestWhatStaffDid:
+    """What became of an order that was paid, with the reasons and by whom."""
+
+    @pytest.fixture
+    def boss(self) -> User:
+        return CustomerFactory(staff=True, email="boss@example.com")
+
+    @pytest.fixture
+    def bought(self, visitor, performance) -> Reservation:
+        """Three seats of a visitor, beside one of a stranger."""
+        seats = list(performance.seats.order_by("pk"))
+        reservation(CustomerFactory(), seats[3:])
+        return reservation(visitor.customer, seats[:3])
+
+    def told(self, obj) -> dict[str, Moment]:
+        return {moment.what: moment for moment in moments_of(type(obj).objects.get(pk=obj.pk))}
+
+    def test_seats_cancelled_alone(self, bought, boss):
+        seats = [ticket.seat for ticket in bought.tickets.order_by("seat_id")]
+        by = {"reservation_id": bought.pk, "staff_id": boss.pk}
+        cancel_seats(seat_ids=[seat.pk for seat in seats[:2]], reason="Fell ill", **by)
+
+        told = self.told(bought)
+
+        assert told[f"Seats cancelled: {seats[0]}, {seats[1]}"].details == ("Fell ill",)
+        refund = told["Refunded 100,000 won to the wallet (in all 100,000 won of 150,000 won)"]
+        assert (refund.by, refund.details[-1]) == ("boss@example.com", "Fell ill")
+        assert not any(what.startswith("Cancelled;") for what in told)
+
+    def test_partial_refunds_add_up(self, bought, boss):
+        for amount, reason in ((1_000, "Late"), (500, "Loud")):
+            refund_reservation(
+                reservation_id=bought.pk, amount=amount, reason=reason, staff_id=boss.pk
+            )
+
+        told = self.told(bought)
+
+        first = told["Refunded 1,000 won to the wallet (in all 1,000 won of 150,000 won)"]
+        second = told["Refunded 500 won to the wallet (in all 1,500 won of 150,000 won)"]
+        assert (first.details[-1], second.details[-1]) == ("Late", "Loud")
+        assert first.by == second.by == "boss@example.com"
+
+    def test_a_cancellation_says_why(self, bought, boss):
+        cancel_seats(reservation_id=bought.pk, reason="No show", staff_id=boss.pk)
+
+        assert self.told(bought)["Cancelled; the seats are free again"].details == ("No show",)
+
+    def test_a_move_leads_both_ways(self, performance, boss):
+        seats = list(performance.seats.order_by("pk"))
+        old = reservation(CustomerFactory(), seats[:1])
+        moved = move(old, seats[1:2], staff_id=boss.pk).sold.reservation
+
+        away, here = self.told(old), self.told(moved)
+
+        [to] = [moment for what, moment in away.items() if what.startswith("Moved to the order")]
+        assert moved.order_number in to.what
+        assert page_of(moved) in to.details[0]
+        took = here[f"Took the place of the order {old.order_number}"]
+        assert page_of(old) in took.details[0]
+        assert "Cancelled; the seats are free again" not in away
+
+    def test_notices_that_its_holder_reads(self, bought, boss, performance):
+        def tell(text: str) -> HolderNotice:
+            return notify_holders(
+                performance_id=performance.pk, text=NoticeText(en=text), staff_id=boss.pk
+            )
+
+        over = tell("Over before")
+        take_back_holder_notice(notice_id=over.pk, staff_id=boss.pk)
+        Reservation.objects.filter(pk=bought.pk).update(reserved_at=timezone.now())
+        tell("Bring a coat")
+        taken_back = tell("Bring a hat")
+        take_back_holder_notice(notice_id=taken_back.pk, staff_id=boss.pk)
+        cancel(bought)
+        tell("Too late")
+
+        told = self.told(bought)
+
+        notices = [what for what in told if what.startswith("Ticket holders were told")]
+        assert notices == [
+            "Ticket holders were told: “Bring a coat”",
+            "Ticket holders were told: “Bring a hat”",
+        ]
+        assert told[notices[0]].by == "boss@example.com"
+        assert "The notice was taken back" in told
+
+    def test_jobs_that_acted_on_it_and_those_that_wait(self, bought, boss, performance, settings):
+        settings.REFUND_LIMIT_WITHOUT_APPROVAL = 100_000
+        second = CustomerFactory(staff=True, email="second@example.com")
+        plan = refund_plan(reservation_id=bought.pk).choosing(seat_ids=[], extra=120_000)
+        kinds = [
+            (RefundReservation(), RefundReservation.parameters(plan)),
+            (CancelReservations(), CancelReservations.parameters([str(bought.pk)])),
+            (CallOffPerformance(), CallOffPerformance.parameters(performance)),
+        ]
+        jobs = [
+            run_in_transaction(
+                partial(
+                    request_job,
+                    kind=kind.name,
+                    parameters=parameters,
+                    reason="Flooded",
+                    staff_id=boss.pk,
+                )
+            )
+            for kind, parameters in kinds
+        ]
+        approve_job(job_id=jobs[0].pk, staff_id=second.pk, reason="Seen the photos")
+        run_job(job_id=jobs[0].pk)
+
+        told = self.told(bought)
+
+        for job in jobs:
+            asked = told[f"Asked for: {job}"]
+            assert page_of(job) in asked.details[0]
+            assert (asked.by, asked.details[1]) == ("boss@example.com", "Flooded")
+        assert told[f"Asked for: {jobs[0]}"].details[2].startswith("Done: Refunded: 120,000 won")
+        assert told[f"Asked for: {jobs[2]}"].details[2] == "Awaits approval"
+        approved = told["Approved"]
+        assert (approved.by, approved.details[1]) == ("second@example.com", "Seen the photos")
+        elsewhere = reservation(CustomerFactory(), list(PerformanceFactory(seats=1).seats.all()))
+        assert not any("Asked for" in what for what in self.told(elsewhere))
+
+    def test_a_hold_that_staff_released_says_why(self, visitor, boss):
+        held = hold_by_api(visitor)
+        release_hold_by_staff(hold_id=held.pk, reason="A mistake", staff_id=boss.pk)
+        visitor.delete("/queue/tokens/me")
+        visit = QueueExit.objects.get(customer=visitor.customer)
+
+        for obj in (held, visit):
+            told = self.told(obj)
+            released = told["Staff released the hold; the seats were free again"]
+            assert released.details == ("A mistake",)
+            assert "boss@example.com" in {moment.by for moment in told.values()}
+
+    def test_a_visit_tells_what_became_of_what_was_bought(self, order, boss):
+        refund_reservation(reservation_id=order.pk, amount=7, reason="Late", staff_id=boss.pk)
+        cancel_seats(reservation_id=order.pk, reason="No show", staff_id=boss.pk)
+        drain(consumer="token_expiry")
+        visit = QueueExit.objects.get(customer=order.customer_id)
+
+        told = self.told(visit)
+
+        assert told["Cancelled; the seats are free again"].details == ("No show",)
+        assert any(what.startswith("Refunded 7 won to the wallet") for what in told)
+        assert any(what.startswith("Paid 50,000 won") for what in told)
+
+    def test_takes_the_same_queries_for_any_number(self, bought, boss, performance):
+        def queries() -> int:
+            order = Reservation.objects.with_details().get(pk=bought.pk)
+            with CaptureQueriesContext(connection) as captured:
+                list(moments_of(order))
+            return len(captured)
+
+        queries()
+        before = queries()
+        seats = [ticket.seat_id for ticket in bought.tickets.order_by("seat_id")]
+        for seat_id in seats[:2]:
+            cancel_seats(reservation_id=bought.pk, seat_ids=[seat_id], reason="x", staff_id=boss.pk)
+            notify_holders(performance_id=performance.pk, text=NoticeText(en="x"), staff_id=boss.pk)
+            parameters = CancelReservations.parameters([str(bought.pk)])
+            asked = {"kind": CancelReservations.name, "parameters": parameters, "reason": "x"}
+            run_in_transaction(partial(request_job, **asked, staff_id=boss.pk))
+
+        assert queries() == before <= 16
+
+
 class TestPage:
     def test_shows_number_money_and_timeline(self, browser, order):
         page = browser.get(page_of(order)).content.decode()
@@ -160,7 +347,7 @@ class TestPage:
         for number in range(5):
             note([order], f"Entry {number}", staff_id=boss.pk)
 
-        assert before <= 15
+        assert before <= 20
         assert queries() == before
 
     def test_keeps_the_balance_from_those_who_may_not_see_money(self, order):
@@ -240,6 +427,26 @@ class TestTimelineOfAVisit:
 
         assert [moment.by for moment in told] == [boss.email, boss.email]
         assert "Slow payments" in told[0].details
+
+    def test_tells_what_those_who_wait_were_told(self, performance):
+        boss = CustomerFactory(staff=True, email="boss@example.com")
+        concert_id = performance.concert_id
+
+        def tell(text: str) -> None:
+            notify_visitors(concert_id=concert_id, text=NoticeText(en=text), staff_id=boss.pk)
+
+        tell("Over before")
+        tell("A short delay")
+        waiting = Visitor(CustomerFactory())
+        waiting.join(concert_id)
+        waiting.delete("/queue/tokens/me")
+        tell("Too late")
+        visit = QueueExit.objects.get(customer=waiting.customer)
+
+        told = [moment for moment in moments_of(visit) if "were told" in moment.what]
+
+        assert [moment.what for moment in told] == ["Those who waited were told: “A short delay”"]
+        assert told[0].by == "boss@example.com"
 
     def test_is_on_its_page(self, browser):
         visit = QueueExitFactory(reason=QueueExit.Reason.LEFT)

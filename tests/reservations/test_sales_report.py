@@ -13,14 +13,18 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from openpyxl import load_workbook
 
-from apps.payments.models import LedgerTransaction
+from apps.concerts.models import Performance
+from apps.payments.counter import PaidBy
+from apps.payments.models import LedgerEntry, LedgerTransaction
 from apps.reservations import sales_report
 from apps.reservations.admin import sales_report as page
-from apps.reservations.models import Reservation
+from apps.reservations.models import Reservation, Ticket
 from apps.reservations.sales_report import Sales, by_day, sales_of
+from apps.reservations.services import cancel_seats, refund_reservation
 from tests.boxoffice.staff import clerk
 from tests.factories.accounts import CustomerFactory, browser_of
 from tests.factories.concerts import PerformanceFactory
+from tests.factories.counter import give, move, sell
 from tests.factories.payments import WalletFactory
 from tests.factories.reservations import cancel, reservation
 
@@ -41,6 +45,17 @@ def moved_to(order: Reservation, kind: str, at: datetime) -> None:
         LedgerTransaction.objects.filter(type=kind, reference=order.pk).update(created_at=at)
 
 
+def cancelled(order: Reservation, at: datetime) -> None:
+    """Let an order have been sold and cancelled at another time."""
+    Reservation.objects.filter(pk=order.pk).update(
+        reserved_at=at - timedelta(days=1), cancelled_at=at
+    )
+
+
+def paid(orders: int, tickets: int, gross: int) -> Sales:
+    return Sales(orders=orders, tickets=tickets, gross=gross)
+
+
 def sold(title: str, seats: int, at: datetime, name: str = "Mina") -> Reservation:
     performance = PerformanceFactory(
         concert__title=title, concert__seats_per_customer=4, seats=seats
@@ -59,6 +74,7 @@ def orders() -> list[Reservation]:
     next_day = sold("Night Train", 1, at_venue(2, 0, 0))
     cancel(glass)
     moved_to(glass, "REFUND", at_venue(2, 10))
+    cancelled(glass, at_venue(2, 10))
     return [night, glass, late, next_day]
 
 
@@ -79,18 +95,18 @@ class TestReport:
         found = [(sales.day, sales.title, sales.sales) for sales in sales_of(FIRST, SECOND)]
 
         assert found == [
-            (FIRST, "Glass Sun", Sales(1, 1, 50_000, 0, 0)),
-            (FIRST, "Glass Sun", Sales(1, 3, 150_000, 0, 0)),
-            (FIRST, "Night Train", Sales(1, 2, 100_000, 0, 0)),
-            (SECOND, "Glass Sun", Sales(0, 0, 0, 1, 50_000)),
-            (SECOND, "Night Train", Sales(1, 1, 50_000, 0, 0)),
+            (FIRST, "Glass Sun", paid(1, 1, 50_000)),
+            (FIRST, "Glass Sun", paid(1, 3, 150_000)),
+            (FIRST, "Night Train", paid(1, 2, 100_000)),
+            (SECOND, "Glass Sun", Sales(cancelled=1, refunds=1, refunded=50_000)),
+            (SECOND, "Night Train", paid(1, 1, 50_000)),
         ]
 
     def test_has_totals_of_days_and_of_all(self, orders):
         days, total = by_day(sales_of(FIRST, SECOND))
 
         assert [(day.day, day.total.net) for day in days] == [(FIRST, 300_000), (SECOND, 0)]
-        assert total == Sales(4, 7, 350_000, 1, 50_000)
+        assert total == Sales(4, 7, 1, 350_000, refunds=1, refunded=50_000)
         assert total.net == 300_000
 
     def test_equals_the_ledger(self, orders):
@@ -114,7 +130,8 @@ class TestReport:
             cursor.execute(f"EXPLAIN {statement}")
             plan = "\n".join(line for (line,) in cursor.fetchall())
 
-        assert "ledger_newest_first" in plan
+        for index in ("ledger_newest_first", "ticket_cancelled", "reservation_cancelled"):
+            assert index in plan
         assert "Seq Scan" not in plan
 
     def test_is_stopped_when_it_takes_too_long(self, orders, monkeypatch):
@@ -127,6 +144,73 @@ class TestReport:
 
         with pytest.raises(OperationalError, match="statement timeout"):
             sales_of(FIRST, SECOND)
+
+
+class TestWaysOfPayment:
+    """Sales at the counter and by the house, in part cancelled and moved, against every account of the ledger."""
+
+    @pytest.fixture
+    def at_the_counter(self) -> Performance:
+        by = {"reason": "Fell ill", "staff_id": CustomerFactory(staff=True).pk}
+        performance = PerformanceFactory(
+            seats=12, concert__title="Paper Moons", concert__seats_per_customer=6
+        )
+        seats = list(performance.seats.order_by("pk"))
+        rich = WalletFactory(balance=500_000).customer
+        sell(seats[:2])
+        sell(seats[2:3], paid_by=PaidBy.CARD)
+        sell(seats[3:4], rich, paid_by=PaidBy.WALLET)
+        given = give(seats[4:7]).reservation
+        back = sell(seats[7:9]).reservation
+        moved = sell(seats[9:10], paid_by=PaidBy.CARD).reservation
+        cancel_seats(reservation_id=given.pk, seat_ids=[seats[4].pk], **by)
+        refund_reservation(reservation_id=given.pk, amount=7, **by)
+        cancel_seats(reservation_id=back.pk, **by)
+        refund_reservation(reservation_id=sell(seats[10:11]).reservation.pk, amount=1_001, **by)
+        move(moved, seats[11:12])
+        return performance
+
+    @pytest.fixture
+    def sales(self, at_the_counter) -> Sales:
+        today = page.venue_day(page.timezone.now())
+        [only] = sales_of(today - timedelta(days=1), today + timedelta(days=1))
+        assert (only.day, only.title) == (today, "Paper Moons")
+        return only.sales
+
+    def test_are_counted_apart(self, sales):
+        assert (sales.orders, sales.tickets, sales.cancelled) == (8, 12, 4)
+        assert (sales.gross, sales.wallet) == (600_000, 100_000)
+        assert (sales.cash, sales.card, sales.house) == (250_000, 100_000, 150_000)
+        assert (sales.refunds, sales.refunded) == (5, 201_008)
+        assert (sales.to_customers, sales.to_house) == (151_001, 50_007)
+        assert sales.net == 600_000 - 150_000 - 151_001
+
+    def test_equal_the_accounts_of_the_ledger_to_the_won(self, sales):
+        booked = LedgerEntry.objects.values("account").annotate(total=Sum("amount"))
+        of = {row["account"]: row["total"] for row in booked}
+
+        assert sales.gross == of["SALES_REVENUE"]
+        assert sales.refunded == -of["REFUNDS"]
+        assert (sales.cash, sales.card) == (-of["TILL_CASH"], -of["TILL_CARD"])
+        assert sales.house - sales.to_house == -of["COMPS"]
+
+    def test_equal_the_tickets_that_stand(self, sales, at_the_counter):
+        standing = Ticket.objects.valid().filter(reservation__performance=at_the_counter)
+
+        assert sales.tickets - sales.cancelled == standing.count()
+
+    @pytest.mark.parametrize("format", ["csv", "xlsx"])
+    def test_are_in_the_files_as_on_the_page(self, browser, sales, format):
+        today = page.venue_day(page.timezone.now()).isoformat()
+        asked = {"first": today, "last": today}
+        shown = browser.get(url(**asked))
+
+        header, line, *_ = lines_of(browser, format, **asked)
+
+        assert [str(cell) for cell in shown.context["headers"]] == header[3:]
+        assert [int(str(cell)) for cell in line[3:]] == sales.cells()
+        for cell in ("150,000", "151,001", "201,008"):
+            assert f">{cell}</td>" in shown.content.decode()
 
 
 class TestPage:
@@ -144,7 +228,7 @@ class TestPage:
 
         shown = browser.get(reverse("admin:reservations_sales_report"))
 
-        assert shown.context["total"] == Sales(1, 2, 100_000, 0, 0)
+        assert shown.context["total"] == paid(1, 2, 100_000)
 
     def test_takes_the_same_queries_for_any_number(self, browser, orders):
         def queries() -> int:
@@ -198,34 +282,36 @@ class TestPage:
         assert answer.status_code == 302
 
 
-class TestFiles:
-    def lines(self, browser: Client, format: str, **query: str) -> list[list[object]]:
-        answer = browser.get(url(file=format, **query))
-        assert answer.status_code == 200
-        assert answer["Content-Length"] == str(len(answer.content))
-        assert f'.{format}"' in answer["Content-Disposition"]
-        assert "no-store" in answer["Cache-Control"]
-        if format == "csv":
-            assert answer.content.startswith(b"\xef\xbb\xbf")
-            text = StringIO(answer.content.decode("utf-8-sig"), newline="")
-            return [list(row) for row in csv.reader(text)]
-        [sheet] = load_workbook(BytesIO(answer.content)).worksheets
-        return [[cell.value for cell in row] for row in sheet.iter_rows()]
+def lines_of(browser: Client, format: str, **query: str) -> list[list[object]]:
+    answer = browser.get(url(file=format, **query))
+    assert answer.status_code == 200
+    assert answer["Content-Length"] == str(len(answer.content))
+    assert f'.{format}"' in answer["Content-Disposition"]
+    assert "no-store" in answer["Cache-Control"]
+    if format == "csv":
+        assert answer.content.startswith(b"\xef\xbb\xbf")
+        text = StringIO(answer.content.decode("utf-8-sig"), newline="")
+        return [list(row) for row in csv.reader(text)]
+    [sheet] = load_workbook(BytesIO(answer.content)).worksheets
+    return [[cell.value for cell in row] for row in sheet.iter_rows()]
 
+
+class TestFiles:
     @pytest.mark.parametrize("format", ["csv", "xlsx"])
     def test_have_every_line_the_totals_and_an_end(self, browser, orders, format):
-        lines = self.lines(browser, format)
+        lines = lines_of(browser, format)
 
         *body, total, end = lines[1:]
         assert len(body) == 7
         assert [str(cell) for cell in total if cell not in (None, "")] == [
-            *("Total", "4", "7", "350000", "1", "50000", "0", "300000"),
+            *("Total", "4", "7", "1", "350000", "350000", "0", "0", "0"),
+            *("1", "50000", "50000", "0", "300000"),
         ]
         assert end[0] == "End of the file, 7 lines"
 
     @pytest.mark.parametrize("format", ["csv", "xlsx"])
     def test_have_each_payment_and_refund_with_its_order(self, browser, orders, format):
-        lines = self.lines(browser, format, each="1")
+        lines = lines_of(browser, format, each="1")
 
         header, *body, total, end = lines
         assert header[:4] == ["Time", "Kind", "Order", "Customer"]
@@ -236,7 +322,7 @@ class TestFiles:
         assert end[0] == "End of the file, 5 lines"
 
     def test_take_no_name_for_a_formula(self, browser, orders):
-        lines = self.lines(browser, "csv", each="1")
+        lines = lines_of(browser, "csv", each="1")
 
         assert lines[3][3] == "'=1+1"
 
@@ -251,7 +337,7 @@ class TestFiles:
     def test_read_their_lines_as_they_are_written(self, browser, orders, monkeypatch):
         monkeypatch.setattr(sales_report, "ROWS_AT_ONCE", 1)
 
-        assert len(self.lines(browser, "csv", each="1")) == 8
+        assert len(lines_of(browser, "csv", each="1")) == 8
 
 
 class TestRights:

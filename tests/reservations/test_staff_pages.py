@@ -24,6 +24,7 @@ pytestmark = pytest.mark.django_db
 
 PRICE = 50_000
 REASON = "Fell ill"
+TEXT = {"text_ko": "", "text_en": "Sorry: {reason}"}  # what ticket holders are told
 
 
 @pytest.fixture
@@ -298,7 +299,7 @@ class TestCallingOff:
         page = call_off_page(performance)
         before = box_office.get(page).content.decode()
 
-        answer, shown = carry_out(box_office, page, {"reason": "The singer is ill."})
+        answer, shown = carry_out(box_office, page, {**TEXT, "reason": "The singer is ill."})
 
         for words in ("200,000 won", "could still cancel themselves"):
             assert words in before
@@ -315,7 +316,7 @@ class TestCallingOff:
         assert reverse("admin:concerts_performance_call_off", args=[performance.pk]) not in changed
 
     def test_is_asked_for_once(self, box_office, performance):
-        page, values = call_off_page(performance), {"reason": REASON}
+        page, values = call_off_page(performance), {**TEXT, "reason": REASON}
         carry_out(box_office, page, values)
 
         answer = send(box_office, page, values)
@@ -329,7 +330,7 @@ class TestCallingOff:
             called_off_at=now, called_off_reason="x"
         )
 
-        answer = send(box_office, call_off_page(performance), {"reason": REASON})
+        answer = send(box_office, call_off_page(performance), {**TEXT, "reason": REASON})
 
         assert "This performance has been called off." in answer.content.decode()
         assert not StaffJob.objects.exists()
@@ -350,7 +351,7 @@ class TestMoving:
 
     def test_shows_both_times_and_moves_after_approval(self, box_office, booked, performance, to):
         values = typed("starts_at", to) | typed("deadline", to - timedelta(hours=3))
-        values |= {"ends_at_0": "", "ends_at_1": "", "reason": "The hall is flooded."}
+        values |= {"ends_at_0": "", "ends_at_1": "", **TEXT, "reason": "The hall is flooded."}
 
         _, shown = carry_out(box_office, move_page(performance), values)
 
@@ -364,7 +365,7 @@ class TestMoving:
         assert performance.free_cancellation_until == to - timedelta(hours=3)
 
     def test_without_tickets_is_done_without_a_second_person(self, box_office, performance, to):
-        values = typed("starts_at", to) | {"reason": REASON}
+        values = typed("starts_at", to) | {**TEXT, "reason": REASON}
 
         carry_out(box_office, move_page(performance), values)
 
@@ -383,7 +384,7 @@ class TestMoving:
         ],
     )
     def test_refuses_times_that_cannot_be(self, box_office, performance, to, field, offset, words):
-        values = typed("starts_at", to) | typed(field, to + offset) | {"reason": REASON}
+        values = typed("starts_at", to) | typed(field, to + offset) | {**TEXT, "reason": REASON}
 
         answer = send(box_office, move_page(performance), values)
 
@@ -402,7 +403,7 @@ class TestMoving:
             (other.starts_at, "at that time already"),
             (performance.starts_at, "It begins at that time already."),
         ):
-            values = typed("starts_at", at) | {"reason": REASON}
+            values = typed("starts_at", at) | {**TEXT, "reason": REASON}
 
             answer = send(box_office, move_page(performance), values)
 

@@ -26,7 +26,7 @@ from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apps.boxoffice.admin.events import EventWords
-from apps.boxoffice.base.columns import column, read_once
+from apps.boxoffice.base.columns import Badge, column, read_once
 from apps.boxoffice.base.entries import ActionWithReason
 from apps.boxoffice.base.forms import ActsOnce
 from apps.boxoffice.base.lists import NameFilter, bounded_count
@@ -125,8 +125,8 @@ class EventDeliveryAdmin(EventWords, ReadOnlyAdmin):
             EventDelivery.Status.DEAD.value: "danger",
         },
     )
-    def state(self, delivery: EventDelivery) -> tuple[str, str]:
-        return delivery.status, delivery.get_status_display()
+    def state(self, delivery: EventDelivery) -> Badge:
+        return Badge(delivery.status, delivery.get_status_display())
 
     @display(description=_("next attempt at"))
     def next_short(self, delivery: EventDelivery) -> str:
@@ -281,12 +281,12 @@ class ReceiverAdmin(ReadOnlyAdmin):
         description=_("health"),
         label={"HEALTHY": "success", "FAILING": "warning", "UNHEALTHY": "danger"},
     )
-    def health(self, receiver: Receiver) -> tuple[str, str]:
+    def health(self, receiver: Receiver) -> Badge:
         if receiver.unhealthy_since:
-            return "UNHEALTHY", gettext("unhealthy, probing")
+            return Badge("UNHEALTHY", gettext("unhealthy, probing"))
         if receiver.failing_since:
-            return "FAILING", gettext("failing")
-        return "HEALTHY", gettext("healthy")
+            return Badge("FAILING", gettext("failing"))
+        return Badge("HEALTHY", gettext("healthy"))
 
     @display(description=_("pending"))
     def pending(self, receiver: Receiver) -> int:

@@ -18,7 +18,7 @@ from django.views.generic import FormView
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from apps.boxoffice.base.columns import column
+from apps.boxoffice.base.columns import Badge, column
 from apps.boxoffice.base.forms import ActsOnce
 from apps.boxoffice.base.jobs.errors import SecondPersonRequired, StaffJobDecided
 from apps.boxoffice.base.jobs.kinds import KINDS
@@ -68,6 +68,7 @@ class StaffJobAdmin(ReadOnlyAdmin):
         "requested_at",
         "decided_who",
         "decided_at",
+        "decision_reason",
         "finished_at",
         "results",
     )
@@ -82,7 +83,7 @@ class StaffJobAdmin(ReadOnlyAdmin):
                 {"decision": decision},
                 name=f"boxoffice_staffjob_{decision}",
             )
-            for decision in FORMS
+            for decision in DECISIONS
         ]
         return [*own, *super().get_urls()]
 
@@ -114,8 +115,8 @@ class StaffJobAdmin(ReadOnlyAdmin):
             Status.REJECTED.value: "danger",
         },
     )
-    def state(self, job: StaffJob) -> tuple[str, str]:
-        return job.status, job.get_status_display()
+    def state(self, job: StaffJob) -> Badge:
+        return Badge(job.status, job.get_status_display())
 
     @display(description=_("progress"))
     def progress(self, job: StaffJob) -> str:
@@ -203,20 +204,22 @@ def may_decide(request: HttpRequest, job: StaffJob) -> bool:
     return kind is not None and request.user.has_perm(kind.permission)
 
 
-class ApprovalForm(forms.Form):
-    pass
+class DecisionForm(forms.Form):
+    """Why a job is approved, which need not be said, or rejected."""
 
-
-class RejectionForm(forms.Form):
     reason = TypedLine(
         label=_("Reason"),
         max_length=REASON_MAX,
         widget=UnfoldAdminTextInputWidget,
-        help_text=_("Kept with your name in the history of the job."),
+        help_text=_("Shown on the job, and kept with your name in its history."),
     )
 
+    def __init__(self, *args: Any, is_approval: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["reason"].required = not is_approval
 
-FORMS: dict[str, type[forms.Form]] = {"approve": ApprovalForm, "reject": RejectionForm}
+
+DECISIONS = ("approve", "reject")
 
 
 class DecisionView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
@@ -224,6 +227,7 @@ class DecisionView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
 
     permission_required = ("boxoffice.view_staffjob",)
     template_name = "admin/boxoffice/decide.html"
+    form_class = DecisionForm
 
     @cached_property
     def job(self) -> StaffJob:
@@ -237,7 +241,7 @@ class DecisionView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
 
     @property
     def title(self) -> str:
-        words = gettext("Approve") if self.decision == "approve" else gettext("Reject")
+        words = gettext("Approve") if self.is_approval else gettext("Reject")
         return f"{words} · {self.job}"
 
     @property
@@ -248,8 +252,12 @@ class DecisionView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
     def about(self) -> StaffJob:
         return self.job
 
-    def get_form_class(self) -> type[forms.Form]:
-        return FORMS[self.decision]
+    @property
+    def is_approval(self) -> bool:
+        return self.decision == "approve"
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return {**super().get_form_kwargs(), "is_approval": self.is_approval}
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         lines = [
@@ -259,20 +267,23 @@ class DecisionView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
             (gettext("what it does"), preview_of(self.job)),
         ]
         context: dict[str, Any] = super().get_context_data(
-            lines=lines, is_approval=self.decision == "approve", **kwargs
+            lines=lines, is_approval=self.is_approval, **kwargs
         )
         return context
 
     def form_valid(self, form: forms.Form) -> HttpResponse:
         assert self.request.user.pk is not None
-        job_id, staff_id = self.job.pk, self.request.user.pk
+        decided: dict[str, Any] = {
+            "job_id": self.job.pk,
+            "staff_id": self.request.user.pk,
+            "reason": form.cleaned_data["reason"],
+        }
         try:
-            if self.decision == "approve":
-                approve_job.step(job_id=job_id, staff_id=staff_id)
+            if self.is_approval:
+                approve_job.step(**decided)
                 self.say(messages.SUCCESS, gettext("Approved: the job has started."))
             else:
-                reason = form.cleaned_data["reason"]
-                reject_job.step(job_id=job_id, staff_id=staff_id, reason=reason)
+                reject_job.step(**decided)
                 self.say(messages.SUCCESS, gettext("The job was rejected; nothing was done."))
         except (SecondPersonRequired, StaffJobDecided) as refusal:
             form.add_error(None, str(refusal.reason))

@@ -3,14 +3,28 @@
 from collections.abc import Callable
 from functools import wraps
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from django.utils.functional import Promise
+from django.utils.html import escape
 from unfold.decorators import display
 
 from apps.boxoffice.base.words import linked
 
 Shown = TypeVar("Shown")
+
+
+class Badge(NamedTuple):
+    """A state in words, with the key of its colour in the `label` of a column.
+
+    The theme draws it in a list only; on the page of one object it is the words.
+    """
+
+    key: str
+    words: str
+
+    def __html__(self) -> str:
+        return escape(self.words)
 
 
 def read_once(field: Callable[[Any, Any], Shown]) -> Callable[[Any, Any], Shown]:

@@ -27,6 +27,7 @@ from apps.boxoffice.base.words import NOTHING, linked, person
 from apps.concerts.lookups import concert_lookup
 from apps.core.errors import ServiceUnavailable
 from apps.queue.admin.notices import RoomNoticeAdmin
+from apps.queue.admin.preparing import PrepareView
 from apps.queue.admin.steering import CloseForm, PolicyForm, SteeringView
 from apps.queue.core.room import Figures
 from apps.queue.models import PolicyChange, QueueExit, RoomNotice, WaitingRoom
@@ -113,7 +114,12 @@ class WaitingRoomAdmin(CarefulForms, FoundByTyping, ModelAdmin):
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(SteeringView.as_view(model_admin=self))
         steer = path("<int:pk>/steer/<str:control>/", view, name="queue_waitingroom_steer")
-        return [steer, *super().get_urls()]
+        prepare = path(
+            "prepare/<int64:concert_id>/",
+            self.admin_site.admin_view(PrepareView.as_view(model_admin=self)),
+            name="queue_waitingroom_prepare",
+        )
+        return [steer, prepare, *super().get_urls()]
 
     # Buttons of the page of a room: those that its state allows, for those who may.
 

@@ -29,6 +29,7 @@ from apps.queue.selectors import live_figures
 from apps.queue.services import (
     By,
     close_room,
+    lock_room,
     open_room,
     pause_room,
     refuse_opening_outside_sales,
@@ -36,6 +37,7 @@ from apps.queue.services import (
     resume_room,
     set_admissions_per_minute,
     set_capacity,
+    why_no_sense,
     why_refused,
 )
 
@@ -258,6 +260,10 @@ FORMS: dict[str, type[ControlForm]] = {
 }
 
 
+# What depends on the state of the room. The others make sense in any; and removing a visitor asks the store, for which no lock is kept.
+STATED = ("open", "pause", "resume", "close")
+
+
 class SteeringView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
     """The page of one control of one room: says what will happen, asks why, and does it."""
 
@@ -294,7 +300,13 @@ class SteeringView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
         context["preview"] = list(form.preview(self.room, self._figures()))
         context["may_preview"] = isinstance(form, LimitForm)
         context["back_url"] = self._back_url()
+        context["no_sense"] = "" if form.is_bound else self._why_no_sense()
         return context
+
+    def _why_no_sense(self, *, is_locked: bool = False) -> str:
+        """Say why the control makes no sense now: when it is looked at, and again under the lock of the room when it is sent."""
+        room = lock_room(self.room.concert_id) if is_locked else self.room
+        return why_no_sense(room, self.kwargs["control"])
 
     def _figures(self) -> Figures | None:
         try:
@@ -312,6 +324,9 @@ class SteeringView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
         if "preview" in self.request.POST:
             return self.render_to_response(self.get_context_data(form=form))
         reason = form.cleaned_data["reason"]
+        if self.kwargs["control"] in STATED and (words := self._why_no_sense(is_locked=True)):
+            form.add_error(None, words)
+            return self.form_invalid(form)
         try:
             form.apply(self.room.concert_id, By(staff_id=self.request.user.pk, reason=reason))
         except DomainError as refusal:
@@ -327,7 +342,7 @@ class SteeringView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
 
 
 class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]
-    reason = Reason(required=False)
+    reason = Reason()
 
     class Meta:
         model = WaitingRoom

@@ -6,6 +6,7 @@ from apps.queue.services.controls import (
     close_room,
     edit_policy,
     follow_publication,
+    lock_room,
     open_room,
     pause_room,
     refuse_opening_outside_sales,
@@ -13,6 +14,7 @@ from apps.queue.services.controls import (
     resume_room,
     set_admissions_per_minute,
     set_capacity,
+    why_no_sense,
     why_refused,
 )
 from apps.queue.services.exit_log import visit_is_over

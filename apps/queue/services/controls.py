@@ -73,6 +73,38 @@ def _in_words(at: datetime) -> str:
     return date_format(localtime(at, ZoneInfo(settings.VENUE_TIME_ZONE)), "DATETIME_FORMAT")
 
 
+@requires_transaction
+def lock_room(concert_id: int) -> WaitingRoom:
+    """Return a room that does not change until the end of the transaction."""
+    return _lock(concert_id)
+
+
+def why_no_sense(room: WaitingRoom, control: str) -> str:
+    """Say to staff why a control makes no sense in the state that a room is in; nothing if it does. Needs `with_concert()`.
+
+    A closed room that is paused or resumed is told of by the control itself, and so are sales that have not opened.
+    """
+    match control, room.state:
+        case "open", State.PAUSED:
+            words = _("The waiting room is paused. Resume it instead.")
+        case "open", State.OPEN if room.opening_at <= database_now():
+            words = _("The waiting room is open already.")
+        case "pause", State.PAUSED:
+            words = _("The waiting room is paused already.")
+        case "resume", State.OPEN:
+            words = _("The waiting room is not paused.")
+        case "close", State.CLOSED:
+            words = _("The waiting room is closed already.")
+        case _:
+            return ""
+    changes = PolicyChange.objects.filter(room=room, field="state").select_related("changed_by")
+    last = changes.order_by("-pk").first()
+    if last is None:
+        return words
+    who, at = last.changed_by or last.actor, _in_words(last.changed_at)
+    return f"{words} {who}, {at}: {last.reason or last.new_value}"
+
+
 @use_case
 def pause_room(*, concert_id: int, **by: Unpack[By]) -> WaitingRoom:
     """Admit no visitor until it is resumed. Every place is kept, and people may join; they are shown the reason.

@@ -1,5 +1,6 @@
 """Pages on which staff call a performance off, or move it although tickets are sold."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -17,6 +18,7 @@ from unfold.widgets import UnfoldAdminSplitDateTimeWidget
 from apps.boxoffice.base.jobs.kinds import JobKind
 from apps.boxoffice.base.jobs.models import StaffJob
 from apps.boxoffice.base.jobs.services import request_job
+from apps.boxoffice.base.notices import NoticeForm
 from apps.boxoffice.base.previews import AsksBack, Lines
 from apps.boxoffice.base.words import at_venue
 from apps.concerts.models import (
@@ -27,7 +29,18 @@ from apps.concerts.models import (
     Performance,
 )
 from apps.core.form_fields import MomentField
+from apps.core.notices import NOTICE_MAX, NoticeText
 from apps.reservations.admin.refunding import ReasonField
+from apps.reservations.models import cancellable_until
+from apps.reservations.notice_drafts import (
+    DEADLINE,
+    REASON,
+    TIME,
+    Fillings,
+    calling_off_draft,
+    filled_in,
+    moving_draft,
+)
 from apps.reservations.staff_jobs import (
     CallOffPerformance,
     MovePerformance,
@@ -44,6 +57,14 @@ class PerformanceView(AsksBack):
     permission_required = (CHANGE,)
     kind: ClassVar[JobKind]
     verb: ClassVar[Any]
+
+    def draft(self) -> NoticeText:
+        """Return what ticket holders are told, unless staff write something else."""
+        raise NotImplementedError
+
+    def get_initial(self) -> dict[str, Any]:
+        draft = self.draft()
+        return {**super().get_initial(), "text_ko": draft.ko, "text_en": draft.en}
 
     @property
     def title(self) -> str:
@@ -105,29 +126,63 @@ class PerformanceView(AsksBack):
         return redirect("admin:boxoffice_staffjob_change", job.pk)
 
 
-class CallOffForm(forms.Form):
+class ChangeForm(NoticeForm):
+    """Why a date is changed, and what its ticket holders are told; the text names what is filled in."""
+
     reason = ReasonField()
+    field_order: Iterable[str] | None = ("reason",)
+    names: ClassVar[tuple[str, ...]] = (REASON,)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["text_ko"].label = _("Message to ticket holders in Korean")
+        self.fields["text_en"].label = _("Message to ticket holders in English")
+        self.fields["text_ko"].help_text = _(
+            "It is shown beside their tickets. Filled in when you preview: %(names)s."
+        ) % {"names": ", ".join(self.names)}
+
+    @property
+    def fillings(self) -> Fillings:
+        return {REASON: self.cleaned_data["reason"]}
+
+    @property
+    def notice(self) -> NoticeText:
+        """Return the message as ticket holders read it."""
+        return filled_in(self.text, self.fillings)
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean()
+        if self.errors:
+            return values
+        words = _("With all that is filled in, it has more than %(max)s characters.")
+        for code, text in self.notice._asdict().items():
+            if len(text) > NOTICE_MAX:
+                self.add_error(f"text_{code}", words % {"max": NOTICE_MAX})
+        return values
 
 
 class CallOffView(PerformanceView):
     verb = _("Call off")
     plan_repeats_facts = True
-    form_class = CallOffForm
+    form_class = ChangeForm
     carry_out_label = _("Ask to call it off")
     explanation = _(
-        "The performance is called off for good: nothing more is sold, holds end, and every reservation is cancelled and refunded."
+        "The performance is called off for good: nothing more is sold, holds end, ticket holders are told, and every reservation is cancelled and refunded."
     )
     kind: ClassVar[JobKind] = CallOffPerformance()
+
+    def draft(self) -> NoticeText:
+        return calling_off_draft(self.performance)
 
     def facts(self) -> Lines:
         return [] if self.performance.is_called_off else calling_off_in_words(self.performance)
 
     def parameters(self, form: Any) -> dict[str, Any]:
-        return CallOffPerformance.parameters(self.performance)
+        return CallOffPerformance.parameters(self.performance, form.notice)
 
 
-class MoveForm(forms.Form):
-    """The new times, until when ticket holders may cancel, and why."""
+class MoveForm(ChangeForm):
+    """The new times, until when ticket holders may cancel, why, and what they are told."""
 
     starts_at = MomentField(label=_("Begins at"), widget=UnfoldAdminSplitDateTimeWidget)
     ends_at = MomentField(
@@ -144,7 +199,13 @@ class MoveForm(forms.Form):
             "For those who held their seats before the move, and never earlier than for everybody else. Leave empty for until it begins."
         ),
     )
-    reason = ReasonField(help_text=_("It is kept with your name in the history."))
+    reason = ReasonField(
+        help_text=_(
+            "It is kept with your name in the history. Customers read it where the message has it."
+        )
+    )
+    field_order: Iterable[str] | None = ("starts_at", "ends_at", "deadline", "reason")
+    names = (REASON, TIME, DEADLINE)
 
     def __init__(self, *args: Any, performance: Performance, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -163,8 +224,19 @@ class MoveForm(forms.Form):
             raise forms.ValidationError(ANOTHER_AT_THAT_TIME)
         return starts_at
 
+    @property
+    def fillings(self) -> Fillings:
+        values, now = self.cleaned_data, timezone.now()
+        until = cancellable_until(
+            starts_at=values["starts_at"],
+            rescheduled_at=now,
+            free_cancellation_until=values["deadline"],
+            held_at=now,
+        )
+        return {**super().fillings, TIME: values["starts_at"], DEADLINE: until}
+
     def clean(self) -> dict[str, Any]:
-        values = self.cleaned_data
+        values = super().clean()
         starts_at, ends_at, deadline = (
             values.get(name) for name in ("starts_at", "ends_at", "deadline")
         )
@@ -182,9 +254,12 @@ class MoveView(PerformanceView):
     form_class = MoveForm
     carry_out_label = _("Move it")
     explanation = _(
-        "Ticket holders see the old and the new time and may cancel for longer. The outside platform is told."
+        "Ticket holders are told, see the old and the new time, and may cancel for longer. The outside platform is told as well."
     )
     kind: ClassVar[JobKind] = MovePerformance()
+
+    def draft(self) -> NoticeText:
+        return moving_draft(self.performance)
 
     def facts(self) -> Lines:
         return [(gettext("planned for"), at_venue(self.performance.starts_at))]
@@ -201,6 +276,7 @@ class MoveView(PerformanceView):
                 "ends_at": values["ends_at"],
                 "deadline": values["deadline"],
             },
+            form.notice,
         )
 
 

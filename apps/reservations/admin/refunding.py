@@ -127,12 +127,14 @@ class RefundView(AsksBack):
     def facts(self) -> Lines:
         reservation = self.reservation
         performance = reservation.performance
+        to_house = reservation.refundable_amount - reservation.refundable_to_customer
         return [
             (gettext("customer"), f"{reservation.customer.name} <{reservation.customer.email}>"),
             (gettext("date"), f"{performance.concert} · {at_venue(performance.starts_at)}"),
             (gettext("paid"), in_won(reservation.total_price)),
             (gettext("refunded so far"), in_won(reservation.refunded_amount)),
             (gettext("can be refunded"), in_won(reservation.refundable_amount)),
+            *([(gettext("of that, to the house"), in_won(to_house))] if to_house else []),
         ]
 
     def get_form_kwargs(self) -> dict[str, Any]:

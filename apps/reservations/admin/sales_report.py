@@ -25,6 +25,7 @@ from apps.core.spreadsheets import FORMATS, Table, file_of
 from apps.core.transactions import QUERY_CANCELED, sqlstate
 from apps.reservations.sales_report import (
     DAYS_MAX,
+    HEADERS,
     SECONDS,
     TooManyLines,
     by_day,
@@ -118,6 +119,7 @@ class SalesReportView(StaffPage, TemplateView):
         context = self.get_context_data(
             form=form,
             days=days,
+            headers=HEADERS.values(),
             total=total,
             is_cut=len(found) > LINES_OF_A_PAGE,
             period={"first": first.isoformat(), "last": last.isoformat()},

@@ -1,4 +1,7 @@
-"""Tell what happened to an order, from joining the queue to the last refund; and what was held and paid during a visit to a waiting room."""
+"""Tell what happened to an order, from joining the queue to the last refund; and what was held and paid during a visit to a waiting room.
+
+What became of an order once it was paid is told in `after_payment.py`.
+"""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -8,16 +11,16 @@ from django.contrib.contenttypes.models import ContentType
 from django.db.models import Prefetch, Q
 from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from apps.boxoffice.base.timeline import Moment, register_source
 from apps.boxoffice.base.words import at_venue, in_won, linked
 from apps.outbox.models import EventDelivery
-from apps.payments.models import COUNTER_TYPES, LedgerTransaction
+from apps.payments.models import LedgerTransaction
 from apps.queue.models import QueueExit
 from apps.queue.timeline import moment_of_joining, moments_of_visit, visit_of
+from apps.reservations.admin.after_payment import what_became_of
 from apps.reservations.models import Hold, Reservation
 from apps.reservations.order_events import events_of, movements_of
 
@@ -25,31 +28,11 @@ EVENTS_SHOWN = 50
 
 
 def moments_of_order(order: Reservation) -> Iterator[Moment]:
-    """Needs `hold` and `performance`. A dozen queries at most, whatever has happened."""
+    """Needs `hold` and `performance`. Two dozen queries at most, whatever has happened."""
     order.hold.performance = order.performance  # the same, and read already
     yield from moments_of_hold(order.hold)
     movements = movements_of(order)
-    payment = next((row for row in movements if row.type == LedgerTransaction.Type.PAYMENT), None)
-    yield Moment(
-        order.reserved_at,
-        _("Paid %(amount)s; the tickets were issued") % {"amount": in_won(order.total_price)},
-        (linked(payment, _("Payment")),) if payment else (),
-    )
-    for movement in movements:
-        if movement.type == LedgerTransaction.Type.REFUND:
-            words = _("Refunded %(amount)s to the wallet") % {"amount": in_won(movement.amount)}
-            details = tuple(filter(None, (linked(movement, _("Refund")), movement.reason)))
-            by = str(movement.adjusted_by) if movement.adjusted_by else ""
-            yield Moment(movement.created_at, words, details, by)
-        elif movement.type in COUNTER_TYPES:
-            kind = capfirst(str(movement.get_type_display()))
-            words = f"{kind}: {in_won(abs(movement.amount))}"
-            by = str(movement.adjusted_by) if movement.adjusted_by else ""
-            yield Moment(
-                movement.created_at, words, (movement.reason,) if movement.reason else (), by
-            )
-    if order.cancelled_at is not None:
-        yield Moment(order.cancelled_at, _("Cancelled; the seats are free again"))
+    yield from what_became_of([order], movements)
     performance = order.performance
     if order.is_rescheduled and performance.rescheduled_at and performance.previous_starts_at:
         words = _("The performance was moved: %(before)s → %(after)s") % {
@@ -86,16 +69,26 @@ def moments_of_hold(hold: Hold) -> Iterator[Moment]:
 
 
 def moments_held_during(visit: QueueExit) -> Iterator[Moment]:
-    """Tell what a visitor held during a visit, and what became of it; one query."""
-    holds = Hold.objects.of_customer(visit.customer_id).filter(
-        performance__concert=visit.concert_id,
-        queue_generation=visit.generation,
-        queue_slot=visit.slot,
+    """Tell what a visitor held during a visit, and what became of it; a fixed number of queries."""
+    holds = list(
+        Hold.objects.of_customer(visit.customer_id)
+        .filter(
+            performance__concert=visit.concert_id,
+            queue_generation=visit.generation,
+            queue_slot=visit.slot,
+        )
+        .select_related("reservation__performance")
+        .order_by("held_at", "pk")
     )
-    for hold in holds.select_related("reservation").order_by("held_at", "pk"):
+    orders = []
+    for hold in holds:
         yield from _while_held(hold)
         if (order := getattr(hold, "reservation", None)) is not None:
-            yield Moment(order.reserved_at, _("Paid"), (linked(order),))
+            orders.append(order)
+    if orders:
+        yield from what_became_of(orders, movements_of(*orders), is_linked=True)
+    if holds:
+        yield from _done_by_staff(*holds, *orders)
 
 
 def _while_held(hold: Hold) -> Iterator[Moment]:
@@ -112,7 +105,11 @@ def _while_held(hold: Hold) -> Iterator[Moment]:
     if hold.is_expired(timezone.now()):
         yield Moment(hold.expires_at, _("The hold expired; the seats were free again"))
     elif hold.status == Hold.Status.RELEASED and hold.ended_at is not None:
-        yield Moment(hold.ended_at, _("The hold was given back; the seats were free again"))
+        if hold.release_reason:
+            words = _("Staff released the hold; the seats were free again")
+            yield Moment(hold.ended_at, words, (hold.release_reason,))
+        else:
+            yield Moment(hold.ended_at, _("The hold was given back; the seats were free again"))
 
 
 def _clock(at: datetime) -> str:

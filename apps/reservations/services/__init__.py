@@ -2,6 +2,7 @@
 
 from apps.reservations.services.best_available import hold_best_available
 from apps.reservations.services.cancelling import Cancellation, cancel_reservation
+from apps.reservations.services.complimentary import COMPS_ALONE_MAX, may_give_alone
 from apps.reservations.services.confirming import Confirmation, confirm_reservation
 from apps.reservations.services.expiring import expire_holds
 from apps.reservations.services.extending import extend_hold, extensions_of

@@ -60,6 +60,13 @@ class StaffJob(models.Model):
         verbose_name=_("approved or rejected by"),
     )
     decided_at = models.DateTimeField(_("approved or rejected at"), null=True, blank=True)
+    decision_reason = TypedNoteField(
+        _("reason of the decision"),
+        max_length=REASON_MAX,
+        blank=True,
+        default="",
+        db_default="",
+    )
     reached = models.CharField(_("reached"), max_length=SUBJECT_MAX, blank=True, default="")
     rows_total = models.PositiveIntegerField(_("rows"), default=0)
     rows_applied = models.PositiveIntegerField(_("done"), default=0)
@@ -131,6 +138,10 @@ class StaffJobRow(models.Model):
         verbose_name_plural = _("rows of jobs")
         constraints = [
             models.UniqueConstraint(fields=["job", "subject"], name="staff_job_row_once"),
+        ]
+        indexes = [
+            # Finds the jobs that acted on an object, for its timeline.
+            models.Index(fields=["subject"], name="staff_job_rows_of_subject"),
         ]
 
     def __str__(self) -> str:

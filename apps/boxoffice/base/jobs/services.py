@@ -58,35 +58,37 @@ def request_job(*, kind: str, parameters: Parameters, reason: str, staff_id: int
 
 
 @use_case
-def approve_job(*, job_id: UUID, staff_id: int) -> StaffJob:
+def approve_job(*, job_id: UUID, staff_id: int, reason: str = "") -> StaffJob:
     """Let a job begin. The caller has checked the permission.
 
     :raises StaffJobNotFound: there is none.
     :raises StaffJobDecided: it was approved or rejected before.
     :raises SecondPersonRequired: it was asked for by this account.
     """
-    job = _decide(job_id, staff_id, Status.RUNNING)
+    job = _decide(job_id, staff_id, Status.RUNNING, reason)
     # Counted anew: what it is about may have changed since it was asked for.
     job.rows_total = KINDS[job.kind].total(job.parameters)
     job.save(update_fields=["rows_total"])
-    note([job], gettext("Approved."), staff_id=staff_id)
+    note([job], f"{gettext('Approved.')} {reason}".strip(), staff_id=staff_id)
     send_on_commit(staff_job_started, StaffJobStarted(job.pk))
     return job
 
 
 @use_case
 def reject_job(*, job_id: UUID, staff_id: int, reason: str) -> StaffJob:
-    """End a job before it began. Who asked for it may take it back, too, which keeps no second name.
+    """End a job before it began, which takes a `reason`. Who asked for it may take it back, too, which keeps no second name.
 
     :raises StaffJobNotFound: there is none.
     :raises StaffJobDecided: it was approved or rejected before.
     """
-    job = _decide(job_id, staff_id, Status.REJECTED)
+    if not reason.strip():
+        raise ValueError("Rejecting a job takes a reason.")
+    job = _decide(job_id, staff_id, Status.REJECTED, reason)
     note([job], f"{gettext('Rejected.')} {reason}".strip(), staff_id=staff_id)
     return job
 
 
-def _decide(job_id: UUID, staff_id: int, status: Status) -> StaffJob:
+def _decide(job_id: UUID, staff_id: int, status: Status, reason: str) -> StaffJob:
     job = StaffJob.objects.select_for_update(no_key=True).filter(pk=job_id).first()
     if job is None:
         raise StaffJobNotFound
@@ -96,12 +98,12 @@ def _decide(job_id: UUID, staff_id: int, status: Status) -> StaffJob:
     if is_own and status != Status.REJECTED:
         raise SecondPersonRequired
     now = database_now()
-    job.status = status
+    job.status, job.decision_reason = status, reason.strip()
     if not is_own:
         job.decided_by_id, job.decided_at = staff_id, now
     if status == Status.REJECTED:
         job.finished_at = now
-    job.save(update_fields=["status", "decided_by", "decided_at", "finished_at"])
+    job.save(update_fields=["status", "decision_reason", "decided_by", "decided_at", "finished_at"])
     return job
 
 

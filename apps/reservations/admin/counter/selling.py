@@ -30,10 +30,15 @@ from apps.core.texts import TypedLine, normalized
 from apps.payments.counter import PaidBy
 from apps.reservations.admin.counter.picture import MAY_LOOK, OfPerformance
 from apps.reservations.errors import PriceChanged
-from apps.reservations.jobs import COMPS_ALONE_MAX, GiveComplimentary, complimentary_tickets
+from apps.reservations.jobs import GiveComplimentary, complimentary_tickets
 from apps.reservations.models import CONTACT_MAX, REASON_MAX
 from apps.reservations.picture import SeatNow, seats_now
-from apps.reservations.services import WalkUp, sell_at_counter
+from apps.reservations.services import (
+    COMPS_ALONE_MAX,
+    WalkUp,
+    may_give_alone,
+    sell_at_counter,
+)
 from apps.reservations.services.selling import SEATS_AT_ONCE
 
 SEATS_TEXT_MAX = 1_000
@@ -225,7 +230,11 @@ class SaleView(ChosenSeats, ActsOnce, StaffPage, FormView):  # type: ignore[type
         if not self.chosen or self.why_not():
             return self.form_invalid(form)
         paid_by = PaidBy(form.cleaned_data["paid_by"])
-        if paid_by == PaidBy.HOUSE and len(self.chosen) > COMPS_ALONE_MAX:
+        if paid_by == PaidBy.HOUSE and not may_give_alone(
+            staff_id=self.request.user.pk,
+            concert_id=self.performance.concert_id,
+            tickets=len(self.chosen),
+        ):
             return self._ask_second_person(form)
         try:
             sold = sell_at_counter.step(
@@ -260,7 +269,7 @@ class SaleView(ChosenSeats, ActsOnce, StaffPage, FormView):  # type: ignore[type
             staff_id=self.request.user.pk,
         )
         words = gettext(
-            "More than %(max)d complimentary tickets need the approval of a second person. Nothing was sold yet."
+            "More than %(max)d complimentary tickets of one concert in a day need the approval of a second person. Nothing was sold yet."
         )
         self.say(messages.WARNING, words % {"max": COMPS_ALONE_MAX})
         return redirect("admin:boxoffice_staffjob_change", job.pk)
