@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from apps.concerts.errors import ConcertNotFound, DatesRefused
 from apps.concerts.layouts import PlannedSeat
 from apps.concerts.models import DATES, USUAL_LENGTH, Concert, Performance, Poster, Seat
-from apps.concerts.services import fill_hall
+from apps.concerts.services import categories_of, fill_hall
 from apps.core.database import fetch_all, load_statements
 from apps.core.transactions import requires_transaction, use_case
 
@@ -53,12 +53,17 @@ def _days(first: date, last: date) -> Iterator[date]:
 
 @use_case
 def add_dates(
-    *, concert_id: int, starts: Sequence[datetime], hall: Sequence[PlannedSeat] = ()
+    *,
+    concert_id: int,
+    starts: Sequence[datetime],
+    hall: Sequence[PlannedSeat] = (),
+    staff_id: int | None = None,
 ) -> MadeDates:
     """Give a concert many dates of the usual length, each with the seats of a plan that was validated.
 
     :raises ConcertNotFound: there is no such concert.
     :raises DatesRefused: they are too many, or have too many seats together, or one is out of bounds.
+    :raises LayoutRefused: the plan keeps seats back in a category that there is not.
     """
     concert = Concert.objects.lock().filter(pk=concert_id).first()
     if concert is None:
@@ -68,11 +73,12 @@ def add_dates(
     new = [at for at in starts if at > now and at not in known]
     _refuse_too_many(len(new), len(hall) * len(new))
     _refuse_out_of_bounds(new)
+    categories_of(hall)
     made = Performance.objects.bulk_create(
         Performance(concert=concert, starts_at=at, ends_at=at + USUAL_LENGTH) for at in new
     )
     if hall and made:
-        fill_hall.step(performance_id=made[0].pk, seats=hall)
+        fill_hall.step(performance_id=made[0].pk, seats=hall, staff_id=staff_id)
         made[0].refresh_from_db()
         for performance in made[1:]:
             _copy_hall(made[0], performance)

@@ -26,7 +26,11 @@ GAP = 1  # units that an aisle within a row takes
 
 
 class PlannedSeat(NamedTuple):
-    """A seat of a hall that belongs to no performance yet; `price` is in whole won."""
+    """A seat of a hall that belongs to no performance yet; `price` is in whole won.
+
+    `category` is the code of the one that it is kept back in, "" for none. Where nothing is said, by None, a seat that there is stays
+    what it is, and a new one is a standard seat for the public. `reason` is why it is kept back, and counts with a category only.
+    """
 
     section: str
     row: str
@@ -35,6 +39,9 @@ class PlannedSeat(NamedTuple):
     price: int
     x: int
     y: int
+    kind: str | None = None
+    category: str | None = None
+    reason: str = ""
 
     @property
     def name(self) -> "SeatName":
@@ -114,6 +121,9 @@ class SpecialSeats:
         )
 
 
+USUAL = SpecialSeats(1, ROWS_MAX)  # what a seat is that no range names
+
+
 @dataclass(frozen=True, slots=True)
 class SectionLayout:
     """`rows` rows of `seats_per_row` seats of one grade; `price` is in whole won.
@@ -148,6 +158,13 @@ class SectionLayout:
             place + GAP * sum(aisle <= place for aisle in self.aisles)
             for place in range(self.seats_per_row)
         ]
+
+    def special_at(self, row: int, number: int) -> SpecialSeats:
+        """Return what is said of a seat; `row` counts from 1, through all lines of the section."""
+        for special in reversed(self.special):
+            if special.has(row, number):
+                return special
+        return USUAL
 
     @property
     def is_possible(self) -> bool:
@@ -277,16 +294,14 @@ class _Section:
                 PlannedSeat, self.name, label, grade=Grade(line.grade).value, price=line.price
             )
             for number, offset in sorted(zip(numbers, line.offsets, strict=True)):
-                yield seat(number, x=start + offset, y=top + row)
-
-    def special(self) -> Iterator[tuple[SeatName, SpecialSeats]]:
-        """Yield what the layout says of single seats; the last range that names one comes last."""
-        for row, (label, line) in enumerate(self.rows, start=1):
-            numbers = line.numbering.numbers(line.seats_per_row, first=line.first_number)
-            for special in line.special:
-                for number in numbers:
-                    if special.has(row, number):
-                        yield SeatName(self.name, label, number), special
+                special = line.special_at(row + 1, number)
+                yield seat(
+                    number,
+                    x=start + offset,
+                    y=top + row,
+                    kind=special.kind.value,
+                    category=special.category,
+                )
 
 
 def build_seats(layout: Sequence[SectionLayout]) -> Iterator[PlannedSeat]:
@@ -309,14 +324,6 @@ def build_seats(layout: Sequence[SectionLayout]) -> Iterator[PlannedSeat]:
             yield from section.seats(left, top)
             left += section.width + AISLE
         top += max(len(section.rows) for section in tier) + AISLE
-
-
-def special_seats(layout: Sequence[SectionLayout]) -> dict[SeatName, SpecialSeats]:
-    """Return the seats of a layout that are of another kind, or kept back; rows count through all lines of a section."""
-    found: dict[SeatName, SpecialSeats] = {}
-    for name, lines in groupby(layout, key=attrgetter("name")):
-        found.update(_Section(name, list(lines)).special())
-    return found
 
 
 def _width(tier: Sequence[_Section]) -> int:

@@ -2,6 +2,8 @@
 
 from django.utils.translation import gettext as _
 
+from apps.concerts.layouts import PlannedSeat
+from apps.concerts.models import SeatKind
 from apps.concerts.seat_changes import MapChanges
 
 SEATS_NAMED = 100  # of each kind of change
@@ -14,22 +16,37 @@ def summary(changes: MapChanges) -> str:
 
 def named_seats(changes: MapChanges) -> list[tuple[str, str]]:
     """Return each kind of change of single seats with the seats it is about, as far as there is room."""
-    moved, regraded, repriced = [], [], []
+    found = {name: list[str]() for name in ("place", "grade", "price", "kind", "kept")}
     for _pk, before, after in changes.replaced:
-        if (before.x, before.y) != (after.x, after.y):
-            moved.append(f"{before.name} ({before.x}/{before.y} → {after.x}/{after.y})")
-        if before.grade != after.grade:
-            regraded.append(f"{before.name} ({before.grade} → {after.grade})")
-        if before.price != after.price:
-            repriced.append(f"{before.name} ({before.price:,} → {after.price:,})")
+        for name, was, becomes in (
+            ("place", f"{before.x}/{before.y}", f"{after.x}/{after.y}"),
+            ("grade", before.grade, after.grade),
+            ("price", f"{before.price:,}", f"{after.price:,}"),
+            ("kind", _kind(before), _kind(after)),
+            ("kept", _kept(before), _kept(after)),
+        ):
+            if was != becomes:
+                found[name].append(f"{before.name} ({was} → {becomes})")
     kinds = [
         (_("Added"), [str(seat.name) for seat in changes.added]),
         (_("Removed"), [str(seat.name) for _pk, seat in changes.removed]),
-        (_("Moved on the map"), moved),
-        (_("With another grade"), regraded),
-        (_("With another price"), repriced),
+        (_("Moved on the map"), found["place"]),
+        (_("With another grade"), found["grade"]),
+        (_("With another price"), found["price"]),
+        (_("Of another kind"), found["kind"]),
+        (_("In another category"), found["kept"]),
     ]
     return [(name, _in_a_line(seats)) for name, seats in kinds if seats]
+
+
+def _kind(seat: PlannedSeat) -> str:
+    return str(SeatKind(seat.kind or SeatKind.STANDARD).label)
+
+
+def _kept(seat: PlannedSeat) -> str:
+    if not seat.category:
+        return _("Open")
+    return f"{seat.category}: {seat.reason}" if seat.reason else seat.category
 
 
 def _in_a_line(seats: list[str]) -> str:

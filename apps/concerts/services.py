@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from types import MappingProxyType
 from uuid import UUID
 
 import structlog
@@ -24,11 +23,8 @@ from apps.concerts.errors import (
 from apps.concerts.layouts import (
     DEFAULT_LAYOUT,
     PlannedSeat,
-    SeatName,
     SectionLayout,
-    SpecialSeats,
     build_seats,
-    special_seats,
     validate_layout,
 )
 from apps.concerts.models import (
@@ -92,71 +88,91 @@ def generate_seats(*, performance_id: int, layout: Sequence[SectionLayout] = DEF
     :raises LayoutRefused: no hall looks like that, or the performance has seats.
     """
     validate_layout(layout)
-    return fill_hall.step(
-        performance_id=performance_id, seats=build_seats(layout), special=special_seats(layout)
-    )
+    return fill_hall.step(performance_id=performance_id, seats=build_seats(layout))
 
 
 @use_case
 def fill_hall(
-    *,
-    performance_id: int,
-    seats: Iterable[PlannedSeat],
-    special: Mapping[SeatName, SpecialSeats] = MappingProxyType({}),
+    *, performance_id: int, seats: Iterable[PlannedSeat], staff_id: int | None = None
 ) -> int:
-    """Give a performance the seats of a plan that was validated, with a kind or a category for the `special` ones; returns how many.
+    """Give a performance the seats of a plan that was validated, and keep those back that it has a category for; returns how many.
 
     :raises PerformanceNotFound: there is no such performance.
-    :raises LayoutRefused: the performance has seats.
+    :raises LayoutRefused: the performance has seats, or there is no such category.
     """
     performance = Performance.objects.lock().filter(pk=performance_id).first()
     if performance is None:
         raise PerformanceNotFound
     if Seat.objects.of_performance(performance_id).exists():
         raise LayoutRefused(_("This performance has its seats already."))
-    made = Seat.objects.bulk_create(
-        Seat(performance=performance, kind=_kind_of(seat.name, special), **seat._asdict())
-        for seat in seats
-    )
+    planned = list(seats)
+    categories = categories_of(planned)
+    made = insert_seats(performance, planned)
     Performance.objects.filter(pk=performance_id).update(
         seat_map_version=F("seat_map_version") + 1,
         seats_total=len(made),
         seats_unblocked=len(made),
     )
-    _allocate_as_laid_out(made, special)
+    keep_back_as_planned(zip(made, planned, strict=True), categories, staff_id=staff_id)
     return len(made)
 
 
-def _kind_of(name: SeatName, special: Mapping[SeatName, SpecialSeats]) -> SeatKind:
-    return special[name].kind if name in special else SeatKind.STANDARD
-
-
-def _allocate_as_laid_out(seats: Sequence[Seat], special: Mapping[SeatName, SpecialSeats]) -> None:
-    """Keep those new seats back that their layout names a category for; triggers note and count it.
+def categories_of(seats: Iterable[PlannedSeat]) -> dict[str, InventoryCategory]:
+    """Return the categories that a plan keeps seats back in, by their codes.
 
     :raises LayoutRefused: there is no such category.
     """
-    codes = {name: found.category for name, found in special.items() if found.category}
+    codes = {seat.category for seat in seats if seat.category}
     if not codes:
-        return
-    categories = {category.code: category for category in InventoryCategory.objects.all()}
-    if unknown := set(codes.values()) - categories.keys():
+        return {}
+    found = InventoryCategory.objects.filter(code__in=codes)
+    categories = {category.code: category for category in found}
+    if unknown := codes - categories.keys():
         raise LayoutRefused(
             _("There is no category %(code)s.") % {"code": ", ".join(sorted(unknown))}
         )
+    return categories
+
+
+def insert_seats(performance: Performance, seats: Iterable[PlannedSeat]) -> list[Seat]:
+    """Write seats of a plan, and nothing else: counts and categories are the caller's."""
+    return Seat.objects.bulk_create(
+        Seat(
+            performance=performance,
+            section=seat.section,
+            row=seat.row,
+            number=seat.number,
+            grade=seat.grade,
+            price=seat.price,
+            x=seat.x,
+            y=seat.y,
+            kind=seat.kind or SeatKind.STANDARD,
+        )
+        for seat in seats
+    )
+
+
+@requires_transaction
+def keep_back_as_planned(
+    seats: Iterable[tuple[Seat, PlannedSeat]],
+    categories: Mapping[str, InventoryCategory],
+    *,
+    staff_id: int | None,
+) -> None:
+    """Keep those new seats back that their plan has a category for; triggers note and count it."""
     now = timezone.now()
     SeatAllocation.objects.bulk_create(
         SeatAllocation(
             seat=seat,
             performance_id=seat.performance_id,
             category=category,
-            reason=_("Set by the layout"),
+            reason=planned.reason or _("Set by the layout"),
+            allocated_by_id=staff_id,
             allocated_at=now,
             returns_on_refund=category.returns_on_refund,
         )
-        for seat in seats
-        if (code := codes.get(SeatName(seat.section, seat.row, seat.number)))
-        and (category := categories[code])
+        for seat, planned in seats
+        if planned.category and (category := categories[planned.category])
     )
 
 

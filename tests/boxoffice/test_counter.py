@@ -8,9 +8,13 @@ from django.contrib.auth.models import Group
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from apps.accounts.models import User
+from apps.boxoffice.base.words import at_venue
 from apps.boxoffice.models import StaffJob
+from apps.concerts.admin.painting import painting_url
+from apps.concerts.models import SeatAllocation
 from apps.payments.models import LedgerTransaction
 from apps.reservations.models import Hold, Reservation
 from apps.reservations.services import cancel_seats
@@ -125,7 +129,62 @@ class TestPicture:
         assert "kept back: House" in before[0]
         assert (chosen in before[0], chosen in after[0]) == (False, True)
         assert ("Not free: 1 A-3." in before[1], "Not free" in after[1]) == (True, False)
-        assert seller.get(url("picture_seat", performance.pk, seats[2].pk)).url == sale
+
+    @pytest.fixture
+    def kept_by(self, seats):
+        """The clerk who keeps a seat back until a planned time; a group sells such seats."""
+        category_of("HOUSE").sellers.add(Group.objects.create(name="Guest list"))
+        keeper = CustomerFactory(staff=True, name="Kee Per", email="keeper@example.com")
+        until = timezone.now() + timedelta(days=2)
+        SeatAllocation.objects.filter(seat=seats[2]).update(
+            reason="For the band's family", allocated_by=keeper, released_at=until
+        )
+        return keeper
+
+    @pytest.mark.usefixtures("hall", "kept_by")
+    def test_says_of_a_kept_seat_what_for_by_whom_why_and_until_when(
+        self, staff, performance, seats
+    ):
+        allocation = SeatAllocation.objects.get(seat=seats[2])
+        address = url("picture_seat", performance.pk, seats[2].pk)
+        sale = f"{url('sell', performance.pk)}?seat={seats[2].pk}"
+
+        page = text_of(staff.get(address))
+
+        for words in (
+            "House",
+            "For the band&#x27;s family",
+            "Kee Per",
+            at_venue(allocation.allocated_at),
+            at_venue(allocation.released_at),
+            sale,
+            painting_url(performance.pk, seats=seats[2].pk),
+        ):
+            assert words in page, words
+        assert address in text_of(staff.get(url("picture", performance.pk)))
+
+    @pytest.mark.usefixtures("hall", "kept_by")
+    def test_offers_of_a_kept_seat_what_its_reader_may_do(self, performance, seats):
+        address = url("picture_seat", performance.pk, seats[2].pk)
+        ways = url("sell", performance.pk), painting_url(performance.pk)
+
+        def offers(*permissions):
+            page = text_of(clerk(*LOOKS, *permissions).get(address))
+            return [way in page for way in ways]
+
+        assert offers() == [False, False]
+        assert offers("sell_at_counter") == [False, False]
+        assert offers("change_seatallocation") == [False, True]
+
+    @pytest.mark.usefixtures("hall", "kept_by")
+    def test_a_kept_seat_in_a_move_leads_back_to_the_move(self, staff, performance, seats, sold):
+        query = f"move={sold.pk}"
+
+        page = text_of(staff.get(f"{url('picture_seat', performance.pk, seats[2].pk)}?{query}"))
+
+        assert f"{url('picture', performance.pk)}?{query}" in page
+        assert url("sell", performance.pk) not in page
+        assert "To move Ida Vale" in page
 
     @pytest.mark.usefixtures("hall")
     def test_narrows_the_list(self, staff, performance):
@@ -198,7 +257,6 @@ class TestPicture:
 
         assert leads_to(seats[0]) == page_of(sold)
         assert leads_to(seats[1]) == page_of(held)
-        assert leads_to(seats[2]) == page_of(seats[2])
         assert leads_to(seats[4]) == f"{url('sell', performance.pk)}?seat={seats[4].pk}"
 
     def test_is_linked_from_the_performance(self, staff, performance):

@@ -13,16 +13,25 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.boxoffice.base.jobs.models import StaffJob
-from apps.boxoffice.base.jobs.services import run_job
-from apps.concerts.admin import seat_drafts
+from apps.boxoffice.base.jobs.progress import progress_of, report_progress
+from apps.boxoffice.base.jobs.services import approve_job, run_job
+from apps.concerts.admin import seat_drafts, seat_generator
 from apps.concerts.halls import draft_seats, plan_of
 from apps.concerts.layouts import PlannedSeat
-from apps.concerts.models import HallTemplate, Performance, Seat, SeatMapDraft
+from apps.concerts.models import (
+    HallTemplate,
+    InventoryCategory,
+    Performance,
+    Seat,
+    SeatAllocation,
+    SeatMapDraft,
+)
+from apps.concerts.services import fill_hall
 from apps.concerts.sheets import read_sheet, write_csv
 from tests.boxoffice.sending import act, layout_form, send
 from tests.boxoffice.staff import clerk, list_of, page_of
 from tests.factories.accounts import CustomerFactory
-from tests.factories.concerts import PerformanceFactory
+from tests.factories.concerts import PerformanceFactory, keep_back
 from tests.factories.reservations import reservation
 
 pytestmark = pytest.mark.django_db
@@ -43,9 +52,17 @@ def upload(staff: Client, performance: Performance, *lines: str, **fields: Any) 
 
 def apply(staff: Client, url: str, **fields: Any) -> Any:
     """Look at the page of a draft, and confirm what it shows."""
-    page = staff.get(url)
-    shown = {"_shown": page.context["shown"], "seat_map_version": page.context["version"]}
-    return staff.post(url, {**shown, **fields})
+    return staff.post(url, {**shown_on(staff.get(url)), **fields})
+
+
+def shown_on(page: Any) -> dict[str, Any]:
+    """Return what the page of a draft sends along when its changes are confirmed."""
+    changes = page.context["changes"]
+    return {
+        "_shown": page.context["shown"],
+        "seat_map_version": changes.version,
+        "kept_back": changes.kept_back,
+    }
 
 
 @pytest.fixture
@@ -108,6 +125,50 @@ class TestGenerator:
         sections = page.context["sections"]
         assert sections.non_form_errors() or any(sections.errors)
         assert not Seat.objects.exists()
+
+    @pytest.mark.parametrize("has_template", [True, False])
+    def test_makes_many_seats_in_the_background(
+        self, staff: Client, boss: User, performance, monkeypatch, has_template: bool
+    ) -> None:
+        monkeypatch.setattr(seat_generator, "SEATS_WAITED_FOR", 10)
+        line = ("Stalls", 2, 6, "VIP", 150_000)
+        lines = {"form-0-aisles": "3", "form-0-numbering": "FROM_RIGHT", "form-0-skipped": "A"}
+        here, *dates = [PerformanceFactory() for _ in range(4)]
+        send(staff, GENERATOR, layout_form(line, performances=[here.pk]) | lines)
+        before = plan_of(here.pk)
+        run_job(job_id=StaffJob.objects.get().pk)
+        plan = plan_of(here.pk)
+        chosen = [date.pk for date in dates]
+        form = layout_form(line, performances=chosen) | lines
+        if has_template:
+            template = template_of(staff, here)
+            form = layout_form(performances=chosen, template=template.pk)
+
+        answer = send(staff, GENERATOR, form)
+        job = StaffJob.objects.order_by("pk").reverse()[0]
+        fill_hall(performance_id=dates[1].pk, seats=plan[:1])
+        run_job(job_id=job.pk)
+
+        assert (before, len(plan)) == ([], 12)
+        assert answer.url == page_of(job)
+        job.refresh_from_db()
+        assert (job.status, job.rows_total, job.rows_applied) == ("DONE", 3, 2)
+        assert job.requested_by == boss
+        assert [plan_of(date.pk) for date in dates] == [plan, plan[:1], plan]
+        refused = job.rows.get(outcome="REFUSED")
+        assert refused.detail == "This performance has its seats already."
+        entry = LogEntry.objects.get(object_id=dates[0].pk)
+        assert entry.get_change_message() == "12 seats made."
+
+    def test_names_no_more_performances_than_can_be_read(self, staff: Client, monkeypatch) -> None:
+        monkeypatch.setattr(seat_generator, "NAMED_MAX", 1)
+        dates = [PerformanceFactory() for _ in range(2)]
+        form = layout_form(("A", 1, 2, "R", 1_000), performances=[date.pk for date in dates])
+
+        page = send(staff, GENERATOR, form, follow=True).content.decode()
+
+        assert "2 performances got 2 seats each." in page
+        assert "2 seats made." not in page
 
     def test_takes_a_template_instead_of_sections(self, staff: Client, performance) -> None:
         template = template_of(staff, performance)
@@ -234,7 +295,8 @@ class TestFiles:
 
         apply(staff, upload(staff, performance, *lines).url)
 
-        assert plan_of(performance.pk)[0] == PlannedSeat("1", "A", 1, "R", 50_000, 1, 1)
+        first = PlannedSeat("1", "A", 1, "R", 50_000, 1, 1, kind="STANDARD", category="")
+        assert plan_of(performance.pk)[0] == first
         assert list(performance.seats.filter(section="New").order_by("pk").values_list("x", "y")) == [
             (0, 4),
             (1, 4),
@@ -293,6 +355,184 @@ class TestFiles:
         assert clerk("view_seat").get(hall_page(performance, "export", "pdf")).status_code == 404
 
 
+KEPT = [
+    f"{ENGLISH},kind,category,reason",
+    "1,A,1,R,50000,1,1,WHEELCHAIR,,",
+    "1,A,2,R,50000,2,1,COMPANION,ACCESSIBLE,Beside the ramp",
+    "1,A,3,R,50000,3,1,,HOUSE,",
+    "1,A,4,R,50000,4,1,,,",
+]
+DESCRIBED = [
+    ("WHEELCHAIR", "", ""),
+    ("COMPANION", "ACCESSIBLE", "Beside the ramp"),
+    ("STANDARD", "HOUSE", "Set by the layout"),
+    ("STANDARD", "", ""),
+]
+
+
+def described(performance: Performance) -> list[tuple[str | None, str | None, str]]:
+    return [(seat.kind, seat.category, seat.reason) for seat in plan_of(performance.pk)]
+
+
+class TestKindsAndCategories:
+    @pytest.fixture
+    def kept(self, staff: Client, performance: Performance) -> Performance:
+        """A performance with a wheelchair space, and with seats that are kept back."""
+        apply(staff, upload(staff, performance, *KEPT).url)
+        return performance
+
+    def test_come_from_a_file(self, staff: Client, boss: User, kept: Performance) -> None:
+        kept.refresh_from_db()
+
+        assert described(kept) == DESCRIBED
+        assert (kept.seats_total, kept.seats_unblocked) == (4, 2)
+        by = SeatAllocation.objects.values_list("allocated_by", flat=True)
+        assert set(by) == {boss.pk}
+        entry = LogEntry.objects.get(object_id=kept.pk).get_change_message()
+        assert "Of another kind: 1 A-1 (standard seat → wheelchair space), 1 A-2" in entry
+        assert "1 A-2 (Open → ACCESSIBLE: Beside the ramp), 1 A-3 (Open → HOUSE)" in entry
+
+    def test_are_named_by_line_if_they_are_unknown(self, staff: Client, performance) -> None:
+        lines = [line.replace("WHEELCHAIR", "sofa") for line in KEPT]
+
+        text = upload(staff, performance, *lines).content.decode()
+
+        assert "Line 2, kind: Enter one of STANDARD, WHEELCHAIR" in text
+        assert not SeatMapDraft.objects.exists()
+
+    @pytest.mark.parametrize("format", ["csv", "xlsx"])
+    def test_are_exported_and_change_nothing_when_they_come_back(
+        self, staff: Client, kept: Performance, format: str
+    ) -> None:
+        export: Any = staff.get(hall_page(kept, "export", format))
+        file = SimpleUploadedFile(f"x.{format}", b"".join(export.streaming_content))
+
+        draft = staff.post(hall_page(kept, "sheet"), {"file": file}, follow=True)
+
+        assert not draft.context["changes"]
+
+    def test_stay_when_a_file_or_new_grades_say_nothing_of_them(
+        self, staff: Client, kept: Performance
+    ) -> None:
+        lines = [",".join(line.split(",")[:7]).replace(",1,1", ",9,1") for line in KEPT]
+
+        apply(staff, upload(staff, kept, *lines).url)
+        regraded: Any = staff.post(hall_page(kept, "grades"), {"grade": "S", "price": "9000"})
+        apply(staff, regraded.url)
+
+        assert described(kept) == DESCRIBED
+        assert set(kept.seats.values_list("grade", flat=True)) == {"S"}
+
+    def test_go_through_a_template_into_other_performances(
+        self, staff: Client, kept: Performance
+    ) -> None:
+        template = template_of(staff, kept)
+        empty = PerformanceFactory()
+
+        page = staff.get(page_of(template)).content.decode()
+        preview = send(staff, GENERATOR, layout_form(template=template.pk, preview="1"))
+        send(staff, GENERATOR, layout_form(performances=[empty.pk], template=template.pk))
+
+        summary = ("wheelchair space", "companion seat", "Accessible", "House")
+        assert "wheelchair space: 1, companion seat: 1, Accessible: 1, House: 1" in page
+        assert dict(preview.context["hall"]["special"]) == dict.fromkeys(summary, "1")
+        empty.refresh_from_db()
+        assert described(empty) == DESCRIBED
+        assert (empty.seats_total, empty.seats_unblocked) == (4, 2)
+
+    def test_go_into_dates_that_are_added(self, staff: Client, kept: Performance) -> None:
+        template = template_of(staff, kept)
+        day = timezone.localdate() + timedelta(days=400)
+        form = {
+            "first": day.isoformat(),
+            "last": (day + timedelta(days=1)).isoformat(),
+            "weekdays": list(range(7)),
+            "times": "19:00",
+        }
+        url = reverse("admin:concerts_concert_dates", args=[kept.concert_id])
+
+        send(staff, url, {**form, "hall": f"template {template.pk}"})
+        send(staff, url, {**form, "times": "14:00", "hall": f"date {kept.pk}"})
+
+        made = Performance.objects.of_concert(kept.concert_id).exclude(pk=kept.pk)
+        assert [described(date) for date in made] == [DESCRIBED] * 4
+        assert set(made.values_list("seats_unblocked", flat=True)) == {2}
+
+    def test_of_a_category_that_is_gone_are_refused_and_nothing_is_made(
+        self, staff: Client, kept: Performance
+    ) -> None:
+        gone = InventoryCategory.objects.create(
+            code="GONE", name="Gone", letter="9", colour="#112233"
+        )
+        SeatAllocation.objects.filter(category__code="HOUSE").update(category=gone)
+        template = template_of(staff, kept)
+        SeatAllocation.objects.filter(category=gone).delete()
+        gone.delete()
+        empty = PerformanceFactory()
+        day = (timezone.localdate() + timedelta(days=400)).isoformat()
+        dates = {"first": day, "last": day, "weekdays": list(range(7)), "times": "19:00"}
+
+        form = layout_form(performances=[empty.pk], template=template.pk)
+        send(staff, GENERATOR, form, follow=True)
+        refused = send(
+            staff,
+            reverse("admin:concerts_concert_dates", args=[kept.concert_id]),
+            {**dates, "hall": f"template {template.pk}"},
+        )
+
+        assert not empty.seats.exists()
+        assert "There is no category GONE." in refused.content.decode()
+        assert Performance.objects.of_concert(kept.concert_id).count() == 1
+
+    def test_need_the_permission_to_change_what_is_kept_back(self, performance) -> None:
+        hand = clerk("add_seat", "change_seat")
+
+        page = apply(hand, upload(hand, performance, *KEPT[:1], *KEPT[3:]).url)
+        apply(hand, upload(hand, performance, KEPT[0], KEPT[4].replace(",,,", ",AISLE,,")).url)
+
+        assert "You may not change what seats are kept back for." in page.content.decode()
+        assert not SeatAllocation.objects.exists()
+        assert list(performance.seats.filter(kind="AISLE").values_list("number", flat=True)) == [4]
+
+    def test_that_a_colleague_has_changed_meanwhile_are_looked_at_again(
+        self, staff: Client, kept: Performance
+    ) -> None:
+        draft = upload(staff, kept, KEPT[0], KEPT[4].replace(",,,", ",,SPONSOR,")).url
+        sent = shown_on(staff.get(draft))
+        keep_back(kept.seats.get(number=4), category="KILLED")
+
+        page = staff.post(draft, sent)
+
+        assert "have changed in the meantime" in page.content.decode()
+        assert (
+            SeatAllocation.objects.get(seat__number=4, performance=kept).category.code == "KILLED"
+        )
+
+    def test_that_put_many_seats_on_sale_need_a_second_person(
+        self, staff: Client, kept: Performance, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(seat_drafts, "RELEASED_ALONE", 1)
+        open_all = [KEPT[0], "1,A,2,R,50000,2,1,,,", "1,A,3,R,50000,3,1,,,"]
+        draft = upload(staff, kept, *open_all).url
+
+        page = staff.get(draft).content.decode()
+        answer = apply(staff, draft, entry_reason="The band brings nobody")
+
+        job = StaffJob.objects.get()
+        assert "a second person has to approve that" in page
+        assert answer.url == page_of(job)
+        assert (job.status, job.kind) == ("AWAITING_APPROVAL", "change_seats_and_release")
+        assert job.reason == "The band brings nobody"
+        assert SeatAllocation.objects.count() == 2
+
+        approve_job(job_id=job.pk, staff_id=CustomerFactory(admin=True).pk)
+        run_job(job_id=job.pk)
+
+        assert not SeatAllocation.objects.exists()
+        kept.refresh_from_db()
+        assert kept.seats_unblocked == 4
+
+
 class TestDrafts:
     @pytest.fixture
     def draft(self, staff: Client, performance: Performance) -> str:
@@ -330,9 +570,14 @@ class TestDrafts:
         reservation(CustomerFactory(), list(performance.seats.order_by("pk")[:1]))
         before = set(performance.seats.values_list("grade", flat=True))
 
+        report_progress(job.pk, 1, total=4)
+        running = staff.get(page_of(job)).content.decode()
         run_job(job_id=job.pk)
 
         assert before == {"R"}
+        assert 'max="1" value="0.25"' in running
+        assert "1 of 4 in the row at work" in running
+        assert progress_of(job.pk) == (3, 4)
         job.refresh_from_db()
         assert (job.status, job.rows_applied, job.requested_by) == ("DONE", 1, boss)
         assert job.rows.get().detail == (
@@ -365,8 +610,7 @@ class TestDrafts:
         assert set(performance.seats.values_list("grade", flat=True)) == {"R"}
 
     def test_acts_once(self, staff: Client, performance: Performance, draft: str) -> None:
-        page = staff.get(draft)
-        sent = {"_shown": page.context["shown"], "seat_map_version": page.context["version"]}
+        sent = shown_on(staff.get(draft))
 
         first, second = staff.post(draft, sent), staff.post(draft, sent)
 
@@ -379,9 +623,9 @@ class TestDrafts:
     ) -> None:
         shown = staff.get(draft)
         prices = hall_page(performance, "prices")
-        staff.post(prices, {"seat_map_version": shown.context["version"], "R": 40_000})
+        sent = shown_on(shown)
+        staff.post(prices, {"seat_map_version": sent["seat_map_version"], "R": 40_000})
 
-        sent = {"_shown": shown.context["shown"], "seat_map_version": shown.context["version"]}
         page = staff.post(draft, sent)
         again = apply(staff, draft)
 

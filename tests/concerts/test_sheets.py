@@ -3,23 +3,26 @@
 import csv
 import io
 import zipfile
+from datetime import date
 
 import pytest
 from django.utils.translation import override
 from openpyxl import Workbook, load_workbook
 
 from apps.concerts.layouts import PlannedSeat
+from apps.concerts.models import InventoryCategory
 from apps.concerts.sheets import SheetRefused, read_sheet, reading, write_csv, write_xlsx
 
 ENGLISH = "section,row,number,grade,price,x,y"
+WHOLE = f"{ENGLISH},kind,category,reason"
 LINE = "Floor,A,1,VIP,150000,0,2"
 SEAT = PlannedSeat("Floor", "A", 1, "VIP", 150_000, 0, 2)
 KOREAN = "구역,열,번호,등급,가격,가로 위치,세로 위치"
 SEATS = [
-    SEAT,
-    PlannedSeat("1층 가구역", "12", 30_000, "R", 9_000, 10_000, 3),
-    PlannedSeat("=1+1", "-A", 7, "S", 500, 5, 4),
-]
+    SEAT._replace(kind="STANDARD", category=""),
+    PlannedSeat("1층 가구역", "12", 30_000, "R", 9_000, 10_000, 3, "WHEELCHAIR", "HOUSE", "제작사 보류"),
+    PlannedSeat("=1+1", "-A", 7, "S", 500, 5, 4, "AISLE", "KILLED", "=Pillar"),
+]  # fmt: skip
 
 
 def read(content: str | bytes, encoding: str = "utf-8"):
@@ -34,6 +37,21 @@ def workbook(*rows) -> bytes:
     file = io.BytesIO()
     book.save(file)
     return file.getvalue()
+
+
+def with_sheet(content: bytes, rows: str, *, before: str = "") -> bytes:
+    """Return a workbook with these rows in place of its own."""
+    with zipfile.ZipFile(io.BytesIO(content)) as parts:
+        texts = {name: parts.read(name) for name in parts.namelist()}
+    texts["xl/worksheets/sheet1.xml"] = (
+        f'{before}<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">'
+        f"<sheetData>{rows}</sheetData></worksheet>"
+    ).encode()
+    changed = io.BytesIO()
+    with zipfile.ZipFile(changed, "w") as parts:
+        for name, text in texts.items():
+            parts.writestr(name, text)
+    return changed.getvalue()
 
 
 def errors_of(*lines: str) -> list[tuple[int, str]]:
@@ -146,6 +164,64 @@ class TestReading:
         with pytest.raises(SheetRefused, match="too large"):
             read(workbook(ENGLISH.split(",")))
 
+    def test_takes_cells_of_every_type_and_texts_of_either_place(self):
+        """What other programs write: a formula with its value, a date, a cell without a reference, rich and phonetic text."""
+        content = with_sheet(
+            workbook(ENGLISH.split(",")),
+            """
+            <row r="1"><c t="inlineStr"><is><t>section</t></is></c><c t="inlineStr"><is><t>row</t></is></c>
+              <c t="inlineStr"><is><t>number</t></is></c><c t="str"><f>"gra"&amp;"de"</f><v>grade</v></c>
+              <c t="inlineStr"><is><t>price</t></is></c></row>
+            <row r="4"><c r="A4" t="inlineStr"><is><r><t>Flo</t></r><r><t>or</t></r><rPh sb="0" eb="1"><t>flo</t></rPh></is></c>
+              <c r="B4" t="e"><v>#REF!</v></c><c r="C4"><v>1.0</v></c><c r="D4" t="inlineStr"><is><t>R</t></is></c>
+              <c r="E4"><f>500*2</f><v>1E3</v></c><c r="ZZ4"><v>7</v></c></row>
+            <row><c r="A5" t="inlineStr"><is><t>Floor</t></is></c><c r="C5"><v>2</v></c><c r="D5" t="inlineStr"><is><t>R</t></is></c>
+              <c r="E5"><v>1000</v></c></row>
+            """,
+        )
+
+        sheet = read(content)
+
+        assert sheet.seats == [PlannedSeat("Floor", "#REF!", 1, "R", 1_000, 0, 0)]
+        assert [(error.line, error.column) for error in sheet.errors] == [(5, "row")]
+
+    def test_a_date_is_no_name_of_a_row(self):
+        """Spreadsheets take "3-12" for a date, and would be believed if only its number were looked at."""
+        content = workbook(ENGLISH.split(","), ["Floor", date(2026, 3, 12), 1, "R", 1_000, 0, 2])
+
+        [error] = read(content).errors
+
+        assert (error.line, error.column) == (2, "row")
+
+    @pytest.mark.parametrize(
+        "sheet",
+        [
+            '<row r="1"><c r="A1" t="s"><v>99</v></c></row>',
+            '<row r="1"><c r="A1"><v>one</v></c></row>',
+            '<row r="first"></row>',
+            '<row r="1"><c r="A1">',
+        ],
+    )
+    def test_refuses_a_damaged_sheet(self, sheet):
+        with pytest.raises(SheetRefused, match="cannot be read"):
+            read(with_sheet(workbook(["a"]), sheet))
+
+    def test_refuses_a_sheet_whose_entities_grow(self):
+        content = with_sheet(workbook(["a"]), "<row/>", before='<!DOCTYPE x [<!ENTITY a "b">]>')
+
+        with pytest.raises(SheetRefused, match="cannot be read"):
+            read(content)
+
+    def test_two_cells_at_the_ends_of_a_sheet_take_no_room(self):
+        content = with_sheet(
+            workbook(["a"]),
+            '<row r="1"><c r="A1" t="str"><v>section</v></c></row>'
+            '<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>',
+        )
+
+        with pytest.raises(SheetRefused, match="missing in the first line"):
+            read(content)
+
     def test_refuses_more_seats_than_a_hall_has(self, monkeypatch):
         monkeypatch.setattr(reading, "SEATS_MAX", 2)
         lines = [f"Floor,A,{number},VIP,1,{number},1" for number in range(1, 4)]
@@ -169,6 +245,64 @@ class TestReading:
         assert read(changed.getvalue()).seats == [SEAT]
 
 
+@pytest.mark.django_db
+class TestKindsAndCategories:
+    @pytest.fixture(autouse=True)
+    def categories(self) -> None:
+        """Categories of staff: one whose name is the code of another, and two with one name."""
+        for letter, code, name in (
+            ("7", "FAN", "House"),
+            ("8", "ONE", "Same"),
+            ("9", "TWO", "Same"),
+        ):
+            InventoryCategory.objects.create(code=code, name=name, letter=letter, colour="#112233")
+
+    def read(self, *cells: str):
+        lines = [
+            f"Floor,A,{place + 1},VIP,150000,{place},2,{cell}" for place, cell in enumerate(cells)
+        ]
+        return read("\n".join([WHOLE, *lines]))
+
+    def test_are_read_by_code_and_by_name_in_each_language(self):
+        sheet = self.read(
+            "WHEELCHAIR,HOUSE,For the band",
+            "Wheelchair space,fan,",
+            "휠체어석,House,",
+            ",,left over",
+            ",하우스,",
+        )
+
+        assert [(seat.kind, seat.category, seat.reason) for seat in sheet.seats] == [
+            ("WHEELCHAIR", "HOUSE", "For the band"),
+            ("WHEELCHAIR", "FAN", ""),
+            ("WHEELCHAIR", "HOUSE", ""),
+            ("STANDARD", "", "left over"),
+            ("STANDARD", "HOUSE", ""),
+        ]
+
+    def test_that_are_unknown_are_named_by_line(self):
+        sheet = self.read(",,", "Sofa,HOUSE,", ",Same,", ",NONE," + "x" * 201)
+
+        assert [(error.line, error.column) for error in sheet.errors] == [
+            (3, "kind"),
+            (4, "category"),
+            (5, "category"),
+            (5, "reason"),
+        ]
+        assert "STANDARD, WHEELCHAIR" in sheet.errors[0].reason
+        assert "HOUSE, ARTIST" in sheet.errors[1].reason
+
+    def test_are_left_open_by_a_file_that_has_no_such_columns(self):
+        [seat] = read(f"{ENGLISH}\n{LINE}").seats
+
+        assert (seat.kind, seat.category) == (None, None)
+
+    def test_are_looked_up_once_for_a_file(self, django_assert_num_queries):
+        with django_assert_num_queries(1):
+            self.read(*[f",unknown {number}," for number in range(30)])
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize("language", ["en", "ko"])
 @pytest.mark.parametrize("write", [write_csv, write_xlsx])
 def test_what_is_written_can_be_read_again(language, write):
@@ -188,8 +322,8 @@ class TestWriting:
 
         assert file.getvalue().startswith(b"\xef\xbb\xbf")
         rows = list(csv.reader(io.StringIO(file.getvalue().decode("utf-8-sig"))))
-        assert rows[0] == ENGLISH.split(",")
-        assert rows[3] == ["'=1+1", "'-A", "7", "S", "500", "5", "4"]
+        assert rows[0] == WHOLE.split(",")
+        assert rows[3] == ["'=1+1", "'-A", "7", "S", "500", "5", "4", "AISLE", "KILLED", "'=Pillar"]
 
     def test_a_workbook_has_texts_and_numbers_and_no_formulas(self):
         file = io.BytesIO()
@@ -197,7 +331,7 @@ class TestWriting:
         write_xlsx(SEATS, file)
 
         sheet = load_workbook(file).active
-        assert [cell.data_type for cell in sheet[4]] == ["s", "s", "n", "s", "n", "n", "n"]
+        assert [cell.data_type for cell in sheet[4]] == list("ssnsnnnsss")
         assert sheet["A4"].value == "=1+1"
 
     def test_is_in_the_language_of_the_page(self):
@@ -206,4 +340,4 @@ class TestWriting:
         with override("ko"):
             write_csv([], file)
 
-        assert file.getvalue().decode("utf-8-sig") == f"{KOREAN}\r\n"
+        assert file.getvalue().decode("utf-8-sig") == f"{KOREAN},종류,분류,사유\r\n"

@@ -6,7 +6,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.db import IntegrityError
 
-from apps.concerts.models import Concert, Seat
+from apps.concerts.models import Concert, Seat, SeatAllocation
 from apps.outbox.draining import drain
 from apps.outbox.models import OutboxEvent
 from apps.payments.counter import PaidBy
@@ -23,10 +23,10 @@ from apps.reservations.errors import (
 from apps.reservations.models import Reservation, SeatClaim
 from apps.reservations.services import Move, MovePrice
 from tests.factories.accounts import CustomerFactory
-from tests.factories.concerts import block_seats
+from tests.factories.concerts import block_seats, category_of, keep_back
 from tests.factories.counter import give, move, sell
 from tests.factories.payments import WalletFactory
-from tests.factories.reservations import cancel, hold, reservation
+from tests.factories.reservations import cancel, confirm, hold, reservation
 from tests.outbox.deliveries import make_due
 from tests.protections import (
     LOCK_OF_THE_CUSTOMER,
@@ -113,6 +113,33 @@ class TestReseat:
 
         assert [ticket.price for ticket in moved.sold.tickets] == [50_000, 50_000]
         assert (moved.difference, balance(customer)) == (0, 900_000)
+        assert breaches() == []
+
+    @pytest.mark.parametrize("returns", [True, False])
+    def test_a_seat_that_stays_is_kept_back_as_before_and_one_that_is_left_as_it_says(
+        self, performance, seats, customer, returns
+    ):
+        """Seats 1 and 2 were sold from a category; 1 stays, 2 is left, and 3 is of another one."""
+        keep_back(*seats[:2], returns_on_refund=returns)
+        keep_back(seats[2], category="SPONSOR", returns_on_refund=False)
+        categories = {category_of("HOUSE").pk}
+        sold = confirm(hold(customer, seats[:2], categories=categories)).reservation
+        clerk = CustomerFactory(admin=True)
+
+        moved = move(sold, [seats[0], seats[2]], staff_id=clerk.pk)
+
+        kept = SeatAllocation.objects.filter(performance=performance).order_by("pk")
+        assert [allocation.seat_id for allocation in kept] == [
+            seat.pk for seat in (seats[:3] if returns else [seats[0], seats[2]])
+        ]
+        performance.refresh_from_db()
+        assert performance.seats_unblocked == (1 if returns else 2)
+        assert breaches() == []
+
+        cancel(Reservation.objects.get(pk=moved.sold.reservation.pk))
+
+        performance.refresh_from_db()
+        assert performance.seats_unblocked == (2 if returns else 4)
         assert breaches() == []
 
     def test_is_told_to_ranking_and_platform(self, reserved, dearer):

@@ -1,19 +1,22 @@
 """Change a hall that is on sale: what customers hold or have bought stays, seat by seat, and the rest changes."""
 
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
+from apps.concerts import seat_changes
 from apps.concerts.errors import PerformanceNotFound, SeatMapChanged, SeatMapRefused
 from apps.concerts.layouts import PlannedSeat
-from apps.concerts.models import Performance, PerformanceQuerySet, Seat
+from apps.concerts.models import Performance, PerformanceQuerySet, Seat, SeatAllocation
 from apps.concerts.seat_changes import change_seats, changes_to, existing_seats
 from apps.reservations.errors import SeatAlreadyHeld
 from apps.reservations.models import Hold
 from tests.factories.accounts import CustomerFactory
-from tests.factories.concerts import PerformanceFactory, block_seats
-from tests.factories.reservations import cancel, hold, overdue_hold, reservation
+from tests.factories.concerts import PerformanceFactory, block_seats, category_of, keep_back
+from tests.factories.reservations import cancel, confirm, hold, overdue_hold, reservation
 from tests.protections import LOCKS_OF_CHANGED_SEATS, LOCKS_OF_SEATS, REPLACING_SEATS, without
 from tests.reservations.racing import breaches, meet_before, outcome_of, wait_until_blocked
 
@@ -63,6 +66,8 @@ class TestChanges:
             "Moved on the map": 1,
             "With another grade": 1,
             "With another price": 3,
+            "Of another kind": 0,
+            "In another category": 0,
             "Refused seats": 0,
         }
         assert sorted(plan(performance)) == sorted(wanted)
@@ -208,6 +213,123 @@ class TestWhatCustomersHave:
 
         assert "in the same place" in refusal.value.reason
         assert numbers(performance) == [1, 2, 3, 4]
+
+
+@pytest.mark.django_db
+class TestKindsAndCategories:
+    """Seats 1 and 2 are kept back for the house, 2 until a planned time; 3 and 4 are open."""
+
+    @pytest.fixture
+    def kept(self, seats):
+        keep_back(seats[0])
+        keep_back(seats[1], released_at=timezone.now() + timedelta(days=1), reason="Until tomorrow")
+
+    @pytest.mark.usefixtures("kept")
+    def test_change_by_seat(self, performance, seats):
+        clerk = CustomerFactory(staff=True)
+        first, second, third, fourth = plan(performance)
+        wanted = [
+            first._replace(category=""),
+            second._replace(reason="For the band", kind="AISLE"),
+            third._replace(category="SPONSOR", reason="For the bank"),
+            fourth._replace(kind="WHEELCHAIR"),
+            fourth._replace(number=9, x=9, kind="COMPANION", category="ARTIST", reason=""),
+        ]
+
+        made = change(performance, wanted, staff_id=clerk.pk)
+
+        assert (made.rekinded, made.reallocated, made.released) == (2, 3, 1)
+        assert [(seat.number, seat.kind, seat.category, seat.reason) for seat in plan(performance)] == [
+            (1, "STANDARD", "", ""),
+            (2, "AISLE", "HOUSE", "For the band"),
+            (3, "STANDARD", "SPONSOR", "For the bank"),
+            (4, "WHEELCHAIR", "", ""),
+            (9, "COMPANION", "ARTIST", "Set by the layout"),
+        ]  # fmt: skip
+        assert counts(performance) == (2, 5, 2)
+        by = SeatAllocation.objects.values_list("allocated_by", flat=True)
+        assert set(by) == {clerk.pk}
+        assert SeatAllocation.objects.get(seat=seats[1]).released_at is not None
+        assert breaches() == []
+
+    @pytest.mark.usefixtures("kept")
+    def test_that_a_plan_says_nothing_of_stay(self, performance):
+        before = [seat[-3:] for seat in plan(performance)]
+
+        change(
+            performance,
+            [
+                seat._replace(y=5, kind=None, category=None, reason="x")
+                for seat in plan(performance)
+            ],
+        )
+
+        assert [seat[-3:] for seat in plan(performance)] == before
+
+    @pytest.mark.usefixtures("kept")
+    def test_of_what_customers_have_stay(self, performance, customer, seats):
+        house = {category_of("HOUSE").pk}
+        confirm(hold(customer, seats[:1], categories=house))
+        hold(CustomerFactory(), seats[2:3])
+        wanted = [
+            seat._replace(kind="AISLE", category="", grade="S", price=9_000)
+            for seat in plan(performance)
+        ]
+
+        made = change(performance, wanted)
+
+        assert [(str(name), reason) for name, reason in made.refused] == [
+            ("1 A-1", "It is sold, so it keeps its grade. It is sold, so it keeps its kind and category."),
+            (
+                "1 A-3",
+                "A customer holds it, so it keeps its grade for now. A customer holds it, so it keeps its kind and category for now.",
+            ),
+        ]  # fmt: skip
+        assert [(seat.kind, seat.category) for seat in plan(performance)] == [
+            ("STANDARD", "HOUSE"),
+            ("AISLE", ""),
+            ("STANDARD", ""),
+            ("AISLE", ""),
+        ]
+        assert counts(performance) == (2, 4, 3)
+        assert breaches() == []
+
+    def test_that_a_colleague_has_changed_meanwhile_are_refused(self, performance, seats):
+        wanted = [seat._replace(category="SPONSOR") for seat in plan(performance)]
+        shown = changes_to(performance_id=performance.pk, seats=wanted, removes_missing=False)
+        keep_back(seats[3], category="KILLED")
+
+        with pytest.raises(SeatMapChanged):
+            change(performance, wanted, kept_back=shown.kept_back)
+        moved = [seat._replace(y=7, category=None) for seat in wanted]
+        change(performance, moved, kept_back=shown.kept_back)
+
+        assert SeatAllocation.objects.get().category.code == "KILLED"
+
+    def test_of_an_unknown_category_are_refused(self, performance):
+        wanted = [seat._replace(category="NONE") for seat in plan(performance)]
+
+        with pytest.raises(SeatMapRefused) as refusal:
+            change(performance, wanted)
+
+        assert refusal.value.reason == "There is no category NONE."
+        assert counts(performance)[0] == 1
+
+
+@pytest.mark.django_db
+def test_tells_how_many_seats_are_written(performance, monkeypatch):
+    monkeypatch.setattr(seat_changes, "WRITTEN_AT_ONCE", 2)
+    first, second, third, fourth = plan(performance)
+    new = [fourth._replace(number=number, x=number) for number in (8, 9, 10)]
+    told: list[int] = []
+
+    change(
+        performance,
+        [seat._replace(y=5) for seat in (first, second, third)] + new,
+        progress=told.append,
+    )
+
+    assert told == [3, 4, 6, 7]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -23,6 +23,7 @@ from apps.boxoffice.base.forms import ActsOnce
 from apps.boxoffice.base.jobs.errors import SecondPersonRequired, StaffJobDecided
 from apps.boxoffice.base.jobs.kinds import KINDS
 from apps.boxoffice.base.jobs.models import REASON_MAX, StaffJob, StaffJobRow
+from apps.boxoffice.base.jobs.progress import progress_of
 from apps.boxoffice.base.jobs.services import approve_job, reject_job
 from apps.boxoffice.base.lists import NameFilter
 from apps.boxoffice.base.lookups import Days, Ids, people_lookup
@@ -127,12 +128,20 @@ class StaffJobAdmin(ReadOnlyAdmin):
 
     @display(description=_("progress"))
     def progress_bar(self, job: StaffJob) -> SafeString:
+        """Draw the rows that are done, and as much of the one at work as it has told."""
+        words, value = self.progress(job), float(job.rows_done)
+        row = progress_of(job.pk) if job.status == Status.RUNNING else None
+        if row is not None:
+            done, total = row
+            value += min(done / total, 1)
+            told = gettext("%(done)s of %(total)s in the row at work")
+            words += f" · {told % {'done': f'{done:,}', 'total': f'{total:,}'}}"
         return format_html(
             '<progress class="w-full" max="{}" value="{}" aria-label="{}"></progress> {}',
             max(job.rows_total, job.rows_done, 1),
-            job.rows_done,
+            f"{value:.3g}",
             gettext("progress"),
-            self.progress(job),
+            words,
         )
 
     asked_by = column(_("requested by"), "requested_by.name", str)

@@ -23,7 +23,7 @@ from apps.boxoffice.base.forms import ActsOnce
 from apps.boxoffice.base.pages import StaffPage
 from apps.boxoffice.base.read_only import note_action
 from apps.concerts.copying import MadeDates, add_dates, dates_between, duplicate_concert
-from apps.concerts.errors import DatesRefused
+from apps.concerts.errors import DatesRefused, LayoutRefused
 from apps.concerts.halls import plan_of
 from apps.concerts.layouts import PlannedSeat
 from apps.concerts.models import Concert, HallTemplate, Performance
@@ -76,14 +76,14 @@ class _MakesDates(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
 
     def make(self, form: Any) -> MadeDates:
         """
-        :raises DatesRefused: they cannot be made.
+        :raises DatesRefused, LayoutRefused: they cannot be made.
         """
         raise NotImplementedError
 
     def form_valid(self, form: Any) -> HttpResponse:
         try:
             made = self.make(form)
-        except DatesRefused as refusal:
+        except (DatesRefused, LayoutRefused) as refusal:
             form.add_error(None, refusal.reason)
             return self.form_invalid(form)
         dates = len(made.performances)
@@ -208,4 +208,9 @@ class AddDatesView(_MakesDates):
         starts = dates_between(
             values["first"], values["last"], weekdays=values["weekdays"], times=values["times"]
         )
-        return add_dates.step(concert_id=self.concert.pk, starts=starts, hall=form.plan)
+        return add_dates.step(
+            concert_id=self.concert.pk,
+            starts=starts,
+            hall=form.plan,
+            staff_id=self.request.user.pk,
+        )

@@ -26,7 +26,7 @@ from apps.concerts.halls import draft_seats
 from apps.concerts.layouts import NUMBER_MAX, PRICE_MAX, PlannedSeat, SeatName, row_index
 from apps.concerts.models import Grade, Performance, Seat, SeatMapDraft
 from apps.concerts.plans import unpack_plan
-from apps.concerts.seat_changes import ExistingSeat, existing_seats
+from apps.concerts.seat_changes import ExistingSeat, existing_seats, planned
 from apps.core.form_fields import WonField
 from apps.core.texts import TypedLine
 
@@ -133,7 +133,7 @@ class GradesForm(forms.Form):
         """Return the seats that the form is about, with their new grade and price."""
         values = self.cleaned_data
         return [
-            seat._replace(grade=values["grade"], price=values["price"])
+            seat._replace(grade=values["grade"], price=values["price"], kind=None, category=None)
             for seat in self.offered
             if (not values["sections"] or seat.section in values["sections"])
             and values["rows"](seat.row)
@@ -193,16 +193,15 @@ class GradesOfChosen:
 
     @action(description=_("Change grade and price"), permissions=["grades"])
     def change_grades(self, request: HttpRequest, queryset: QuerySet[Seat]) -> HttpResponse | None:
-        seats = queryset.select_related(None).in_map_order()  # type: ignore[attr-defined]
+        seats: Any = queryset.select_related(None)
         performances = set(seats.order_by().values_list("performance", flat=True).distinct()[:2])
         if len(performances) != 1:
             messages.error(request, _("Choose seats of one performance."))
             return None
         [performance_id] = performances
-        chosen = [PlannedSeat(*fields) for fields in seats.values_list(*PlannedSeat._fields)]
         draft = draft_seats(
             performance_id=performance_id,
-            seats=chosen,
+            seats=[seat for _pk, seat in planned(seats)],
             source=str(_("Change grades")),
             removes_missing=False,
         )

@@ -1,7 +1,7 @@
 """The picture and the counts of a hall, for pages that show what it will be."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from apps.boxoffice.base.words import in_won
 from apps.concerts.hall_pictures import hall_svg
 from apps.concerts.layouts import PlannedSeat
-from apps.concerts.models import Grade
+from apps.concerts.models import Grade, InventoryCategory, SeatKind
 
 
 def preview_of(seats: Sequence[PlannedSeat]) -> dict[str, Any]:
@@ -27,6 +27,7 @@ def preview_of(seats: Sequence[PlannedSeat]) -> dict[str, Any]:
     return {
         "total": len(seats),
         "picture": hall_svg(seats),
+        "special": special_of(seats),
         "table": {
             "headers": [_("Section"), _("Grade"), _("Rows"), _("Seats"), _("Price")],
             "rows": [
@@ -41,3 +42,22 @@ def preview_of(seats: Sequence[PlannedSeat]) -> dict[str, Any]:
             ],
         },
     }
+
+
+def special_of(seats: Iterable[PlannedSeat]) -> list[tuple[str, str]]:
+    """Return how many seats of each kind that is not the usual one, and of each category, a hall has."""
+    pairs = Counter((seat.kind, seat.category) for seat in seats)
+    kinds, categories = Counter[str](), Counter[str]()
+    for (kind, category), count in pairs.items():
+        if kind and kind != SeatKind.STANDARD:
+            kinds[kind] += count
+        if category:
+            categories[category] += count
+    names = {
+        category.code: str(category)
+        for category in InventoryCategory.objects.filter(code__in=categories)
+    }
+    return [
+        *((str(kind.label), f"{kinds[kind]:,}") for kind in SeatKind if kind in kinds),
+        *((names.get(code, code), f"{count:,}") for code, count in sorted(categories.items())),
+    ]

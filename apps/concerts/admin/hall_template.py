@@ -24,6 +24,8 @@ from apps.boxoffice.base.lists import FoundByTyping
 from apps.boxoffice.base.lookups import Named
 from apps.boxoffice.base.pages import StaffPage
 from apps.boxoffice.base.read_only import lead_to, note_action
+from apps.boxoffice.base.words import NOTHING
+from apps.concerts.admin.hall_preview import special_of
 from apps.concerts.admin.seat_generator import seat_generator_url
 from apps.concerts.admin.seat_sheets import SheetForm, file_of_seats
 from apps.concerts.errors import SeatMapRefused
@@ -133,8 +135,8 @@ class HallTemplateAdmin(CarefulForms, CountedDeletion, FoundByTyping, ModelAdmin
     list_display = ("name", "venue", "seats_total", "created_at")
     lookups = (Named("pk", _("name or venue"), HallTemplate.objects.matching),)
     ordering = ("venue", "name", "pk")
-    fields = ("venue", "name", "seats_total", "picture")
-    readonly_fields = ("seats_total", "picture")
+    fields = ("venue", "name", "seats_total", "special", "picture")
+    readonly_fields = ("seats_total", "special", "picture")
     actions = ("delete_selected",)
     actions_list = ("from_file",)
     actions_detail = ("use", "export_xlsx", "export_csv")
@@ -163,6 +165,11 @@ class HallTemplateAdmin(CarefulForms, CountedDeletion, FoundByTyping, ModelAdmin
             ),
             *urls,
         ]
+
+    @display(description=_("kinds and categories"))
+    def special(self, template: HallTemplate) -> str:
+        found = special_of(unpack_plan(template.plan))
+        return ", ".join(f"{name}: {count}" for name, count in found) or NOTHING
 
     @display(description=_("plan"))
     def picture(self, template: HallTemplate) -> SafeString:

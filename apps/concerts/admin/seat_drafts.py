@@ -11,12 +11,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.generic import FormView
 
+from apps.boxoffice.base.entries import reason_of
 from apps.boxoffice.base.forms import ActsOnce
 from apps.boxoffice.base.jobs.services import request_job
 from apps.boxoffice.base.pages import StaffPage
 from apps.boxoffice.base.read_only import note_action
 from apps.concerts.admin.hall_preview import preview_of
 from apps.concerts.errors import SeatMapChanged, SeatMapRefused
+from apps.concerts.inventory import RELEASED_ALONE
 from apps.concerts.models import Performance, SeatMapDraft
 from apps.concerts.plans import unpack_plan
 from apps.concerts.seat_change_words import (
@@ -26,16 +28,18 @@ from apps.concerts.seat_change_words import (
     refusals,
     summary,
 )
-from apps.concerts.seat_changes import change_seats, changes_to
-from apps.concerts.seat_jobs import CHANGE_SEATS
+from apps.concerts.seat_changes import MapChanges, change_seats, changes_to
+from apps.concerts.seat_jobs import ChangeSeats, ChangeSeatsAndRelease
 from apps.core.form_fields import WholeNumberField
 from apps.core.history import changes_since
 
+INVENTORY = "concerts.change_seatallocation"
 AT_ONCE = 10_000  # seats that are changed while staff wait: a second or two of work
 
 
 class ApplyForm(forms.Form):
     seat_map_version = WholeNumberField(widget=forms.HiddenInput)
+    kept_back = forms.CharField(widget=forms.HiddenInput, max_length=16)
 
 
 class SeatDraftView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
@@ -89,7 +93,8 @@ class SeatDraftView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
                 "hall": preview_of(changes.result),
                 # Whatever was sent: what is confirmed is what this page shows.
                 "form": kwargs.get("form") or ApplyForm(),
-                "version": changes.version,
+                "needs_second_person": changes.released > RELEASED_ALONE,
+                "released_alone": RELEASED_ALONE,
             }
         context: dict[str, Any] = super().get_context_data(draft=self.draft, **kwargs)
         return context
@@ -103,11 +108,16 @@ class SeatDraftView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
         return response
 
     def form_valid(self, form: ApplyForm) -> HttpResponse:
-        version = form.cleaned_data["seat_map_version"]
         try:
-            if (count := len(changes_to(**self.wanted))) > AT_ONCE:
-                return self._apply_in_background(version, count)
-            changes = change_seats.step(**self.wanted, seat_map_version=version)
+            wanted = changes_to(**self.wanted)
+            if wanted.changes_inventory and not self.request.user.has_perm(INVENTORY):
+                form.add_error(None, _("You may not change what seats are kept back for."))
+                return self.form_invalid(form)
+            if len(wanted) > AT_ONCE or wanted.released > RELEASED_ALONE:
+                return self._apply_in_background(form, wanted)
+            changes = change_seats.step(
+                **self.wanted, **form.cleaned_data, staff_id=self.request.user.pk
+            )
         except SeatMapChanged as refusal:
             form.add_error(None, refusal.reason)
             since = changes_since(
@@ -130,19 +140,21 @@ class SeatDraftView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
         self.draft.delete()
         return self._back()
 
-    def _apply_in_background(self, version: int, count: int) -> HttpResponse:
+    def _apply_in_background(self, form: ApplyForm, wanted: MapChanges) -> HttpResponse:
         """Lead to the job that applies the draft; it is refused there if the map has changed."""
         assert self.request.user.pk is not None
+        releases = wanted.released > RELEASED_ALONE
         job = request_job(
-            kind=CHANGE_SEATS,
+            kind=ChangeSeatsAndRelease.name if releases else ChangeSeats.name,
             parameters={
                 "performance": self.performance.pk,
                 "draft": self.draft.pk,
                 "source": self.draft.source,
-                "seats": count,
-                "seat_map_version": version,
+                "seats": len(wanted),
+                "released": wanted.released,
+                **form.cleaned_data,
             },
-            reason=self.draft.source,
+            reason=reason_of(self.request) or self.draft.source,
             staff_id=self.request.user.pk,
         )
         return redirect("admin:boxoffice_staffjob_change", job.pk)

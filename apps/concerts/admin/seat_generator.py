@@ -1,6 +1,6 @@
 """The form with which staff give performances their seats, section by section or from a template, and see them before."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import forms
@@ -13,7 +13,6 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 from django.views.generic import FormView
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
@@ -22,11 +21,14 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
+from apps.boxoffice.base.entries import reason_of
 from apps.boxoffice.base.forms import ActsOnce
+from apps.boxoffice.base.jobs.services import request_job
 from apps.boxoffice.base.pages import StaffPage, ids_in
 from apps.boxoffice.base.read_only import note_action
 from apps.concerts.admin.hall_preview import preview_of
 from apps.concerts.errors import LayoutRefused
+from apps.concerts.generator_jobs import GenerateSeats, made_in_words, stored_hall
 from apps.concerts.layouts import (
     NUMBER_MAX,
     PRICE_MAX,
@@ -46,7 +48,9 @@ from apps.core.form_fields import WholeNumberField, WonField
 from apps.core.texts import TypedLine
 
 SECTIONS_OFFERED = 8
-SEATS_AT_ONCE = 200_000  # a few seconds of work
+SEATS_AT_ONCE = 200_000
+SEATS_WAITED_FOR = 20_000  # about two seconds of work; more are made in the background
+NAMED_MAX = 10  # performances of which the next page says each how many seats it got
 PERFORMANCES_OFFERED = 300  # each that is ticked is a field of the form, which may have a thousand
 
 
@@ -272,19 +276,41 @@ class SeatGeneratorView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg
                 % {"seats": f"{seats:,}", "max": f"{SEATS_AT_ONCE:,}"},
             )
             return self.render_to_response(self.get_context_data(form=form, sections=sections))
-        for performance in performances:
-            self._fill(performance, plan)
+        if seats > SEATS_WAITED_FOR:
+            hall = stored_hall(template, () if template else sections.layout())
+            return self._fill_in_background(performances, len(plan), hall)
+        made = [performance for performance in performances if self._is_filled(performance, plan)]
+        if len(performances) <= NAMED_MAX:
+            for performance in made:
+                self.say(messages.SUCCESS, f"{performance}: {made_in_words(len(plan))}")
+        elif made:
+            words = _("%(performances)s performances got %(seats)s seats each.")
+            counts = {"performances": f"{len(made):,}", "seats": f"{len(plan):,}"}
+            self.say(messages.SUCCESS, words % counts)
         return self.back_to(performances)
 
-    def _fill(self, performance: Performance, plan: Sequence[PlannedSeat]) -> None:
+    def _fill_in_background(
+        self, performances: Sequence[Performance], seats: int, hall: Mapping[str, Any]
+    ) -> HttpResponse:
+        assert self.request.user.pk is not None
+        job = request_job(
+            kind=GenerateSeats.name,
+            parameters={"performances": [date.pk for date in performances], "seats": seats, **hall},
+            reason=reason_of(self.request) or str(self.title),
+            staff_id=self.request.user.pk,
+        )
+        return redirect("admin:boxoffice_staffjob_change", job.pk)
+
+    def _is_filled(self, performance: Performance, plan: Sequence[PlannedSeat]) -> bool:
         try:
-            made = fill_hall.step(performance_id=performance.pk, seats=plan)
+            made = fill_hall.step(
+                performance_id=performance.pk, seats=plan, staff_id=self.request.user.pk
+            )
         except LayoutRefused as refusal:
             self.say(messages.ERROR, f"{performance}: {refusal.reason}")
-        else:
-            text = ngettext("%(count)d seat made.", "%(count)d seats made.", made)
-            self.say(messages.SUCCESS, f"{performance}: {text % {'count': made}}")
-            note_action(self.request, [performance], text % {"count": made})
+            return False
+        note_action(self.request, [performance], made_in_words(made))
+        return True
 
     def back_to(self, performances: list[Performance]) -> HttpResponse:
         concerts = {performance.concert_id for performance in performances}

@@ -52,7 +52,8 @@ class SheetForm(forms.Form):
         label=_("File"),
         help_text=_(
             "CSV or XLSX with a header line: section, row, number, grade, price, and x and y for the place on the map. "
-            "Without x and y, new seats are placed row by row behind the others."
+            "Without x and y, new seats are placed row by row behind the others. With columns kind, category and reason the file "
+            "also says what kind of seats they are, and what they are kept back for; an empty cell is a standard seat, or one on sale."
         ),
     )
 

@@ -7,18 +7,17 @@ their headers, English or Korean, in any order; further columns are passed over.
 import csv
 import io
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import IO, Any
 
 import structlog
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from openpyxl import load_workbook
 
 from apps.concerts.layouts import SEATS_MAX, PlannedSeat
 from apps.concerts.sheets.columns import COLUMNS, CellRefused, Column, folded
+from apps.concerts.sheets.workbooks import read_cells
 
 logger = structlog.get_logger(__name__)
 
@@ -30,7 +29,7 @@ ERRORS_SHOWN = 100
 _ZIP, _OLD_EXCEL = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 _DELIMITERS = ",;\t"
 
-Rows = Iterator[tuple[int, Sequence[Any]]]
+Rows = Iterator[tuple[int, Sequence[str]]]
 
 
 class SheetRefused(Exception):
@@ -80,14 +79,14 @@ def read_sheet(file: IO[bytes]) -> Sheet:
             _("This is an old or a protected Excel file. Save it as .xlsx or as CSV.")
         )
     rows = _rows_of_workbook(file) if start == _ZIP else _rows_of_csv(file)
-    for line, header in rows:
+    for _line, header in rows:
         if any(header):
             columns = _columns_in(header)
-            return _read(chain(rows), columns, header_line=line)
+            return _read(rows, columns)
     raise SheetRefused(_("The file is empty."))
 
 
-def _columns_in(header: Sequence[Any]) -> dict[int, Column]:
+def _columns_in(header: Sequence[str]) -> dict[int, Column]:
     """Return the known columns by their places.
 
     :raises SheetRefused: one is missing, or is there twice.
@@ -95,7 +94,7 @@ def _columns_in(header: Sequence[Any]) -> dict[int, Column]:
     names = {name: column for column in COLUMNS for name in column.names}
     found: dict[int, Column] = {}
     for place, cell in enumerate(header[:COLUMNS_MAX]):
-        column = names.get(folded(_as_text(cell)))
+        column = names.get(folded(cell))
         if column is None:
             continue
         if column in found.values():
@@ -116,23 +115,23 @@ def _columns_in(header: Sequence[Any]) -> dict[int, Column]:
     return found
 
 
-def _read(rows: Rows, columns: dict[int, Column], *, header_line: int) -> Sheet:
+def _read(rows: Rows, columns: dict[int, Column]) -> Sheet:
     fields = [column.field for column in columns.values()]
     sheet = Sheet(has_places="x" in fields)
     nowhere: dict[str, Any] = {} if sheet.has_places else {"x": 0, "y": 0}
     # Of each column what its cells were read as: a hall has few different ones.
-    cells_of = [(place, column, {}) for place, column in columns.items()]  # type: ignore[var-annotated]
+    cells_of = [(place, column, column.reader(), {}) for place, column in columns.items()]  # type: ignore[var-annotated]
     check = _Check(sheet)
     for line, cells in rows:
         if not any(cells):
             continue
         values: dict[str, Any] = {}
-        for place, column, known in cells_of:
+        for place, column, read, known in cells_of:
             cell = cells[place] if place < len(cells) else ""
             value = known.get(cell)
             if value is None:
                 try:
-                    value = known[cell] = column.read(_as_text(cell))
+                    value = known[cell] = read(cell.strip())
                 except CellRefused as refusal:
                     sheet.refuse(line, column.header, refusal.reason)
                     continue
@@ -180,15 +179,6 @@ class _Check:
             self._sheet.refuse(line, "", words % {"line": before, "price": f"{price:,}"})
 
 
-def _as_text(cell: Any) -> str:
-    """Return a cell of a workbook as a CSV would have it."""
-    if cell is None:
-        return ""
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))
-    return str(cell).strip()
-
-
 def _rows_of_csv(file: IO[bytes]) -> Rows:
     text = _decoded(file.read())
     first = next((line for line in text.splitlines() if line.strip()), "")
@@ -226,13 +216,7 @@ def _rows_of_workbook(file: IO[bytes]) -> Rows:
             raise SheetRefused(
                 _("This workbook is too large. Save the sheet with the seats as CSV.")
             )
-        workbook = load_workbook(file, read_only=True, data_only=True, keep_links=False)
-        sheet = workbook.worksheets[0]
-        sheet.reset_dimensions()  # what a file says of itself need not be true
-        rows: Iterable[Sequence[Any]] = sheet.iter_rows(
-            max_row=LINES_MAX, max_col=COLUMNS_MAX, values_only=True
-        )
-        yield from enumerate(rows, start=1)
+        yield from read_cells(file, lines_max=LINES_MAX, columns_max=COLUMNS_MAX)
     except SheetRefused:
         raise
     except Exception as error:  # the library lets through whatever a damaged file makes happen

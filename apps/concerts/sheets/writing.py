@@ -53,5 +53,7 @@ def write_xlsx(seats: Iterable[PlannedSeat], file: IO[bytes]) -> None:
         for line, seat in enumerate(seats, start=1):
             for place, column in enumerate(COLUMNS):
                 value = getattr(seat, column.field)
-                write = sheet.write_string if isinstance(value, str) else sheet.write_number
-                write(line, place, value)
+                if isinstance(value, int):
+                    sheet.write_number(line, place, value)
+                elif value:
+                    sheet.write_string(line, place, value)

@@ -258,6 +258,7 @@ def _move(
             *money.calls,
             *sold.writes,
             *selling.contact_of(sold.result, contact),
+            (SQL["return_seats"], {"hold_id": hold_id}),
         ],
         refusals=hold.refusals,
     )

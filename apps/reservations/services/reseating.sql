@@ -41,3 +41,13 @@ WITH reservation AS (
     WHERE id = %(reservation_id)s
 )
 UPDATE reservations_seatclaim SET ended_at = %(at)s WHERE hold_id = %(hold_id)s AND ended_at IS NULL;
+
+-- name: return_seats
+-- Puts those seats on sale to the public that the customer has left, and that were kept back until they were sold only. Comes after the
+-- claims of the new reservation, so that seats which stay are passed over.
+DELETE FROM concerts_seatallocation allocation
+USING reservations_seatclaim left_behind
+WHERE left_behind.hold_id = %(hold_id)s AND allocation.seat_id = left_behind.seat_id AND NOT allocation.returns_on_refund
+  AND NOT EXISTS (
+      SELECT FROM reservations_seatclaim claim WHERE claim.seat_id = left_behind.seat_id AND claim.ended_at IS NULL
+  );

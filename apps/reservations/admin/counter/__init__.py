@@ -14,9 +14,9 @@ from apps.reservations.admin.counter.picture import (
     PictureImageView,
     PictureMapView,
     PictureView,
-    SeatView,
 )
 from apps.reservations.admin.counter.releasing import ReleaseView
+from apps.reservations.admin.counter.seat import SeatView
 from apps.reservations.admin.counter.selling import SaleView
 from apps.reservations.admin.counter.tickets import TicketsView
 

@@ -10,9 +10,9 @@ from uuid import UUID
 
 from django.conf import settings
 from django.core.paginator import Page, Paginator
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
@@ -25,7 +25,7 @@ from apps.api.responses import conditional
 from apps.boxoffice.base.pages import StaffPage
 from apps.boxoffice.base.words import at_venue
 from apps.concerts.inventory import sellable_by
-from apps.concerts.models import Concert, Performance, Seat
+from apps.concerts.models import Concert, Performance
 from apps.concerts.selectors import seat_map_of
 from apps.core.texts import normalized
 from apps.reservations.models import Reservation
@@ -78,16 +78,10 @@ class OfPerformance:
         return self.performance
 
 
-@method_decorator(gzip_page, name="dispatch")
-class PictureView(OfPerformance, StaffPage, TemplateView):
-    """`?section=A&state=H&page=2` narrow the list; with `list` in it, the list alone is the answer."""
+class ForMove(OfPerformance):
+    """Mixin for a view of a hall in which seats may be chosen for a customer who moves."""
 
-    permission_required = MAY_LOOK
-    template_name = "admin/reservations/picture.html"
-
-    @property
-    def title(self) -> str:
-        return f"{self.performance.concert} · {at_venue(self.performance.starts_at)}"
+    request: HttpRequest
 
     @cached_property
     def moving(self) -> Reservation | None:
@@ -100,6 +94,23 @@ class PictureView(OfPerformance, StaffPage, TemplateView):
             return None
         found = Reservation.objects.filter(performance__concert=self.performance.concert_id)
         return found.filter(pk=reservation_id).select_related("customer").first()
+
+    @property
+    def move_query(self) -> str:
+        """Return what the addresses of other pages of the hall need, so that they go on with the move."""
+        return urlencode({"move": str(self.moving.pk)}) if self.moving else ""
+
+
+@method_decorator(gzip_page, name="dispatch")
+class PictureView(ForMove, StaffPage, TemplateView):
+    """`?section=A&state=H&page=2` narrow the list; with `list` in it, the list alone is the answer."""
+
+    permission_required = MAY_LOOK
+    template_name = "admin/reservations/picture.html"
+
+    @property
+    def title(self) -> str:
+        return f"{self.performance.concert} · {at_venue(self.performance.starts_at)}"
 
     def get_template_names(self) -> list[str]:
         if "list" in self.request.GET:
@@ -121,7 +132,6 @@ class PictureView(OfPerformance, StaffPage, TemplateView):
         assert user.pk is not None
         may_choose = self.moving or user.has_perm("reservations.sell_at_counter")
         categories = sellable_by(user.pk) if may_choose else ()
-        moving = {"move": str(self.moving.pk)} if self.moving else {}
         context: dict[str, Any] = super().get_context_data(
             performance=self.performance,
             plan=plan,
@@ -133,7 +143,10 @@ class PictureView(OfPerformance, StaffPage, TemplateView):
             state=state,
             page=page,
             seats=seats,
-            query=urlencode({"section": section, "state": state} | moving),
+            query="&".join(
+                filter(None, [urlencode({"section": section, "state": state}), self.move_query])
+            ),
+            move_query=self.move_query,
             seconds=PICTURE_SECONDS,
             zone=settings.VENUE_TIME_ZONE,
             moving=self.moving,
@@ -199,33 +212,6 @@ class PictureImageView(OfPerformance, StaffPage, View):
         )
         response.headers["Cache-Control"] = "no-store"
         return response
-
-
-class SeatView(OfPerformance, StaffPage, View):
-    """Lead from a seat to what it is: to its reservation or hold, to a sale if it is free, or to the seat itself."""
-
-    title = ""
-    permission_required = MAY_LOOK
-
-    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        seat = get_object_or_404(Seat, pk=self.kwargs["seat_id"], performance=self.performance.pk)
-        [now] = seats_now([seat.pk])
-        if now.state == State.SOLD and now.hold is not None:
-            return redirect("admin:reservations_reservation_change", _reservation_of(now).pk)
-        if now.state == State.HELD and now.hold is not None:
-            return redirect("admin:reservations_hold_change", now.hold.pk)
-        assert request.user.pk is not None
-        may_sell = request.user.has_perm("reservations.sell_at_counter")
-        if may_sell and now.is_sold_by(sellable_by(request.user.pk)):
-            return redirect(sale_url(self.performance.pk, [seat.pk]))
-        return redirect("admin:concerts_seat_change", seat.pk)
-
-
-def _reservation_of(now: SeatNow) -> Reservation:
-    reservation: Reservation | None = getattr(now.hold, "reservation", None)
-    if reservation is None:
-        raise Http404
-    return reservation
 
 
 def sale_url(performance_id: int, seat_ids: list[int]) -> str:

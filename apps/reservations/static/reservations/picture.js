@@ -138,7 +138,7 @@ drawing.addEventListener("click", (event) => {
     choose(id, !chosen.has(id));
     detail.textContent = describe(place);
   } else {
-    location.assign(page.dataset.seat.replace(/0\/$/, `${id}/`));
+    location.assign(page.dataset.seat.replace(/0\/$/, `${id}/`) + page.dataset.query);
   }
 });
 list.addEventListener("change", (event) => {

@@ -13,7 +13,7 @@ from apps.concerts.corrections import delete_concerts
 from apps.concerts.hall_pictures import hall_svg
 from apps.concerts.halls import draft_seats
 from apps.concerts.layouts import SEATS_MAX, PlannedSeat
-from apps.concerts.models import Concert, Grade
+from apps.concerts.models import Concert, Grade, SeatKind
 from apps.concerts.plans import unpack_plan
 from apps.concerts.seat_changes import change_seats, changes_to
 from apps.concerts.services import create_performance
@@ -88,10 +88,23 @@ class Command(BaseCommand):
 
 
 def _seat(place: int) -> PlannedSeat:
-    """Return one seat of a hall with sections side by side, and an aisle in the middle of each row."""
+    """Return one seat of a hall with sections side by side and an aisle in the middle of each row; the last rows are for wheelchairs, some seats are kept back."""
     row, number = divmod(place, SEATS_PER_ROW)
     section, row = divmod(row, ROWS_PER_SECTION)
     grade = Grade.values[min(section, len(Grade.values) - 1)]
     x = section * (SEATS_PER_ROW + 3) + number + (number >= SEATS_PER_ROW // 2)
     price = 200_000 - 40_000 * Grade.values.index(grade)
-    return PlannedSeat(f"Section {section + 1}", str(row + 1), number + 1, grade, price, x, row + 2)
+    kind = SeatKind.WHEELCHAIR if row == ROWS_PER_SECTION - 1 else SeatKind.STANDARD
+    category, reason = ("HOUSE", "For the house") if row == 0 and number < 10 else ("", "")
+    return PlannedSeat(
+        f"Section {section + 1}",
+        str(row + 1),
+        number + 1,
+        grade,
+        price,
+        x,
+        row + 2,
+        kind.value,
+        category,
+        reason,
+    )
