@@ -4,9 +4,10 @@ A seat that is sold or held is never changed: every action answers for each seat
 performance; see `docs/locking.md`. No seat is waited for.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from django.db.models import Count, F, TextChoices
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from apps.boxoffice.base.jobs.services import done_alone, note_as_done
 from apps.boxoffice.base.words import at_venue
 from apps.concerts.errors import AllocationRefused, PerformanceNotFound
 from apps.concerts.models import InventoryCategory, Performance, Seat, SeatAllocation, SeatKind
@@ -28,7 +30,9 @@ logger = structlog.get_logger(__name__)
 SQL = load_statements(Path(__file__).with_suffix(".sql"))
 
 SEATS_AT_ONCE = 10_000  # changed in half a second; a request for one of them is refused meanwhile
-RELEASED_ALONE = 100  # by one person; more take a second one
+RELEASED_ALONE = 100  # by one person, of one performance within a day; more take a second one
+ADDED_UP = timedelta(days=1)
+RELEASE_SEATS = "release_seats"  # the kind of job that puts more of them on sale
 SEATS_NAMED = 50  # in one entry of a history
 RELEASE_BATCH = 2_000
 
@@ -38,6 +42,10 @@ class Refusal(TextChoices):
     HELD = "HELD", _("held by a customer")
     BUSY = "BUSY", _("being bought or changed at this moment")
     UNKNOWN = "UNKNOWN", _("not a seat of this performance")
+
+
+class ReleaseNeedsApproval(Exception):
+    """More seats would go on sale to the public than one person may put there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +71,27 @@ def allocate_seats(
     reason: str,
     staff_id: int | None,
     released_at: datetime | None = None,
+    is_alone: bool = False,
 ) -> SeatChanges:
     """Keep seats back in a category, whether they were open or in another one; `applied` has the category that each was in, or None.
 
-    At `released_at` they go on sale to the public by themselves.
+    At `released_at` they go on sale to the public by themselves. For those that are kept back already this is a release, so it is
+    bounded as `release_seats` is.
 
     :raises PerformanceNotFound: there is no such performance.
     :raises AllocationRefused: there is no such category, or more seats than `SEATS_AT_ONCE` at a time.
+    :raises ReleaseNeedsApproval: `is_alone`, and more seats go on sale, or earlier, than one person may put there.
     """
     category = InventoryCategory.objects.filter(pk=category_id).first()
     if category is None:
         raise AllocationRefused(gettext("There is no such category."))
     values = {"category_id": category_id, "reason": reason, "released_at": released_at}
-    changes = _change(performance_id, seat_ids, SQL["allocate"], {**values, "staff_id": staff_id})
+    refuse = None
+    if is_alone and released_at is not None:
+        refuse = partial(_release_alone, performance_id, reason, staff_id, released_at=released_at)
+    changes = _change(
+        performance_id, seat_ids, SQL["allocate"], {**values, "staff_id": staff_id}, refuse
+    )
     if released_at is not None:
         reason += f" ({gettext('until %(time)s') % {'time': at_venue(released_at)}})"
     _note_allocation(performance_id, changes, str(category), reason, staff_id)
@@ -84,16 +100,22 @@ def allocate_seats(
 
 @use_case
 def release_seats(
-    *, performance_id: int, seat_ids: Collection[int], reason: str, staff_id: int | None
+    *,
+    performance_id: int,
+    seat_ids: Collection[int],
+    reason: str,
+    staff_id: int | None,
+    is_alone: bool = False,
 ) -> SeatChanges:
     """Put seats on sale to the public; `applied` has the category that each was in.
 
-    More than `RELEASED_ALONE` at a time are for a job that a second person approves: the pages of staff see to that.
-
     :raises PerformanceNotFound: there is no such performance.
     :raises AllocationRefused: more seats than `SEATS_AT_ONCE` at a time.
+    :raises ReleaseNeedsApproval: `is_alone`, and this member of staff would put more than `RELEASED_ALONE` seats of the performance
+        on sale within a day. A job does it, which a second person approves.
     """
-    changes = _change(performance_id, seat_ids, SQL["release_allocations"], {})
+    refuse = partial(_release_alone, performance_id, reason, staff_id) if is_alone else None
+    changes = _change(performance_id, seat_ids, SQL["release_allocations"], {}, refuse)
     _note_allocation(performance_id, changes, gettext("Open"), reason, staff_id)
     return changes
 
@@ -124,9 +146,16 @@ def set_seat_kind(
 
 @requires_transaction
 def _change(
-    performance_id: int, seat_ids: Collection[int], statement: Statement, values: Mapping[str, Any]
+    performance_id: int,
+    seat_ids: Collection[int],
+    statement: Statement,
+    values: Mapping[str, Any],
+    refuse: Callable[[Collection[int]], None] | None = None,
 ) -> SeatChanges:
-    """Run a statement on those of some seats that are neither sold nor held, nor locked by those who claim or pay for them."""
+    """Run a statement on those of some seats that are neither sold nor held, nor locked by those who claim or pay for them.
+
+    `refuse` may raise; it sees these seats, and nobody else changes seats of the performance meanwhile.
+    """
     asked = set(seat_ids)
     if len(asked) > SEATS_AT_ONCE:
         raise AllocationRefused(
@@ -140,11 +169,44 @@ def _change(
     if performance is None:
         raise PerformanceNotFound
     free_ids = _ids(free)
+    if refuse is not None:
+        refuse(free_ids)
     applied: dict[int, Any] = dict(fetch_all(statement, {**hall, **values, "seat_ids": free_ids}))
     if applied:
         refresh_counts([performance])
     refused = fetch_all(SQL["why_refused"], {**hall, "seat_ids": list(asked.difference(free_ids))})
     return SeatChanges(applied, {seat_id: Refusal(reason) for seat_id, reason in refused})
+
+
+def _release_alone(
+    performance_id: int,
+    reason: str,
+    staff_id: int | None,
+    seat_ids: Collection[int],
+    *,
+    released_at: datetime | None = None,
+) -> None:
+    """Note that one person puts those of these seats that are kept back on sale, now or earlier than they would have been.
+
+    :raises ReleaseNeedsApproval: together with those of the day before they are too many.
+    """
+    assert staff_id is not None
+    kept = SeatAllocation.objects.filter(seat__in=seat_ids)
+    if released_at is not None:
+        kept = kept.exclude(released_at__lte=released_at)
+    released = list(kept.order_by("pk").values_list("pk", flat=True))
+    if not released:
+        return
+    before = done_alone(kind=RELEASE_SEATS, staff_id=staff_id, within=ADDED_UP)
+    lately = sum(
+        len(parameters["seat_ids"])
+        for parameters in before
+        if parameters["performance_id"] == performance_id
+    )
+    if lately + len(released) > RELEASED_ALONE:
+        raise ReleaseNeedsApproval
+    parameters = {"performance_id": performance_id, "seat_ids": released}
+    note_as_done(kind=RELEASE_SEATS, parameters=parameters, reason=reason, staff_id=staff_id)
 
 
 def _ids(rows: Iterable[Row]) -> list[int]:

@@ -1,6 +1,7 @@
 """Jobs of staff about concerts."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from django.utils.translation import gettext, ngettext
@@ -9,16 +10,23 @@ from django.utils.translation import gettext_lazy as _
 from apps.boxoffice.base.jobs.kinds import JobKind, Parameters
 from apps.boxoffice.base.jobs.models import StaffJob
 from apps.boxoffice.base.words import at_venue
-from apps.concerts.inventory import Refusal, SeatChanges, names_of, release_seats
+from apps.concerts.inventory import (
+    RELEASE_SEATS,
+    Refusal,
+    SeatChanges,
+    allocate_seats,
+    names_of,
+    release_seats,
+)
 from apps.concerts.models import Performance, SeatAllocation
 
 CHUNK = 100  # seats of one row of the job
 
 
 class ReleaseSeats(JobKind):
-    """Put more seats on sale to the public than one person may; a row is a hundred of them."""
+    """Put more seats on sale to the public than one person may, at once or at a set time; a row is a hundred of them."""
 
-    name = "release_seats"
+    name = RELEASE_SEATS
     label = _("Put kept seats on sale")
     permission = "concerts.change_seatallocation"
 
@@ -37,9 +45,11 @@ class ReleaseSeats(JobKind):
         for allocation in kept:
             name = str(allocation.category)
             counts[name] = counts.get(name, 0) + 1
+        released_at = _released_at(parameters)
         return [
             *((name, f"{count:,}") for name, count in counts.items()),
             (gettext("seats"), names_of(parameters["seat_ids"])),
+            *([(gettext("on sale from"), at_venue(released_at))] if released_at else []),
         ]
 
     def total(self, parameters: Parameters) -> int:
@@ -53,12 +63,17 @@ class ReleaseSeats(JobKind):
     def apply(self, subject: str, job: StaffJob) -> str:
         parameters: dict[str, Any] = job.parameters
         start = (int(subject) - 1) * CHUNK
-        changes = release_seats.step(
-            performance_id=parameters["performance_id"],
-            seat_ids=parameters["seat_ids"][start : start + CHUNK],
-            reason=job.reason,
-            staff_id=job.requested_by_id,
-        )
+        asked: dict[str, Any] = {
+            "performance_id": parameters["performance_id"],
+            "seat_ids": parameters["seat_ids"][start : start + CHUNK],
+            "reason": job.reason,
+            "staff_id": job.requested_by_id,
+        }
+        if released_at := _released_at(parameters):
+            category_id = parameters["category_id"]
+            changes = allocate_seats.step(**asked, category_id=category_id, released_at=released_at)
+        else:
+            changes = release_seats.step(**asked)
         return " ".join([changed_words(changes), *refused_words(changes)])
 
 
@@ -82,6 +97,12 @@ def refused_words(changes: SeatChanges) -> list[str]:
         }
         for reason, seat_ids in by_reason.items()
     ]
+
+
+def _released_at(parameters: Parameters) -> datetime | None:
+    """Return when the seats go on sale, which jobs that put them there at once do not say."""
+    moment = parameters.get("released_at")
+    return datetime.fromisoformat(moment) if moment else None
 
 
 def _performance_of(parameters: Parameters) -> Performance | None:

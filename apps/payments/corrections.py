@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import ClassVar
 
 from django.conf import settings
@@ -65,15 +66,36 @@ class WalletCorrection(SingleStep):
         }
 
 
-def needs_approval(*, customer_id: int, amount: int) -> bool:
-    """Tell whether a correction is above what one member of staff may book, with the others of this customer within a day."""
+class ApprovalNeeded(Exception):
+    """A correction is above what one member of staff may book."""
+
+
+def correct_wallet(
+    *, customer_id: int, amount: int, reason: str, staff_id: int
+) -> LedgerTransaction:
+    """Book a correction that one member of staff may book alone.
+
+    :raises ApprovalNeeded: with the other corrections of this customer within a day it is too large for that.
+    :raises InsufficientBalance, BalanceLimitExceeded: as `adjust_wallet` does.
+    """
+    return adjust_wallet(
+        customer_id=customer_id,
+        amount=amount,
+        reason=reason,
+        staff_id=staff_id,
+        refuse=partial(_refuse_if_large, customer_id=customer_id, amount=amount),
+    )
+
+
+def _refuse_if_large(*, customer_id: int, amount: int) -> None:
     lately = LedgerTransaction.objects.filter(
         customer=customer_id,
         type=LedgerTransaction.Type.ADJUSTMENT,
         created_at__gt=timezone.now() - ADDED_UP,
     )
     booked = lately.aggregate(total=Sum(Abs("amount")))["total"] or 0
-    return bool(abs(amount) + booked > settings.CORRECTION_APPROVAL_ABOVE)
+    if abs(amount) + booked > settings.CORRECTION_APPROVAL_ABOVE:
+        raise ApprovalNeeded
 
 
 @requires_transaction

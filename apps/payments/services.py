@@ -1,6 +1,5 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -143,17 +142,28 @@ def refund_to_wallet(
 
 @decide_then_write
 def adjust_wallet(
-    *, customer_id: int, amount: int, reason: str, staff_id: int
+    *,
+    customer_id: int,
+    amount: int,
+    reason: str,
+    staff_id: int,
+    refuse: Callable[[], None] = lambda: None,
 ) -> Steps[LedgerTransaction]:
     """Correct a balance by `amount` won, positive or negative; who did it and why is kept.
+
+    `refuse` may raise; what it reads of the customer's movements is what they are, because the wallet is locked by then.
 
     :raises InsufficientBalance: the balance would be negative.
     :raises BalanceLimitExceeded: the balance would rise above `BALANCE_LIMIT`.
     """
     if not amount or not reason.strip():
         raise ValueError("An adjustment needs an amount and a reason.")
-    refuse = partial(refuse_adjustment, amount=amount)
-    wallet = yield from lock_or_open_wallet(customer_id=customer_id, refuse=refuse)
+
+    def refuse_first(wallet: Wallet) -> None:
+        refuse_adjustment(wallet, amount)
+        refuse()
+
+    wallet = yield from lock_or_open_wallet(customer_id=customer_id, refuse=refuse_first)
     return _decided(
         _booking(wallet, Type.ADJUSTMENT, amount, reason=reason.strip(), adjusted_by_id=staff_id)
     )

@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -27,6 +26,11 @@ from apps.core.history import note
 from apps.core.notices import NoticeText
 from apps.reservations.errors import ChangeRefused
 from apps.reservations.models import Reservation, ReservationQuerySet
+from apps.reservations.refund_limits import (
+    given_back_by_moves,
+    given_back_if_cancelled,
+    is_above_limit,
+)
 from apps.reservations.refund_plans import (
     RefundPlan,
     Sold,
@@ -66,6 +70,7 @@ class RefundReservation(SingleStep):
             "seat_ids": [ticket.seat_id for ticket in plan.tickets],
             "extra": plan.extra,
             "refunded_before": plan.reservation.refunded_amount,
+            "given_back_by_moves": given_back_by_moves([plan.reservation]),
             "customer": plan.reservation.customer.name,
             **_named(plan.reservation.performance),
             "seats": [str(ticket.seat) for ticket in plan.tickets],
@@ -87,8 +92,8 @@ class RefundReservation(SingleStep):
 
     def needs_second_person(self, parameters: Parameters) -> bool:
         # In all, so that nobody gets around it in small amounts.
-        in_all = parameters["refunded_before"] + parameters["amount"]
-        return bool(in_all > settings.REFUND_LIMIT_WITHOUT_APPROVAL)
+        names = ("given_back_by_moves", "refunded_before", "amount")
+        return is_above_limit(sum(parameters[name] for name in names))
 
     def subjects(self, parameters: Parameters, *, after: str, limit: int) -> Sequence[str]:
         """Name the one row after the reservation, whose timeline finds it by that."""
@@ -119,6 +124,7 @@ class CancelReservations(JobKind):
         return {
             "reservation_ids": sorted(reservation_ids),
             "sold": sold_among(reservation_ids)._asdict(),
+            "in_all": given_back_if_cancelled(reservation_ids),
         }
 
     def title(self, parameters: Parameters) -> str:
@@ -130,7 +136,7 @@ class CancelReservations(JobKind):
         return sold_in_words(Sold(**parameters["sold"]))
 
     def needs_second_person(self, parameters: Parameters) -> bool:
-        return bool(parameters["sold"]["refundable"] > settings.REFUND_LIMIT_WITHOUT_APPROVAL)
+        return is_above_limit(parameters["in_all"])
 
     def total(self, parameters: Parameters) -> int:
         return len(parameters["reservation_ids"])
@@ -247,6 +253,9 @@ class MovePerformance(SingleStep):
         starts_at = _time(job.parameters, "to")
         if before.starts_at != _time(job.parameters, "starts_at"):
             raise ChangeRefused(gettext("It has been moved in the meantime."))
+        if job.decided_by_id is None and self.needs_second_person(job.parameters):
+            words = gettext("Tickets have been sold in the meantime: ask for it again.")
+            raise ChangeRefused(words)
         others = Performance.objects.of_concert(before.concert_id).exclude(pk=before.pk)
         assert starts_at is not None
         if others.filter(starts_at=starts_at).exists():

@@ -125,7 +125,7 @@ def delete_performance(staff: Client) -> Entry:
 def change_prices(staff: Client) -> Entry:
     performance = PerformanceFactory(seats=2)
     form = {"seat_map_version": performance.seat_map_version, "R": "60000", **REASON}
-    staff.post(page_of(performance, "prices"), form)
+    send(staff, page_of(performance, "prices"), form)
     return Entry(performance, "2 prices changed. R: 50,000 → 60,000")
 
 

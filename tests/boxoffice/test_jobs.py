@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.db import OperationalError, connection
 from django.test import Client
 from django.utils import translation
 
@@ -20,6 +21,7 @@ from apps.boxoffice.base.jobs.services import (
     run_jobs,
 )
 from apps.boxoffice.tasks import run_jobs as run_jobs_task
+from apps.core.errors import ServiceUnavailable
 from apps.core.identifiers import new_id
 from apps.core.transactions import run_in_transaction
 from apps.payments.services import adjust_wallet
@@ -141,6 +143,46 @@ class TestRows:
 
         assert balances(wallets) == [5_000, 400, 6_500]
         assert outcomes(job)[0] == ("REFUSED", "Failed: ZeroDivisionError")
+
+    @pytest.mark.parametrize("error", [ServiceUnavailable, OperationalError])
+    def test_one_that_cannot_be_done_yet_waits_and_keeps_no_other_job_waiting(
+        self, asker, wallets, kind, monkeypatch, error
+    ):
+        def fail(subject: str, job: StaffJob) -> str:
+            if int(subject) == wallets[0].pk:
+                raise error
+            return TakeMoney.apply(kind, subject, job)
+
+        job, other = ask(asker, wallets), ask(asker, wallets[2:])
+        with monkeypatch.context() as patch:
+            patch.setattr(kind, "apply", fail)
+            assert not run_jobs()
+        assert outcomes(job) == []
+        assert [outcome for outcome, _ in outcomes(other)] == ["APPLIED"]
+
+        run_jobs()
+
+        assert balances(wallets) == [4_500, 400, 6_000]
+        assert [outcome for outcome, _ in outcomes(job)] == ["APPLIED", "REFUSED", "APPLIED"]
+
+    def test_a_row_that_waits_too_long_for_a_lock_is_done_later(self, asker, wallets):
+        job = ask(asker, wallets)
+        rival = connection.copy()
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = 100")
+
+        with rival.cursor() as elsewhere:
+            elsewhere.execute("BEGIN")
+            elsewhere.execute(
+                "SELECT FROM payments_wallet WHERE customer_id = %s FOR UPDATE", [wallets[0].pk]
+            )
+            run_jobs()
+            assert outcomes(job) == []
+        rival.close()
+        run_jobs()
+        connection.close()
+
+        assert balances(wallets) == [4_500, 400, 6_500]
 
     def test_a_process_that_dies_leaves_its_row_to_the_next(
         self, asker, wallets, kind, monkeypatch

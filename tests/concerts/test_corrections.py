@@ -71,8 +71,13 @@ def queries_of(call: Any) -> int:
 class TestPrices:
     def send(self, client: Client, performance: Performance, **values: Any) -> Any:
         url = page_of(performance, "prices")
-        shown = client.get(url).context["form"].initial
+        shown = self.shown(client, url)
         return client.post(url, {**shown, "VIP": 150_000, "R": 90_000, **values})
+
+    @staticmethod
+    def shown(client: Client, url: str) -> dict[str, Any]:
+        page = client.get(url).context
+        return {"_shown": page["shown"], **page["form"].initial}
 
     def test_a_wrong_price_is_corrected_grade_by_grade(
         self, staff: Client, boss: User, performance: Performance
@@ -130,13 +135,38 @@ class TestPrices:
         self, staff: Client, performance: Performance
     ) -> None:
         url = page_of(performance, "prices")
-        shown = staff.get(url).context["form"].initial
+        shown = self.shown(staff, url)
         self.send(staff, performance, VIP=15_000)
 
         answer = staff.post(url, {**shown, "VIP": 150_000, "R": 80_000})
 
         assert "have changed in the meantime" in answer.content.decode()
         assert dict(Seat.objects.values_list("grade", "price")) == {"VIP": 15_000, "R": 90_000}
+
+    def test_a_form_that_is_sent_twice_acts_once(
+        self, staff: Client, performance: Performance
+    ) -> None:
+        url = page_of(performance, "prices")
+        form = {**self.shown(staff, url), "VIP": 15_000, "R": 90_000}
+
+        staff.post(url, form)
+        again = staff.post(url, form, follow=True)
+
+        assert "It has not been carried out twice." in again.content.decode()
+        assert LogEntry.objects.count() == 1
+
+    def test_has_its_entry_in_the_history_or_is_undone(
+        self, staff: Client, performance: Performance, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_args: Any) -> None:
+            raise SystemExit
+
+        monkeypatch.setattr("apps.concerts.admin.hall.note_action", fail)
+
+        with pytest.raises(SystemExit):
+            self.send(staff, performance, VIP=15_000)
+
+        assert not Seat.objects.filter(price=15_000).exists()
 
     @pytest.mark.parametrize("price", ["0", "-5", "10000001", "x"])
     def test_a_price_out_of_bounds_is_refused(

@@ -624,7 +624,7 @@ class TestDrafts:
         shown = staff.get(draft)
         prices = hall_page(performance, "prices")
         sent = shown_on(shown)
-        staff.post(prices, {"seat_map_version": sent["seat_map_version"], "R": 40_000})
+        send(staff, prices, {"seat_map_version": sent["seat_map_version"], "R": 40_000})
 
         page = staff.post(draft, sent)
         again = apply(staff, draft)

@@ -1,6 +1,7 @@
 """The page on which staff keep seats back, release them and say what kind they are."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from django.utils import timezone
 from apps.accounts.models import User
 from apps.boxoffice.base.jobs.models import StaffJob
 from apps.boxoffice.base.jobs.services import approve_job, run_job
-from apps.concerts import jobs
+from apps.concerts import inventory, jobs
 from apps.concerts.admin import painting as painting_page
 from apps.concerts.layouts import SectionLayout
 from apps.concerts.models import (
@@ -26,7 +27,7 @@ from apps.concerts.models import (
 from apps.concerts.selectors.chosen_seats import NotUnderstood, named_seat_ids
 from apps.concerts.services import generate_seats
 from tests.boxoffice.sending import act, send, typed
-from tests.boxoffice.staff import clerk, list_of, page_of
+from tests.boxoffice.staff import clerk, list_of, logged_in, page_of
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory, category_of, keep_back
 from tests.factories.reservations import hold, reservation
@@ -240,7 +241,7 @@ class TestReleasingMany:
         performance: Performance,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(painting_page, "RELEASED_ALONE", 5)
+        monkeypatch.setattr(inventory, "RELEASED_ALONE", 5)
         monkeypatch.setattr(jobs, "CHUNK", 4)
         keep_back(*performance.seats.order_by("pk")[:10])
         sold = performance.seats.order_by("pk")[0]
@@ -269,13 +270,99 @@ class TestReleasingMany:
     def test_counts_only_what_is_kept_back(
         self, staff: Client, performance: Performance, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(painting_page, "RELEASED_ALONE", 5)
+        monkeypatch.setattr(inventory, "RELEASED_ALONE", 5)
         keep_back(*performance.seats.order_by("pk")[:5])
 
         paint(staff, performance, section="*", to="open")
 
-        assert not StaffJob.objects.exists()
+        assert StaffJob.objects.get().status == StaffJob.Status.DONE
         assert kept(performance) == []
+
+    def test_adds_up_the_portions_of_one_person_within_a_day(
+        self, staff: Client, performance: Performance, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(inventory, "RELEASED_ALONE", 5)
+        keep_back(*performance.seats.order_by("pk")[:12])
+        other = Performance.objects.exclude(pk=performance.pk).get()
+        keep_back(*other.seats.order_by("pk")[:4])
+
+        paint(staff, performance, section="Floor", rows="A", to="open")
+        paint(staff, other, section="Floor", rows="A", to="open")
+        paint(staff, performance, section="Floor", rows="B", to="open")
+
+        assert len(kept(performance)) == 8
+        assert kept(other) == []
+        assert StaffJob.objects.awaiting_approval().count() == 1
+        colleague = logged_in(CustomerFactory(admin=True))
+        paint(colleague, performance, section="Floor", rows="B", to="open")
+        assert len(kept(performance)) == 4
+
+    def test_portions_of_days_ago_do_not_count(
+        self, staff: Client, performance: Performance, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(inventory, "RELEASED_ALONE", 5)
+        keep_back(*performance.seats.order_by("pk")[:8])
+        paint(staff, performance, section="Floor", rows="A", to="open")
+        StaffJob.objects.update(requested_at=timezone.now() - timedelta(days=1, seconds=1))
+
+        paint(staff, performance, section="Floor", rows="B", to="open")
+
+        assert kept(performance) == []
+
+    def test_takes_a_second_person_for_a_time_at_which_they_go_on_sale_as_well(
+        self, staff: Client, performance: Performance, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(inventory, "RELEASED_ALONE", 5)
+        keep_back(*performance.seats.order_by("pk")[:10])
+        at = (timezone.now() + timedelta(minutes=1)).replace(microsecond=0)
+
+        answer = paint(staff, performance, section="Floor", **typed("released_at", at))
+
+        job = StaffJob.objects.get()
+        assert answer.redirect_chain[-1][0] == page_of(job)
+        assert "on sale from" in answer.content.decode()
+        assert not SeatAllocation.objects.exclude(released_at=None).exists()
+        approve_job(job_id=job.pk, staff_id=CustomerFactory(admin=True).pk)
+        run_job(job_id=job.pk)
+        assert set(SeatAllocation.objects.values_list("released_at", flat=True)) == {at}
+        assert len(kept(performance)) == 12
+
+    def test_takes_nobody_for_a_time_of_open_seats_or_a_later_one(
+        self, staff: Client, performance: Performance, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(inventory, "RELEASED_ALONE", 5)
+        at = (timezone.now() + timedelta(days=1)).replace(microsecond=0)
+
+        for moment in (at, at + timedelta(days=1)):
+            paint(staff, performance, section="Floor", **typed("released_at", moment))
+
+        assert not StaffJob.objects.exists()
+        assert set(SeatAllocation.objects.values_list("released_at", flat=True)) == {moment}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_portions_at_once_add_up_as_well(
+    performance: Performance, monkeypatch: pytest.MonkeyPatch, race: Any
+) -> None:
+    monkeypatch.setattr(inventory, "RELEASED_ALONE", 5)
+    seats = list(performance.seats.order_by("pk"))
+    keep_back(*seats)
+    clerk_id = CustomerFactory(admin=True).pk
+
+    def release(portion: list[Seat]) -> Any:
+        return inventory.release_seats(
+            performance_id=performance.pk,
+            seat_ids=[seat.pk for seat in portion],
+            reason="x",
+            staff_id=clerk_id,
+            is_alone=True,
+        )
+
+    outcomes = race([partial(release, seats[at : at + 4]) for at in range(0, 24, 4)])
+
+    refused = [isinstance(outcome, inventory.ReleaseNeedsApproval) for outcome in outcomes]
+    assert sorted(refused) == [False, *[True] * 5]
+    assert len(kept(performance)) == 20
 
 
 class TestPaintedSeats:

@@ -1,5 +1,8 @@
 """Corrections of balances: small ones at once, large ones after a second person's approval, and no large one made of small ones."""
 
+import threading
+from collections import Counter
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,12 +13,15 @@ from django.urls import reverse
 from apps.accounts.models import User
 from apps.boxoffice.base.jobs.models import StaffJob, StaffJobRow
 from apps.boxoffice.base.jobs.services import run_jobs
+from apps.core.transactions import run_in_transaction
+from apps.payments.corrections import ApprovalNeeded, correct_wallet
 from apps.payments.models import LedgerTransaction, Wallet
 from apps.payments.selectors import wallet_balance
 from tests.boxoffice.sending import send
 from tests.boxoffice.staff import clerk, page_of
 from tests.factories.accounts import CustomerFactory, browser_of
 from tests.factories.payments import WalletFactory
+from tests.protections import LOCK_OF_THE_WALLET, without
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -182,3 +188,39 @@ def test_corrections_of_days_ago_do_not_count(browser, wallet, monkeypatch):
     correct(browser, wallet, "6,000")
 
     assert corrections() == [6_000, 6_000]
+
+
+class TestCorrectionsAtOnce:
+    """Each of them alone is small enough, and all look for the others before any is booked."""
+
+    @pytest.fixture
+    def wallets(self, wallet) -> list[Any]:
+        """One that has moved before, and one that is yet to be opened."""
+        return [wallet.pk, CustomerFactory().pk]
+
+    def book(self, race, wallets, asker) -> list[Any]:
+        by = {"amount": 6_000, "reason": "x", "staff_id": asker.pk}
+        calls = [partial(correct_wallet, customer_id=pk, **by) for pk in wallets for _ in range(4)]
+        return race([partial(run_in_transaction, call) for call in calls])
+
+    def test_are_no_way_around_the_limit(self, race, wallets, asker):
+        outcomes = self.book(race, wallets, asker)
+
+        assert corrections() == [6_000, 6_000]
+        assert Counter(map(type, outcomes)) == {LedgerTransaction: 2, ApprovalNeeded: 6}
+
+    def test_without_the_lock_they_would_be(self, race, wallets, asker, monkeypatch):
+        from apps.payments import corrections as module
+
+        barrier, read = threading.Barrier(8), module._refuse_if_large
+
+        def read_together(**asked: Any) -> None:
+            read(**asked)
+            barrier.wait(20)
+
+        without(monkeypatch, LOCK_OF_THE_WALLET)
+        monkeypatch.setattr(module, "_refuse_if_large", read_together)
+
+        outcomes = self.book(race, wallets, asker)
+
+        assert ApprovalNeeded not in map(type, outcomes)

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import forms
-from django.contrib import messages
 from django.db.models import Count, Max, Min
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -14,6 +13,7 @@ from django.utils.translation import ngettext
 from django.views.generic import FormView
 from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 
+from apps.boxoffice.base.forms import ActsOnce
 from apps.boxoffice.base.pages import StaffPage
 from apps.boxoffice.base.read_only import note_action
 from apps.boxoffice.base.words import outcome
@@ -104,7 +104,7 @@ class PricesForm(forms.Form):
         return self.cleaned_data
 
 
-class PricesView(StaffPage, FormView):  # type: ignore[type-arg]
+class PricesView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
     title = _("Correct prices")
     permission_required = ("concerts.change_seat",)
     template_name = "admin/concerts/prices.html"
@@ -128,7 +128,7 @@ class PricesView(StaffPage, FormView):  # type: ignore[type-arg]
     def form_valid(self, form: PricesForm) -> HttpResponse:
         prices = form.changed
         try:
-            changed = correct_prices(
+            changed = correct_prices.step(
                 performance_id=self.performance.pk,
                 prices=prices,
                 seat_map_version=form.cleaned_data["seat_map_version"],
@@ -141,6 +141,5 @@ class PricesView(StaffPage, FormView):  # type: ignore[type-arg]
         if changed:
             moves = (f"{grade}: {form.grades[grade].price} → {prices[grade]:,}" for grade in prices)
             note_action(self.request, [self.performance], f"{done} {', '.join(moves)}")
-        level, said = outcome(changed, done, _("These are the prices already."))
-        messages.add_message(self.request, level, said)
+        self.say(*outcome(changed, done, _("These are the prices already.")))
         return redirect("admin:concerts_performance_change", self.performance.pk)

@@ -30,6 +30,7 @@ from apps.concerts.errors import AllocationRefused
 from apps.concerts.inventory import (
     RELEASED_ALONE,
     SEATS_AT_ONCE,
+    ReleaseNeedsApproval,
     SeatChanges,
     allocate_seats,
     category_counts,
@@ -206,10 +207,10 @@ class PaintingView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
 
     def form_valid(self, form: PaintingForm) -> HttpResponse:
         values = form.cleaned_data
-        if values["to"] == OPEN and (job_page := self._ask_for_second_person(values)):
-            return job_page
         try:
             changes = self._change(values)
+        except ReleaseNeedsApproval:
+            return self._ask_for_second_person(values)
         except AllocationRefused as refusal:
             form.add_error(None, refusal.reason)
             return self.form_invalid(form)
@@ -232,30 +233,36 @@ class PaintingView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
         }
         to: str = values["to"]
         if to == OPEN:
-            return release_seats.step(**asked)
+            return release_seats.step(**asked, is_alone=True)
         if to.startswith(KIND):
             return set_seat_kind.step(**asked, kind=SeatKind(to.removeprefix(KIND)))
         category_id = int(to.removeprefix(CATEGORY))
         return allocate_seats.step(
-            **asked, category_id=category_id, released_at=values["released_at"]
+            **asked, category_id=category_id, released_at=values["released_at"], is_alone=True
         )
 
-    def _ask_for_second_person(self, values: dict[str, Any]) -> HttpResponse | None:
-        """Ask for a job if more seats are to be released than one person may."""
+    def _ask_for_second_person(self, values: dict[str, Any]) -> HttpResponse:
+        """Ask for a job: more seats are to go on sale than one person may put there."""
         kept = SeatAllocation.objects.filter(
             performance=self.performance, seat__in=values["seat_ids"]
         )
         seat_ids = list(kept.order_by("pk").values_list("pk", flat=True))
-        if len(seat_ids) <= RELEASED_ALONE:
-            return None
+        parameters: dict[str, Any] = {"performance_id": self.performance.pk, "seat_ids": seat_ids}
+        to: str = values["to"]
+        if to != OPEN:
+            parameters |= {
+                "seat_ids": values["seat_ids"],
+                "category_id": int(to.removeprefix(CATEGORY)),
+                "released_at": values["released_at"].isoformat(),
+            }
         job = request_job(
             kind=ReleaseSeats.name,
-            parameters={"performance_id": self.performance.pk, "seat_ids": seat_ids},
+            parameters=parameters,
             reason=values["reason"],
             staff_id=cast(int, self.request.user.pk),
         )
         words = gettext(
-            "These are %(count)s seats that are kept back. A second person has to approve that more than %(max)s are put on sale."
+            "These are %(count)s seats that are kept back. A second person has to approve more than %(max)s a day."
         )
         shown = {"count": f"{len(seat_ids):,}", "max": RELEASED_ALONE}
         self.say(messages.WARNING, words % shown)

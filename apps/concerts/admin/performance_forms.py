@@ -19,6 +19,7 @@ from apps.concerts.models import (
     Performance,
 )
 from apps.concerts.scheduling import move_in_words, reschedule_performance
+from apps.concerts.selectors.seats import count_sold_seats
 
 
 class PerformanceInlineForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -37,7 +38,7 @@ class PerformanceInlineForm(forms.ModelForm):  # type: ignore[type-arg]
         elif "starts_at" in values and "starts_at" in self.changed_data:
             if values["starts_at"] <= timezone.now():
                 self.add_error("starts_at", _("A performance cannot begin in the past."))
-            elif sold := self.instance.seats_sold:
+            elif self.instance.pk and (sold := count_sold_seats(self.instance.pk)):
                 self.add_error("starts_at", f"{_sold_in_words(sold)} {self.question}")
             elif self._is_taken(values["starts_at"]):
                 self.add_error("starts_at", ANOTHER_AT_THAT_TIME)

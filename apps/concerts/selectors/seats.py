@@ -35,6 +35,15 @@ _grade_prices: ProcessCache[tuple[int, int], list[tuple[str, int]]] = ProcessCac
 )
 
 
+def count_sold_seats(performance_id: int) -> int:
+    """Count the seats that are sold at this moment, where `seats_sold` follows the ranking and may be late."""
+    claims = {"claims__performance": performance_id, "claims__ended_at": None}
+    sold = Seat.objects.of_performance(performance_id).filter(
+        **claims, claims__hold__status="CONFIRMED"
+    )
+    return sold.count()
+
+
 def grade_prices(performances: Sequence[Performance]) -> list[tuple[str, int]]:
     """Return each grade of some performances with each of its prices, the dearest grade first."""
     versions = [(performance.pk, performance.seat_map_version) for performance in performances]

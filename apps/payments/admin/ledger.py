@@ -23,9 +23,8 @@ from apps.core.errors import DomainError
 from apps.core.form_fields import WonField
 from apps.payments.admin.export import LedgerExports
 from apps.payments.admin.reconciliation import RECONCILE, ReconciliationView
-from apps.payments.corrections import needs_approval, request_correction
+from apps.payments.corrections import ApprovalNeeded, correct_wallet, request_correction
 from apps.payments.models import COUNTER_TYPES, LedgerEntry, LedgerTransaction
-from apps.payments.services import adjust_wallet
 
 # What was paid for a reservation, refunded of it, and moved for it at the counter: there is an index for each.
 IDS_OF_MOVEMENTS = (
@@ -157,22 +156,18 @@ class LedgerTransactionAdmin(LedgerExports, CarefulForms, ReadOnlyAdmin):
         self, request: HttpRequest, obj: LedgerTransaction, form: Any, change: bool
     ) -> None:
         assert request.user.pk is not None
-        if needs_approval(customer_id=obj.customer_id, amount=obj.amount):
+        asked: Any = {
+            "customer_id": obj.customer_id,
+            "amount": obj.amount,
+            "reason": obj.reason,
+            "staff_id": request.user.pk,
+        }
+        try:
+            obj.__dict__ = correct_wallet(**asked).__dict__
+        except ApprovalNeeded:
             request.correction_requested = request_correction(  # type: ignore[attr-defined]
-                customer_id=obj.customer_id,
-                customer=obj.customer.email,
-                amount=obj.amount,
-                reason=obj.reason,
-                staff_id=request.user.pk,
+                customer=obj.customer.email, **asked
             )
-            return
-        booked = adjust_wallet(
-            customer_id=obj.customer_id,
-            amount=obj.amount,
-            reason=obj.reason,
-            staff_id=request.user.pk,
-        )
-        obj.__dict__ = booked.__dict__
 
     @action(description=_("Sales by concert and day"), permissions=["view"], icon="table_chart")
     def sales(self, request: HttpRequest) -> HttpResponse:

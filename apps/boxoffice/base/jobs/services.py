@@ -1,11 +1,13 @@
 """Every write to the jobs of staff."""
 
 import time
+from datetime import timedelta
 from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
+from django.utils import timezone
 from django.utils.translation import get_language, gettext, override
 
 from apps.boxoffice.base.jobs.errors import (
@@ -17,7 +19,7 @@ from apps.boxoffice.base.jobs.kinds import KINDS, JobKind, Parameters
 from apps.boxoffice.base.jobs.models import DETAIL_MAX, StaffJob, StaffJobRow
 from apps.boxoffice.base.jobs.signals import StaffJobStarted, staff_job_started
 from apps.core.codes import CODES
-from apps.core.errors import DomainError
+from apps.core.errors import DomainError, ServiceUnavailable
 from apps.core.history import note
 from apps.core.transactions import (
     database_now,
@@ -34,6 +36,8 @@ Outcome = StaffJobRow.Outcome
 
 READ_AHEAD = 200  # rows
 RUN_SECONDS = 20.0  # of one run, after which another job may have its turn
+# What is wrong with a server or with a lock that was waited for, and not with the row.
+_NOT_NOW = (ServiceUnavailable, OperationalError, InterfaceError)
 
 
 @requires_transaction
@@ -55,6 +59,31 @@ def request_job(*, kind: str, parameters: Parameters, reason: str, staff_id: int
     if not waits:
         send_on_commit(staff_job_started, StaffJobStarted(job.pk))
     return job
+
+
+@requires_transaction
+def note_as_done(*, kind: str, parameters: Parameters, reason: str, staff_id: int) -> StaffJob:
+    """Record a job that needs no second person and is done in the transaction that is open, so that what is done in parts adds up."""
+    now = database_now()
+    return StaffJob.objects.create(
+        kind=kind,
+        parameters=dict(parameters),
+        reason=reason,
+        status=Status.DONE,
+        requested_by_id=staff_id,
+        requested_at=now,
+        finished_at=now,
+        language=get_language() or settings.LANGUAGE_CODE,
+        rows_total=1,
+        rows_applied=1,
+    )
+
+
+def done_alone(*, kind: str, staff_id: int, within: timedelta) -> list[Parameters]:
+    """Return the parameters of the jobs of a kind that an account has done lately without a second person."""
+    since = timezone.now() - within
+    own = StaffJob.objects.filter(requested_by=staff_id, decided_by=None, status=Status.DONE)
+    return list(own.filter(kind=kind, requested_at__gt=since).values_list("parameters", flat=True))
 
 
 @use_case
@@ -114,13 +143,15 @@ def run_jobs(*, seconds: float = RUN_SECONDS) -> bool:
     """
     ends_at = time.monotonic() + seconds
     for job_id in StaffJob.objects.running().order_by("pk").values_list("pk", flat=True)[:100]:
-        if not run_job(job_id=job_id, seconds=ends_at - time.monotonic()):
+        is_done = run_job(job_id=job_id, seconds=ends_at - time.monotonic())
+        # One that waits for something else does so until the next tick of the clock, and lets the others have their turn.
+        if not is_done and time.monotonic() >= ends_at:
             return True
     return False
 
 
 def run_job(*, job_id: UUID, seconds: float = RUN_SECONDS) -> bool:
-    """Do rows of a job until there are none left, or the time is over; returns whether it is done."""
+    """Do rows of a job until there are none left, or the time is over, or a row cannot be done yet; returns whether the job is done."""
     ends_at = time.monotonic() + seconds
     job = StaffJob.objects.filter(pk=job_id).first()
     if job is None or job.kind not in KINDS:
@@ -136,16 +167,30 @@ def _run(kind: JobKind, job_id: UUID, parameters: Parameters, ends_at: float) ->
         for subject in subjects:
             if time.monotonic() >= ends_at:
                 return False
-            if not _do_row(kind, job_id, subject):
-                return True
+            try:
+                if not _do_row(kind, job_id, subject):
+                    return True
+            except _NOT_NOW as error:
+                logger.warning(
+                    "staff_job_row_postponed",
+                    job_id=str(job_id),
+                    subject=subject,
+                    error=type(error).__name__,
+                )
+                return False
         if not subjects:
             return run_in_transaction(lambda: _finish(kind, job_id))
 
 
 def _do_row(kind: JobKind, job_id: UUID, subject: str) -> bool:
-    """Do one row with its result; returns False if the job is not running any more."""
+    """Do one row with its result; returns False if the job is not running any more.
+
+    :raises ServiceUnavailable, OperationalError, InterfaceError: it may be done later, and has no result yet.
+    """
     try:
         return run_in_transaction(lambda: _apply(kind, job_id, subject))
+    except _NOT_NOW:
+        raise
     except (
         Exception
     ) as error:  # whatever is wrong with one row keeps none of the others from being done
@@ -167,6 +212,8 @@ def _apply(kind: JobKind, job_id: UUID, subject: str) -> bool:
     try:
         with transaction.atomic():
             detail = kind.apply(subject, job)
+    except ServiceUnavailable:
+        raise
     except DomainError as refusal:
         words = refusal.message or getattr(refusal, "reason", None) or CODES[refusal.code].message
         _keep(job, subject, Outcome.REFUSED, str(words))

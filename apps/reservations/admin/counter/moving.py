@@ -1,6 +1,6 @@
 """The page on which staff move a customer to other seats."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import messages
@@ -14,6 +14,7 @@ from django.views.generic import FormView
 from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldAdminTextInputWidget
 
 from apps.boxoffice.base.forms import ActsOnce
+from apps.boxoffice.base.jobs.services import request_job
 from apps.boxoffice.base.pages import StaffPage, ids_in
 from apps.boxoffice.base.words import in_won
 from apps.concerts.models import Performance
@@ -25,6 +26,7 @@ from apps.payments.selectors import paid_by_house_of
 from apps.reservations.admin.counter.picture import MAY_LOOK
 from apps.reservations.admin.counter.selling import ChosenSeats, why_not_sold
 from apps.reservations.errors import MoveRefused, PriceChanged
+from apps.reservations.jobs import MoveCustomer
 from apps.reservations.models import REASON_MAX, Reservation
 from apps.reservations.picture import SeatNow
 from apps.reservations.selectors import with_refunds
@@ -57,6 +59,12 @@ class MoveForm(forms.Form):
         help_text=_("It is kept with your name in the history."),
     )
 
+    def __init__(self, *args: Any, may_give: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not may_give:
+            paid_by: Any = self.fields["paid_by"]
+            paid_by.choices = [choice for choice in WAYS_TO_PAY if choice[0] != PaidBy.HOUSE]
+
 
 class MoveView(ChosenSeats, ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
     """First the date and the seats, then with the difference in price how it is paid. Afterwards the new tickets."""
@@ -65,6 +73,7 @@ class MoveView(ChosenSeats, ActsOnce, StaffPage, FormView):  # type: ignore[type
     permission_required = (*MAY_LOOK, "reservations.reseat")
     template_name = "admin/reservations/move.html"
     form_class = MoveForm
+    kind: ClassVar = MoveCustomer()
 
     @cached_property
     def reservation(self) -> Reservation:
@@ -124,6 +133,10 @@ class MoveView(ChosenSeats, ActsOnce, StaffPage, FormView):  # type: ignore[type
     def get_initial(self) -> dict[str, Any]:
         return {"difference": self.price.difference}
 
+    def get_form_kwargs(self) -> dict[str, Any]:
+        may_give = self.request.user.has_perm("reservations.give_complimentary")
+        return {**super().get_form_kwargs(), "may_give": may_give}
+
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         dates = Performance.objects.of_concert(self.performance.concert_id).by_date()
         context: dict[str, Any] = super().get_context_data(
@@ -144,15 +157,25 @@ class MoveView(ChosenSeats, ActsOnce, StaffPage, FormView):  # type: ignore[type
         assert self.request.user.pk is not None
         if not self.chosen or self.why_not():
             return self.form_invalid(form)
+        to: dict[str, Any] = {
+            "performance_id": self.performance.pk,
+            "seat_ids": [now.seat.pk for now in self.chosen],
+            "paid_by": PaidBy(form.cleaned_data["paid_by"]),
+        }
+        difference = form.cleaned_data["difference"]
+        by: dict[str, Any] = {
+            "reason": form.cleaned_data["reason"],
+            "staff_id": self.request.user.pk,
+        }
+        asked = self.kind.parameters(self.reservation, difference=difference, **to)
+        if self.kind.needs_second_person(asked):
+            job = request_job(kind=self.kind.name, parameters=asked, **by)
+            words = gettext("A second person has to approve this move. Nothing was changed yet.")
+            self.say(messages.WARNING, words)
+            return redirect("admin:boxoffice_staffjob_change", job.pk)
         try:
             move = reseat.step(
-                reservation_id=self.reservation.pk,
-                performance_id=self.performance.pk,
-                seat_ids=[now.seat.pk for now in self.chosen],
-                paid_by=PaidBy(form.cleaned_data["paid_by"]),
-                reason=form.cleaned_data["reason"],
-                staff_id=self.request.user.pk,
-                shown_difference=form.cleaned_data["difference"],
+                reservation_id=self.reservation.pk, shown_difference=difference, **to, **by
             )
         except DomainError as refusal:
             del self.chosen, self.reservation
