@@ -26,6 +26,7 @@ from apps.concerts.models import Concert, Performance
 from apps.core.lean_store import script_client
 from dev.browser import NAMES, find_browser, open_browser
 from tests.browser.seat_map import add_date, await_map, be_admitted
+from tests.browser.staff import staff_of
 from tests.browser.waiting import QUEUE
 from tests.factories.payments import WalletFactory
 from tests.factories.queue import WaitingRoomFactory
@@ -127,6 +128,7 @@ class Visit:
 StartVisit = Callable[..., Visit]
 Join = Callable[..., Page]
 OpenMap = Callable[..., Page]
+Work = Callable[..., Page]
 
 
 @pytest.fixture
@@ -166,6 +168,16 @@ def visit(browser: Browser, live_server: LiveServer) -> Generator[StartVisit]:
     for made in visits:
         made.context.close()
     assert [problem for made in visits for problem in made.unexpected()] == []
+
+
+@pytest.fixture
+def work(visit: StartVisit, transactional_db: None) -> Work:
+    """`work(BOX_OFFICE)` returns the front page of the admin, as a member of that group sees it; `how` as for `visit`."""
+
+    def start(role: str, name: str = "Jun Park", **how: Any) -> Page:
+        return visit("desktop", staff_of(role, name), **how).open("/admin/")
+
+    return start
 
 
 @pytest.fixture

@@ -6,9 +6,10 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from apps.accounts.models import User
+from apps.boxoffice.roles import BOX_OFFICE
 from apps.concerts.models import Performance, Seat
 from apps.reservations.models import Reservation
-from tests.browser.conftest import StartVisit
+from tests.browser.conftest import Work
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.reservations import hold
@@ -28,11 +29,9 @@ def seats(performance: Performance) -> list[Seat]:
 
 
 @pytest.fixture
-def hall(visit: StartVisit, performance: Performance) -> Page:
-    clerk = CustomerFactory(admin=True)
-    staff = visit()
-    staff.log_in(clerk)
-    page = staff.open(HALL.format(performance.pk))
+def hall(work: Work, performance: Performance) -> Page:
+    page = work(BOX_OFFICE)
+    page.goto(HALL.format(performance.pk))
     expect(page.locator(".picture__frame")).to_be_visible()
     return page
 

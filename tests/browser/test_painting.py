@@ -8,10 +8,12 @@ from django.urls import reverse
 from playwright.sync_api import Page, expect
 
 from apps.accounts.models import User
+from apps.boxoffice.roles import BOX_OFFICE
 from apps.concerts.models import Performance, SeatKind
 from apps.reservations.models import Hold
 from tests.browser.conftest import OpenMap, StartVisit
 from tests.browser.seat_map import CHECKOUT, seat
+from tests.browser.staff import staff_of
 from tests.factories.accounts import CustomerFactory
 from tests.factories.reservations import reservation
 
@@ -20,7 +22,7 @@ MARGIN, LARGEST = 12, 48  # px, as in picture.js
 
 @pytest.fixture
 def boss(transactional_db: None) -> User:
-    return CustomerFactory(admin=True)
+    return staff_of(BOX_OFFICE, "Jun Park")
 
 
 def url_of(performance: Performance) -> str:
