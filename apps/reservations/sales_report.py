@@ -14,6 +14,7 @@ from django.db import connection
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from apps.accounts.models import WALK_UP_DOMAIN
 from apps.boxoffice.base.days import days_as_time
 from apps.core.audit_sessions import audit_session
 from apps.core.spreadsheets import Line, Table
@@ -227,7 +228,7 @@ def movements_table(first: date, last: date, *, most: int) -> Table:
                 str(kinds.get(kind, kind)),
                 printed,
                 name,
-                email,
+                "" if email.endswith(f"@{WALK_UP_DOMAIN}") else email,
                 title,
                 starts_at,
                 amount,

@@ -335,6 +335,19 @@ class TestSell:
         assert "Not free: 1 A-1." in page
         assert "Sell for" not in page
 
+    def test_looks_for_no_more_seats_than_can_be_sold_at_a_time(self, staff, performance, seats):
+        few, many = (", ".join(f"{n:x}" for n in range(count)) for count in (60, 250))
+
+        def queries(names):
+            with CaptureQueriesContext(connection) as captured:
+                assert "Sell for" not in text_of(
+                    staff.get(url("sell", performance.pk), {"seats": f"1 A-1, {names}"})
+                )
+            return len(captured)
+
+        queries(few)
+        assert queries(many) == queries(few)
+
     def test_sells_to_a_walk_up_and_leads_to_the_tickets(self, staff, performance, seats):
         address = f"{url('sell', performance.pk)}?seat={seats[0].pk}&seat={seats[1].pk}"
 
@@ -466,6 +479,19 @@ class TestTickets:
         assert "its tickets are void" in page
         assert "QR code" not in page
 
+    def test_that_were_given_back_are_not_printed(self, staff, customer, seats):
+        reserved = reservation(customer, seats[:2])
+        by = {"reason": "Fell ill", "staff_id": CustomerFactory(staff=True).pk}
+        cancel_seats(reservation_id=reserved.pk, seat_ids=[seats[0].pk], **by)
+        void, standing = reserved.tickets.order_by("seat_id")
+
+        page = text_of(staff.get(url("tickets", reserved.pk)))
+
+        assert page.count("QR code of this ticket") == 1
+        assert standing.printed_code in page
+        assert void.printed_code not in page
+        assert f"Given back, and not printed: {void.seat}" in page
+
     def test_are_for_who_may_see_them(self, customer, seats):
         reserved = reservation(customer, seats[:1])
 
@@ -540,7 +566,7 @@ class TestWalkUps:
     def sold(self, seats):
         return sell(seats[:1]).reservation
 
-    def test_are_shown_by_name(self, staff, sold, performance):
+    def test_are_shown_by_name(self, staff, sold, performance, seats):
         booked = LedgerTransaction.objects.filter(customer=sold.customer).first()
         pages = [
             page_of(sold),
@@ -551,7 +577,9 @@ class TestWalkUps:
             reverse("admin:accounts_user_changelist"),
             reverse("admin:payments_ledgertransaction_changelist"),
             url("picture", performance.pk),
+            f"{reverse('admin:reservations_reservation_find')}?q=Minji",
         ]
+        sell(seats[1:2])  # another one, so that the search lists both
 
         for page in pages:
             text = text_of(staff.get(page))

@@ -107,6 +107,15 @@ class TestPainting:
         assert (entry.user, entry.get_edited_object()) == (boss, performance)
         assert entry.get_change_message().startswith("Open → House (2): Floor A-1, Floor A-2.")
 
+    def test_takes_a_section_of_any_name_for_that_section(
+        self, staff: Client, performance: Performance
+    ) -> None:
+        performance.seats.filter(section="Balcony").update(section="*")
+
+        paint(staff, performance, section="*", rows="A", numbers="1")
+
+        assert kept(performance) == ["* A-1"]
+
     def test_takes_seats_of_the_map_and_a_time_of_release(
         self, staff: Client, performance: Performance
     ) -> None:
@@ -273,7 +282,7 @@ class TestReleasingMany:
         monkeypatch.setattr(inventory, "RELEASED_ALONE", 5)
         keep_back(*performance.seats.order_by("pk")[:5])
 
-        paint(staff, performance, section="*", to="open")
+        paint(staff, performance, section=painting_page.ALL_SECTIONS, to="open")
 
         assert StaffJob.objects.get().status == StaffJob.Status.DONE
         assert kept(performance) == []

@@ -110,6 +110,20 @@ class TestReading:
             (9, "grade"), (9, "price"), (9, "x"), (9, "y"),
         ]  # fmt: skip
 
+    def test_stops_at_more_lines_than_a_hall_has_seats(self, monkeypatch):
+        """Each line of a file that is no file of seats would have an error, in millions of lines."""
+        monkeypatch.setattr(reading, "LINES_MAX", 3)
+        lines = [ENGLISH, "x", "y", "z", "z"]
+
+        assert read("\n".join([*lines[:3], ",", ","])).error_count == 2 * 6
+        with pytest.raises(SheetRefused, match="at most 3 lines"):
+            read("\n".join(lines))
+
+    def test_reads_a_header_of_brackets_at_once(self):
+        """Followed to the end one by one, they would keep the process busy for minutes."""
+        with pytest.raises(SheetRefused, match="These columns are missing"):
+            read(",".join(["(" * 100_000] * 20))
+
     def test_compares_lines_with_each_other(self):
         sheet = read(
             "\n".join([ENGLISH, LINE, LINE, "Floor,A,2,VIP,140000,1,2", "Floor,A,3,VIP,150000,1,2"])

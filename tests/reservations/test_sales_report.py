@@ -247,9 +247,13 @@ class TestPage:
         assert "Nothing was sold or refunded" in browser.get(url()).content.decode()
 
     def test_says_so_when_there_is_more_than_it_shows(self, browser, orders, monkeypatch):
-        monkeypatch.setattr(page, "LINES_OF_A_PAGE", 2)
+        monkeypatch.setattr(page, "LINES_OF_A_PAGE", 4)
 
-        assert "There is more than a page shows." in browser.get(url()).content.decode()
+        shown = browser.get(url())
+
+        assert "There is more than a page shows." in shown.content.decode()
+        # Of the second day one of two concerts had found a place, and its total would have been wrong.
+        assert [day.day for day in shown.context["days"]] == [FIRST]
 
     @pytest.mark.parametrize(
         "query",
@@ -325,6 +329,17 @@ class TestFiles:
         lines = lines_of(browser, "csv", each="1")
 
         assert lines[3][3] == "'=1+1"
+
+    def test_show_no_address_of_who_has_none(self, browser, orders):
+        walk_up = sell(list(PerformanceFactory(seats=1).seats.all())).reservation
+        moved_to(walk_up, "PAYMENT", at_venue(2, 12))
+
+        lines = self.lines(browser, "csv", each="1")
+
+        assert [row[3:5] for row in lines if row[2:3] == [walk_up.order_number]] == [
+            [walk_up.customer.name, ""]
+        ]
+        assert lines[1][4] == orders[0].customer.email
 
     def test_are_refused_when_they_would_be_too_long(self, browser, orders, monkeypatch):
         monkeypatch.setattr(page, "LINES_OF_A_FILE", 4)

@@ -69,6 +69,22 @@ class FoundByTyping(Readable):
             )
             return queryset.none(), False
 
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
+        """Take what the list offers to filter by, and ids.
+
+        By any other column of its table, shown or not, an address could be used to guess what stands there letter by letter.
+        """
+        name = lookup.partition("__")[0]
+        column = next((field for field in self.model._meta.fields if field.name == name), None)
+        is_offered = column is None or column.is_relation or column.primary_key
+        return (is_offered or name in self._names_of_filters()) and super().lookup_allowed(  # type: ignore[misc]
+            lookup, value, request
+        )
+
+    def _names_of_filters(self) -> set[str]:
+        filters = [entry[0] if isinstance(entry, tuple) else entry for entry in self.list_filter]  # type: ignore[attr-defined]
+        return {entry if isinstance(entry, str) else entry.parameter_name for entry in filters}
+
     def get_queryset(self, request: HttpRequest) -> Any:
         rows = super().get_queryset(request)  # type: ignore[misc]
         return rows.none() if getattr(request, "list_took_too_long", False) else rows

@@ -19,11 +19,13 @@ from apps.core.path_converters import BIGINT_MAX
 from apps.core.typed_dates import span_of
 
 NAMED_MAX = 500  # people, concerts or seats that one text may name in the list of something else
+PARTS_MAX = 5  # of a text, between commas; each takes a dozen queries
 
 ID, NUMBER, DAY = _("id"), _("number"), _("day")
 
 _UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
-_BEGINNING = re.compile(r"[0-9a-f]{8}(?:-?[0-9a-f]+)*-?", re.IGNORECASE)
+# One digit at a time: with a `+` within the `*` a long text that is none would be tried in millions of ways.
+_BEGINNING = re.compile(r"[0-9a-f]{8}(?:-?[0-9a-f])*-?", re.IGNORECASE)
 _NUMBER = re.compile(r"#(\d{1,19})\b.*|(\d{1,19})")
 
 
@@ -45,7 +47,7 @@ class Lookup(Protocol):
 
 
 def narrowed(rows: QuerySet[Any], lookups: Sequence[Lookup], text: str) -> QuerySet[Any]:
-    """Keep the rows that a text names in one way or another; or that each of its parts between commas does.
+    """Keep the rows that a text names in one way or another; or that each of its few parts between commas does.
 
     :raises NamesTooMany: it names nothing else.
     """
@@ -66,7 +68,7 @@ def narrowed(rows: QuerySet[Any], lookups: Sequence[Lookup], text: str) -> Query
         )
         return rows.filter(pk__in=every.union(*others, all=True))
     parts = [part.strip() for part in text.split(",") if part.strip()]
-    if len(parts) > 1:
+    if 1 < len(parts) <= PARTS_MAX:
         for part in parts:
             rows = narrowed(rows, lookups, part)
         return rows

@@ -52,7 +52,7 @@ from apps.core.form_fields import MomentField
 from apps.core.texts import TypedLine
 
 OPEN, CATEGORY, KIND = "open", "category:", "kind:"
-ALL_SECTIONS = "*"
+ALL_SECTIONS = "all sections of the hall"  # longer than the name of a section can be
 
 
 def painting_url(performance_id: int, **query: Any) -> str:

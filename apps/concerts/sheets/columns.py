@@ -62,7 +62,8 @@ class Column:
 def folded(header: str) -> str:
     """Return a header as it is compared: width, case, spaces and what stands in brackets do not matter."""
     text = unicodedata.normalize("NFKC", header).casefold()
-    return re.sub(r"\(.*?\)|[\s_\-.]+", "", text)
+    # Up to the next bracket of either kind: of many that are opened and never closed each would be followed to the end.
+    return re.sub(r"\([^()]*\)|[\s_\-.]+", "", text)
 
 
 def without_formula(text: str) -> str:

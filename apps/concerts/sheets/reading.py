@@ -185,7 +185,11 @@ def _rows_of_csv(file: IO[bytes]) -> Rows:
     delimiter = max(_DELIMITERS, key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
-        for cells in reader:
+        for line, cells in enumerate(reader, start=1):
+            if line > LINES_MAX and any(cells):
+                raise SheetRefused(
+                    _("A file may have at most %(max)s lines.") % {"max": f"{LINES_MAX:,}"}
+                )
             yield reader.line_num, cells
     except csv.Error as error:
         raise SheetRefused(

@@ -116,12 +116,14 @@ class SalesReportView(StaffPage, TemplateView):
     def _show(self, form: PeriodForm, first: date, last: date) -> HttpResponse:
         found = sales_of(first, last)
         days, total = by_day(found[:LINES_OF_A_PAGE])
+        if is_cut := len(found) > LINES_OF_A_PAGE:
+            days = days[:-1] or days  # the last may lack concerts, and its total their sales
         context = self.get_context_data(
             form=form,
             days=days,
             headers=HEADERS.values(),
             total=total,
-            is_cut=len(found) > LINES_OF_A_PAGE,
+            is_cut=is_cut,
             period={"first": first.isoformat(), "last": last.isoformat()},
         )
         return self.render_to_response(context)

@@ -62,7 +62,8 @@ class ChosenSeats(OfPerformance):
             found.filter(pk__in=ids_in(self.request.GET, "seat")).values_list("pk", flat=True)
         )
         self.not_understood: list[str] = []
-        for name in filter(None, (part.strip() for part in self.typed.split(","))):
+        names = dict.fromkeys(part.strip() for part in self.typed.split(",") if part.strip())
+        for name in list(names)[: SEATS_AT_ONCE + 1]:  # each takes a query; more are refused anyhow
             named = list(
                 seats_called(name)
                 .filter(performance=self.performance.pk)

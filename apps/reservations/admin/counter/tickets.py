@@ -14,7 +14,10 @@ from apps.reservations.qr import qr_svg
 
 
 class TicketsView(StaffPage, TemplateView):
-    """Everything but the tickets is left out on paper. Those of a reservation that was cancelled have no code."""
+    """Everything but the tickets is left out on paper.
+
+    Those of a reservation that was cancelled have no code, and single ones that were given back are not printed at all.
+    """
 
     title = _("Tickets")
     permission_required = ("reservations.view_reservation", "reservations.view_ticket")
@@ -32,14 +35,17 @@ class TicketsView(StaffPage, TemplateView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         is_valid = self.reservation.status == Reservation.Status.CONFIRMED
+        given_back = [ticket for ticket in self.reservation.tickets.all() if ticket.cancelled_at]
         tickets = [
             (ticket, _as_data(qr_svg(ticket.code)) if is_valid else "")
             for ticket in self.reservation.tickets.all()
+            if not is_valid or ticket not in given_back
         ]
         context: dict[str, Any] = super().get_context_data(
             reservation=self.reservation,
             performance=self.reservation.performance,
             tickets=tickets,
+            given_back=given_back if is_valid else [],
             is_valid=is_valid,
             **kwargs,
         )

@@ -72,7 +72,7 @@ function describe(place) {
   if (chosen.has(seat[0])) parts.push(page.dataset.chosen);
   else if (state === HELD && hold) {
     const until = clock.format(new Date(hold.until));
-    parts.push(page.dataset.held.replace("{who}", hold.who).replace("{time}", until));
+    parts.push(page.dataset.held.replace(/\{(who|time)\}/g, (_, word) => (word === "who" ? hold.who : until)));
   } else parts.push(paths.get(state)?.dataset.label ?? "");
   return parts.join(" · ");
 }
