@@ -18,6 +18,7 @@ class Kind(StrEnum):
     CONFIRM = "confirm"
     CANCEL = "cancel"
     RELEASE = "release"
+    STAFF = "staff"  # a form of the administration: see `dev/drill/acts.py`
     JOIN = "join"
     OTHER = "other"
 

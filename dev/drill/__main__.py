@@ -20,7 +20,7 @@ from dev.drill.report import Row, as_json, as_table, remarks, summary
 from dev.drill.stack import APPLICATION_NAME, DrillStack
 from dev.stack.throwaway import exit_when_it_fails, new_folder
 
-FILE_WIDTH = 160  # of tables that do not go to a terminal
+FILE_WIDTH = 200  # of tables that do not go to a terminal
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -36,7 +36,13 @@ def main(arguments: Sequence[str]) -> int:
         options.json.open("w") if options.json else nullcontext() as file,
     ):
         started_at = time.monotonic()
-        rows = _drill(plan, customers=options.customers, keep=options.keep, console=console)
+        rows = _drill(
+            plan,
+            customers=options.customers,
+            staff=options.staff,
+            keep=options.keep,
+            console=console,
+        )
         seconds = time.monotonic() - started_at
         if file:
             json.dump(as_json(rows, seed=options.seed, seconds=seconds), file, indent=2)
@@ -50,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _drill(
-    plan: Sequence[PlannedFault], *, customers: int, keep: bool, console: Console
+    plan: Sequence[PlannedFault], *, customers: int, staff: int, keep: bool, console: Console
 ) -> list[Row]:
     """Go through the plan on a new stack, and print the table.
 
@@ -71,6 +77,7 @@ def _drill(
                 stack=stack,
                 plan=plan,
                 customers=customers,
+                staff=staff,
                 on_progress=lambda what: progress.update(task, description=what),
             )
             for number in range(len(plan)):

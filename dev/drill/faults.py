@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from dev.api import Kind
+from dev.drill.acts import Act
 from dev.drill.history import Call, History
 from dev.drill.stack import APPLICATION_NAME, DrillStack
 from dev.stack.environment import remove
@@ -23,6 +24,7 @@ MINUTE = 60.0
 GENTLE_MESSAGES = 60
 FROZEN_SECONDS = 60.0  # after which the watchdog of a worker must have noticed
 GRACE_SECONDS = 0.5  # for what was under way when a concert went offline
+REFUNDS = 1_000  # of seats that were kept back
 SLOW_SECONDS = 2  # an outside platform that is slow, but not slower than we are ready to wait
 WALLETS_SQL = """
     SELECT ctid::text, customer_id FROM payments_wallet WHERE customer_id = ANY(%s)
@@ -84,7 +86,7 @@ class Hit:
 class Scene:
     """Hold what a fault may touch. `frozen` notes from when to when the broker did not answer, in seconds since 1970.
 
-    `breaches` are what a fault itself has seen go wrong.
+    `breaches` are what a fault itself has seen go wrong, `figures` what else it has to tell.
     """
 
     stack: DrillStack
@@ -94,11 +96,13 @@ class Scene:
     deliver_again: Callable[[], None]
     set_published: Callable[[bool], None]
     holds_between: Callable[[float, float], int]
-    paint: Callable[[int], list[str]]
+    paint: Callable[[], list[str]]
+    sell_and_refund: Callable[[int], list[str]]
     hits: list[Hit] = field(default_factory=list)
     frozen: tuple[float, float] | None = None
     missed: str = ""
     breaches: list[str] = field(default_factory=list)
+    figures: list[str] = field(default_factory=list)
 
 
 Inject = Callable[[Scene, PlannedFault], None]
@@ -276,8 +280,12 @@ def refuse_messages(scene: Scene, planned: PlannedFault) -> None:
 
 
 def paint_halls(scene: Scene) -> None:
-    for performance_id in scene.performance_ids:
-        scene.breaches += scene.paint(performance_id)
+    scene.breaches += scene.paint()
+
+
+def refund_kept_seats(scene: Scene, planned: PlannedFault) -> None:
+    """Sell seats that are kept back, and give them back one by one; the verdict finds those that have not returned to their category."""
+    scene.figures += scene.sell_and_refund(REFUNDS)
 
 
 def withdraw_concert(scene: Scene, planned: PlannedFault) -> None:
@@ -314,6 +322,9 @@ FAULTS = {
         "staff keep every free seat back and release it, ten times",
         each_blow(paint_halls),
         blows=10,
+    ),
+    "refunds-under-load": Fault(
+        f"{REFUNDS:,} seats that were kept back sold and refunded", refund_kept_seats
     ),
     "concert-withdrawn": Fault("concert taken offline and published again", withdraw_concert),
     "beat-killed": Fault("beat killed and away", kill_beat),
@@ -371,7 +382,10 @@ def _payment_held_back(scene: Scene) -> AbstractContextManager[tuple[Call, int]]
     """Lock all wallets until a payment waits for one, which is before its commit."""
 
     def aim(user_id: int, client_port: int) -> tuple[Call, int] | None:
-        # No customer makes two calls at once, so it is this one that waits.
+        # No customer makes two calls at once, so it is this one that waits, unless staff are at work on the same wallet.
+        acts = [call.request for call in scene.history.under_way(Kind.STAFF)]
+        if any(isinstance(act, Act) and act.customer_id == user_id for act in acts):
+            return None
         payments = scene.history.first_under_way(Kind.CONFIRM)
         calls = [payment for payment in payments if payment.user_id == user_id]
         return (calls[0], client_port) if calls else None

@@ -1,4 +1,4 @@
-"""Everything the drill's customers asked for, and what they were told."""
+"""Everything that customers and staff of the drill asked for, and what they were told."""
 
 import json
 import threading
@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from itertools import islice, takewhile
+from typing import Any, Protocol
 
 import httpx
 
-from dev.api import Api, Kind, Request
+from dev.api import Kind, Request
 
 
 class Outcome(StrEnum):
@@ -61,7 +62,7 @@ class Attempt:
 
 @dataclass(kw_only=True, eq=False)
 class Call:
-    """One thing a customer wanted. All attempts carry the same key and the same body."""
+    """One thing a customer wanted, or a member of staff. All attempts carry the same key and the same body."""
 
     phase: str
     user_id: int
@@ -133,7 +134,7 @@ class Call:
 
     def __str__(self) -> str:
         return (
-            f"{self.kind} {self.key or self.request.path} of customer {self.user_id} ({self.phase})"
+            f"{self.kind} {self.key or self.request.path} of account {self.user_id} ({self.phase})"
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -157,6 +158,12 @@ class Call:
         }
 
 
+class Caller(Protocol):
+    """Something that sends calls: the API of a customer, or the browser of staff."""
+
+    def send(self, request: Request, *, key: str | None = None) -> httpx.Response: ...
+
+
 class History:
     """Calls in the order in which they were first sent; customers write to it from their threads."""
 
@@ -169,6 +176,18 @@ class History:
         with self._lock:
             return [call for call in self.calls if call.phase == phase]
 
+    def note(self, call: Call) -> None:
+        """Write down a call that was made in another way, and has its answer."""
+        with self._lock:
+            self.calls.append(call)
+
+    def latest(self, kind: Kind, phase: str, count: int) -> list[Call]:
+        """Return the last calls of a kind, in the order in which they were first sent."""
+        with self._lock:
+            found = (call for call in reversed(self.calls) if call.kind is kind)
+            last = takewhile(lambda call: call.phase == phase, found)
+            return list(islice(last, count))[::-1]
+
     def under_way(self, kind: Kind) -> list[Call]:
         """Return the calls that were sent and have no answer at this moment."""
         with self._lock:
@@ -178,10 +197,10 @@ class History:
         """Return those of them that were sent for the first time: the effect of another may have been had long ago."""
         return [call for call in self.under_way(kind) if not call.attempts]
 
-    def send(self, call: Call, customer: Api) -> Attempt:
+    def send(self, call: Call, caller: Caller) -> Attempt:
         """Send a call once more, or for the first time, and write down what came of it."""
         with self._sending(call):
-            attempt = _send(call, customer)
+            attempt = _send(call, caller)
         call.attempts.append(attempt)
         return attempt
 
@@ -198,10 +217,10 @@ class History:
                 self._under_way.discard(call)
 
 
-def _send(call: Call, customer: Api) -> Attempt:
+def _send(call: Call, caller: Caller) -> Attempt:
     sent_at, started_at = time.time(), time.perf_counter()
     try:
-        response = customer.send(call.request, key=call.key)
+        response = caller.send(call.request, key=call.key)
     except httpx.TransportError as error:
         return Attempt(
             sent_at,

@@ -71,15 +71,12 @@ class Watch:
 
 
 class Crowd:
-    """Customers who do the same thing, each in a thread, inside a `with`."""
+    """People who do something until they are told to stop, each in a thread, inside a `with`."""
 
-    def __init__(self, customers: Sequence[Customer], performance_ids: Sequence[int]) -> None:
+    def __init__(self, people: Sequence[Callable[[threading.Event], None]]) -> None:
         self._stop = threading.Event()
         self._errors: list[BaseException] = []
-        self._threads = [
-            threading.Thread(target=self._shop, args=(customer, performance_ids))
-            for customer in customers
-        ]
+        self._threads = [threading.Thread(target=self._run, args=(person,)) for person in people]
 
     def __enter__(self) -> "Crowd":
         for thread in self._threads:
@@ -93,9 +90,9 @@ class Crowd:
         if self._errors:
             raise self._errors[0]
 
-    def _shop(self, customer: Customer, performance_ids: Sequence[int]) -> None:
+    def _run(self, person: Callable[[threading.Event], None]) -> None:
         try:
-            customer.shop(performance_ids, self._stop)
+            person(self._stop)
         except BaseException as error:
             self._errors.append(error)
 

@@ -1,59 +1,25 @@
-"""Compares what customers were told with what is in the database, both ways. Needs Django to be set up."""
+"""Compares what customers and staff were told with what is in the database, both ways. Needs Django to be set up."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from apps.api.models import IdempotencyRecord
-from apps.outbox.events import RESERVATION_CANCELLED, RESERVATION_CONFIRMED
-from apps.outbox.models import OutboxEvent
-from apps.payments.models import LedgerTransaction
-from apps.reservations.models import Hold, Reservation, SeatClaim, Ticket
+from apps.outbox.events import RESERVATION_CANCELLED, RESERVATION_CONFIRMED, SEATS_CANCELLED
+from apps.payments.models import COUNTER_TYPES, LedgerTransaction
+from apps.reservations.models import Hold, Reservation
 from dev.api import Kind
 from dev.drill.history import Call, Outcome
+from dev.drill.staff_verdict import (
+    ByStaff,
+    breaches_of_inventory,
+    breaches_of_staff,
+    done_by_staff,
+)
+from dev.drill.truth import Truth
 
 Type = LedgerTransaction.Type
-
-
-class Truth:
-    """Everything in the database that these customers did, read at one moment.
-
-    The first top-up of each is theirs from before the drill.
-    """
-
-    def __init__(self, user_ids: Sequence[int]) -> None:
-        own = {"customer__in": list(user_ids)}
-        self.holds = {hold.pk: hold for hold in Hold.objects.filter(**own)}
-        self.reservations = {sale.pk: sale for sale in Reservation.objects.filter(**own)}
-        self.movements = {
-            movement.pk: movement
-            for movement in LedgerTransaction.objects.filter(**own)
-            if not (movement.sequence == 1 and movement.type == Type.CHARGE)
-        }
-        self.of_reservation = {
-            (movement.reference, movement.type): movement for movement in self.movements.values()
-        }
-        self.records = Counter(
-            IdempotencyRecord.objects.filter(**own).values_list("customer_id", "key")
-        )
-        self.claims: dict[UUID, dict[int, int]] = defaultdict(dict)
-        claims = SeatClaim.objects.filter(hold__customer__in=list(user_ids))
-        for hold_id, seat_id, price in claims.values_list("hold_id", "seat_id", "price"):
-            self.claims[hold_id][seat_id] = price
-        self.tickets: dict[UUID, dict[str, int]] = defaultdict(dict)
-        tickets = Ticket.objects.filter(reservation__customer__in=list(user_ids))
-        for reservation_id, code, seat_id in tickets.values_list(
-            "reservation_id", "code", "seat_id"
-        ):
-            self.tickets[reservation_id][code] = seat_id
-        self.events = Counter(
-            (UUID(payload["reservation_id"]), type)
-            for payload, type in OutboxEvent.objects.filter(
-                payload__customer_id__in=list(user_ids)
-            ).values_list("payload", "type")
-        )
 
 
 def holds_between(since: float, until: float) -> int:
@@ -62,17 +28,30 @@ def holds_between(since: float, until: float) -> int:
     return Hold.objects.filter(held_at__range=ends).count()
 
 
-def find_breaches(calls: Iterable[Call], user_ids: Sequence[int]) -> list[str]:
-    """Find where the answers and the database disagree; every call must have been settled before."""
+def find_breaches(
+    calls: Iterable[Call],
+    *,
+    staff_ids: Collection[int] = (),
+    kept: Mapping[int, int] | None = None,
+) -> list[str]:
+    """Find where the answers and the database disagree; every call must have been settled before.
+
+    `kept` are the seats that are kept back, with the ids of their categories.
+    """
     calls = [call for call in calls if call.kind.is_durable]
-    truth = Truth(user_ids)
-    done = [call for call in calls if call.outcome is Outcome.DONE]
+    acts = [call for call in calls if call.kind is Kind.STAFF]
+    calls_of_customers = [call for call in calls if call.kind is not Kind.STAFF]
+    truth = Truth(staff_ids)
+    done = [call for call in calls_of_customers if call.outcome is Outcome.DONE]
+    by_staff = done_by_staff(acts, truth)
     return [
         *(f"no outcome: {call}" for call in calls if call.outcome is Outcome.UNKNOWN),
         *_replays_that_differ(done),
         *_answers_without_effect(done, truth),
-        *_keys_without_record(calls, truth),
-        *_effects_without_call(calls, truth),
+        *_keys_without_record(calls_of_customers, truth),
+        *_effects_without_call(calls_of_customers, truth, by_staff),
+        *breaches_of_staff(acts, truth, by_staff),
+        *([] if kept is None else breaches_of_inventory(acts, truth, by_staff, kept)),
     ]
 
 
@@ -133,8 +112,10 @@ def _confirmation_differs(call: Call, data: dict[str, Any], truth: Truth) -> str
         return "the reservation was made at another time"
     if truth.events[reservation.pk, RESERVATION_CONFIRMED] != 1:
         return f"there are {truth.events[reservation.pk, RESERVATION_CONFIRMED]} events of it"
-    payment = truth.of_reservation.get((reservation.pk, Type.PAYMENT))
-    return _movement_differs(payment, call, -data["total_price"], data["balance"])
+    payments = truth.of_sale[reservation.pk, Type.PAYMENT]
+    return _movement_differs(
+        payments[0] if payments else None, call, -data["total_price"], data["balance"]
+    )
 
 
 def _cancellation_differs(call: Call, data: dict[str, Any], truth: Truth) -> str:
@@ -143,8 +124,13 @@ def _cancellation_differs(call: Call, data: dict[str, Any], truth: Truth) -> str
         return "the reservation is not cancelled"
     if truth.events[reservation.pk, RESERVATION_CANCELLED] != 1:
         return f"there are {truth.events[reservation.pk, RESERVATION_CANCELLED]} events of it"
-    refund = truth.of_reservation.get((reservation.pk, Type.REFUND))
-    return _movement_differs(refund, call, data["refunded_amount"], data["balance"])
+    # What staff have refunded before has a reason.
+    refunds = [refund for refund in truth.of_sale[reservation.pk, Type.REFUND] if not refund.reason]
+    if not refunds and not data["refunded_amount"]:
+        return ""  # they had refunded all of it
+    return _movement_differs(
+        refunds[0] if refunds else None, call, data["refunded_amount"], data["balance"]
+    )
 
 
 def _release_differs(call: Call, data: dict[str, Any], truth: Truth) -> str:
@@ -184,37 +170,57 @@ def _keys_without_record(calls: Iterable[Call], truth: Truth) -> Iterator[str]:
 # --- From the database to the answers ---------------------------------------------------------------------------------
 
 
-def _effects_without_call(calls: Iterable[Call], truth: Truth) -> Iterator[str]:
+def _effects_without_call(calls: Iterable[Call], truth: Truth, by_staff: ByStaff) -> Iterator[str]:
     named: dict[Kind, set[UUID]] = defaultdict(set)
-    tried_to_release = set()
+    released = set(by_staff.released)
     for call in calls:
         if call.kind is Kind.RELEASE and call.attempts:
-            tried_to_release.add(UUID(call.request.path.rpartition("/")[2]))
+            released.add(UUID(call.request.path.rpartition("/")[2]))
         if call.outcome is Outcome.DONE:
             named[call.kind].add(UUID(call.data[_NAMED_BY[call.kind]]))
+    sold = named[Kind.CONFIRM] | by_staff.sold
+    cancelled = named[Kind.CANCEL] | by_staff.cancelled | by_staff.moved
+    held = named[Kind.HOLD] | {
+        sale.hold_id for sale in truth.reservations.values() if sale.pk in by_staff.sold
+    }
     for hold in truth.holds.values():
-        if hold.pk not in named[Kind.HOLD]:
+        if hold.pk not in held:
             yield f"a hold that no call explains: {hold.pk} of customer {hold.customer_id}"
-        if hold.status == Hold.Status.RELEASED and hold.pk not in tried_to_release:
+        if hold.status == Hold.Status.RELEASED and hold.pk not in released:
             yield f"a hold that no call released: {hold.pk}"
     for reservation in truth.reservations.values():
         whose = f"{reservation.pk} of customer {reservation.customer_id}"
-        if reservation.pk not in named[Kind.CONFIRM]:
+        if reservation.pk not in sold:
             yield f"a sale that no call explains: {whose}"
         is_cancelled = reservation.status == Reservation.Status.CANCELLED
-        if is_cancelled and reservation.pk not in named[Kind.CANCEL]:
+        if is_cancelled and reservation.pk not in cancelled:
             yield f"a cancellation that no call explains: {whose}"
+    refunded = named[Kind.CANCEL] | by_staff.moved
+    explained: dict[str, Callable[[LedgerTransaction], bool]] = {
+        Type.CHARGE: lambda movement: movement.pk in named[Kind.CHARGE],
+        Type.PAYMENT: lambda movement: movement.reference in sold,
+        # Those of staff have a reason, but for the one that a move begins with.
+        Type.REFUND: lambda movement: (
+            movement.reason in by_staff.reasons
+            if movement.reason
+            else movement.reference in refunded
+        ),
+        Type.ADJUSTMENT: lambda movement: movement.reason in by_staff.reasons,
+        **dict.fromkeys(COUNTER_TYPES, lambda movement: movement.reference in by_staff.sold),
+    }
     for movement in truth.movements.values():
-        if movement.pk not in named[Kind.CHARGE] and movement.reference not in (
-            named[Kind.CONFIRM] if movement.type == Type.PAYMENT else named[Kind.CANCEL]
-        ):
+        if not explained[movement.type](movement):
             yield (
                 f"a {movement.get_type_display()} of {movement.amount} won that no call explains: "
                 f"{movement.pk} of customer {movement.customer_id}"
             )
+    of_events = {
+        RESERVATION_CONFIRMED: sold,
+        RESERVATION_CANCELLED: cancelled,
+        SEATS_CANCELLED: by_staff.parts.keys(),
+    }
     for (reservation_id, type), count in truth.events.items():
-        explained = named[Kind.CONFIRM if type == RESERVATION_CONFIRMED else Kind.CANCEL]
-        if reservation_id not in explained:
+        if reservation_id not in of_events[type]:
             yield f"{count} events {type} that no call explains: {reservation_id}"
 
 

@@ -12,19 +12,35 @@ from apps.queue.models import WaitingRoom
 from apps.queue.services import admit_visitors
 from dev import api
 from dev.drill.customers import Customer
+from dev.drill.desk import Desk
 from dev.drill.history import History
+from dev.drill.house import category_nobody_sells, employ
+from dev.drill.staff import Clerk
 from tests.factories.payments import WalletFactory
 
 
+def acts(request):
+    """Tell whether this is a form of staff that does something: not one that is shown what it would do, nor a login."""
+    path = request.url.path
+    is_form = request.method == "POST" and path.startswith("/admin/") and "login" not in path
+    return is_form and ("/refund/" not in path or b"_planned=" in request.read())
+
+
 class Wire(httpx.BaseTransport):
-    """To the API. `breaks` says what becomes of the next calls: "before" or "after" they have arrived, or nothing."""
+    """To the API and the administration. `breaks` says what becomes of the next calls: "before" or "after" they have arrived, or nothing.
+
+    `breaks_form` says it of the next form of staff that acts.
+    """
 
     def __init__(self):
         self.breaks = []
-        self.api = Client(raise_request_exception=False)
+        self.breaks_form = None
+        self.api = Client(raise_request_exception=False, enforce_csrf_checks=True)
 
     def handle_request(self, request):
         breaks = self.breaks.pop(0) if self.breaks else None
+        if self.breaks_form and acts(request):
+            breaks, self.breaks_form = self.breaks_form, None
         if breaks == "before":
             raise httpx.ReadError("the process is gone")
         if breaks == "refused":
@@ -33,14 +49,33 @@ class Wire(httpx.BaseTransport):
             request.method,
             request.url.raw_path.decode(),
             request.read(),
-            content_type="application/json",
+            content_type=request.headers.get("Content-Type", "application/json"),
             headers=dict(request.headers),
         )
         if breaks == "after":
             raise httpx.RemoteProtocolError("the answer is lost")
+        cookies = (("Set-Cookie", cookie.OutputString()) for cookie in answer.cookies.values())
         return httpx.Response(
-            answer.status_code, headers=dict(answer.headers), content=answer.content
+            answer.status_code, headers=[*answer.headers.items(), *cookies], content=answer.content
         )
+
+
+def staff_at(hall, history, *, accounts):
+    """Return the clerk of a hall, and the wire to the administration."""
+    [(user, password)] = employ(1)
+    wire = Wire()
+    client = httpx.Client(base_url="http://testserver", transport=wire)
+    room, _ = WaitingRoom.objects.get_or_create(concert=hall.concert)
+    clerk = Clerk(
+        user_id=user.pk,
+        desk=Desk(client, email=user.email, password=password),
+        history=history,
+        room_id=room.pk,
+        accounts=accounts,
+        aside=category_nobody_sells(),
+    )
+    clerk.enter("a-fault", seed=1)
+    return clerk, wire
 
 
 class Shopper(Customer):

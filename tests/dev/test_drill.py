@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 
 import httpx
@@ -14,6 +15,7 @@ import pytest
 
 from dev import api
 from dev.api import Api, Kind
+from dev.drill.acts import Act, Form, What
 from dev.drill.history import Attempt, Call, History
 from dev.drill.options import SECONDS
 from dev.drill.plan import make_plan
@@ -57,6 +59,7 @@ class TestDrill:
             assert row["sales"] > 0
             assert row["recovery"] > 0
             assert row["internal_errors"] == 0
+            assert row["acts"], "staff have done nothing"
         assert list(temporary.iterdir()) == []
 
     def test_leaves_nothing_behind_when_it_is_ended(self):
@@ -139,3 +142,21 @@ class TestRow:
         )
 
         assert (row.calls, row.unknown, row.had_happened, row.had_not) == (4, 3, 1, 2)
+
+    def test_counts_acts_of_staff_and_not_the_pages_that_they_load(self):
+        act = partial(Act, "POST", "/admin/x/", what=What.PAUSE, reason="drill:x:2:1")
+        of_staff = partial(Call, phase="x", user_id=2)
+        refused = Attempt(1.0, 0.2, 409, body=b'{"code": "FORM_REFUSED", "data": null}')
+        done = Attempt(1.0, 0.2, 200, body=b'{"code": "SUCCESS", "data": {}}')
+        lost = Attempt(0.0, 0.1, None)
+        calls = [
+            of_staff(request=Form("GET", "/admin/x/"), attempts=[done]),
+            of_staff(request=act(), attempts=[done]),
+            of_staff(request=act(), attempts=[lost, replace(done, is_replay=True)]),
+            of_staff(request=act(), attempts=[refused]),
+        ]
+
+        row = Row.of(name="x", title="X", calls=calls, recovery=1.5, revived={}, breaches=[])
+
+        assert (row.calls, row.acts, row.acts_refused, row.acts_unknown) == (0, {"pause": 2}, 1, 1)
+        assert (row.refused, row.unknown, row.had_happened) == ({}, 1, 1)

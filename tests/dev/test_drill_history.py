@@ -17,7 +17,7 @@ def settle_all(shopper):
 
 
 def breaches(shopper):
-    return find_breaches(shopper.history.calls, [shopper.user_id])
+    return find_breaches(shopper.history.calls)
 
 
 def attempt(status, code="SUCCESS", **changes):

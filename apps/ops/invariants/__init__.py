@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from apps.core.audit_sessions import audit_session
-from apps.ops.invariants import calls, events, limits, money, seats
+from apps.ops.invariants import calls, events, inventory, limits, money, seats
 from apps.ops.invariants.findings import EXAMPLES_MAX, Findings
 
 
@@ -96,6 +96,10 @@ INVARIANTS: dict[str, tuple[str, Callable[[datetime | None], Findings]]] = {
         "A reservation's hold is confirmed in time, by the same customer, with the same seats and prices.",
         seats.reservations_unlike_their_holds,
     ),
+    "moved_to_one": (
+        "A reservation that was moved was cancelled for one of the same customer and concert, with as many seats, made at that moment.",
+        seats.wrong_moves,
+    ),
     "seat_limit_kept": (
         "No customer has more seats than the limit that was in force at the time of the hold.",
         limits.above_seat_limit,
@@ -134,7 +138,11 @@ INVARIANTS: dict[str, tuple[str, Callable[[datetime | None], Findings]]] = {
     ),
     "seat_allocated_once": (
         "A seat is kept back from the public exactly while it has an allocation, which is one, at its own performance.",
-        seats.wrongly_kept_back,
+        inventory.wrongly_kept_back,
+    ),
+    "kept_seat_for_staff": (
+        "A seat that is kept back is sold at the counter only, and goes on sale when its time has come or when it is refunded, if it should.",
+        inventory.kept_seats_of_the_public,
     ),
     "capacity_kept": (
         "No visitor was admitted above the capacity in force at that moment.",

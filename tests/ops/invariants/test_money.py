@@ -16,6 +16,7 @@ from apps.core.transactions import run_in_transaction
 from apps.outbox.events import RESERVATION_CANCELLED
 from apps.outbox.models import OutboxEvent
 from apps.outbox.recording import record_event
+from apps.payments.counter import PaidBy
 from apps.payments.models import LedgerEntry, LedgerTransaction, Wallet
 from apps.payments.services import charge_wallet
 from apps.reservations.models import Hold, Reservation, SeatClaim
@@ -167,6 +168,20 @@ class TestLedgerBalanced:
 
             assert breaches() == {"ledger_balanced": 1}
 
+    @pytest.mark.parametrize("type", ["TILL_CASH", "TILL_CARD", "COMP", "COMP_BACK"])
+    def test_another_account_of_the_counter_is_found(self, seats: list[Seat], type: str) -> None:
+        sell(seats[3:4])
+        sell(seats[4:5], paid_by=PaidBy.CARD)
+        cancel(give(seats[5:6]).reservation)
+        assert breaches() == {}
+        entry = LedgerTransaction.objects.get(type=type).entries.get(customer=None)
+
+        for account in {"CASH", "TILL_CASH", "TILL_CARD", "COMPS"} - {entry.account}:
+            with unprotected():
+                LedgerEntry.objects.filter(pk=entry.pk).update(account=account)
+
+            assert breaches() == {"ledger_balanced": 1}
+
     def test_a_customer_of_the_counter_account_is_found(self, sold: Reservation) -> None:
         entry = LedgerEntry.objects.get(account="SALES_REVENUE")
 
@@ -260,6 +275,9 @@ class TestReservationPaid:
         found = broken()
         assert found.pop("reservation_paid") == [
             f"reservation {sold.pk}: gave up seats for 100000 won, refunded 50000"
+        ]
+        assert found.pop("reservation_is_its_hold") == [
+            f"reservation {sold.pk}: stands, but all its seats have been given up"
         ]
         assert found.keys() == {"reservation_announced"}
 
@@ -405,6 +423,28 @@ class TestCounterMoneySpent:
             f"reservation {given.pk}: 0 of 50000 won back to the house, refunded 50000",
             f"reservation {elsewhere}: 50000 of 0 won back to the house, refunded 0",
         }
+
+    def test_a_part_that_the_customer_got_in_place_of_the_house_is_found(
+        self, sold: Reservation, seats: list[Seat]
+    ) -> None:
+        """Of two complimentary seats one is given back, half of its price to the house."""
+        given = give(seats[3:5]).reservation
+        staff_id = CustomerFactory(staff=True).pk
+        cancel_seats(reservation_id=given.pk, seat_ids=[seats[3].pk], reason="x", staff_id=staff_id)
+        assert breaches() == {}
+        back = LedgerTransaction.objects.get(type="COMP_BACK")
+        with unprotected():
+            LedgerTransaction.objects.filter(pk=back.pk).update(
+                amount=-25_000, balance_after=F("balance_after") + 25_000
+            )
+            for sign in (1, -1):
+                back.entries.filter(amount=sign * 50_000).update(amount=sign * 25_000)
+            Wallet.objects.filter(pk=given.customer_id).update(balance=F("balance") + 25_000)
+
+        expect_broken(
+            "counter_money_spent",
+            f"reservation {given.pk}: 25000 of 100000 won back to the house, refunded 50000",
+        )
 
     def test_money_of_the_till_that_no_sale_took_is_found(
         self, sold: Reservation, seats: list[Seat]
