@@ -88,7 +88,7 @@ def allocate_seats(
     values = {"category_id": category_id, "reason": reason, "released_at": released_at}
     refuse = None
     if is_alone and released_at is not None:
-        refuse = partial(_release_alone, performance_id, reason, staff_id, released_at=released_at)
+        refuse = partial(release_alone, performance_id, reason, staff_id, released_at=released_at)
     changes = _change(
         performance_id, seat_ids, SQL["allocate"], {**values, "staff_id": staff_id}, refuse
     )
@@ -114,7 +114,7 @@ def release_seats(
     :raises ReleaseNeedsApproval: `is_alone`, and this member of staff would put more than `RELEASED_ALONE` seats of the performance
         on sale within a day. A job does it, which a second person approves.
     """
-    refuse = partial(_release_alone, performance_id, reason, staff_id) if is_alone else None
+    refuse = partial(release_alone, performance_id, reason, staff_id) if is_alone else None
     changes = _change(performance_id, seat_ids, SQL["release_allocations"], {}, refuse)
     _note_allocation(performance_id, changes, gettext("Open"), reason, staff_id)
     return changes
@@ -178,7 +178,8 @@ def _change(
     return SeatChanges(applied, {seat_id: Refusal(reason) for seat_id, reason in refused})
 
 
-def _release_alone(
+@requires_transaction
+def release_alone(
     performance_id: int,
     reason: str,
     staff_id: int | None,
@@ -187,6 +188,8 @@ def _release_alone(
     released_at: datetime | None = None,
 ) -> None:
     """Note that one person puts those of these seats that are kept back on sale, now or earlier than they would have been.
+
+    Comes after the lock on the performance, so that portions that are released at once add up as well.
 
     :raises ReleaseNeedsApproval: together with those of the day before they are too many.
     """

@@ -56,6 +56,14 @@ _HOURS_WITH_NAMES = {"midnight": "00:00", "noon": "12:00", "자정": "00:00", "�
 class MomentField(forms.SplitDateTimeField):
     """A day and a time, typed as the inputs show them or as lists and pages print them in the language of the form."""
 
+    def get_bound_field(self, form: Any, field_name: str) -> Any:
+        """Name both inputs to a screen reader: the label beside them belongs to none of them."""
+        bound = super().get_bound_field(form, field_name)
+        day, clock = self.widget.widgets
+        day.attrs.setdefault("aria-label", _("%(field)s, day") % {"field": bound.label})
+        clock.attrs.setdefault("aria-label", _("%(field)s, time of day") % {"field": bound.label})
+        return bound
+
     def clean(self, value: Any) -> Any:
         return super().clean(_as_inputs_show(value))
 

@@ -12,6 +12,7 @@ from apps.boxoffice.base.timeline import Moment
 from apps.concerts.models import Concert
 from apps.queue.live import live_room, store_needed
 from apps.queue.models import PolicyChange, QueueExit, RoomNotice, WaitingRoom
+from apps.queue.policy_words import value_in_words
 from apps.queue.services.clock import from_micros
 
 CHANGES_SHOWN = 50
@@ -142,8 +143,8 @@ def _changes(room: WaitingRoom, visit: QueueExit) -> Iterator[Moment]:
         else:
             what = _("Waiting room, %(field)s: %(before)s → %(after)s") % {
                 "field": NAMES[change.field],
-                "before": change.old_value or "–",
-                "after": change.new_value or "–",
+                "before": value_in_words(change.field, change.old_value),
+                "after": value_in_words(change.field, change.new_value),
             }
         details = (change.reason,) if change.reason else ()
         yield Moment(change.changed_at, what, details, str(change.changed_by or change.actor))

@@ -11,7 +11,8 @@ class ReservationsConfig(AppConfig):
         from apps.boxoffice.base.jobs.kinds import register_kind
         from apps.concerts.publication import Follower, register_follower
         from apps.reservations import receivers  # noqa: F401
-        from apps.reservations.jobs import GiveComplimentary, MoveCustomer
+        from apps.reservations.jobs import GiveComplimentary
+        from apps.reservations.moves import MoveCustomer
         from apps.reservations.selectors import holds_at_stake
         from apps.reservations.staff_jobs import register_kinds
 

@@ -1,7 +1,6 @@
 """Define what a second person approves about sales."""
 
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -12,9 +11,7 @@ from apps.boxoffice.base.words import at_venue, in_won
 from apps.concerts.models import Performance, Seat
 from apps.core.history import note
 from apps.payments.counter import PaidBy
-from apps.reservations.models import Reservation
-from apps.reservations.refund_limits import given_back_by_moves, is_above_limit
-from apps.reservations.services import COMPS_ALONE_MAX, WalkUp, reseat, sell_at_counter
+from apps.reservations.services import WalkUp, sell_at_counter
 
 if TYPE_CHECKING:
     from apps.boxoffice.base.jobs.models import StaffJob
@@ -33,10 +30,11 @@ class GiveComplimentary(SingleStep):
         return f"{words % {'count': count}} · {_performance(parameters)}"
 
     def preview(self, parameters: Parameters) -> list[tuple[str, str]]:
+        seats = Seat.objects.filter(pk__in=parameters["seat_ids"]).in_map_order()
         return [
             (gettext("Performance"), _performance(parameters)),
             (gettext("Customer"), _customer(parameters)),
-            (gettext("Seats"), _seats(parameters)),
+            (gettext("Seats"), ", ".join(map(str, seats))),
             (gettext("Price, paid by the house"), in_won(parameters["price"])),
         ]
 
@@ -58,76 +56,6 @@ class GiveComplimentary(SingleStep):
         return gettext("Reservation %(id)s") % {"id": sold.reservation.pk}
 
 
-class MoveCustomer(SingleStep):
-    """A customer who is moved at a loss: to seats so much cheaper that it is a large refund, or to many dearer ones at the cost of the house.
-
-    The seats are not kept meanwhile.
-    """
-
-    name = "move_customer"
-    label = _("Move a customer")
-    permission = "payments.refund"
-
-    @staticmethod
-    def parameters(
-        reservation: Reservation,
-        *,
-        performance_id: int,
-        seat_ids: list[int],
-        paid_by: PaidBy,
-        difference: int,
-    ) -> dict[str, Any]:
-        return {
-            "reservation_id": str(reservation.pk),
-            "customer": reservation.customer.shown_as,
-            "before": [str(ticket.seat) for ticket in reservation.tickets.all()],
-            "performance_id": performance_id,
-            "seat_ids": seat_ids,
-            "paid_by": paid_by.value,
-            "difference": difference,
-            "given_back_by_moves": given_back_by_moves([reservation]),
-        }
-
-    def title(self, parameters: Parameters) -> str:
-        words = gettext("Move %(customer)s to other seats") % {"customer": parameters["customer"]}
-        return f"{words} · {_performance(parameters)}"
-
-    def preview(self, parameters: Parameters) -> list[tuple[str, str]]:
-        difference = parameters["difference"]
-        given_back = parameters["given_back_by_moves"] + max(0, -difference)
-        return [
-            (gettext("Customer"), parameters["customer"]),
-            (gettext("Old seats"), ", ".join(parameters["before"])),
-            (gettext("Performance"), _performance(parameters)),
-            (gettext("New seats"), _seats(parameters)),
-            (gettext("Difference in price"), in_won(difference)),
-            *(
-                [(gettext("A difference is paid by"), str(PaidBy(parameters["paid_by"]).label))]
-                if difference > 0
-                else [(gettext("Given back by moves in all"), in_won(given_back))]
-            ),
-        ]
-
-    def needs_second_person(self, parameters: Parameters) -> bool:
-        if parameters["difference"] < 0:
-            return is_above_limit(parameters["given_back_by_moves"] - parameters["difference"])
-        is_waived = parameters["paid_by"] == PaidBy.HOUSE and parameters["difference"]
-        return bool(is_waived and len(parameters["seat_ids"]) > COMPS_ALONE_MAX)
-
-    def apply(self, subject: str, job: "StaffJob") -> str:
-        parameters = job.parameters
-        move = reseat.step(
-            reservation_id=UUID(parameters["reservation_id"]),
-            performance_id=parameters["performance_id"],
-            seat_ids=parameters["seat_ids"],
-            paid_by=PaidBy(parameters["paid_by"]),
-            reason=job.reason,
-            staff_id=job.requested_by_id,
-            shown_difference=parameters["difference"],
-        )
-        return gettext("Reservation %(id)s") % {"id": move.sold.reservation.pk}
-
-
 def complimentary_tickets(
     *, performance_id: int, seat_ids: list[int], customer: int | WalkUp, price: int
 ) -> dict[str, Any]:
@@ -145,11 +73,6 @@ def _performance(parameters: Parameters) -> str:
     if performance is None:
         return gettext("a performance that was deleted")
     return f"{performance.concert} · {at_venue(performance.starts_at)}"
-
-
-def _seats(parameters: Parameters) -> str:
-    seats = Seat.objects.filter(pk__in=parameters["seat_ids"]).in_map_order()
-    return ", ".join(map(str, seats))
 
 
 def _customer(parameters: Parameters) -> str:

@@ -402,6 +402,7 @@ LOCALE_PATHS = [BASE_DIR / "locale"]
 LANGUAGE_COOKIE_AGE = 365 * 24 * 3600  # seconds
 LANGUAGE_COOKIE_HTTPONLY = True
 LANGUAGE_COOKIE_SAMESITE = "Lax"
+FORMAT_MODULE_PATH = "concert_project.formats"
 TIME_ZONE = "UTC"
 USE_TZ = True
 LOGIN_URL = "storefront:login"

@@ -14,7 +14,8 @@ from rich.console import Console
 
 from apps.core.commands import file_path, progress_bars
 from dev.browser import NAMES, find_browser, open_browser
-from dev.screenshots.pictures import PICTURES, SIZES, Picture, Spot, Stage
+from dev.screenshots.catalogue import PICTURES, path_of
+from dev.screenshots.pictures import SIZES, Picture, Scene, Spot, Stage
 from dev.stack.stack import ROOT
 from dev.stack.throwaway import exit_when_it_fails, running_stack
 
@@ -55,8 +56,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m dev.screenshots",
         description=(
-            "Take pictures of every page of the storefront, as a phone and as a desktop show it, and of pages of "
-            "staff, with the demo's data. Starts a stack of its own and throws it away; no running stack is touched. "
+            "Take pictures of every page of the storefront, as a phone and as a desktop show it, and of every page "
+            "of staff, on a desktop and on a tablet, with the demo's data. Starts a stack of its own and throws it away; no running stack is touched. "
             "Needs Chromium."
         ),
         epilog="Names: " + ", ".join(picture.name for picture in PICTURES),
@@ -66,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         type=file_path,
         default=ROOT / "docs" / "screenshots",
         metavar="FOLDER",
-        help="where to write NAME.jpg; others stay (default: docs/screenshots)",
+        help="where to write NAME.jpg, and staff/NAME.jpg; others stay (default: docs/screenshots)",
     )
     parser.add_argument(
         "--only",
@@ -104,7 +105,9 @@ def _take_pictures(
         for picture in pictures:
             progress.update(task, description=picture.name)
             taken = _take(picture, stage, browser)
-            (folder / f"{picture.name}.jpg").write_bytes(taken)
+            file = folder / path_of(picture)
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(taken)
             sizes.append(len(taken))
             progress.advance(task)
         progress.update(task, description="Pictures")
@@ -131,12 +134,40 @@ def _take(picture: Picture, stage: Stage, browser: Browser) -> bytes:
         answer = tab.goto(stage.paths[key])
         if answer is None or answer.status != scene.status:
             raise PictureFailed(f"{picture.name}: {tab.url} answered {answer and answer.status}.")
+        _fill_in(tab, scene)
         tab.locator(scene.ready).first.wait_for()
+        if scene.is_of_staff:
+            _stretch(tab)
         _choose(tab, stage.chosen.get(key, []), by_finger=look.size == "phone")
         taken = _expose(tab, screen_top=picture.screen_top)
         if problems:
             raise PictureFailed(f"{picture.name}: {problems[0]}")
         return taken
+
+
+def _fill_in(tab: Tab, scene: Scene) -> None:
+    """Fill in a form as the scene says, and send it."""
+    for selector, text in scene.typed:
+        field = tab.locator(selector)
+        if field.get_attribute("type") in ("checkbox", "radio"):
+            field.check()
+            continue
+        if not field.is_visible():  # folded away
+            tab.locator("details", has=field).locator("summary").click()
+        field.fill(text)
+    if scene.pressed:
+        tab.locator(scene.pressed).first.click()
+        tab.wait_for_load_state()
+
+
+def _stretch(tab: Tab) -> None:
+    """Make the window as high as the page, which has bars at the bottom of the window."""
+    height = tab.evaluate("document.documentElement.scrollHeight")
+    shown = tab.viewport_size
+    assert shown is not None
+    tab.set_viewport_size(
+        {"width": shown["width"], "height": min(max(height, shown["height"]), HEIGHT_MAX)}
+    )
 
 
 def _choose(tab: Tab, spots: Sequence[Spot], *, by_finger: bool) -> None:

@@ -33,8 +33,6 @@ class Look:
 EVERYWHERE = (Look("phone"), Look("desktop"))
 DARK = (Look("desktop", scheme="dark"),)
 KOREAN = (Look("phone", language="ko"), Look("desktop", language="ko"))
-# Staff work at a desk or with a tablet.
-AT_WORK = (Look("tablet"), Look("desktop"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,8 @@ class Scene:
     """A page in one situation.
 
     `view` is its name in `apps/storefront/urls.py`, if it is one of those; the picture is taken once `ready` is seen. With `phone_top` a phone shows
-    one screen instead of the whole page, that element at its top: for a page with something fixed to the bottom of the screen.
+    one screen instead of the whole page, that element at its top: for a page with something fixed to the bottom of the screen. What `typed` says is
+    entered first, by selector of the field, and `pressed` is the button that is clicked then.
     """
 
     name: str
@@ -52,6 +51,12 @@ class Scene:
     ready: str = "h1"
     status: int = 200
     phone_top: str | None = None
+    typed: Sequence[tuple[str, str]] = ()
+    pressed: str | None = None
+
+    @property
+    def is_of_staff(self) -> bool:
+        return self.name.partition("-")[0] == "staff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +67,6 @@ class Picture:
     @property
     def screen_top(self) -> str | None:
         """Return the selector of the element at the top, for a picture of one screen."""
-        if self.scene.visitor == "staff":
-            return "body"  # their pages have a bar at the bottom of the screen
         return self.scene.phone_top if self.look.size == "phone" else None
 
     @property
@@ -111,16 +114,8 @@ SCENES = (
     Scene("ticket", "reservation", ready='img[src*="qr.svg"]'),
     Scene("cancellation", "cancellation"),
     Scene("not-found", None, "stranger", status=404),
-    Scene("staff-login", None, "stranger", AT_WORK, ready="#login-form"),
-    Scene("staff", None, "staff", (*AT_WORK, *DARK, Look("desktop", language="ko"))),
-    Scene("staff-concerts", None, "staff", AT_WORK, ready="#result_list"),
-    Scene("staff-concert", None, "staff", AT_WORK, ready="#id_title"),
-    Scene("staff-room", None, "staff", AT_WORK, ready="#id_capacity"),
-    Scene("staff-reservations", None, "staff", (*AT_WORK, *DARK), ready="#result_list"),
-    Scene("staff-reservation", None, "staff", (*AT_WORK, Look("desktop", language="ko"))),
 )
 
-PICTURES = tuple(Picture(scene, look) for scene in SCENES for look in scene.looks)
 
 NOT_PICTURED = {
     "favicon": "a picture itself",

@@ -17,13 +17,13 @@ from apps.accounts.models import User
 from apps.concerts.models import Concert, Performance
 from apps.concerts.selectors import dates_of, seats_of
 from apps.payments.services import charge_wallet
-from apps.queue.models import WaitingRoom
 from apps.queue.services import join_queue, leave_queue, set_capacity
 from apps.reservations.models import Hold, SeatClaim
 from apps.reservations.services import cancel_reservation, hold_seats
 from dev.demo.accounts import CUSTOMER, PERSONAS
 from dev.demo.sales import buy_seats
 from dev.screenshots.pictures import Stage
+from dev.screenshots.staff_stage import Cast, set_staff_stage
 from dev.stack.visitors import (
     Cookie,
     await_turn,
@@ -63,24 +63,21 @@ def set_stage(base_url: str) -> Stage:
     }
     session = session_cookie(base_url, customer)
     stage.cookies = {"stranger": [], "customer": [session], "queued": [session, *visits]}
-    _let_staff_in(stage)
+    # After the queue: those who wait are on the pages of staff.
+    busy = _dates(KOREAN)[1]
+    _fill_hall(stage, "staff-hall", busy, crowd[PARTIES:])
+    stage.cookies["staff"] = [session_cookie(base_url, _persona("administrator"))]
+    set_staff_stage(
+        stage,
+        Cast(
+            clerk=_persona("box office"),
+            buyers=(crowd[-1], crowd[-2]),
+            date=busy,
+            queued=_concert_id(FULL),
+            ending=_dates(FULL)[-1],
+        ),
+    )
     return stage
-
-
-def _let_staff_in(stage: Stage) -> None:
-    """Log the administrator of the demo in, and lead to what has happened so far."""
-    stage.cookies["staff"] = [session_cookie(stage.base_url, _persona("administrator"))]
-    room = WaitingRoom.objects.get(concert=_concert_id(FULL))
-    booked = stage.paths["ticket"].split("/")[-2]
-    stage.paths |= {
-        "staff-login": "/admin/login/",
-        "staff": reverse("admin:index"),
-        "staff-concerts": reverse("admin:concerts_concert_changelist"),
-        "staff-concert": reverse("admin:concerts_concert_change", args=[_concert_id(FULL)]),
-        "staff-room": reverse("admin:queue_waitingroom_change", args=[room.pk]),
-        "staff-reservations": reverse("admin:reservations_reservation_changelist"),
-        "staff-reservation": reverse("admin:reservations_reservation_change", args=[booked]),
-    }
 
 
 def _persona(role: str) -> User:
@@ -188,7 +185,8 @@ def _fill_hall(stage: Stage, key: str, performance: Performance, crowd: Sequence
     chance = random.Random(7)
     stage.paths[key] = reverse("storefront:seat_map", args=[performance.concert_id, performance.pk])
     taken = SeatClaim.objects.live(at=timezone.now()).of_performance(performance.pk)
-    free = list(seats_of(performance.pk).exclude(pk__in=taken.values("seat_id")))
+    open_seats = seats_of(performance.pk).filter(allocation=None)
+    free = list(open_seats.exclude(pk__in=taken.values("seat_id")))
     wanted = [seat for seat in free if (seat.section, seat.row) == ("Stalls C", "F")][4:6]
     stage.chosen[key] = [(seat.x, seat.y) for seat in wanted]
     left = {seat.pk: seat for seat in free if seat not in wanted}

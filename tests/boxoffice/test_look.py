@@ -1,13 +1,19 @@
 """The admin as staff read it: its sections, the way to a page, numbers, times, empty lists; and a policy that allows nothing inline."""
 
 import re
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import Group
+from django.contrib.staticfiles.finders import find
 from django.test import Client
 from django.urls import reverse
+from django.utils.formats import date_format
+from django.utils.translation import override
 
 from apps.boxoffice.base import lists
 from apps.boxoffice.base.readable import RowCount
@@ -26,6 +32,16 @@ from tests.factories.reservations import reservation
 from tests.storefront.rules import Page
 
 pytestmark = pytest.mark.django_db
+
+# Names of parts that no style sheet speaks of.
+HOOKS = {
+    "painting-map",
+    "picture__hall",
+    "picture__list",
+    "seat-",
+    "ticket__words",
+    "tickets__tools",
+}
 
 TECHNICAL = {"Events", "Idempotency records", "Seat claims", "Progress of jobs"}
 
@@ -253,3 +269,34 @@ def test_a_login_without_a_page_to_go_to_leads_to_the_overview() -> None:
     answer = Client().post("/admin/login/", {"username": clerk.email, "password": PASSWORD})
 
     assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/")
+
+
+def test_every_class_of_a_page_is_in_a_style_sheet():
+    """The sheet of the theme has only the classes that its own pages use."""
+    theme = find("unfold/css/styles.css")
+    own = (Path(settings.BASE_DIR) / "apps").glob("*/static/**/*.css")
+    sheets = "".join(Path(sheet).read_text() for sheet in (theme, *own))
+    styled = {name.replace("\\", "") for name in re.findall(r"\.((?:[\w-]|\\.)+)", sheets)}
+    templates = (Path(settings.BASE_DIR) / "templates").glob("*/**/*.html")
+    used = {
+        (str(template.relative_to(settings.BASE_DIR)), name)
+        for template in templates
+        if template.is_relative_to(Path(settings.BASE_DIR) / "templates" / "admin")
+        for names in re.findall(
+            r'class="([^"]*)"', re.sub(r"{%.*?%}|{{.*?}}", " ", template.read_text())
+        )
+        for name in names.split()
+    }
+
+    assert used
+    assert {(where, name) for where, name in used if name not in styled | HOOKS} == set()
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("en", "9 Dec 2026, 19:30"), ("ko", "2026-12-9 19:30")]
+)
+def test_short_dates_are_read_in_one_way(language: str, words: str) -> None:
+    with override(language):
+        assert (
+            date_format(datetime(2026, 12, 9, 19, 30, tzinfo=UTC), "SHORT_DATETIME_FORMAT") == words
+        )

@@ -106,6 +106,16 @@ def test_pages_of_each_kind_are_without_barriers(
     assert {path: problems for path, problems in found.items() if problems} == {}
 
 
+def test_pages_with_much_on_them_fit_on_a_tablet(visit: StartVisit, season: Everything) -> None:
+    tablet = {"viewport": {"width": 1024, "height": 768}}
+    page = visit("desktop", in_role(ADMINISTRATOR), **tablet).open("/admin/")
+
+    for path in (page_of(season[Concert]), page_of(season[User]), "/admin/auth/group/add/"):
+        open_and_wait(page, path)
+        html = page.locator("html")
+        assert html.evaluate("html => html.scrollWidth - html.clientWidth") == 0, path
+
+
 def test_the_theme_follows_the_device_and_the_switch(visit: StartVisit, season: Everything) -> None:
     page = visit("desktop", in_role(BOX_OFFICE), color_scheme="dark", **DESK).open("/admin/")
     expect(page.locator("html")).to_have_class("dark")

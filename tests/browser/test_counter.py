@@ -1,4 +1,4 @@
-"""The live picture of a hall, in a real browser: it follows what customers do, and seats are sold from it."""
+"""The live picture of a hall, in a real browser: it follows what customers do. Seats are sold from it in `test_staff_tasks.py`."""
 
 import re
 
@@ -8,7 +8,6 @@ from playwright.sync_api import Locator, Page, expect
 from apps.accounts.models import User
 from apps.boxoffice.roles import BOX_OFFICE
 from apps.concerts.models import Performance, Seat
-from apps.reservations.models import Reservation
 from tests.browser.conftest import Work
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
@@ -57,19 +56,6 @@ def test_follows_what_customers_do(hall: Page, seats: list[Seat]) -> None:
     expect(
         hall.get_by_role("row", name=re.compile("1 A-1")).get_by_text("Max Stone")
     ).to_be_visible()
-
-
-def test_sells_what_was_clicked(hall: Page, seats: list[Seat]) -> None:
-    click_seat(hall, seats[1])
-    click_seat(hall, seats[2])
-    expect(hall.get_by_label("Choose 1 A-2")).to_be_checked()
-
-    hall.get_by_role("button", name="Sell the chosen seats").click()
-    hall.get_by_label("Name of the walk-up").fill("Kim Minji")
-    hall.get_by_role("button", name=re.compile("Sell for 100,000 won")).click()
-
-    expect(hall.get_by_role("img", name="QR code of this ticket")).to_have_count(2)
-    assert Reservation.objects.get().tickets.count() == 2
 
 
 def test_drops_a_choice_that_a_customer_takes(hall: Page, seats: list[Seat]) -> None:

@@ -21,6 +21,7 @@ from apps.reservations.models import Reservation
 from tests.browser.conftest import Join, StartVisit, Work
 from tests.browser.seat_map import add_date, seat
 from tests.browser.staff import find_order, go_to, open_date, press, search
+from tests.browser.test_counter import click_seat
 from tests.browser.test_painting import change, draw_around
 from tests.browser.waiting import admit, full_room, queue_up
 from tests.factories.accounts import CustomerFactory
@@ -255,13 +256,6 @@ class TestDuringTheSale:
 
 
 class TestAtTheCounter:
-    def sell(self, page: Page, performance: Performance, *seats: str) -> None:
-        """Open the hall of a date and choose seats by name."""
-        open_date(page, performance, "Live seats")
-        for name in seats:
-            page.get_by_label(f"Choose {name}", exact=True).check()
-        page.get_by_role("button", name="Sell the chosen seats").click()
-
     def test_one_of_the_kept_house_seats(
         self, work: Work, visit: StartVisit, performance: Performance
     ) -> None:
@@ -290,7 +284,12 @@ class TestAtTheCounter:
     def test_a_walk_up_sale(self, work: Work, performance: Performance) -> None:
         page = work(BOX_OFFICE)
 
-        self.sell(page, performance, "Floor B A-1", "Floor B A-2")
+        open_date(page, performance, "Live seats")
+        expect(page.locator(".picture__frame")).to_be_visible()
+        for name in ("Floor B A-1", "Floor B A-2"):
+            click_seat(page, seat(performance, name))
+            expect(page.get_by_label(f"Choose {name}", exact=True)).to_be_checked()
+        page.get_by_role("button", name="Sell the chosen seats").click()
         page.get_by_label("Name of the walk-up").fill("Kim Minji")
         page.get_by_role("button", name="Sell for 198,000 won").click()
 
@@ -300,7 +299,9 @@ class TestAtTheCounter:
     def test_a_complimentary_ticket(self, work: Work, performance: Performance) -> None:
         page = work(BOX_OFFICE)
 
-        self.sell(page, performance, "Floor A A-3")
+        open_date(page, performance, "Live seats")
+        page.get_by_label("Choose Floor A A-3", exact=True).check()
+        page.get_by_role("button", name="Sell the chosen seats").click()
         page.get_by_label("Name of the walk-up").fill("Lee Press")
         page.locator("[name=paid_by][value=HOUSE]").check()
         page.get_by_label("Reason").fill("Press")

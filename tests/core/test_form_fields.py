@@ -284,6 +284,15 @@ class TestMoment:
     def test_may_be_missing(self, value):
         assert MomentField(required=False).clean(value) is None
 
+    def test_names_both_inputs(self):
+        class Sale(forms.Form):
+            opens_at = MomentField(label="Opens at")
+
+        page = str(Sale()["opens_at"])
+
+        assert 'aria-label="Opens at, day"' in page
+        assert 'aria-label="Opens at, time of day"' in page
+
     def test_has_changed_only_if_the_moment_has(self):
         assert not MomentField().has_changed(self.AT, ["Sept. 5, 2026", "7:30 p.m."])
         assert MomentField().has_changed(self.AT, ["Sept. 5, 2026", "7:31 p.m."])

@@ -136,3 +136,30 @@ def test_records_are_read_only(admin, name, factory):
     assert admin.post(page(f"{name}_change", record.pk), {}).status_code == 403
     assert admin.post(page(f"{name}_delete", record.pk), {"post": "yes"}).status_code == 403
     assert type(record).objects.exists()
+
+
+class TestPolicyChanges:
+    """Records have names of columns, states and moments as the database has them; staff read words."""
+
+    def shown(self, admin, **change):
+        record = PolicyChangeFactory(**change)
+        return [
+            admin.get(page("policychange_changelist")).content.decode(),
+            admin.get(page("policychange_change", record.pk)).content.decode(),
+        ]
+
+    def test_states_are_named(self, admin):
+        for text in self.shown(admin, field="state", old_value="OPEN", new_value="PAUSED"):
+            assert "PAUSED" not in text
+            assert ">paused<" in "".join(text.split())
+
+    def test_moments_are_by_the_clocks_of_the_venue(self, admin):
+        moment = "2026-12-01T10:30:00+00:00"
+
+        for text in self.shown(admin, field="opens_at", old_value="", new_value=moment):
+            assert moment not in text
+            assert "Dec. 1, 2026, 7:30 p.m. (Asia/Seoul)" in text
+
+    def test_what_has_no_words_is_shown_as_it_is(self, admin):
+        for text in self.shown(admin, field="capacity", old_value="50", new_value="80"):
+            assert ">80<" in "".join(text.split())

@@ -179,8 +179,9 @@ class TestDifference:
             (100, 0, 60, -40),
             (100, 100, 140, 40),
             (100, 100, 60, 0),
-            (100, 30, 60, -40),
-            (100, 80, 60, -20),
+            (100, 30, 60, -10),
+            (100, 80, 60, 0),
+            (300, 200, 100, 0),
         ],
     )
     def test_is_reckoned_with_the_part_of_the_house(self, old, house, new, difference):
@@ -220,6 +221,17 @@ class TestDifference:
         cancelled = cancel(moved.sold.reservation)
 
         assert (cancelled.refunded_amount, cancelled.balance) == (100_000, 1_000_000)
+        assert booked_on("COMPS") == 0
+        assert breaches() == []
+
+    def test_that_was_waived_is_not_given_back_by_another_move(
+        self, reserved, dearer, seats, customer
+    ):
+        moved = move(reserved, dearer, paid_by=PaidBy.HOUSE)
+
+        back = move(moved.sold.reservation, seats[2:4])
+
+        assert (back.difference, balance(customer)) == (0, 900_000)
         assert booked_on("COMPS") == 0
         assert breaches() == []
 

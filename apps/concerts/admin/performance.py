@@ -10,7 +10,7 @@ from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
@@ -80,7 +80,7 @@ class PerformanceAdmin(
     actions_detail = (
         "show_picture",
         {
-            "title": _("Seats"),
+            "title": pgettext_lazy("what is done to them", "Seats"),
             "icon": "event_seat",
             "items": [
                 "open_inventory",

@@ -182,7 +182,11 @@ class Concert(models.Model):
                 name="concert_single_seats_is_known",
             ),
         ]
-        indexes = [search_index("title", "artist", "venue", name="concert_search")]
+        indexes = [
+            search_index("title", "artist", "venue", name="concert_search"),
+            # In which staff read them, and find those of a day.
+            models.Index(fields=["sales_open_at", "id"], name="concert_by_opening"),
+        ]
 
     def __str__(self) -> str:
         return self.title

@@ -31,6 +31,7 @@ from apps.queue.admin.preparing import PrepareView
 from apps.queue.admin.steering import CloseForm, PolicyForm, SteeringView
 from apps.queue.core.room import Figures
 from apps.queue.models import PolicyChange, QueueExit, RoomNotice, WaitingRoom
+from apps.queue.policy_words import field_in_words, value_in_words
 from apps.queue.selectors import live_figures
 from apps.queue.services import edit_policy
 
@@ -332,14 +333,17 @@ class FieldFilter(NameFilter):
             *("patience", "lottery_window", "removed_visitor"),
         )
 
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, field_in_words(name).capitalize()) for name in self.names()]
+
 
 @admin.register(PolicyChange)
 class PolicyChangeAdmin(ReadOnlyAdmin):
     list_display = (
         "room",
-        "field",
-        "old_value",
-        "new_value",
+        "field_in_words",
+        "old_in_words",
+        "new_in_words",
         "reason",
         "changed_by",
         "actor",
@@ -353,22 +357,30 @@ class PolicyChangeAdmin(ReadOnlyAdmin):
     fields = (
         "room_link",
         "field_in_words",
-        "old_value",
-        "new_value",
+        "old_in_words",
+        "new_in_words",
         "reason",
         "changed_by_link",
         "changed_at",
     )
 
     def title_of(self, obj: PolicyChange) -> str:
-        return f"{obj.room} · {self.field_in_words(obj)}: {obj.old_value} → {obj.new_value}"
+        before, after = self.old_in_words(obj), self.new_in_words(obj)
+        return f"{obj.room} · {self.field_in_words(obj)}: {before} → {after}"
 
     room_link = column(_("waiting room"), "room")
 
     @display(description=_("field"))
     def field_in_words(self, obj: PolicyChange) -> str:
-        fields = {field.name: field for field in WaitingRoom._meta.fields}
-        return str(fields[obj.field].verbose_name) if obj.field in fields else obj.field
+        return field_in_words(obj.field)
+
+    @display(description=_("old value"))
+    def old_in_words(self, obj: PolicyChange) -> str:
+        return value_in_words(obj.field, obj.old_value)
+
+    @display(description=_("new value"))
+    def new_in_words(self, obj: PolicyChange) -> str:
+        return value_in_words(obj.field, obj.new_value)
 
     @display(description=_("changed by"))
     def changed_by_link(self, obj: PolicyChange) -> Any:

@@ -58,11 +58,11 @@ class TicketInline(SaleWords, ReadOnlyInline):
 @admin.register(Reservation)
 class ReservationAdmin(GivesBack, SaleWords, ReadOnlyAdmin):
     list_display = (
-        *("printed_number", "customer", "performance", "status", "total_in_won"),
+        *("printed_number", "customer", "concert", "date", "status", "total_in_won"),
         "reserved_at",
     )
     list_filter = ("status", "reserved_at", ConcertFilter)
-    list_select_related = ("customer", "performance")
+    list_select_related = ("customer", "performance__concert")
     lookups = (
         OrderNumbers(),
         people_lookup(),

@@ -70,7 +70,7 @@ class Move:
 class MovePrice:
     """Reckon what a move costs, in won: `old` was the price, of which the house paid `house`; `new` is the price of the new seats.
 
-    The house goes on paying its part, and is the first to pay less.
+    The house goes on paying its part, and is the first to pay less: as much as it would get back if the sale were refunded by as much.
     """
 
     old: int
@@ -79,7 +79,7 @@ class MovePrice:
 
     @property
     def house_goes_on(self) -> int:
-        return min(self.house, self.new)
+        return max(0, self.house - max(0, self.old - self.new))
 
     @property
     def difference(self) -> int:

@@ -26,8 +26,8 @@ from apps.payments.selectors import paid_by_house_of
 from apps.reservations.admin.counter.picture import MAY_LOOK
 from apps.reservations.admin.counter.selling import ChosenSeats, why_not_sold
 from apps.reservations.errors import MoveRefused, PriceChanged
-from apps.reservations.jobs import MoveCustomer
 from apps.reservations.models import REASON_MAX, Reservation
+from apps.reservations.moves import MoveCustomer
 from apps.reservations.picture import SeatNow
 from apps.reservations.selectors import with_refunds
 from apps.reservations.services import MovePrice, reseat
@@ -157,17 +157,19 @@ class MoveView(ChosenSeats, ActsOnce, StaffPage, FormView):  # type: ignore[type
         assert self.request.user.pk is not None
         if not self.chosen or self.why_not():
             return self.form_invalid(form)
-        to: dict[str, Any] = {
-            "performance_id": self.performance.pk,
-            "seat_ids": [now.seat.pk for now in self.chosen],
-            "paid_by": PaidBy(form.cleaned_data["paid_by"]),
-        }
+        paid_by = PaidBy(form.cleaned_data["paid_by"])
         difference = form.cleaned_data["difference"]
         by: dict[str, Any] = {
             "reason": form.cleaned_data["reason"],
             "staff_id": self.request.user.pk,
         }
-        asked = self.kind.parameters(self.reservation, difference=difference, **to)
+        asked = self.kind.parameters(
+            self.reservation,
+            self.performance,
+            [now.seat for now in self.chosen],
+            paid_by=paid_by,
+            difference=difference,
+        )
         if self.kind.needs_second_person(asked):
             job = request_job(kind=self.kind.name, parameters=asked, **by)
             words = gettext("A second person has to approve this move. Nothing was changed yet.")
@@ -175,7 +177,12 @@ class MoveView(ChosenSeats, ActsOnce, StaffPage, FormView):  # type: ignore[type
             return redirect("admin:boxoffice_staffjob_change", job.pk)
         try:
             move = reseat.step(
-                reservation_id=self.reservation.pk, shown_difference=difference, **to, **by
+                reservation_id=self.reservation.pk,
+                performance_id=asked["performance_id"],
+                seat_ids=asked["seat_ids"],
+                paid_by=paid_by,
+                shown_difference=difference,
+                **by,
             )
         except DomainError as refusal:
             del self.chosen, self.reservation
