@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 
 from apps.boxoffice.base.words import NOTHING
 from apps.boxoffice.charts import Bar, bar_chart
@@ -129,7 +129,7 @@ def _controls(room: Data | None) -> list[tuple[str, Any, str]]:
         ("resume", _("Resume"), "play_arrow", state == State.PAUSED),
         ("rate", _("Rate"), "speed", True),
         ("capacity", _("Capacity"), "groups", True),
-        ("close", _("Close"), "block", state != State.CLOSED),
+        ("close", pgettext("waiting room", "Close"), "block", state != State.CLOSED),
     ]
     return [
         (

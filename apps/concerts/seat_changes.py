@@ -23,7 +23,7 @@ from apps.concerts.errors import (
     SeatMapRefused,
 )
 from apps.concerts.inventory import SQL as INVENTORY_SQL
-from apps.concerts.inventory import refresh_counts
+from apps.concerts.inventory import refresh_counts, release_alone
 from apps.concerts.layouts import SEATS_MAX, PlannedSeat, SeatName
 from apps.concerts.models import (
     InventoryCategory,
@@ -372,6 +372,8 @@ def change_seats(
     seat_map_version: int,
     kept_back: str | None = None,
     staff_id: int | None = None,
+    reason: str = "",
+    is_alone: bool = False,
     progress: Progress = lambda _written: None,
 ) -> MapChanges:
     """Give a performance these seats, with `removes_missing` no others; returns what was changed, and what was refused and why.
@@ -381,6 +383,7 @@ def change_seats(
     :raises PerformanceNotFound: there is no such performance.
     :raises SeatMapChanged: seats or prices have changed since then, or what is kept back, if these seats say something of that.
     :raises SeatMapRefused: as for `changes_to`.
+    :raises ReleaseNeedsApproval: `is_alone`, and more seats that are kept back go on sale than one person may put there.
     """
     categories = _categories_of(seats)
     existing = existing_seats(performance_id)
@@ -404,6 +407,8 @@ def change_seats(
     changes = _compare(seat_map_version, existing, ties, seats, removes_missing=removes_missing)
     if not changes:
         return changes
+    if is_alone and changes.opened:
+        release_alone(performance_id, reason, staff_id, changes.opened)
     if changes.removed:
         delete_locked_seats([locked[seat.pk] for seat in changes.removed])
         performance.refresh_from_db()

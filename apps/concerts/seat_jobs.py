@@ -9,7 +9,8 @@ from django.utils.translation import gettext_lazy
 from apps.boxoffice.base.jobs.kinds import Parameters, SingleStep
 from apps.boxoffice.base.jobs.models import StaffJob
 from apps.boxoffice.base.jobs.progress import report_progress
-from apps.concerts.errors import SeatMapChanged
+from apps.concerts.errors import SeatMapChanged, SeatMapRefused
+from apps.concerts.inventory import ReleaseNeedsApproval
 from apps.concerts.models import Performance, SeatMapDraft
 from apps.concerts.plans import unpack_plan
 from apps.concerts.seat_change_words import in_history, refusals, summary
@@ -46,15 +47,21 @@ class ChangeSeats(SingleStep):
             raise SeatMapChanged(_("This draft was applied or discarded before."))
         progress = partial(report_progress, job.pk, total=job.parameters["seats"])
         progress(0)
-        changes = change_seats.step(
-            performance_id=performance_id,
-            seats=unpack_plan(draft.plan),
-            removes_missing=draft.removes_missing,
-            seat_map_version=job.parameters["seat_map_version"],
-            kept_back=job.parameters.get("kept_back"),
-            staff_id=job.requested_by_id,
-            progress=progress,
-        )
+        try:
+            changes = change_seats.step(
+                performance_id=performance_id,
+                seats=unpack_plan(draft.plan),
+                removes_missing=draft.removes_missing,
+                seat_map_version=job.parameters["seat_map_version"],
+                kept_back=job.parameters.get("kept_back"),
+                staff_id=job.requested_by_id,
+                reason=job.reason,
+                is_alone=job.decided_by_id is None,
+                progress=progress,
+            )
+        except ReleaseNeedsApproval:
+            words = _("More kept seats were put on sale in the meantime: apply the draft again.")
+            raise SeatMapRefused(words) from None
         draft.delete()
         if changes:
             words = in_history(changes, draft.source)

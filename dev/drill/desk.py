@@ -6,6 +6,8 @@ from html.parser import HTMLParser
 from typing import Any
 
 import httpx
+from django.contrib.messages import ERROR
+from django.contrib.messages.storage.base import Message
 from django.contrib.messages.storage.cookie import CookieStorage
 from django.http import HttpRequest
 from django.urls import reverse
@@ -62,24 +64,27 @@ class Desk:
         if answer.status_code >= 500 or self._is_login(answer):
             return httpx.Response(max(answer.status_code, 500))
         if answer.is_redirect:
-            return _led_on(answer.headers["Location"], self._told())
+            return _led_on(answer.headers["Location"], self._messages())
         if not answer.is_success:
             return _refusal(f"HTTP_{answer.status_code}", answer.reason_phrase)
         if request.kind is Kind.STAFF:
             return _refusal("FORM_REFUSED", " ".join(_ALERT.findall(answer.text)).strip())
         return _success({"page": answer.text})
 
-    def _told(self) -> list[str]:
+    def _messages(self) -> list[Message]:
         found = CookieStorage(HttpRequest())._decode(self.http.cookies.get("messages", ""))  # type: ignore[attr-defined]
-        return [str(message) for message in found or ()]
+        return [message for message in found or () if isinstance(message, Message)]
 
 
-def _led_on(location: str, told: list[str]) -> httpx.Response:
+def _led_on(location: str, messages: list[Message]) -> httpx.Response:
+    told = [str(message) for message in messages]
     with override("en"):
         is_too_old = too_old_words() in told
         is_replay = sent_before_words() in told
     if is_too_old:
         return _refusal("FORM_TOO_OLD", " ".join(told))
+    if any(message.level >= ERROR for message in messages):
+        return _refusal("FORM_REFUSED", " ".join(told))
     is_replay |= any(words.startswith(_SAVED_BEFORE) for words in told)
     return _success({"location": location, "told": told}, is_replay=is_replay)
 

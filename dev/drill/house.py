@@ -12,7 +12,7 @@ from apps.concerts.inventory import allocate_seats
 from apps.concerts.models import Grade, InventoryCategory, Performance
 from apps.concerts.selectors import seats_of
 
-KEPT, PAINTED = 10, 20  # seats at the front of each hall, where customers want to sit
+KEPT, PAINTED = 16, 20  # seats at the front of each hall, where customers want to sit
 CATEGORIES = (InventoryCategory.Code.HOUSE, InventoryCategory.Code.SPONSOR)
 
 
@@ -27,6 +27,15 @@ class Hall:
     seat_ids: list[int]
     kept: dict[int, int]
     painted: list[int]
+
+    @property
+    def for_clerks(self) -> list[int]:
+        """Return the half of the kept seats that clerks sell, of each category; the others are sold and refunded by the thousand."""
+        return sorted(self.kept)[: KEPT // 2]
+
+    @property
+    def for_refunds(self) -> list[int]:
+        return sorted(self.kept)[KEPT // 2 :]
 
     @property
     def others(self) -> list[int]:

@@ -58,7 +58,7 @@ class KeptSeats:
         own = [
             (hall, chunk)
             for hall in self._halls
-            for chunk in _chunks(sorted(hall.kept))[number::WORKERS]
+            for chunk in _chunks(hall.for_refunds)[number::WORKERS]
         ]
         give_up_at = time.monotonic() + PATIENCE
         try:
@@ -79,7 +79,7 @@ class KeptSeats:
         return is_due
 
     def _sell_and_refund(self, hall: Hall, seats: tuple[int, ...]) -> bool:
-        """Return whether it was done: a seat that clerks have sold, or that a customer asks for at this moment, is left alone."""
+        """Return whether it was done: a seat that a customer asks for at this moment is left alone."""
         reason = self._next_reason()
         sent_at = time.time()
         try:

@@ -311,7 +311,9 @@ class Clerk:
         free = [
             seat_id
             for seat_id, letter, category in seats
-            if letter == "A" and bool(category) == is_kept and (not is_kept or seat_id in hall.kept)
+            if letter == "A"
+            and bool(category) == is_kept
+            and (not is_kept or seat_id in hall.for_clerks)
         ]
         return tuple(self.dice.sample(free[:LOOKED_AT], k=min(count, len(free))))
 

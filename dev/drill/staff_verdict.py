@@ -66,9 +66,7 @@ def done_by_staff(acts: Iterable[Call], truth: Truth) -> ByStaff:
             made for call in done if _act(call).what in _ORDERS if (made := made_by(call))
         ),
         moved=frozenset(UUID(_act(call).subject) for call in done if _act(call).what is What.MOVE),
-        cancelled=frozenset(
-            sale.pk for sale in truth.reservations.values() if sale.cancel_reason in reasons
-        ),
+        cancelled=frozenset(pk for reason in reasons for pk in truth.ended.get(reason, ())),
         parts=Counter(reservation_id for ids in parts for reservation_id in ids),
         released=frozenset(
             UUID(_act(call).subject) for call in done if _act(call).what is What.RELEASE
@@ -112,7 +110,7 @@ def _traces(truth: Truth) -> set[str]:
     """Return every reason of an act that something else than a history tells of."""
     found = {movement.reason for movement in truth.movements.values()}
     found.update(truth.given_up)
-    found.update(sale.cancel_reason for sale in truth.reservations.values())
+    found.update(truth.ended)
     found.update(hold.release_reason for hold in truth.holds.values())
     found.update(reason for reason, _field in truth.room_changes)
     return {reason for reason in found if _REASON.fullmatch(reason)}
@@ -209,7 +207,7 @@ def _order_differs(
 
 def _giving_back_differs(call: Call, act: Act, truth: Truth) -> Iterator[str]:
     order = UUID(act.subject)
-    ended = [sale.pk for sale in truth.reservations.values() if sale.cancel_reason == act.reason]
+    ended = truth.ended.get(act.reason, [])
     wanted = {(order, seat_id) for seat_id in act.seats}
     if truth.given_up.get(act.reason, set()) != (set() if ended else wanted):
         yield "the cancelled seats are others"

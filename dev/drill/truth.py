@@ -22,6 +22,10 @@ class Truth:
     def __init__(self, staff_ids: Collection[int] = ()) -> None:
         self.holds = {hold.pk: hold for hold in Hold.objects.all()}
         self.reservations = {sale.pk: sale for sale in Reservation.objects.all()}
+        # By why staff have cancelled them.
+        self.ended: dict[str, list[UUID]] = defaultdict(list)
+        for sale in self.reservations.values():
+            self.ended[sale.cancel_reason].append(sale.pk)
         self.movements = {
             movement.pk: movement
             for movement in LedgerTransaction.objects.order_by("created_at", "pk")

@@ -16,6 +16,7 @@ from apps.core.commands import file_path, progress_bars
 from dev.browser import NAMES, find_browser, open_browser
 from dev.screenshots.catalogue import PICTURES, path_of
 from dev.screenshots.pictures import SIZES, Picture, Scene, Spot, Stage
+from dev.screenshots.staff import KEPT
 from dev.stack.stack import ROOT
 from dev.stack.throwaway import exit_when_it_fails, running_stack
 
@@ -136,10 +137,11 @@ def _take(picture: Picture, stage: Stage, browser: Browser) -> bytes:
             raise PictureFailed(f"{picture.name}: {tab.url} answered {answer and answer.status}.")
         _fill_in(tab, scene)
         tab.locator(scene.ready).first.wait_for()
-        if scene.is_of_staff:
+        one_screen = "body" if picture.name in KEPT else picture.screen_top
+        if scene.is_of_staff and not one_screen:
             _stretch(tab)
         _choose(tab, stage.chosen.get(key, []), by_finger=look.size == "phone")
-        taken = _expose(tab, screen_top=picture.screen_top)
+        taken = _expose(tab, screen_top=one_screen)
         if problems:
             raise PictureFailed(f"{picture.name}: {problems[0]}")
         return taken

@@ -134,7 +134,7 @@ STAFF_SCENES = (
     _of_staff("history", ready="#content"),
 )
 
-# By name of the picture: those that `docs/box-office.md` shows.
+# By name of the picture: those that `docs/box-office.md` shows, one screen of each.
 KEPT = frozenset(
     {
         "staff-index-desktop",

@@ -97,7 +97,8 @@ class TestPicture:
 
     @pytest.fixture
     def hall(self, sold, held, seats):
-        """One seat sold, one held, one kept back, one of which a hold is over, one free."""
+        """One seat sold, one held, one kept back that no group sells, one of which a hold is over, one free."""
+        category_of("HOUSE").sellers.clear()
         block_seats(seat_ids=[seats[2].pk])
         overdue_hold(CustomerFactory(), seats[3:4])
 

@@ -308,4 +308,6 @@ class TestDates:
         assert answer.status_code == 302
         assert Concert.objects.get().title == "Tour"
         assert concert.performances.count() == 300
+        page = staff.get(page_of(concert)).content.decode()
+        assert 'href="?performances-page=2#performances-group"' in page
         assert concert.performances.filter(starts_at=moved).exists()

@@ -59,7 +59,7 @@ class TestDrill:
             assert row["sales"] > 0
             assert row["recovery"] > 0
             assert row["internal_errors"] == 0
-            assert row["acts"], "staff have done nothing"
+        assert killed["acts"] or beat["acts"]
         assert list(temporary.iterdir()) == []
 
     def test_leaves_nothing_behind_when_it_is_ended(self):

@@ -1,6 +1,7 @@
 """Test the drill's staff at the real administration, and whether the verdict finds what of their acts is lost, doubled or wrong."""
 
 import json
+import random
 import threading
 from dataclasses import replace
 from datetime import timedelta
@@ -24,6 +25,7 @@ from apps.payments.models import LedgerEntry, LedgerTransaction
 from apps.payments.services import adjust_wallet
 from apps.queue.models import PolicyChange
 from apps.reservations.models import Hold, Reservation, SeatClaim
+from dev.drill import staff
 from dev.drill.acts import Act, Form, What
 from dev.drill.desk import Desk, form_on
 from dev.drill.history import History, Outcome
@@ -137,7 +139,7 @@ class TestHonestStaff:
 
     @pytest.mark.parametrize("seed", [1, 2])
     def test_work_as_the_seed_has_it(self, shopper, clerk, hall, paid, found, seed):
-        clerk.enter("a-fault", seed)
+        clerk.dice = random.Random(seed)
         stop = threading.Event()
         numbers = count()
         # So that it ends by what was done, not by the time.
@@ -215,6 +217,18 @@ class TestDesk:
 
         assert (answer.status_code, answer.json()["code"]) == (409, "FORM_TOO_OLD")
         assert found() == []
+
+    def test_takes_a_page_that_led_back_with_an_error_for_a_refusal(self, shopper, clerk):
+        """A correction below zero."""
+        adjust_wallet(
+            customer_id=shopper.user_id, amount=-999_900, reason="Spent", staff_id=clerk.user_id
+        )
+        clerk.dice.choice = min
+
+        clerk.correct()
+
+        [call] = acts(shopper)
+        assert (call.outcome, call.refusal) == (Outcome.REFUSED, "FORM_REFUSED")
 
     def test_says_that_a_form_had_acted_before(self, shopper, clerk):
         call = done(shopper, What.PAUSE, clerk.pause)
@@ -320,7 +334,8 @@ class TestPlantedInHistories:
         breaches = found()
         assert f"an act that no staff were told of: {corrected.request.reason}" in breaches
 
-    def test_an_act_of_which_nothing_is_known(self, shopper, clerk, wire, found):
+    def test_an_act_of_which_nothing_is_known(self, shopper, clerk, wire, found, monkeypatch):
+        monkeypatch.setattr(staff, "RETRIES", 0)
         wire.breaks_form = "after"
         while not acts(shopper):
             clerk.correct()
@@ -615,7 +630,7 @@ class TestRefundsUnderLoad:
 
     def test_find_each_seat_that_leaks(self, refund, hall):
         """Its twin, with a category to which seats do not return: each can be sold from it once."""
-        first = hall.seat_ids[:2]
+        first = hall.for_refunds[:2]
         SeatAllocation.objects.filter(seat__in=first).update(returns_on_refund=False)
 
         figures, breaches = refund()

@@ -9,12 +9,13 @@ from django.urls import reverse
 
 from apps.boxoffice.base.jobs.models import StaffJob
 from apps.boxoffice.base.jobs.services import approve_job, run_job
+from apps.concerts.corrections import delete_performances
 from apps.concerts.models import Performance, Seat
 from apps.payments.models import LedgerEntry
 from apps.payments.selectors import wallet_balance
 from apps.reservations.models import Reservation
 from tests.boxoffice.sending import act, carry_out, send
-from tests.boxoffice.staff import clerk, page_of
+from tests.boxoffice.staff import administrator, clerk, page_of
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory
 from tests.factories.counter import move
@@ -209,3 +210,20 @@ class TestWaivedDifference:
         assert many.moved_to is not None
         assert move(many.moved_to, seats_at(20_000, 5)).difference == -350_000
         assert breaches() == []
+
+
+def test_a_job_about_a_date_that_was_deleted_can_be_read_and_rejected(performance):
+    page = reverse("admin:reservations_performance_call_off", args=[performance.pk])
+    carry_out(administrator(), page, {"reason": "Flood"})
+    job = StaffJob.objects.get()
+    delete_performances(ids=[performance.pk])
+    colleague = administrator()
+
+    shown = colleague.get(page_of(job)).content.decode()
+    send(
+        colleague, reverse("admin:boxoffice_staffjob_reject", args=[job.pk]), {"reason": "Is gone"}
+    )
+
+    assert "What it is about has been deleted." in shown
+    job.refresh_from_db()
+    assert job.status == StaffJob.Status.REJECTED

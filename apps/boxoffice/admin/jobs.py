@@ -30,6 +30,7 @@ from apps.boxoffice.base.lookups import Days, Ids, people_lookup
 from apps.boxoffice.base.pages import StaffPage
 from apps.boxoffice.base.read_only import ReadOnlyAdmin, lead_to
 from apps.boxoffice.base.words import NOTHING, at_venue, person
+from apps.core.errors import NotFound
 from apps.core.texts import TypedLine
 
 ROWS_SHOWN = 100
@@ -204,7 +205,10 @@ class StaffJobRowAdmin(ReadOnlyAdmin):
 
 def preview_of(job: StaffJob) -> SafeString | str:
     kind = KINDS.get(job.kind)
-    lines = kind.preview(job.parameters) if kind else ()
+    try:
+        lines = kind.preview(job.parameters) if kind else ()
+    except NotFound:
+        return gettext("What it is about has been deleted.")
     return format_html_join(mark_safe("<br>"), "{}: {}", lines) or NOTHING
 
 

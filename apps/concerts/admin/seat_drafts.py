@@ -18,7 +18,7 @@ from apps.boxoffice.base.pages import StaffPage
 from apps.boxoffice.base.read_only import note_action
 from apps.concerts.admin.hall_preview import preview_of
 from apps.concerts.errors import SeatMapChanged, SeatMapRefused
-from apps.concerts.inventory import RELEASED_ALONE
+from apps.concerts.inventory import RELEASED_ALONE, ReleaseNeedsApproval
 from apps.concerts.models import Performance, SeatMapDraft
 from apps.concerts.plans import unpack_plan
 from apps.concerts.seat_change_words import (
@@ -116,8 +116,14 @@ class SeatDraftView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
             if len(wanted) > AT_ONCE or wanted.released > RELEASED_ALONE:
                 return self._apply_in_background(form, wanted)
             changes = change_seats.step(
-                **self.wanted, **form.cleaned_data, staff_id=self.request.user.pk
+                **self.wanted,
+                **form.cleaned_data,
+                staff_id=self.request.user.pk,
+                reason=self._reason,
+                is_alone=True,
             )
+        except ReleaseNeedsApproval:
+            return self._apply_in_background(form, wanted, needs_approval=True)
         except SeatMapChanged as refusal:
             form.add_error(None, refusal.reason)
             since = changes_since(
@@ -140,10 +146,16 @@ class SeatDraftView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
         self.draft.delete()
         return self._back()
 
-    def _apply_in_background(self, form: ApplyForm, wanted: MapChanges) -> HttpResponse:
+    @property
+    def _reason(self) -> str:
+        return reason_of(self.request) or self.draft.source
+
+    def _apply_in_background(
+        self, form: ApplyForm, wanted: MapChanges, *, needs_approval: bool = False
+    ) -> HttpResponse:
         """Lead to the job that applies the draft; it is refused there if the map has changed."""
         assert self.request.user.pk is not None
-        releases = wanted.released > RELEASED_ALONE
+        releases = needs_approval or wanted.released > RELEASED_ALONE
         job = request_job(
             kind=ChangeSeatsAndRelease.name if releases else ChangeSeats.name,
             parameters={
@@ -154,7 +166,7 @@ class SeatDraftView(ActsOnce, StaffPage, FormView):  # type: ignore[type-arg]
                 "released": wanted.released,
                 **form.cleaned_data,
             },
-            reason=reason_of(self.request) or self.draft.source,
+            reason=self._reason,
             staff_id=self.request.user.pk,
         )
         return redirect("admin:boxoffice_staffjob_change", job.pk)
