@@ -7,7 +7,7 @@ from typing import Any
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from apps.boxoffice.base.jobs.kinds import JobKind, Parameters
+from apps.boxoffice.base.jobs.kinds import Parameters
 from apps.boxoffice.base.jobs.models import StaffJob
 from apps.boxoffice.base.words import at_venue
 from apps.concerts.inventory import (
@@ -18,12 +18,13 @@ from apps.concerts.inventory import (
     names_of,
     release_seats,
 )
-from apps.concerts.models import Performance, SeatAllocation
+from apps.concerts.job_dates import AboutDate, date_in_words
+from apps.concerts.models import SeatAllocation
 
 CHUNK = 100  # seats of one row of the job
 
 
-class ReleaseSeats(JobKind):
+class ReleaseSeats(AboutDate):
     """Put more seats on sale to the public than one person may, at once or at a set time; a row is a hundred of them."""
 
     name = RELEASE_SEATS
@@ -33,9 +34,7 @@ class ReleaseSeats(JobKind):
     def title(self, parameters: Parameters) -> str:
         count = len(parameters["seat_ids"])
         words = ngettext("Put %(count)s seat on sale", "Put %(count)s seats on sale", count)
-        performance = _performance_of(parameters)
-        where = f": {performance.concert}, {at_venue(performance.starts_at)}" if performance else ""
-        return words % {"count": f"{count:,}"} + where
+        return f"{words % {'count': f'{count:,}'}} · {date_in_words(parameters)}"
 
     def preview(self, parameters: Parameters) -> Sequence[tuple[str, str]]:
         kept = SeatAllocation.objects.filter(seat__in=parameters["seat_ids"]).select_related(
@@ -103,8 +102,3 @@ def _released_at(parameters: Parameters) -> datetime | None:
     """Return when the seats go on sale, which jobs that put them there at once do not say."""
     moment = parameters.get("released_at")
     return datetime.fromisoformat(moment) if moment else None
-
-
-def _performance_of(parameters: Parameters) -> Performance | None:
-    found = Performance.objects.select_related("concert").filter(pk=parameters["performance_id"])
-    return found.first()

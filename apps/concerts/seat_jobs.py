@@ -11,6 +11,7 @@ from apps.boxoffice.base.jobs.models import StaffJob
 from apps.boxoffice.base.jobs.progress import report_progress
 from apps.concerts.errors import SeatMapChanged, SeatMapRefused
 from apps.concerts.inventory import ReleaseNeedsApproval
+from apps.concerts.job_dates import AboutDate, date_in_words
 from apps.concerts.models import Performance, SeatMapDraft
 from apps.concerts.plans import unpack_plan
 from apps.concerts.seat_change_words import in_history, refusals, summary
@@ -18,17 +19,16 @@ from apps.concerts.seat_changes import change_seats
 from apps.core.history import note
 
 
-class ChangeSeats(SingleStep):
+class ChangeSeats(AboutDate, SingleStep):
     """Apply a draft whose changes staff have looked at."""
 
     name = "change_seats"
     label = gettext_lazy("Change seats")
     permission = "concerts.change_seat"
+    date_parameter = "performance"
 
     def title(self, parameters: Parameters) -> str:
-        performance = Performance.objects.filter(pk=parameters["performance"])
-        date = performance.select_related("concert").first()
-        return f"{self.label}: {date.concert} · {date}" if date else str(self.label)
+        return f"{self.label} · {date_in_words(parameters)}"
 
     def preview(self, parameters: Parameters) -> Sequence[tuple[str, str]]:
         return [

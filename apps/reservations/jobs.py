@@ -7,8 +7,9 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.accounts.models import User
 from apps.boxoffice.base.jobs.kinds import Parameters, SingleStep
-from apps.boxoffice.base.words import at_venue, in_won
-from apps.concerts.models import Performance, Seat
+from apps.boxoffice.base.words import in_won
+from apps.concerts.job_dates import AboutDate, date_in_words
+from apps.concerts.models import Seat
 from apps.core.history import note
 from apps.payments.counter import PaidBy
 from apps.reservations.services import WalkUp, sell_at_counter
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from apps.boxoffice.base.jobs.models import StaffJob
 
 
-class GiveComplimentary(SingleStep):
+class GiveComplimentary(AboutDate, SingleStep):
     """Complimentary tickets that one person may not give alone. Their seats are not kept meanwhile: those that are sold by then make it refuse."""
 
     name = "give_complimentary"
@@ -27,12 +28,12 @@ class GiveComplimentary(SingleStep):
     def title(self, parameters: Parameters) -> str:
         count = len(parameters["seat_ids"])
         words = ngettext("%(count)d complimentary ticket", "%(count)d complimentary tickets", count)
-        return f"{words % {'count': count}} · {_performance(parameters)}"
+        return f"{words % {'count': count}} · {date_in_words(parameters)}"
 
     def preview(self, parameters: Parameters) -> list[tuple[str, str]]:
         seats = Seat.objects.filter(pk__in=parameters["seat_ids"]).in_map_order()
         return [
-            (gettext("Performance"), _performance(parameters)),
+            (gettext("Performance"), date_in_words(parameters)),
             (gettext("Customer"), _customer(parameters)),
             (gettext("Seats"), ", ".join(map(str, seats))),
             (gettext("Price, paid by the house"), in_won(parameters["price"])),
@@ -65,14 +66,6 @@ def complimentary_tickets(
     else:
         buyer = {"customer_id": customer}
     return {"performance_id": performance_id, "seat_ids": seat_ids, "price": price, **buyer}
-
-
-def _performance(parameters: Parameters) -> str:
-    found = Performance.objects.select_related("concert")
-    performance = found.filter(pk=parameters["performance_id"]).first()
-    if performance is None:
-        return gettext("a performance that was deleted")
-    return f"{performance.concert} · {at_venue(performance.starts_at)}"
 
 
 def _customer(parameters: Parameters) -> str:

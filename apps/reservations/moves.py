@@ -1,7 +1,6 @@
 """Define which customers staff move only with the approval of a second person: where a move gives back much, or waives much."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +9,8 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.boxoffice.base.jobs.kinds import Parameters, SingleStep
 from apps.boxoffice.base.jobs.models import StaffJob
-from apps.boxoffice.base.words import at_venue, in_won
+from apps.boxoffice.base.words import in_won
+from apps.concerts.job_dates import date_in_words, named
 from apps.concerts.models import Performance, Seat
 from apps.payments.counter import PaidBy
 from apps.reservations.models import Reservation
@@ -48,22 +48,21 @@ class MoveCustomer(SingleStep):
             "difference": difference,
             "given_back_by_moves": given_back_by_moves([reservation]),
             "customer": reservation.customer.shown_as,
-            "concert": str(performance.concert),
-            "starts_at": performance.starts_at.isoformat(),
+            **named(performance),
             "before": [str(ticket.seat) for ticket in reservation.tickets.all()],
             "after": [str(seat) for seat in seats],
         }
 
     def title(self, parameters: Parameters) -> str:
         words = gettext("Move %(customer)s to other seats") % {"customer": parameters["customer"]}
-        return f"{words} · {_date(parameters)}"
+        return f"{words} · {date_in_words(parameters)}"
 
     def preview(self, parameters: Parameters) -> list[tuple[str, str]]:
         difference = parameters["difference"]
         lines = [
             (gettext("Customer"), parameters["customer"]),
             (gettext("Old seats"), ", ".join(parameters["before"])),
-            (gettext("Performance"), _date(parameters)),
+            (gettext("Performance"), date_in_words(parameters)),
             (gettext("New seats"), ", ".join(parameters["after"])),
             (gettext("Difference in price"), in_won(difference)),
         ]
@@ -92,8 +91,3 @@ class MoveCustomer(SingleStep):
             shown_difference=parameters["difference"],
         )
         return gettext("Reservation %(id)s") % {"id": move.sold.reservation.pk}
-
-
-def _date(parameters: Parameters) -> str:
-    starts_at = datetime.fromisoformat(parameters["starts_at"])
-    return f"{parameters['concert']} · {at_venue(starts_at)}"

@@ -16,6 +16,7 @@ from apps.boxoffice.base.jobs.kinds import JobKind, Parameters, SingleStep, regi
 from apps.boxoffice.base.jobs.models import StaffJob
 from apps.boxoffice.base.words import at_venue, in_won
 from apps.concerts.errors import PerformanceNotFound
+from apps.concerts.job_dates import date_in_words, named
 from apps.concerts.models import ANOTHER_AT_THAT_TIME, Performance
 from apps.concerts.scheduling import (
     call_off_performance,
@@ -72,7 +73,7 @@ class RefundReservation(SingleStep):
             "refunded_before": plan.reservation.refunded_amount,
             "given_back_by_moves": given_back_by_moves([plan.reservation]),
             "customer": plan.reservation.customer.name,
-            **_named(plan.reservation.performance),
+            **named(plan.reservation.performance),
             "seats": [str(ticket.seat) for ticket in plan.tickets],
             "seats_kept": len(plan.left) - len(plan.tickets),
             "amount": plan.amount,
@@ -84,7 +85,7 @@ class RefundReservation(SingleStep):
         return gettext("Refund %(amount)s to %(customer)s, %(date)s") % {
             "amount": in_won(parameters["amount"]),
             "customer": parameters["customer"],
-            "date": _date(parameters),
+            "date": date_in_words(parameters),
         }
 
     def preview(self, parameters: Parameters) -> Lines:
@@ -163,13 +164,13 @@ class CallOffPerformance(JobKind):
         """Return them with the `notice` that its ticket holders read, as they read it."""
         return {
             "performance_id": performance.pk,
-            **_named(performance),
+            **named(performance),
             "sold": sold_of_performance(performance.pk)._asdict(),
             "notice": notice._asdict(),
         }
 
     def title(self, parameters: Parameters) -> str:
-        return gettext("Call off %(date)s") % {"date": _date(parameters)}
+        return gettext("Call off %(date)s") % {"date": date_in_words(parameters)}
 
     def preview(self, parameters: Parameters) -> Lines:
         performance = _performance(parameters)
@@ -230,7 +231,7 @@ class MovePerformance(SingleStep):
         """
         return {
             "performance_id": performance.pk,
-            **_named(performance),
+            **named(performance),
             **{name: at and at.isoformat() for name, at in times.items()},
             "sold": sold_of_performance(performance.pk)._asdict(),
             "notice": notice._asdict(),
@@ -238,7 +239,7 @@ class MovePerformance(SingleStep):
 
     def title(self, parameters: Parameters) -> str:
         return gettext("Move %(date)s to %(time)s") % {
-            "date": _date(parameters),
+            "date": date_in_words(parameters),
             "time": at_venue(_time(parameters, "to")),
         }
 
@@ -386,18 +387,6 @@ def second_person_in_words(kind: JobKind, parameters: Parameters) -> tuple[str, 
         gettext("second person"),
         gettext("has to approve it") if is_needed else gettext("not needed: it is done at once"),
     )
-
-
-def _named(performance: Performance) -> dict[str, str]:
-    """Return what a date is called by, for the parameters of a job."""
-    return {
-        "concert": str(performance.concert),
-        "starts_at": performance.starts_at.isoformat(),
-    }
-
-
-def _date(parameters: Parameters) -> str:
-    return f"{parameters['concert']} · {at_venue(_time(parameters, 'starts_at'))}"
 
 
 def _performance(parameters: Parameters) -> Performance:

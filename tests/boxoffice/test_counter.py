@@ -578,6 +578,7 @@ class TestWalkUps:
             reverse("admin:accounts_user_changelist"),
             reverse("admin:payments_ledgertransaction_changelist"),
             url("picture", performance.pk),
+            reverse("admin:reservations_reservation_refund", args=[sold.pk]),
             f"{reverse('admin:reservations_reservation_find')}?q=Minji",
         ]
         sell(seats[1:2])  # another one, so that the search lists both

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import translation
 
 from apps.accounts.models import User
@@ -28,6 +29,7 @@ from apps.payments.services import adjust_wallet
 from tests.boxoffice.sending import send
 from tests.boxoffice.staff import administrator, clerk, list_of, logged_in, page_of
 from tests.factories.accounts import CustomerFactory
+from tests.factories.concerts import PerformanceFactory
 from tests.factories.payments import WalletFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -389,3 +391,26 @@ class TestPages:
             page = browser.get(list_of(StaffJob)).content.decode()
 
         assert page.count("Take 500 won") == 3
+
+
+def test_the_list_asks_no_more_for_more_dates(staff: Client, boss: User) -> None:
+    def ask() -> None:
+        seats = PerformanceFactory(seats=1).seats
+        parameters = {
+            "performance_id": seats.get().performance_id,
+            "seat_ids": list(seats.values_list("pk", flat=True)),
+        }
+        with transaction.atomic():
+            request_job(kind="release_seats", parameters=parameters, reason="x", staff_id=boss.pk)
+
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as asked:
+            assert staff.get(list_of(StaffJob)).status_code == 200
+        return len(asked)
+
+    ask()
+    queries()
+    before = queries()
+    ask()
+
+    assert queries() == before

@@ -214,7 +214,7 @@ class TestWaivedDifference:
 
 def test_a_job_about_a_date_that_was_deleted_can_be_read_and_rejected(performance):
     page = reverse("admin:reservations_performance_call_off", args=[performance.pk])
-    carry_out(administrator(), page, {"reason": "Flood"})
+    carry_out(administrator(), page, {"reason": "Flood", "text_en": "Called off."})
     job = StaffJob.objects.get()
     delete_performances(ids=[performance.pk])
     colleague = administrator()

@@ -129,7 +129,7 @@ class RefundView(AsksBack):
         performance = reservation.performance
         to_house = reservation.refundable_amount - reservation.refundable_to_customer
         return [
-            (gettext("customer"), f"{reservation.customer.name} <{reservation.customer.email}>"),
+            (gettext("customer"), reservation.customer.shown_as),
             (gettext("date"), f"{performance.concert} · {at_venue(performance.starts_at)}"),
             (gettext("paid"), in_won(reservation.total_price)),
             (gettext("refunded so far"), in_won(reservation.refunded_amount)),

@@ -26,6 +26,10 @@ class JobKind(ABC):
     def title(self, parameters: Parameters) -> str:
         """Say in a few words what the job does, in the language of the reader."""
 
+    def with_names(self, parameters: Parameters) -> Parameters:
+        """Add to the parameters what `title` calls things by, read once: a list of jobs reads nothing more for a title."""
+        return parameters
+
     def preview(self, parameters: Parameters) -> Sequence[tuple[str, str]]:
         """Return what the job will do, as labels and values."""
         return ()

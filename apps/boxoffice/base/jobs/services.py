@@ -47,7 +47,7 @@ def request_job(*, kind: str, parameters: Parameters, reason: str, staff_id: int
     waits = described.needs_second_person(parameters)
     job = StaffJob.objects.create(
         kind=kind,
-        parameters=dict(parameters),
+        parameters=dict(described.with_names(parameters)),
         reason=reason,
         status=Status.AWAITING_APPROVAL if waits else Status.RUNNING,
         requested_by_id=staff_id,
@@ -67,7 +67,7 @@ def note_as_done(*, kind: str, parameters: Parameters, reason: str, staff_id: in
     now = database_now()
     return StaffJob.objects.create(
         kind=kind,
-        parameters=dict(parameters),
+        parameters=dict(KINDS[kind].with_names(parameters)),
         reason=reason,
         status=Status.DONE,
         requested_by_id=staff_id,
