@@ -384,7 +384,10 @@ UNFOLD = {
         }
     ],
     "STYLES": [lambda _request: static("boxoffice/admin.css")],
-    "SCRIPTS": [lambda _request: static("boxoffice/styles.js")],
+    "SCRIPTS": [
+        lambda _request: static("boxoffice/styles.js"),
+        lambda _request: static("boxoffice/menus.js"),
+    ],
     # Those are in the style sheet: what stands here the theme writes into each page.
     "COLORS": lambda _request: {},
     "ENVIRONMENT": "apps.boxoffice.look.clocks",

@@ -47,7 +47,8 @@ from tests.boxoffice.sending import send
 from tests.boxoffice.staff import administrator, clerk, logged_in, page_of
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import ConcertFactory, PerformanceFactory, keep_back
-from tests.factories.reservations import let_expire
+from tests.factories.counter import give
+from tests.factories.reservations import cancel, let_expire
 from tests.factories.visitors import admitted_visitor
 
 pytestmark = pytest.mark.django_db
@@ -166,6 +167,16 @@ class TestMinutes:
         assert (shown["hour"].sold, shown["hour"].won) == (3, 3 * VIP_PRICE + R_PRICE)
         assert (shown["hour"].refunds, shown["hour"].refunded) == (1, VIP_PRICE)
         assert len(shown["minutes"]) == 60
+
+    def test_count_no_money_that_the_house_has_given(self, sale: Sale) -> None:
+        sold(sale.r[0])
+        give(sale.vip[:2])
+        cancel(give(sale.vip[2:3]).reservation)
+
+        data = read_sale(str(sale.first.pk), None)
+
+        assert summed(data, "sales") == [3, R_PRICE]
+        assert summed(data, "refunds") == [1, 0]
 
     def test_tell_which_part_of_the_holds_was_paid_for(self, sale: Sale) -> None:
         sold(sale.vip[0])

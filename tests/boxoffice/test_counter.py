@@ -574,6 +574,7 @@ class TestWalkUps:
             page_of(sold.hold),
             page_of(sold.customer),
             page_of(booked),
+            reverse("admin:reservations_reservation_refund", args=[sold.pk]),
             reverse("admin:reservations_reservation_changelist"),
             reverse("admin:accounts_user_changelist"),
             reverse("admin:payments_ledgertransaction_changelist"),

@@ -24,6 +24,7 @@ from apps.concerts.models import venue_day
 from apps.core.shared_readings import Data
 from apps.core.store import StoreUnavailable
 from apps.outbox.models import EventDelivery
+from apps.payments.counter import PaidBy
 from apps.queue.core.room import Room
 from apps.queue.services import pause_room
 from apps.reservations.services import expire_holds
@@ -41,7 +42,8 @@ from tests.boxoffice.staff import administrator, clerk, logged_in
 from tests.clocks import DatabaseClock
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import ConcertFactory
-from tests.factories.reservations import let_expire
+from tests.factories.counter import give, move
+from tests.factories.reservations import cancel, let_expire
 from tests.factories.visitors import admitted_visitor
 
 pytestmark = pytest.mark.django_db
@@ -92,6 +94,20 @@ class TestFigures:
             ),
             ("Glass Harbour", 1, R_PRICE, [("R", 1, R_PRICE)]),
         ]
+
+    def test_count_no_money_that_the_house_has_given(self, sale: Sale) -> None:
+        paid = sold(sale.r[0])
+        give(sale.vip[:2])
+        cancel(give(sale.vip[2:3]).reservation)
+        move(paid, sale.vip[3:4], paid_by=PaidBy.HOUSE)
+
+        seen = shown(read_shop("", None))
+
+        today, concert = seen["today"], seen["concerts"][0]
+        # The customer who was moved has paid twice, and got the first payment back.
+        assert (today.seats, today.won) == (5, 2 * R_PRICE)
+        assert (today.refunds, today.refunded, today.net) == (2, R_PRICE, R_PRICE)
+        assert concert["grades"] == [("VIP", 4, R_PRICE), ("R", 1, R_PRICE)]
 
     def test_tell_which_part_of_the_holds_was_paid_for(self, sale: Sale) -> None:
         sold(sale.vip[0])

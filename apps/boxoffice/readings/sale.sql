@@ -54,19 +54,23 @@ GROUP BY minutes
 ORDER BY minutes;
 
 -- name: sale_sales
--- Adds up what was sold since, by minute: reservations, won.
-SELECT floor(extract(epoch FROM reserved_at) / 60)::bigint, reserved_at < statement_timestamp() - %(settling)s, count(*), sum(total_price)
-FROM reservations_reservation
+-- Adds up what was sold since, by minute: reservations, won without what the house has given.
+SELECT floor(extract(epoch FROM reserved_at) / 60)::bigint, reserved_at < statement_timestamp() - %(settling)s, count(*),
+    sum(total_price - coalesce(given.amount, 0))::bigint
+FROM reservations_reservation reservation
+LEFT JOIN LATERAL (
+    SELECT sum(amount) AS amount FROM payments_ledgertransaction WHERE reference = reservation.id AND type = 'COMP'
+) given ON TRUE
 WHERE reserved_at >= coalesce(%(sales_since)s, statement_timestamp() - %(kept)s) AND performance_id = ANY (%(performance_ids)s::bigint[])
 GROUP BY 1, 2;
 
 -- name: sale_refunds
--- Adds up what was given back since, by minute: refunds, won.
-SELECT floor(extract(epoch FROM movement.created_at) / 60)::bigint, movement.created_at < statement_timestamp() - %(settling)s, count(*),
-    sum(movement.amount)
+-- Adds up what was given back since, by minute: refunds, won without what the house got back of them.
+SELECT floor(extract(epoch FROM movement.created_at) / 60)::bigint, movement.created_at < statement_timestamp() - %(settling)s,
+    count(*) FILTER (WHERE movement.type = 'REFUND'), sum(movement.amount)
 FROM payments_ledgertransaction movement
 JOIN reservations_reservation reservation ON reservation.id = movement.reference
-WHERE movement.created_at >= coalesce(%(refunds_since)s, statement_timestamp() - %(kept)s) AND movement.type = 'REFUND'
+WHERE movement.created_at >= coalesce(%(refunds_since)s, statement_timestamp() - %(kept)s) AND movement.type IN ('REFUND', 'COMP_BACK')
     AND reservation.performance_id = ANY (%(performance_ids)s::bigint[])
 GROUP BY 1, 2;
 

@@ -1,32 +1,42 @@
 -- name: shop_days
--- Adds up what was sold since, by day at the venue: seats, won, reservations. (`OFFSET 0` keeps the planner from reading all tickets there are.)
+-- Adds up what was sold since, by day at the venue: seats, won without what the house has given, reservations. (`OFFSET 0` keeps the planner
+-- from reading all tickets there are.)
 SELECT to_char(reservation.reserved_at AT TIME ZONE %(zone)s, 'YYYY-MM-DD'), reservation.reserved_at < statement_timestamp() - %(settling)s,
-    sum(bought.seats), sum(reservation.total_price), count(*)
+    sum(bought.seats), sum(reservation.total_price - coalesce(given.amount, 0))::bigint, count(*)
 FROM reservations_reservation reservation
 CROSS JOIN LATERAL (
     SELECT count(*) AS seats FROM reservations_ticket ticket WHERE ticket.reservation_id = reservation.id OFFSET 0
 ) bought
+LEFT JOIN LATERAL (
+    SELECT sum(amount) AS amount FROM payments_ledgertransaction WHERE reference = reservation.id AND type = 'COMP'
+) given ON TRUE
 WHERE reservation.reserved_at >= %(days_since)s
 GROUP BY 1, 2;
 
 -- name: shop_sales
--- Seats that were sold since and what was paid for them, by hour at the venue, concert and grade.
+-- Seats that were sold since and what was paid for them, by hour at the venue, concert and grade. What the house has given of a reservation is
+-- taken from its tickets by their prices.
 SELECT to_char(date_trunc('hour', reservation.reserved_at AT TIME ZONE %(zone)s), 'YYYY-MM-DD"T"HH24'), performance.concert_id,
-    bought.grade, reservation.reserved_at < statement_timestamp() - %(settling)s, count(*), sum(bought.price)
+    bought.grade, reservation.reserved_at < statement_timestamp() - %(settling)s, count(*),
+    sum(round(bought.price * (1 - coalesce(given.amount, 0)::numeric / nullif(reservation.total_price, 0))))::bigint
 FROM reservations_reservation reservation
 JOIN concerts_performance performance ON performance.id = reservation.performance_id
 CROSS JOIN LATERAL (
     SELECT ticket.price, (SELECT seat.grade FROM concerts_seat seat WHERE seat.id = ticket.seat_id) AS grade
     FROM reservations_ticket ticket WHERE ticket.reservation_id = reservation.id OFFSET 0
 ) bought
+LEFT JOIN LATERAL (
+    SELECT sum(amount) AS amount FROM payments_ledgertransaction WHERE reference = reservation.id AND type = 'COMP'
+) given ON TRUE
 WHERE reservation.reserved_at >= %(sales_since)s
 GROUP BY 1, 2, 3, 4;
 
 -- name: shop_refunds
--- Adds up what was given back since, by day at the venue: refunds, won.
-SELECT to_char(created_at AT TIME ZONE %(zone)s, 'YYYY-MM-DD'), created_at < statement_timestamp() - %(settling)s, count(*), sum(amount)
+-- Adds up what was given back since, by day at the venue: refunds, won without what the house got back of them.
+SELECT to_char(created_at AT TIME ZONE %(zone)s, 'YYYY-MM-DD'), created_at < statement_timestamp() - %(settling)s,
+    count(*) FILTER (WHERE type = 'REFUND'), sum(amount)
 FROM payments_ledgertransaction
-WHERE created_at >= %(refunds_since)s AND type = 'REFUND'
+WHERE created_at >= %(refunds_since)s AND type IN ('REFUND', 'COMP_BACK')
 GROUP BY 1, 2;
 
 -- name: shop_holds_lost
