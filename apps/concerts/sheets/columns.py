@@ -20,6 +20,9 @@ from apps.core.typed_numbers import NoWholeNumber, read_whole_number
 
 SECTION_NAME_MAX = 20  # characters
 PLACE_MAX = 10_000  # of a seat on the map, in either direction
+TEXT_MAX = (
+    1_000  # characters of a cell that are looked at; the longest name has 200, decomposed up to 800
+)
 ALLOWED_SHOWN = 12  # of the names that a column takes
 _FORMULA = "=+-@\t\r\n＝＋－＠"  # what begins with one of these is run by a spreadsheet
 
@@ -66,6 +69,14 @@ def folded(header: str) -> str:
     return re.sub(r"\([^()]*\)|[\s_\-.]+", "", text)
 
 
+def cut(text: str) -> str:
+    """Return what is looked at of the text of a cell: composing a text can take time by the square of its length.
+
+    The end of a text that was cut is marked, so that no column takes its beginning for the whole.
+    """
+    return text if len(text) <= TEXT_MAX else f"{text[:TEXT_MAX]}\ufffd"
+
+
 def without_formula(text: str) -> str:
     """Return a text in which a spreadsheet sees no formula, by an apostrophe before it (OWASP, "CSV Injection")."""
     return f"'{text}" if text[:1] and text[0] in _FORMULA else text
@@ -80,13 +91,14 @@ def _name(length_max: int, *, may_be_empty: bool = False) -> Reader:
         name = normalized(_with_formula(text)).strip()
         if not name and may_be_empty:
             return name
+        # Before the other checks, whose work may grow faster than the text.
+        if not 1 <= len(name) <= length_max:
+            raise CellRefused(_("Enter 1 to %(max)s characters.") % {"max": length_max})
         try:
             refuse_hidden(name)
             refuse_lines(name)
         except ValidationError as error:
             raise CellRefused(error.messages[0]) from error
-        if not 1 <= len(name) <= length_max:
-            raise CellRefused(_("Enter 1 to %(max)s characters.") % {"max": length_max})
         return name
 
     return read

@@ -6,7 +6,6 @@ their headers, English or Korean, in any order; further columns are passed over.
 
 import csv
 import io
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
@@ -16,16 +15,16 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from apps.concerts.layouts import SEATS_MAX, PlannedSeat
-from apps.concerts.sheets.columns import COLUMNS, CellRefused, Column, folded
-from apps.concerts.sheets.workbooks import read_cells
+from apps.concerts.sheets.columns import COLUMNS, CellRefused, Column, cut, folded
+from apps.concerts.sheets.workbooks import WorkbookTooLarge, read_cells
 
 logger = structlog.get_logger(__name__)
 
 BYTES_MAX = 8 * 1024 * 1024  # a CSV of 60,000 seats with long names has a third of it
-UNPACKED_MAX = 100 * 1024 * 1024  # bytes of a workbook
 COLUMNS_MAX = 40
 LINES_MAX = SEATS_MAX + 1_000
 ERRORS_SHOWN = 100
+ERRORS_MAX = 1_000  # after which a file is not read further: each has its words made
 _ZIP, _OLD_EXCEL = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 _DELIMITERS = ",;\t"
 
@@ -51,7 +50,7 @@ class LineError:
 
 @dataclass(slots=True)
 class Sheet:
-    """The seats of a file, and the first of its errors; `error_count` counts them all.
+    """The seats of a file, and the first of its errors; `error_count` counts them until the file is read no further.
 
     Without `has_places` the file does not say where seats stand: all of them are at 0, 0.
     """
@@ -94,7 +93,7 @@ def _columns_in(header: Sequence[str]) -> dict[int, Column]:
     names = {name: column for column in COLUMNS for name in column.names}
     found: dict[int, Column] = {}
     for place, cell in enumerate(header[:COLUMNS_MAX]):
-        column = names.get(folded(cell))
+        column = names.get(folded(cut(cell)))
         if column is None:
             continue
         if column in found.values():
@@ -131,7 +130,7 @@ def _read(rows: Rows, columns: dict[int, Column]) -> Sheet:
             value = known.get(cell)
             if value is None:
                 try:
-                    value = known[cell] = read(cell.strip())
+                    value = known[cell] = read(cut(cell).strip())
                 except CellRefused as refusal:
                     sheet.refuse(line, column.header, refusal.reason)
                     continue
@@ -140,6 +139,8 @@ def _read(rows: Rows, columns: dict[int, Column]) -> Sheet:
             seat = PlannedSeat(**values, **nowhere)
             sheet.seats.append(seat)
             check.take(line, seat)
+        if sheet.error_count >= ERRORS_MAX:
+            break
         if len(sheet.seats) > SEATS_MAX:
             raise SheetRefused(
                 ngettext(
@@ -187,14 +188,16 @@ def _rows_of_csv(file: IO[bytes]) -> Rows:
     try:
         for line, cells in enumerate(reader, start=1):
             if line > LINES_MAX and any(cells):
-                raise SheetRefused(
-                    _("A file may have at most %(max)s lines.") % {"max": f"{LINES_MAX:,}"}
-                )
+                raise _too_many_lines()
             yield reader.line_num, cells
     except csv.Error as error:
         raise SheetRefused(
             _("The file cannot be read from line %(line)s on.") % {"line": reader.line_num}
         ) from error
+
+
+def _too_many_lines() -> SheetRefused:
+    return SheetRefused(_("A file may have at most %(max)s lines.") % {"max": f"{LINES_MAX:,}"})
 
 
 def _decoded(content: bytes) -> str:
@@ -214,15 +217,17 @@ def _decoded(content: bytes) -> str:
 def _rows_of_workbook(file: IO[bytes]) -> Rows:
     """Yield the rows of the first sheet, formulas with the value that they had when it was saved."""
     try:
-        with zipfile.ZipFile(file) as parts:
-            size = sum(part.file_size for part in parts.infolist())
-        if size > UNPACKED_MAX:
-            raise SheetRefused(
-                _("This workbook is too large. Save the sheet with the seats as CSV.")
-            )
-        yield from read_cells(file, lines_max=LINES_MAX, columns_max=COLUMNS_MAX)
+        for count, (line, cells) in enumerate(read_cells(file, columns_max=COLUMNS_MAX), start=1):
+            # Counted as well: the file says itself which line a row is.
+            if max(count, line) > LINES_MAX and any(cells):
+                raise _too_many_lines()
+            yield line, cells
     except SheetRefused:
         raise
+    except WorkbookTooLarge as error:
+        raise SheetRefused(
+            _("This workbook is too large. Save the sheet with the seats as CSV.")
+        ) from error
     except Exception as error:  # the library lets through whatever a damaged file makes happen
         logger.info("workbook_refused", exc_info=error)
         raise SheetRefused(
