@@ -85,6 +85,10 @@ def _led_on(location: str, messages: list[Message]) -> httpx.Response:
         return _refusal("FORM_TOO_OLD", " ".join(told))
     if any(message.level >= ERROR for message in messages):
         return _refusal("FORM_REFUSED", " ".join(told))
+    if location.startswith(reverse("admin:boxoffice_staffjob_changelist")):
+        return _refusal(
+            "NEEDS_APPROVAL", "It waits for a second person, whom the drill does not have."
+        )
     is_replay |= any(words.startswith(_SAVED_BEFORE) for words in told)
     return _success({"location": location, "told": told}, is_replay=is_replay)
 
@@ -101,7 +105,7 @@ def _refusal(code: str, message: str) -> httpx.Response:
 
 @dataclass
 class FormOnPage:
-    """What a form would send as it was loaded, and the boxes that may be ticked, by name."""
+    """Hold what a form would send as it was loaded, and the boxes that may be ticked, by name."""
 
     values: dict[str, Any] = field(default_factory=dict)
     choices: dict[str, list[str]] = field(default_factory=dict)

@@ -40,7 +40,7 @@ _ORDERS, _SEATS = (What.SELL, What.MOVE), (What.KEEP, What.OPEN)
 
 @dataclass(frozen=True)
 class ByStaff:
-    """What the acts that succeeded have done: ids of orders and holds, and the reasons of the acts.
+    """Hold what the acts that succeeded have done: ids of orders and holds, and the reasons of the acts.
 
     `parts` counts by order how often some of its seats were cancelled and others not.
     """

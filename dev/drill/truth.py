@@ -5,8 +5,10 @@ from collections.abc import Collection
 from uuid import UUID
 
 from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
 
 from apps.api.models import IdempotencyRecord
+from apps.boxoffice.base.jobs.models import StaffJob
 from apps.concerts.models import SeatAllocation
 from apps.outbox.models import OutboxEvent
 from apps.payments.models import LedgerEntry, LedgerTransaction
@@ -59,9 +61,10 @@ class Truth:
         )
         self.allocated = dict(SeatAllocation.objects.values_list("seat_id", "category_id"))
         self.history = list(
-            LogEntry.objects.filter(user__in=list(staff_ids)).values_list(
-                "change_message", flat=True
-            )
+            # What was only asked for has not happened.
+            LogEntry.objects.filter(user__in=list(staff_ids))
+            .exclude(content_type=ContentType.objects.get_for_model(StaffJob))
+            .values_list("change_message", flat=True)
         )
         self.room_changes = Counter(PolicyChange.objects.values_list("reason", "field"))
 

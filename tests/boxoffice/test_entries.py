@@ -234,7 +234,8 @@ def apply_draft(staff: Client) -> Entry:
         performance_id=performance.pk, seats=seats, source="hall.csv", removes_missing=False
     )
     url = f"/admin/concerts/performance/{performance.pk}/seats/drafts/{draft.pk}/"
-    send(staff, url, {"seat_map_version": performance.seat_map_version, **REASON})
+    shown = staff.get(url).context["changes"]
+    send(staff, url, {"seat_map_version": shown.version, "kept_back": shown.kept_back, **REASON})
     words = "Seats changed (hall.csv). With another price: 2."
     return Entry(performance, words)
 

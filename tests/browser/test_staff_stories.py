@@ -1,4 +1,4 @@
-"""What happens between several people at a sale, each in a browser: who asks, who approves, who pays, and who comes too late."""
+"""Test what happens between several people at a sale, each in a browser: who asks, who approves, who pays, and who comes too late."""
 
 import re
 import threading

@@ -250,7 +250,7 @@ class TestDuringTheSale:
         expect(rows).to_contain_text("removed by staff")
 
         go_to(page, PolicyChange)
-        removal = page.locator("#result_list tbody tr").filter(has_text="removed_visitor")
+        removal = page.locator("#result_list tbody tr").filter(has_text="removed visitor")
         expect(removal).to_contain_text("Resold places")
         expect(removal).to_contain_text("boss@encore.example")
 

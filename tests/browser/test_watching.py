@@ -1,4 +1,4 @@
-"""What keeps the tests of this folder honest: an error on a page fails the test that opened it."""
+"""Test what keeps the tests of this folder honest: an error on a page fails the test that opened it."""
 
 from playwright.sync_api import expect
 

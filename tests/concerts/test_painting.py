@@ -260,7 +260,7 @@ class TestReleasingMany:
         job = StaffJob.objects.get()
         assert answer.redirect_chain[-1][0] == page_of(job)
         assert len(kept(performance)) == 10
-        assert "Put 10 seats on sale: " in answer.content.decode()
+        assert "Put 10 seats on sale · " in answer.content.decode()
         SeatAllocation.objects.filter(seat=sold).delete()
         reservation(CustomerFactory(), [sold])
 

@@ -303,7 +303,7 @@ class TestReading:
         assert next(rows) == (1, ["row", "", "section", "_x000D_"])
 
     def test_takes_cells_of_every_type_and_texts_of_either_place(self):
-        """What other programs write: a formula with its value, a date, a cell without a reference, rich and phonetic text."""
+        """Read what other programs write: a formula with its value, a date, a cell without a reference, rich and phonetic text."""
         content = with_sheet(
             workbook(ENGLISH.split(",")),
             """

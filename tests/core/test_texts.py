@@ -105,6 +105,7 @@ TYPED = {
     "concerts.Concert.artist",
     "concerts.Concert.venue",
     "concerts.Concert.description",
+    "boxoffice.StaffJob.decision_reason",
     "boxoffice.StaffJob.reason",
     "concerts.HallTemplate.name",
     "concerts.HallTemplate.venue",

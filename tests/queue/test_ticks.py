@@ -1,4 +1,4 @@
-"""When rooms are looked at again, and that a batch of ends is corrected each by its own time."""
+"""Test when rooms are looked at again, and that a batch of ends is corrected each by its own time."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta

@@ -223,7 +223,7 @@ class TestMoving:
 
 
 class TestAmountsOfThePreview:
-    """What the house has paid goes back to it, and is no refund to a customer."""
+    """Money of the house goes back to it, and is no refund to a customer."""
 
     @pytest.fixture
     def sold(self, performance, seats) -> list[Reservation]:

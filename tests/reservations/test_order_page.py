@@ -157,7 +157,7 @@ class TestTimelineOfAnOrder:
 
 
 class TestWhatStaffDid:
-    """What became of an order that was paid, with the reasons and by whom."""
+    """Tell what became of an order that was paid, with the reasons and by whom."""
 
     @pytest.fixture
     def boss(self) -> User:

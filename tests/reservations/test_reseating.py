@@ -4,6 +4,7 @@ from functools import partial
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Group
 from django.db import IntegrityError
 
 from apps.concerts.models import Concert, Seat, SeatAllocation
@@ -26,7 +27,7 @@ from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import block_seats, category_of, keep_back
 from tests.factories.counter import give, move, sell
 from tests.factories.payments import WalletFactory
-from tests.factories.reservations import cancel, confirm, hold, reservation
+from tests.factories.reservations import cancel, hold, reservation
 from tests.outbox.deliveries import make_due
 from tests.protections import (
     LOCK_OF_THE_CUSTOMER,
@@ -122,9 +123,10 @@ class TestReseat:
         """Seats 1 and 2 were sold from a category; 1 stays, 2 is left, and 3 is of another one."""
         keep_back(*seats[:2], returns_on_refund=returns)
         keep_back(seats[2], category="SPONSOR", returns_on_refund=False)
-        categories = {category_of("HOUSE").pk}
-        sold = confirm(hold(customer, seats[:2], categories=categories)).reservation
+        for code in ("HOUSE", "SPONSOR"):
+            category_of(code).sellers.set([Group.objects.get_or_create(name="Desk")[0]])
         clerk = CustomerFactory(admin=True)
+        sold = sell(seats[:2], customer, staff_id=clerk.pk).reservation
 
         moved = move(sold, [seats[0], seats[2]], staff_id=clerk.pk)
 

@@ -334,7 +334,7 @@ class TestFiles:
         walk_up = sell(list(PerformanceFactory(seats=1).seats.all())).reservation
         moved_to(walk_up, "PAYMENT", at_venue(2, 12))
 
-        lines = self.lines(browser, "csv", each="1")
+        lines = lines_of(browser, "csv", each="1")
 
         assert [row[3:5] for row in lines if row[2:3] == [walk_up.order_number]] == [
             [walk_up.customer.name, ""]

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 from django.utils import timezone
 
 from apps.concerts import seat_changes
@@ -16,7 +17,8 @@ from apps.reservations.errors import SeatAlreadyHeld
 from apps.reservations.models import Hold
 from tests.factories.accounts import CustomerFactory
 from tests.factories.concerts import PerformanceFactory, block_seats, category_of, keep_back
-from tests.factories.reservations import cancel, confirm, hold, overdue_hold, reservation
+from tests.factories.counter import sell
+from tests.factories.reservations import cancel, hold, overdue_hold, reservation
 from tests.protections import LOCKS_OF_CHANGED_SEATS, LOCKS_OF_SEATS, REPLACING_SEATS, without
 from tests.reservations.racing import breaches, meet_before, outcome_of, wait_until_blocked
 
@@ -268,8 +270,8 @@ class TestKindsAndCategories:
 
     @pytest.mark.usefixtures("kept")
     def test_of_what_customers_have_stay(self, performance, customer, seats):
-        house = {category_of("HOUSE").pk}
-        confirm(hold(customer, seats[:1], categories=house))
+        category_of("HOUSE").sellers.set([Group.objects.create(name="Desk")])
+        sell(seats[:1], customer, staff_id=CustomerFactory(admin=True).pk)
         hold(CustomerFactory(), seats[2:3])
         wanted = [
             seat._replace(kind="AISLE", category="", grade="S", price=9_000)

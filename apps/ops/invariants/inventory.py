@@ -57,6 +57,9 @@ _KEPT_SEATS_OF_THE_PUBLIC = """
         FROM reservations_seatclaim claim
         JOIN reservations_hold hold ON hold.id = claim.hold_id AND hold.status = 'CONFIRMED'
         WHERE claim.seat_id = kept.seat_id AND claim.ended_at >= kept.allocated_at AND hold.held_at >= kept.allocated_at
+    ) AND NOT EXISTS (
+        -- It stays with a customer who was moved.
+        SELECT FROM reservations_seatclaim claim WHERE claim.seat_id = kept.seat_id AND claim.ended_at IS NULL
     )
     UNION ALL
     SELECT format('seat %%s: kept back, though its time was over at %%s', seat_id, released_at)

@@ -1,4 +1,4 @@
-"""What staff tell those who have tickets."""
+"""Notices by staff to those who have tickets."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING
