@@ -167,13 +167,19 @@ def _move_differs(call: Call, act: Act, truth: Truth) -> Iterator[str]:
         yield "the new order is another customer's, or of another moment"
     if truth.total(old.pk, Type.REFUND) != old.total_price:
         yield "the old price was not given back"
-    goes_on = min(truth.total(old.pk, Type.COMP), new.total_price)
+    goes_on = _carried_over(old, new, truth)
     difference = (new.total_price - goes_on) - (old.total_price - truth.total(old.pk, Type.COMP))
     if difference != act.amount:
         yield "the difference in price is another one"
     brought: Counter[str] = Counter({Type.COMP: goes_on})
     brought[_BROUGHT[PaidBy(act.paid_by)]] += max(difference, 0)
     yield from _order_differs(new, act, truth, brought)
+
+
+def _carried_over(old: Reservation, new: Reservation, truth: Truth) -> int:
+    """Return what the house pays of a new order because it has paid for the old one: it is the first to pay less."""
+    saved = max(0, old.total_price - new.total_price)
+    return max(0, truth.total(old.pk, Type.COMP) - saved)
 
 
 def _order_made(call: Call, truth: Truth) -> Reservation | None:
@@ -286,10 +292,10 @@ def _given_by_house(call: Call, truth: Truth) -> int:
     if act.what is What.SELL:
         return act.amount if is_by_house else 0
     new = _order_made(call, truth) if act.what is What.MOVE else None
-    if new is None:
+    old = truth.reservations.get(UUID(act.subject)) if new else None
+    if new is None or old is None:
         return 0
-    carried_over = min(truth.total(UUID(act.subject), Type.COMP), new.total_price)
-    return carried_over + (max(act.amount, 0) if is_by_house else 0)
+    return _carried_over(old, new, truth) + (max(act.amount, 0) if is_by_house else 0)
 
 
 def breaches_of_inventory(

@@ -21,6 +21,7 @@ from apps.concerts.inventory import release_seats
 from apps.concerts.models import Seat, SeatAllocation
 from apps.outbox.events import SEATS_CANCELLED
 from apps.outbox.models import EventDelivery, OutboxEvent
+from apps.payments.counter import PaidBy
 from apps.payments.models import LedgerEntry, LedgerTransaction
 from apps.payments.services import adjust_wallet
 from apps.queue.models import PolicyChange
@@ -135,6 +136,21 @@ class TestHonestStaff:
         )
         assert Hold.objects.get(pk=held.data["hold_id"]).status == Hold.Status.RELEASED
         assert SeatAllocation.objects.count() == len(hall.kept)
+        assert found() == []
+
+    def test_move_back_and_forth_at_the_cost_of_the_house(self, shopper, clerk, hall, paid, found):
+        """The house stands for what the first move costs, and is the first to get back what the second one saves."""
+        dearer, cheaper = hall.others[10:20], hall.others[20:30]
+        Seat.objects.filter(pk__in=dearer).update(price=F("price") + 20_000)
+        Seat.objects.filter(pk__in=cheaper).update(price=F("price") + 5_000)
+        clerk.dice.choice = lambda ways: PaidBy.HOUSE if PaidBy.HOUSE in ways else ways[-1]
+        clerk._free = lambda *_, **__: dearer[:2]
+        done(shopper, What.MOVE, clerk.move, [hall])
+        clerk._free = lambda *_, **__: cheaper[:2]
+        done(shopper, What.MOVE, clerk.move, [hall])
+
+        amounts = [call.request.amount for call in acts(shopper, What.MOVE)]
+        assert amounts == [40_000, 0]
         assert found() == []
 
     @pytest.mark.parametrize("seed", [1, 2])
